@@ -1,0 +1,33 @@
+"""The exception tree: every error that a user can cause, each with exit code 2.
+
+ExuviaError
+├── DataError           a file, folder or store that cannot be read as what it claims to be
+├── ShapeError          an array of another shape, rate or value range than expected
+├── ConfigError         a name or setting that does not exist, or does not fit
+├── CheckpointError     weights that are missing, corrupt or of another architecture
+└── OutputError         a result that could not be written (full disk, read-only folder)
+"""
+
+
+class ExuviaError(Exception):
+    """Base of all errors shown to a user as one sentence: what was found, what was expected, what to do."""
+
+
+class DataError(ExuviaError):
+    """A file, folder or store cannot be read as what it claims to be."""
+
+
+class ShapeError(ExuviaError):
+    """An array has another shape, rate or value range than expected."""
+
+
+class ConfigError(ExuviaError):
+    """A name or setting does not exist or does not fit."""
+
+
+class CheckpointError(ExuviaError):
+    """Weights are missing, corrupt or of another architecture."""
+
+
+class OutputError(ExuviaError):
+    """A result could not be written."""

@@ -1,0 +1,54 @@
+"""One golden case: the tensors and settings of a reference run, and the comparison with ours."""
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from exuvia.errors import DataError
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case file pair `<name>.safetensors` + `<name>.json`."""
+
+    name: str
+    tensors: dict[str, NDArray[Any]]
+    meta: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Case":
+        """Read a case by its .json path. Raises DataError if either file is missing or broken."""
+        path = Path(path)
+        try:
+            meta = json.loads(path.read_text(encoding="utf-8"))
+            tensors = load_file(path.with_suffix(".safetensors"))
+        except Exception as error:
+            raise DataError(f"{path} is not a golden case: {error}") from None
+        return cls(path.stem, tensors, meta)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Constructor sizes and settings of the reference run."""
+        return self.meta.get("config", {})
+
+    def torch(self, name: str) -> torch.Tensor:
+        """One tensor as a fresh torch tensor."""
+        return torch.from_numpy(self.tensors[name].copy())
+
+    def group(self, prefix: str) -> dict[str, torch.Tensor]:
+        """All tensors whose name starts with `prefix`, the prefix removed (e.g. `sd.`)."""
+        return {k[len(prefix) :]: torch.from_numpy(v.copy()) for k, v in self.tensors.items() if k.startswith(prefix)}
+
+    def tolerance(self, name: str) -> Any:
+        """The rule for one tensor: "exact", or a dictionary with atol/rtol or rel_l2; the most specific pattern wins."""
+        if any(fnmatchcase(name, pattern) for pattern in self.meta.get("exact", [])):
+            return "exact"
+        rules = {p: r for p, r in self.meta.get("tolerance", {}).items() if fnmatchcase(name, p) or p == name}
+        return rules[max(rules, key=lambda p: len(p.replace("*", "")))] if rules else {"atol": 1e-5, "rtol": 1e-5}

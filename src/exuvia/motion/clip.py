@@ -1,0 +1,81 @@
+"""`Clip`: one motion, as joints in metres at a frame rate."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exuvia.errors import ShapeError
+from exuvia.motion.skeleton import SMPL22
+from exuvia.registry import EXPORTER, resolve
+from exuvia.shapes import Joints
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A motion of the 22 SMPL joints: y up, right-handed, the left side at +x for a body that faces +z."""
+
+    joints: Joints
+    """Joint positions [F, 22, 3], metres, float32, finite."""
+    fps: float = 20.0
+    """Frames a second."""
+    caption: str | None = None
+    """What the motion shows, where known."""
+    meta: dict[str, Any] = field(default_factory=dict)
+    """Where the motion came from: source file, original rate, joint mapping, seed."""
+
+    def __post_init__(self) -> None:
+        joints = np.ascontiguousarray(self.joints, dtype=np.float32)
+        if joints.ndim != 3 or joints.shape[1:] != (SMPL22.num_joints, 3):
+            raise ShapeError(f"found joints of shape {tuple(np.shape(self.joints))}, expected (frames, 22, 3)")
+        if len(joints) < 2:
+            raise ShapeError(f"found a motion of {len(joints)} frame(s), expected at least 2")
+        if not np.isfinite(joints).all():
+            bad = int((~np.isfinite(joints).all(axis=(1, 2))).sum())
+            raise ShapeError(f"found NaN or infinite joints in {bad} of {len(joints)} frames, expected finite metres")
+        if not (np.isfinite(self.fps) and 0 < self.fps <= 1000):
+            raise ShapeError(f"found {self.fps} frames a second, expected a rate above 0 and up to 1000")
+        object.__setattr__(self, "joints", joints)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.joints)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.fps
+
+    def resampled(self, fps: float = 20.0) -> "Clip":
+        """The clip at another rate: every n-th frame where the rates divide, else linear interpolation in time.
+
+        HumanML3D takes every int(rate / 20)-th frame of its sources; where the rate is a multiple this is the same.
+        """
+        ratio = self.fps / fps
+        if abs(ratio - 1.0) < 1e-6:
+            return self
+        if abs(ratio - round(ratio)) < 1e-6:
+            return replace(self, joints=self.joints[:: round(ratio)], fps=fps)
+        times = np.arange(int(np.floor((self.frames - 1) / ratio + 1e-9)) + 1) * ratio
+        low = np.minimum(times.astype(np.int64), self.frames - 2)
+        weight = (times - low).astype(np.float32)[:, None, None]
+        joints = self.joints[low] * (1.0 - weight) + self.joints[low + 1] * weight
+        return replace(self, joints=joints, fps=fps)
+
+    def mirrored(self) -> "Clip":
+        """Left and right exchanged: x negated, paired joints swapped. The caption is left as it is."""
+        joints = self.joints[:, list(SMPL22.mirror)] * np.asarray([-1.0, 1.0, 1.0], np.float32)
+        return replace(self, joints=joints)
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write the clip in the format of the path's suffix (.npy .bvh .mp4 .gif .png .html).
+
+        Raises:
+            ConfigError: unknown suffix.
+            OutputError: the file cannot be written; nothing half-written stays.
+        """
+        target = Path(path)
+        resolve(EXPORTER, target.suffix.lower(), "motion format")(self, target, **options)
+        return target

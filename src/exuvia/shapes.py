@@ -1,0 +1,14 @@
+"""One alphabet of axes, and array aliases that carry it.
+
+B batch · F frames · J joints · C feature channels · T code steps · Q quantiser levels · V codebook size ·
+D width · E text or inner width · N state · S text tokens. `valid_BF` is True where a frame is real.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Joints = NDArray[np.float32]  # [F, J, 3] or [B, F, J, 3], metres, y up
+Features = NDArray[np.float32]  # [F, C] or [B, F, C], mixed units: see features/
+Codes = NDArray[np.int64]  # [T, Q] or [B, T, Q]; -1 = padding or dropped level
+Mask = NDArray[np.bool_]  # True where real
