@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from torch import Tensor, from_numpy
 
 from exuvia.errors import DataError
 
@@ -38,13 +38,13 @@ class Case:
         """Constructor sizes and settings of the reference run."""
         return self.meta.get("config", {})
 
-    def torch(self, name: str) -> torch.Tensor:
+    def tensor(self, name: str) -> Tensor:
         """One tensor as a fresh torch tensor."""
-        return torch.from_numpy(self.tensors[name].copy())
+        return from_numpy(self.tensors[name].copy())
 
-    def group(self, prefix: str) -> dict[str, torch.Tensor]:
+    def group(self, prefix: str) -> dict[str, Tensor]:
         """All tensors whose name starts with `prefix`, the prefix removed (e.g. `sd.`)."""
-        return {k[len(prefix) :]: torch.from_numpy(v.copy()) for k, v in self.tensors.items() if k.startswith(prefix)}
+        return {k[len(prefix) :]: from_numpy(v.copy()) for k, v in self.tensors.items() if k.startswith(prefix)}
 
     def tolerance(self, name: str) -> Any:
         """The rule for one tensor: "exact", or a dictionary with atol/rtol or rel_l2; the most specific pattern wins."""

@@ -1,0 +1,93 @@
+"""Features back to joints: the heading and path are integrated, then the local pose is placed on them.
+
+Source: HumanML3D, motion_representation.ipynb (recover_root_rot_pos, recover_from_ric, recover_from_rot).
+"""
+
+import numpy as np
+
+from exuvia.motion.rotation import matrix_from_quaternion, matrix_from_sixd, sixd_from_quaternion
+from exuvia.motion.skeleton import Skeleton
+from exuvia.shapes import Features, Floats, Joints
+
+
+def recover_root(features: Features) -> tuple[Floats, Floats]:
+    """Root rotation and position of every frame.
+
+    The stored yaw velocity is half the yaw step, so its running sum is the half angle of the quaternion.
+
+    Args:
+        features: un-normalised rows                      [..., F, C]
+    Returns:
+        quaternion (cos θ, 0, sin θ, 0)                   [..., F, 4]
+        position, metres                                  [..., F, 3]
+    """
+    angle = np.zeros(features.shape[:-1], features.dtype)
+    angle[..., 1:] = np.cumsum(features[..., :-1, 0], axis=-1)
+    quaternion = np.zeros((*features.shape[:-1], 4), features.dtype)
+    quaternion[..., 0], quaternion[..., 2] = np.cos(angle), np.sin(angle)
+    x = np.zeros_like(angle)
+    z = np.zeros_like(angle)
+    x[..., 1:], z[..., 1:] = features[..., :-1, 1], features[..., :-1, 2]
+    x, z = _unturned(x, z, angle)
+    position = np.stack((np.cumsum(x, axis=-1), features[..., 3], np.cumsum(z, axis=-1)), axis=-1)
+    return quaternion, position
+
+
+def recover_joints(features: Features, num_joints: int) -> Joints:
+    """Joint positions from the local-position channels.
+
+    Args:
+        features: un-normalised rows                      [..., F, C]
+        num_joints: J of the skeleton
+    Returns:
+        joints, first root at x = z = 0                   [..., F, J, 3]   metres
+    """
+    quaternion, root = recover_root(features)
+    angle = np.arctan2(quaternion[..., 2], quaternion[..., 0])[..., None]
+    local = features[..., 4 : 4 + 3 * (num_joints - 1)].reshape(*features.shape[:-1], num_joints - 1, 3)
+    joints = np.empty((*features.shape[:-1], num_joints, 3), features.dtype)
+    x, z = _unturned(local[..., 0], local[..., 2], angle)
+    joints[..., 1:, 0] = x + root[..., 0:1]
+    joints[..., 1:, 1] = local[..., 1]
+    joints[..., 1:, 2] = z + root[..., 2:3]
+    joints[..., 0, :] = root
+    return joints
+
+
+def recover_joints_from_rotations(features: Features, skeleton: Skeleton, offsets: Floats) -> Joints:
+    """Joint positions by forward kinematics of the 6-D channels.
+
+    Every chain starts from the root's rotation, as the rotations were made. The published route uses the recovered
+    root quaternion itself, not its inverse, so real motions come out turned against `recover_joints`.
+
+    Args:
+        features: un-normalised rows                      [..., F, C]
+        offsets: bone vectors of the target               [J, 3]           metres
+    Returns:
+        joints                                            [..., F, J, 3]   metres
+    """
+    count = skeleton.num_joints
+    quaternion, root = recover_root(features)
+    start = 4 + 3 * (count - 1)
+    sixd = features[..., start : start + 6 * (count - 1)].reshape(*features.shape[:-1], count - 1, 6)
+    local = matrix_from_sixd(sixd)
+    root_matrix = matrix_from_sixd(sixd_from_quaternion(quaternion))
+    joints = np.empty((*features.shape[:-1], count, 3), features.dtype)
+    joints[..., 0, :] = root
+    for chain in skeleton.chains:
+        world = root_matrix
+        for parent, child in zip(chain, chain[1:], strict=False):
+            world = world @ local[..., child - 1, :, :]
+            joints[..., child, :] = joints[..., parent, :] + world @ offsets[child].astype(features.dtype)
+    return joints
+
+
+def root_matrix(features: Features) -> Floats:
+    """Rotation matrix of the recovered root quaternion, [..., F, 3, 3]."""
+    return matrix_from_quaternion(recover_root(features)[0])
+
+
+def _unturned(x: Floats, z: Floats, half_angle: Floats) -> tuple[Floats, Floats]:
+    """q⁻¹ ∘ (x, ·, z) for q = (cos θ, 0, sin θ, 0): a yaw by -2θ."""
+    cosine, sine = np.cos(2 * half_angle), np.sin(2 * half_angle)
+    return cosine * x - sine * z, sine * x + cosine * z
