@@ -1,0 +1,182 @@
+"""Residual vector quantisation with moving-average codebooks and dead-code reset.
+
+Glossary: x = encoder output or what earlier levels left of it; n, m = moving count and sum of a code; μ = 0.99.
+Sources: Sec. 3.1 [guo2024momask]; momask-codes, models/vq/{quantizer,residual_vq}.py. Unlike there, n, m and the
+initialised flag are saved with the weights, so that a resumed training continues instead of drawing new codebooks
+from its first batch.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from exuvia.tokens.draws import Draws
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """Result of a residual quantisation."""
+
+    value: Tensor
+    """Sum of the chosen codes, straight-through to the input [B, D, T]."""
+    codes: Tensor
+    """Chosen indices [B, T, Q]; -1 where a level was dropped."""
+    commit: Tensor
+    """Mean squared distance to the chosen codes, averaged over the levels used."""
+    perplexity: Tensor
+    """exp of the code entropy, averaged over the levels used."""
+
+
+def _sum_over_processes(x: Tensor) -> Tensor:
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(x)
+    return x
+
+
+def _from_first_process(x: Tensor) -> Tensor:
+    if dist.is_available() and dist.is_initialized():
+        x = x.contiguous()
+        dist.broadcast(x, src=0)
+    return x
+
+
+class EMAQuantiser(nn.Module):
+    """One codebook, learnt by moving averages."""
+
+    codebook: Tensor
+    code_sum: Tensor
+    code_count: Tensor
+    initialised: Tensor
+
+    def __init__(self, num_codes: int, dim: int, decay: float) -> None:
+        super().__init__()
+        self.num_codes, self.dim, self.decay = num_codes, dim, decay
+        self.register_buffer("codebook", torch.zeros(num_codes, dim))
+        self.register_buffer("code_sum", torch.zeros(num_codes, dim))
+        self.register_buffer("code_count", torch.ones(num_codes))
+        self.register_buffer("initialised", torch.zeros((), dtype=torch.bool))
+
+    def nearest(self, rows: Tensor, noise: Tensor | None = None, temperature: float = 0.0) -> Tensor:
+        """Index of the nearest code of each row [N, D]; with noise, argmax(-distance²/temperature + noise)."""
+        score = self.scores(rows)
+        if noise is not None and temperature > 0:
+            score = score / temperature + noise
+        return score.argmax(dim=-1)
+
+    def scores(self, rows: Tensor) -> Tensor:
+        """Negative squared distances of rows [N, D] to all codes, [N, V]."""
+        return 2 * rows @ self.codebook.t() - rows.square().sum(1, keepdim=True) - self.codebook.square().sum(1)
+
+    def _candidates(self, rows: Tensor, draws: Draws) -> Tensor:
+        """The first V rows of the batch, unshuffled as published; a short batch is repeated with a little noise."""
+        if len(rows) < self.num_codes:
+            repeats = math.ceil(self.num_codes / len(rows))
+            rows = rows.repeat(repeats, 1)
+            rows = rows + draws.normal(len(rows), self.dim, rows) * (0.01 / math.sqrt(self.dim))
+        return _from_first_process(rows[: self.num_codes].clone())
+
+    @torch.no_grad()
+    def initialise(self, rows: Tensor, draws: Draws) -> None:
+        """Take the codes from the first training batch [N, D]."""
+        self.codebook.copy_(self._candidates(rows, draws))
+        self.code_sum.copy_(self.codebook)
+        self.code_count.fill_(1.0)
+        self.initialised.fill_(True)
+
+    @torch.no_grad()
+    def update(self, rows: Tensor, index: Tensor, draws: Draws) -> None:
+        """Move the averages, and replace every code whose moving count is below 1.
+
+        The count of a replaced code is not reset: it is replaced at every step until it earns a count of 1.
+        """
+        counts = torch.bincount(index, minlength=self.num_codes).to(rows.dtype)
+        sums = torch.zeros_like(self.code_sum).index_add_(0, index, rows)
+        counts, sums = _sum_over_processes(counts), _sum_over_processes(sums)
+        self.code_sum.mul_(self.decay).add_((1 - self.decay) * sums)
+        self.code_count.copy_(self.decay * self.code_count + (1 - self.decay) * counts)
+        used = (self.code_count >= 1.0)[:, None]
+        averages = self.code_sum / self.code_count[:, None]
+        self.codebook.copy_(torch.where(used, averages, self._candidates(rows, draws)))
+
+    def forward(self, x: Tensor, draws: Draws | None, temperature: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Quantise x [B, D, T] -> value [B, D, T], codes [B, T], commitment, perplexity; learns when training."""
+        batch, dim, steps = x.shape
+        rows = x.detach().transpose(1, 2).reshape(-1, dim)
+        learning = self.training and draws is not None
+        if learning and not bool(self.initialised):
+            self.initialise(rows, draws)
+        noise = draws.gumbel(len(rows), self.num_codes, rows) if learning and temperature > 0 else None
+        index = self.nearest(rows, noise, temperature)
+        code = self.codebook[index].view(batch, steps, dim).transpose(1, 2)
+        share = torch.bincount(index, minlength=self.num_codes).to(x.dtype) / len(index)
+        perplexity = torch.exp(-(share * torch.log(share + 1e-7)).sum())
+        if learning:
+            self.update(rows, index, draws)
+        commit = torch.mean((x - code) ** 2)
+        return x + (code - x).detach(), index.view(batch, steps), commit, perplexity
+
+
+class ResidualQuantiser(nn.Module):
+    """Q codebooks in a row, each quantising what the ones before left over."""
+
+    def __init__(self, levels: int, num_codes: int, dim: int, decay: float, shared: bool, dropout: float) -> None:
+        super().__init__()
+        self.num_levels, self.dropout = levels, dropout
+        first = EMAQuantiser(num_codes, dim, decay)
+        rest = [first if shared else EMAQuantiser(num_codes, dim, decay) for _ in range(levels - 1)]
+        self.layers = nn.ModuleList([first, *rest])
+
+    def forward(
+        self, x: Tensor, draws: Draws | None = None, temperature: float = 0.0, last_level: int | None = None
+    ) -> Quantised:
+        """Quantise x [B, D, T].
+
+        Args:
+            draws: random numbers for training; None quantises without learning
+            temperature: of the Gumbel choice in training
+            last_level: the highest level used; None draws it by quantise-dropout when training, else all
+        Returns:
+            the sum of codes. Its gradient with respect to x is (levels used) times the identity, as published: every
+            level is straight-through to the same encoder output.
+        """
+        if last_level is None:
+            last_level = self.num_levels - 1
+            if self.training and draws is not None:
+                last_level = draws.dropped_above(self.num_levels, self.dropout)
+        residual, total = x, torch.zeros_like(x)
+        codes, commits, perplexities = [], [], []
+        for level, layer in enumerate(self.layers):
+            if level > last_level:
+                codes.append(torch.full_like(codes[0], -1))
+                continue
+            value, index, commit, perplexity = layer(residual, draws, temperature)
+            residual = residual - value.detach()
+            total = total + value
+            codes.append(index)
+            commits.append(commit)
+            perplexities.append(perplexity)
+        return Quantised(
+            total, torch.stack(codes, dim=-1), torch.stack(commits).mean(), torch.stack(perplexities).mean()
+        )
+
+    def encode(self, x: Tensor, levels: int | None = None) -> Tensor:
+        """Codes [B, T, levels] of x [B, D, T], without noise; fewer levels cost less."""
+        rows = x.transpose(1, 2).reshape(-1, x.shape[1])
+        codes = []
+        for layer in list(self.layers)[: levels or self.num_levels]:
+            index = layer.nearest(rows)
+            rows = rows - layer.codebook[index]
+            codes.append(index.view(x.shape[0], x.shape[2]))
+        return torch.stack(codes, dim=-1)
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Code vectors of every level: codes [B, T, q ≤ Q] -> [q, B, D, T]; -1 gives zeros."""
+        vectors = []
+        for level in range(codes.shape[-1]):
+            index = codes[..., level]
+            vector = self.layers[level].codebook[index.clamp_min(0)] * (index >= 0).unsqueeze(-1)
+            vectors.append(vector.transpose(1, 2))
+        return torch.stack(vectors)

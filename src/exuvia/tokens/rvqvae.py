@@ -1,0 +1,161 @@
+"""`RVQVAE`: MoMask's motion tokenizer, features <-> codes.   Sec. 3.1 [guo2024momask]"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exuvia.errors import ShapeError
+from exuvia.tokens.codec import Decoder, Encoder, ResidualStack
+from exuvia.tokens.draws import Draws
+from exuvia.tokens.quantiser import Quantised, ResidualQuantiser
+
+
+@dataclass(frozen=True)
+class RVQVAEConfig:
+    """Sizes of the tokenizer; the defaults are the published ones."""
+
+    input_dim: int = 263
+    """Feature channels C."""
+    num_codes: int = 512
+    """Codebook size V."""
+    code_dim: int = 512
+    """Width D of a code."""
+    num_quantizers: int = 6
+    """Levels Q."""
+    width: int = 512
+    """Channels inside encoder and decoder."""
+    down: int = 2
+    """Halvings of the frame rate: one code step is 2^down frames."""
+    depth: int = 3
+    """Residual blocks a stage."""
+    dilation_growth: int = 3
+    """Ratio of neighbouring dilations."""
+    activation: str = "relu"
+    """relu, gelu or silu."""
+    norm: str | None = None
+    """None, LN, GN or BN."""
+    dropout: float = 0.2
+    """In the residual blocks."""
+    decay: float = 0.99
+    """Of the codebooks' moving averages."""
+    shared_codebook: bool = False
+    """One codebook for all levels."""
+    quantize_dropout: float = 0.2
+    """Probability of using only the first levels in a training step."""
+    temperature: float = 0.5
+    """Of the Gumbel choice of codes in training."""
+
+    @property
+    def stride(self) -> int:
+        """Frames under one code step."""
+        return 2**self.down
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a forward pass gives."""
+
+    features: Tensor
+    """[B, F, C], normalised"""
+    quantised: Quantised
+
+
+class RVQVAE(nn.Module):
+    """Residual vector-quantised autoencoder over normalised motion features."""
+
+    def __init__(self, config: RVQVAEConfig) -> None:
+        super().__init__()
+        self.config = c = config
+
+        def stack() -> ResidualStack:
+            return ResidualStack(c.width, c.depth, c.dilation_growth, c.activation, c.norm, c.dropout)
+
+        self.encoder = Encoder(c.input_dim, c.code_dim, c.width, c.down, stack)
+        self.decoder = Decoder(c.input_dim, c.code_dim, c.width, c.down, stack)
+        self.quantizer = ResidualQuantiser(
+            c.num_quantizers, c.num_codes, c.code_dim, c.decay, c.shared_codebook, c.quantize_dropout
+        )
+
+    def latents(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Encoder output [B, D, F/stride] of normalised features [B, F, C]; `valid` [B, F] marks real frames.
+
+        Raises:
+            ShapeError: another number of channels, or fewer frames than one code step.
+        """
+        if features.ndim != 3 or features.shape[-1] != self.config.input_dim:
+            raise ShapeError(f"found features {tuple(features.shape)}, expected (batch, frames, {self.config.input_dim})")
+        if features.shape[1] < self.config.stride:
+            raise ShapeError(f"found {features.shape[1]} frame(s), expected at least {self.config.stride}")
+        mask = None if valid is None else valid[:, None].to(features.dtype)
+        return self.encoder(features.transpose(1, 2), mask)
+
+    @torch.inference_mode()
+    def encode(self, features: Tensor, valid: Tensor | None = None, levels: int | None = None) -> Tensor:
+        """Codes of normalised features; with `valid`, steps that are not wholly real get -1.
+
+        Args:
+            features: [B, F, C]
+            valid: real frames [B, F], or None
+            levels: only the first so many quantiser levels
+        Returns:
+            codes [B, F // stride, Q], int64
+        """
+        codes = self.quantizer.encode(self.latents(features, valid).float(), levels)
+        if valid is not None:
+            steps = valid[:, : codes.shape[1] * self.config.stride].unflatten(1, (-1, self.config.stride)).all(-1)
+            codes = codes.masked_fill(~steps[..., None], -1)
+        return codes
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Normalised features [B, T · stride, C] of codes [B, T, q ≤ Q]; -1 is an absent level or padding.
+
+        Steps whose first level is -1 are padding: they do not touch their neighbours.
+        """
+        vectors = self.quantizer.lookup(codes).sum(0)
+        real = codes[..., 0] >= 0
+        valid = None if bool(real.all()) else real[:, None].to(vectors.dtype)
+        return self.decoder(vectors, valid).transpose(1, 2)
+
+    def forward(self, features: Tensor, draws: Draws | None = None, last_level: int | None = None) -> Reconstruction:
+        """Encode, quantise (learning the codebooks when training with draws), decode.   [B, F, C] -> [B, F, C]"""
+        latents = self.latents(features)
+        with torch.autocast(latents.device.type, enabled=False):
+            quantised = self.quantizer(latents.float(), draws, self.config.temperature, last_level)
+        return Reconstruction(self.decoder(quantised.value).transpose(1, 2), quantised)
+
+    def loss(
+        self, features: Tensor, draws: Draws | None, *, joints: int, position: float = 0.5, commit: float = 0.02
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """SmoothL1 of all channels + position · SmoothL1 of the local positions + commit · commitment.   Eq. 1 [guo2024momask]
+
+        The middle term is called a velocity loss in the published options, but covers the position channels.
+        """
+        out = self(features, draws)
+        reconstruction = F.smooth_l1_loss(out.features, features)
+        local = slice(4, 4 + 3 * (joints - 1))
+        explicit = F.smooth_l1_loss(out.features[..., local], features[..., local])
+        total = reconstruction + position * explicit + commit * out.quantised.commit
+        return total, {
+            "reconstruction": reconstruction.detach(),
+            "position": explicit.detach(),
+            "commit": out.quantised.commit.detach(),
+            "perplexity": out.quantised.perplexity,
+        }
+
+    def load_published(self, state: dict[str, Tensor]) -> None:
+        """Load a published state dict, which has no code statistics: averages start from the codes themselves.
+
+        Training continues from there; it does not re-initialise the codebooks as the published code would.
+        Raises RuntimeError with the differing names if the architecture differs.
+        """
+        full = dict(state)
+        for level, layer in enumerate(self.quantizer.layers):
+            name = f"quantizer.layers.{level}."
+            if name + "codebook" in state:
+                full.setdefault(name + "code_sum", state[name + "codebook"].clone())
+                full.setdefault(name + "code_count", torch.ones(layer.num_codes))
+                full.setdefault(name + "initialised", torch.tensor(True))
+        self.load_state_dict(full)
