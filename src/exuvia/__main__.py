@@ -1,0 +1,136 @@
+"""The command line: finds the command, fills its configuration, turns errors into one sentence and an exit code.
+
+Exit codes: 0 done, 1 a check failed, 2 bad input or settings, 130 interrupted, 141 the reader of a pipe went away.
+Any other error is a defect of this program and shows its traceback.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import inspect
+import logging
+import os
+import re
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from exuvia import __version__
+from exuvia.commands.table import COMMAND, Entry
+from exuvia.errors import ConfigError, ExuviaError
+from exuvia.registry import resolve, suggest
+
+_FULL_OR_LOCKED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+_HELP = {"-h", "--help", "help"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; `argv` without the program's name."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        code = run(list(sys.argv[1:] if argv is None else argv), COMMAND)
+        sys.stdout.flush()
+        return code
+    except ExuviaError as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        print("exuvia: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        _silence_stdout()
+        return 141
+    except OSError as error:
+        if error.errno not in _FULL_OR_LOCKED:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        return _refuse(f"cannot write or read{where}: {error.strerror}; free some space or choose another folder")
+
+
+def run(args: list[str], commands: Mapping[str, Entry]) -> int:
+    """Find the command that the first words name, parse the rest and call it.
+
+    Raises:
+        ConfigError: no such command; the message suggests the nearest.
+    """
+    if args[:1] == ["--version"]:
+        print(f"exuvia {__version__}")
+        return 0
+    if not args or args[0] in _HELP:
+        print(_overview(commands), file=sys.stdout if args else sys.stderr)
+        return 0 if args else 2
+    name = next((words for words in (" ".join(args[:2]), args[0]) if words in commands), None)
+    if name is not None:
+        return _call(name, commands[name], args[len(name.split()) :])
+    group = [key for key in commands if key.startswith(args[0] + " ")]
+    if not group:
+        tops = dict.fromkeys(key.split()[0] for key in commands)
+        raise ConfigError(f"unknown command {args[0]!r}; {suggest(args[0], tops)}; run: exuvia --help")
+    if len(args) > 1 and args[1] not in _HELP:
+        seconds = [key.split()[1] for key in group]
+        raise ConfigError(f"unknown command '{args[0]} {args[1]}'; {suggest(args[1], seconds)}")
+    print(_overview({key: commands[key] for key in group}), file=sys.stdout if len(args) > 1 else sys.stderr)
+    return 0 if len(args) > 1 else 2
+
+
+def parse(name: str, entry: Entry, args: Sequence[str]) -> Callable[[], Any]:
+    """The command's call with its settings filled in from `args`; usage errors exit with code 2, help with 0."""
+    function = resolve({name: entry.target}, name, "command")
+    tyro = _tyro()
+    options: dict[str, Any] = {"prog": f"exuvia {name}", "args": list(args), "description": description(function, entry)}
+    parameters = list(inspect.signature(function).parameters)
+    kind = typing.get_type_hints(function).get(parameters[0]) if len(parameters) == 1 else None
+    if kind is not None and dataclasses.is_dataclass(kind):
+        config = tyro.cli(kind, **options)
+        return lambda: function(config)
+    return lambda: tyro.cli(function, **options)
+
+
+def description(function: Callable[..., Any], entry: Entry) -> str:
+    """Help text of a command: its docstring up to the first section, then the examples."""
+    text = re.split(r"(?m)^\s*(?:Args|Returns|Raises|Yields):\s*$", inspect.getdoc(function) or entry.line)[0].strip()
+    if entry.examples and "xample" not in text:
+        text += "\n\nExamples:\n" + "\n".join(f"    {example}" for example in entry.examples)
+    return text
+
+
+def _call(name: str, entry: Entry, args: Sequence[str]) -> int:
+    try:
+        code = parse(name, entry, args)()
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 2 if leave.code else 0
+    return code if isinstance(code, int) else 0
+
+
+def _tyro() -> Any:
+    try:
+        return import_module("tyro")
+    except ModuleNotFoundError:
+        raise ConfigError("the command line needs the package tyro, which is not installed; pip install tyro") from None
+
+
+def _overview(commands: Mapping[str, Entry]) -> str:
+    width = max(map(len, commands))
+    lines = [
+        "usage: exuvia COMMAND [options]        (exuvia COMMAND --help: settings and examples)",
+        "",
+        *(f"  {name:<{width}}  {entry.line}" for name, entry in commands.items()),
+    ]
+    examples = [entry.examples[0] for entry in commands.values() if entry.examples][:3]
+    return "\n".join([*lines, "", "examples:", *(f"  {example}" for example in examples)] if examples else lines)
+
+
+def _refuse(sentence: str) -> int:
+    print(f"exuvia: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _silence_stdout() -> None:
+    """Nobody reads any more: keep the interpreter from complaining when it flushes at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""What the command line offers, and which parts of the lower floors the commands use: names only, imported on demand.
+
+Nothing here imports anything heavy, so that `exuvia --help` answers at once.
+"""
+
+from typing import Any, NamedTuple
+
+from exuvia.registry import resolve
+
+
+class Entry(NamedTuple):
+    """One command: its function, its line in the list, and examples that a test parses."""
+
+    target: str
+    """`module:function`; the function takes one configuration dataclass."""
+    line: str
+    examples: tuple[str, ...] = ()
+
+
+COMMAND = {
+    "prepare": Entry(
+        "exuvia.commands.prepare:prepare",
+        "make one memory-mapped store of a folder of motions and captions",
+    ),
+    "train tokenizer": Entry("exuvia.recipes:train_tokenizer", "train the motion tokenizer (RVQ-VAE)"),
+    "train mask": Entry("exuvia.recipes:train_mask", "train the masked transformer over base codes"),
+    "train residual": Entry("exuvia.recipes:train_residual", "train the transformer over residual codes"),
+    "train length": Entry("exuvia.recipes:train_length", "train the estimator of a motion's length"),
+    "train evaluator": Entry("exuvia.recipes:train_evaluator", "train the text-motion embedding that metrics use"),
+    "train classifier": Entry("exuvia.recipes:train_classifier", "train the independent concept classifier"),
+    "generate": Entry(
+        "exuvia.commands.generate:generate",
+        "text -> motion files",
+        (
+            'exuvia generate "a man kicks something with his left leg" --out kick.mp4',
+            "exuvia generate --file prompts.txt --out motions/ --formats npy html --seed 3 --repeats 2",
+        ),
+    ),
+    "unlearn": Entry(
+        "exuvia.commands.unlearn:unlearn",
+        "make a trained generator forget a concept",
+        ("exuvia unlearn lcr --pipeline base --forget violence --num-codes 16 --out runs/safe",),
+    ),
+    "evaluate": Entry(
+        "exuvia.commands.evaluate:evaluate",
+        "measure forgetting and retention against the original",
+        ("exuvia evaluate runs/safe --original base --benchmark violence --out runs/safe-report.json",),
+    ),
+    "report": Entry(
+        "exuvia.commands.report:report",
+        "one table of several evaluations, side by side",
+        ("exuvia report runs/*-report.json --out table.md",),
+    ),
+    "bench features": Entry(
+        "exuvia.commands.bench:bench_features",
+        "time the encoding of motions as features",
+        ("exuvia bench features --clips 1000 --frames 196 --threads 2",),
+    ),
+    "bench lcr": Entry(
+        "exuvia.commands.bench:bench_lcr",
+        "time the codebook edit",
+        ("exuvia bench lcr --pipeline base --forget violence --num-codes 16 --record docs/results/numbers.jsonl",),
+    ),
+    "export": Entry("exuvia.commands.export:export", "weights or motions in another project's format"),
+    "import": Entry(
+        "exuvia.commands.import_motion:import_motion",
+        "motion-capture files -> clips of 22 joints at 20 frames a second",
+        (
+            "exuvia import take1.bvh take2.bvh --out clips/",
+            "exuvia import 02_01.amc --fps 120 --out walk.npy",
+        ),
+    ),
+    "check goldens": Entry(
+        "exuvia.commands.check:check_goldens",
+        "compare with the official implementations' golden vectors",
+        ("exuvia check goldens ../shared/goldens", "exuvia check goldens ../shared/goldens --only 02_ 08_lcr"),
+    ),
+    "check numbers": Entry(
+        "exuvia.commands.check:check_numbers",
+        "every number quoted in a document equals its measured row",
+        ("exuvia check numbers", "exuvia check numbers --root ."),
+    ),
+    "pack": Entry(
+        "exuvia.commands.pack:pack",
+        "run folders of the parts -> one pipeline folder",
+    ),
+    "list": Entry(
+        "exuvia.commands.names:list_names",
+        "methods, encoders, formats and concepts by name",
+        ("exuvia list", "exuvia list --kind methods"),
+    ),
+    "demo": Entry("exuvia.commands.demo:demo", "a kick before and after forgetting, as web pages"),
+}
+"""The command line. A name of two words is a command of a group."""
+
+PART = {
+    "pipeline": "exuvia.pipeline:MotionPipeline",
+    "unlearn": "exuvia.unlearn.base:unlearn",
+    "evaluate": "exuvia.evaluate.suite:evaluate",
+    "humanml3d": "exuvia.features.humanml3d:HUMANML3D",
+    "skeleton": "exuvia.motion.skeleton:SMPL22",
+    "load_clip": "exuvia.motion.load:load_clip",
+    "check_folder": "exuvia.goldens.run:check_folder",
+}
+"""Heavy parts that commands use when they run."""
+
+
+def part(name: str) -> Any:
+    """A part of a lower floor, imported now. Raises ConfigError for a name that is not in PART."""
+    return resolve(PART, name, "part")
