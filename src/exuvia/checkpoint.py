@@ -1,0 +1,126 @@
+"""A run folder: `config.json`, `*.safetensors`, `provenance.json`. Saved whole, loaded strictly, never pickled."""
+
+import datetime
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import exuvia
+from exuvia.errors import CheckpointError
+from exuvia.files import read_json, whole_file, write_json
+
+FORMAT = "exuvia/1"
+
+
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file whole. Raises OutputError."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with whole_file(path) as temporary:
+        save_file(plain, temporary, metadata={"format": "pt", **(metadata or {})})
+
+
+def load_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: it is missing, truncated or not a safetensors file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; expected a safetensors file there")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from None
+
+
+def load_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata strings of a safetensors file. Raises CheckpointError as `load_tensors` does."""
+    try:
+        with safe_open(path, "pt") as stream:
+            return stream.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from None
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Load weights strictly; half-precision weights are widened to the module's own precision.
+
+    Raises:
+        CheckpointError: missing, unexpected or differently shaped tensors, all named.
+    """
+    own = module.state_dict()
+    missing = sorted(own.keys() - tensors.keys())
+    unexpected = sorted(tensors.keys() - own.keys())
+    shapes = [
+        f"{name} is {tuple(tensors[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in sorted(own.keys() & tensors.keys())
+        if tensors[name].shape != own[name].shape
+    ]
+    if missing or unexpected or shapes:
+        parts = [
+            f"{len(missing)} missing ({', '.join(missing[:3])}{' ...' * (len(missing) > 3)})" if missing else "",
+            f"{len(unexpected)} unexpected ({', '.join(unexpected[:3])}{' ...' * (len(unexpected) > 3)})"
+            if unexpected
+            else "",
+            f"{len(shapes)} of another shape ({'; '.join(shapes[:3])}{' ...' * (len(shapes) > 3)})" if shapes else "",
+        ]
+        raise CheckpointError(f"weights do not fit {what}: {', '.join(p for p in parts if p)}")
+    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
+
+
+def read_config(folder: str | Path, kind: str) -> dict[str, Any]:
+    """`config.json` of a run folder of the given kind.
+
+    Raises:
+        CheckpointError: no such folder, no config, another format or kind.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} is not a run folder: it has no config.json")
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise CheckpointError(f"{folder}/config.json is not of format {FORMAT}")
+    if config.get("kind") != kind:
+        raise CheckpointError(f"{folder} holds a {config.get('kind')!r} run, expected {kind!r}")
+    return config
+
+
+def write_config(folder: str | Path, kind: str, values: Mapping[str, Any]) -> None:
+    """Write `config.json` with its format and kind. Raises OutputError."""
+    write_json(Path(folder) / "config.json", {"format": FORMAT, "kind": kind, **values})
+
+
+def provenance(**facts: Any) -> dict[str, Any]:
+    """Where a result came from: package version, code commit, date, machine and what the caller adds."""
+    return {
+        "exuvia": exuvia.__version__,
+        "commit": code_commit(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **facts,
+    }
+
+
+def code_commit() -> str:
+    """The commit of the source tree this package runs from, with `+` if files differ from it; else `release`."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return "release"
+    try:
+        git = ["git", "-C", str(root)]
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.stdout.strip() + ("+" if status.stdout.strip() else "")

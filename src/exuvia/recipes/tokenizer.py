@@ -1,0 +1,146 @@
+"""How the tokenizer is trained: random windows of many clips, checked by the joint error of whole held-out clips."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exuvia.checkpoint import load_into, load_tensors, read_config
+from exuvia.config import from_dict, to_dict
+from exuvia.errors import CheckpointError
+from exuvia.features.humanml3d import HUMANML3D
+from exuvia.features.normaliser import Normaliser
+from exuvia.recipes.corpus import Corpus, CorpusConfig, Item
+from exuvia.shapes import Features
+from exuvia.tokens.draws import SeededDraws
+from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.train import WEIGHTS, TrainConfig, fit
+
+
+@dataclass(frozen=True)
+class TokenizerRecipe:
+    """Everything that decides a tokenizer training."""
+
+    out: str = "runs/tokenizer"
+    """Run folder."""
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    """Data."""
+    model: RVQVAEConfig = field(default_factory=RVQVAEConfig)
+    """Sizes."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """Steps and rates."""
+    batch_size: int = 64
+    """Windows a step."""
+    frames: tuple[int, ...] = (64, 32)
+    """Window lengths; each batch has one of them. The published length is 64; short clips need the shorter."""
+    frame_shares: tuple[float, ...] = (0.75, 0.25)
+    """Probability of each length."""
+    validation_clips: int = 64
+    """Held-out clips in a validation during training."""
+
+
+class Windows:
+    """Windows of one length over all offsets of all clips, drawn by the corpus's shares."""
+
+    def __init__(self, corpus: Corpus, items: Sequence[Item], clips: Sequence[Features], frames: int) -> None:
+        self.frames = frames
+        starts = np.asarray([max(0, len(clip) - frames + 1) for clip in clips], np.float64)
+        self.clips = clips
+        self.starts = starts.astype(np.int64)
+        self.cumulative = np.cumsum(corpus.weights(items, starts))
+
+    def draw(self, count: int, rng: np.random.Generator) -> Features:
+        """[count, frames, C]"""
+        clips = np.searchsorted(self.cumulative, rng.random(count) * self.cumulative[-1], side="right")
+        offsets = (rng.random(count) * self.starts[clips]).astype(np.int64)
+        return np.stack([self.clips[c][o : o + self.frames] for c, o in zip(clips, offsets, strict=True)])
+
+
+class TokenizerTask:
+    """Windows in, reconstruction out."""
+
+    def __init__(self, recipe: TokenizerRecipe, corpus: Corpus) -> None:
+        self.recipe = recipe
+        self.normaliser = corpus.normaliser()
+        self.model = RVQVAE(recipe.model)
+        items = corpus.items("train")
+        clips = [self.normaliser.normalise(corpus.features(item)) for item in items]
+        self.windows = [Windows(corpus, items, clips, frames) for frames in recipe.frames]
+        held = [item for item in corpus.items("val") if item.record.sensor == "optical"] or corpus.items("val")
+        step = max(1, len(held) // recipe.validation_clips)
+        self.held = [np.asarray(corpus.features(item)) for item in held[::step]]
+
+    def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        """Windows of one length, normalised [B, F, C]."""
+        shares = np.asarray(self.recipe.frame_shares) / sum(self.recipe.frame_shares)
+        windows = self.windows[int(rng.choice(len(self.windows), p=shares))]
+        return {"features": torch.from_numpy(windows.draw(self.recipe.batch_size, rng))}
+
+    def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Reconstruction, position and commitment terms."""
+        joints = (self.recipe.model.input_dim + 1) // 12
+        return self.model.loss(batch["features"], SeededDraws(generator), joints=joints)
+
+    def validate(self) -> Mapping[str, float]:
+        """Mean joint error of whole held-out clips, in millimetres."""
+        errors = [reconstruction_error_mm(self.model, self.normaliser, clip) for clip in self.held]
+        aligned, placed = np.mean(errors, axis=0)
+        return {"mpjpe_mm": aligned, "mpjpe_placed_mm": placed}
+
+    def describe(self) -> dict[str, Any]:
+        """Configuration of the run."""
+        return {
+            "kind": "tokenizer",
+            "model": to_dict(self.recipe.model),
+            "corpus": to_dict(self.recipe.corpus),
+            "batch_size": self.recipe.batch_size,
+            "frames": list(self.recipe.frames),
+            "frame_shares": list(self.recipe.frame_shares),
+            "mean": [float(v) for v in self.normaliser.mean],
+            "std": [float(v) for v in self.normaliser.std],
+        }
+
+
+def reconstruction_error_mm(model: RVQVAE, normaliser: Normaliser, clip: Features) -> tuple[float, float]:
+    """Mean joint error of a clip after encoding and decoding.
+
+    Args:
+        clip: un-normalised features                                     [F, C]
+    Returns:
+        with the roots of both laid upon one another in every frame (the published MPJPE), and as placed, in mm
+    """
+    stride = model.config.stride
+    rows = np.asarray(clip[: len(clip) // stride * stride])
+    device = next(model.parameters()).device
+    x = torch.from_numpy(normaliser.normalise(rows))[None].to(device)
+    decoded = normaliser.denormalise(model.decode(model.encode(x))[0].float().cpu().numpy())
+    real, ours = HUMANML3D.recover(rows), HUMANML3D.recover(decoded)
+    placed = np.linalg.norm(real - ours, axis=-1).mean()
+    aligned = np.linalg.norm((real - real[:, :1]) - (ours - ours[:, :1]), axis=-1).mean()
+    return 1000 * float(aligned), 1000 * float(placed)
+
+
+def train_tokenizer(recipe: TokenizerRecipe) -> dict[str, float]:
+    """Train, continue or return a tokenizer run. Raises as `train.fit` does."""
+    corpus = Corpus(recipe.corpus)
+    return fit(TokenizerTask(recipe, corpus), recipe.train, recipe.out, corpus.facts())
+
+
+def load_tokenizer(folder: str | Path) -> tuple[RVQVAE, Normaliser]:
+    """A trained tokenizer and its normaliser.
+
+    Raises:
+        CheckpointError: the folder holds no tokenizer run, or its weights do not fit.
+    """
+    config = read_config(folder, "tokenizer")
+    model = RVQVAE(from_dict(RVQVAEConfig, config["model"]))
+    load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the tokenizer of {folder}")
+    try:
+        normaliser = Normaliser(np.asarray(config["mean"], np.float32), np.asarray(config["std"], np.float32))
+    except KeyError as error:
+        raise CheckpointError(f"{folder}/config.json has no {error}") from None
+    return model.eval(), normaliser

@@ -1,0 +1,334 @@
+"""The only training loop: it is handed a task, and can be killed at any instant.
+
+Everything random is a function of (seed, step, process), so a resumed run needs no state but weights, optimiser
+moments and the step number, and continues bit for bit on a CPU with the same number of threads.
+"""
+
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from exuvia.checkpoint import load_into, load_metadata, load_tensors, provenance, save_tensors, write_config
+from exuvia.config import to_dict
+from exuvia.errors import CheckpointError, ConfigError, ExuviaError
+from exuvia.files import write_json
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.safetensors"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how fast to learn."""
+
+    steps: int = 1000
+    """Optimiser steps in all."""
+    lr: float = 2e-4
+    """Peak learning rate."""
+    warmup: int = 200
+    """Steps of linear warm-up."""
+    schedule: str = "cosine"
+    """After the warm-up: cosine (to 2 % of the peak), constant, or milestones."""
+    milestones: tuple[int, ...] = ()
+    """Steps at which the rate is multiplied by gamma (schedule milestones)."""
+    gamma: float = 0.1
+    """See milestones."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Of AdamW."""
+    weight_decay: float = 0.0
+    """Of AdamW."""
+    clip_norm: float = 0.0
+    """Gradients are scaled down to this norm; 0 leaves them."""
+    ema: float = 0.0
+    """Decay of the weights' moving average, which is what is saved and validated; 0 keeps the last weights."""
+    seed: int = 3407
+    """Of everything random."""
+    precision: str = "no"
+    """no (float32), bf16 or fp16: autocast."""
+    compile: bool = False
+    """torch.compile the loss."""
+    log_every: int = 50
+    """Steps between lines of metrics."""
+    validate_every: int = 1000
+    """Steps between validations; the last step always validates."""
+    checkpoint_s: float = 50.0
+    """Seconds between checkpoints, at most."""
+
+
+class Task(Protocol):
+    """What a loop needs to know of a model and its data."""
+
+    model: nn.Module
+
+    def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        """One batch, a function of the step and the generator alone."""
+
+    def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Loss to minimise, and metrics to log."""
+
+    def validate(self) -> Mapping[str, float]:
+        """Metrics on held-out data, of `self.model` in evaluation mode."""
+
+    def describe(self) -> dict[str, Any]:
+        """`kind`, `model` (its configuration) and whatever else a later load needs, JSON-ready."""
+
+
+class _Step(nn.Module):
+    """The loss as a module's forward pass, so that data-parallel engines see every parameter used."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.model = task.model
+        self._task = [task]  # in a list: not a sub-module
+
+    def forward(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        return self._task[0].loss(batch, generator)
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """The rate at a step (counted from 0)."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    if config.schedule == "constant":
+        return config.lr
+    if config.schedule == "milestones":
+        return config.lr * config.gamma ** sum(step >= m for m in config.milestones)
+    if config.schedule == "cosine":
+        done = (step - config.warmup) / max(1, config.steps - config.warmup)
+        return config.lr * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * done))))
+    raise ConfigError(f"unknown schedule {config.schedule!r}; known: cosine, constant, milestones")
+
+
+class Trainer:
+    """One run of the loop; `fit` is the usual entrance."""
+
+    def __init__(self, task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None) -> None:
+        self.task, self.config, self.out, self.facts = task, config, Path(out), dict(facts or {})
+        self.accelerator = Accelerator(mixed_precision=config.precision)
+        self.device = self.accelerator.device
+        task.model.to(self.device)
+        decayed = [p for p in task.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(decayed, config.lr, betas=config.betas, weight_decay=config.weight_decay)
+        self.module, self.optimizer = self.accelerator.prepare(_Step(task), self.optimizer)
+        self.run_module = torch.compile(self.module) if config.compile else self.module
+        self.average = {k: v.detach().clone() for k, v in task.model.state_dict().items()} if config.ema else {}
+        self.step = 0
+        self.lines: list[dict[str, float]] = []
+        self.signature = json.dumps({"train": to_dict(config), "task": task.describe()}, sort_keys=True)
+
+    # checkpoints
+
+    def save(self) -> None:
+        """Write the resumable state whole: weights, their average, optimiser moments, metrics so far."""
+        tensors = {f"model.{k}": v for k, v in self.task.model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        facts = {"step": str(self.step), "signature": self.signature, "metrics": json.dumps(self.lines)}
+        save_tensors(self.out / CHECKPOINT, tensors, facts)
+
+    def resume(self) -> None:
+        """Continue from the checkpoint in the run folder, if there is one.
+
+        Raises:
+            ConfigError: it belongs to a run with other settings.
+        """
+        path = self.out / CHECKPOINT
+        if not path.exists():
+            return
+        facts = load_metadata(path)
+        if facts.get("signature") != self.signature:
+            raise ConfigError(f"{self.out} holds a run with other settings; choose another folder or remove it")
+        tensors = load_tensors(path)
+        load_into(self.task.model, _part(tensors, "model."), "the model of this run")
+        self.average = {k: v.to(self.device) for k, v in _part(tensors, "average.").items()}
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _part(tensors, "optimizer.").items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.step = int(facts["step"])
+        self.lines = json.loads(facts["metrics"])
+        log.info("resumed %s at step %d", self.out, self.step)
+
+    # the loop
+
+    def run(self) -> dict[str, float]:
+        """Train to the last step; returns the last validation's metrics."""
+        writer = _tensorboard(self.out) if self.accelerator.is_main_process else None
+        saved = time.monotonic()
+        bar = tqdm(total=self.config.steps, initial=self.step, desc=self.out.name, mininterval=5.0, disable=None)
+        validated: dict[str, float] = {}
+        while self.step < self.config.steps:
+            metrics = self._advance()
+            last = self.step == self.config.steps
+            if self.step % self.config.log_every == 0 or last:
+                self._note({k: float(v) for k, v in metrics.items()}, writer)
+                bar.set_postfix(loss=f"{self.lines[-1]['loss']:.4f}", refresh=False)
+            if self.step % self.config.validate_every == 0 or last:
+                validated = self.validate()
+                self._note(validated, writer)
+                log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
+            bar.update()
+            if self.accelerator.is_main_process and time.monotonic() - saved > self.config.checkpoint_s and not last:
+                self.save()
+                saved = time.monotonic()
+        bar.close()
+        return validated
+
+    def _advance(self) -> dict[str, Tensor]:
+        rank = self.accelerator.process_index
+        rng = np.random.default_rng([self.config.seed, self.step, rank])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        torch.manual_seed(int(rng.integers(2**62)))  # dropout
+        self.task.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, self.step)
+        batch = {k: v.to(self.device) for k, v in self.task.batch(self.step, rng).items()}
+        with self.accelerator.autocast():
+            loss, metrics = self.run_module(batch, generator)
+        if not torch.isfinite(loss):
+            raise ExuviaError(f"the loss became {float(loss)} at step {self.step}; lower the learning rate")
+        self.accelerator.backward(loss)
+        if self.config.clip_norm:
+            self.accelerator.clip_grad_norm_(self.task.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self._move_average()
+        return {"loss": loss.detach(), **metrics}
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        if not self.average:
+            return
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for name, value in self.task.model.state_dict().items():
+            if value.is_floating_point() and not name.startswith("quantizer."):
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def validate(self) -> dict[str, float]:
+        """Validation metrics, of the averaged weights where there are any."""
+        model = self.task.model
+        held = {k: v.detach().clone() for k, v in model.state_dict().items()} if self.average else {}
+        if self.average:
+            model.load_state_dict(self.average)
+        model.eval()
+        try:
+            with torch.no_grad():
+                return {f"val/{k}": float(v) for k, v in self.task.validate().items()}
+        finally:
+            if held:
+                model.load_state_dict(held)
+
+    def _note(self, metrics: Mapping[str, float], writer: Any) -> None:
+        self.lines.append({"step": self.step, **metrics})
+        if not self.accelerator.is_main_process:
+            return
+        with open(self.out / "metrics.jsonl", "w" if len(self.lines) == 1 else "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(self.lines[-1]) + "\n")
+        if writer is not None:
+            for name, value in metrics.items():
+                writer.add_scalar(name, value, self.step)
+
+    def finish(self, validated: Mapping[str, float], seconds: float) -> None:
+        """Write the final weights, configuration, provenance and metrics, and drop the checkpoint."""
+        if not self.accelerator.is_main_process:
+            return
+        final = self.average or self.task.model.state_dict()
+        save_tensors(self.out / WEIGHTS, final)
+        about = self.task.describe()
+        write_json(
+            self.out / "provenance.json",
+            provenance(
+                seed=self.config.seed,
+                train=to_dict(self.config),
+                threads=torch.get_num_threads(),
+                processes=self.accelerator.num_processes,
+                device=str(self.device),
+                seconds_last_session=round(seconds, 1),
+                **self.facts,
+            ),
+        )
+        write_json(self.out / "metrics.json", dict(validated))
+        write_config(self.out, about["kind"], {k: v for k, v in about.items() if k != "kind"})
+        (self.out / CHECKPOINT).unlink(missing_ok=True)
+
+
+def fit(task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None) -> dict[str, float]:
+    """Train a task into a run folder, or continue, or return at once if it is finished.
+
+    Args:
+        task: model, batches, loss, validation
+        out: run folder; ends with config.json, weights.safetensors, provenance.json, metrics.json(l)
+        facts: added to the provenance (data hash, parent run ...)
+    Returns:
+        metrics of the last validation
+    Raises:
+        ConfigError: the folder holds a run with other settings.
+        OutputError: the folder cannot be written.
+    """
+    out = Path(out)
+    done = _finished(out, task, config)
+    if done is not None:
+        return done
+    write_json(out / "run.json", {"train": to_dict(config), "task": task.describe()})
+    trainer = Trainer(task, config, out, facts)
+    trainer.resume()
+    _rewrite_lines(out, trainer.lines)
+    start = time.monotonic()
+    validated = trainer.run() or trainer.validate()
+    trainer.finish(validated, time.monotonic() - start)
+    return validated
+
+
+def _finished(out: Path, task: Task, config: TrainConfig) -> dict[str, float] | None:
+    if not (out / "config.json").exists() or not (out / WEIGHTS).exists():
+        return None
+    try:
+        run = json.loads((out / "run.json").read_text())
+    except (OSError, ValueError):
+        raise CheckpointError(f"{out} holds weights but no run.json; choose another folder") from None
+    if run != json.loads(json.dumps({"train": to_dict(config), "task": task.describe()})):
+        raise ConfigError(f"{out} holds a finished run with other settings; choose another folder or remove it")
+    log.info("%s is finished already", out)
+    return json.loads((out / "metrics.json").read_text())
+
+
+def _rewrite_lines(out: Path, lines: list[dict[str, float]]) -> None:
+    """Metrics written after the checkpoint are dropped: those steps are run again."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (out / "metrics.jsonl").write_text(text, encoding="utf-8")
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _tensorboard(out: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(out / "tensorboard"))
+
+
+def with_changes(config: TrainConfig, **changes: Any) -> TrainConfig:
+    """The configuration with some settings replaced."""
+    return dataclasses.replace(config, **changes)
