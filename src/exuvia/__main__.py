@@ -1,4 +1,4 @@
-"""The command line: finds the command, fills its configuration, turns errors into one sentence and an exit code.
+"""The command line: finds the command, fills its settings, turns errors into one sentence and an exit code.
 
 Exit codes: 0 done, 1 a check failed, 2 bad input or settings, 130 interrupted, 141 the reader of a pipe went away.
 Any other error is a defect of this program and shows its traceback.
@@ -78,7 +78,11 @@ def parse(name: str, entry: Entry, args: Sequence[str]) -> Callable[[], Any]:
     """The command's call with its settings filled in from `args`; usage errors exit with code 2, help with 0."""
     function = resolve({name: entry.target}, name, "command")
     tyro = _tyro()
-    options: dict[str, Any] = {"prog": f"exuvia {name}", "args": list(args), "description": description(function, entry)}
+    options: dict[str, Any] = {
+        "prog": f"exuvia {name}",
+        "args": list(args),
+        "description": description(function, entry),
+    }
     parameters = list(inspect.signature(function).parameters)
     kind = typing.get_type_hints(function).get(parameters[0]) if len(parameters) == 1 else None
     if kind is not None and dataclasses.is_dataclass(kind):

@@ -22,12 +22,18 @@ COMMAND = {
         "exuvia.commands.prepare:prepare",
         "make one memory-mapped store of a folder of motions and captions",
     ),
-    "train tokenizer": Entry("exuvia.recipes:train_tokenizer", "train the motion tokenizer (RVQ-VAE)"),
-    "train mask": Entry("exuvia.recipes:train_mask", "train the masked transformer over base codes"),
-    "train residual": Entry("exuvia.recipes:train_residual", "train the transformer over residual codes"),
-    "train length": Entry("exuvia.recipes:train_length", "train the estimator of a motion's length"),
-    "train evaluator": Entry("exuvia.recipes:train_evaluator", "train the text-motion embedding that metrics use"),
-    "train classifier": Entry("exuvia.recipes:train_classifier", "train the independent concept classifier"),
+    "train tokenizer": Entry(
+        "exuvia.recipes.tokenizer:train_tokenizer",
+        "train the motion tokenizer (RVQ-VAE)",
+        ("exuvia train tokenizer --corpus.data stores/mocap --out runs/tokenizer --train.steps 20000",),
+    ),
+    "train mask": Entry("exuvia.recipes.mask:train_mask", "train the masked transformer over base codes"),
+    "train residual": Entry("exuvia.recipes.residual:train_residual", "train the transformer over residual codes"),
+    "train length": Entry("exuvia.recipes.length:train_length", "train the estimator of a motion's length"),
+    "train evaluator": Entry(
+        "exuvia.recipes.evaluator:train_evaluator", "train the text-motion embedding that metrics use"
+    ),
+    "train classifier": Entry("exuvia.recipes.classifier:train_classifier", "train the independent concept classifier"),
     "generate": Entry(
         "exuvia.commands.generate:generate",
         "text -> motion files",
