@@ -1,0 +1,86 @@
+"""The length estimator: text -> how many code steps the motion lasts.
+
+Facts: momask-codes, models/vq/model.py, LengthEstimator, whose parameter names are kept; class c = c code steps
+= 4 c frames at the published rates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exuvia.errors import ConfigError, ShapeError
+from exuvia.sequence import sampling
+
+
+@dataclass(frozen=True)
+class LengthEstimatorConfig:
+    """The length estimator; the defaults are the published ones (435,122 parameters)."""
+
+    text_dim: int = 512
+    """Width of the pooled condition vector (E)."""
+    num_classes: int = 50
+    """Length classes: 0 .. num_classes - 1 code steps."""
+    hidden: tuple[int, ...] = (512, 256, 128)
+    """Widths of the hidden layers."""
+    dropout: float = 0.2
+    """Dropout after every hidden layer but the last."""
+
+
+class LengthEstimator(nn.Module):
+    """Linear, LayerNorm, LeakyReLU(0.2) for each hidden width, then a linear map to the classes."""
+
+    def __init__(self, config: LengthEstimatorConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        layers: list[nn.Module] = []
+        width = config.text_dim
+        for position, hidden in enumerate(config.hidden):
+            layers += [nn.Linear(width, hidden), nn.LayerNorm(hidden), nn.LeakyReLU(0.2)]
+            if position < len(config.hidden) - 1:
+                layers.append(nn.Dropout(config.dropout))
+            width = hidden
+        layers.append(nn.Linear(width, config.num_classes))
+        self.output = nn.Sequential(*layers)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for layer in layers:
+                if isinstance(layer, nn.Linear) and not layer.weight.is_meta:
+                    layer.weight.copy_(torch.empty(layer.weight.shape).normal_(0.0, 0.02, generator=generator))
+                    layer.bias.zero_()
+
+    def logits(self, pooled: Tensor) -> Tensor:
+        """Pooled text vectors [B, E] -> logits [B, classes]. Raises ShapeError for another width."""
+        if pooled.ndim != 2 or pooled.shape[1] != self.config.text_dim:
+            raise ShapeError(f"pooled text has shape {list(pooled.shape)}; expected [B, {self.config.text_dim}]")
+        return self.output(pooled)
+
+    def loss(self, pooled: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross entropy and accuracy of lengths in code steps, int64 [B] (longer ones count as the last class)."""
+        target = lengths.clamp(0, self.config.num_classes - 1)
+        logits = self.logits(pooled)
+        return F.cross_entropy(logits, target), (logits.argmax(1) == target).float().mean()
+
+    def sample(
+        self, pooled: Tensor, *, seeds: Sequence[int] | None = None, temperature: float = 1.0, low: int = 1
+    ) -> Tensor:
+        """Draw a length for each text from the softmax over classes `low` and above.
+
+        Args:
+            pooled: [B, E]; seeds: one per text; temperature: 0 = the most likely length; low: shortest length given
+        Returns:
+            int64 [B], code steps
+        """
+        if temperature > 0 and (seeds is None or len(seeds) != len(pooled)):
+            found = "none" if seeds is None else len(seeds)
+            raise ConfigError(f"{found} seeds for {len(pooled)} texts; pass one integer seed per text")
+        was_training = self.training
+        with torch.inference_mode():
+            logits = self.eval().logits(pooled).float()
+            logits[:, :low] = -torch.inf
+            noise = None if seeds is None else sampling.seeded_noise(seeds, 1, 1)[0, :, 0].to(logits.device)
+            drawn = sampling.draw(logits, temperature, noise)
+        self.train(was_training)
+        return drawn.clone()

@@ -1,0 +1,324 @@
+"""MoMask's masked transformer: predicts hidden base codes from the visible ones and the text.   Sec. 3.2 [guo2024momask]
+
+Ids: 0 .. V-1 codes, V = mask, V+1 = padding. Sequence = [condition tokens, motion tokens]; positions count the motion
+tokens only. Facts: momask-codes, models/mask_transformer/transformer.py, MaskTransformer.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from exuvia.errors import ConfigError, ShapeError
+from exuvia.sequence import sampling
+from exuvia.sequence.trunk import Trunk, TrunkConfig, branches_of, guide, valid_from_lengths
+
+RANDOM_SHARE = 0.1
+"""Share of the masked positions that get a random code."""
+MASK_SHARE = 0.88
+"""Share of the other masked positions that get the mask id; the rest keeps its code."""
+FREE_EDIT_SHARE = 0.16
+"""Share of the positions that an edit without a region re-masks at every step."""
+KEPT = 1e5
+"""Score of a position that is not to be masked again."""
+
+OnStep = Callable[[int, Tensor, Tensor], None]
+"""Called after each step's forward with (step, ids fed to the network [B, T], guided logits [B, V, T])."""
+
+
+@dataclass(frozen=True)
+class MaskTransformerConfig(TrunkConfig):
+    """The masked transformer; the defaults are the published ones (12,048,768 parameters)."""
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """The random draws of one training step."""
+
+    time: Tensor
+    """float [B], uniform: share masked is cos(time π / 2)."""
+    order: Tensor
+    """float [B, T], uniform: its argsort is the permutation that selects positions."""
+    to_random: Tensor
+    """bool [B, T]: if masked, becomes a random code."""
+    random_codes: Tensor
+    """int64 [B, T] in [0, V)."""
+    to_mask: Tensor
+    """bool [B, T]: if masked and not random, becomes the mask id."""
+    drop: Tensor | None = None
+    """bool [B]: loses its condition; None = none does."""
+
+    @classmethod
+    def draw(cls, shape: tuple[int, int], num_codes: int, cond_drop: float, generator: torch.Generator) -> "Corruption":
+        """Draw for a batch of shape [B, T] on the generator's device."""
+        where = generator.device
+
+        def uniform(*size: int) -> Tensor:
+            return torch.rand(size, generator=generator, device=where)
+
+        return cls(
+            time=uniform(shape[0]),
+            order=uniform(*shape),
+            to_random=uniform(*shape) < RANDOM_SHARE,
+            random_codes=torch.randint(num_codes, shape, generator=generator, device=where),
+            to_mask=uniform(*shape) < MASK_SHARE,
+            drop=uniform(shape[0]) < cond_drop,
+        )
+
+
+class MaskTransformer(Trunk):
+    """Bidirectional transformer over base codes with a mask id."""
+
+    def __init__(self, config: MaskTransformerConfig, seed: int = 0) -> None:
+        super().__init__(config, config.num_codes)
+        self.config = config
+        self.mask_id = config.num_codes
+        self.pad_id = config.num_codes + 1
+        self.token_emb = nn.Embedding(config.num_codes + 2, config.code_dim)
+        self.initialise(seed)
+
+    def logits(
+        self,
+        ids: Tensor,
+        cond: Tensor,
+        valid: Tensor,
+        cond_valid: Tensor | None = None,
+        drop: Tensor | None = None,
+    ) -> Tensor:
+        """Logits of every position.
+
+        Args:
+            ids: int64 [B, T], codes, mask id or padding id; cond: [B, E] or [B, S, E]; valid: bool [B, T]
+            cond_valid: bool [B, S]; drop: bool [B], True = without condition
+        Returns:
+            [B, V, T]; padded positions hold values without meaning
+        """
+        return self.encode(self.token_emb(ids), valid, self.prefix(cond, cond_valid, drop)).transpose(1, 2)
+
+    def guided_logits(
+        self,
+        ids: Tensor,
+        cond: Tensor,
+        valid: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        cond_scale: float,
+        unconditional: bool = False,
+    ) -> Tensor:
+        """Logits with classifier-free guidance [B, V, T], both branches in one forward."""
+        branches = branches_of(cond_scale, unconditional)
+        n, prefix = len(branches), self.guided_prefix(cond, cond_valid, branches)
+        out = self.encode(self.token_emb(ids).repeat(n, 1, 1), valid.repeat(n, 1), prefix)
+        return guide(out.transpose(1, 2), branches, cond_scale)
+
+    def corrupt(self, codes: Tensor, valid: Tensor, draws: Corruption) -> tuple[Tensor, Tensor]:
+        """Network input and targets of one training step (both int64 [B, T]; target = mask id where none).
+
+        round(T cos(u π / 2)) positions (at least 1) of all T, padded ones included, are chosen; those that are real
+        become targets: 10 % of them random codes, 88 % of the others the mask id, the rest stays as it is.
+        """
+        device = codes.device
+        count = torch.round(codes.shape[1] * sampling.cosine_schedule(draws.time.to(device))).clamp(min=1)
+        chosen = (draws.order.to(device).argsort(dim=-1) < count[:, None]) & valid
+        clean = torch.where(valid, codes, self.pad_id)
+        labels = torch.where(chosen, clean, self.mask_id)
+        to_random = chosen & draws.to_random.to(device)
+        to_mask = chosen & ~to_random & draws.to_mask.to(device)
+        ids = torch.where(to_random, draws.random_codes.to(device), clean)
+        return torch.where(to_mask, self.mask_id, ids), labels
+
+    def loss(
+        self,
+        codes: Tensor,
+        lengths: Tensor,
+        cond: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        draws: Corruption | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Cross entropy and accuracy of the hidden codes.   Sec. 3.2 [guo2024momask]
+
+        Args:
+            codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B] in tokens
+            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
+            generator: source of the draws; draws: the draws themselves (one of the two is needed)
+        Returns:
+            (loss, accuracy), scalars. In evaluation mode no condition is dropped unless `draws` says so.
+        """
+        if codes.ndim != 2:
+            raise ShapeError(f"codes have shape {list(codes.shape)}; the masked transformer takes base codes [B, T]")
+        if draws is None:
+            if generator is None:
+                raise ConfigError("the training loss needs a torch.Generator (generator=) or its draws (draws=)")
+            cond_drop = self.config.cond_drop if self.training else 0.0
+            draws = Corruption.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, cond_drop, generator)
+        valid = valid_from_lengths(lengths, codes.shape[1])
+        ids, labels = self.corrupt(codes, valid, draws)
+        drop = None if draws.drop is None else draws.drop.to(codes.device)
+        logits = self.logits(ids, cond, valid, cond_valid, drop)
+        accuracy = sampling.token_accuracy(logits.detach(), labels, self.mask_id)
+        return sampling.token_loss(logits, labels, self.mask_id), accuracy
+
+    def generate(
+        self,
+        cond: Tensor,
+        lengths: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        steps: int = 10,
+        cond_scale: float = 4.0,
+        filter_share: float = 0.9,
+        temperature: float = 1.0,
+        gumbel: bool = False,
+        unconditional: bool = False,
+        noise: Tensor | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """Base codes from text: start fully masked, keep the most likely codes, mask the others again.   Sec. 3.3
+
+        Args:
+            cond: [B, E] or [B, S, E]; lengths: int64 [B] in tokens; cond_valid: bool [B, S]
+            seeds: one per sample; a sample depends on its own seed only, not on its neighbours or the padding
+            steps: forwards; cond_scale: guidance; filter_share: share of the classes left out before drawing
+            temperature: 0 = most likely code; gumbel: draw by Gumbel noise instead of the inverse distribution
+            noise: uniforms [steps, B, T] or Gumbel noise [steps, B, T, V] instead of seeds
+        Returns:
+            int64 [B, T] with T = max(lengths), -1 at padding
+        """
+        lengths = lengths.to(self.device)
+        valid = valid_from_lengths(lengths, max(int(lengths.max()), 1))
+        state = _Decoding(
+            ids=torch.where(valid, self.mask_id, self.pad_id),
+            scores=torch.where(valid, 0.0, KEPT).double(),
+            counts=sampling.masked_counts(lengths, steps),
+            valid=valid,
+        )
+        if noise is None and temperature > 0:
+            noise = self._noise(seeds, steps, valid, gumbel)
+        choose = _Choice(cond_scale, filter_share, temperature, unconditional)
+        return self._decode(state, choose, cond, cond_valid, noise, on_step)
+
+    def edit(
+        self,
+        ids: Tensor,
+        cond: Tensor,
+        lengths: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        region: Tensor | None = None,
+        seeds: Sequence[int] | None = None,
+        steps: int = 10,
+        cond_scale: float = 4.0,
+        filter_share: float = 0.9,
+        temperature: float = 1.0,
+        gumbel: bool = False,
+        unconditional: bool = False,
+        noise: Tensor | None = None,
+        first: Tensor | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """Re-write given codes for another text, in a region or everywhere.
+
+        With a region, its positions are decoded as in `generate` while the others stay. Without, every step re-masks
+        the 16 % least likely codes, beginning with a random choice (or `first`).
+
+        Args:
+            ids: int64 [B, T] base codes; region: bool [B, T], True = to be written anew; first: bool [B, T]
+            others: see `generate`
+        Returns:
+            int64 [B, T], -1 at padding
+        """
+        ids, lengths = ids.to(self.device), lengths.to(self.device)
+        valid = valid_from_lengths(lengths, ids.shape[1])
+        if noise is None and (temperature > 0 or (region is None and first is None)):
+            noise = self._noise(seeds, steps + 1, valid, gumbel)
+            order, noise = noise[0].double(), noise[1:]
+        else:
+            order = torch.zeros(valid.shape, dtype=torch.float64)
+        if region is None:
+            counts = torch.round(FREE_EDIT_SHARE * lengths).clamp(min=1).long().expand(steps, -1)
+            order = (order if order.ndim == 2 else order[..., 0]).to(self.device)
+            order = order if first is None else torch.where(first.to(self.device), -1.0, 0.0).double()
+            start = torch.where(valid, ids, self.pad_id)
+            state = _Decoding(start, order.masked_fill(~valid, KEPT), counts, valid, free=True)
+        else:
+            region = region.to(self.device).bool() & valid
+            start = torch.where(region, self.mask_id, ids.masked_fill(ids < 0, self.pad_id))
+            scores = torch.where(region, 0.0, KEPT).double()
+            state = _Decoding(start, scores, sampling.masked_counts(region.sum(1), steps), valid)
+        choose = _Choice(cond_scale, filter_share, temperature, unconditional)
+        return self._decode(state, choose, cond, cond_valid, noise, on_step)
+
+    def _noise(self, seeds: Sequence[int] | None, steps: int, valid: Tensor, gumbel: bool) -> Tensor:
+        if seeds is None or len(seeds) != len(valid):
+            found = "none" if seeds is None else len(seeds)
+            raise ConfigError(f"{found} seeds for {len(valid)} samples; pass one integer seed per sample")
+        return sampling.seeded_noise(seeds, steps, valid.shape[1], self.config.num_codes if gumbel else None)
+
+    def _decode(
+        self,
+        state: "_Decoding",
+        choose: "_Choice",
+        cond: Tensor,
+        cond_valid: Tensor | None,
+        noise: Tensor | None,
+        on_step: OnStep | None,
+    ) -> Tensor:
+        if len(cond) != len(state.valid):
+            raise ShapeError(f"{len(cond)} conditions for {len(state.valid)} lengths; expected one each")
+        ids, scores, valid = state.ids, state.scores, state.valid
+        branches = branches_of(choose.cond_scale, choose.unconditional)
+        n = len(branches)
+        with evaluating(self), torch.inference_mode():
+            known = None if cond_valid is None else cond_valid.to(self.device)
+            prefix = self.guided_prefix(cond.to(self.device), known, branches)
+            for step, count in enumerate(state.counts):
+                masked = sampling.lowest(scores, count) & valid
+                ids = torch.where(masked, self.mask_id, ids)
+                out = self.encode(self.token_emb(ids).repeat(n, 1, 1), valid.repeat(n, 1), prefix)
+                logits = guide(out, branches, choose.cond_scale).float()
+                if on_step is not None:
+                    on_step(step, ids, logits.transpose(1, 2))
+                row = None if noise is None else noise[step].to(self.device)
+                drawn = sampling.draw(sampling.top_share(logits, choose.filter_share), choose.temperature, row)
+                ids = torch.where(masked, drawn, ids)
+                scores = logits.double().softmax(-1).gather(-1, drawn[..., None])[..., 0]
+                scores = scores.masked_fill(~(valid if state.free else masked), KEPT)
+            ids = torch.where(valid, ids, -1)
+        return ids.clone()
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """Where a decoding starts and how many positions each step masks."""
+
+    ids: Tensor
+    scores: Tensor
+    counts: Tensor
+    valid: Tensor
+    free: bool = False
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """How a code is drawn from the logits."""
+
+    cond_scale: float
+    filter_share: float
+    temperature: float
+    unconditional: bool
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block; the mode before it comes back afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

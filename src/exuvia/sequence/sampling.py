@@ -1,0 +1,162 @@
+"""Schedules, filters, draws and token scores of masked and residual generation.
+
+Every function is a pure map of tensors: noise comes in as an argument, or from one seeded generator per sample.
+Facts: Sec. 3.2-3.3 [guo2024momask]; momask-codes, models/mask_transformer/tools.py.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from exuvia.errors import ConfigError, ShapeError
+
+NOISE_BLOCK = 64
+"""Positions drawn at a time, so that the noise at a position does not depend on the length of the batch."""
+
+
+def cosine_schedule(time: Tensor) -> Tensor:
+    """Share of tokens masked at a time in [0, 1]: cos(time π / 2).   Sec. 3.2 [guo2024momask]"""
+    return torch.cos(time * math.pi * 0.5)
+
+
+def scaled_cosine_schedule(time: Tensor, scale: float) -> Tensor:
+    """The cosine schedule with floor 1 - scale, clipped to [0, 1]."""
+    return torch.clip(scale * torch.cos(time * math.pi * 0.5) + 1 - scale, min=0.0, max=1.0)
+
+
+def masked_counts(lengths: Tensor, steps: int) -> Tensor:
+    """How many tokens are masked at each step of a generation.
+
+    Args:
+        lengths: tokens per sample [B]; steps: number of steps, times are linspace(0, 1, steps)
+    Returns:
+        int64 [steps, B]: max(1, round_half_even(cos(t π / 2) length)), and 0 for an empty sample
+    """
+    if steps < 1:
+        raise ConfigError(f"steps is {steps}; generation needs at least one step")
+    share = cosine_schedule(torch.linspace(0, 1, steps, device=lengths.device))
+    counts = torch.round(share[:, None] * lengths[None]).clamp(min=1).long()
+    return torch.where(lengths > 0, counts, 0)
+
+
+def q_schedule(uniform: Tensor, low: int, high: int) -> Tensor:
+    """Residual level to train on, denser at the low end: low + round((1 - cos(u π / 2)) (high - low - 1)), int64.
+
+    Args:
+        uniform: draws in [0, 1), any shape; low: first level; high: one past the last level
+    """
+    share = 1 - cosine_schedule(uniform)
+    return torch.round(share * (high - low - 1)).long() + low
+
+
+def top_share(logits: Tensor, filter_share: float) -> Tensor:
+    """Keep the largest ceil((1 - filter_share) V) logits of the last axis, at least one; the others become -inf.
+
+    Args:
+        logits: [..., V]; filter_share: share of the classes to leave out (0.9 of 512 classes keeps 52)
+    Raises:
+        ConfigError: a share outside [0, 1).
+    """
+    if not 0.0 <= filter_share < 1.0:
+        raise ConfigError(f"filter_share is {filter_share}; expected a share in [0, 1) of the classes to leave out")
+    keep = max(1, math.ceil((1 - filter_share) * logits.shape[-1]))
+    values, indices = logits.topk(keep, dim=-1)
+    return torch.full_like(logits, -math.inf).scatter(-1, indices, values)
+
+
+def gumbel_noise(uniform: Tensor) -> Tensor:
+    """Standard Gumbel noise -log(-log u), the argument of each logarithm at least 1e-20."""
+    return -torch.log((-torch.log(uniform.clamp(min=1e-20))).clamp(min=1e-20))
+
+
+def draw(logits: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
+    """Draw ids from softmax(logits / temperature) with given noise.
+
+    Args:
+        logits: [..., V], -inf where a class is left out; temperature: 0 takes the largest logit and needs no noise
+        noise: uniforms [...] (inverse of the cumulative distribution in id order, in double precision) or Gumbel
+            noise [..., V] (largest noisy logit)
+    Returns:
+        ids int64 [...]
+    Raises:
+        ShapeError: noise of another shape; ConfigError: no noise at a temperature above 0.
+    """
+    if temperature <= 0 and (noise is None or noise.shape != logits.shape):
+        return logits.argmax(-1)
+    if noise is None:
+        raise ConfigError(f"temperature {temperature} needs seeds or noise; pass seeds=[...] or temperature=0")
+    if noise.shape == logits.shape:
+        return (logits / max(temperature, 1e-10) + noise).argmax(-1)
+    if noise.shape != logits.shape[:-1]:
+        expected = f"{list(logits.shape[:-1])} uniforms or {list(logits.shape)} Gumbel noise"
+        raise ShapeError(f"noise has shape {list(noise.shape)}; expected {expected}")
+    cumulative = (logits.double() / temperature).softmax(-1).cumsum(-1)
+    level = noise.double().clamp(min=1e-12) * cumulative[..., -1]
+    ids = (cumulative < level[..., None]).sum(-1)
+    return ids.clamp(max=logits.shape[-1] - 1)
+
+
+def seeded_noise(seeds: Sequence[int], steps: int, length: int, classes: int | None = None) -> Tensor:
+    """Noise of one generation, one generator per sample.
+
+    The value at (step, sample, position) depends on that sample's seed, on `steps` and on the position only: a sample
+    gets the same noise alone and in any batch, at any padded length, on any device.
+
+    Args:
+        seeds: one integer per sample; steps: rows of noise; length: positions T
+        classes: None for uniforms, else V for Gumbel noise
+    Returns:
+        float64 uniforms [steps, B, T], or float32 Gumbel noise [steps, B, T, V], on the CPU
+    """
+    samples = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(int(seed) & 0x7FFFFFFFFFFFFFFF)
+        shape = (NOISE_BLOCK, steps) if classes is None else (NOISE_BLOCK, steps, classes)
+        dtype = torch.float64 if classes is None else torch.float32
+        blocks = [torch.rand(shape, generator=generator, dtype=dtype) for _ in range(-(-length // NOISE_BLOCK))]
+        samples.append(torch.cat(blocks)[:length] if blocks else torch.empty(0, *shape[1:], dtype=dtype))
+    noise = torch.stack(samples).movedim(2, 0)
+    return noise if classes is None else gumbel_noise(noise)
+
+
+def lowest(scores: Tensor, counts: Tensor) -> Tensor:
+    """Mark the `counts[b]` lowest scores of each row; equal scores in order of position.
+
+    Args:
+        scores: [B, T]; counts: int [B]
+    Returns:
+        bool [B, T]
+    """
+    ranks = scores.argsort(dim=1, stable=True).argsort(dim=1)
+    return ranks < counts[:, None]
+
+
+def token_loss(logits: Tensor, labels: Tensor, ignore: int, smoothing: float = 0.0) -> Tensor:
+    """Mean cross entropy over the labels that are not `ignore`; 0 (with a gradient of 0) if there is none.
+
+    Args:
+        logits: [B, V, T]; labels: int64 [B, T]; smoothing: share of the target moved evenly onto the other V - 1 ids
+    """
+    counted = labels != ignore
+    target = labels.masked_fill(~counted, 0)
+    logs = F.log_softmax(logits.float(), dim=1)
+    picked = logs.gather(1, target[:, None])[:, 0]
+    if smoothing:
+        others = (logs.sum(1) - picked) * (smoothing / (logits.shape[1] - 1))
+        picked = (1 - smoothing) * picked + others
+    return -(picked * counted).sum() / counted.sum().clamp(min=1)
+
+
+def token_accuracy(logits: Tensor, labels: Tensor, ignore: int, k: int = 1) -> Tensor:
+    """Share of the counted labels that are among the k largest logits (0 if none is counted), float32 scalar.
+
+    Args:
+        logits: [B, V, T]; labels: int64 [B, T]
+    """
+    counted = labels != ignore
+    best = logits.argmax(1, keepdim=True) if k == 1 else logits.topk(k, dim=1).indices
+    hits = (best == labels[:, None]).any(1) & counted
+    return hits.sum().float() / counted.sum().clamp(min=1)
