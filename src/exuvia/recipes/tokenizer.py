@@ -39,6 +39,13 @@ class TokenizerRecipe:
     """Window lengths; each batch has one of them. The published length is 64; short clips need the shorter."""
     frame_shares: tuple[float, ...] = (0.75, 0.25)
     """Probability of each length."""
+    root_emphasis: float = 5.0
+    """How much larger than one deviation the root channels are made (the published normaliser makes them 25 times
+    larger, contacts too: see features/normaliser.py)."""
+    contact_emphasis: float = 1.0
+    """The same for the contacts."""
+    path_weight: float = 0.1
+    """Weight of the drift of heading and place over a window."""
     validation_clips: int = 64
     """Held-out clips in a validation during training."""
 
@@ -65,7 +72,7 @@ class TokenizerTask:
 
     def __init__(self, recipe: TokenizerRecipe, corpus: Corpus) -> None:
         self.recipe = recipe
-        self.normaliser = corpus.normaliser()
+        self.normaliser = corpus.normaliser().emphasised(recipe.root_emphasis, recipe.contact_emphasis)
         self.model = RVQVAE(recipe.model)
         items = corpus.items("train")
         clips = [self.normaliser.normalise(corpus.features(item)) for item in items]
@@ -83,7 +90,8 @@ class TokenizerTask:
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Reconstruction, position and commitment terms."""
         joints = (self.recipe.model.input_dim + 1) // 12
-        return self.model.loss(batch["features"], SeededDraws(generator), joints=joints)
+        draws = SeededDraws(generator)
+        return self.model.loss(batch["features"], draws, joints=joints, path=self.recipe.path_weight)
 
     def validate(self) -> Mapping[str, float]:
         """Mean joint error of whole held-out clips, in millimetres."""
@@ -93,13 +101,10 @@ class TokenizerTask:
 
     def describe(self) -> dict[str, Any]:
         """Configuration of the run."""
+        about = {k: v for k, v in to_dict(self.recipe).items() if k not in ("out", "train")}
         return {
             "kind": "tokenizer",
-            "model": to_dict(self.recipe.model),
-            "corpus": to_dict(self.recipe.corpus),
-            "batch_size": self.recipe.batch_size,
-            "frames": list(self.recipe.frames),
-            "frame_shares": list(self.recipe.frame_shares),
+            **about,
             "mean": [float(v) for v in self.normaliser.mean],
             "std": [float(v) for v in self.normaliser.std],
         }

@@ -1,5 +1,6 @@
 """`RVQVAE`: MoMask's motion tokenizer, features <-> codes.   Sec. 3.1 [guo2024momask]"""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -127,23 +128,38 @@ class RVQVAE(nn.Module):
         return Reconstruction(self.decoder(quantised.value).transpose(1, 2), quantised)
 
     def loss(
-        self, features: Tensor, draws: Draws | None, *, joints: int, position: float = 0.5, commit: float = 0.02
+        self,
+        features: Tensor,
+        draws: Draws | None,
+        *,
+        joints: int,
+        position: float = 0.5,
+        commit: float = 0.02,
+        path: float = 0.0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """SmoothL1 of all channels + position · SmoothL1 of the local positions + commit · commitment.   Eq. 1 [guo2024momask]
 
         The middle term is called a velocity loss in the published options, but covers the position channels.
+        `path` > 0 adds ours: SmoothL1 of the running sums of yaw and root velocity over the window, because the
+        heading and place of a recovered motion are such sums, and small errors of one sign drift far.
         """
         out = self(features, draws)
         reconstruction = F.smooth_l1_loss(out.features, features)
         local = slice(4, 4 + 3 * (joints - 1))
         explicit = F.smooth_l1_loss(out.features[..., local], features[..., local])
         total = reconstruction + position * explicit + commit * out.quantised.commit
-        return total, {
+        parts = {
             "reconstruction": reconstruction.detach(),
             "position": explicit.detach(),
             "commit": out.quantised.commit.detach(),
             "perplexity": out.quantised.perplexity,
         }
+        if path:
+            drift = torch.cumsum((out.features - features)[..., :3].float(), dim=1) / math.sqrt(features.shape[1])
+            parts["path"] = F.smooth_l1_loss(drift, torch.zeros_like(drift))
+            total = total + path * parts["path"]
+            parts["path"] = parts["path"].detach()
+        return total, parts
 
     def load_published(self, state: dict[str, Tensor]) -> None:
         """Load a published state dict, which has no code statistics: averages start from the codes themselves.

@@ -1,0 +1,372 @@
+"""`MotionPipeline`: text in, motion out, with everything needed to edit, save and repeat it."""
+
+import copy
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exuvia.checkpoint import load_into, load_tensors, provenance, read_config, save_tensors, write_config
+from exuvia.config import from_dict, to_dict
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.features.humanml3d import HUMANML3D
+from exuvia.features.normaliser import Normaliser
+from exuvia.files import read_json, whole_folder, write_json, write_text
+from exuvia.motion.clip import Clip
+from exuvia.registry import TEXT_ENCODER, resolve, suggest
+from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
+from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.text.base import TextEncoder, TextStates
+from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+
+log = logging.getLogger(__name__)
+
+SHIPPED = Path(__file__).parent / "weights"
+MAX_PROMPT_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How codes are sampled; the defaults are MoMask's evaluation settings."""
+
+    steps: int = 10
+    """Rounds of unmasking."""
+    cond_scale: float = 4.0
+    """Classifier-free guidance of the base codes."""
+    residual_scale: float = 5.0
+    """Classifier-free guidance of the residual codes."""
+    keep_share: float = 0.9
+    """Top-k: the share (1 - keep_share) of the vocabulary that may be sampled."""
+    temperature: float = 1.0
+    """Of the base codes' distribution."""
+    residual_temperature: float = 1.0
+    """Of the residual codes' distribution."""
+    min_steps: int = 5
+    """Shortest motion, in code steps of 4 frames."""
+    max_steps: int = 49
+    """Longest motion, in code steps of 4 frames."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Clips and what they were made from."""
+
+    clips: list[Clip]
+    """One motion a prompt."""
+    codes: Tensor
+    """[B, T, Q]; -1 beyond a clip's length"""
+    lengths: Tensor
+    """Code steps of each clip [B]"""
+    features: list[np.ndarray]
+    """Un-normalised features [F, C] of each clip"""
+
+
+@dataclass
+class MotionPipeline:
+    """A text-to-motion generator: caption encoder, length, masked and residual transformers, tokenizer."""
+
+    tokenizer: RVQVAE
+    mask: MaskTransformer
+    residual: ResidualTransformer
+    length: LengthEstimator
+    normaliser: Normaliser
+    text: TextEncoder
+    config: dict[str, Any]
+    """`text` (name, fingerprint, pooled) and `generation` settings."""
+    provenance: dict[str, Any]
+    """Where the weights came from; every edit adds to `edits`."""
+    statistics: dict[str, Tensor] | None = None
+    """Code counts a concept, if shipped: see unlearn/statistics.py."""
+    card: str = ""
+    """Model card."""
+
+    # loading and saving
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, device: str = "cpu", text: TextEncoder | None = None) -> "MotionPipeline":
+        """Load a shipped checkpoint by name, a folder, or a Hugging Face hub id.
+
+        Args:
+            name: "base", a folder made by `save_pretrained`, or "owner/model"
+            device: where the models run
+            text: a caption encoder to use instead of the recorded one
+        Raises:
+            CheckpointError: nothing there, or weights of another architecture.
+            ConfigError: unknown name, or the recorded caption encoder is not installed.
+        """
+        folder = find_pipeline(name)
+        config = read_config(folder, "pipeline")
+        try:
+            parts = {
+                "tokenizer": RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"])),
+                "mask": MaskTransformer(from_dict(MaskTransformerConfig, config["mask"])),
+                "residual": ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"])),
+                "length": LengthEstimator(from_dict(LengthEstimatorConfig, config["length"])),
+            }
+            about = {"text": config["text"], "generation": config["generation"]}
+        except KeyError as error:
+            raise CheckpointError(f"{folder}/config.json has no {error}") from None
+        for part, module in parts.items():
+            load_into(module, load_tensors(folder / f"{part}.safetensors"), f"the {part} of {folder}")
+            module.eval().requires_grad_(False).to(device)
+        scale = load_tensors(folder / "normaliser.safetensors")
+        if text is None:
+            text = resolve(TEXT_ENCODER, about["text"]["name"], "text encoder")()
+        if text.fingerprint != about["text"]["fingerprint"]:
+            log.warning("caption encoder %s differs from the one this generator was trained with", text.name)
+        counts = folder / "code_statistics.safetensors"
+        card = folder / "README.md"
+        return cls(
+            **parts,
+            normaliser=Normaliser(scale["mean"].numpy(), scale["std"].numpy()),
+            text=text,
+            config=about,
+            provenance=read_json(folder / "provenance.json"),
+            statistics=load_tensors(counts) if counts.exists() else None,
+            card=card.read_text(encoding="utf-8") if card.exists() else "",
+        )
+
+    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> Path:
+        """Write a folder that `from_pretrained` reads; an older folder is replaced whole.
+
+        Args:
+            half: store weights as float16 (half the size; widened again on load)
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with whole_folder(folder) as out:
+            sizes = {}
+            for part in ("tokenizer", "mask", "residual", "length"):
+                module = getattr(self, part)
+                sizes[part] = to_dict(module.config)
+                state = module.state_dict()
+                save_tensors(out / f"{part}.safetensors", _halved(state) if half else state)
+            mean, std = torch.from_numpy(self.normaliser.mean), torch.from_numpy(self.normaliser.std)
+            save_tensors(out / "normaliser.safetensors", {"mean": mean, "std": std})
+            if self.statistics is not None:
+                save_tensors(out / "code_statistics.safetensors", self.statistics)
+            write_config(out, "pipeline", {**sizes, **self.config})
+            write_json(out / "provenance.json", self.provenance)
+            if self.card:
+                write_text(out / "README.md", self.card)
+        return Path(folder)
+
+    def clone(self) -> "MotionPipeline":
+        """A copy with its own weights and provenance; the caption encoder is shared, since nothing edits it."""
+        own = ("tokenizer", "mask", "residual", "length", "config", "provenance", "statistics")
+        return replace(self, **{name: copy.deepcopy(getattr(self, name)) for name in own})
+
+    # generation
+
+    @property
+    def generation(self) -> GenerationConfig:
+        """The default sampling settings."""
+        return from_dict(GenerationConfig, self.config["generation"])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return next(self.mask.parameters()).device
+
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        frames: int | Sequence[int] | None = None,
+        **sampling: Any,
+    ) -> Any:
+        """Motion for a prompt (a `Clip`) or for several (a list of clips).
+
+        Args:
+            prompt: what the motion shows, English
+            seed: one for all prompts, or one each; a prompt and seed give the same motion alone or in any batch
+            frames: length in frames at 20 fps, one for all or one each; None: estimated from the prompt
+            sampling: settings of `GenerationConfig` to change
+        Raises:
+            ConfigError: empty or overlong prompt, length out of range, unknown setting.
+        """
+        alone = isinstance(prompt, str)
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        made = self.generate(prompts, seed=seed, frames=frames, **sampling)
+        return made.clips[0] if alone else made.clips
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        frames: int | Sequence[int] | None = None,
+        batch_size: int = 32,
+        progress: Callable[[int, int], None] | None = None,
+        **sampling: Any,
+    ) -> Generation:
+        """Clips with their codes and features; see `__call__`. `progress(done, total)` is called after every batch."""
+        check_prompts(prompts)
+        settings = _changed(self.generation, sampling)
+        seeds = [seed] * len(prompts) if isinstance(seed, int) else list(seed)
+        if len(seeds) != len(prompts):
+            raise ConfigError(f"found {len(seeds)} seeds for {len(prompts)} prompts, expected one for all or one each")
+        steps = self._steps(frames, len(prompts), settings)
+        codes = torch.full((len(prompts), settings.max_steps, self.tokenizer.config.num_quantizers), -1)
+        lengths = torch.zeros(len(prompts), dtype=torch.long)
+        for low in range(0, len(prompts), batch_size):
+            part = slice(low, low + batch_size)
+            wanted = None if steps is None else torch.tensor(steps[part])
+            lengths[part], made = self._codes(prompts[part], seeds[part], wanted, settings)
+            codes[part, : made.shape[1]] = made
+            if progress is not None:
+                progress(min(len(prompts), low + batch_size), len(prompts))
+        codes = codes[:, : int(lengths.max())]
+        features = self.decode(codes, lengths)
+        clips = [
+            Clip(HUMANML3D.recover(rows), caption=text, meta={"seed": one, "prompt": text})
+            for rows, text, one in zip(features, prompts, seeds, strict=True)
+        ]
+        return Generation(clips, codes, lengths, features)
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor, lengths: Tensor, batch_size: int = 32) -> list[np.ndarray]:
+        """Un-normalised features [F, C] of codes [B, T, Q]."""
+        stride = self.tokenizer.config.stride
+        rows: list[np.ndarray] = []
+        for low in range(0, len(codes), batch_size):
+            decoded = self.tokenizer.decode(codes[low : low + batch_size].to(self.device)).float().cpu().numpy()
+            for x, steps in zip(decoded, lengths[low : low + batch_size].tolist(), strict=True):
+                rows.append(self.normaliser.denormalise(x[: steps * stride]))
+        return rows
+
+    @torch.inference_mode()
+    def _codes(
+        self, prompts: Sequence[str], seeds: Sequence[int], lengths: Tensor | None, settings: GenerationConfig
+    ) -> tuple[Tensor, Tensor]:
+        states = self.text.encode(list(prompts))
+        if lengths is None:
+            lengths = self._estimated(states, seeds, settings)
+        cond, valid = self._condition(states)
+        device = self.device
+        lengths = lengths.to(device)
+        common = {"cond_valid": None if valid is None else valid.to(device)}
+        base = self.mask.generate(
+            cond.to(device),
+            lengths,
+            **common,
+            seeds=seeds,
+            steps=settings.steps,
+            cond_scale=settings.cond_scale,
+            keep_share=settings.keep_share,
+            temperature=settings.temperature,
+        )
+        codes = self.residual.generate(
+            base,
+            cond.to(device),
+            lengths,
+            **common,
+            seeds=[s + 1 for s in seeds],
+            cond_scale=settings.residual_scale,
+            keep_share=settings.keep_share,
+            temperature=settings.residual_temperature,
+        )
+        return lengths.cpu(), codes.cpu()
+
+    def _condition(self, states: TextStates) -> tuple[Tensor, Tensor | None]:
+        if self.config["text"]["pooled"]:
+            return states.pooled[:, None], None
+        return states.states, states.valid
+
+    def _estimated(self, states: TextStates, seeds: Sequence[int], settings: GenerationConfig) -> Tensor:
+        """Code steps drawn from the length estimator's distribution, each sample with its own seed."""
+        logits = self.length.logits(states.pooled.to(self.device)).float().cpu()
+        logits[:, : settings.min_steps] = -torch.inf
+        logits[:, settings.max_steps + 1 :] = -torch.inf
+        share = torch.softmax(logits, dim=-1)
+        draws = [torch.multinomial(p, 1, generator=torch.Generator().manual_seed(s)) for p, s in zip(share, seeds, strict=True)]
+        return torch.cat(draws)
+
+    def _steps(self, frames: int | Sequence[int] | None, count: int, settings: GenerationConfig) -> list[int] | None:
+        if frames is None:
+            return None
+        wanted = [frames] * count if isinstance(frames, int) else list(frames)
+        if len(wanted) != count:
+            raise ConfigError(f"found {len(wanted)} lengths for {count} prompts, expected one for all or one each")
+        stride = self.tokenizer.config.stride
+        low, high = settings.min_steps * stride, settings.max_steps * stride
+        for length in wanted:
+            if not low <= length <= high:
+                raise ConfigError(f"found a length of {length} frames, expected {low} to {high} ({low / 20:g} to {high / 20:g} s)")
+        return [length // stride for length in wanted]
+
+
+def find_pipeline(name: str | Path) -> Path:
+    """The folder of a shipped checkpoint, a local folder or a hub id. Raises CheckpointError."""
+    if (SHIPPED / str(name) / "config.json").is_file():
+        return SHIPPED / str(name)
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/")):
+        return _from_hub(name)
+    shipped = [path.name for path in SHIPPED.iterdir() if path.is_dir()] if SHIPPED.is_dir() else []
+    raise CheckpointError(f"no generator {str(name)!r}: not a folder, and of the shipped ones {suggest(str(name), shipped)}")
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "README.md"]
+    for local in (True, False):
+        try:
+            return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=local))
+        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+            reason = error
+    raise CheckpointError(f"no folder {name!r}, and the hub gave none ({type(reason).__name__})")
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Raise ConfigError on an empty list, an empty prompt, or one no motion caption would be as long as."""
+    if not prompts:
+        raise ConfigError("found no prompt, expected at least one")
+    for prompt in prompts:
+        if not prompt.strip():
+            raise ConfigError("found an empty prompt, expected a sentence such as 'a person walks forward'")
+        if len(prompt) > MAX_PROMPT_CHARACTERS:
+            found = f"{len(prompt.split())} words ({len(prompt)} characters)"
+            raise ConfigError(f"found a prompt of {found}, expected at most {MAX_PROMPT_CHARACTERS} characters")
+
+
+def _changed(settings: GenerationConfig, changes: dict[str, Any]) -> GenerationConfig:
+    return from_dict(GenerationConfig, {**to_dict(settings), **changes})
+
+
+def _halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.half() if v.is_floating_point() and v.numel() > 1 else v for k, v in state.items()}
+
+
+def assemble(
+    tokenizer: RVQVAE,
+    normaliser: Normaliser,
+    mask: MaskTransformer,
+    residual: ResidualTransformer,
+    length: LengthEstimator,
+    text: TextEncoder,
+    *,
+    pooled: bool,
+    generation: GenerationConfig | None = None,
+    facts: dict[str, Any] | None = None,
+) -> MotionPipeline:
+    """A pipeline from trained parts."""
+    about = {
+        "text": {"name": text.name, "fingerprint": text.fingerprint, "pooled": pooled},
+        "generation": to_dict(generation or GenerationConfig()),
+    }
+    history = provenance(**(facts or {}), edits=[])
+    for module in (tokenizer, mask, residual, length):
+        module.eval().requires_grad_(False)
+    return MotionPipeline(tokenizer, mask, residual, length, normaliser, text, about, history)

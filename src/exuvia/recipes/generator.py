@@ -1,0 +1,178 @@
+"""How the masked transformer, the residual transformer and the length estimator are trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exuvia.config import to_dict
+from exuvia.files import sha256_file
+from exuvia.recipes.codes import CodeCorpus
+from exuvia.recipes.corpus import Corpus, CorpusConfig
+from exuvia.recipes.tokenizer import load_tokenizer
+from exuvia.registry import TEXT_ENCODER, resolve
+from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
+from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.train import WEIGHTS, TrainConfig, fit
+
+
+@dataclass(frozen=True)
+class CodesRecipe:
+    """What the three sequence trainings share."""
+
+    out: str = "runs/mask"
+    """Run folder."""
+    tokenizer: str = "runs/tokenizer"
+    """Run folder of the tokenizer whose codes are learnt."""
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    """Data."""
+    text: str = "minilm"
+    """Caption encoder."""
+    pooled: bool = False
+    """Condition on one sentence vector, as published, instead of the encoder's token states."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """Steps and rates."""
+    batch_size: int = 64
+    """Clips a step."""
+    max_steps: int = 49
+    """Longest crop, in code steps."""
+
+
+@dataclass(frozen=True)
+class MaskRecipe(CodesRecipe):
+    """Training of the masked transformer."""
+
+    model: MaskTransformerConfig = field(default_factory=MaskTransformerConfig)
+    """Sizes."""
+
+
+@dataclass(frozen=True)
+class ResidualRecipe(CodesRecipe):
+    """Training of the residual transformer."""
+
+    out: str = "runs/residual"
+    """Run folder."""
+    model: ResidualTransformerConfig = field(default_factory=ResidualTransformerConfig)
+    """Sizes."""
+
+
+@dataclass(frozen=True)
+class LengthRecipe(CodesRecipe):
+    """Training of the length estimator."""
+
+    out: str = "runs/length"
+    """Run folder."""
+    model: LengthEstimatorConfig = field(default_factory=LengthEstimatorConfig)
+    """Sizes."""
+
+
+class CodesTask:
+    """Batches of codes and captions; subclasses say which model learns what from them."""
+
+    kind = ""
+    model: nn.Module
+
+    def __init__(self, recipe: CodesRecipe, model: nn.Module) -> None:
+        self.recipe, self.model = recipe, model
+        tokenizer, normaliser = load_tokenizer(recipe.tokenizer)
+        corpus = Corpus(recipe.corpus)
+        encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
+        self.text_fingerprint = encoder.fingerprint
+        self.data = CodeCorpus(corpus, "train", tokenizer, normaliser, encoder, max_steps=recipe.max_steps)
+        held = CodeCorpus(corpus, "val", tokenizer, normaliser, encoder, max_steps=recipe.max_steps, offsets=1)
+        self.held = held.fixed(256)
+        self.facts = {**corpus.facts(), "parent": sha256_file(Path(recipe.tokenizer) / WEIGHTS)}
+
+    def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        """Codes, lengths and captions of `batch_size` clips."""
+        return self.data.draw(self.recipe.batch_size, rng)
+
+    def condition(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Caption condition [B, S, E] and its mask."""
+        if self.recipe.pooled:
+            return batch["pooled"][:, None], None
+        return batch["cond"], batch["cond_valid"]
+
+    def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The model's training loss and its accuracy."""
+        loss, accuracy = self.objective(batch, generator)
+        return loss, {"accuracy": accuracy}
+
+    def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy of one batch."""
+        raise NotImplementedError
+
+    def validate(self) -> Mapping[str, float]:
+        """Loss and accuracy on held-out clips, with fixed draws."""
+        generator = torch.Generator().manual_seed(0)
+        pairs = [self.objective(batch, generator) for batch in self.held]
+        losses, accuracies = (np.mean([float(v) for v in column]) for column in zip(*pairs, strict=True))
+        return {"loss": float(losses), "accuracy": float(accuracies)}
+
+    def describe(self) -> dict[str, Any]:
+        """Configuration of the run."""
+        skip = {"out", "train"}
+        about = {k: v for k, v in to_dict(self.recipe).items() if k not in skip}
+        return {"kind": self.kind, **about, "text_fingerprint": self.text_fingerprint}
+
+
+class MaskTask(CodesTask):
+    """Masked modelling of the base codes.   Sec. 3.2 [guo2024momask]"""
+
+    kind = "mask"
+    model: MaskTransformer
+
+    def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Cross-entropy at masked positions."""
+        cond, valid = self.condition(batch)
+        return self.model.loss(batch["codes"][..., 0], batch["lengths"], cond, valid, generator=generator)
+
+
+class ResidualTask(CodesTask):
+    """Prediction of each residual level from the levels before.   Sec. 3.3 [guo2024momask]"""
+
+    kind = "residual"
+    model: ResidualTransformer
+
+    def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Cross-entropy at one random level a sample."""
+        cond, valid = self.condition(batch)
+        return self.model.loss(batch["codes"], batch["lengths"], cond, valid, generator=generator)
+
+
+class LengthTask(CodesTask):
+    """Number of code steps from the sentence vector.   momask-codes, models/... LengthEstimator"""
+
+    kind = "length"
+    model: LengthEstimator
+
+    def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Cross-entropy over length classes."""
+        logits = self.model.logits(batch["pooled"])
+        accuracy = (logits.argmax(-1) == batch["lengths"]).float().mean()
+        return F.cross_entropy(logits, batch["lengths"]), accuracy
+
+
+def _train(task: CodesTask) -> dict[str, float]:
+    return fit(task, task.recipe.train, task.recipe.out, task.facts)
+
+
+def train_mask(recipe: MaskRecipe) -> dict[str, float]:
+    """Train, continue or return a masked-transformer run. Raises as `train.fit` does."""
+    return _train(MaskTask(recipe, MaskTransformer(recipe.model)))
+
+
+def train_residual(recipe: ResidualRecipe) -> dict[str, float]:
+    """Train, continue or return a residual-transformer run. Raises as `train.fit` does."""
+    return _train(ResidualTask(recipe, ResidualTransformer(recipe.model)))
+
+
+def train_length(recipe: LengthRecipe) -> dict[str, float]:
+    """Train, continue or return a length-estimator run. Raises as `train.fit` does."""
+    return _train(LengthTask(recipe, LengthEstimator(recipe.model)))
