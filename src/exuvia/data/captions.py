@@ -1,0 +1,134 @@
+"""Captions: HumanML3D's `text#tokens#start#end` lines, read, written and mirrored.
+
+Line format: HumanML3D repository, README (texts); NaN times mean 0, and 0#0 means the whole clip (momask-codes,
+data/t2m_dataset.py). Tokens are `word/POS` joined by spaces, words lemmatised.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from exuvia.errors import DataError
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One sentence about a clip, or about a part of it."""
+
+    text: str
+    """The sentence as written."""
+    tokens: str | None = None
+    """`word/POS word/POS ...`, or None where nobody has tagged the sentence."""
+    start_s: float = 0.0
+    """First second described; 0 together with `end_s` = 0 means the whole clip."""
+    end_s: float = 0.0
+    """Last second described."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True where the sentence is about the whole clip."""
+        return self.start_s == 0.0 and self.end_s == 0.0
+
+    @property
+    def words(self) -> list[tuple[str, str]]:
+        """Tokens as (lemma, POS) pairs; empty where the sentence is untagged."""
+        pairs = (token.rpartition("/") for token in (self.tokens or "").split())
+        return [(word, tag) for word, _, tag in pairs if word]
+
+    @property
+    def line(self) -> str:
+        """The caption in HumanML3D's file format, without the newline."""
+        return f"{self.text}#{self.tokens or ''}#{self.start_s}#{self.end_s}"
+
+    def mirrored(self) -> "Caption":
+        """The caption of the mirrored motion."""
+        tokens = None if self.tokens is None else mirror_tokens(self.tokens)
+        return Caption(mirror_text(self.text), tokens, self.start_s, self.end_s)
+
+
+def parse_caption(line: str) -> Caption:
+    """Read one `text#tokens#start#end` line; a time that is NaN becomes 0.
+
+    Raises:
+        DataError: not four parts, no sentence, or a time that is no number.
+    """
+    parts = line.rstrip("\r\n").split("#")
+    if len(parts) != 4 or not parts[0].strip():
+        raise DataError(f"found {line[:80]!r}, expected a caption line 'text#word/POS ...#start#end'")
+    try:
+        start, end = (0.0 if math.isnan(value) else value for value in (float(parts[2]), float(parts[3])))
+    except ValueError:
+        raise DataError(f"found times {parts[2]!r} and {parts[3]!r} in a caption line, expected seconds") from None
+    return Caption(parts[0].strip(), parts[1].strip() or None, start, end)
+
+
+def parse_plain(line: str) -> Caption:
+    """Read a line of a user's own caption file: HumanML3D's format where it fits, else the line is the sentence."""
+    try:
+        return parse_caption(line)
+    except DataError:
+        return Caption(line.strip())
+
+
+def read_captions(path: str | Path, strict: bool = True) -> tuple[Caption, ...]:
+    """All captions of a text file; empty lines are skipped.
+
+    Args:
+        path: one file of HumanML3D's `texts/`, or (with strict=False) a file with one sentence a line.
+    Raises:
+        DataError: the file cannot be read, or a line is malformed (the message names file and line).
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a readable caption file ({error})") from None
+    captions = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            captions.append(parse_caption(line) if strict else parse_plain(line))
+        except DataError as error:
+            raise DataError(f"{path}, line {number}: {error}") from None
+    return tuple(captions)
+
+
+_SIDE = re.compile(
+    r"(?<![A-Za-z])(left|right)(?=(?:s|ward|wards|most|hand|handed|foot|footed|arm|leg|knee|side)?(?![A-Za-z]))",
+    re.IGNORECASE,
+)
+_TURN = re.compile(r"(?<![A-Za-z])((?:counter|anti)[ -]?)?(clock-?wise)(?![A-Za-z])", re.IGNORECASE)
+_TURN_TOKEN = re.compile(r"(?<!\S)(?:((?:counter|anti)(?:/\S+ |-)?))?clock-?wise(/\S+)(?!\S)", re.IGNORECASE)
+
+
+def mirror_text(text: str) -> str:
+    """A sentence with left and right, clockwise and counterclockwise exchanged, word by word, capitals kept.
+
+    Whole words and their compounds (leftward, right-handed, lefts) are exchanged; HumanML3D's released captions were
+    made by substring, hence their "upleft" and "fleftened". Every spelling of the counter-clockwise turn is
+    read, one is written, so mirroring twice gives the sentence back but for that spelling.
+    """
+    return _TURN.sub(_other_turn, _SIDE.sub(_other_side, text))
+
+
+def mirror_tokens(tokens: str) -> str:
+    """`word/POS` tokens with the sides exchanged; the tags stay."""
+    return _TURN_TOKEN.sub(
+        lambda match: ("" if match[1] else "counter") + "clockwise" + match[2], _SIDE.sub(_other_side, tokens)
+    )
+
+
+def _other_side(match: re.Match[str]) -> str:
+    return _like(match[1], "right" if match[1].lower() == "left" else "left")
+
+
+def _other_turn(match: re.Match[str]) -> str:
+    return _like(match[0], "clockwise" if match[1] else "counterclockwise")
+
+
+def _like(model: str, word: str) -> str:
+    """`word` with the capitals of `model`."""
+    if model.isupper():
+        return word.upper()
+    return word.capitalize() if model[0].isupper() else word

@@ -1,0 +1,111 @@
+"""Source: a folder in HumanML3D's official layout (also KIT-ML and Motion-X), features as published.
+
+Layout and loader rules: HumanML3D repository README; momask-codes, data/t2m_dataset.py.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.data.captions import read_captions
+from exuvia.data.sources import RawClip, fingerprint_files, stamp_files
+from exuvia.errors import ConfigError, DataError
+from exuvia.features.representation import Representation
+
+SPLIT_FILES = ("train", "val", "test")
+
+
+class HumanML3DFolder:
+    """`new_joint_vecs/ID.npy`, `new_joints/ID.npy` (optional), `texts/ID.txt`, `train.txt`, `val.txt`, `test.txt`."""
+
+    name = "humanml3d-folder"
+
+    def __init__(self, folder: Path, representation: Representation) -> None:
+        """Read the split lists.
+
+        Raises:
+            DataError: no split list, or an id in two of them.
+            ConfigError: the features have another number of channels than the representation.
+        """
+        self.folder = folder
+        self.representation = representation
+        self.split_of: dict[str, str] = {}
+        for split in SPLIT_FILES:
+            path = folder / f"{split}.txt"
+            if not path.is_file():
+                continue
+            for name in path.read_text(encoding="utf-8").split():
+                if self.split_of.setdefault(name, split) != split:
+                    raise DataError(f"{name} stands in {self.split_of[name]}.txt and in {split}.txt of {folder}")
+        if not self.split_of:
+            raise DataError(f"{folder} has no train.txt, val.txt or test.txt with clip ids")
+        self.ids = list(self.split_of)
+        self.has_twins = any(name.startswith("M") and name[1:] in self.split_of for name in self.ids)
+        self._check_channels()
+
+    @staticmethod
+    def fits(folder: Path) -> bool:
+        """True if the folder has this layout."""
+        return (folder / "new_joint_vecs").is_dir()
+
+    def _check_channels(self) -> None:
+        present = (self._vectors(name) for name in self.ids)
+        first = next((path for path in present if path.is_file()), None)
+        if first is None:
+            raise DataError(f"{self.folder}/new_joint_vecs holds none of the clips in the split lists")
+        shape = _load(first).shape
+        if len(shape) == 2 and shape[1] != self.representation.dim:
+            other = {263: "humanml3d", 251: "kit"}.get(shape[1])
+            remedy = f"use representation {other!r}" if other else "this layout is unknown"
+            wanted = f"{self.representation.dim} for {self.representation.name!r}"
+            raise ConfigError(f"{first} has {shape[1]} channels, expected {wanted}; {remedy}")
+
+    def _vectors(self, name: str) -> Path:
+        return self.folder / "new_joint_vecs" / f"{name}.npy"
+
+    def read(self, number: int) -> RawClip:
+        """One clip: features as they are; joints as shipped, or recovered from the features where they are not."""
+        name = self.ids[number]
+        features = _load(self._vectors(name)).astype(np.float32, copy=False)
+        joint_path = self.folder / "new_joints" / f"{name}.npy"
+        joints = _load(joint_path).astype(np.float32, copy=False) if joint_path.is_file() else None
+        return RawClip(
+            id=name,
+            joints=joints,
+            features=features,
+            split=self.split_of[name],
+            source=self.folder.resolve().name,
+            fps=self.representation.fps,
+            captions=read_captions(self.folder / "texts" / f"{name}.txt"),
+            caption_kind="human",
+            labels={"mirrored": name.startswith("M") and name[1:] in self.split_of},
+            provenance={"file": f"new_joint_vecs/{name}.npy"},
+        )
+
+    def _files(self) -> list[Path]:
+        lists = [self.folder / f"{split}.txt" for split in SPLIT_FILES]
+        clips = [
+            self.folder / folder / f"{name}{suffix}"
+            for name in self.ids
+            for folder, suffix in (("new_joint_vecs", ".npy"), ("new_joints", ".npy"), ("texts", ".txt"))
+        ]
+        return [path for path in lists + clips if path.is_file()]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Contents of all files that are read."""
+        return {"layout": self.name, "sha256": fingerprint_files(self.folder, self._files())}
+
+    def stamp(self) -> dict[str, Any]:
+        """Sizes and times of all files that are read."""
+        return {"layout": self.name, "stamp": stamp_files(self.folder, self._files())}
+
+
+def _load(path: Path) -> NDArray[Any]:
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path.parent.name}/{path.name} does not exist") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path.parent.name}/{path.name} is not a readable array ({error})") from None

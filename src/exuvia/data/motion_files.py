@@ -1,0 +1,85 @@
+"""Source: a folder of motion files (BVH, ASF/AMC, arrays, DeepMimic), captions from text files of the same name."""
+
+from pathlib import Path
+from typing import Any
+
+from exuvia.data.captions import Caption, read_captions
+from exuvia.data.sources import RawClip, fingerprint_files, hash_split, stamp_files
+from exuvia.errors import DataError
+from exuvia.motion.load import load_clip
+from exuvia.registry import IMPORTER
+
+
+class MotionFiles:
+    """Every importable file below a folder, or one file; the id is the relative path without its suffix."""
+
+    name = "motion-files"
+    has_twins = False
+
+    def __init__(self, place: Path, fps: float, seed: int = 0) -> None:
+        """Find the files.
+
+        Args:
+            place: a folder, searched with its sub-folders, or one motion file.
+            fps: rate that every clip is brought to.
+            seed: of the split by hash.
+        Raises:
+            DataError: no importable file.
+        """
+        self.root = place if place.is_dir() else place.parent
+        found = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+        motions = [path for path in found if _is_motion(path)]
+        if not motions:
+            known = ", ".join(sorted(IMPORTER))
+            raise DataError(f"{place} holds no motion file; expected one of {known}, or a known data set folder")
+        self.fps, self.seed = fps, seed
+        stems = [path.relative_to(self.root).with_suffix("").as_posix() for path in motions]
+        self.paths = motions
+        self.ids = [
+            stem if stems.count(stem) == 1 else f"{stem}{path.suffix}"
+            for stem, path in zip(stems, motions, strict=True)
+        ]
+
+    def read(self, number: int) -> RawClip:
+        """One clip, resampled; its captions are the file's own, or those of `NAME.txt` (one a line)."""
+        path, name = self.paths[number], self.ids[number]
+        clip = load_clip(path, fps=self.fps)
+        text = path.with_suffix(".txt")
+        captions: tuple[Caption, ...] = ()
+        if text != path and text.is_file():
+            captions = read_captions(text, strict=False)
+        elif clip.caption:
+            captions = (Caption(clip.caption),)
+        return RawClip(
+            id=name,
+            joints=clip.joints,
+            split=hash_split(name, self.seed),
+            source=self.root.resolve().name,
+            fps=clip.fps,
+            captions=captions,
+            caption_kind="human" if captions else "",
+            provenance={"file": path.relative_to(self.root).as_posix(), **clip.meta},
+        )
+
+    def _files(self) -> list[Path]:
+        texts = [path.with_suffix(".txt") for path in self.paths]
+        skeletons = sorted(self.root.rglob("*.asf"))
+        return [*self.paths, *(text for text in texts if text.is_file() and text not in self.paths), *skeletons]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Contents of all motion, caption and skeleton files, and the split seed."""
+        return {"layout": self.name, "sha256": fingerprint_files(self.root, self._files()), "seed": self.seed}
+
+    def stamp(self) -> dict[str, Any]:
+        """Sizes and times of the same files."""
+        return {"layout": self.name, "stamp": stamp_files(self.root, self._files()), "seed": self.seed}
+
+
+def _is_motion(path: Path) -> bool:
+    """True for an importable suffix; a .txt file only if it is DeepMimic's JSON and not a caption."""
+    if path.suffix.lower() not in IMPORTER or path.name.startswith("."):
+        return False
+    if path.suffix.lower() != ".txt":
+        return True
+    with open(path, "rb") as stream:
+        return stream.read(256).lstrip()[:1] == b"{"

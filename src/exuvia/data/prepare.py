@@ -1,0 +1,208 @@
+"""`prepare`: any source of motion -> one store, resumable after a kill, with features and mirrored twins.
+
+    source -> shards of 256 clips (read, checked, mirrored, encoded) -> columns -> OUT, in place by one rename
+
+HumanML3D doubles all its clips by mirroring ([guo2022humanml3d], Sec. 3); here twins are made for train clips only,
+so that validation and test measure real motion.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from exuvia import __version__
+from exuvia.data.humanml3d import HumanML3DFolder
+from exuvia.data.mocap import MocapFolder
+from exuvia.data.ready import Item, make_ready
+from exuvia.data.shards import Skipped, assemble, fingerprint, is_whole, write_shard
+from exuvia.data.sources import Source
+from exuvia.data.store import Store
+from exuvia.errors import ConfigError, DataError, OutputError
+from exuvia.features.representation import Representation
+from exuvia.registry import REPRESENTATION, resolve
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: two runs into one folder are not caught there
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+SHARD_CLIPS = 256
+"""Source clips in a shard: a killed run loses at most so many."""
+
+
+def prepare(
+    source: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    mirror: bool = True,
+    representation: str = "humanml3d",
+    limit: int | None = None,
+    seed: int = 0,
+    count: int = 1000,
+    progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """Prepare a data set: bring clips of any source to one store.
+
+    Running it again does nothing; a killed run goes on where it stopped and gives the same bytes.
+
+    Args:
+        source: a folder in HumanML3D's layout, a folder with clips.npz and clips.jsonl, a folder of motion files,
+            one motion file, the word `synthetic`, or several of these (a list, or joined with '+').
+        out: folder of the store.
+        mirror: add mirrored twins of train clips, unless the source brings its own.
+        representation: name of the feature layout (humanml3d, kit).
+        limit: use only so many clips, evenly spread over the source.
+        seed: of synthetic motion, and of splits by hash.
+        count: number of synthetic clips.
+        progress: called with (clips done, clips in all) after every shard.
+    Returns:
+        the opened store
+    Raises:
+        DataError: the source cannot be read, or none of its clips can be used.
+        ConfigError: a setting is wrong, or `out` was made with other settings or from another source.
+        OutputError: `out` cannot be written, or another process is writing it.
+    """
+    target = Path(out)
+    layout: Representation = resolve(REPRESENTATION, representation, "representation")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"found limit {limit}, expected at least 1 clip")
+    sources = [open_source(one, layout, seed=seed, count=count) for one in _several(source)]
+    settings = {"representation": representation, "mirror": mirror, "limit": limit}
+    if target.exists() and not _is_empty(target):
+        return _existing(target, sources, settings)
+    prints = [one.fingerprint() for one in sources]
+    about = {"representation": representation, "fps": layout.fps, "settings": settings, "source": prints}
+    about |= {"source_stamp": [one.stamp() for one in sources], "code_version": __version__}
+    items, twice = plan(sources, mirror, limit)
+    with _work_folder(target, fingerprint([settings, prints, SHARD_CLIPS, __version__])) as work:
+        shards = _write_shards(items, twice, work, layout, progress)
+        if target.exists():
+            target.rmdir()  # an empty folder, as checked above
+        assemble(shards, target, work, layout.skeleton.num_joints, layout.dim, about)
+    store = Store.open(target)
+    if store.manifest["skipped"]:
+        number = len(store.manifest["skipped"])
+        logger.warning("%d clips could not be used; see 'skipped' in %s", number, target / "manifest.json")
+    return store
+
+
+def open_source(source: str | Path, layout: Representation, seed: int = 0, count: int = 1000) -> Source:
+    """The source that a word, a folder or a file is. Raises DataError if it is none."""
+    place = Path(source)
+    if str(source) == "synthetic":
+        from exuvia.data.synthetic import SyntheticClips
+
+        return SyntheticClips(count, seed)
+    if not place.exists():
+        raise DataError(f"{place} does not exist; expected a data set folder, a motion file or the word synthetic")
+    if place.is_dir() and MocapFolder.fits(place):
+        return MocapFolder(place)
+    if place.is_dir() and HumanML3DFolder.fits(place):
+        return HumanML3DFolder(place, layout)
+    from exuvia.data.motion_files import MotionFiles
+
+    return MotionFiles(place, layout.fps, seed)
+
+
+def plan(sources: Sequence[Source], mirror: bool, limit: int | None) -> tuple[list[Item], list[Skipped]]:
+    """Which clips to take, in which order; and those whose id is taken already by an earlier clip."""
+    seen: set[str] = set()
+    items, twice = [], []
+    every = {name for source in sources for name in source.ids}
+    for source in sources:
+        for number, name in enumerate(source.ids):
+            if name in seen:
+                twice.append(Skipped(name, "its id is already taken by an earlier clip"))
+                continue
+            seen.add(name)
+            items.append(Item(source, number, mirror and not source.has_twins and f"M{name}" not in every))
+    if limit is not None and limit < len(items):
+        items = [items[k] for k in np.arange(limit) * len(items) // limit]
+    return items, twice
+
+
+def _several(source: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    if isinstance(source, str) and not Path(source).exists():
+        return [part.strip() for part in source.split("+")]
+    if isinstance(source, (str, Path)):
+        return [source]
+    if not source:
+        raise ConfigError("found an empty list of sources, expected at least one")
+    return list(source)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _existing(target: Path, sources: list[Source], settings: dict[str, Any]) -> Store:
+    """The store that is already there, if it is the one asked for. Raises ConfigError if not."""
+    store = Store.open(target)
+    old = store.manifest["settings"]
+    different = [
+        f"{name} {old.get(name)!r}, not {value!r}" for name, value in settings.items() if old.get(name) != value
+    ]
+    if different:
+        raise ConfigError(f"{target} was prepared with {'; '.join(different)}; remove it or name another folder")
+    if store.manifest["source_stamp"] != [one.stamp() for one in sources]:
+        if store.manifest["source"] != [one.fingerprint() for one in sources]:
+            raise ConfigError(f"{target} was prepared from another source; remove it or name another folder")
+    logger.info("%s is already prepared; nothing to do", target)
+    return store
+
+
+@contextmanager
+def _work_folder(target: Path, key: str) -> Iterator[Path]:
+    """The folder of unfinished work beside `target`, locked; removed when the block ends well.
+
+    Work left by a run with another source or other settings is removed first.
+    """
+    work = target.parent / f".{target.name}.work"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = open(work / "lock", "a+")
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+    with lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise OutputError(
+                    f"another process is preparing {target}; wait for it or name another folder"
+                ) from None
+        for path in work.iterdir():
+            if path.is_dir() and path.name != key:
+                shutil.rmtree(path)
+        (work / key).mkdir(exist_ok=True)
+        yield work / key
+        shutil.rmtree(work)
+
+
+def _write_shards(
+    items: Sequence[Item],
+    twice: Sequence[Skipped],
+    work: Path,
+    layout: Representation,
+    progress: Callable[[int, int], None] | None,
+) -> list[Path]:
+    """Make the shards that are not there yet; the paths of all."""
+    paths = []
+    for start in range(0, max(len(items), 1), SHARD_CLIPS):
+        path = work / f"shard-{start // SHARD_CLIPS:05d}.npz"
+        part = items[start : start + SHARD_CLIPS]
+        if not is_whole(path):
+            ready, skipped = make_ready(part, layout)
+            write_shard(path, ready, [*skipped, *(twice if start == 0 else ())])
+        paths.append(path)
+        if progress is not None:
+            progress(start + len(part), len(items))
+    return paths

@@ -1,0 +1,150 @@
+"""Source clips made ready for the store: checked, mirrored, encoded; a bad one is skipped with its reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from exuvia.data.record import ClipRecord
+from exuvia.data.shards import ReadyClip, Skipped
+from exuvia.data.sources import RawClip, Source
+from exuvia.errors import DataError, ExuviaError, ShapeError
+from exuvia.features.representation import Representation
+from exuvia.motion.clip import Clip
+from exuvia.motion.skeleton import SMPL22
+from exuvia.shapes import Features, Joints
+
+OTHER_SIDE = {"left": "right", "right": "left"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One clip of a source, and whether it may get a mirrored twin."""
+
+    source: Source
+    number: int
+    may_twin: bool
+
+    @property
+    def id(self) -> str:
+        """The clip's id."""
+        return self.source.ids[self.number]
+
+
+def make_ready(items: Sequence[Item], layout: Representation) -> tuple[list[ReadyClip], list[Skipped]]:
+    """Read, check, mirror and encode some clips.
+
+    Returns:
+        the usable clips in order, each train clip followed by its twin where it gets one
+        the others, with reasons
+    """
+    raws: list[RawClip] = []
+    skipped: list[Skipped] = []
+    for item in items:
+        try:
+            raw = _checked(item.source.read(item.number), layout)
+        except (ExuviaError, ValueError, OSError) as error:
+            skipped.append(Skipped(item.id, str(error)))
+            continue
+        raws.append(raw)
+        if item.may_twin and raw.split == "train":
+            raws.append(mirrored(raw, layout))
+    wanting = [raw.joints for raw in raws if raw.features is None and raw.joints is not None]
+    encoded = iter(layout.encode(wanting))
+    ready: list[ReadyClip] = []
+    for raw in raws:
+        features = next(encoded) if raw.features is None else raw.features
+        if np.isfinite(features).all():
+            ready.append(_ready(raw, features))
+        else:
+            skipped.append(Skipped(raw.id, "its features come out as NaN or infinite"))
+    return ready, skipped
+
+
+def mirrored(raw: RawClip, layout: Representation) -> RawClip:
+    """The twin of a clip: x negated, sides of joints, captions and labels exchanged, 'M' in front of the id.
+
+    The class name that a source gives (`label`) stays as it is: it names a file or class of that source.
+    """
+    assert raw.joints is not None
+    joints = raw.joints[:, list(layout.skeleton.mirror)] * np.asarray([-1.0, 1.0, 1.0], np.float32)
+    labels = {name: OTHER_SIDE.get(v, v) if isinstance(v, str) else v for name, v in raw.labels.items()}
+    return replace(
+        raw,
+        id=f"M{raw.id}",
+        joints=joints,
+        features=None,
+        captions=tuple(caption.mirrored() for caption in raw.captions),
+        labels={**labels, "mirrored": True},
+        provenance={**raw.provenance, "mirror_of": raw.id},
+    )
+
+
+def _checked(raw: RawClip, layout: Representation) -> RawClip:
+    """The clip with sound joints at the layout's rate. Raises DataError or ShapeError."""
+    labels = {"mirrored": False, **raw.labels}
+    if raw.features is not None:
+        _check_array(raw.features, (layout.dim,), 1, "features")
+    joints = raw.joints
+    if joints is None:
+        if raw.features is None:
+            raise DataError("has neither joints nor features")
+        joints = layout.recover(raw.features)
+    _check_array(joints, (layout.skeleton.num_joints, 3), 2, "joints")
+    if raw.features is not None and len(joints) - len(raw.features) not in (0, 1):
+        raise DataError(f"found {len(raw.features)} feature rows for {len(joints)} frames, expected one less or equal")
+    if raw.frame_labels is not None and raw.frame_labels.shape != (len(joints),):
+        raise DataError(f"found frame labels {raw.frame_labels.shape} for {len(joints)} frames")
+    if abs(raw.fps - layout.fps) > 1e-3:
+        joints = _resampled(raw, joints, layout)
+    joints = np.ascontiguousarray(joints, np.float32)
+    return replace(raw, joints=joints, fps=layout.fps, labels=labels)
+
+
+def _check_array(values: Joints | Features, inner: tuple[int, ...], least: int, what: str) -> None:
+    if values.ndim != 1 + len(inner) or values.shape[1:] != inner or not np.issubdtype(values.dtype, np.floating):
+        raise ShapeError(f"found {what} {values.dtype} {list(values.shape)}, expected floats [frames, {inner}]")
+    if len(values) < least:
+        raise ShapeError(f"found {len(values)} frame(s) of {what}, expected at least {least}")
+    bad = int((~np.isfinite(values)).reshape(len(values), -1).any(1).sum())
+    if bad:
+        raise ShapeError(f"found NaN or infinite {what} in {bad} of {len(values)} frames")
+
+
+def _resampled(raw: RawClip, joints: Joints, layout: Representation) -> Joints:
+    simple = raw.features is None and raw.frame_labels is None
+    if layout.skeleton is not SMPL22 or not simple:
+        raise DataError(f"found {raw.fps} frames a second, expected {layout.fps}")
+    return Clip(joints, fps=raw.fps).resampled(layout.fps).joints
+
+
+def _ready(raw: RawClip, features: Features) -> ReadyClip:
+    assert raw.joints is not None
+    record = ClipRecord(
+        id=raw.id,
+        source=raw.source,
+        split=raw.split,
+        fps=raw.fps,
+        frames=len(raw.joints),
+        rows=len(features),
+        captions=raw.captions,
+        caption_kind=raw.caption_kind,
+        labels=_plain(raw.labels),
+        has_frame_labels=raw.frame_labels is not None,
+        licence=raw.licence,
+        sensor=raw.sensor,
+        provenance=_plain(raw.provenance),
+    )
+    return ReadyClip(record, raw.joints, features, raw.frame_labels)
+
+
+def _plain(value: Any) -> Any:
+    """JSON-ready: numpy numbers and paths become plain ones."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

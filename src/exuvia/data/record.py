@@ -1,0 +1,72 @@
+"""`ClipRecord`: what is known about one clip of a prepared data set, one JSON line each."""
+
+import json
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from exuvia.data.captions import Caption
+from exuvia.errors import DataError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One clip: where its rows lie in the columns, and what it is."""
+
+    id: str
+    """Unique in the store; mirrored twins are the original's id with 'M' in front."""
+    source: str
+    """Collection the clip comes from."""
+    split: str
+    """train, val or test."""
+    fps: float
+    """Frames a second."""
+    frames: int
+    """Joint frames F."""
+    rows: int
+    """Feature rows: F - 1, or F where the source ships both of one length (HumanML3D)."""
+    frame_start: int = 0
+    """First frame in `joints.npy` and `frame_labels.npy`."""
+    row_start: int = 0
+    """First row in `features.npy`."""
+    captions: tuple[Caption, ...] = ()
+    """Sentences about the clip; may be empty."""
+    caption_kind: str = ""
+    """human, description, template or empty."""
+    labels: dict[str, Any] = field(default_factory=dict)
+    """violent, keyword_violent, side, label, mirrored, and whatever else the source knows."""
+    has_frame_labels: bool = False
+    """True where `frame_labels.npy` says something about this clip."""
+    licence: str = ""
+    """Terms of the motion and its captions, as known."""
+    sensor: str = ""
+    """optical, kinect, synthetic, ..."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Source file, trial, repairs."""
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise DataError(f"clip {self.id}: found split {self.split!r}, expected one of {', '.join(SPLITS)}")
+
+    def moved(self, frame_start: int, row_start: int) -> "ClipRecord":
+        """The same clip at another place in the columns."""
+        return replace(self, frame_start=frame_start, row_start=row_start)
+
+    def to_json(self) -> str:
+        """One line of `clips.jsonl`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["captions"] = [
+            {"text": c.text, "tokens": c.tokens, "start_s": c.start_s, "end_s": c.end_s} for c in self.captions
+        ]
+        return json.dumps(values, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> "ClipRecord":
+        """The inverse of `to_json`. Raises DataError on anything else."""
+        try:
+            values = json.loads(line)
+            values["captions"] = tuple(Caption(**caption) for caption in values["captions"])
+            return cls(**values)
+        except (json.JSONDecodeError, TypeError, KeyError) as error:
+            raise DataError(f"found {line[:60]!r}, expected a clip record ({error})") from None

@@ -1,0 +1,169 @@
+"""`Store`: a prepared data set as memory-mapped columns, an index and checksums, read by any number of processes.
+
+joints.npy         [frames, J, 3]  float32   metres (KIT: millimetres)
+features.npy       [rows, C]       float32   un-normalised
+frame_labels.npy   [frames]        int16     only where the source labels frames; -1 = unlabelled
+clips.jsonl        one ClipRecord a line
+manifest.json      format version, columns with shape, bytes and SHA-256, settings, source, licences, skipped clips
+"""
+
+import hashlib
+import json
+from collections.abc import Collection
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.data.record import ClipRecord
+from exuvia.errors import ConfigError, DataError
+from exuvia.features.representation import Representation
+from exuvia.files import read_json, sha256_file
+from exuvia.registry import REPRESENTATION, resolve, suggest
+from exuvia.shapes import Features, Joints
+
+FORMAT = "exuvia-store"
+VERSION = 1
+REMEDY = "prepare the data set again with: exuvia prepare"
+
+
+class Store:
+    """A prepared data set. Open it with `Store.open`; arrays are read-only views of the files on disk."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], clips: list[ClipRecord]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.clips = clips
+        """All records, in the order of the columns."""
+        self.columns = {name: _mapped(folder, name, facts) for name, facts in manifest["columns"].items()}
+        """joints, features and maybe frame_labels, whole, memory-mapped."""
+
+    @classmethod
+    def open(cls, folder: str | Path, verify: bool = False) -> "Store":
+        """Open a prepared folder.
+
+        Args:
+            folder: what `prepare` wrote.
+            verify: also compare every file with its SHA-256 (reads everything once).
+        Raises:
+            DataError: no store, one of another version, or a file that is damaged; the message names the file.
+        """
+        path = Path(folder)
+        if not (path / "manifest.json").is_file():
+            raise DataError(f"{path} has no manifest.json, so it is no prepared data set; {REMEDY} SOURCE {path}")
+        manifest = read_json(path / "manifest.json")
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise DataError(f"{path}/manifest.json does not describe a prepared data set; {REMEDY}")
+        if manifest.get("version") != VERSION:
+            raise DataError(f"{path} has format version {manifest.get('version')}, expected {VERSION}; {REMEDY}")
+        for facts in [*manifest["columns"].values(), manifest["index"]]:
+            _check_file(path, facts, verify)
+        return cls(path, manifest, _read_index(path, manifest))
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store.open, (self.folder,)
+
+    @cached_property
+    def representation(self) -> Representation:
+        """The feature layout of the store."""
+        return resolve(REPRESENTATION, self.manifest["representation"], "representation")
+
+    @cached_property
+    def data_hash(self) -> str:
+        """SHA-256 over the contents of all columns and the index: what a training run names as its data."""
+        facts = {name: column["sha256"] for name, column in self.manifest["columns"].items()}
+        facts["index"] = self.manifest["index"]["sha256"]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def index_of(self) -> dict[str, int]:
+        """Clip number by id."""
+        return {clip.id: number for number, clip in enumerate(self.clips)}
+
+    def joints(self, number: int) -> Joints:
+        """Joints of one clip, [F, J, 3], a read-only view."""
+        clip = self.clips[number]
+        return self.columns["joints"][clip.frame_start : clip.frame_start + clip.frames]
+
+    def features(self, number: int) -> Features:
+        """Features of one clip, un-normalised, [rows, C], a read-only view."""
+        clip = self.clips[number]
+        return self.columns["features"][clip.row_start : clip.row_start + clip.rows]
+
+    def frame_labels(self, number: int) -> NDArray[np.int16] | None:
+        """Label of every frame of one clip, [F], or None where the source gives none."""
+        clip = self.clips[number]
+        if not clip.has_frame_labels:
+            return None
+        return self.columns["frame_labels"][clip.frame_start : clip.frame_start + clip.frames]
+
+    def select(self, **wanted: Any) -> NDArray[np.int64]:
+        """Numbers of the clips that have all the given values.
+
+        Args:
+            wanted: split, source, sensor, licence, caption_kind, or any label (violent, side, mirrored, ...);
+                a value, or a list of values of which one must fit.
+        Raises:
+            ConfigError: a name that no clip has; the message suggests the nearest.
+        """
+        own = {"split", "source", "sensor", "licence", "caption_kind"}
+        known = own.union(*(clip.labels for clip in self.clips))
+        for name in wanted:
+            if name not in known:
+                raise ConfigError(f"clips of {self.folder} have no {name!r}; {suggest(name, known)}")
+        keep = [
+            number
+            for number, clip in enumerate(self.clips)
+            if all(_fits(getattr(clip, k) if k in own else clip.labels.get(k), v) for k, v in wanted.items())
+        ]
+        return np.asarray(keep, np.int64)
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, Collection) and not isinstance(wanted, str):
+        return value in wanted
+    return bool(value == wanted)
+
+
+def _check_file(folder: Path, facts: dict[str, Any], verify: bool) -> None:
+    path = folder / facts["file"]
+    if not path.is_file():
+        raise DataError(f"{path} is missing; {REMEDY}")
+    size = path.stat().st_size
+    if size != facts["bytes"]:
+        raise DataError(f"{path} is damaged: found {size} bytes, expected {facts['bytes']}; {REMEDY}")
+    if verify and sha256_file(path) != facts["sha256"]:
+        raise DataError(f"{path} is damaged: its contents do not fit the SHA-256 in manifest.json; {REMEDY}")
+
+
+def _mapped(folder: Path, name: str, facts: dict[str, Any]) -> NDArray[Any]:
+    path = folder / facts["file"]
+    if 0 in facts["shape"]:
+        return np.zeros(facts["shape"], facts["dtype"])  # nothing to map
+    try:
+        column = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged: the {name} column has no readable header ({error}); {REMEDY}") from None
+    if list(column.shape) != facts["shape"] or str(column.dtype) != facts["dtype"]:
+        found = f"{column.dtype} {list(column.shape)}"
+        raise DataError(f"{path} is damaged: found {found}, expected {facts['dtype']} {facts['shape']}; {REMEDY}")
+    return column
+
+
+def _read_index(folder: Path, manifest: dict[str, Any]) -> list[ClipRecord]:
+    path = folder / manifest["index"]["file"]
+    try:
+        with open(path, encoding="utf-8") as stream:
+            clips = [ClipRecord.from_json(line) for line in stream]
+    except (OSError, UnicodeDecodeError, DataError) as error:
+        raise DataError(f"{path} is damaged: {error}; {REMEDY}") from None
+    frames, rows = manifest["columns"]["joints"]["shape"][0], manifest["columns"]["features"]["shape"][0]
+    inside = all(0 <= c.frame_start <= frames - c.frames and 0 <= c.row_start <= rows - c.rows for c in clips)
+    if len(clips) != manifest["clips"] or not inside:
+        raise DataError(f"{path} is damaged: its {len(clips)} clips do not fit the columns; {REMEDY}")
+    return clips
