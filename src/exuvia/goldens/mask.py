@@ -1,4 +1,4 @@
-"""Parity of the masked transformer, its decoding, its training step, the tools and the length estimator (cases 03_*)."""
+"""Parity of the masked transformer, decoding, training step, tools and length estimator (cases 03_*)."""
 
 from typing import Any
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
+from exuvia.sequence.trunk import evaluating
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,9 @@ class LengthEstimator(nn.Module):
         if temperature > 0 and (seeds is None or len(seeds) != len(pooled)):
             found = "none" if seeds is None else len(seeds)
             raise ConfigError(f"{found} seeds for {len(pooled)} texts; pass one integer seed per text")
-        was_training = self.training
-        with torch.inference_mode():
-            logits = self.eval().logits(pooled).float()
+        with evaluating(self), torch.inference_mode():
+            logits = self.logits(pooled).float()
             logits[:, :low] = -torch.inf
             noise = None if seeds is None else sampling.seeded_noise(seeds, 1, 1)[0, :, 0].to(logits.device)
             drawn = sampling.draw(logits, temperature, noise)
-        self.train(was_training)
         return drawn.clone()

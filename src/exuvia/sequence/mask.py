@@ -1,11 +1,10 @@
-"""MoMask's masked transformer: predicts hidden base codes from the visible ones and the text.   Sec. 3.2 [guo2024momask]
+"""MoMask's masked transformer: predicts hidden base codes from visible ones and text.   Sec. 3.2 [guo2024momask]
 
 Ids: 0 .. V-1 codes, V = mask, V+1 = padding. Sequence = [condition tokens, motion tokens]; positions count the motion
 tokens only. Facts: momask-codes, models/mask_transformer/transformer.py, MaskTransformer.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.trunk import Trunk, TrunkConfig, branches_of, guide, valid_from_lengths
+from exuvia.sequence.trunk import Trunk, TrunkConfig, branches_of, evaluating, guide, noise_of, valid_from_lengths
 
 RANDOM_SHARE = 0.1
 """Share of the masked positions that get a random code."""
@@ -198,7 +197,7 @@ class MaskTransformer(Trunk):
             valid=valid,
         )
         if noise is None and temperature > 0:
-            noise = self._noise(seeds, steps, valid, gumbel)
+            noise = noise_of(seeds, steps, valid, self.config.num_codes if gumbel else None)
         choose = _Choice(cond_scale, filter_share, temperature, unconditional)
         return self._decode(state, choose, cond, cond_valid, noise, on_step)
 
@@ -235,7 +234,7 @@ class MaskTransformer(Trunk):
         ids, lengths = ids.to(self.device), lengths.to(self.device)
         valid = valid_from_lengths(lengths, ids.shape[1])
         if noise is None and (temperature > 0 or (region is None and first is None)):
-            noise = self._noise(seeds, steps + 1, valid, gumbel)
+            noise = noise_of(seeds, steps + 1, valid, self.config.num_codes if gumbel else None)
             order, noise = noise[0].double(), noise[1:]
         else:
             order = torch.zeros(valid.shape, dtype=torch.float64)
@@ -252,12 +251,6 @@ class MaskTransformer(Trunk):
             state = _Decoding(start, scores, sampling.masked_counts(region.sum(1), steps), valid)
         choose = _Choice(cond_scale, filter_share, temperature, unconditional)
         return self._decode(state, choose, cond, cond_valid, noise, on_step)
-
-    def _noise(self, seeds: Sequence[int] | None, steps: int, valid: Tensor, gumbel: bool) -> Tensor:
-        if seeds is None or len(seeds) != len(valid):
-            found = "none" if seeds is None else len(seeds)
-            raise ConfigError(f"{found} seeds for {len(valid)} samples; pass one integer seed per sample")
-        return sampling.seeded_noise(seeds, steps, valid.shape[1], self.config.num_codes if gumbel else None)
 
     def _decode(
         self,
@@ -311,14 +304,3 @@ class _Choice:
     filter_share: float
     temperature: float
     unconditional: bool
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; the mode before it comes back afterwards."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

@@ -5,6 +5,8 @@ their weights load by name. Attention runs through `scaled_dot_product_attention
 """
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
+from exuvia.sequence.sampling import seeded_noise
 
 
 @dataclass(frozen=True)
@@ -278,3 +281,22 @@ def valid_from_lengths(lengths: Tensor, size: int) -> Tensor:
     if lengths.ndim != 1 or (lengths.numel() and not (0 <= int(lengths.min()) and int(lengths.max()) <= size)):
         raise ShapeError(f"lengths {lengths.tolist()} do not fit {size} tokens")
     return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block; the mode before it comes back afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def noise_of(seeds: Sequence[int] | None, steps: int, valid: Tensor, classes: int | None) -> Tensor:
+    """Seeded noise for a batch [B, T]: see `sampling.seeded_noise`. Raises ConfigError unless there is a seed each."""
+    if seeds is None or len(seeds) != len(valid):
+        found = "no" if seeds is None else len(seeds)
+        raise ConfigError(f"{found} seeds for {len(valid)} samples; pass one integer seed per sample")
+    return seeded_noise(seeds, steps, valid.shape[1], classes)

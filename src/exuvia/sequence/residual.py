@@ -1,0 +1,287 @@
+"""MoMask's residual transformer: finer code levels from the coarser ones and the text.   Sec. 3.3 [guo2024momask]
+
+Ids: 0 .. V-1 codes, V = padding, which the model can also predict. Sequence = [condition tokens, level token, motion
+tokens]; a motion token is the sum of its embeddings at all coarser levels.
+Facts: momask-codes, models/mask_transformer/transformer.py, ResidualTransformer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exuvia.errors import ConfigError, ShapeError
+from exuvia.sequence import sampling
+from exuvia.sequence.trunk import (
+    Prefix,
+    Trunk,
+    TrunkConfig,
+    branches_of,
+    evaluating,
+    guide,
+    noise_of,
+    valid_from_lengths,
+)
+
+
+@dataclass(frozen=True)
+class ResidualTransformerConfig(TrunkConfig):
+    """The residual transformer; the defaults are the published ones (13,364,224 parameters)."""
+
+    cond_drop: float = 0.2
+    """Probability that a whole training sample loses its condition (for classifier-free guidance)."""
+    num_quantizers: int = 6
+    """Code levels (Q); level 0 comes from the masked transformer."""
+    share_weight: bool = True
+    """Whether level i is embedded with the table that also scores level i."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_quantizers < 2:
+            raise ConfigError(
+                f"num_quantizers is {self.num_quantizers}; a residual transformer needs at least 2 levels"
+            )
+
+
+@dataclass(frozen=True)
+class ResidualDraws:
+    """The random draws of one training step."""
+
+    level: Tensor
+    """int64 [B], 1 .. Q-1: the level to predict."""
+    drop: Tensor | None = None
+    """bool [B]: loses its condition; None = none does."""
+
+    @classmethod
+    def draw(cls, size: int, num_quantizers: int, cond_drop: float, generator: torch.Generator) -> "ResidualDraws":
+        """Draw for a batch on the generator's device."""
+        uniform = torch.rand(2, size, generator=generator, device=generator.device)
+        return cls(sampling.q_schedule(uniform[0], 1, num_quantizers), uniform[1] < cond_drop)
+
+
+class ResidualTransformer(Trunk):
+    """One transformer for all residual levels, told by a token which level to predict."""
+
+    def __init__(self, config: ResidualTransformerConfig, seed: int = 0) -> None:
+        super().__init__(config, config.code_dim)
+        self.config = config
+        self.pad_id = config.num_codes
+        levels, rows, dim = config.num_quantizers, config.num_codes + 1, config.code_dim
+        self.quant_emb = nn.Linear(levels, config.width)
+        if config.share_weight:
+            self.embed_proj_shared_weight = nn.Parameter(torch.empty(levels - 2, rows, dim))
+            self.token_embed_weight_ = nn.Parameter(torch.empty(1, rows, dim))
+            self.output_proj_weight_ = nn.Parameter(torch.empty(1, rows, dim))
+        else:
+            self.token_embed_weight = nn.Parameter(torch.empty(levels - 1, rows, dim))
+            self.output_proj_weight = nn.Parameter(torch.empty(levels - 1, rows, dim))
+            self.output_proj_bias = nn.Parameter(torch.zeros(levels, rows))
+        self.initialise(seed)
+
+    def embedding_tables(self) -> Tensor:
+        """Token embeddings of levels 0 .. Q-2: [Q-1, V+1, code_dim]."""
+        if self.config.share_weight:
+            return torch.cat([self.token_embed_weight_, self.embed_proj_shared_weight])
+        return self.token_embed_weight
+
+    def projection_tables(self) -> Tensor:
+        """Scoring tables of levels 1 .. Q-1: [Q-1, V+1, code_dim]."""
+        if self.config.share_weight:
+            return torch.cat([self.embed_proj_shared_weight, self.output_proj_weight_])
+        return self.output_proj_weight
+
+    def history(self, codes: Tensor, level: Tensor) -> Tensor:
+        """Sum of the embeddings of all levels below `level`.
+
+        Args:
+            codes: int64 [B, T, Q], padding id where padded; level: int64 [B]
+        Returns:
+            [B, T, code_dim]
+        """
+        tables = self.embedding_tables()
+        B, T, _ = codes.shape
+        coarse = torch.arange(len(tables), device=codes.device)
+        rows = (codes[..., : len(tables)] + coarse * tables.shape[1]).flatten(0, 1)
+        counted = (coarse < level[:, None])[:, None].expand(B, T, -1).flatten(0, 1)
+        summed = F.embedding_bag(
+            rows, tables.flatten(0, 1), mode="sum", per_sample_weights=counted.to(tables.dtype).contiguous()
+        )
+        return summed.view(B, T, -1)
+
+    def hidden(self, embedded: Tensor, level: Tensor, prefix: Prefix, valid: Tensor) -> Tensor:
+        """Head output before the scoring table.
+
+        Args:
+            embedded: summed embeddings [B, T, code_dim]; level: int64 [B]; valid: bool [B, T]
+        Returns:
+            [B, T, code_dim]
+        """
+        one_hot = F.one_hot(level, self.config.num_quantizers).to(self.quant_emb.weight.dtype)
+        level_token = self.quant_emb(one_hot)[:, None]
+        tokens = torch.cat([prefix.tokens, level_token.to(prefix.tokens.dtype)], dim=1)
+        known = torch.cat([prefix.valid, prefix.valid.new_ones(len(level), 1)], dim=1)
+        return self.encode(embedded, valid, Prefix(tokens, known))
+
+    def project(self, hidden: Tensor, level: Tensor) -> Tensor:
+        """Score the codes of each sample's level.
+
+        Without shared weights the published code adds the scores to themselves together with the bias, so the weights
+        of that branch mean 2 W h + b; the same is done here.
+
+        Args:
+            hidden: [B, T, code_dim]; level: int64 [B]
+        Returns:
+            [B, T, V+1]
+        """
+        tables = self.projection_tables()
+        logits = torch.bmm(hidden, tables[level - 1].to(hidden.dtype).transpose(1, 2))
+        if self.config.share_weight:
+            return logits
+        return 2 * logits + self.output_proj_bias[level - 1][:, None]
+
+    def logits(
+        self,
+        embedded: Tensor,
+        level: Tensor,
+        cond: Tensor,
+        valid: Tensor,
+        cond_valid: Tensor | None = None,
+        drop: Tensor | None = None,
+    ) -> Tensor:
+        """Logits of one level per sample.
+
+        Args:
+            embedded: summed embeddings of the coarser levels [B, T, code_dim]; level: int64 [B], 1 .. Q-1
+            cond: [B, E] or [B, S, E]; valid: bool [B, T]; cond_valid: bool [B, S]; drop: bool [B]
+        Returns:
+            [B, V+1, T]; padded positions hold values without meaning
+        """
+        hidden = self.hidden(embedded, level, self.prefix(cond, cond_valid, drop), valid)
+        return self.project(hidden, level).transpose(1, 2)
+
+    def guided_logits(
+        self,
+        embedded: Tensor,
+        level: Tensor,
+        cond: Tensor,
+        valid: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        cond_scale: float,
+        unconditional: bool = False,
+    ) -> Tensor:
+        """Logits with classifier-free guidance [B, V+1, T], both branches in one forward."""
+        branches = branches_of(cond_scale, unconditional)
+        prefix = self.guided_prefix(cond, cond_valid, branches)
+        return self._guided(embedded, level, prefix, valid, branches, cond_scale).transpose(1, 2)
+
+    def _guided(
+        self,
+        embedded: Tensor,
+        level: Tensor,
+        prefix: Prefix,
+        valid: Tensor,
+        branches: tuple[bool, ...],
+        cond_scale: float,
+    ) -> Tensor:
+        n = len(branches)
+        hidden = self.hidden(embedded.repeat(n, 1, 1), level.repeat(n), prefix, valid.repeat(n, 1))
+        return guide(self.project(hidden, level.repeat(n)), branches, cond_scale)
+
+    def targets(self, codes: Tensor, valid: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes with the padding id at padding [B, T, Q], and those of each sample's level [B, T].
+
+        Raises:
+            ShapeError: codes of another number of levels.
+        """
+        if codes.ndim != 3 or codes.shape[2] != self.config.num_quantizers:
+            expected = f"[B, T, {self.config.num_quantizers}]"
+            raise ShapeError(f"codes have shape {list(codes.shape)}; expected {expected}, all levels of the tokenizer")
+        clean = torch.where(valid[..., None], codes, self.pad_id)
+        return clean, clean.gather(2, level[:, None, None].expand(-1, codes.shape[1], 1))[..., 0]
+
+    def loss(
+        self,
+        codes: Tensor,
+        lengths: Tensor,
+        cond: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        draws: ResidualDraws | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Cross entropy and accuracy of one random level per sample.   Sec. 3.3 [guo2024momask]
+
+        Args:
+            codes: int64 [B, T, Q], anything at padding; lengths: int64 [B] in tokens
+            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
+            generator: source of the draws; draws: the draws themselves (one of the two is needed)
+        Returns:
+            (loss, accuracy), scalars. In evaluation mode no condition is dropped unless `draws` says so.
+        """
+        if draws is None:
+            if generator is None:
+                raise ConfigError("the training loss needs a torch.Generator (generator=) or its draws (draws=)")
+            cond_drop = self.config.cond_drop if self.training else 0.0
+            draws = ResidualDraws.draw(len(codes), self.config.num_quantizers, cond_drop, generator)
+        level = draws.level.to(codes.device)
+        valid = valid_from_lengths(lengths, codes.shape[1])
+        clean, labels = self.targets(codes, valid, level)
+        drop = None if draws.drop is None else draws.drop.to(codes.device)
+        logits = self.logits(self.history(clean, level), level, cond, valid, cond_valid, drop)
+        accuracy = sampling.token_accuracy(logits.detach(), labels, self.pad_id)
+        return sampling.token_loss(logits, labels, self.pad_id), accuracy
+
+    def generate(
+        self,
+        base_codes: Tensor,
+        cond: Tensor,
+        lengths: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        cond_scale: float = 5.0,
+        filter_share: float = 0.9,
+        temperature: float = 1.0,
+        gumbel: bool = False,
+        unconditional: bool = False,
+        num_levels: int | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Residual codes for given base codes, level by level.   Sec. 3.4 [guo2024momask]
+
+        Args:
+            base_codes: int64 [B, T], anything at padding; cond: [B, E] or [B, S, E]; lengths: int64 [B] in tokens
+            seeds: one per sample; a sample depends on its own seed only, not on its neighbours or the padding
+            cond_scale, filter_share, temperature, gumbel: as in `MaskTransformer.generate`
+            num_levels: levels to return, base included; None = all
+            noise: uniforms [levels - 1, B, T] or Gumbel noise [levels - 1, B, T, V+1] instead of seeds
+        Returns:
+            int64 [B, T, levels], -1 at padding and wherever the model predicts its padding class (no residual there)
+        """
+        levels = self.config.num_quantizers if num_levels is None else num_levels
+        if not 1 <= levels <= self.config.num_quantizers:
+            raise ConfigError(f"num_levels is {levels}; expected 1 to {self.config.num_quantizers}")
+        lengths = lengths.to(self.device)
+        valid = valid_from_lengths(lengths, base_codes.shape[1])
+        if noise is None and temperature > 0:
+            classes = self.config.num_codes + 1 if gumbel else None
+            noise = noise_of(seeds, self.config.num_quantizers - 1, valid, classes)
+        branches = branches_of(cond_scale, unconditional)
+        with evaluating(self), torch.inference_mode():
+            known = None if cond_valid is None else cond_valid.to(self.device)
+            prefix = self.guided_prefix(cond.to(self.device), known, branches)
+            tables, codes = self.embedding_tables(), [torch.where(valid, base_codes.to(self.device), self.pad_id)]
+            embedded = torch.zeros((), device=self.device)
+            for step in range(levels - 1):
+                embedded = embedded + F.embedding(codes[-1], tables[step])
+                level = torch.full((len(valid),), step + 1, device=self.device)
+                logits = self._guided(embedded, level, prefix, valid, branches, cond_scale).float()
+                row = None if noise is None else noise[step].to(self.device)
+                drawn = sampling.draw(sampling.top_share(logits, filter_share), temperature, row)
+                codes.append(torch.where(valid, drawn, self.pad_id))
+            stacked = torch.stack(codes, dim=-1)
+            stacked = stacked.masked_fill(stacked == self.pad_id, -1)
+        return stacked.clone()
