@@ -83,9 +83,8 @@ def parse(name: str, entry: Entry, args: Sequence[str]) -> Callable[[], Any]:
         "args": list(args),
         "description": description(function, entry),
     }
-    parameters = list(inspect.signature(function).parameters)
-    kind = typing.get_type_hints(function).get(parameters[0]) if len(parameters) == 1 else None
-    if kind is not None and dataclasses.is_dataclass(kind):
+    kind = _config_type(name, entry, function)
+    if kind is not None:
         config = tyro.cli(kind, **options)
         return lambda: function(config)
     return lambda: tyro.cli(function, **options)
@@ -97,6 +96,15 @@ def description(function: Callable[..., Any], entry: Entry) -> str:
     if entry.examples and "xample" not in text:
         text += "\n\nExamples:\n" + "\n".join(f"    {example}" for example in entry.examples)
     return text
+
+
+def _config_type(name: str, entry: Entry, function: Callable[..., Any]) -> Any:
+    """The dataclass that a command takes, or None if it takes plain arguments."""
+    if entry.config:
+        return resolve({name: entry.config}, name, "command")(name)
+    parameters = list(inspect.signature(function).parameters)
+    kind = typing.get_type_hints(function).get(parameters[0]) if len(parameters) == 1 else None
+    return kind if dataclasses.is_dataclass(kind) else None
 
 
 def _call(name: str, entry: Entry, args: Sequence[str]) -> int:

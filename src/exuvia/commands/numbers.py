@@ -10,14 +10,13 @@ import math
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exuvia import __version__
+from exuvia.commands.table import part
 from exuvia.errors import DataError
 from exuvia.files import write_text
 
@@ -77,21 +76,15 @@ def record_number(
         raise DataError(f"found {value} as the value of {name!r}, expected a finite number")
     if not re.fullmatch(r"[^\s>]+", name):
         raise DataError(f"found {name!r} as a number's name, expected one without blanks, such as features.encode_s")
-    row = dict(zip(KEYS, (name, value, low, high, unit, command, commit(), seed, machine(), _today()), strict=True))
+    row = dict(
+        zip(
+            KEYS, (name, value, low, high, unit, command, part("code_commit")(), seed, machine(), _today()), strict=True
+        )
+    )
     target = Path(path)
     old = target.read_text(encoding="utf-8") if target.exists() else ""
     write_text(target, old + ("\n" if old and not old.endswith("\n") else "") + json.dumps(row) + "\n")
     return row
-
-
-def commit() -> str:
-    """The commit of the code that runs, "+" after it if files were changed since; else the version."""
-    folder = Path(__file__).resolve().parent
-    try:
-        head = _git(folder, "rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return f"v{__version__}"
 
 
 def machine() -> str:
@@ -162,13 +155,13 @@ def quotation_problem(name: str, text: str, rows: dict[str, dict[str, Any]]) -> 
     expected = {"value": row["value"], "low": row["low"], "high": row["high"], "half": None}
     if match["half"] and row["low"] is not None and row["high"] is not None:
         expected["half"] = (row["high"] - row["low"]) / 2
-    for part, measured in expected.items():
-        if match[part] is None:
+    for which, measured in expected.items():
+        if match[which] is None:
             continue
         if measured is None:
             return f"{name}: quotes an interval, but its row has none"
-        if not rounds_to(measured * scale, match[part]):
-            return f"{name}: quotes {part} {match[part]}, but its row says {measured * scale:.6g}"
+        if not rounds_to(measured * scale, match[which]):
+            return f"{name}: quotes {which} {match[which]}, but its row says {measured * scale:.6g}"
     return None
 
 
@@ -211,11 +204,6 @@ def _row(line: str) -> tuple[dict[str, Any], str]:
 
 def _documents(root: Path) -> list[Path]:
     return [path for path in [root / "README.md", *sorted((root / "docs").rglob("*.md"))] if path.is_file()]
-
-
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=20)
-    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -5,7 +5,7 @@ Nothing here imports anything heavy, so that `exuvia --help` answers at once.
 
 from typing import Any, NamedTuple
 
-from exuvia.registry import resolve
+from exuvia.registry import UNLEARN, resolve
 
 
 class Entry(NamedTuple):
@@ -15,9 +15,11 @@ class Entry(NamedTuple):
     """`module:function`; the function takes one configuration dataclass."""
     line: str
     examples: tuple[str, ...] = ()
+    config: str = ""
+    """`module:function` that makes the configuration class from the command's name; "": the annotated one."""
 
 
-COMMAND = {
+_PREPARE_TRAIN = {
     "prepare": Entry(
         "exuvia.commands.prepare:prepare",
         "make one memory-mapped store of a folder of motions and captions",
@@ -27,13 +29,15 @@ COMMAND = {
         "train the motion tokenizer (RVQ-VAE)",
         ("exuvia train tokenizer --corpus.data stores/mocap --out runs/tokenizer --train.steps 20000",),
     ),
-    "train mask": Entry("exuvia.recipes.mask:train_mask", "train the masked transformer over base codes"),
-    "train residual": Entry("exuvia.recipes.residual:train_residual", "train the transformer over residual codes"),
-    "train length": Entry("exuvia.recipes.length:train_length", "train the estimator of a motion's length"),
+    "train mask": Entry("exuvia.recipes.generator:train_mask", "train the masked transformer over base codes"),
+    "train residual": Entry("exuvia.recipes.generator:train_residual", "train the transformer over residual codes"),
+    "train length": Entry("exuvia.recipes.generator:train_length", "train the estimator of a motion's length"),
     "train evaluator": Entry(
         "exuvia.recipes.evaluator:train_evaluator", "train the text-motion embedding that metrics use"
     ),
     "train classifier": Entry("exuvia.recipes.classifier:train_classifier", "train the independent concept classifier"),
+}
+_USE = {
     "generate": Entry(
         "exuvia.commands.generate:generate",
         "text -> motion files",
@@ -42,11 +46,15 @@ COMMAND = {
             "exuvia generate --file prompts.txt --out motions/ --formats npy html --seed 3 --repeats 2",
         ),
     ),
-    "unlearn": Entry(
-        "exuvia.commands.unlearn:unlearn",
-        "make a trained generator forget a concept",
-        ("exuvia unlearn lcr --pipeline base --forget violence --num-codes 16 --out runs/safe",),
-    ),
+    **{
+        f"unlearn {method}": Entry(
+            "exuvia.commands.unlearn:unlearn",
+            f"make a trained generator forget a concept by {method}",
+            (f"exuvia unlearn {method} --pipeline base --forget violence --out runs/safe",),
+            config="exuvia.commands.unlearn:settings_type",
+        )
+        for method in UNLEARN
+    },
     "evaluate": Entry(
         "exuvia.commands.evaluate:evaluate",
         "measure forgetting and retention against the original",
@@ -73,7 +81,7 @@ COMMAND = {
         "motion-capture files -> clips of 22 joints at 20 frames a second",
         (
             "exuvia import take1.bvh take2.bvh --out clips/",
-            "exuvia import 02_01.amc --fps 120 --out walk.npy",
+            "exuvia import 02_01.amc --source-fps 120 --out walk.npy",
         ),
     ),
     "check goldens": Entry(
@@ -97,6 +105,7 @@ COMMAND = {
     ),
     "demo": Entry("exuvia.commands.demo:demo", "a kick before and after forgetting, as web pages"),
 }
+COMMAND = _PREPARE_TRAIN | _USE
 """The command line. A name of two words is a command of a group."""
 
 PART = {
@@ -106,6 +115,8 @@ PART = {
     "humanml3d": "exuvia.features.humanml3d:HUMANML3D",
     "skeleton": "exuvia.motion.skeleton:SMPL22",
     "load_clip": "exuvia.motion.load:load_clip",
+    "source": "exuvia.motion.source:Source",
+    "code_commit": "exuvia.checkpoint:code_commit",
     "check_folder": "exuvia.goldens.run:check_folder",
 }
 """Heavy parts that commands use when they run."""

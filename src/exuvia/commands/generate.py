@@ -1,0 +1,144 @@
+"""`exuvia generate`: prompts -> motion files."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from exuvia.commands.table import part
+from exuvia.errors import ConfigError, DataError
+from exuvia.registry import EXPORTER, suggest
+
+MAX_NAME = 60
+"""Longest part of a file name that comes from a prompt."""
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """What to generate and where to put it."""
+
+    prompts: tyro.conf.Positional[tuple[str, ...]] = ()
+    """One motion for each sentence."""
+    file: Path | None = None
+    """Text file with one prompt a line; `sentence#120` asks for 120 frames, `sentence#NA` for an estimated length."""
+    out: Path = Path("motions")
+    """One file, by suffix (.npy .bvh .mp4 .gif .png .html), for one motion; else a folder."""
+    formats: tuple[str, ...] = ("npy", "html")
+    """Formats of the files in a folder."""
+    pipeline: str = "base"
+    """A shipped pipeline's name or a pipeline folder."""
+    seed: int = 0
+    """The same seed gives the same motion, alone or among others."""
+    repeats: int = 1
+    """Motions a prompt, with the seeds seed, seed + 1, ..."""
+    frames: int | None = None
+    """Length of every motion in frames (20 a second); without it the length estimator decides."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One motion to generate."""
+
+    prompt: str
+    frames: int | None
+    seed: int
+    name: str
+
+
+def generate(config: GenerateConfig) -> None:
+    """Generate a motion for every prompt and write it in every format asked for.
+
+    Raises:
+        ConfigError: no prompt, an unknown format, several motions for one file, or a length that is not positive.
+        DataError: the file of prompts cannot be read.
+        CheckpointError: the pipeline cannot be loaded.
+        OutputError: a file cannot be written.
+    """
+    wanted = requests(config)
+    suffixes = _suffixes(config, len(wanted))
+    pipe = part("pipeline").from_pretrained(config.pipeline)
+    for request in wanted:
+        clip = pipe(request.prompt, seed=request.seed, frames=request.frames)
+        clip = replace(clip, caption=clip.caption or request.prompt)
+        for target in _targets(config.out, request, suffixes):
+            print(clip.save(target))
+
+
+def requests(config: GenerateConfig) -> list[Request]:
+    """Every motion that a configuration asks for, with its file name.
+
+    Raises:
+        ConfigError, DataError: see `generate`.
+    """
+    pairs: list[tuple[str, int | None]] = [(prompt, None) for prompt in config.prompts]
+    pairs += read_prompts(config.file) if config.file else []
+    pairs = [(prompt.strip(), frames) for prompt, frames in pairs if prompt.strip()]
+    if not pairs:
+        raise ConfigError('found no prompt, expected at least one sentence, e.g. "a man walks", or --file')
+    if config.repeats < 1:
+        raise ConfigError(f"found {config.repeats} repeats, expected at least 1")
+    if config.frames is not None and config.frames < 1:
+        raise ConfigError(f"found a length of {config.frames} frames, expected a positive number")
+    width = len(str(len(pairs) - 1))
+    return [
+        Request(prompt, frames or config.frames, config.seed + repeat, _name(number, width, prompt, repeat, config))
+        for number, (prompt, frames) in enumerate(pairs)
+        for repeat in range(config.repeats)
+    ]
+
+
+def read_prompts(path: Path) -> list[tuple[str, int | None]]:
+    """Prompts and lengths of a text file, one a line, as MoMask's prompt files write them (`sentence#frames`).
+
+    Raises:
+        DataError: the file cannot be read, or a length is not a positive number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a readable text file of prompts ({error})") from None
+    return [_prompt(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _prompt(line: str, place: str) -> tuple[str, int | None]:
+    sentence, mark, length = line.rpartition("#")
+    if not mark:
+        return line, None
+    if length.strip().upper() in ("NA", ""):
+        return sentence, None
+    if not length.strip().isdecimal() or int(length) < 1:
+        raise DataError(f"{place}: found the length {length.strip()!r} after #, expected frames or NA")
+    return sentence, int(length)
+
+
+def _name(number: int, width: int, prompt: str, repeat: int, config: GenerateConfig) -> str:
+    words = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")[:MAX_NAME].rstrip("_")
+    again = f"_seed{config.seed + repeat}" if config.repeats > 1 else ""
+    return f"{number:0{width}d}_{words}{again}"
+
+
+def _suffixes(config: GenerateConfig, count: int) -> tuple[str, ...]:
+    """Suffixes to write, () if `out` is itself the file; checked before anything slow happens."""
+    suffix = config.out.suffix.lower()
+    if suffix and not config.out.is_dir():
+        _known(suffix)
+        if count > 1:
+            raise ConfigError(f"found {count} motions for the file {config.out}, expected one; give a folder as --out")
+        return ()
+    suffixes = tuple("." + name.lower().lstrip(".") for name in config.formats)
+    for one in suffixes:
+        _known(one)
+    if not suffixes:
+        raise ConfigError("found no format, expected at least one, e.g. --formats html")
+    return suffixes
+
+
+def _known(suffix: str) -> None:
+    if suffix not in EXPORTER:
+        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
+
+
+def _targets(out: Path, request: Request, suffixes: tuple[str, ...]) -> list[Any]:
+    return [out / f"{request.name}{suffix}" for suffix in suffixes] if suffixes else [out]

@@ -1,0 +1,82 @@
+"""`exuvia import`: motion-capture files -> clips of 22 joints, in metres."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from exuvia.commands.table import part
+from exuvia.errors import ConfigError, ExuviaError
+from exuvia.registry import EXPORTER, suggest
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Which files to read, and what they do not say themselves."""
+
+    files: tyro.conf.Positional[tuple[Path, ...]]
+    """.bvh, .amc (its .asf beside it), .npy, .npz or DeepMimic .txt files."""
+    out: Path
+    """One file, by suffix, for one motion; else a folder."""
+    format: str = "npy"
+    """Format of the files in a folder."""
+    fps: float = 20.0
+    """Frames a second of the clips written."""
+    source_fps: float | None = None
+    """Frames a second of the files, where they do not say so or say it wrongly."""
+    source_unit_m: float | None = None
+    """Metres in one unit of the files; without it found from the length of the legs."""
+    source_up: str = "y"
+    """Upward axis of array files: y or z."""
+    asf: Path | None = None
+    """Skeleton of .amc files that lies elsewhere."""
+    normalise_scale: bool = False
+    """Scale every body so that thigh and shin are 0.80 m together."""
+
+
+def import_motion(config: ImportConfig) -> int:
+    """Read motion files, bring them to the 22 joints, metres and rate of HumanML3D, and write them.
+
+    A file that cannot be read is named and left out; the others are written, and the exit code is 2.
+
+    Raises:
+        ConfigError: no file, several files for one output file, two of one name, or an unknown format.
+        OutputError: a clip cannot be written.
+    """
+    source = part("source")(config.source_fps, config.source_unit_m, config.source_up, config.asf)
+    pairs = targets(config)
+    failed = 0
+    for path, target in pairs:
+        try:
+            clip = part("load_clip")(path, config.fps, source=source, normalise_scale=config.normalise_scale)
+        except ExuviaError as error:
+            failed += 1
+            print(f"{path}: {error}", file=sys.stderr)
+            continue
+        clip.save(target)
+        print(f"{target}  {clip.frames} frames, {clip.duration_s:.1f} s")
+    if failed:
+        print(f"{failed} of {len(pairs)} files were left out", file=sys.stderr)
+    return 2 if failed else 0
+
+
+def targets(config: ImportConfig) -> list[tuple[Path, Path]]:
+    """Every input file with its output file. Raises ConfigError, see `import_motion`."""
+    if not config.files:
+        raise ConfigError("found no file, expected at least one motion file")
+    suffix = config.out.suffix.lower()
+    single = bool(suffix) and not config.out.is_dir()
+    suffix = suffix if single else "." + config.format.lower().lstrip(".")
+    if suffix not in EXPORTER:
+        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
+    if single:
+        if len(config.files) > 1:
+            raise ConfigError(f"found {len(config.files)} files for {config.out}, expected one; give a folder as --out")
+        return [(config.files[0], config.out)]
+    pairs = [(path, config.out / f"{path.stem}{suffix}") for path in config.files]
+    names = [target.name for _, target in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"several files would become {', '.join(twice[:3])}; import them into different folders")
+    return pairs
