@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +33,8 @@ except ImportError:  # Windows has no such locks: two runs into one folder are n
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
+Progress = Callable[[int, int], None]
+"""Called with (clips done, clips in all)."""
 SHARD_CLIPS = 256
 """Source clips in a shard: a killed run loses at most so many."""
 
@@ -47,7 +48,7 @@ def prepare(
     limit: int | None = None,
     seed: int = 0,
     count: int = 1000,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Store:
     """Prepare a data set: bring clips of any source to one store.
 
@@ -192,7 +193,7 @@ def _write_shards(
     twice: Sequence[Skipped],
     work: Path,
     layout: Representation,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> list[Path]:
     """Make the shards that are not there yet; the paths of all."""
     paths = []

@@ -39,12 +39,20 @@ class RawClip:
 class Source(Protocol):
     """A collection of clips in one layout."""
 
-    name: str
-    """The layout, for the manifest."""
-    ids: Sequence[str]
-    """Clip ids in a fixed order."""
-    has_twins: bool
-    """True where mirrored twins are already among the ids."""
+    @property
+    def name(self) -> str:
+        """The layout, for the manifest."""
+        ...
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Clip ids in a fixed order."""
+        ...
+
+    @property
+    def has_twins(self) -> bool:
+        """True where mirrored twins are already among the ids."""
+        ...
 
     def read(self, number: int) -> RawClip:
         """One clip. Raises ExuviaError, ValueError or OSError for a bad one, which is then skipped."""

@@ -68,6 +68,11 @@ class Store:
     def __reduce__(self) -> tuple[Any, ...]:
         return Store.open, (self.folder,)
 
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.resolve().name
+
     @cached_property
     def representation(self) -> Representation:
         """The feature layout of the store."""

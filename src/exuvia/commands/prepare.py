@@ -1,0 +1,75 @@
+"""`exuvia prepare`: one memory-mapped store of a folder of motions and captions."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tqdm import tqdm
+
+from exuvia.data.prepare import Progress
+from exuvia.data.prepare import prepare as prepare_store
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """What to prepare, and where to."""
+
+    source: Annotated[str, tyro.conf.Positional]
+    """HumanML3D's or KIT's folder, a folder with clips.npz and clips.jsonl, a folder of motion files, one motion
+    file, or the word `synthetic`; several are joined with '+'."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """Folder of the store; it must not exist yet, or hold the same data set."""
+    mirror: bool = True
+    """Add mirrored twins of train clips, unless the source brings its own."""
+    representation: str = "humanml3d"
+    """Feature layout: humanml3d or kit."""
+    limit: int | None = None
+    """Use only so many clips, evenly spread over the source."""
+    seed: int = 0
+    """Of synthetic motion, and of splits by hash."""
+    count: int = 1000
+    """Number of synthetic clips."""
+
+
+def prepare(config: PrepareConfig) -> Path:
+    """Make a store that training and evaluation read: joints, features, captions, labels, checksums.
+
+    Running it again does nothing; a run that was killed goes on where it stopped.
+
+    Examples:
+        exuvia prepare HumanML3D/ stores/humanml3d
+        exuvia prepare my-bvh-files/ stores/mine --limit 100
+        exuvia prepare synthetic stores/toy --count 200
+    """
+    with _bar() as progress:
+        store = prepare_store(
+            config.source,
+            config.out,
+            mirror=config.mirror,
+            representation=config.representation,
+            limit=config.limit,
+            seed=config.seed,
+            count=config.count,
+            progress=progress,
+        )
+    splits = ", ".join(f"{count} {split}" for split, count in store.manifest["by_split"].items())
+    skipped = len(store.manifest["skipped"])
+    print(f"{config.out}: {len(store)} clips ({splits}), {skipped} skipped, data {store.data_hash[:12]}")
+    for licence, count in store.manifest["by_licence"].items():
+        print(f"  {count} clips: {licence or 'no licence stated'}")
+    return config.out
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    with tqdm(unit=" clips", desc="prepare", file=sys.stderr, disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
