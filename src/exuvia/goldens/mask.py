@@ -8,7 +8,7 @@ from torch import Tensor
 from exuvia.goldens.case import Case
 from exuvia.sequence import sampling
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask import Corruption, MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.mask_transformer import Corruption, MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.trunk import valid_from_lengths
 
 OFFICIAL_SETTINGS = {
@@ -69,7 +69,7 @@ def generate(case: Case) -> dict[str, Any]:
     def run(name: str, trace: str, call: Any, *inputs: Any, **settings: Any) -> None:
         seen: list[tuple[Tensor, Tensor]] = []
         common = {"steps": steps, "cond_scale": config["cond_scale"]}
-        common |= {"filter_share": config["topk_filter_thres"], "temperature": config["temperature"]}
+        common |= {"keep_share": config["topk_filter_thres"], "temperature": config["temperature"]}
         common |= {"noise": torch.full((steps, *cond.shape[:1], size), 0.5)}
         ours[name] = call(*inputs, lengths, on_step=lambda _, a, b: seen.append((a, b)), **(common | settings))
         ours[trace] = torch.stack([ids for ids, _ in seen])
@@ -80,7 +80,7 @@ def generate(case: Case) -> dict[str, Any]:
     run("out.ids_force_mask", "mid.step_ids_force_mask", model.generate, cond, unconditional=True)
     if case.tensors["mid.step_ids_force_mask"].ndim == 0:  # the stored trace is no trace
         del ours["mid.step_ids_force_mask"]
-    drawn = {"temperature": 1.0, "filter_share": 0.7, "noise": case.tensor("in.sample_u")}
+    drawn = {"temperature": 1.0, "keep_share": 0.7, "noise": case.tensor("in.sample_u")}
     run("out.ids_sampled", "mid.step_ids_sampled", model.generate, cond, **drawn)
     tokens, region = case.tensor("in.edit_tokens"), case.tensor("in.edit_mask") == 1
     run("out.edit_ids", "mid.edit_step_ids", model.edit, tokens, cond, region=region)

@@ -170,7 +170,7 @@ class MaskTransformer(Trunk):
         seeds: Sequence[int] | None = None,
         steps: int = 10,
         cond_scale: float = 4.0,
-        filter_share: float = 0.9,
+        keep_share: float = 0.9,
         temperature: float = 1.0,
         gumbel: bool = False,
         unconditional: bool = False,
@@ -182,7 +182,8 @@ class MaskTransformer(Trunk):
         Args:
             cond: [B, E] or [B, S, E]; lengths: int64 [B] in tokens; cond_valid: bool [B, S]
             seeds: one per sample; a sample depends on its own seed only, not on its neighbours or the padding
-            steps: forwards; cond_scale: guidance; filter_share: share of the classes left out before drawing
+            steps: forwards; cond_scale: guidance
+            keep_share: top-k as in the published option: the largest ceil((1 - keep_share) V) logits may be drawn
             temperature: 0 = most likely code; gumbel: draw by Gumbel noise instead of the inverse distribution
             noise: uniforms [steps, B, T] or Gumbel noise [steps, B, T, V] instead of seeds
         Returns:
@@ -198,7 +199,7 @@ class MaskTransformer(Trunk):
         )
         if noise is None and temperature > 0:
             noise = noise_of(seeds, steps, valid, self.config.num_codes if gumbel else None)
-        choose = _Choice(cond_scale, filter_share, temperature, unconditional)
+        choose = _Choice(cond_scale, keep_share, temperature, unconditional)
         return self._decode(state, choose, cond, cond_valid, noise, on_step)
 
     def edit(
@@ -212,7 +213,7 @@ class MaskTransformer(Trunk):
         seeds: Sequence[int] | None = None,
         steps: int = 10,
         cond_scale: float = 4.0,
-        filter_share: float = 0.9,
+        keep_share: float = 0.9,
         temperature: float = 1.0,
         gumbel: bool = False,
         unconditional: bool = False,
@@ -249,7 +250,7 @@ class MaskTransformer(Trunk):
             start = torch.where(region, self.mask_id, ids.masked_fill(ids < 0, self.pad_id))
             scores = torch.where(region, 0.0, KEPT).double()
             state = _Decoding(start, scores, sampling.masked_counts(region.sum(1), steps), valid)
-        choose = _Choice(cond_scale, filter_share, temperature, unconditional)
+        choose = _Choice(cond_scale, keep_share, temperature, unconditional)
         return self._decode(state, choose, cond, cond_valid, noise, on_step)
 
     def _decode(
@@ -277,7 +278,7 @@ class MaskTransformer(Trunk):
                 if on_step is not None:
                     on_step(step, ids, logits.transpose(1, 2))
                 row = None if noise is None else noise[step].to(self.device)
-                drawn = sampling.draw(sampling.top_share(logits, choose.filter_share), choose.temperature, row)
+                drawn = sampling.draw(sampling.top_share(logits, choose.keep_share), choose.temperature, row)
                 ids = torch.where(masked, drawn, ids)
                 scores = logits.double().softmax(-1).gather(-1, drawn[..., None])[..., 0]
                 scores = scores.masked_fill(~(valid if state.free else masked), KEPT)
@@ -301,6 +302,6 @@ class _Choice:
     """How a code is drawn from the logits."""
 
     cond_scale: float
-    filter_share: float
+    keep_share: float
     temperature: float
     unconditional: bool

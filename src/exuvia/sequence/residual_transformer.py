@@ -243,7 +243,7 @@ class ResidualTransformer(Trunk):
         *,
         seeds: Sequence[int] | None = None,
         cond_scale: float = 5.0,
-        filter_share: float = 0.9,
+        keep_share: float = 0.9,
         temperature: float = 1.0,
         gumbel: bool = False,
         unconditional: bool = False,
@@ -255,7 +255,7 @@ class ResidualTransformer(Trunk):
         Args:
             base_codes: int64 [B, T], anything at padding; cond: [B, E] or [B, S, E]; lengths: int64 [B] in tokens
             seeds: one per sample; a sample depends on its own seed only, not on its neighbours or the padding
-            cond_scale, filter_share, temperature, gumbel: as in `MaskTransformer.generate`
+            cond_scale, keep_share, temperature, gumbel: as in `MaskTransformer.generate`
             num_levels: levels to return, base included; None = all
             noise: uniforms [levels - 1, B, T] or Gumbel noise [levels - 1, B, T, V+1] instead of seeds
         Returns:
@@ -280,7 +280,7 @@ class ResidualTransformer(Trunk):
                 level = torch.full((len(valid),), step + 1, device=self.device)
                 logits = self._guided(embedded, level, prefix, valid, branches, cond_scale).float()
                 row = None if noise is None else noise[step].to(self.device)
-                drawn = sampling.draw(sampling.top_share(logits, filter_share), temperature, row)
+                drawn = sampling.draw(sampling.top_share(logits, keep_share), temperature, row)
                 codes.append(torch.where(valid, drawn, self.pad_id))
             stacked = torch.stack(codes, dim=-1)
             stacked = stacked.masked_fill(stacked == self.pad_id, -1)
