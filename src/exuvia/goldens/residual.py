@@ -7,7 +7,7 @@ from torch import Tensor
 
 from exuvia.goldens.case import Case
 from exuvia.goldens.mask import position_rows, trunk_settings
-from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransformer, ResidualTransformerConfig
+from exuvia.sequence.residual import ResidualDraws, ResidualTransformer, ResidualTransformerConfig
 from exuvia.sequence.trunk import valid_from_lengths
 
 
@@ -61,9 +61,9 @@ def _training(case: Case, model: ResidualTransformer) -> dict[str, Tensor]:
 def _generation(case: Case, model: ResidualTransformer) -> dict[str, Tensor]:
     ids, lengths, cond = case.tensor("gen.in.ids"), case.tensor("in.m_lens"), case.tensor("in.cond")
     setting = case.config["generate"]
-    greedy = {"keep_share": setting["topk_filter_thres"], "temperature": setting["temperature"]}
+    greedy: dict[str, Any] = {"keep_share": setting["topk_filter_thres"], "temperature": setting["temperature"]}
     greedy |= {"noise": torch.full((model.config.num_quantizers - 1, *ids.shape), 0.5)}
-    drawn = {"keep_share": 0.7, "temperature": 1.0, "noise": case.tensor("gen.rng.gumbel")}
+    drawn: dict[str, Any] = {"keep_share": 0.7, "temperature": 1.0, "noise": case.tensor("gen.rng.gumbel")}
     scale = setting["cond_scale"]
     return {
         "gen.out.ids": model.generate(ids, cond, lengths, cond_scale=scale, **greedy),
