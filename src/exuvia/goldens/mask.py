@@ -8,7 +8,7 @@ from torch import Tensor
 from exuvia.goldens.case import Case
 from exuvia.sequence import sampling
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask import Corruption, MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.mask_transformer import Corruption, MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.trunk import valid_from_lengths
 
 OFFICIAL_SETTINGS = {

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from exuvia.goldens.case import Case
 from exuvia.goldens.mask import position_rows, trunk_settings
-from exuvia.sequence.residual import ResidualDraws, ResidualTransformer, ResidualTransformerConfig
+from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransformer, ResidualTransformerConfig
 from exuvia.sequence.trunk import valid_from_lengths
 
 
