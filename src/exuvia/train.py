@@ -202,7 +202,7 @@ class Trainer:
         with self.accelerator.autocast():
             loss, metrics = self.run_module(batch, generator)
         if not torch.isfinite(loss):
-            raise ExuviaError(f"the loss became {float(loss)} at step {self.step}; lower the learning rate")
+            raise ExuviaError(f"the loss became {float(loss.detach())} at step {self.step}; lower the learning rate")
         self.accelerator.backward(loss)
         if self.config.clip_norm:
             self.accelerator.clip_grad_norm_(self.task.model.parameters(), self.config.clip_norm)

@@ -39,6 +39,9 @@ class TokenizerRecipe:
     """Window lengths; each batch has one of them. The published length is 64; short clips need the shorter."""
     frame_shares: tuple[float, ...] = (0.75, 0.25)
     """Probability of each length."""
+    start_share: float = 0.2
+    """Share of windows that are the first of their clip: row 0 carries the published yaw jump, and its error turns
+    the whole recovered clip."""
     root_emphasis: float = 5.0
     """How much larger than one deviation the root channels are made (the published normaliser makes them 25 times
     larger, contacts too: see features/normaliser.py)."""
@@ -53,8 +56,10 @@ class TokenizerRecipe:
 class Windows:
     """Windows of one length over all offsets of all clips, drawn by the corpus's shares."""
 
-    def __init__(self, corpus: Corpus, items: Sequence[Item], clips: Sequence[Features], frames: int) -> None:
-        self.frames = frames
+    def __init__(
+        self, corpus: Corpus, items: Sequence[Item], clips: Sequence[Features], frames: int, start_share: float
+    ) -> None:
+        self.frames, self.start_share = frames, start_share
         starts = np.asarray([max(0, len(clip) - frames + 1) for clip in clips], np.float64)
         self.clips = clips
         self.starts = starts.astype(np.int64)
@@ -64,6 +69,7 @@ class Windows:
         """[count, frames, C]"""
         clips = np.searchsorted(self.cumulative, rng.random(count) * self.cumulative[-1], side="right")
         offsets = (rng.random(count) * self.starts[clips]).astype(np.int64)
+        offsets[rng.random(count) < self.start_share] = 0
         return np.stack([self.clips[c][o : o + self.frames] for c, o in zip(clips, offsets, strict=True)])
 
 
@@ -76,7 +82,7 @@ class TokenizerTask:
         self.model = RVQVAE(recipe.model)
         items = corpus.items("train")
         clips = [self.normaliser.normalise(corpus.features(item)) for item in items]
-        self.windows = [Windows(corpus, items, clips, frames) for frames in recipe.frames]
+        self.windows = [Windows(corpus, items, clips, frames, recipe.start_share) for frames in recipe.frames]
         held = [item for item in corpus.items("val") if item.record.sensor == "optical"] or corpus.items("val")
         step = max(1, len(held) // recipe.validation_clips)
         self.held = [np.asarray(corpus.features(item)) for item in held[::step]]

@@ -1,0 +1,136 @@
+"""The training loop: kill -9 and continue gives, bit for bit, what an uninterrupted run gives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from exuvia.checkpoint import load_tensors, save_tensors
+from exuvia.errors import CheckpointError, ConfigError, OutputError
+from exuvia.tokens.draws import SeededDraws
+from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.train import CHECKPOINT, WEIGHTS, TrainConfig, fit, learning_rate
+
+MODEL = RVQVAEConfig(input_dim=263, num_codes=8, code_dim=8, num_quantizers=2, width=8, depth=1, dropout=0.2)
+
+
+class TinyTask:
+    """A tokenizer on noise: parameters, moving averages, dropout and code resets all take part."""
+
+    def __init__(self, pause_s: float = 0.0) -> None:
+        torch.manual_seed(1)
+        self.model = RVQVAE(MODEL)
+        self.pause_s = pause_s
+
+    def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        time.sleep(self.pause_s)
+        return {"features": torch.from_numpy(rng.normal(size=(4, 16, 263)).astype(np.float32))}
+
+    def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        return self.model.loss(batch["features"], SeededDraws(generator), joints=22)
+
+    def validate(self) -> Mapping[str, float]:
+        return {"zero": 0.0, "codes": float(self.model.quantizer.layers[0].codebook.sum())}
+
+    def describe(self) -> dict[str, object]:
+        return {"kind": "tokenizer", "model": {"width": 8}}
+
+
+CONFIG = TrainConfig(steps=60, warmup=5, ema=0.9, log_every=5, validate_every=20, checkpoint_s=0.05)
+
+
+def run_in_child(out: Path, kill_after_lines: int) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1);"
+        "from test_train import TinyTask, CONFIG, fit; fit(TinyTask(0.02), CONFIG, sys.argv[2])"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(out)])
+    deadline = time.monotonic() + 90
+    metrics = out / "metrics.jsonl"
+    while time.monotonic() < deadline and child.poll() is None:
+        lines = metrics.read_text().count("\n") if metrics.exists() else 0
+        if lines >= kill_after_lines and (out / CHECKPOINT).exists():
+            break
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert child.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a POSIX signal")
+def test_killed_twice_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    whole = fit(TinyTask(), CONFIG, tmp_path / "whole")
+    run_in_child(tmp_path / "killed", 2)
+    run_in_child(tmp_path / "killed", 6)
+    resumed = fit(TinyTask(), CONFIG, tmp_path / "killed")
+    assert resumed == whole
+    a, b = load_tensors(tmp_path / "whole" / WEIGHTS), load_tensors(tmp_path / "killed" / WEIGHTS)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert (tmp_path / "whole" / "metrics.jsonl").read_text() == (tmp_path / "killed" / "metrics.jsonl").read_text()
+    assert not (tmp_path / "killed" / CHECKPOINT).exists()
+
+
+def test_a_finished_run_is_returned_and_not_repeated(tmp_path: Path) -> None:
+    config = TrainConfig(steps=3, warmup=1, validate_every=3)
+    first = fit(TinyTask(), config, tmp_path)
+    stamp = (tmp_path / WEIGHTS).stat().st_mtime_ns
+    assert fit(TinyTask(), config, tmp_path) == first
+    assert (tmp_path / WEIGHTS).stat().st_mtime_ns == stamp
+
+
+def test_a_run_of_other_settings_is_not_overwritten(tmp_path: Path) -> None:
+    fit(TinyTask(), TrainConfig(steps=2, warmup=1), tmp_path)
+    with pytest.raises(ConfigError, match="other settings"):
+        fit(TinyTask(), TrainConfig(steps=3, warmup=1), tmp_path)
+
+
+def test_run_folder_tells_where_it_came_from(tmp_path: Path) -> None:
+    fit(TinyTask(), TrainConfig(steps=2, warmup=1, seed=11), tmp_path, {"data": "abc"})
+    facts = json.loads((tmp_path / "provenance.json").read_text())
+    assert facts["seed"] == 11
+    assert facts["data"] == "abc"
+    assert facts["commit"]
+
+
+def test_divergence_is_said_in_a_sentence(tmp_path: Path) -> None:
+    task = TinyTask()
+    task.model.encoder.model[0].weight.data.fill_(float("nan"))
+    with pytest.raises(Exception, match="loss became nan at step 0"):
+        fit(task, TrainConfig(steps=2), tmp_path)
+
+
+def test_learning_rates() -> None:
+    cosine = TrainConfig(steps=100, warmup=10, lr=1.0)
+    rates = [learning_rate(cosine, s) for s in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] < 0.03
+    steps = TrainConfig(schedule="milestones", milestones=(20, 30), gamma=0.1, lr=1.0, warmup=0)
+    assert [round(learning_rate(steps, s), 4) for s in (0, 20, 30)] == [1.0, 0.1, 0.01]
+    with pytest.raises(ConfigError, match="linear"):
+        learning_rate(TrainConfig(schedule="linear", warmup=0), 1)
+
+
+def test_truncated_weights_are_named(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "w.safetensors", {"a": torch.randn(100)})
+    data = (tmp_path / "w.safetensors").read_bytes()
+    (tmp_path / "w.safetensors").write_bytes(data[:-20])
+    with pytest.raises(CheckpointError, match=r"w\.safetensors"):
+        load_tensors(tmp_path / "w.safetensors")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        fit(TinyTask(), TrainConfig(steps=1), tmp_path / "file" / "run")
