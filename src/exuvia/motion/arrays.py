@@ -1,0 +1,177 @@
+"""Joint arrays: .npy and .npz readers, and the .npy writer.
+
+Layouts: [F, 22, 3] (HumanML3D), the larger SMPL family whose first 22 joints are the same, KIT's [F, 21, 3].
+"""
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.errors import DataError, ShapeError
+from exuvia.files import whole_file
+from exuvia.motion.amass import joints_from_amass
+from exuvia.motion.clip import Clip
+from exuvia.motion.mapping import clip_from_joints, complete
+from exuvia.motion.skeleton import KIT21
+from exuvia.motion.source import Source
+
+Array = NDArray[np.floating[Any]]
+
+SMPL_FAMILY = {22: "HumanML3D", 24: "SMPL", 45: "SMPL output", 52: "SMPL-H", 55: "SMPL-X", 73: "SMPL-H output",
+               127: "SMPL-X output", 144: "SMPL-X output"}  # fmt: skip
+"""Joint counts whose first 22 joints are those of SMPL."""
+FPS_KEYS = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate")
+_FEATURES = {263: "HUMANML3D", 251: "KIT"}
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, zipfile.BadZipFile, MemoryError, KeyError, SyntaxError, OverflowError) as error:
+        raise DataError(f"cannot read the array file ({str(error)[:80]}); fetch or write it again") from None
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise DataError(
+                "found pickled Python objects, which are never unpickled here; save the plain array: "
+                "np.save(path, joints) with joints of shape (frames, 22, 3)"
+            ) from None
+        raise DataError(f"cannot read the array file ({str(error)[:80]}); fetch or write it again") from None
+
+
+def read_npy(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
+    """A .npy of joints as a Clip; the rate is source.fps or else 20 (12.5 for KIT's 21 joints).
+
+    Raises:
+        DataError: damaged or pickled file, features instead of joints, no plausible unit.
+        ShapeError: another shape, NaN, too few frames.
+    """
+    with _loading():
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
+        if not isinstance(array, np.ndarray):
+            raise DataError("found a zip archive, expected one array; name the file .npz")
+    return clip_from_array(array, source, {"file": Path(path).name, "format": "npy"})
+
+
+def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
+    """A .npz with `joints` or `positions` (and a rate), or an AMASS motion (`poses`, `trans`, ...), as a Clip.
+
+    Raises:
+        DataError: damaged file, neither of the two, or no body model for AMASS.
+        ShapeError: another shape, NaN, too few frames.
+    """
+    with _loading():
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise DataError("found a single array, expected an .npz archive; name the file .npy")
+        with archive:
+            keys = set(archive.files)
+            wanted = keys & {"joints", "positions", "poses", "trans", "betas", "gender", *FPS_KEYS}
+            content = {key: archive[key] for key in sorted(wanted) if key != "gender"}
+            gender = _gender(archive) if "gender" in keys else "neutral"
+    fps = _rate(content)
+    meta = {"file": Path(path).name, "format": "npz"}
+    for key in ("joints", "positions"):
+        if key in content:
+            rated = source if source.fps or fps is None else Source(**{**vars(source), "fps": fps})
+            return clip_from_array(content[key], rated, meta)
+    if {"poses", "trans"} <= set(content):
+        return joints_from_amass(content, gender, fps, source, meta)
+    raise DataError(
+        f"found {', '.join(sorted(keys)[:8]) or 'no arrays'}, expected joints, positions, or AMASS's poses and trans"
+    )
+
+
+def _gender(archive: Mapping[str, Any]) -> str:
+    try:
+        value = archive["gender"]
+    except ValueError:
+        return "neutral"
+    word = value.item() if value.ndim == 0 else ""
+    return (word.decode() if isinstance(word, bytes) else str(word)).strip("b'\" ").lower() or "neutral"
+
+
+def _rate(content: Mapping[str, Any]) -> float | None:
+    for key in FPS_KEYS:
+        if key in content:
+            value = content[key]
+            if value.size != 1 or value.dtype.kind not in "fiu" or not 0 < float(value.reshape(())) <= 1000:
+                raise DataError(f"found {key} = {str(value)[:40]}, expected one rate up to 1000 frames a second")
+            return float(value.reshape(()))
+    return None
+
+
+def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]) -> Clip:
+    """A Clip from joints [F, J, 3] of the SMPL family or of KIT.
+
+    Raises:
+        ShapeError: any other shape or kind of values; the message says what the array may be.
+        DataError: features instead of joints, or no plausible unit.
+    """
+    if array.dtype.kind not in "fiu":
+        raise ShapeError(
+            f"found values of type {array.dtype}, expected real numbers in joints of shape (frames, 22, 3)"
+        )
+    shape = tuple(array.shape)
+    if array.ndim == 2 and shape[1] in _FEATURES:
+        name = _FEATURES[shape[1]]
+        raise DataError(
+            f"found {shape[1]} features a frame ({name}), expected joints (frames, 22, 3); "
+            f"recover them first: exuvia.features.{name.lower()}.{name}.recover(features)"
+        )
+    if array.ndim == 4 and shape[2:] == (22, 3):
+        raise ShapeError(
+            f"found a batch of {shape[0]} motions {shape}, expected one (frames, 22, 3); save them one by one"
+        )
+    if array.ndim == 3 and shape[:2] == (22, 3):
+        raise ShapeError(
+            f"found {shape}, which looks like (22, 3, frames), expected (frames, 22, 3); transpose (2, 0, 1)"
+        )
+    if array.ndim != 3 or shape[2] != 3 or shape[1] not in (*SMPL_FAMILY, 21):
+        counts = ", ".join(map(str, SMPL_FAMILY))
+        raise ShapeError(f"found an array of shape {shape}, expected (frames, J, 3) with J = {counts}, or 21 (KIT)")
+    values: Array = np.asarray(array, np.float64)
+    is_kit = shape[1] == 21
+    fps = 12.5 if is_kit else 20.0
+    joints = smpl22_from_kit(values) if is_kit else values[:, :22]
+    layout = "KIT" if is_kit else SMPL_FAMILY[shape[1]]
+    return clip_from_joints(joints, fps, source, {**meta, "rig": layout, "source_fps": float(source.fps or fps)})
+
+
+def smpl22_from_kit(joints: Array) -> Array:
+    """KIT's 21 joints [F, 21, 3] -> the 22 SMPL joints [F, 22, 3], same unit.
+
+    Which leg and arm is the left one is taken from the motion itself, by the direction of the toes, since the data's
+    conversions to y up do not agree on handedness.
+    """
+    up = joints[:, KIT21.index("neck")] - joints[:, 0]
+    forward = joints[:, [15, 20]].mean(1) - joints[:, [13, 18]].mean(1)
+    left = np.cross(up, forward)
+    arms = ("left", "right") if _first_is_left(joints[:, 5] - joints[:, 8], left) else ("right", "left")
+    legs = ("left", "right") if _first_is_left(joints[:, 11] - joints[:, 16], left) else ("right", "left")
+    known = {"pelvis": 0, "spine1": 1, "spine2": 2, "neck": 3, "head": 4}
+    for side, start in zip(arms, (5, 8), strict=True):
+        known |= {f"{side}_{joint}": start + place for place, joint in enumerate(("shoulder", "elbow", "wrist"))}
+    for side, start in zip(legs, (11, 16), strict=True):
+        known |= {
+            f"{side}_hip": start,
+            f"{side}_knee": start + 1,
+            f"{side}_ankle": start + 2,
+            f"{side}_foot": start + 4,
+        }
+    return complete({joint: joints[:, index] for joint, index in known.items()})
+
+
+def _first_is_left(across: Array, left: Array) -> bool:
+    return bool((np.einsum("fc,fc->f", across, left) > 0).mean() >= 0.5)
+
+
+def write_npy(clip: Clip, path: str | Path) -> None:
+    """Write the joints [F, 22, 3], float32 metres; the rate is not part of the format. Raises OutputError."""
+    with whole_file(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, clip.joints)

@@ -1,0 +1,243 @@
+"""ASF/AMC reader (CMU, HDM05): a subject's skeleton and one motion -> 22 SMPL joints.
+
+A bone's rotation is C M C⁻¹: C turns by its `axis` angles, M by the frame's `dof` angles. Both multiply their
+single-axis turns in the order listed, first one innermost ("XYZ" is Rz Ry Rx). The joint that a bone gives is its far
+end. Lengths times 0.0254 / `:units length` are metres.   CMU Graphics Lab, "Acclaim ASF/AMC" format notes
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.errors import DataError
+from exuvia.motion.chain import matrix_from_euler
+from exuvia.motion.clip import Clip
+from exuvia.motion.mapping import clip_from_joints, smpl22_from_rig
+from exuvia.motion.source import Source, read_text
+
+Array = NDArray[np.floating[Any]]
+
+CAPTURE_FPS = 120.0
+"""Rate of CMU and HDM05 captures; an .amc stores none. (A few CMU trials were taken at 60: pass the rate.)"""
+
+
+@dataclass
+class Bone:
+    """One bone of the skeleton file."""
+
+    name: str = ""
+    direction: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    length: float = 0.0
+    axis: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    axis_order: str = "XYZ"
+    dof: list[str] = field(default_factory=list)
+    """Channels in file order, e.g. ["rx", "rz"]; the root also has "tx", "ty", "tz"."""
+
+
+@dataclass
+class Asf:
+    """A subject's skeleton: the bones, root first, each after its parent."""
+
+    bones: list[Bone]
+    parents: list[int]
+    position: list[float]
+    degrees: bool = True
+
+
+def parse_asf(text: str) -> Asf:
+    """The skeleton of an ASF text.
+
+    Raises:
+        DataError: the text is no ASF, or breaks off before its hierarchy does.
+    """
+    sections: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for raw in text.splitlines():
+        line = raw.partition("#")[0].strip()
+        if line.startswith(":"):
+            keyword, _, rest = line[1:].partition(" ")
+            lines = sections.setdefault(keyword.lower(), [])
+            line = rest.strip()
+        if line:
+            lines.append(line)
+    missing = [name for name in ("root", "bonedata", "hierarchy") if name not in sections]
+    if missing:
+        raise DataError(f"found no :{missing[0]} section, expected an ASF skeleton; fetch the file again")
+    try:
+        root, position = _parse_root(sections["root"])
+        bones = {root.name: root} | {bone.name: bone for bone in _parse_bones(sections["bonedata"])}
+        order, parents = _parse_hierarchy(sections["hierarchy"], set(bones))
+    except (ValueError, IndexError, KeyError) as error:
+        raise DataError(f"found a damaged ASF skeleton ({str(error)[:60]}); fetch the file again") from None
+    if len(order) < len(bones):
+        lost = sorted(set(bones) - set(order))[:3]
+        raise DataError(f"found bones without a parent ({', '.join(lost)}); the ASF file is cut off: fetch it again")
+    degrees = not any(line.lower().split()[:2] == ["angle", "rad"] for line in sections.get("units", []))
+    return Asf([bones[name] for name in order], parents, position, degrees)
+
+
+def _vector(words: list[str]) -> list[float]:
+    if len(words) < 3:
+        raise ValueError("three numbers expected")
+    return [float(word) for word in words[:3]]
+
+
+def _order(word: str) -> str:
+    if not re.fullmatch(r"[XYZ]{1,3}", word.upper()):
+        raise ValueError(f"axis order {word[:10]!r}")
+    return word.upper()
+
+
+def _dof(words: list[str]) -> list[str]:
+    dof = [word.lower() for word in words]
+    if unknown := [word for word in dof if word not in ("rx", "ry", "rz", "tx", "ty", "tz")]:
+        raise ValueError(f"degree of freedom {unknown[0][:10]!r}")
+    return dof
+
+
+def _parse_root(lines: list[str]) -> tuple[Bone, list[float]]:
+    root, position = Bone("root"), [0.0, 0.0, 0.0]
+    for words in (line.split() for line in lines):
+        match words[0].lower():
+            case "order":
+                root.dof = _dof(words[1:])
+            case "axis":
+                root.axis_order = _order(words[1])
+            case "position":
+                position = _vector(words[1:])
+            case "orientation":
+                root.axis = _vector(words[1:])
+    return root, position
+
+
+def _parse_bones(lines: list[str]) -> list[Bone]:
+    bones: list[Bone] = []
+    for words in (line.split() for line in lines):
+        match words[0].lower():
+            case "begin":
+                bones.append(Bone())
+            case "name":
+                bones[-1].name = words[1]
+            case "direction":
+                bones[-1].direction = _vector(words[1:])
+            case "length":
+                bones[-1].length = float(words[1])
+            case "axis":
+                bones[-1].axis, bones[-1].axis_order = _vector(words[1:]), _order(words[4])
+            case "dof":
+                bones[-1].dof = _dof(words[1:])
+    return bones
+
+
+def _parse_hierarchy(lines: list[str], known: set[str]) -> tuple[list[str], list[int]]:
+    order, parents = ["root"], [-1]
+    for words in (line.split() for line in lines):
+        if words[0].lower() in ("begin", "end"):
+            continue
+        parent = order.index(words[0])
+        for child in words[1:]:
+            if child not in known or child in order:
+                raise ValueError(f"bone {child[:20]!r} in the hierarchy")
+            order.append(child)
+            parents.append(parent)
+    return order, parents
+
+
+def parse_amc(text: str, asf: Asf) -> dict[str, Array]:
+    """The frames of an AMC text: for every bone with channels an array [F, channels], in the file's units.
+
+    Raises:
+        DataError: unknown bones, wrong channel counts, or a last frame that breaks off.
+    """
+    width = {bone.name: len(bone.dof) for bone in asf.bones if bone.dof}
+    values: dict[str, list[list[float]]] = {name: [] for name in width}
+    frames = 0
+    for number, raw in enumerate(text.splitlines(), 1):
+        words = raw.split()
+        if not words or words[0][0] in "#:":
+            continue
+        if len(words) == 1 and words[0].isdecimal():
+            frames += 1
+            continue
+        name = words[0]
+        if name not in width or len(words) - 1 != width[name] or frames == 0 or len(values[name]) >= frames:
+            expected = f"{width[name]} values once a frame" if name in width else "a bone of the skeleton file"
+            raise DataError(
+                f"found {raw.strip()[:40]!r} in line {number}, expected {expected}; "
+                "check that motion and .asf skeleton belong together"
+            )
+        try:
+            values[name].append([float(word) for word in words[1:]])
+        except ValueError:
+            raise DataError(
+                f"found {raw.strip()[:40]!r} in line {number}, expected numbers; fetch the file again"
+            ) from None
+    short = [name for name, rows in values.items() if len(rows) != frames]
+    if short or frames == 0:
+        what = "no frames" if frames == 0 else f"{frames} frames but {len(values[short[0]])} of bone {short[0]!r}"
+        raise DataError(f"found {what}, expected every bone in every frame; the file is cut off: fetch it again")
+    return {name: np.asarray(rows) for name, rows in values.items()}
+
+
+def pose(asf: Asf, motion: dict[str, Array]) -> Array:
+    """The far end of every bone (root: its position) in the world, [F, bones, 3], file units."""
+    frames = len(next(iter(motion.values())))
+    scale = 1.0 if asf.degrees else 180.0 / np.pi
+    positions = np.empty((frames, len(asf.bones), 3))
+    world = np.empty((frames, len(asf.bones), 3, 3))
+    for index, (bone, parent) in enumerate(zip(asf.bones, asf.parents, strict=True)):
+        frame = matrix_from_euler(np.asarray(bone.axis[: len(bone.axis_order)])[::-1] * scale, bone.axis_order[::-1])
+        values = motion.get(bone.name, np.zeros((frames, 0)))
+        turns = [place for place, dof in enumerate(bone.dof) if dof[0] == "r"][::-1]
+        axes = "".join(bone.dof[place][1].upper() for place in turns)
+        local = frame @ matrix_from_euler(values[:, turns] * scale, axes) @ frame.T
+        if parent < 0:
+            world[:, index] = local
+            positions[:, index] = asf.position
+            for place, dof in enumerate(bone.dof):
+                if dof[0] == "t":
+                    positions[:, index, "xyz".index(dof[1])] += values[:, place]
+        else:
+            world[:, index] = world[:, parent] @ local
+            bone_vector = np.asarray(bone.direction) * bone.length
+            positions[:, index] = positions[:, parent] + world[:, index] @ bone_vector
+    return positions
+
+
+def find_asf(path: Path) -> Path:
+    """The skeleton of an .amc by the usual naming, in its folder: the .asf whose name is the longest beginning of it.
+
+    02_01.amc -> 02.asf, HDM_tr_kick_120.amc -> HDM_tr.asf; else the folder's only .asf.
+    Raises:
+        DataError: none fits.
+    """
+    skeletons = {file.stem: file for file in sorted(path.parent.iterdir()) if file.suffix.lower() == ".asf"}
+    fitting = [stem for stem in skeletons if path.stem == stem or path.stem.startswith((f"{stem}_", f"{stem}-"))]
+    if fitting:
+        return skeletons[max(fitting, key=len)]
+    if len(skeletons) == 1:
+        return next(iter(skeletons.values()))
+    found = f"{len(skeletons)} .asf files, none with the motion's name" if skeletons else "no .asf file"
+    raise DataError(f"found {found} beside the motion, expected its skeleton; pass asf=")
+
+
+def read_amc(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
+    """An .amc motion with its .asf skeleton as a Clip at 120 fps (or source.fps), in metres.
+
+    Raises:
+        DataError: no skeleton beside it, either file damaged, or the two do not belong together.
+        ShapeError: fewer than two frames, or NaN.
+    """
+    skeleton = Path(source.asf) if source.asf else find_asf(Path(path))
+    try:
+        asf = parse_asf(read_text(skeleton))
+    except DataError as error:
+        raise DataError(f"skeleton {skeleton.name}: {error}") from None
+    motion = parse_amc(read_text(path), asf)
+    joints, rig = smpl22_from_rig([bone.name for bone in asf.bones], pose(asf, motion))
+    meta = {"file": Path(path).name, "format": "amc", "skeleton": skeleton.name, "rig": rig}
+    return clip_from_joints(joints, CAPTURE_FPS, source, meta | {"source_fps": source.fps or CAPTURE_FPS})

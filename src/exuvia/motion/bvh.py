@@ -1,0 +1,238 @@
+"""BVH reader: any hierarchy and channel order -> 22 SMPL joints.
+
+Rotation channels multiply in the order listed (first channel outermost); position channels stand in place of the
+OFFSET, on every joint that has them. Two habits of the CMU conversions are undone: the thorax of length zero, and a
+T-pose put before the first captured frame.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.errors import DataError
+from exuvia.motion.chain import forward_kinematics, matrix_from_euler
+from exuvia.motion.clip import Clip
+from exuvia.motion.mapping import canonical, clip_from_joints, smpl22_from_rig
+from exuvia.motion.source import Source, read_text
+
+Array = NDArray[np.floating[Any]]
+
+_CHANNEL = re.compile(r"^([XYZ])(position|rotation)$", re.IGNORECASE)
+_COMMON_FPS = (120, 60, 30, 24, 25, 20, 50, 100, 90, 48, 72, 240, 15, 10)
+_MAX_JOINTS = 4096
+
+
+@dataclass
+class Bvh:
+    """A parsed file: the tree (ends of leaf bones included, without channels) and its motion."""
+
+    names: list[str] = field(default_factory=list)
+    """Joint names; the end of a leaf bone is "<joint>_end"."""
+    parents: list[int] = field(default_factory=list)
+    offsets: list[list[float]] = field(default_factory=list)
+    """Rest offset of every joint to its parent [J][3], file units."""
+    channels: list[list[str]] = field(default_factory=list)
+    """Per joint, e.g. ["Xp", "Yp", "Zp", "Zr", "Xr", "Yr"]."""
+    motion: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    """Values of all channels [F, C], file units and degrees."""
+    fps: float = 0.0
+
+    def add(self, name: str, parent: int) -> int:
+        """Append a joint; returns its index."""
+        if len(self.names) >= _MAX_JOINTS:
+            raise DataError(f"found more than {_MAX_JOINTS} joints, expected a body")
+        self.names.append(name)
+        self.parents.append(parent)
+        self.offsets.append([0.0, 0.0, 0.0])
+        self.channels.append([])
+        return len(self.names) - 1
+
+
+def parse_bvh(text: str) -> Bvh:
+    """The hierarchy and motion of a BVH text.
+
+    Raises:
+        DataError: the text is no BVH, or ends before its motion does.
+    """
+    head, separator, tail = text.partition("MOTION")
+    tokens = iter(head.split())
+    if next(tokens, "").lstrip("\ufeff").upper() != "HIERARCHY":
+        raise DataError(f"found a file that starts with {text.lstrip()[:20]!r}, expected the BVH keyword HIERARCHY")
+    bvh = Bvh()
+    _parse_hierarchy(bvh, tokens, ended=not separator)
+    if not separator:
+        raise DataError("found no MOTION section after the hierarchy; the file is cut off: fetch it again")
+    _parse_motion(bvh, tail)
+    return bvh
+
+
+def _parse_hierarchy(bvh: Bvh, tokens: Iterator[str], ended: bool) -> None:
+    stack: list[int] = []
+    pending = -1
+    try:
+        for token in tokens:
+            word = token.upper()
+            if word in ("ROOT", "JOINT"):
+                pending = bvh.add(next(tokens), stack[-1] if stack else -1)
+            elif word == "END":
+                next(tokens)
+                pending = bvh.add(f"{bvh.names[stack[-1]]}_end", stack[-1])
+            elif word == "{":
+                stack.append(pending)
+            elif word == "}":
+                stack.pop()
+            elif word == "OFFSET":
+                bvh.offsets[stack[-1]] = [_number(next(tokens)) for _ in range(3)]
+            elif word == "CHANNELS":
+                bvh.channels[stack[-1]] = [_channel(next(tokens)) for _ in range(_count(next(tokens)))]
+            else:
+                raise DataError(
+                    f"found {token[:30]!r} in the hierarchy, expected JOINT, OFFSET, CHANNELS, End Site or a brace"
+                )
+    except (StopIteration, IndexError):
+        raise DataError(
+            "found a hierarchy that breaks off or has unpaired braces; the file is damaged: fetch it again"
+        ) from None
+    if stack or not bvh.names:
+        what = "no joints" if not bvh.names else f"{len(stack)} unclosed brace(s)"
+        raise DataError(
+            f"found {what} in the hierarchy{'' if not ended else ', where the file ends'}; fetch the file again"
+        )
+
+
+def _number(token: str) -> float:
+    try:
+        return float(token)
+    except ValueError:
+        raise DataError(f"found {token[:30]!r}, expected a number") from None
+
+
+def _count(token: str) -> int:
+    if not (token.isdecimal() and len(token) <= 9):
+        raise DataError(f"found {token[:30]!r}, expected a count")
+    return int(token)
+
+
+def _channel(token: str) -> str:
+    match = _CHANNEL.match(token)
+    if match is None:
+        raise DataError(f"found channel {token[:30]!r}, expected Xposition ... Zrotation")
+    return match[1].upper() + match[2][0].lower()
+
+
+def _parse_motion(bvh: Bvh, text: str) -> None:
+    match = re.match(r"\s*Frames:?\s*(\d{1,9})\s+Frame\s+Time:?[ \t]*(\S+)[ \t]*(?:\n|\r|$)", text, re.IGNORECASE)
+    if match is None:
+        raise DataError("found no 'Frames: n' and 'Frame Time: s' after MOTION; the file is cut off or damaged")
+    frames, width = int(match[1]), sum(map(len, bvh.channels))
+    frame_time_s = _number(match[2])
+    if not 1e-3 <= frame_time_s <= 10:
+        raise DataError(f"found a frame time of {match[2]} s, expected 0.001 to 10; correct it or pass the rate as fps")
+    if width == 0:
+        raise DataError("found no channels in the hierarchy, expected at least rotations")
+    try:
+        values = np.array(text[match.end() :].split(), dtype=np.float64)
+    except ValueError as error:
+        raise DataError(f"found motion values that are no numbers ({str(error)[:60]}); the file is damaged") from None
+    if values.size != frames * width:
+        raise DataError(
+            f"found {values.size} motion values, expected {frames} frames of {width} channels = {frames * width}; "
+            "the file is cut off or its header is wrong: fetch it again"
+        )
+    bvh.motion = values.reshape(frames, width)
+    bvh.fps = rate_from_frame_time(match[2])
+
+
+def rate_from_frame_time(text: str) -> float:
+    """Frames a second of a printed frame time: the common rate that prints the same, else the reciprocal.
+
+    ".0083333" and "0.008333" are 120 a second, not 120.0005.
+    """
+    exact = 1.0 / float(text)
+    decimals = len(text.partition(".")[2]) if re.fullmatch(r"\d*\.\d+", text) else 0
+    same = [rate for rate in _COMMON_FPS if decimals and abs(1.0 / rate - float(text)) <= 0.51 * 10.0**-decimals]
+    near = [rate for rate in _COMMON_FPS if abs(rate - exact) < 1e-4 * rate]
+    return float(min(same or near or (exact,), key=lambda rate: abs(rate - exact)))
+
+
+def pose(bvh: Bvh) -> Array:
+    """Positions of all joints and bone ends in the world, [F, J, 3], file units."""
+    frames = len(bvh.motion)
+    offsets = np.broadcast_to(np.asarray(bvh.offsets), (frames, len(bvh.names), 3)).copy()
+    rotations = np.broadcast_to(np.eye(3), (frames, len(bvh.names), 3, 3)).copy()
+    column = 0
+    for joint, channels in enumerate(bvh.channels):
+        values = bvh.motion[:, column : column + len(channels)]
+        column += len(channels)
+        turns = [index for index, channel in enumerate(channels) if channel[1] == "r"]
+        for index, channel in enumerate(channels):
+            if channel[1] == "p":
+                offsets[:, joint, "XYZ".index(channel[0])] = values[:, index]
+        if turns:
+            rotations[:, joint] = matrix_from_euler(values[:, turns], "".join(channels[index][0] for index in turns))
+    return forward_kinematics(offsets, bvh.parents, rotations)[0]
+
+
+def restore_thorax(bvh: Bvh) -> bool:
+    """Give the thorax of CMU's conversions its length back: that of the upper back. True where it was missing.
+
+    In those files neck and both collars sit at offset zero on the upper back, because the thorax bone between them
+    was lost; the joint itself turns as the thorax did.
+    """
+    for joint, name in enumerate(bvh.names):
+        children = [child for child, parent in enumerate(bvh.parents) if parent == joint]
+        if canonical(name) not in ("spine1", "chest2") or len(children) < 3:
+            continue
+        names = {canonical(bvh.names[child]) for child in children}
+        if names & {"neck", "lowerneck"} and not any(any(bvh.offsets[child]) for child in children):
+            for child in children:
+                bvh.offsets[child] = list(bvh.offsets[joint])
+            return any(bvh.offsets[joint])
+    return False
+
+
+def starts_with_calibration_pose(joints: Array) -> bool:
+    """Whether frame 0 of joints [F, 22, 3] is a T-pose from which the motion jumps to another pose.
+
+    Both are asked for: arms level and straight, legs straight down; and a jump to frame 1 of more than 5 cm a joint
+    on average (in body size), four times that of the frames after. A recording that really begins in a T-pose stays.
+    """
+    if len(joints) < 4:
+        return False
+    body = joints[0]
+    size = (
+        np.linalg.norm(body[[4, 5]] - body[[1, 2]], axis=-1).mean()
+        + np.linalg.norm(body[[7, 8]] - body[[4, 5]], axis=-1).mean()
+    )
+    if not size > 0:
+        return False
+    local = (joints[:8] - joints[:8, :1]) / size * 0.8
+    steps_m = np.linalg.norm(np.diff(local, axis=0), axis=-1).mean(-1)
+    limbs = body[[20, 21, 7, 8]] - body[[16, 17, 1, 2]]
+    reach = np.linalg.norm(limbs, axis=-1)
+    joints_along = np.linalg.norm(body[[18, 19, 4, 5]] - body[[16, 17, 1, 2]], axis=-1)
+    joints_along = joints_along + np.linalg.norm(body[[20, 21, 7, 8]] - body[[18, 19, 4, 5]], axis=-1)
+    rise = limbs[:, 1] / np.maximum(reach, 1e-9)
+    is_t = bool((reach > 0.95 * joints_along).all() and (np.abs(rise[:2]) < 0.35).all() and (rise[2:] < -0.9).all())
+    return is_t and bool(steps_m[0] > 0.05 and steps_m[0] > 4 * steps_m[1:].max())
+
+
+def read_bvh(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
+    """A BVH file as a Clip at the file's own rate, in metres.
+
+    Raises:
+        DataError: no BVH, cut off, joints of an unknown naming, or no plausible unit.
+        ShapeError: fewer than two frames, or NaN.
+    """
+    bvh = parse_bvh(read_text(path))
+    thorax = restore_thorax(bvh)
+    joints, rig = smpl22_from_rig(bvh.names, pose(bvh))
+    dropped = starts_with_calibration_pose(joints)
+    meta = {"file": Path(path).name, "format": "bvh", "source_fps": bvh.fps, "rig": rig}
+    meta |= {"restored_thorax": thorax, "dropped_first_frame": dropped}
+    return clip_from_joints(joints[1:] if dropped else joints, bvh.fps, source, meta)

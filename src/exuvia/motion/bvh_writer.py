@@ -1,0 +1,199 @@
+"""BVH writer: joint positions -> joint rotations (analytic, frame by frame) -> a BVH file in metres.
+
+A joint with one child turns by the shortest arc from its parent's frame, so no twist is invented. Pelvis and upper
+spine turn by the least-squares rotation of their three bones (Kabsch); each of those bones then has a joint of length
+zero between, as in CMU's conversions, which takes up what a rigid triangle cannot follow. So the file poses every
+joint exactly, up to the variation of bone lengths within the clip.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from exuvia.errors import ConfigError
+from exuvia.files import write_text
+from exuvia.motion.clip import Clip
+from exuvia.motion.rotation import matrix_from_quaternion, qbetween
+from exuvia.motion.skeleton import SMPL22
+
+Array = NDArray[np.floating[Any]]
+
+EULER = "ZXY"
+_END_M = {"head": (0.0, 0.12, 0.0), "left_foot": (0.0, 0.0, 0.06), "right_foot": (0.0, 0.0, 0.06),
+          "left_wrist": (0.09, 0.0, 0.0), "right_wrist": (-0.09, 0.0, 0.0)}  # fmt: skip
+_LEFT, _FOOT = (1.0, 0.0, 0.0), (0.0, -0.35, 0.94)
+_T_POSE = {
+    "foot": _FOOT, "knee": (0.0, -1.0, 0.0), "ankle": (0.0, -1.0, 0.0), "hip": (0.7, -0.7, 0.0),
+    "shoulder": _LEFT, "elbow": _LEFT, "wrist": _LEFT, "collar": (0.7, 0.7, 0.0),
+}  # fmt: skip
+_TRIANGLES = {"pelvis": ("left_hip", "right_hip", "spine1"), "spine3": ("left_collar", "right_collar", "neck")}
+"""The joints of three bones: left, right and upward one."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One joint of the written tree."""
+
+    name: str
+    parent: int
+    """Index of the parent node, -1 for the root."""
+    offset: tuple[float, float, float]
+    """Rest offset to the parent, metres."""
+    joint: int
+    """SMPL joint at whose place the node sits."""
+    aims: tuple[int, ...]
+    """SMPL joints at the far end of the bones that the node turns; empty for a leaf."""
+
+
+def rest_offsets(joints: Array) -> Array:
+    """Bone vectors [22, 3] of a T-pose body facing +z with the clip's mean bone lengths, metres.
+
+    The three bones of pelvis and upper spine keep their mean angles to one another.
+    """
+    parents = list(SMPL22.parents)
+    bones = joints - joints[:, [max(parent, 0) for parent in parents]]
+    lengths = np.linalg.norm(bones, axis=-1).mean(0)
+    offsets = np.zeros((SMPL22.num_joints, 3))
+    for joint, name in enumerate(SMPL22.joints):
+        side, _, part = name.partition("_")
+        direction = np.asarray(_T_POSE.get(part, (0.0, 1.0, 0.0)))
+        direction = direction * (-1.0 if side == "right" else 1.0, 1.0, 1.0)
+        offsets[joint] = direction / np.linalg.norm(direction) * lengths[joint]
+    for names in _TRIANGLES.values():
+        places = [SMPL22.index(name) for name in names]
+        frame = _triangle_frame(*(bones[:, place] for place in places))
+        if frame is None:
+            continue
+        local = np.einsum("frc,fkc->fkr", frame, bones[:, places]).mean(0)
+        norm = np.linalg.norm(local, axis=-1, keepdims=True)
+        fits = (norm > 1e-6)[:, 0]
+        offsets[np.asarray(places)[fits]] = (local / np.where(norm > 0, norm, 1) * lengths[places, None])[fits]
+    offsets[0] = 0
+    return offsets
+
+
+def _triangle_frame(left: Array, right: Array, up: Array) -> Array | None:
+    """Axes [F, 3, 3] as rows: x to the left, y up, z forward; None where the bones span no frame."""
+    x = left - right
+    z = np.cross(x, up)
+    y = np.cross(z, x)
+    rows = np.stack((x, y, z), axis=1)
+    norm = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return rows / norm if (norm > 1e-9).all() else None
+
+
+def body_nodes(offsets: Array) -> list[Node]:
+    """The written tree: the 22 joints, and a node of length zero before each bone of pelvis and upper spine."""
+    nodes: list[Node] = []
+    children: dict[int, list[int]] = {joint: [] for joint in range(SMPL22.num_joints)}
+    for joint, parent in enumerate(SMPL22.parents):
+        if parent >= 0:
+            children[parent].append(joint)
+
+    def add(joint: int, parent: int) -> None:
+        aims = tuple(children[joint])
+        here = len(nodes)
+        x, y, z = (float(value) for value in offsets[joint])
+        nodes.append(Node(SMPL22.joints[joint], parent, (x, y, z), joint, aims))
+        for aim in aims:
+            if len(aims) == 1:
+                add(aim, here)
+            else:
+                nodes.append(Node(f"{SMPL22.joints[aim]}_base", here, (0.0, 0.0, 0.0), joint, (aim,)))
+                add(aim, len(nodes) - 1)
+
+    add(0, -1)
+    return nodes
+
+
+def solve_rotations(joints: Array, nodes: list[Node], offsets: Array) -> Array:
+    """Local rotation matrices [F, nodes, 3, 3] that bring the rest bones to the joints [F, 22, 3]."""
+    frames = len(joints)
+    world = np.empty((frames, len(nodes), 3, 3))
+    local = np.empty_like(world)
+    for index, node in enumerate(nodes):
+        above = world[:, node.parent] if node.parent >= 0 else np.broadcast_to(np.eye(3), (frames, 3, 3))
+        bones = joints[:, node.aims] - joints[:, node.joint, None]
+        if not node.aims:
+            world[:, index] = above
+        elif len(node.aims) == 1:
+            along = above @ offsets[node.aims[0]]
+            world[:, index] = matrix_from_quaternion(qbetween(along, bones[:, 0])) @ above
+        else:
+            world[:, index] = _kabsch(offsets[list(node.aims)], bones)
+        local[:, index] = np.swapaxes(above, -1, -2) @ world[:, index]
+    return local
+
+
+def _kabsch(rest: Array, bones: Array) -> Array:
+    """Rotations [F, 3, 3] that bring rest vectors [K, 3] nearest to bones [F, K, 3] in the least-squares sense."""
+    u, _, vt = np.linalg.svd(np.einsum("fki,kj->fij", bones, rest))
+    sign = np.linalg.det(u @ vt)
+    u[:, :, 2] *= sign[:, None]
+    return u @ vt
+
+
+def _euler_deg(matrices: Array) -> Array:
+    """Angles [F, N, 3] in degrees, order ZXY, without jumps of a full turn between frames."""
+    frames, count = matrices.shape[:2]
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # a locked gimbal: the third angle is set to zero, the pose is right
+        angles = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_euler(EULER)
+    return np.rad2deg(np.unwrap(angles.reshape(frames, count, 3), axis=0))
+
+
+def _hierarchy(nodes: list[Node], scale: float) -> str:
+    lines = ["HIERARCHY"]
+
+    def write(index: int, depth: int) -> None:
+        node, pad = nodes[index], "  " * depth
+        offset = " ".join(f"{value * scale:.6f}" for value in node.offset)
+        rotation = " ".join(f"{axis}rotation" for axis in EULER)
+        moves = "6 Xposition Yposition Zposition" if depth == 0 else "3"
+        lines.append(f"{pad}{'ROOT' if depth == 0 else 'JOINT'} {node.name}")
+        lines.extend((f"{pad}{{", f"{pad}  OFFSET {offset}", f"{pad}  CHANNELS {moves} {rotation}"))
+        for child, other in enumerate(nodes):
+            if other.parent == index:
+                write(child, depth + 1)
+        if not node.aims:
+            end = " ".join(f"{value * scale:.6f}" for value in _END_M[node.name])
+            lines.extend((f"{pad}  End Site", f"{pad}  {{", f"{pad}    OFFSET {end}", f"{pad}  }}"))
+        lines.append(f"{pad}}}")
+
+    write(0, 0)
+    return "\n".join(lines) + "\n"
+
+
+def bvh_text(clip: Clip, unit_m: float = 1.0) -> str:
+    """A clip as BVH text: 22 joints (names of SMPL22) and six nodes of length zero, angles Z X Y.
+
+    Args:
+        clip: the motion
+        unit_m: metres in one unit of the file: 1 (Blender), 0.01 for programs that count in centimetres
+    Raises:
+        ConfigError: a unit that is not positive.
+    """
+    if not (np.isfinite(unit_m) and unit_m > 0):
+        raise ConfigError(f"found unit_m = {unit_m}, expected a positive number of metres")
+    joints = clip.joints.astype(np.float64)
+    offsets = rest_offsets(joints)
+    nodes = body_nodes(offsets)
+    angles = _euler_deg(solve_rotations(joints, nodes, offsets))
+    values = np.concatenate((joints[:, 0] / unit_m, angles.reshape(len(joints), -1)), axis=1)
+    rows = io.StringIO()
+    np.savetxt(rows, values, fmt="%.6f")
+    header = f"MOTION\nFrames: {clip.frames}\nFrame Time: {1.0 / clip.fps:.8f}\n"
+    return _hierarchy(nodes, 1.0 / unit_m) + header + rows.getvalue()
+
+
+def write_bvh(clip: Clip, path: str | Path, *, unit_m: float = 1.0) -> None:
+    """Write a clip as a BVH file, see bvh_text. Raises OutputError, ConfigError."""
+    write_text(path, bvh_text(clip, unit_m))

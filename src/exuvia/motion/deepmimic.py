@@ -1,0 +1,133 @@
+"""DeepMimic motion files (.txt holding JSON) -> 22 SMPL joints.
+
+A frame is 44 numbers: duration, root position and, in the order below, a quaternion (w, x, y, z) for ball joints or
+one angle about z for knees and elbows. The body faces +x and has its right side at +z; it is turned to face +z.
+Facts: xbpeng/DeepMimic, data/characters/humanoid3d.txt and README; [peng2018deepmimic].
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.errors import DataError
+from exuvia.motion.chain import forward_kinematics, matrix_about
+from exuvia.motion.clip import Clip
+from exuvia.motion.mapping import clip_from_joints, smpl22_from_rig
+from exuvia.motion.rotation import matrix_from_quaternion
+from exuvia.motion.source import Source, read_text
+
+Array = NDArray[np.floating[Any]]
+
+FRAME_VALUES = 44
+SAMPLING_FPS = 60.0
+"""Rate of the clip: frames may last unequally, so rotations are interpolated to this rate before kinematics."""
+
+# name (spine2: DeepMimic's chest), parent, offset in metres, number of values in a frame (0: moves with its parent)
+_BODY = (
+    ("root", -1, (0.0, 0.0, 0.0), 4),
+    ("spine2", 0, (0.0, 0.236151, 0.0), 4),
+    ("neck", 1, (0.0, 0.223894, 0.0), 4),
+    ("right_hip", 0, (0.0, 0.0, 0.084887), 4),
+    ("right_knee", 3, (0.0, -0.421546, 0.0), 1),
+    ("right_ankle", 4, (0.0, -0.409870, 0.0), 4),
+    ("right_shoulder", 1, (-0.02405, 0.24350, 0.18311), 4),
+    ("right_elbow", 6, (0.0, -0.274788, 0.0), 1),
+    ("left_hip", 0, (0.0, 0.0, -0.084887), 4),
+    ("left_knee", 8, (0.0, -0.421546, 0.0), 1),
+    ("left_ankle", 9, (0.0, -0.409870, 0.0), 4),
+    ("left_shoulder", 1, (-0.02405, 0.24350, -0.18311), 4),
+    ("left_elbow", 11, (0.0, -0.274788, 0.0), 1),
+    ("right_wrist", 7, (0.0, -0.258947, 0.0), 0),
+    ("left_wrist", 12, (0.0, -0.258947, 0.0), 0),
+    # Not joints of the model: the head at the lower part of its sphere, the ball of the foot within the foot's box.
+    ("head", 2, (0.0, 0.14, 0.0), 0),
+    ("right_foot", 5, (0.12, -0.045, 0.0), 0),
+    ("left_foot", 10, (0.12, -0.045, 0.0), 0),
+)
+
+
+def parse_deepmimic(text: str) -> Array:
+    """The frames of a DeepMimic motion, [F, 44].
+
+    Raises:
+        DataError: no JSON with "Frames" of 44 numbers each.
+    """
+    try:
+        frames = json.loads(text)["Frames"]
+        widths = {len(frame) for frame in frames}
+        if widths - {FRAME_VALUES}:
+            found = sorted(widths - {FRAME_VALUES})[0]
+            raise DataError(f"found frames of {found} numbers, expected 44 (the 13-joint humanoid of DeepMimic)")
+        values = np.array(frames, dtype=np.float64)
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        raise DataError(
+            'found a text that is no DeepMimic motion, expected JSON with a list "Frames" of 44 numbers each; '
+            "a cut-off file must be fetched again"
+        ) from None
+    if values.ndim != 2:
+        raise DataError("found no frames, expected a list of at least two")
+    return values
+
+
+def slerp(low: Array, high: Array, weight: Array) -> Array:
+    """Quaternions between low and high [F, 4] on the shorter arc, weight [F] from 0 to 1."""
+    dot = (low * high).sum(-1, keepdims=True)
+    high = np.where(dot < 0, -high, high)
+    angle = np.arccos(np.clip(np.abs(dot), 0.0, 1.0))
+    small = angle < 1e-6
+    sine = np.where(small, 1.0, np.sin(angle))
+    w = weight[:, None]
+    a = np.where(small, 1 - w, np.sin((1 - w) * angle) / sine)
+    b = np.where(small, w, np.sin(w * angle) / sine)
+    return a * low + b * high
+
+
+def pose(frames: Array) -> tuple[list[str], Array]:
+    """Names and positions [F', N, 3] in metres, sampled at 60 fps, of frames [F, 44]."""
+    starts = np.concatenate(([0.0], np.cumsum(frames[:-1, 0])))
+    times = np.arange(int(np.floor(starts[-1] * SAMPLING_FPS + 1e-6)) + 1) / SAMPLING_FPS
+    low = np.clip(np.searchsorted(starts, times + 1e-9, side="right") - 1, 0, len(frames) - 2)
+    span = starts[low + 1] - starts[low]
+    weight = np.clip((times - starts[low]) / np.where(span > 0, span, 1.0), 0.0, 1.0)
+
+    def linear(values: Array) -> Array:
+        return values[low] + (values[low + 1] - values[low]) * weight.reshape(-1, *[1] * (values.ndim - 1))
+
+    rotations = np.broadcast_to(np.eye(3), (len(times), len(_BODY), 3, 3)).copy()
+    offsets = np.broadcast_to([bone[2] for bone in _BODY], (len(times), len(_BODY), 3)).copy()
+    offsets[:, 0] = linear(frames[:, 1:4])
+    column = 4
+    for joint, (_, _, _, count) in enumerate(_BODY):
+        if count == 4:
+            q = frames[:, column : column + 4]
+            norm = np.linalg.norm(q, axis=-1, keepdims=True)
+            q = q / np.where(norm > 0, norm, np.nan)
+            rotations[:, joint] = matrix_from_quaternion(slerp(q[low], q[low + 1], weight))
+        elif count == 1:
+            rotations[:, joint] = matrix_about("Z", linear(frames[:, column]))
+        column += count
+    positions, _ = forward_kinematics(offsets, [bone[1] for bone in _BODY], rotations)
+    return [bone[0] for bone in _BODY], positions[..., [2, 1, 0]] * np.asarray([-1.0, 1.0, 1.0])
+
+
+def read_deepmimic(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
+    """A DeepMimic motion as a Clip at 60 fps in metres. `source.fps` does not apply: frames carry their duration.
+
+    Raises:
+        DataError: not a DeepMimic motion, or frame durations that are not positive.
+        ShapeError: fewer than two frames, or NaN.
+    """
+    frames = parse_deepmimic(read_text(path))
+    durations = frames[:-1, 0]
+    if len(frames) < 2:
+        raise DataError(f"found a motion of {len(frames)} frame(s), expected at least 2")
+    if not ((durations > 1e-3) & (durations < 10)).all():
+        raise DataError(f"found a frame that lasts {durations.min():.4g} s, expected durations from 0.001 to 10 s")
+    names, positions = pose(frames)
+    joints, rig = smpl22_from_rig(names, positions)
+    meta: dict[str, Any] = {"file": Path(path).name, "format": "deepmimic", "rig": rig}
+    meta |= {"source_fps": float(np.round(1.0 / np.median(durations), 3))}
+    return clip_from_joints(joints, SAMPLING_FPS, Source(unit_m=source.unit_m or 1.0), meta)

@@ -1,0 +1,146 @@
+"""Physical measures of a motion: speed, jerk, foot contact and skate, floor penetration, freezing.
+
+Joints are [F, 22, 3] in metres, y up, the floor at y = 0 unless told; all rates are per second, so clips of different
+frame rates compare.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.errors import ConfigError, ShapeError
+from exuvia.motion.skeleton import SMPL22
+from exuvia.shapes import Mask
+
+Array = NDArray[np.floating[Any]]
+
+FEET = tuple(SMPL22.index(name) for name in ("left_ankle", "left_foot", "right_ankle", "right_foot"))
+"""The joints of HumanML3D's contact labels, in their order."""
+TOES = (SMPL22.index("left_foot"), SMPL22.index("right_foot"))
+CONTACT_SPEED_M_PER_S = 20.0 * 0.002**0.5
+"""HumanML3D's label: less than 0.002 m² squared displacement a frame at 20 fps, about 0.89 m/s."""
+
+
+@dataclass(frozen=True)
+class Kinematics:
+    """The measures of one clip."""
+
+    mean_joint_speed_m_per_s: float
+    """Mean over joints and time of the speed in the world."""
+    mean_jerk_m_per_s3: float
+    """Mean over joints and time of the third derivative's length."""
+    contact_rate: float
+    """Share of time with at least one foot joint in contact (HumanML3D's label)."""
+    foot_skate_rate: float
+    """Share of time in which a foot on the floor slides."""
+    foot_skate_m_per_s: float
+    """Mean horizontal speed of feet on the floor; 0 where none is."""
+    floor_penetration_m: float
+    """Mean over time of the depth of the lowest joint below the floor."""
+    freeze_rate: float
+    """Share of time inside a standstill of at least half a second."""
+
+
+def _checked(joints: Array, fps: float, order: int) -> Array:
+    joints = np.asarray(joints, np.float64)
+    if joints.ndim != 3 or joints.shape[1:] != (SMPL22.num_joints, 3):
+        raise ShapeError(f"found joints of shape {joints.shape}, expected (frames, 22, 3)")
+    if len(joints) <= order:
+        raise ShapeError(f"found {len(joints)} frame(s), expected at least {order + 1} for this measure")
+    if not (np.isfinite(fps) and fps > 0):
+        raise ConfigError(f"found {fps} frames a second, expected a positive rate")
+    return joints
+
+
+def joint_speed_m_per_s(joints: Array, fps: float) -> Array:
+    """Speed of every joint between frames, [F-1, 22].
+
+    Raises:
+        ShapeError: not [F, 22, 3] or fewer than two frames.
+    """
+    return np.linalg.norm(np.diff(_checked(joints, fps, 1), axis=0), axis=-1) * fps
+
+
+def mean_joint_speed_m_per_s(joints: Array, fps: float) -> float:
+    """Mean of joint_speed_m_per_s."""
+    return float(joint_speed_m_per_s(joints, fps).mean())
+
+
+def mean_jerk_m_per_s3(joints: Array, fps: float) -> float:
+    """Mean length of the third difference, times fps³. Raises ShapeError below four frames."""
+    third = np.diff(_checked(joints, fps, 3), n=3, axis=0)
+    return float(np.linalg.norm(third, axis=-1).mean() * fps**3)
+
+
+def foot_contacts(joints: Array, fps: float, speed_m_per_s: float = CONTACT_SPEED_M_PER_S) -> Mask:
+    """Contact of left ankle, left foot, right ankle, right foot between frames, [F-1, 4].
+
+    By speed alone, as in HumanML3D's features: its height factor is defined and unused there.
+    """
+    return joint_speed_m_per_s(joints, fps)[:, list(FEET)] < speed_m_per_s
+
+
+def _planted(joints: Array, floor_m: float, height_m: float) -> Mask:
+    low = joints[:, list(TOES), 1] - floor_m < height_m
+    return low[1:] & low[:-1]
+
+
+def foot_skate_rate(
+    joints: Array, fps: float, floor_m: float = 0.0, height_m: float = 0.05, slide_m_per_s: float = 0.5
+) -> float:
+    """Share of frame steps in which a foot below `height_m` above the floor slides faster than `slide_m_per_s`.
+
+    The defaults are the published 5 cm and 2.5 cm a frame at 20 fps.   [karunratanakul2023gmd], foot skating ratio
+    """
+    joints = _checked(joints, fps, 1)
+    slide = np.linalg.norm(np.diff(joints[:, list(TOES)][..., [0, 2]], axis=0), axis=-1) * fps
+    return float((_planted(joints, floor_m, height_m) & (slide > slide_m_per_s)).any(-1).mean())
+
+
+def foot_skate_m_per_s(joints: Array, fps: float, floor_m: float = 0.0, height_m: float = 0.05) -> float:
+    """Mean horizontal speed of the feet while they are within `height_m` of the floor; 0 where they never are."""
+    joints = _checked(joints, fps, 1)
+    slide = np.linalg.norm(np.diff(joints[:, list(TOES)][..., [0, 2]], axis=0), axis=-1) * fps
+    planted = _planted(joints, floor_m, height_m)
+    return float(slide[planted].mean()) if planted.any() else 0.0
+
+
+def floor_penetration_m(joints: Array, floor_m: float = 0.0, tolerance_m: float = 0.005) -> float:
+    """Mean over frames of how far the lowest joint is below the floor; up to `tolerance_m` counts as none.
+
+    After "penetrate" of [yuan2023physdiff], on joints instead of mesh vertices.
+    """
+    joints = _checked(joints, 1.0, 0)
+    depth = floor_m - joints[..., 1].min(-1)
+    return float(np.where(depth > tolerance_m, depth, 0.0).mean())
+
+
+def freeze_rate(joints: Array, fps: float, speed_m_per_s: float = 0.03, at_least_s: float = 0.5) -> float:
+    """Share of frame steps inside a standstill: mean joint speed below `speed_m_per_s` for `at_least_s` or longer.
+
+    A clip shorter than `at_least_s` is frozen where it stands still from end to end.
+    """
+    still = joint_speed_m_per_s(joints, fps).mean(-1) < speed_m_per_s
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], still, [False])).astype(np.int8)))
+    runs = edges[1::2] - edges[::2]
+    needed = min(max(1, round(at_least_s * fps)), len(still))
+    return float(runs[runs >= needed].sum() / len(still))
+
+
+def measure(joints: Array, fps: float, floor_m: float = 0.0) -> Kinematics:
+    """All measures of one clip [F, 22, 3] of at least four frames.
+
+    Raises:
+        ShapeError: another shape, or fewer frames.
+    """
+    return Kinematics(
+        mean_joint_speed_m_per_s=mean_joint_speed_m_per_s(joints, fps),
+        mean_jerk_m_per_s3=mean_jerk_m_per_s3(joints, fps),
+        contact_rate=float(foot_contacts(joints, fps).any(-1).mean()),
+        foot_skate_rate=foot_skate_rate(joints, fps, floor_m),
+        foot_skate_m_per_s=foot_skate_m_per_s(joints, fps, floor_m),
+        floor_penetration_m=floor_penetration_m(joints, floor_m),
+        freeze_rate=freeze_rate(joints, fps),
+    )

@@ -1,0 +1,35 @@
+"""`load_clip`: a motion file of any known format -> Clip, metres, y up, at the asked rate."""
+
+from pathlib import Path
+
+from exuvia.errors import DataError, ExuviaError
+from exuvia.motion.clip import Clip
+from exuvia.motion.mapping import scaled
+from exuvia.motion.source import Source
+from exuvia.registry import IMPORTER, resolve
+
+
+def load_clip(
+    path: str | Path, fps: float = 20.0, *, source: Source | None = None, normalise_scale: bool = False
+) -> Clip:
+    """Read a motion and bring it to the 22 SMPL joints: metres, y up, right-handed (facing +z, the left is at +x).
+
+    Args:
+        path: .bvh, .amc (skeleton .asf beside it), .npy, .npz (joints or AMASS) or DeepMimic .txt
+        fps: rate of the clip returned; the file's own rate stays in meta["source_fps"]
+        source: what the file does not say (rate, unit, skeleton, body models)
+        normalise_scale: scale the body so that the median of thigh + shin is 0.80 m
+    Raises:
+        ConfigError: unknown suffix.
+        DataError: the file is missing or is not what it claims to be.
+        ShapeError: wrong joint count, NaN or too few frames.
+    """
+    file = Path(path)
+    reader = resolve(IMPORTER, file.suffix.lower(), "motion format")
+    if not file.is_file():
+        raise DataError(f"{file} {'is no file' if file.exists() else 'does not exist'}; expected a motion file")
+    try:
+        clip = reader(file, source or Source())
+        return (scaled(clip) if normalise_scale else clip).resampled(fps)
+    except ExuviaError as error:
+        raise type(error)(f"{file.name}: {error}") from error.__cause__

@@ -1,0 +1,221 @@
+"""Any rig's named joints -> the 22 SMPL joints in metres: name tables, joints that a rig lacks, unit of length.
+
+The tables name what lies nearest to each SMPL joint; a development mapping between rigs, not a fitted body model.
+Joints that a rig lacks are spread evenly on the chain between their known neighbours.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.errors import DataError, ShapeError
+from exuvia.motion.clip import Clip
+from exuvia.motion.skeleton import SMPL22
+from exuvia.motion.source import Source
+
+Array = NDArray[np.floating[Any]]
+
+LEG_M = 0.80
+"""Thigh + shin of the body to which clips are scaled on request."""
+UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45}
+"""Units met in motion files; CMU's files count 0.45 inch as one (`:units length 0.45` in every .asf)."""
+_SPINE = ("pelvis", "spine1", "spine2", "spine3", "neck")
+_OPTIONAL = {"spine1", "spine2", "spine3", "left_collar", "right_collar"}
+_PREFIX = re.compile(r"^(mixamorig\d*|character\d+|bip\d+|[mf]avg)(?=.)")
+
+
+@dataclass(frozen=True)
+class Rig:
+    """One naming convention: for every SMPL joint the canonical names that stand for it, best first."""
+
+    name: str
+    joints: Mapping[str, tuple[str, ...]]
+    needs: tuple[str, ...] = ()
+    """Names that tell this convention from a similar one."""
+
+
+def _rig(name: str, sides: str, middle: str, paired: str, needs: tuple[str, ...] = ()) -> Rig:
+    """A rig from two lines `joint=name|name ...`; `*` in the paired line stands for the side word."""
+    table: dict[str, tuple[str, ...]] = {}
+    for entry in middle.split():
+        joint, _, names = entry.partition("=")
+        table[joint] = tuple(names.split("|"))
+    for entry in paired.split():
+        joint, _, names = entry.partition("=")
+        for side, word in zip(("left", "right"), sides.split(), strict=True):
+            table[f"{side}_{joint}"] = tuple(names.replace("*", word).split("|"))
+    return Rig(name, table, needs)
+
+
+_SMPL = "pelvis=pelvis|hips|root spine1=spine1 spine2=spine2 spine3=spine3 neck=neck head=head"
+_SMPL_PAIRED = "hip=*hip knee=*knee ankle=*ankle foot=*foot collar=*collar shoulder=*shoulder elbow=*elbow wrist=*wrist"
+_ARM_LEG = "hip=*upleg knee=*leg ankle=*foot foot=*toebase|*toe shoulder=*arm elbow=*forearm wrist=*hand"
+_JOINTS = "hip=*hip knee=*knee ankle=*ankle foot=*toe|*toebase shoulder=*shoulder elbow=*elbow wrist=*wrist"
+
+RIGS = (
+    _rig("smpl", "left right", _SMPL, _SMPL_PAIRED),
+    _rig("smpl-short", "l r", _SMPL, _SMPL_PAIRED),
+    _rig(
+        "cmu-motionbuilder", "left right",
+        "pelvis=hips spine1=spine spine2=spine1 spine3=neck neck=neck1 head=headend|head", _ARM_LEG, ("neck1",),
+    ),
+    _rig(
+        "cmu-joints3", "left right",
+        "pelvis=hips spine1=chest spine2=chest2 spine3=lowerneck neck=neck head=headend|head", _JOINTS, ("lowerneck",),
+    ),
+    _rig(
+        "motionbuilder", "left right",
+        "pelvis=hips spine1=spine spine2=spine1 spine3=spine2 neck=neck head=head", _ARM_LEG + " collar=*shoulder",
+    ),
+    _rig(
+        "joints", "left right",
+        "pelvis=hips|hip spine1=chest|spine|tospine spine2=chest2 spine3=chest3|chest4 neck=neck head=head",
+        _JOINTS + " collar=*collar",
+    ),
+    _rig(
+        "daz", "l r", "pelvis=hip spine2=abdomen spine3=chest neck=neck head=head",
+        "hip=*thigh knee=*shin ankle=*foot foot=*toe|*footend collar=*collar shoulder=*shldr elbow=*forearm "
+        "wrist=*hand",
+    ),
+    _rig(
+        "bandai-namco", "l r", "pelvis=hips spine1=spine spine2=chest neck=neck head=head",
+        "hip=upperleg* knee=lowerleg* ankle=foot* foot=toes* collar=shoulder* shoulder=upperarm* elbow=lowerarm* "
+        "wrist=hand*",
+    ),
+    _rig(
+        "biped", "l r", "pelvis=pelvis|hips spine1=spine spine2=spine1 spine3=spine2 neck=neck head=head",
+        "hip=*thigh knee=*calf ankle=*foot foot=*toe0|*toe collar=*clavicle shoulder=*upperarm elbow=*forearm "
+        "wrist=*hand",
+    ),
+    _rig(
+        "asf", "l r", "pelvis=root spine1=lowerback spine2=upperback spine3=thorax neck=lowerneck head=head",
+        "hip=*hipjoint knee=*femur ankle=*tibia foot=*foot shoulder=*clavicle elbow=*humerus wrist=*radius",
+    ),
+)  # fmt: skip
+
+
+def canonical(name: str) -> str:
+    """A joint name in lower case, without namespace, known prefixes and punctuation: `mixamorig:LeftArm` -> leftarm."""
+    return _PREFIX.sub("", re.sub(r"[^a-z0-9]", "", name.rsplit(":", 1)[-1].lower()))
+
+
+def find_rig(names: Sequence[str]) -> tuple[Rig, dict[str, int]]:
+    """The naming convention that covers a rig's joint names, and the index of every SMPL joint it has.
+
+    Raises:
+        DataError: no convention covers the names; the nearest one and the joints that it lacks are named.
+    """
+    index: dict[str, int] = {}
+    for position, name in enumerate(names):
+        index.setdefault(canonical(name), position)
+    nearest: tuple[int, str, list[str]] | None = None
+    for rig in RIGS:
+        found = {
+            joint: index[hit[0]] for joint, known in rig.joints.items() if (hit := [n for n in known if n in index])
+        }
+        missing = [joint for joint in SMPL22.joints if joint not in found and joint not in _OPTIONAL]
+        if not missing and all(name in index for name in rig.needs):
+            return rig, {joint: found[joint] for joint in SMPL22.joints if joint in found}
+        if missing and (nearest is None or len(missing) < nearest[0]):
+            nearest = (len(missing), rig.name, missing)
+    assert nearest is not None
+    some = ", ".join(list(names)[:6])
+    raise DataError(
+        f"found joints named {some}, ..., expected a known naming (nearest: {nearest[1]!r}, which has no "
+        f"{', '.join(nearest[2][:5])} here); rename the joints, or save the motion as .npy of shape (frames, 22, 3)"
+    )
+
+
+def smpl22_from_rig(names: Sequence[str], positions: Array) -> tuple[Array, str]:
+    """The 22 SMPL joints of a posed rig.
+
+    Args:
+        names: joint names; the end of a leaf bone may stand as "<joint>end"
+        positions: [F, N, 3], any unit, y up
+    Returns:
+        joints [F, 22, 3] in the same unit, and the name of the naming convention.
+    Raises:
+        DataError: see find_rig.
+    """
+    rig, index = find_rig(names)
+    return complete({joint: positions[:, place] for joint, place in index.items()}), rig.name
+
+
+def complete(known: Mapping[str, Array]) -> Array:
+    """All 22 joints [F, 22, 3] from the known ones [F, 3]: missing spine joints and collars are interpolated.
+
+    A collar at the same place as the upper spine (CMU's conversions) counts as missing. A missing one is put 0.43 of
+    the way from the chest, half between upper spine and neck, to the shoulder.
+    """
+    joints = dict(known)
+    placed = [place for place, joint in enumerate(_SPINE) if joint in joints]
+    for low, high in pairwise(placed):
+        for place in range(low + 1, high):
+            weight = (place - low) / (high - low)
+            joints[_SPINE[place]] = (1 - weight) * joints[_SPINE[low]] + weight * joints[_SPINE[high]]
+    for side in ("left", "right"):
+        base, shoulder = joints["spine3"], joints[f"{side}_shoulder"]
+        collar = joints.get(f"{side}_collar")
+        reach = np.linalg.norm(shoulder - base, axis=-1)
+        if collar is None or np.median(np.linalg.norm(collar - base, axis=-1)) < 0.02 * np.median(reach):
+            joints[f"{side}_collar"] = 0.285 * (base + joints["neck"]) + 0.43 * shoulder
+    return np.stack([joints[joint] for joint in SMPL22.joints], axis=1)
+
+
+def leg_length(joints: Array) -> float:
+    """Median length of thigh + shin over frames and both legs, in the unit of the joints [F, 22, 3]."""
+    bones = joints[:, [4, 5, 7, 8]] - joints[:, [1, 2, 4, 5]]
+    return float(np.median(np.linalg.norm(bones, axis=-1), axis=0).sum() / 2)
+
+
+def find_unit_m(joints: Array) -> float:
+    """Metres in one unit of the joints [F, 22, 3]: the known unit that brings thigh + shin nearest to 0.80 m.
+
+    Raises:
+        DataError: no known unit gives a human body.
+    """
+    leg = leg_length(joints)
+    if not (np.isfinite(leg) and leg > 0):
+        raise DataError(f"found legs of length {leg}, expected a human body; check the joint order and the values")
+    unit_m = min(UNITS_M.values(), key=lambda unit: abs(np.log(leg * unit / LEG_M)))
+    if not 0.3 <= leg * unit_m <= 1.6:
+        raise DataError(
+            f"found legs (thigh + shin) of {leg:.4g} units, which is no human body in metres, centimetres, "
+            "millimetres, inches or CMU's unit; pass unit_m="
+        )
+    return unit_m
+
+
+def clip_from_joints(joints: Array, fps: float, source: Source, meta: Mapping[str, Any]) -> Clip:
+    """A Clip from joints [F, 22, 3] in an unknown unit: finite, metres, y up.
+
+    Raises:
+        ShapeError: fewer than two frames, or NaN.
+        DataError: no plausible unit of length.
+    """
+    if len(joints) < 2:
+        raise ShapeError(f"found a motion of {len(joints)} frame(s), expected at least 2")
+    if not np.isfinite(joints).all():
+        raise ShapeError("found NaN or infinite values in the motion, expected finite numbers; repair or drop the file")
+    if source.up == "z":
+        joints = joints[..., [0, 2, 1]] * np.asarray([-1.0, 1.0, 1.0])
+    unit_m = source.unit_m or find_unit_m(joints)
+    return Clip((joints * unit_m).astype(np.float32), float(source.fps or fps), meta={**meta, "unit_m": unit_m})
+
+
+def scaled(clip: Clip, leg_m: float = LEG_M) -> Clip:
+    """The clip scaled about the origin so that the median of thigh + shin is `leg_m` metres.
+
+    Raises:
+        DataError: the legs have no length.
+    """
+    leg = leg_length(clip.joints)
+    if not leg > 0:
+        raise DataError("found legs of length 0, expected a human body; load without normalise_scale")
+    factor = leg_m / leg
+    return replace(clip, joints=clip.joints * np.float32(factor), meta={**clip.meta, "scale": factor})
