@@ -1,0 +1,143 @@
+"""Forget and retain sets of a concept, by one of three rules.
+
+released   hmu's own: a case-sensitive substring search over the whole caption lines, lemmatised tokens included
+           ("white" holds "hit"). It makes the published lists: 304 of HumanML3D's 4,384 test ids for violence.
+words      the same words as words: inflected, in their own sense, not harmlessly used (see words.py)
+label      what a person judged, clip by clip, where the store says so
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.data.captions import Caption, read_captions
+from exuvia.data.concepts import Concept, find_concept
+from exuvia.data.store import Store
+from exuvia.data.words import Verdict, judge
+from exuvia.errors import ConfigError, DataError
+from exuvia.registry import suggest
+
+Rule = Literal["released", "words", "label"]
+RULES = ("released", "words", "label")
+
+
+@dataclass(frozen=True)
+class ConceptSplit:
+    """Which clips show the concept, and which do not; every clip is in exactly one of forget and retain."""
+
+    concept: str
+    rule: str
+    forget: tuple[str, ...]
+    """Ids of clips that show it."""
+    retain: tuple[str, ...]
+    """All other ids."""
+    lookalikes: tuple[str, ...]
+    """Those of retain whose captions hold a keyword's letters or use its words harmlessly: "a white box"."""
+
+
+def caption_verdict(
+    caption: Caption, concept: str | Concept, rule: Rule = "words", dataset: str = "humanml3d"
+) -> Verdict:
+    """What one caption says about a concept: yes, harmless (letters or another sense only), or no.
+
+    Raises:
+        ConfigError: unknown concept or rule, or the rule `label`, which is about clips.
+    """
+    what = find_concept(concept) if isinstance(concept, str) else concept
+    if rule not in RULES or rule == "label":
+        raise ConfigError(f"rule {rule!r} does not judge captions; {suggest(rule, ('released', 'words'))}")
+    has_letters = any(keyword in caption.line for keyword in what.released_keywords(dataset))
+    if rule == "released":
+        return "yes" if has_letters else "no"
+    verdict = judge(caption.text, what.words(dataset))
+    return "harmless" if verdict == "no" and has_letters else verdict
+
+
+def split_captions(
+    captions: Mapping[str, Sequence[Caption]],
+    concept: str | Concept,
+    rule: Rule = "words",
+    dataset: str = "humanml3d",
+    min_occurrence: int = 1,
+) -> ConceptSplit:
+    """Split clips by what their captions say.
+
+    Args:
+        captions: captions by clip id.
+        concept: its name, or the concept itself.
+        rule: released or words.
+        dataset: whose keywords: humanml3d or motionx.
+        min_occurrence: so many captions must say it before the clip is in the forget set.
+    Raises:
+        ConfigError: unknown concept, rule or keyword list.
+    """
+    if min_occurrence < 1:
+        raise ConfigError(f"found min_occurrence {min_occurrence}, expected at least 1")
+    what = find_concept(concept) if isinstance(concept, str) else concept
+    forget, retain, lookalikes = [], [], []
+    for name, lines in captions.items():
+        verdicts = [caption_verdict(line, what, rule, dataset) for line in lines]
+        if verdicts.count("yes") >= min_occurrence:
+            forget.append(name)
+            continue
+        retain.append(name)
+        if "harmless" in verdicts and "yes" not in verdicts:
+            lookalikes.append(name)
+    return ConceptSplit(what.name, rule, tuple(forget), tuple(retain), tuple(lookalikes))
+
+
+def split_store(
+    store: Store,
+    concept: str | Concept,
+    rule: Rule = "words",
+    clips: NDArray[np.int64] | None = None,
+    dataset: str = "humanml3d",
+    min_occurrence: int = 1,
+) -> ConceptSplit:
+    """Split the clips of a store; by default all of them.
+
+    Raises:
+        ConfigError: unknown concept, rule or keyword list, or the store has no labels for the concept.
+    """
+    what = find_concept(concept) if isinstance(concept, str) else concept
+    chosen = range(len(store)) if clips is None else map(int, clips)
+    records = [store.clips[number] for number in chosen]
+    if rule != "label":
+        return split_captions({r.id: r.captions for r in records}, what, rule, dataset, min_occurrence)
+    if what.label is None:
+        raise ConfigError(f"no clip is labelled for {what.name!r}; use the rule words or released")
+    marks = {r.id: r.labels.get(what.label) for r in records}
+    unknown = sum(mark is None for mark in marks.values())
+    if unknown:
+        raise ConfigError(
+            f"{unknown} of {len(marks)} clips have no label {what.label!r}; use the rule words or released"
+        )
+    forget = tuple(name for name, mark in marks.items() if mark)
+    retain = tuple(name for name, mark in marks.items() if not mark)
+    said = split_captions({r.id: r.captions for r in records}, what, "words", dataset)
+    worded = set(said.forget) | set(said.lookalikes)
+    return ConceptSplit(what.name, rule, forget, retain, tuple(name for name in retain if name in worded))
+
+
+def split_texts(
+    folder: str | Path,
+    ids: Sequence[str],
+    concept: str | Concept,
+    rule: Rule = "words",
+    dataset: str = "humanml3d",
+    min_occurrence: int = 1,
+) -> ConceptSplit:
+    """Split the ids of a list by the caption files `folder/ID.txt`.
+
+    Raises:
+        DataError: a caption file is missing or malformed.
+        ConfigError: unknown concept, rule or keyword list.
+    """
+    if not Path(folder).is_dir():
+        raise DataError(f"{folder} is no folder of caption files")
+    captions = {name: read_captions(Path(folder) / f"{name}.txt") for name in ids}
+    return split_captions(captions, concept, rule, dataset, min_occurrence)
