@@ -85,16 +85,18 @@ class MaskTransformer(Trunk):
         valid: Tensor,
         cond_valid: Tensor | None = None,
         drop: Tensor | None = None,
+        *,
+        packed: bool = False,
     ) -> Tensor:
         """Logits of every position.
 
         Args:
             ids: int64 [B, T], codes, mask id or padding id; cond: [B, E] or [B, S, E]; valid: bool [B, T]
-            cond_valid: bool [B, S]; drop: bool [B], True = without condition
+            cond_valid: bool [B, S]; drop: bool [B], True = without condition; packed: do no work on padding
         Returns:
             [B, V, T]; padded positions hold values without meaning
         """
-        return self.encode(self.token_emb(ids), valid, self.prefix(cond, cond_valid, drop)).transpose(1, 2)
+        return self.encode(self.token_emb(ids), valid, self.prefix(cond, cond_valid, drop), packed).transpose(1, 2)
 
     def guided_logits(
         self,
@@ -157,7 +159,7 @@ class MaskTransformer(Trunk):
         valid = valid_from_lengths(lengths, codes.shape[1])
         ids, labels = self.corrupt(codes, valid, draws)
         drop = None if draws.drop is None else draws.drop.to(codes.device)
-        logits = self.logits(ids, cond, valid, cond_valid, drop)
+        logits = self.logits(ids, cond, valid, cond_valid, drop, packed=True)
         accuracy = sampling.token_accuracy(logits.detach(), labels, self.mask_id)
         return sampling.token_loss(logits, labels, self.mask_id), accuracy
 
@@ -273,7 +275,7 @@ class MaskTransformer(Trunk):
             for step, count in enumerate(state.counts):
                 masked = sampling.lowest(scores, count) & valid
                 ids = torch.where(masked, self.mask_id, ids)
-                out = self.encode(self.token_emb(ids).repeat(n, 1, 1), valid.repeat(n, 1), prefix)
+                out = self.encode(self.token_emb(ids).repeat(n, 1, 1), valid.repeat(n, 1), prefix, packed=True)
                 logits = guide(out, branches, choose.cond_scale).float()
                 if on_step is not None:
                     on_step(step, ids, logits.transpose(1, 2))

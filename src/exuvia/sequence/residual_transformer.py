@@ -110,11 +110,12 @@ class ResidualTransformer(Trunk):
         )
         return summed.view(B, T, -1)
 
-    def hidden(self, embedded: Tensor, level: Tensor, prefix: Prefix, valid: Tensor) -> Tensor:
+    def hidden(self, embedded: Tensor, level: Tensor, prefix: Prefix, valid: Tensor, packed: bool = False) -> Tensor:
         """Head output before the scoring table.
 
         Args:
             embedded: summed embeddings [B, T, code_dim]; level: int64 [B]; valid: bool [B, T]
+            packed: do no work on padding
         Returns:
             [B, T, code_dim]
         """
@@ -122,7 +123,7 @@ class ResidualTransformer(Trunk):
         level_token = self.quant_emb(one_hot)[:, None]
         tokens = torch.cat([prefix.tokens, level_token.to(prefix.tokens.dtype)], dim=1)
         known = torch.cat([prefix.valid, prefix.valid.new_ones(len(level), 1)], dim=1)
-        return self.encode(embedded, valid, Prefix(tokens, known))
+        return self.encode(embedded, valid, Prefix(tokens, known), packed)
 
     def project(self, hidden: Tensor, level: Tensor) -> Tensor:
         """Score the codes of each sample's level.
@@ -149,16 +150,19 @@ class ResidualTransformer(Trunk):
         valid: Tensor,
         cond_valid: Tensor | None = None,
         drop: Tensor | None = None,
+        *,
+        packed: bool = False,
     ) -> Tensor:
         """Logits of one level per sample.
 
         Args:
             embedded: summed embeddings of the coarser levels [B, T, code_dim]; level: int64 [B], 1 .. Q-1
             cond: [B, E] or [B, S, E]; valid: bool [B, T]; cond_valid: bool [B, S]; drop: bool [B]
+            packed: do no work on padding
         Returns:
             [B, V+1, T]; padded positions hold values without meaning
         """
-        hidden = self.hidden(embedded, level, self.prefix(cond, cond_valid, drop), valid)
+        hidden = self.hidden(embedded, level, self.prefix(cond, cond_valid, drop), valid, packed)
         return self.project(hidden, level).transpose(1, 2)
 
     def guided_logits(
@@ -185,9 +189,10 @@ class ResidualTransformer(Trunk):
         valid: Tensor,
         branches: tuple[bool, ...],
         cond_scale: float,
+        packed: bool = False,
     ) -> Tensor:
         n = len(branches)
-        hidden = self.hidden(embedded.repeat(n, 1, 1), level.repeat(n), prefix, valid.repeat(n, 1))
+        hidden = self.hidden(embedded.repeat(n, 1, 1), level.repeat(n), prefix, valid.repeat(n, 1), packed)
         return guide(self.project(hidden, level.repeat(n)), branches, cond_scale)
 
     def targets(self, codes: Tensor, valid: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
@@ -230,7 +235,7 @@ class ResidualTransformer(Trunk):
         valid = valid_from_lengths(lengths, codes.shape[1])
         clean, labels = self.targets(codes, valid, level)
         drop = None if draws.drop is None else draws.drop.to(codes.device)
-        logits = self.logits(self.history(clean, level), level, cond, valid, cond_valid, drop)
+        logits = self.logits(self.history(clean, level), level, cond, valid, cond_valid, drop, packed=True)
         accuracy = sampling.token_accuracy(logits.detach(), labels, self.pad_id)
         return sampling.token_loss(logits, labels, self.pad_id), accuracy
 
@@ -278,7 +283,7 @@ class ResidualTransformer(Trunk):
             for step in range(levels - 1):
                 embedded = embedded + F.embedding(codes[-1], tables[step])
                 level = torch.full((len(valid),), step + 1, device=self.device)
-                logits = self._guided(embedded, level, prefix, valid, branches, cond_scale).float()
+                logits = self._guided(embedded, level, prefix, valid, branches, cond_scale, packed=True).float()
                 row = None if noise is None else noise[step].to(self.device)
                 drawn = sampling.draw(sampling.top_share(logits, keep_share), temperature, row)
                 codes.append(torch.where(valid, drawn, self.pad_id))
