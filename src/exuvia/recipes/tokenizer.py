@@ -42,12 +42,12 @@ class TokenizerRecipe:
     start_share: float = 0.2
     """Share of windows that are the first of their clip: row 0 carries the published yaw jump, and its error turns
     the whole recovered clip."""
-    root_emphasis: float = 5.0
+    root_emphasis: float = 3.0
     """How much larger than one deviation the root channels are made (the published normaliser makes them 25 times
     larger, contacts too: see features/normaliser.py)."""
     contact_emphasis: float = 1.0
     """The same for the contacts."""
-    path_weight: float = 0.1
+    path_weight: float = 0.02
     """Weight of the drift of heading and place over a window."""
     validation_clips: int = 64
     """Held-out clips in a validation during training."""
