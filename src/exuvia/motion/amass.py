@@ -40,7 +40,7 @@ def find_body_model(folder: str | Path | None, gender: str) -> Path:
     if not named:
         raise DataError(
             "found an AMASS motion, which needs a licensed body model; get SMPL-H (mano.is.tue.mpg.de) or SMPL-X "
-            f"as .npz and name its folder: body_models= or the variable {MODELS_VARIABLE}"
+            f"as .npz and name its folder with Source(body_models=...) or the variable {MODELS_VARIABLE}"
         )
     root = Path(named)
     if root.is_file():
@@ -113,7 +113,9 @@ def joints_from_amass(
         )
     rate = source.fps or fps
     if rate is None:
-        raise DataError("found an AMASS motion without mocap_framerate, expected its rate; pass fps in the source")
+        raise DataError(
+            "found an AMASS motion without mocap_framerate, expected its rate; give it with Source(fps=...)"
+        )
     model = find_body_model(source.body_models, gender)
     rest = rest_joints(model, betas.reshape(-1).astype(np.float64) if betas.ndim < 2 else betas[0].astype(np.float64))
     frames = len(poses)

@@ -36,7 +36,7 @@ def _loading() -> Iterator[None]:
     except (OSError, EOFError, zipfile.BadZipFile, MemoryError, KeyError, SyntaxError, OverflowError) as error:
         raise DataError(f"cannot read the array file ({str(error)[:80]}); fetch or write it again") from None
     except ValueError as error:
-        if "allow_pickle" in str(error):
+        if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise DataError(
                 "found pickled Python objects, which are never unpickled here; save the plain array: "
                 "np.save(path, joints) with joints of shape (frames, 22, 3)"

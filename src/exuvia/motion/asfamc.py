@@ -222,7 +222,7 @@ def find_asf(path: Path) -> Path:
     if len(skeletons) == 1:
         return next(iter(skeletons.values()))
     found = f"{len(skeletons)} .asf files, none with the motion's name" if skeletons else "no .asf file"
-    raise DataError(f"found {found} beside the motion, expected its skeleton; pass asf=")
+    raise DataError(f"found {found} beside the motion, expected its skeleton; name it with Source(asf=...)")
 
 
 def read_amc(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008

@@ -132,7 +132,9 @@ def _parse_motion(bvh: Bvh, text: str) -> None:
     frames, width = int(match[1]), sum(map(len, bvh.channels))
     frame_time_s = _number(match[2])
     if not 1e-3 <= frame_time_s <= 10:
-        raise DataError(f"found a frame time of {match[2]} s, expected 0.001 to 10; correct it or pass the rate as fps")
+        raise DataError(f"found a frame time of {match[2]} s, expected 0.001 to 10; correct it in the file")
+    if frames < 2:
+        raise DataError(f"found a motion of {frames} frame(s), expected at least 2")
     if width == 0:
         raise DataError("found no channels in the hierarchy, expected at least rotations")
     try:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from exuvia.errors import DataError, ExuviaError
+import numpy as np
+
+from exuvia.errors import ConfigError, DataError, ExuviaError
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import scaled
 from exuvia.motion.source import Source
@@ -20,16 +22,19 @@ def load_clip(
         source: what the file does not say (rate, unit, skeleton, body models)
         normalise_scale: scale the body so that the median of thigh + shin is 0.80 m
     Raises:
-        ConfigError: unknown suffix.
+        ConfigError: unknown suffix, or a rate that is none.
         DataError: the file is missing or is not what it claims to be.
         ShapeError: wrong joint count, NaN or too few frames.
     """
+    if not 0 < fps <= 1000:
+        raise ConfigError(f"found fps = {fps}, expected a rate above 0 and up to 1000")
     file = Path(path)
     reader = resolve(IMPORTER, file.suffix.lower(), "motion format")
     if not file.is_file():
         raise DataError(f"{file} {'is no file' if file.exists() else 'does not exist'}; expected a motion file")
     try:
-        clip = reader(file, source or Source())
+        with np.errstate(all="ignore"):  # absurd numbers end in the readers' own check for finite values
+            clip = reader(file, source or Source())
         return (scaled(clip) if normalise_scale else clip).resampled(fps)
     except ExuviaError as error:
         raise type(error)(f"{file.name}: {error}") from error.__cause__

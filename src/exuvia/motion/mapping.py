@@ -186,7 +186,7 @@ def find_unit_m(joints: Array) -> float:
     if not 0.3 <= leg * unit_m <= 1.6:
         raise DataError(
             f"found legs (thigh + shin) of {leg:.4g} units, which is no human body in metres, centimetres, "
-            "millimetres, inches or CMU's unit; pass unit_m="
+            "millimetres, inches or CMU's unit; say which with Source(unit_m=...)"
         )
     return unit_m
 

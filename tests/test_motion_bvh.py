@@ -1,0 +1,190 @@
+"""BVH: any hierarchy in, damaged text refused, and what is written reads back as the same motion."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exuvia.errors import ConfigError, DataError, ShapeError
+from exuvia.motion.bvh import parse_bvh, pose, rate_from_frame_time, read_bvh
+from exuvia.motion.bvh_writer import bvh_text, write_bvh
+from exuvia.motion.clip import Clip
+from exuvia.motion.load import load_clip
+from exuvia.motion.skeleton import SMPL22
+from exuvia.motion.source import Source
+
+
+def moving_body(frames: int = 30, seed: int = 0) -> np.ndarray:
+    """Joints [F, 22, 3] of a body with rigid bones whose joints all turn smoothly and independently."""
+    rng = np.random.default_rng(seed)
+    joints = np.zeros((frames, 22, 3))
+    joints[:, 0] = np.cumsum(rng.normal(0, 0.01, (frames, 3)), 0) + np.asarray((0, 0.95, 0))
+    time = np.linspace(0, 2, frames)[:, None]
+    for joint in range(1, 22):
+        bone = SMPL22.rest_offsets[joint].astype(np.float64)
+        bend = 0.4 * np.sin(time * rng.uniform(1, 4, 3) + rng.uniform(0, 6, 3)) * np.linalg.norm(bone)
+        turned = bone + bend
+        turned *= np.linalg.norm(bone) / np.linalg.norm(turned, axis=-1, keepdims=True)
+        joints[:, joint] = joints[:, SMPL22.parents[joint]] + turned
+    return joints
+
+
+SMALL = bvh_text(Clip(moving_body(3).astype(np.float32)))
+
+
+def test_a_written_clip_reads_back(tmp_path: Path) -> None:
+    clip = Clip(moving_body().astype(np.float32), fps=20.0)
+    clip.save(tmp_path / "walk.bvh")
+    back = load_clip(tmp_path / "walk.bvh")
+    assert (back.fps, back.frames) == (20.0, clip.frames)
+    assert np.abs(back.joints - clip.joints).max() < 1e-3
+
+
+@pytest.mark.parametrize("fps", [12.5, 20.0, 23.976, 30.0, 120.0])
+@pytest.mark.parametrize("unit_m", [1.0, 0.01])
+def test_rate_and_unit_survive(tmp_path: Path, fps: float, unit_m: float) -> None:
+    clip = Clip(moving_body().astype(np.float32), fps=fps)
+    write_bvh(clip, tmp_path / "walk.bvh", unit_m=unit_m)
+    back = read_bvh(tmp_path / "walk.bvh")
+    assert back.fps == pytest.approx(fps, rel=1e-6)
+    assert np.abs(back.joints - clip.joints).max() < 1e-3
+    with pytest.raises(ConfigError, match="unit_m"):
+        bvh_text(clip, unit_m=0)
+
+
+def test_elastic_bones_cost_no_more_than_their_variation(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.003, (30, 22, 3))
+    clip = Clip((moving_body() + noise).astype(np.float32))
+    clip.save(tmp_path / "a.bvh")
+    error = np.linalg.norm(load_clip(tmp_path / "a.bvh").joints - clip.joints, axis=-1)
+    assert error.mean() < 0.015
+
+
+def test_written_angles_do_not_jump(tmp_path: Path) -> None:
+    bvh = parse_bvh(bvh_text(Clip(moving_body(60).astype(np.float32))))
+    assert np.abs(np.diff(bvh.motion[:, 3:], axis=0)).max() < 90
+    assert set(SMPL22.joints) <= set(bvh.names)
+
+
+def test_degenerate_bodies_are_written(tmp_path: Path) -> None:
+    joints = moving_body().astype(np.float32)
+    joints[:, SMPL22.index("head")] = joints[:, SMPL22.index("neck")]
+    upper = [j for j in range(22) if j not in (0, 1, 2, 4, 5, 7, 8, 10, 11)]
+    joints[:, upper] -= joints[:, 3:4] - joints[:, :1]  # the first bone of the spine has no length
+    Clip(joints).save(tmp_path / "a.bvh")
+    assert np.abs(load_clip(tmp_path / "a.bvh").joints - joints).max() < 1e-3
+
+
+def _rig_text(offset_child: str = "0 2 0", channels: str = "3 Xrotation Yrotation Zrotation", values: str = "") -> str:
+    return (
+        "HIERARCHY\nROOT a\n{\nOFFSET 1 1 1\nCHANNELS 6 Zposition Xposition Yposition Zrotation Xrotation Yrotation\n"
+        f"JOINT b\n{{\nOFFSET {offset_child}\nCHANNELS {channels}\nEnd Site\n{{\nOFFSET 0 0 1\n}}\n}}\n}}\n"
+        f"MOTION\nFrames: 2\nFrame Time: 0.05\n{values}\n{values}\n"
+    )
+
+
+def test_channels_apply_in_the_order_listed() -> None:
+    # root at (2, 3, 1), turned 90 degrees about z: up becomes -x; the child's end goes from +z to -y, then to +x
+    bvh = parse_bvh(_rig_text(values="1 2 3  90 0 0  90 0 0"))
+    np.testing.assert_allclose(pose(bvh)[0], [[2, 3, 1], [0, 3, 1], [1, 3, 1]], atol=1e-12)
+    # Zr then Xr: the x-turn happens first, in the frame already turned about z
+    bvh = parse_bvh(_rig_text(values="0 0 0  90 90 0  0 0 0"))
+    np.testing.assert_allclose(pose(bvh)[0, 1], [0, 0, 2], atol=1e-12)
+
+
+def test_position_channels_of_any_joint_replace_its_offset() -> None:
+    text = _rig_text(channels="4 Yposition Xrotation Yrotation Zrotation", values="0 0 0 0 0 0  5 0 0 0")
+    np.testing.assert_allclose(pose(parse_bvh(text))[0, 1], [0, 5, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("printed", "fps"),
+    [(".0083333", 120), ("0.00833333", 120), ("0.0083", 120), ("0.0333333", 30), ("0.033", 30), ("0.05", 20),
+     ("0.0416667", 24), ("0.08", 12.5), ("0.033367", 1 / 0.033367), ("0.01", 100), ("5e-2", 20)],
+)  # fmt: skip
+def test_printed_frame_times_mean_the_rate_they_round(printed: str, fps: float) -> None:
+    assert rate_from_frame_time(printed) == pytest.approx(fps, rel=1e-9)
+
+
+def _refused(tmp_path: Path, text: str | bytes, match: str) -> None:
+    path = tmp_path / "x.bvh"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises((DataError, ShapeError), match=match) as caught:
+        load_clip(path)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("x.bvh: ")
+
+
+def test_what_is_no_bvh_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    _refused(tmp_path, "Dear all, please find the motion below.", "HIERARCHY")
+    _refused(tmp_path, "", "empty")
+    _refused(tmp_path, bytes(range(256)) * 4, "HIERARCHY")
+    _refused(tmp_path, SMALL[: SMALL.index("MOTION")], "MOTION")
+    _refused(tmp_path, SMALL[:-200], "cut off")
+    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 0"), "0 frame")
+    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 3000000"), "cut off")
+    _refused(tmp_path, SMALL.replace("0.05000000", "0"), "frame time")
+    _refused(tmp_path, SMALL.replace("Zrotation", "Wrotation"), "Wrotation")
+    _refused(tmp_path, SMALL.replace("CHANNELS 3", "CHANNELS 300000000"), "channel")
+    _refused(tmp_path, SMALL.replace("left_knee\n", "tail\n"), "left_knee")
+    _refused(tmp_path, SMALL.replace("{", "", 1), "hierarchy")
+
+
+def test_nan_one_frame_and_giants_are_refused(tmp_path: Path) -> None:
+    head, _, rows = SMALL.partition("0.05000000\n")
+    lines = rows.splitlines()
+    nan = "\n".join([lines[0], "nan " + lines[1].partition(" ")[2], lines[2]])
+    _refused(tmp_path, f"{head}0.05\n{nan}\n", "NaN")
+    _refused(tmp_path, f"{head.replace('Frames: 3', 'Frames: 1')}0.05\n{lines[0]}\n", "1 frame")
+    clip = Clip(moving_body(4).astype(np.float32) * 1e5)
+    _refused(tmp_path, bvh_text(clip), "unit_m")
+
+
+def test_unit_given_by_the_caller_wins(tmp_path: Path) -> None:
+    (tmp_path / "x.bvh").write_text(SMALL)
+    doubled = load_clip(tmp_path / "x.bvh", source=Source(unit_m=2.0)).joints
+    np.testing.assert_allclose(doubled, 2 * load_clip(tmp_path / "x.bvh").joints, atol=1e-5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    cut=st.integers(0, len(SMALL)),
+    junk=st.sampled_from(["", "\n", "}", " 1e999", " nan", "End", "\x00", "CHANNELS -1"]),
+)
+def test_text_cut_anywhere_gives_a_clip_or_our_error(
+    cut: int, junk: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / "x.bvh"
+    path.write_text(SMALL[:cut] + junk)
+    with suppress(DataError, ShapeError):
+        assert isinstance(load_clip(path), Clip)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    at=st.integers(0, len(SMALL) - 1),
+    size=st.integers(1, 60),
+    new=st.text("0123456789.-+eE{} \nXYZrojnti", max_size=20),
+)
+def test_text_damaged_anywhere_gives_a_clip_or_our_error(
+    at: int, size: int, new: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "x.bvh"
+    path.write_text(SMALL[:at] + new + SMALL[at + size :])
+    with suppress(DataError, ShapeError):
+        assert isinstance(load_clip(path), Clip)
+
+
+def test_missing_files_folders_and_suffixes(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        load_clip(tmp_path / "no.bvh")
+    (tmp_path / "folder.bvh").mkdir()
+    with pytest.raises(DataError, match="is no file"):
+        load_clip(tmp_path / "folder.bvh")
+    with pytest.raises(ConfigError, match="motion format"):
+        load_clip(tmp_path / "dance.fbx")
+    with pytest.raises(ConfigError, match="fps = 0"):
+        load_clip(tmp_path / "no.bvh", fps=0)
