@@ -1,0 +1,116 @@
+"""Text to motion: seeds, batches, lengths, saving, bad prompts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import tiny_pipeline
+
+from exuvia import Clip, MotionPipeline
+from exuvia.checkpoint import load_tensors, save_tensors
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.files import read_json, write_json
+from exuvia.text.hashed import HashedText
+
+PIPE = tiny_pipeline()
+PROMPTS = ["a person walks forward", "someone kicks with the left leg", "a man waves"]
+
+
+def test_one_prompt_gives_a_clip_and_several_a_list() -> None:
+    clip = PIPE("a person walks forward", seed=1)
+    assert isinstance(clip, Clip)
+    assert clip.fps == 20
+    assert clip.caption == "a person walks forward"
+    assert len(PIPE(PROMPTS)) == 3
+
+
+@settings(max_examples=10, deadline=None)
+@given(seeds=st.lists(st.integers(0, 2**40), min_size=3, max_size=3), order=st.permutations(range(3)))
+def test_a_prompt_and_seed_give_the_same_motion_in_any_batch(seeds: list[int], order: list[int]) -> None:
+    together = PIPE.generate([PROMPTS[i] for i in order], seed=[seeds[i] for i in order], batch_size=2)
+    for row, i in enumerate(order):
+        alone = PIPE.generate([PROMPTS[i]], seed=seeds[i])
+        assert int(alone.lengths[0]) == int(together.lengths[row])
+        assert torch.equal(alone.codes[0], together.codes[row, : int(alone.lengths[0])])
+        assert np.allclose(alone.clips[0].joints, together.clips[row].joints, atol=1e-4)
+
+
+def test_seeds_differ() -> None:
+    a, b = (PIPE.generate([PROMPTS[0]], seed=s, frames=80).codes for s in (0, 1))
+    assert not torch.equal(a, b)
+
+
+@pytest.mark.parametrize("frames", [20, 60, 196])
+def test_length_is_what_was_asked_for(frames: int) -> None:
+    assert PIPE(PROMPTS[0], frames=frames).frames == frames
+
+
+@pytest.mark.parametrize("frames", [0, 7, 197, 100_000])
+def test_lengths_out_of_range_are_named(frames: int) -> None:
+    with pytest.raises(ConfigError, match=f"{frames} frames, expected 20 to 196"):
+        PIPE(PROMPTS[0], frames=frames)
+
+
+@pytest.mark.parametrize(("prompt", "said"), [("", "empty"), ("  \n", "empty"), ("walk " * 10_000, "10000 words")])
+def test_bad_prompts_are_named(prompt: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        PIPE(prompt)
+
+
+def test_unknown_sampling_settings_are_named() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'temperature'"):
+        PIPE(PROMPTS[0], temprature=2.0)
+
+
+def test_saved_and_loaded_gives_the_same_motion(tmp_path: Path) -> None:
+    PIPE.save_pretrained(tmp_path / "run")
+    again = MotionPipeline.from_pretrained(tmp_path / "run", text=HashedText())
+    assert np.array_equal(PIPE(PROMPTS[0], seed=4).joints, again(PROMPTS[0], seed=4).joints)
+    assert again.provenance == PIPE.provenance
+
+
+def test_half_precision_files_are_half_as_large(tmp_path: Path) -> None:
+    PIPE.save_pretrained(tmp_path / "full")
+    PIPE.save_pretrained(tmp_path / "half", half=True)
+    sizes = [(tmp_path / name / "mask.safetensors").stat().st_size for name in ("full", "half")]
+    assert sizes[1] < 0.7 * sizes[0]
+    assert MotionPipeline.from_pretrained(tmp_path / "half")(PROMPTS[0]).frames > 0
+
+
+def test_a_clone_shares_no_weights() -> None:
+    twin = PIPE.clone()
+    twin.tokenizer.quantizer.layers[0].codebook.zero_()
+    twin.provenance["edits"].append("x")
+    assert PIPE.tokenizer.quantizer.layers[0].codebook.abs().sum() > 0
+    assert PIPE.provenance["edits"] == []
+
+
+def test_a_checkpoint_of_another_architecture_is_named(tmp_path: Path) -> None:
+    PIPE.save_pretrained(tmp_path / "run")
+    config = read_json(tmp_path / "run" / "config.json")
+    config["mask"]["num_layers"] = 2
+    write_json(tmp_path / "run" / "config.json", config)
+    with pytest.raises(CheckpointError, match="missing.*seqTransEncoder"):
+        MotionPipeline.from_pretrained(tmp_path / "run")
+
+
+def test_missing_and_misnamed_checkpoints_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no generator 'bose'"):
+        MotionPipeline.from_pretrained("bose")
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        MotionPipeline.from_pretrained(tmp_path)
+    PIPE.save_pretrained(tmp_path / "run")
+    tensors = load_tensors(tmp_path / "run" / "length.safetensors")
+    tensors.pop(next(iter(tensors)))
+    save_tensors(tmp_path / "run" / "length.safetensors", tensors)
+    with pytest.raises(CheckpointError, match="1 missing"):
+        MotionPipeline.from_pretrained(tmp_path / "run")
+
+
+def test_progress_is_reported() -> None:
+    seen: list[tuple[int, int]] = []
+    PIPE.generate(PROMPTS, batch_size=2, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(2, 3), (3, 3)]

@@ -1,0 +1,52 @@
+"""A tiny generator with random weights, for tests that need a whole pipeline and no quality."""
+
+import numpy as np
+import torch
+
+from exuvia.features.normaliser import Normaliser
+from exuvia.pipeline import GenerationConfig, MotionPipeline, assemble
+from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
+from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.text.hashed import HashedText
+from exuvia.tokens.draws import SeededDraws
+from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+
+CODES, LEVELS = 32, 3
+
+
+def tiny_tokenizer() -> RVQVAE:
+    """Width 8, 3 levels of 32 codes, codebooks drawn from noise."""
+    torch.manual_seed(0)
+    model = RVQVAE(RVQVAEConfig(num_codes=CODES, code_dim=8, num_quantizers=LEVELS, width=8, depth=1, dropout=0.0))
+    for step in range(2):
+        model.train()(torch.randn(8, 64, 263), SeededDraws(torch.Generator().manual_seed(step)))
+    return model.eval()
+
+
+def tiny_pipeline() -> MotionPipeline:
+    """All parts of a generator at width 16."""
+    text = HashedText()
+    sizes = {
+        "num_codes": CODES,
+        "code_dim": 8,
+        "width": 16,
+        "inner_width": 16,
+        "num_layers": 1,
+        "num_heads": 2,
+        "text_dim": text.dim,
+        "table_length": 64,
+    }
+    mean, std = np.zeros(263, np.float32), np.full(263, 0.05, np.float32)
+    mean[3] = 0.9
+    torch.manual_seed(0)
+    return assemble(
+        tiny_tokenizer(),
+        Normaliser(mean, std),
+        MaskTransformer(MaskTransformerConfig(**sizes)),
+        ResidualTransformer(ResidualTransformerConfig(**sizes, num_quantizers=LEVELS)),
+        LengthEstimator(LengthEstimatorConfig(text_dim=text.dim, hidden=(16,))),
+        text,
+        pooled=False,
+        generation=GenerationConfig(steps=4),
+    )
