@@ -1,7 +1,7 @@
 """`exuvia generate`: prompts -> motion files."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,19 @@ class GenerateConfig:
     """Motions a prompt, with the seeds seed, seed + 1, ..."""
     frames: int | None = None
     """Length of every motion in frames (20 a second); without it the length estimator decides."""
+    steps: int | None = None
+    """Rounds of unmasking; without it, as for the other settings of sampling, what the pipeline recommends."""
+    cond_scale: float | None = None
+    """Classifier-free guidance of the base codes."""
+    residual_scale: float | None = None
+    """Classifier-free guidance of the residual codes."""
+    temperature: float | None = None
+    """Of the base codes' distribution."""
+    device: str = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, mps."""
+
+
+SAMPLING = ("steps", "cond_scale", "residual_scale", "temperature")
 
 
 @dataclass(frozen=True)
@@ -58,12 +71,17 @@ def generate(config: GenerateConfig) -> None:
     """
     wanted = requests(config)
     suffixes = _suffixes(config, len(wanted))
-    pipe = part("pipeline").from_pretrained(config.pipeline)
-    for request in wanted:
-        clip = pipe(request.prompt, seed=request.seed, frames=request.frames)
-        clip = replace(clip, caption=clip.caption or request.prompt)
-        for target in _targets(config.out, request, suffixes):
-            print(clip.save(target))
+    pipe = part("pipeline").from_pretrained(config.pipeline, device=config.device)
+    sampling = {name: value for name in SAMPLING if (value := getattr(config, name)) is not None}
+    for known in (True, False):
+        batch = [request for request in wanted if (request.frames is not None) == known]
+        if not batch:
+            continue
+        frames: Any = [request.frames for request in batch] if known else None
+        clips = pipe([r.prompt for r in batch], seed=[r.seed for r in batch], frames=frames, **sampling)
+        for request, clip in zip(batch, clips, strict=True):
+            for target in _targets(config.out, request, suffixes):
+                print(clip.save(target))
 
 
 def requests(config: GenerateConfig) -> list[Request]:
@@ -140,5 +158,5 @@ def _known(suffix: str) -> None:
         raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
 
 
-def _targets(out: Path, request: Request, suffixes: tuple[str, ...]) -> list[Any]:
+def _targets(out: Path, request: Request, suffixes: tuple[str, ...]) -> list[Path]:
     return [out / f"{request.name}{suffix}" for suffix in suffixes] if suffixes else [out]

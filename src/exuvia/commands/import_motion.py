@@ -52,7 +52,7 @@ def import_motion(config: ImportConfig) -> int:
             clip = part("load_clip")(path, config.fps, source=source, normalise_scale=config.normalise_scale)
         except ExuviaError as error:
             failed += 1
-            print(f"{path}: {error}", file=sys.stderr)
+            print(error, file=sys.stderr)
             continue
         clip.save(target)
         print(f"{target}  {clip.frames} frames, {clip.duration_s:.1f} s")

@@ -1,21 +1,23 @@
-"""`exuvia list`: methods, encoders, formats and concepts by name."""
+"""`exuvia list`: methods, concepts, encoders and formats by name."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from exuvia import registry
+from exuvia.commands.table import part
 from exuvia.errors import ConfigError
 
 KINDS = {
-    "methods": ("UNLEARN", "unlearning methods"),
-    "concepts": ("CONCEPT", "concepts that can be forgotten"),
-    "encoders": ("TEXT_ENCODER", "text encoders"),
-    "representations": ("REPRESENTATION", "motion features"),
-    "importers": ("IMPORTER", "files that can be read"),
-    "exporters": ("EXPORTER", "files that can be written"),
-    "goldens": ("GOLDEN", "parity cases"),
+    "methods": ("unlearning methods", registry.UNLEARN),
+    "concepts": ("concepts that can be forgotten, with the words of their published lists", None),
+    "encoders": ("caption encoders", registry.TEXT_ENCODER),
+    "representations": ("motion features", registry.REPRESENTATION),
+    "importers": ("motion files that can be read", registry.IMPORTER),
+    "exporters": ("motion files that can be written", registry.EXPORTER),
+    "goldens": ("parity cases, by the beginning of their names", registry.GOLDEN),
 }
-"""Kind -> its table in registry.py, and a heading."""
+"""Kind -> a heading and its table of names."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,15 @@ def list_names(config: ListConfig) -> None:
     if config.kind is not None and config.kind not in KINDS:
         raise ConfigError(f"unknown kind {config.kind!r}; {registry.suggest(config.kind, KINDS)}")
     wanted = [config.kind] if config.kind else [kind for kind in KINDS if kind != "goldens"]
-    print("\n\n".join(text for kind in wanted if (text := _section(kind))))
+    print("\n\n".join(_section(kind) for kind in wanted))
 
 
 def _section(kind: str) -> str:
-    variable, heading = KINDS[kind]
-    table = getattr(registry, variable, {})
-    return "\n".join([f"{kind}: {heading}", *_rows(table.items())]) if table else ""
+    heading, table = KINDS[kind]
+    rows: Mapping[str, Any] = _concepts() if table is None else table
+    width = max(map(len, rows))
+    return "\n".join([f"{kind}: {heading}", *(f"  {name:<{width}}  {about}".rstrip() for name, about in rows.items())])
 
 
-def _rows(items: Iterable[tuple[str, str]]) -> list[str]:
-    rows = list(items)
-    width = max(len(name) for name, _ in rows)
-    return [f"  {name:<{width}}  {target}" for name, target in rows]
+def _concepts() -> dict[str, str]:
+    return {name: ", ".join(concept.keywords) for name, concept in part("concepts").items()}

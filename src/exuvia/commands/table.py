@@ -29,9 +29,21 @@ _PREPARE_TRAIN = {
         "train the motion tokenizer (RVQ-VAE)",
         ("exuvia train tokenizer --corpus.data stores/mocap --out runs/tokenizer --train.steps 20000",),
     ),
-    "train mask": Entry("exuvia.recipes.generator:train_mask", "train the masked transformer over base codes"),
-    "train residual": Entry("exuvia.recipes.generator:train_residual", "train the transformer over residual codes"),
-    "train length": Entry("exuvia.recipes.generator:train_length", "train the estimator of a motion's length"),
+    "train mask": Entry(
+        "exuvia.recipes.generator:train_mask",
+        "train the masked transformer over base codes",
+        ("exuvia train mask --tokenizer runs/tokenizer --corpus.data stores/mocap --out runs/mask",),
+    ),
+    "train residual": Entry(
+        "exuvia.recipes.generator:train_residual",
+        "train the transformer over residual codes",
+        ("exuvia train residual --tokenizer runs/tokenizer --corpus.data stores/mocap --out runs/residual",),
+    ),
+    "train length": Entry(
+        "exuvia.recipes.generator:train_length",
+        "train the estimator of a motion's length",
+        ("exuvia train length --tokenizer runs/tokenizer --corpus.data stores/mocap --out runs/length",),
+    ),
     "train evaluator": Entry(
         "exuvia.recipes.evaluator:train_evaluator", "train the text-motion embedding that metrics use"
     ),
@@ -97,6 +109,10 @@ _USE = {
     "pack": Entry(
         "exuvia.commands.pack:pack",
         "run folders of the parts -> one pipeline folder",
+        (
+            "exuvia pack --tokenizer runs/tokenizer --mask runs/mask --residual runs/residual --length runs/length "
+            "--out runs/pipeline --half",
+        ),
     ),
     "list": Entry(
         "exuvia.commands.names:list_names",
@@ -117,7 +133,19 @@ PART = {
     "load_clip": "exuvia.motion.load:load_clip",
     "source": "exuvia.motion.source:Source",
     "code_commit": "exuvia.checkpoint:code_commit",
+    "read_config": "exuvia.checkpoint:read_config",
+    "load_tensors": "exuvia.checkpoint:load_tensors",
+    "load_into": "exuvia.checkpoint:load_into",
+    "assemble": "exuvia.pipeline:assemble",
+    "load_tokenizer": "exuvia.recipes.tokenizer:load_tokenizer",
+    "mask_transformer": "exuvia.sequence.mask_transformer:MaskTransformer",
+    "mask_config": "exuvia.sequence.mask_transformer:MaskTransformerConfig",
+    "residual_transformer": "exuvia.sequence.residual_transformer:ResidualTransformer",
+    "residual_config": "exuvia.sequence.residual_transformer:ResidualTransformerConfig",
+    "length_estimator": "exuvia.sequence.length:LengthEstimator",
+    "length_config": "exuvia.sequence.length:LengthEstimatorConfig",
     "check_folder": "exuvia.goldens.run:check_folder",
+    "concepts": "exuvia.data.concepts:CONCEPT",
 }
 """Heavy parts that commands use when they run."""
 
