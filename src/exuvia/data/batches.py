@@ -92,10 +92,10 @@ class WindowSampler:
 
     def windows_at(self, step: int, rank: int = 0) -> Features:
         """The windows of one step, un-normalised, [B, F, C]; only their rows are read from disk."""
-        return random_rows(self.rows, self.draw(step, rank), self.frames)
+        return gather_windows(self.rows, self.draw(step, rank), self.frames)
 
 
-def random_rows(rows: Features, starts: NDArray[np.int64], frames: int) -> Features:
+def gather_windows(rows: Features, starts: NDArray[np.int64], frames: int) -> Features:
     """Windows rows[s : s + frames] for every start s, [B, F, C]."""
     out = np.empty((len(starts), frames, *rows.shape[1:]), rows.dtype)
     for window, start in zip(out, starts, strict=True):

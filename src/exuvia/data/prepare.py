@@ -18,6 +18,7 @@ import numpy as np
 from exuvia import __version__
 from exuvia.data.humanml3d import HumanML3DFolder
 from exuvia.data.mocap import MocapFolder
+from exuvia.data.motion_files import MotionFiles
 from exuvia.data.ready import Item, make_ready
 from exuvia.data.shards import Skipped, assemble, fingerprint, is_whole, write_shard
 from exuvia.data.sources import Source
@@ -108,8 +109,6 @@ def open_source(source: str | Path, layout: Representation, seed: int = 0, count
         return MocapFolder(place)
     if place.is_dir() and HumanML3DFolder.fits(place):
         return HumanML3DFolder(place, layout)
-    from exuvia.data.motion_files import MotionFiles
-
     return MotionFiles(place, layout.fps, seed)
 
 
@@ -156,8 +155,13 @@ def _existing(target: Path, sources: list[Source], settings: dict[str, Any]) -> 
     if store.manifest["source_stamp"] != [one.stamp() for one in sources]:
         if store.manifest["source"] != [one.fingerprint() for one in sources]:
             raise ConfigError(f"{target} was prepared from another source; remove it or name another folder")
+    shutil.rmtree(_work_place(target), ignore_errors=True)  # of a run killed after its last step
     logger.info("%s is already prepared; nothing to do", target)
     return store
+
+
+def _work_place(target: Path) -> Path:
+    return target.parent / f".{target.name}.work"
 
 
 @contextmanager
@@ -166,7 +170,7 @@ def _work_folder(target: Path, key: str) -> Iterator[Path]:
 
     Work left by a run with another source or other settings is removed first.
     """
-    work = target.parent / f".{target.name}.work"
+    work = _work_place(target)
     try:
         work.mkdir(parents=True, exist_ok=True)
         lock = open(work / "lock", "a+")

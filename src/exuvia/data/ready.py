@@ -51,7 +51,8 @@ def make_ready(items: Sequence[Item], layout: Representation) -> tuple[list[Read
         if item.may_twin and raw.split == "train":
             raws.append(mirrored(raw, layout))
     wanting = [raw.joints for raw in raws if raw.features is None and raw.joints is not None]
-    encoded = iter(layout.encode(wanting))
+    has_target = bool(layout.skeleton.lengths_m)  # else only twins of published, already retargeted clips come here
+    encoded = iter(layout.encode(wanting, retarget=has_target))
     ready: list[ReadyClip] = []
     for raw in raws:
         features = next(encoded) if raw.features is None else raw.features

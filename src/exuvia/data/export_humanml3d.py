@@ -1,0 +1,97 @@
+"""A store as a folder in HumanML3D's official layout, for the loaders of MoMask, MDM, T2M-GPT and their kin.
+
+new_joint_vecs/ID.npy   [F, C]       features           Mean.npy, Std.npy   of the train clips, Std by groups
+new_joints/ID.npy       [F, J, 3]    their joints       train.txt, val.txt, test.txt, train_val.txt, all.txt
+texts/ID.txt            text#word/POS ...#start#end
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from exuvia.data.captions import Caption
+from exuvia.data.record import SPLITS
+from exuvia.data.store import Store
+from exuvia.errors import DataError, OutputError
+from exuvia.features.normaliser import Normaliser
+from exuvia.files import whole_folder
+from exuvia.shapes import Joints
+from exuvia.text.pos import tag
+
+
+def export_humanml3d(store: Store, out: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Write a store in HumanML3D's layout.
+
+    Clips without captions are left out, since the official loaders fail on them. Statistics are those of the train
+    clips alone (the official ones include the test set).
+
+    Args:
+        store: what to export.
+        out: a folder that does not exist yet, or is empty.
+        progress: called with (clips done, clips in all) now and then.
+    Returns:
+        the folder
+    Raises:
+        DataError: no clip has a caption, or no train clip has one.
+        OutputError: the folder is not empty or cannot be written.
+    """
+    target = Path(out)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise OutputError(f"{target} already exists; name a folder that does not, or an empty one")
+    chosen = [number for number, clip in enumerate(store.clips) if clip.captions]
+    train = [number for number in chosen if store.clips[number].split == "train"]
+    if not train:
+        raise DataError(f"no train clip of {store.folder} has a caption, so there is nothing to export")
+    names = flat_names([store.clips[number].id for number in chosen])
+    with whole_folder(target) as folder:
+        for part in ("new_joint_vecs", "new_joints", "texts"):
+            (folder / part).mkdir()
+        for done, (number, name) in enumerate(zip(chosen, names, strict=True), 1):
+            np.save(folder / "new_joint_vecs" / f"{name}.npy", store.features(number))
+            np.save(folder / "new_joints" / f"{name}.npy", _joints(store, number))
+            lines = [caption_line(caption) for caption in store.clips[number].captions]
+            (folder / "texts" / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            if progress is not None and (done % 256 == 0 or done == len(chosen)):
+                progress(done, len(chosen))
+        splits = [store.clips[number].split for number in chosen]
+        lists = {split: [n for n, s in zip(names, splits, strict=True) if s == split] for split in SPLITS}
+        lists["train_val"] = lists["train"] + lists["val"]
+        lists["all"] = names
+        for list_name, ids in lists.items():
+            (folder / f"{list_name}.txt").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
+        joints = store.representation.skeleton.num_joints
+        normaliser = Normaliser.fit((store.features(number) for number in train), joints)
+        np.save(folder / "Mean.npy", normaliser.mean)
+        np.save(folder / "Std.npy", normaliser.std)
+    return target
+
+
+def flat_names(ids: list[str]) -> list[str]:
+    """Ids as file names: other signs than letters, digits, '.', '-' and '_' become '_'; doubles get a number."""
+    taken: set[str] = set(ids)
+    names = []
+    for one in ids:
+        name = flat = re.sub(r"[^A-Za-z0-9._-]", "_", one)
+        number = 2
+        while name != one and name in taken:
+            name, number = f"{flat}-{number}", number + 1
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def caption_line(caption: Caption) -> str:
+    """A caption as the official loaders read it, tagged if it is not; '#' and '/' inside words would break them."""
+    text = " ".join(caption.text.replace("#", " ").split())
+    tokens = caption.tokens or " ".join(f"{word}/{pos}" for word, pos in tag(text) if not set(word) & set("/# "))
+    return Caption(text, tokens, caption.start_s, caption.end_s).line
+
+
+def _joints(store: Store, number: int) -> Joints:
+    """Joints of as many frames as features, as published: recovered from the features unless they came so."""
+    clip = store.clips[number]
+    if clip.frames == clip.rows:
+        return store.joints(number)
+    return store.representation.recover(np.asarray(store.features(number)))
