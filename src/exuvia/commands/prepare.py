@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 from tqdm import tqdm
@@ -18,10 +17,10 @@ from exuvia.data.prepare import prepare as prepare_store
 class PrepareConfig:
     """What to prepare, and where to."""
 
-    source: Annotated[str, tyro.conf.Positional]
+    source: tyro.conf.Positional[str]
     """HumanML3D's or KIT's folder, a folder with clips.npz and clips.jsonl, a folder of motion files, one motion
     file, or the word `synthetic`; several are joined with '+'."""
-    out: Annotated[Path, tyro.conf.Positional]
+    out: tyro.conf.Positional[Path]
     """Folder of the store; it must not exist yet, or hold the same data set."""
     mirror: bool = True
     """Add mirrored twins of train clips, unless the source brings its own."""
