@@ -154,6 +154,7 @@ def test_scalars_compare_with_the_numbers_of_the_json() -> None:
                      exact=["scalars.r_precision*"])  # fmt: skip
     assert check_case(case, lambda case: {"scalars.fid": 49.004, "scalars.r_precision": [1, 2]}).passed
     assert not check_case(case, lambda case: {"scalars.fid": 49.01}).passed
+    assert check_case(case, lambda case: {"scalars.fid": 49.0}).scalars_left == ("r_precision",)
     assert not check_case(case, lambda case: {"scalars.r_precision": [1, 2.0001]}).passed
 
 

@@ -55,6 +55,7 @@ def _lines(result: Any, verbose: bool) -> list[str]:
     lines += [f"    also beyond: {', '.join(others)}"] if others and not verbose else []
     lines += [f"    not returned: {', '.join(result.missing)}"] if result.missing else []
     lines += [f"    not compared: {name}: {reason}" for name, reason in result.excused]
+    lines += [f"    scalars left out: {', '.join(result.scalars_left)}"] if result.scalars_left else []
     lines += [f"    {result.failure}"] if result.failure else []
     return lines
 

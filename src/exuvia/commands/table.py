@@ -87,7 +87,7 @@ _USE = {
         "time the codebook edit",
         ("exuvia bench lcr --pipeline base --forget violence --num-codes 16 --record docs/results/numbers.jsonl",),
     ),
-    "export": Entry("exuvia.commands.export:export", "weights or motions in another project's format"),
+    "export": Entry("exuvia.commands.export:export", "a prepared store in the layout of another project"),
     "import": Entry(
         "exuvia.commands.import_motion:import_motion",
         "motion-capture files -> clips of 22 joints at 20 frames a second",

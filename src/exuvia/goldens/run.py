@@ -30,6 +30,8 @@ class CaseResult:
     """Outputs of the case that the function did not return."""
     excused: tuple[tuple[str, str], ...] = ()
     """Outputs that the function declines to compare, with its reasons."""
+    scalars_left: tuple[str, ...] = ()
+    """Numbers of the case's JSON with a tolerance that the function did not return; they do not fail the case."""
     failure: str = ""
     """Why the case could not run."""
     known: bool = True
@@ -66,8 +68,10 @@ def check_case(case: Case, function: Callable[[Case], Mapping[str, Any]]) -> Cas
     stored = {name: value for name, value in _stored(case).items() if name in ours and name not in excused}
     done = tuple(compare(name, ours[name], value, _rule(case, name), valid) for name, value in stored.items())
     missing = tuple(name for name in outputs(case) if name not in ours and name not in excused)
+    scalars = case.meta.get("scalars", {}) if "scalars" in case.meta.get("tolerance", {}) else {}
+    left = tuple(name for name in scalars if f"scalars.{name}" not in ours | excused)
     failure = "" if done else "its function returned nothing that the case has"
-    return CaseResult(case.name, done, missing, tuple(sorted(excused.items())), failure)
+    return CaseResult(case.name, done, missing, tuple(sorted(excused.items())), left, failure)
 
 
 def outputs(case: Case) -> list[str]:
