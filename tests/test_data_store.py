@@ -1,5 +1,6 @@
 """A prepared store: what goes in comes out, whatever happens on the way, and damage is named."""
 
+import errno
 import json
 import pickle
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import exuvia.data.prepare as module
+from exuvia.data import shards
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, DataError, OutputError
@@ -129,6 +131,22 @@ def test_a_killed_process_leaves_nothing_half_written(source: Path, tmp_path: Pa
     assert contents(prepare(source, out).folder) == expected
 
 
+@pytest.mark.parametrize("step", ["write_json", "_fill", "_finish"])
+def test_a_full_disk_leaves_nothing_half_written(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shards, step, full)
+        with pytest.raises(OutputError, match="No space left on device"):
+            prepare(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    Store.open(prepare(source, tmp_path / "out").folder, verify=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_damaged_shard_is_made_again(source: Path, tmp_path: Path, small_shards: None) -> None:
     def stop(done: int, total: int) -> None:
         if done == total:
@@ -183,6 +201,9 @@ def test_what_is_no_store_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"format": "exuvia-store", "version": 99}))
     with pytest.raises(DataError, match="format version 99"):
         Store.open(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": "exuvia-store", "version": 1, "columns": {}}))
+    with pytest.raises(DataError, match=r"manifest\.json is damaged"):
+        Store.open(tmp_path)
     (tmp_path / "manifest.json").write_text("[1]")
     with pytest.raises(DataError, match="does not describe"):
         Store.open(tmp_path)
@@ -216,6 +237,8 @@ def test_bad_arguments_are_one_sentence(source: Path, tmp_path: Path) -> None:
         prepare(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(ConfigError, match="did you mean 'humanml3d'"):
         prepare(source, tmp_path / "out", representation="humanml")
+    with pytest.raises(OutputError, match="exists and is no prepared data set"):
+        prepare(source, source)
     with pytest.raises(ConfigError, match="limit 0"):
         prepare(source, tmp_path / "out", limit=0)
     (tmp_path / "file").write_text("")

@@ -144,7 +144,11 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _existing(target: Path, sources: list[Source], settings: dict[str, Any]) -> Store:
-    """The store that is already there, if it is the one asked for. Raises ConfigError if not."""
+    """The store that is already there, if it is the one asked for. Raises ConfigError or OutputError if not."""
+    if not (target / "manifest.json").is_file():
+        raise OutputError(
+            f"{target} exists and is no prepared data set; name a folder that does not exist, or remove it"
+        )
     store = Store.open(target)
     old = store.manifest["settings"]
     different = [

@@ -11,7 +11,7 @@ import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -89,8 +89,8 @@ class _Column:
         self.length += len(values)
 
 
-def _open_column(path: Path, dtype: str, inner: tuple[int, ...], length: int) -> _Column:
-    stream = open(path, "wb")
+def _open_column(files: ExitStack, path: Path, dtype: str, inner: tuple[int, ...], length: int) -> _Column:
+    stream = files.enter_context(open(path, "wb"))
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
     np.lib.format.write_array_header_1_0(stream, {**header, "shape": (length, *inner)})
     return _Column(stream, dtype, inner)
@@ -112,18 +112,20 @@ def assemble(
         OutputError: the store cannot be written.
     """
     folder = work / "store"
-    with _as_output_error(target):
+    with _as_output_error(target), ExitStack() as files:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         totals = _totals(shards)
         if not totals["clips"]:
             reason = totals["reason"] or "the source is empty"
             raise DataError(f"none of the clips could be used; the first reason: {reason}")
-        lengths = {"joints": totals["frames"], "features": totals["rows"]}
-        kinds = {"joints": ("float32", (num_joints, 3)), "features": ("float32", (dim,))}
+        kinds: dict[str, tuple[str, tuple[int, ...], int]] = {
+            "joints": ("float32", (num_joints, 3), totals["frames"]),
+            "features": ("float32", (dim,), totals["rows"]),
+        }
         if totals["labelled"]:
-            lengths["frame_labels"], kinds["frame_labels"] = totals["frames"], ("int16", ())
-        columns = {name: _open_column(folder / f"{name}.npy", *kinds[name], lengths[name]) for name in kinds}
+            kinds["frame_labels"] = ("int16", (), totals["frames"])
+        columns = {name: _open_column(files, folder / f"{name}.npy", *kind) for name, kind in kinds.items()}
         counts, skipped = _fill(shards, columns, folder / "clips.jsonl")
         for column in columns.values():
             _finish(column.stream)
@@ -204,7 +206,8 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _sync_folder(folder: Path) -> None:
-    if hasattr(os, "O_DIRECTORY"):
+    """Make the rename last through a power cut, where the system lets folders be synchronised."""
+    with suppress(OSError, AttributeError):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)

@@ -68,7 +68,7 @@ class Source(Protocol):
 
 
 def hash_split(name: str, seed: int = 0) -> str:
-    """A split by hash of the id, in HumanML3D's shares: 80 % train, 5 % val, 15 % test. Twins ('M' + id) follow."""
+    """A split by hash of the id, in HumanML3D's shares: 80 % train, 5 % val, 15 % test."""
     draw = int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "big") / 2**64
     return "train" if draw < 0.80 else "val" if draw < 0.85 else "test"
 

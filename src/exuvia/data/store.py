@@ -58,9 +58,12 @@ class Store:
             raise DataError(f"{path}/manifest.json does not describe a prepared data set; {REMEDY}")
         if manifest.get("version") != VERSION:
             raise DataError(f"{path} has format version {manifest.get('version')}, expected {VERSION}; {REMEDY}")
-        for facts in [*manifest["columns"].values(), manifest["index"]]:
-            _check_file(path, facts, verify)
-        return cls(path, manifest, _read_index(path, manifest))
+        try:
+            for facts in [*manifest["columns"].values(), manifest["index"]]:
+                _check_file(path, facts, verify)
+            return cls(path, manifest, _read_index(path, manifest))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path}/manifest.json is damaged: {error!r}; {REMEDY}") from None
 
     def __len__(self) -> int:
         return len(self.clips)
