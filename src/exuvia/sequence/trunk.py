@@ -77,7 +77,8 @@ class Dropout(nn.Module):
 class PositionTable(nn.Module):
     """Adds a fixed sinusoidal table to token t = 0, 1, ..., then drops out.   Sec. 3.5 [vaswani2017attention]
 
-    The table is stored under the published name `pe` [length, 1, D]. A state dict without it loads too: it is fixed.
+    The table is saved under the published name `pe` [length, 1, D]. Since it is fixed, a state dict need not have it,
+    and a stored one of the same shape, rounded or not, does not replace it.
     """
 
     pe: Tensor
@@ -99,7 +100,9 @@ class PositionTable(nn.Module):
         return self.dropout(x + self.pe[: x.shape[1], 0])
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        state_dict.setdefault(prefix + "pe", self.pe)
+        stored = state_dict.get(prefix + "pe")
+        if stored is None or stored.shape == self.pe.shape:
+            state_dict[prefix + "pe"] = self.pe
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -282,7 +285,7 @@ class Trunk(nn.Module):
             cond = cond.masked_fill(drop[:, None, None], 0.0)
             first = torch.arange(cond.shape[1], device=cond.device) == 0
             valid = torch.where(drop[:, None], first, valid)
-        tokens = self.cond_emb(cond)
+        tokens = self.cond_emb(cond.to(self.cond_emb.weight.dtype))
         if self._text_positions:
             if cond.shape[1] > self._text_positions:
                 raise ShapeError(f"{cond.shape[1]} text tokens; text_positions holds {self._text_positions}")

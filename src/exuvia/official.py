@@ -1,0 +1,370 @@
+"""Reads published MoMask checkpoints: option files, weights and statistics in their own folder layout.
+
+    <folder>/<tokenizer>/{opt.txt, meta/mean.npy, meta/std.npy, model/net_best_fid.tar}
+    <folder>/<masked transformer>/{opt.txt, model/latest.tar}
+    <folder>/<residual transformer>/{opt.txt, model/net_best_fid.tar}
+    <folder>/length_estimator/model/finest.tar                                          (may be absent)
+
+Nothing in a file is executed: weights are read without unpickling objects. The frozen caption encoder (`clip_model.*`)
+is not part of these files. Sources: momask-codes, gen_t2m.py, utils/get_opt.py, options/{vq,base,train}_option.py.
+"""
+
+import logging
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
+from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.shapes import Floats
+from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+
+log = logging.getLogger(__name__)
+
+Options = dict[str, Any]
+Module = TypeVar("Module", bound=nn.Module)
+
+KEYS = {
+    "tokenizer": ("vq_model", "net"),
+    "mask": ("t2m_transformer", "trans"),
+    "residual": ("res_transformer",),
+    "length": ("estimator",),
+}
+"""Part -> keys under which a checkpoint file holds its weights."""
+FILES = {
+    "tokenizer": ("net_best_fid.tar", "finest.tar", "latest.tar"),
+    "mask": ("latest.tar", "net_best_fid.tar", "net_best_acc.tar"),
+    "residual": ("net_best_fid.tar", "latest.tar", "net_best_loss.tar"),
+    "length": ("finest.tar", "latest.tar"),
+}
+"""Part -> files in the order in which the published scripts prefer them."""
+LENGTH_FOLDER = "length_estimator"
+NOT_SAVED = ("code_sum", "code_count", "initialised", "position_enc.pe")
+"""Ends of names that our modules have and a published file need not have."""
+
+
+@dataclass(frozen=True)
+class OfficialMoMask:
+    """The parts of a published generator, in evaluation mode, with weights checked and loaded."""
+
+    tokenizer: RVQVAE
+    mask: MaskTransformer
+    residual: ResidualTransformer
+    length: LengthEstimator | None
+    """None where the folder has no length estimator."""
+    mean: Floats
+    """Of the features, float32 [C]."""
+    std: Floats
+    """Of the features, float32 [C], as divided by (the published ones include the feature bias)."""
+    options: dict[str, Options]
+    """The option files of tokenizer, mask and residual."""
+    files: dict[str, Path]
+    """The file that each part's weights came from."""
+
+
+def load_momask(
+    folder: str | Path, *, mask: str | None = None, residual: str | None = None, tokenizer: str | None = None
+) -> OfficialMoMask:
+    """Load a published MoMask generator.
+
+    Args:
+        folder: the folder of one data set, e.g. `checkpoints/t2m`
+        mask, residual, tokenizer: sub-folders to use; without a name the only fitting one is used, and the tokenizer
+            is the one that the masked transformer's options name
+    Raises:
+        CheckpointError: a part is missing or ambiguous, a file is corrupt or holds pickled objects, or weights do not
+            have the names and shapes that the option files ask for.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder; expected a folder of MoMask checkpoints such as checkpoints/t2m"
+        )
+    kinds = {path.name: _kind(path) for path in sorted(folder.iterdir()) if (path / "opt.txt").is_file()}
+    names = {"mask": _choose(folder, kinds, "mask", mask), "residual": _choose(folder, kinds, "residual", residual)}
+    options = {part: read_options(folder / name / "opt.txt") for part, name in names.items()}
+    wanted = {part: str(options[part].get("vq_name", "")) for part in names}
+    if len(set(wanted.values())) > 1 and tokenizer is None:
+        told = f"{names['mask']} names {wanted['mask']}, {names['residual']} names {wanted['residual']}"
+        raise CheckpointError(f"the transformers in {folder} were trained on different tokenizers: {told}")
+    if tokenizer is None and kinds.get(wanted["mask"]) == "tokenizer":
+        tokenizer = wanted["mask"]
+    names["tokenizer"] = _choose(folder, kinds, "tokenizer", tokenizer)
+    options["tokenizer"] = read_options(folder / names["tokenizer"] / "opt.txt")
+    files = {part: _file(folder / name, part) for part, name in names.items()}
+    mean, std = (_statistic(folder / names["tokenizer"] / "meta" / f"{kind}.npy") for kind in ("mean", "std"))
+    length = None
+    if (folder / LENGTH_FOLDER).is_dir():
+        files["length"] = _file(folder / LENGTH_FOLDER, "length")
+        length = load_length(files["length"])
+    else:
+        log.warning("%s has no %s: lengths must be given with every prompt", folder, LENGTH_FOLDER)
+    return OfficialMoMask(
+        tokenizer=load_tokenizer(files["tokenizer"], options["tokenizer"], len(mean)),
+        mask=load_mask(files["mask"], options["mask"], options["tokenizer"]),
+        residual=load_residual(files["residual"], options["residual"], options["tokenizer"]),
+        length=length,
+        mean=mean,
+        std=std,
+        options=options,
+        files=files,
+    )
+
+
+def read_options(path: str | Path) -> Options:
+    """An `opt.txt`: lines `name: value` between two lines of dashes; values True/False, None, numbers or text.
+
+    Raises:
+        CheckpointError: it is missing, or a line is of another form.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not a readable option file ({error})") from None
+    options: Options = {}
+    for line in lines:
+        if not line.strip() or line.startswith("---"):
+            continue
+        name, separator, value = line.partition(":")
+        if not separator:
+            raise CheckpointError(f"{path} has the line {line[:60]!r}; expected 'name: value'")
+        options[name.strip()] = _value(value.strip())
+    return options
+
+
+def read_weights(path: str | Path, part: str) -> dict[str, Tensor]:
+    """The state dict of one part in a checkpoint file, without the caption encoder.
+
+    Raises:
+        CheckpointError: the file is corrupt, holds pickled objects, or has no weights of that part.
+    """
+    content = _read(Path(path))
+    key = next((key for key in KEYS[part] if key in content), None)
+    if key is None:
+        found = ", ".join(sorted(map(str, content))[:6]) or "nothing"
+        raise CheckpointError(f"{path} holds {found}; expected the weights of a {part} under {' or '.join(KEYS[part])}")
+    state = {name: value for name, value in content[key].items() if not name.startswith("clip_model.")}
+    foreign = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if foreign:
+        raise CheckpointError(f"{path} has entries that are no tensors under {key}: {', '.join(foreign[:3])}")
+    return state
+
+
+def load_tokenizer(path: str | Path, options: Options, input_dim: int) -> RVQVAE:
+    """The RVQ-VAE of a checkpoint file; code averages start from the codes. Raises CheckpointError."""
+    with _options_of(path):
+        if options.get("stride_t", 2) != 2:
+            raise CheckpointError(f"{path} has stride_t {options['stride_t']}; only 2, the published value, is known")
+        if options.get("output_emb_width", options["code_dim"]) != options["code_dim"]:
+            raise CheckpointError(f"{path} has output_emb_width {options['output_emb_width']}, unlike its code_dim")
+        config = RVQVAEConfig(
+            input_dim=input_dim,
+            num_codes=options["nb_code"],
+            code_dim=options["code_dim"],
+            num_quantizers=options["num_quantizers"],
+            width=options["width"],
+            down=options["down_t"],
+            depth=options["depth"],
+            dilation_growth=options["dilation_growth_rate"],
+            activation=options["vq_act"],
+            norm=options.get("vq_norm"),
+            decay=options.get("mu", 0.99),
+            shared_codebook=options.get("shared_codebook", False),
+            quantize_dropout=options.get("quantize_dropout_prob", 0.2),
+        )
+        module = RVQVAE(config)
+    state = read_weights(path, "tokenizer")
+    check_names(module, state, f"the tokenizer of {path}")
+    module.load_published(state)
+    return module.eval()
+
+
+def load_mask(path: str | Path, options: Options, tokenizer: Options) -> MaskTransformer:
+    """The masked transformer of a checkpoint file; sizes from both option files. Raises CheckpointError."""
+    state = read_weights(path, "mask")
+    with _options_of(path):
+        module = MaskTransformer(MaskTransformerConfig(**_trunk(options, tokenizer, state)))
+    return _filled(module, state, f"the masked transformer of {path}")
+
+
+def load_residual(path: str | Path, options: Options, tokenizer: Options) -> ResidualTransformer:
+    """The residual transformer of a checkpoint file; sizes from both option files. Raises CheckpointError."""
+    if tokenizer.get("shared_codebook", False):
+        raise CheckpointError(f"{path} was trained with shared_codebook, whose tables the published code never saves")
+    state = read_weights(path, "residual")
+    with _options_of(path):
+        config = ResidualTransformerConfig(
+            **_trunk(options, tokenizer, state),
+            num_quantizers=tokenizer["num_quantizers"],
+            share_weight=options.get("share_weight", False),
+        )
+        module = ResidualTransformer(config)
+    return _filled(module, state, f"the residual transformer of {path}")
+
+
+def load_length(path: str | Path) -> LengthEstimator:
+    """The length estimator of a checkpoint file; sizes from its shapes: it has no options. Raises CheckpointError."""
+    state = read_weights(path, "length")
+    matrices = [value for name, value in state.items() if name.endswith("weight") and value.ndim == 2]
+    if not matrices:
+        raise CheckpointError(f"{path} has no linear map; expected the weights of a length estimator")
+    config = LengthEstimatorConfig(
+        text_dim=matrices[0].shape[1],
+        num_classes=matrices[-1].shape[0],
+        hidden=tuple(matrix.shape[0] for matrix in matrices[:-1]),
+    )
+    return _filled(LengthEstimator(config), state, f"the length estimator of {path}")
+
+
+def check_names(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Compare names and shapes of published weights with a module's.
+
+    Raises:
+        CheckpointError: all missing, unexpected and differently shaped tensors, counted, the first ones named.
+    """
+    own = module.state_dict()
+    needed = {name for name in own if not name.endswith(NOT_SAVED)}
+    shaped = [
+        f"{name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    found = {
+        "missing": sorted(needed - state.keys()),
+        "unexpected": sorted(state.keys() - own.keys()),
+        "of another shape": shaped,
+    }
+    told = [
+        f"{len(names)} {kind} ({'; '.join(names[:4])}{' ...' if len(names) > 4 else ''})"
+        for kind, names in found.items()
+        if names
+    ]
+    if told:
+        raise CheckpointError(f"weights do not fit {what}: {', '.join(told)}; do opt.txt and weights belong together?")
+
+
+@contextmanager
+def _options_of(path: str | Path) -> Iterator[None]:
+    """Turns an option that is missing or of the wrong kind into a CheckpointError that names the checkpoint."""
+    try:
+        yield
+    except KeyError as error:
+        raise CheckpointError(f"the opt.txt of {path} has no {error}") from None
+    except (TypeError, ValueError, ConfigError) as error:
+        raise CheckpointError(f"the opt.txt of {path} has sizes that do not fit: {error}") from None
+
+
+def _trunk(options: Options, tokenizer: Options, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Fields of TrunkConfig. The width of the text comes from the weights: no option file holds it."""
+    text = state.get("cond_emb.weight")
+    table = state.get("position_enc.pe")
+    return {
+        "num_codes": tokenizer["nb_code"],
+        "code_dim": tokenizer["code_dim"],
+        "width": options["latent_dim"],
+        "inner_width": options["ff_size"],
+        "num_layers": options["n_layers"],
+        "num_heads": options["n_heads"],
+        "dropout": options["dropout"],
+        "cond_drop": options["cond_drop_prob"],
+        "text_dim": 512 if text is None or text.ndim != 2 else text.shape[1],
+        "table_length": 5000 if table is None else len(table),
+    }
+
+
+def _filled(module: Module, state: Mapping[str, Tensor], what: str) -> Module:
+    check_names(module, state, what)
+    module.load_state_dict(dict(state))
+    return module.eval()
+
+
+def _value(text: str) -> Any:
+    if text in ("True", "False"):
+        return text == "True"
+    if text == "None":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist") from None
+    except pickle.UnpicklingError as error:
+        named = re.search(r"(?:GLOBAL|global:?|class:?)\s+`?([\w.]+)", str(error))
+        if named:
+            raise CheckpointError(
+                f"{path} holds a pickled object ({named.group(1)}) besides tensors; refused, since loading it could "
+                "run foreign code: save the state dicts alone and try again"
+            ) from None
+        raise CheckpointError(f"{path} is not a readable checkpoint file") from None
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path} is not a readable checkpoint file ({reason})") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a dictionary of state dicts")
+    return content
+
+
+def _statistic(path: Path) -> Floats:
+    try:
+        return np.load(path, allow_pickle=False).astype(np.float32).reshape(-1)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a readable array ({error}); expected the tokenizer's statistics"
+        ) from None
+
+
+def _file(folder: Path, part: str) -> Path:
+    for name in FILES[part]:
+        if (folder / "model" / name).is_file():
+            return folder / "model" / name
+    raise CheckpointError(f"{folder}/model has none of {', '.join(FILES[part])}, the weights of a {part}")
+
+
+def _kind(folder: Path) -> str:
+    """Which part a folder with options holds, or "": by its options, and for transformers by its weights' key."""
+    options = read_options(folder / "opt.txt")
+    if "nb_code" in options and "latent_dim" not in options:
+        return "tokenizer"
+    if "latent_dim" not in options:
+        return ""
+    if "share_weight" in options and re.match(r"t?res|rtrans", folder.name):
+        return "residual"
+    if re.match(r"t2m|mtrans", folder.name):
+        return "mask"
+    for path in sorted((folder / "model").glob("*.tar")):
+        content = _read(path)
+        return next((part for part in ("residual", "mask") if any(key in content for key in KEYS[part])), "")
+    return ""
+
+
+def _choose(folder: Path, kinds: Mapping[str, str], part: str, name: str | None) -> str:
+    fitting = [known for known, kind in kinds.items() if kind == part]
+    if name is not None:
+        if not (folder / name / "opt.txt").is_file():
+            raise CheckpointError(
+                f"{folder / name} has no opt.txt; folders with a {part}: {', '.join(fitting) or 'none'}"
+            )
+        return name
+    if len(fitting) != 1:
+        found = f"{len(fitting)} ({', '.join(fitting)})" if fitting else "none"
+        raise CheckpointError(f"{folder} should have one folder with a {part}, found {found}; name it with {part}=...")
+    return fitting[0]
