@@ -3,7 +3,8 @@
 The released splits look for letters, so that "hit" is found in "white" and a goal kick counts as violence. Here a
 word counts as a word, and a use is harmless when
 - the sentence puts it in a harmless setting (a ball is kicked, a drum is hit, somebody moves to the beat),
-- the person suffers or avoids it ("gets kicked", "dodges a punch"): the motion is not that of an attacker,
+- the person suffers or avoids it ("gets kicked", "reacts to a punch", "steps back as somebody kicks"): the motion is
+  not that of an attacker,
 - what stands next to it gives it another sense ("hits the ground", "throws a punch" for throwing).
 The rules read English sentences of the length of a caption; they are rules of thumb and say so by being short.
 """
@@ -18,7 +19,9 @@ Verdict = Literal["yes", "harmless", "no"]
 PASSIVE = re.compile(r"\b(?:is|are|was|were|be|been|being|get|gets|got|getting)\s+(?:\w+ly\s+)?$", re.IGNORECASE)
 PARTICIPLE = re.compile(r"(?:ed|hit|beaten|thrown)$", re.IGNORECASE)
 AVOIDED = re.compile(
-    r"\b(?:dodg\w*|avoid\w*|block\w*|evad\w*|deflect\w*|duck\w*\s+(?:under|from))\s+(?:\w+\s+){0,2}$", re.IGNORECASE
+    r"\b(?:(?:dodg\w*|avoid\w*|block\w*|evad\w*|deflect\w*|duck\w*\s+(?:under|from)|react\w*\s+to)\s+(?:\w+\s+){0,2}"
+    r"|(?:as|while|when)\s+(?:somebody|someone|another\s+\w+)\s+)$",
+    re.IGNORECASE,
 )
 
 
