@@ -1,7 +1,9 @@
 """Packing: run folders of the parts become the pipeline that they were, and parts that do not fit are refused."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ import pytest
 import tiny
 from exuvia.__main__ import main
 from exuvia.checkpoint import save_tensors, write_config
+from exuvia.commands import pack as module
 from exuvia.commands.pack import PackConfig, pack
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, sha256_file, write_json
+from exuvia.official import OfficialMoMask
 from exuvia.pipeline import MotionPipeline
 
 PARTS = ("tokenizer", "mask", "residual", "length")
@@ -90,3 +94,44 @@ def test_a_missing_or_unfinished_run_is_refused(runs: dict[str, Path], tmp_path:
 def test_a_run_of_another_kind_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="expected 'mask'"):
         pack(PackConfig(tmp_path / "pipeline", **{**runs, "mask": runs["residual"]}))
+
+
+def published(pipe: MotionPipeline, folder: Path) -> OfficialMoMask:
+    """What `load_momask` gives for a folder, here with the parts of a tiny generator."""
+    scale = pipe.normaliser
+    file = folder / "latest.tar"
+    file.write_bytes(b"weights")
+    return OfficialMoMask(
+        pipe.tokenizer, pipe.mask, pipe.residual, pipe.length, scale.mean, scale.std, {}, {"mask": file}
+    )
+
+
+def read_as(found: OfficialMoMask, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = module.part
+
+    def part(name: str) -> Any:
+        return (lambda folder: found) if name == "load_momask" else real(name)
+
+    monkeypatch.setattr(module, "part", part)
+
+
+def test_published_checkpoints_become_a_pipeline(
+    pipe: MotionPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_as(published(pipe, tmp_path), monkeypatch)
+    pack(PackConfig(tmp_path / "pipeline", momask=tmp_path, text="hashed"))
+    loaded = MotionPipeline.from_pretrained(tmp_path / "pipeline")
+    assert loaded.config["text"]["pooled"]
+    assert len(loaded.provenance["momask"]["mask"]) == 64
+    assert np.isfinite(loaded("a man walks", frames=40).joints).all()
+
+
+def test_published_checkpoints_that_lack_something_are_refused(
+    pipe: MotionPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_as(replace(published(pipe, tmp_path), length=None), monkeypatch)
+    with pytest.raises(CheckpointError, match="length_estimator"):
+        pack(PackConfig(tmp_path / "pipeline", momask=tmp_path, text="hashed"))
+    read_as(published(pipe, tmp_path), monkeypatch)
+    with pytest.raises(ConfigError, match="the weights expect 64"):
+        pack(PackConfig(tmp_path / "pipeline", momask=tmp_path, text="minilm"))

@@ -108,10 +108,11 @@ _USE = {
     ),
     "pack": Entry(
         "exuvia.commands.pack:pack",
-        "run folders of the parts -> one pipeline folder",
+        "run folders of the parts, or published checkpoints -> one pipeline folder",
         (
             "exuvia pack --tokenizer runs/tokenizer --mask runs/mask --residual runs/residual --length runs/length "
             "--out runs/pipeline --half",
+            "exuvia pack --momask checkpoints/t2m --text clip --out runs/momask",
         ),
     ),
     "list": Entry(
@@ -137,6 +138,8 @@ PART = {
     "load_tensors": "exuvia.checkpoint:load_tensors",
     "load_into": "exuvia.checkpoint:load_into",
     "assemble": "exuvia.pipeline:assemble",
+    "load_momask": "exuvia.official:load_momask",
+    "normaliser": "exuvia.features.normaliser:Normaliser",
     "load_tokenizer": "exuvia.recipes.tokenizer:load_tokenizer",
     "mask_transformer": "exuvia.sequence.mask_transformer:MaskTransformer",
     "mask_config": "exuvia.sequence.mask_transformer:MaskTransformerConfig",
