@@ -1,0 +1,114 @@
+"""Where to stand to watch a clip: facing, floor, a camera that follows the root, perspective."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from exuvia.motion.clip import Clip
+from exuvia.motion.skeleton import SMPL22
+from exuvia.shapes import Floats, Joints
+
+FIELD_OF_VIEW_RAD = np.deg2rad(28.0)
+THREE_QUARTER_RAD = np.deg2rad(42.0)
+"""How far the camera stands from straight ahead, towards the body's right: forward then runs left to right."""
+ELEVATION_RAD = np.deg2rad(11.0)
+_FLOOR_TOLERANCE_M = 0.3
+
+
+def facing_rad(joints: Joints) -> float:
+    """Heading of the body over a clip: 0 looks along +z, pi/2 along +x.
+
+    The mean direction over all frames, or the first frame's where the body turns so much that a mean says nothing.
+
+    Args:
+        joints: positions [F, 22, 3], metres, y up.
+    """
+    across = sum(
+        (
+            joints[:, SMPL22.index(f"left_{part}")] - joints[:, SMPL22.index(f"right_{part}")]
+            for part in ("hip", "shoulder")
+        ),
+        start=np.zeros_like(joints[:, 0]),
+    )
+    ahead = np.stack([-across[:, 2], across[:, 0]], axis=1).astype(np.float64)  # (x, z) of left × up
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
+    mean = ahead.mean(axis=0)
+    x, z = mean if np.linalg.norm(mean) > 0.6 else ahead[0]
+    return float(np.arctan2(x, z))
+
+
+def floor_height_m(joints: Joints) -> float:
+    """Height of the floor: 0 as in every prepared clip, or the lowest joint where a raw clip lies far from 0."""
+    lowest = float(joints[..., 1].min())
+    return 0.0 if abs(lowest) < _FLOOR_TOLERANCE_M else lowest
+
+
+def smooth_root(joints: Joints, fps: float, window_s: float = 0.8) -> Floats:
+    """The root's path over the floor with steps and sway averaged out.
+
+    Args:
+        joints: positions [F, 22, 3], metres.
+    Returns:
+        x and z [F, 2], metres.
+    """
+    root = joints[:, 0, ::2]
+    half = min(round(window_s * fps / 2), len(root) - 1)
+    if half < 1:
+        return root.copy()
+    padded = np.concatenate([np.repeat(root[:1], half, 0), root, np.repeat(root[-1:], half, 0)])
+    total = np.cumsum(np.concatenate([np.zeros((1, 2)), padded], dtype=np.float64), axis=0)
+    width = 2 * half + 1
+    return ((total[width:] - total[:-width]) / width).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One clip as one camera sees it; the camera moves with the root and keeps its direction and distance."""
+
+    targets: Floats
+    """Point in the middle of the picture [F, 3], metres."""
+    azimuth_rad: float
+    """Where the camera stands around the target; 0 is at +z."""
+    distance_m: float
+    """From the camera to the target."""
+    floor_m: float
+    """Height of the floor."""
+    elevation_rad: float = float(ELEVATION_RAD)
+    """Height of the camera over the target as an angle."""
+
+    @classmethod
+    def of(cls, clip: Clip, aspect: float, margin: float = 0.84) -> "Shot":
+        """The shot that holds every joint of every frame inside `margin` of a picture of width / height `aspect`."""
+        joints = clip.joints
+        floor = floor_height_m(joints)
+        path = smooth_root(joints, clip.fps)
+        middle = (max(float(joints[..., 1].max()) + 0.15, floor + 1.6) + floor) / 2
+        targets = np.stack([path[:, 0], np.full(len(path), middle, np.float32), path[:, 1]], axis=1)
+        shot = cls(targets, facing_rad(joints) - float(THREE_QUARTER_RAD), 0.0, floor)
+        seen = (joints - targets[:, None]) @ shot.axes.T
+        half = np.tan(FIELD_OF_VIEW_RAD / 2) * margin
+        needed = seen[..., 2] + np.maximum(np.abs(seen[..., 0]) / (half * aspect), np.abs(seen[..., 1]) / half)
+        return cls(targets, shot.azimuth_rad, max(float(needed.max()), 3.2), floor)
+
+    @property
+    def axes(self) -> Floats:
+        """Rows right, up and towards the camera [3, 3], in the world's axes."""
+        sin_a, cos_a = np.sin(self.azimuth_rad), np.cos(self.azimuth_rad)
+        sin_e, cos_e = np.sin(self.elevation_rad), np.cos(self.elevation_rad)
+        rows = [[cos_a, 0.0, -sin_a], [-sin_a * sin_e, cos_e, -cos_a * sin_e], [sin_a * cos_e, sin_e, cos_a * cos_e]]
+        return np.asarray(rows, np.float32)
+
+    def project(self, points: Floats, frame: int, size: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Pixels and scale of points in the world at one frame.
+
+        Args:
+            points: positions [..., 3], metres.
+            size: width and height of the picture, pixels.
+        Returns:
+            x (right) and y (down) [..., 2], pixels; and pixels a metre at each point's depth [...], larger = nearer.
+        """
+        seen = (np.asarray(points, np.float32) - self.targets[frame]) @ self.axes.T
+        depth = np.maximum(self.distance_m - seen[..., 2], 0.1)
+        scale = size[1] / (2 * np.tan(FIELD_OF_VIEW_RAD / 2)) / depth
+        pixels = np.stack([size[0] / 2 + seen[..., 0] * scale, size[1] / 2 - seen[..., 1] * scale], axis=-1)
+        return pixels.astype(np.float32), scale.astype(np.float32)

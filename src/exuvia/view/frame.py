@@ -1,0 +1,179 @@
+"""One pose as a picture: figure, shadow, floor and root path, drawn with Pillow."""
+
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from exuvia.errors import ConfigError
+from exuvia.motion.clip import Clip
+from exuvia.motion.skeleton import SMPL22
+from exuvia.shapes import Floats
+from exuvia.view.camera import Shot
+
+Colour = tuple[int, int, int]
+
+PAPER: Colour = (250, 250, 248)
+INK: Colour = (38, 44, 52)
+MUTED: Colour = (112, 120, 130)
+LEFT: Colour = (29, 107, 196)
+RIGHT: Colour = (222, 110, 38)
+TRUNK: Colour = (74, 84, 98)
+PATH: Colour = (20, 140, 120)
+_GRID: Colour = (205, 209, 212)
+_SHADOW: Colour = (222, 223, 222)
+
+_SMOOTH = 2  # pictures are drawn this many times larger, then shrunk
+_GRID_STEP_M, _GRID_REACH_M = 0.5, 3.0
+_HEAD_RADIUS_M = 0.105
+_RADIUS_M = {"hip": 0.07, "knee": 0.062, "ankle": 0.05, "foot": 0.04, "collar": 0.06, "shoulder": 0.055}
+_RADIUS_M |= {
+    "elbow": 0.045,
+    "wrist": 0.038,
+    "spine1": 0.085,
+    "spine2": 0.09,
+    "spine3": 0.09,
+    "neck": 0.06,
+    "head": 0.05,
+}
+
+
+def side_of(joint: str) -> str:
+    """`left`, `right` or `trunk`: the part of the body that a joint belongs to."""
+    side = joint.partition("_")[0]
+    return side if side in ("left", "right") else "trunk"
+
+
+def radius_m(joint: str) -> float:
+    """Half the thickness of the limb that ends in a joint, metres."""
+    return _RADIUS_M.get(joint.split("_")[-1], 0.07)
+
+
+_COLOUR = {"left": LEFT, "right": RIGHT, "trunk": TRUNK}
+_BONES = [
+    (parent, child, _COLOUR[side_of(SMPL22.joints[child])], radius_m(SMPL22.joints[child]))
+    for child, parent in enumerate(SMPL22.parents)
+    if parent >= 0
+]
+
+
+@lru_cache(maxsize=16)
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own scalable font at a size in pixels."""
+    return ImageFont.load_default(size)
+
+
+def fit_text(text: str, width: float, size: int) -> str:
+    """One line of text no wider than `width` pixels; what does not fit ends in an ellipsis."""
+    text, face = " ".join(text.split()), font(size)
+    if face.getlength(text) <= width:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if face.getlength(text[:middle].rstrip() + "…") <= width else (low, middle - 1)
+    return text[:low].rstrip() + "…"
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raise ConfigError for a picture size that nothing can be recognised in, or that is absurdly large."""
+    if len(size) != 2 or not all(isinstance(n, int) and 48 <= n <= 4096 for n in size):
+        raise ConfigError(f"found a picture size of {size!r}, expected (width, height), each from 48 to 4096 pixels")
+
+
+def draw_frame(clip: Clip, frame: int, size: tuple[int, int], *, shot: Shot, label: str = "") -> Image.Image:
+    """One frame of a clip as an RGB picture.
+
+    Args:
+        frame: index of the frame; 0 <= frame < clip.frames.
+        size: width and height, pixels.
+        shot: the clip's camera, `Shot.of(clip, width / height)`.
+        label: a few characters for the lower left corner, such as the time.
+    """
+    large = (size[0] * _SMOOTH, size[1] * _SMOOTH)
+    image = Image.new("RGB", large, PAPER)
+    draw = ImageDraw.Draw(image)
+    _draw_floor(draw, shot, frame, large)
+    _draw_path(draw, clip, shot, frame, large)
+    _draw_figure(draw, clip.joints[frame], shot, frame, large)
+    image = image.resize(size, Image.Resampling.BOX)
+    if label:
+        height = max(10, size[1] // 20)
+        ImageDraw.Draw(image).text((height * 0.7, size[1] - height * 1.7), label, MUTED, font(height))
+    return image
+
+
+def _mix(colour: Colour, other: Colour, share: float) -> Colour:
+    """`colour` with `share` (0 to 1) of `other` in it."""
+    return tuple(round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))  # type: ignore[return-value]
+
+
+def _points(pixels: Floats) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in pixels]
+
+
+def _draw_floor(draw: ImageDraw.ImageDraw, shot: Shot, frame: int, size: tuple[int, int]) -> None:
+    """A grid that stands still in the world and fades with the distance from the figure."""
+    centre = shot.targets[frame][[0, 2]]
+    first = np.ceil((centre - _GRID_REACH_M) / _GRID_STEP_M) * _GRID_STEP_M
+    along = np.linspace(-_GRID_REACH_M, _GRID_REACH_M, 13)
+    for axis in (0, 1):
+        for value in np.arange(first[axis], centre[axis] + _GRID_REACH_M, _GRID_STEP_M):
+            line = np.full((len(along), 3), shot.floor_m, np.float32)
+            line[:, 0 if axis == 0 else 2] = value
+            line[:, 2 if axis == 0 else 0] = centre[1 - axis] + along
+            pixels, scale = shot.project(line, frame, size)
+            far = np.hypot(along, value - centre[axis]) / _GRID_REACH_M
+            for i in range(len(along) - 1):
+                fade = (far[i] + far[i + 1]) / 2
+                in_front = shot.distance_m * scale[i] > 0 and scale[i] < 40 * size[1]
+                if fade < 1 and in_front:
+                    draw.line(_points(pixels[i : i + 2]), _mix(_GRID, PAPER, float(fade)), _SMOOTH)
+
+
+def _draw_path(draw: ImageDraw.ImageDraw, clip: Clip, shot: Shot, frame: int, size: tuple[int, int]) -> None:
+    """Where the root has been over the floor (strong) and where it will go (faint)."""
+    path = clip.joints[:, 0].copy()
+    path[:, 1] = shot.floor_m
+    pixels, _ = shot.project(path, frame, size)
+    width = max(_SMOOTH, size[1] // 160)
+    if frame + 1 < len(path):
+        draw.line(_points(pixels[frame:]), _mix(PATH, PAPER, 0.72), width, joint="curve")
+    if frame > 0:
+        draw.line(_points(pixels[: frame + 1]), PATH, width, joint="curve")
+
+
+def _draw_capsule(draw: ImageDraw.ImageDraw, a: Floats, b: Floats, radius: float, colour: Colour) -> None:
+    draw.line(_points(np.stack([a, b])), colour, max(1, round(2 * radius)))
+    for x, y in (a, b):
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+
+
+def _draw_figure(draw: ImageDraw.ImageDraw, pose: Floats, shot: Shot, frame: int, size: tuple[int, int]) -> None:
+    """Shadow, then bones from far to near, limbs with a rim of paper that keeps them apart where they cross."""
+    ground = pose.copy()
+    ground[:, 1] = shot.floor_m
+    flat, flat_scale = shot.project(ground, frame, size)
+    for parent, child, _, radius in _BONES:
+        _draw_capsule(draw, flat[parent], flat[child], radius * float(flat_scale[child]) * 0.6, _SHADOW)
+    pixels, scale = shot.project(pose, frame, size)
+    rim = size[1] / 160
+    for parent, child, colour, radius in sorted(_BONES, key=lambda bone: float(scale[bone[0]] + scale[bone[1]])):
+        thick = radius * float(scale[child])
+        near = float(scale[child] / scale[0] - 1.0)
+        shade = _mix(colour, PAPER, float(np.clip(0.06 - 1.2 * near, 0.0, 0.35)))
+        if colour != TRUNK:
+            _draw_capsule(draw, pixels[parent], pixels[child], thick + rim, PAPER)
+        _draw_capsule(draw, pixels[parent], pixels[child], thick, shade)
+        if SMPL22.joints[child] == "head":
+            _draw_head(draw, pose, shot, frame, size, rim)
+
+
+def _draw_head(
+    draw: ImageDraw.ImageDraw, pose: Floats, shot: Shot, frame: int, size: tuple[int, int], rim: float
+) -> None:
+    neck, head = pose[SMPL22.index("neck")], pose[SMPL22.index("head")]
+    upward = (head - neck) / max(float(np.linalg.norm(head - neck)), 1e-6)
+    (x, y), scale = shot.project(head + 0.05 * upward, frame, size)
+    for radius, colour in ((_HEAD_RADIUS_M * float(scale) + rim, PAPER), (_HEAD_RADIUS_M * float(scale), TRUNK)):
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)

@@ -1,0 +1,106 @@
+"""A clip as a row of poses in one PNG, or many clips as a sheet of rows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from exuvia.errors import ConfigError
+from exuvia.files import whole_file
+from exuvia.motion.clip import Clip
+from exuvia.view.camera import Shot
+from exuvia.view.frame import INK, LEFT, MUTED, PAPER, PATH, RIGHT, check_size, draw_frame, fit_text, font
+
+_TEXT, _SMALL, _EDGE = 17, 13, 14  # pixels
+_HEADER = 30
+_LINE = (226, 227, 225)
+
+
+def write_strip(
+    clip: Clip,
+    path: str | Path,
+    *,
+    frames: int = 8,
+    size: tuple[int, int] = (170, 240),
+    title: str | None = None,
+) -> None:
+    """Write evenly spaced poses of a clip, first and last included, side by side as a PNG.
+
+    The camera stands three quarters to the front on the body's right and follows the root, so that forward runs from
+    left to right; the left limbs are blue, the right ones orange, the root's path over the floor is green.
+
+    Args:
+        frames: how many poses; a shorter clip shows each of its frames once.
+        size: width and height of one pose, pixels.
+        title: the line above; the clip's caption where None.
+    Raises:
+        ConfigError: a number of poses or a size out of range.
+        OutputError: the file cannot be written.
+    """
+    write_strips([(clip.caption or "" if title is None else title, clip)], path, frames=frames, size=size)
+
+
+def write_strips(
+    clips: Sequence[tuple[str, Clip]],
+    path: str | Path,
+    *,
+    frames: int = 8,
+    size: tuple[int, int] = (170, 240),
+) -> None:
+    """Write one strip a clip, each under its title, as one PNG.
+
+    Args:
+        clips: title and clip of every row.
+        frames, size: as in `write_strip`.
+    Raises:
+        ConfigError: no clips, or a number of poses or a size out of range.
+        OutputError: the file cannot be written.
+    """
+    check_size(size)
+    if not 1 <= frames <= 64:
+        raise ConfigError(f"found {frames} poses a strip, expected 1 to 64")
+    if not clips:
+        raise ConfigError("found no clips for the sheet, expected at least one")
+    width = max(frames * size[0] + 2 * _EDGE, 420)
+    row_height = _HEADER + size[1] + _EDGE
+    sheet = Image.new("RGB", (width, row_height * len(clips) + _EDGE + _SMALL), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for row, (title, clip) in enumerate(clips):
+        top = row * row_height + _EDGE // 2
+        length = f"{clip.frames} frames, {clip.duration_s:.1f} s"
+        length_width = font(_SMALL).getlength(length)
+        room = width - 3 * _EDGE - length_width
+        draw.text((_EDGE, top + _HEADER / 2), fit_text(title, room, _TEXT), INK, font(_TEXT), anchor="lm")
+        draw.text((width - _EDGE, top + _HEADER / 2), length, MUTED, font(_SMALL), anchor="rm")
+        _paste_poses(sheet, clip, (_EDGE, top + _HEADER), frames, size)
+    _draw_legend(draw, width, sheet.height)
+    with whole_file(path) as temporary:
+        sheet.save(temporary, format="PNG", optimize=True)
+
+
+def pose_indices(count: int, frames: int) -> list[int]:
+    """Up to `frames` evenly spaced frame indices of a clip of `count` frames, the first and the last among them."""
+    if frames == 1:
+        return [count // 2]
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(frames, count)).round())]
+
+
+def _paste_poses(sheet: Image.Image, clip: Clip, corner: tuple[int, int], frames: int, size: tuple[int, int]) -> None:
+    shot = Shot.of(clip, size[0] / size[1])
+    draw = ImageDraw.Draw(sheet)
+    for column, frame in enumerate(pose_indices(clip.frames, frames)):
+        left, top = corner[0] + column * size[0], corner[1]
+        sheet.paste(draw_frame(clip, frame, size, shot=shot, label=f"{frame / clip.fps:.2f} s"), (left, top))
+        if column:
+            draw.line((left, top, left, top + size[1]), _LINE, 1)
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
+    """What the colours mean, in the lower right corner."""
+    right, middle = float(width - _EDGE), height - _EDGE / 2 - _SMALL / 2
+    for word, colour in (("root path", PATH), ("right limbs", RIGHT), ("left limbs", LEFT)):
+        draw.text((right, middle), word, MUTED, font(_SMALL), anchor="rm")
+        right -= font(_SMALL).getlength(word) + 16
+        draw.ellipse((right, middle - 5, right + 10, middle + 5), colour)
+        right -= 16

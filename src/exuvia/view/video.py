@@ -1,0 +1,104 @@
+"""A clip as a video: MP4 through PyAV, GIF through Pillow."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from exuvia.errors import ConfigError, OutputError
+from exuvia.files import whole_file
+from exuvia.motion.clip import Clip
+from exuvia.view.camera import Shot
+from exuvia.view.frame import INK, LEFT, MUTED, PATH, RIGHT, check_size, draw_frame, fit_text, font
+
+_GIF_MAX_FPS = 50.0  # viewers play a delay under 20 ms as 100 ms
+
+
+def write_video(clip: Clip, path: str | Path, *, size: tuple[int, int] = (512, 512), title: str | None = None) -> None:
+    """Write a clip as an MP4 (H.264) or a looping GIF, by the path's suffix, at the clip's own rate.
+
+    A GIF counts time in hundredths of a second: delays are rounded so that the whole keeps its length, and a clip of
+    more than 50 frames a second is first brought to 50.
+
+    Args:
+        size: width and height, pixels; both even for an MP4.
+        title: the line on top; the clip's caption where None.
+    Raises:
+        ConfigError: another suffix or a size out of range; for an MP4 also an odd size, or PyAV is not installed.
+        OutputError: the file cannot be written.
+    """
+    check_size(size)
+    suffix = Path(path).suffix.lower()
+    title = clip.caption or "" if title is None else title
+    if suffix == ".gif":
+        _write_gif(clip, path, size, title)
+    elif suffix == ".mp4":
+        _write_mp4(clip, path, size, title)
+    else:
+        raise ConfigError(f"found the suffix {suffix!r} for a video, expected .mp4 or .gif")
+
+
+def _pictures(clip: Clip, size: tuple[int, int], title: str) -> Iterator[Image.Image]:
+    """Every frame with title, time, legend and a bar of progress."""
+    text = max(11, size[1] // 28)
+    shot = Shot.of(clip, size[0] / size[1], margin=0.78)
+    title = fit_text(title, size[0] - 2 * text, text)
+    for frame in range(clip.frames):
+        image = draw_frame(clip, frame, size, shot=shot)
+        draw = ImageDraw.Draw(image)
+        draw.text((text, text * 0.8), title, INK, font(text))
+        small = max(10, text * 4 // 5)
+        low = size[1] - text * 1.4
+        draw.text((text, low), f"{frame / clip.fps:.2f} s", MUTED, font(small), anchor="lm")
+        right = float(size[0] - text)
+        for word, colour in (("right", RIGHT), ("left", LEFT)):
+            draw.text((right, low), word, colour, font(small), anchor="rm")
+            right -= font(small).getlength(word) + small * 0.8
+        draw.rectangle((0, size[1] - 4, (size[0] - 1) * (frame + 1) / clip.frames, size[1] - 1), PATH)
+        yield image
+
+
+def _write_gif(clip: Clip, path: str | Path, size: tuple[int, int], title: str) -> None:
+    clip = clip.resampled(_GIF_MAX_FPS) if clip.fps > _GIF_MAX_FPS else clip
+    pictures = list(_pictures(clip, size, title))
+    swatch = Image.new("RGB", (size[0], size[1] * 3))
+    for row, frame in enumerate((0, clip.frames // 2, clip.frames - 1)):
+        swatch.paste(pictures[frame], (0, row * size[1]))
+    palette = swatch.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    flat = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    ticks = [round(100 * i / clip.fps) for i in range(clip.frames + 1)]
+    delays_ms = [10 * (end - start) for start, end in pairwise(ticks)]
+    with whole_file(path) as temporary:
+        flat[0].save(
+            temporary, format="GIF", save_all=True, append_images=flat[1:], duration=delays_ms, loop=0, optimize=False
+        )
+
+
+def _load_av() -> Any:
+    try:
+        return import_module("av")
+    except ImportError:
+        raise ConfigError(
+            "writing an MP4 needs PyAV, which is not installed; run: pip install 'exuvia[video]', or write a .gif"
+        ) from None
+
+
+def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int], title: str) -> None:
+    if size[0] % 2 or size[1] % 2:
+        raise ConfigError(f"found an MP4 size of {size[0]} x {size[1]}, expected an even width and height")
+    av = _load_av()
+    with whole_file(path) as temporary:
+        try:
+            with av.open(str(temporary), mode="w", format="mp4", options={"movflags": "faststart"}) as container:
+                stream = container.add_stream("libx264", rate=Fraction(clip.fps).limit_denominator(1001))
+                stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+                stream.options = {"crf": "20", "preset": "veryfast"}
+                for picture in _pictures(clip, size, title):
+                    container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+                container.mux(stream.encode())
+        except av.error.FFmpegError as error:
+            raise OutputError(f"cannot write {path}: {error}; nothing was changed there") from error

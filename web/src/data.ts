@@ -1,0 +1,138 @@
+// What the page carries: the JSON written by view/page.py, and clips unpacked from it.
+
+export type Side = "left" | "right" | "trunk";
+
+export interface Skeleton {
+  parents: number[];
+  sides: Side[];
+  radii: number[];
+  head: number;
+  neck: number;
+  ends: number[];
+}
+
+export interface PackedClip {
+  frames: number;
+  fps: number;
+  facing: number;
+  floor: number;
+  scale: number;
+  centre: [number, number, number];
+  joints: string;
+}
+
+export interface PanelData {
+  clip: PackedClip;
+  codes: number[];
+  replaced: number[];
+}
+
+export interface PageData {
+  kind: "player" | "gallery" | "comparison";
+  skeleton: Skeleton;
+  rows: { panels: PanelData[] }[];
+}
+
+export function readPageData(): PageData {
+  const element = document.getElementById("exuvia-data");
+  if (!element?.textContent) throw new Error("this page carries no motion data");
+  return JSON.parse(element.textContent) as PageData;
+}
+
+export class Clip {
+  readonly frames: number;
+  readonly fps: number;
+  readonly facing: number;
+  readonly floor: number;
+  readonly joints: number;
+  /** Positions, frame by frame, metres. */
+  readonly positions: Float32Array;
+  /** x and z of the root with steps averaged out. */
+  readonly path: Float32Array;
+  /** Greatest horizontal distance of a joint from the smoothed root, and greatest height over the floor. */
+  readonly reach: number;
+  readonly height: number;
+
+  constructor(packed: PackedClip, joints: number) {
+    this.frames = packed.frames;
+    this.fps = packed.fps;
+    this.facing = packed.facing;
+    this.floor = packed.floor;
+    this.joints = joints;
+    this.positions = unpack(packed, joints);
+    this.path = smoothPath(this.positions, this.frames, joints, Math.round(packed.fps * 0.5));
+    let reach = 0;
+    let height = 0;
+    for (let f = 0; f < this.frames; f++) {
+      for (let j = 0; j < joints; j++) {
+        const at = (f * joints + j) * 3;
+        const x = this.positions[at] - this.path[2 * f];
+        const z = this.positions[at + 2] - this.path[2 * f + 1];
+        reach = Math.max(reach, Math.hypot(x, z));
+        height = Math.max(height, this.positions[at + 1] - this.floor);
+      }
+    }
+    this.reach = reach;
+    this.height = height;
+  }
+
+  /** Seconds from the first frame to the last. */
+  get duration(): number {
+    return (this.frames - 1) / this.fps;
+  }
+
+  /** The pose at a time, between frames by straight lines; before the start and after the end it stands still. */
+  pose(time: number, out: Float32Array): void {
+    const [low, weight] = this.locate(time);
+    const size = this.joints * 3;
+    const a = low * size;
+    const b = Math.min(low + 1, this.frames - 1) * size;
+    for (let i = 0; i < size; i++) {
+      out[i] = this.positions[a + i] * (1 - weight) + this.positions[b + i] * weight;
+    }
+  }
+
+  /** x and z of the smoothed root at a time. */
+  root(time: number): [number, number] {
+    const [low, weight] = this.locate(time);
+    const high = Math.min(low + 1, this.frames - 1);
+    return [
+      this.path[2 * low] * (1 - weight) + this.path[2 * high] * weight,
+      this.path[2 * low + 1] * (1 - weight) + this.path[2 * high + 1] * weight,
+    ];
+  }
+
+  private locate(time: number): [number, number] {
+    const at = Math.min(Math.max(time * this.fps, 0), this.frames - 1);
+    const low = Math.floor(at);
+    return [low, at - low];
+  }
+}
+
+function unpack(packed: PackedClip, joints: number): Float32Array {
+  const bytes = atob(packed.joints);
+  const count = packed.frames * joints * 3;
+  if (bytes.length !== 2 * count) throw new Error("the motion data of this page is incomplete");
+  const positions = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    const word = bytes.charCodeAt(2 * i) | (bytes.charCodeAt(2 * i + 1) << 8);
+    positions[i] = ((word << 16) >> 16) * packed.scale + packed.centre[i % 3];
+  }
+  return positions;
+}
+
+function smoothPath(positions: Float32Array, frames: number, joints: number, half: number): Float32Array {
+  const path = new Float32Array(2 * frames);
+  for (let f = 0; f < frames; f++) {
+    let x = 0;
+    let z = 0;
+    for (let k = -half; k <= half; k++) {
+      const at = Math.min(Math.max(f + k, 0), frames - 1) * joints * 3;
+      x += positions[at];
+      z += positions[at + 2];
+    }
+    path[2 * f] = x / (2 * half + 1);
+    path[2 * f + 1] = z / (2 * half + 1);
+  }
+  return path;
+}
