@@ -261,6 +261,37 @@ def test_prompt_files_with_bad_lengths_name_their_line(tmp_path: Path) -> None:
         generate.read_prompts(tmp_path / "none.txt")
 
 
+@dataclass(frozen=True)
+class Fade:
+    """A method made for a test."""
+
+    strength: float = 0.5
+    """How much."""
+    layers: tuple[int, ...] = (0,)
+    """Which."""
+
+
+class Fader:
+    """A method whose settings stand in a class of their own."""
+
+    def __init__(self, config: Fade) -> None:
+        self.config = config
+
+
+@pytest.mark.parametrize("method", [Fade, Fader])
+def test_a_new_method_brings_its_settings_to_the_command_line(
+    method: type, pipe: FakePipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(unlearn, "resolve", lambda *_: method)
+    kind = unlearn.settings_type("unlearn fade")
+    monkeypatch.setattr(unlearn, "settings_type", lambda command: kind)
+    entry = Entry("exuvia.commands.unlearn:unlearn", "", config="exuvia.commands.unlearn:settings_type")
+    words = ["--out", str(tmp_path / "safe"), "--strength", "0.25", "--layers", "1", "2", "--forget", "kick"]
+    cli.parse("unlearn fade", entry, words)()
+    assert pipe.calls == [{"method": "fade", "forget": "kick", "strength": 0.25, "layers": (1, 2)}]
+    assert "without kick, by fade in" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("method", UNLEARN)
 def test_unlearn_passes_the_methods_own_settings(method: str, pipe: FakePipe, tmp_path: Path) -> None:
     kind = unlearn.settings_type(f"unlearn {method}")
