@@ -75,11 +75,11 @@ class LengthEstimator(nn.Module):
             int64 [B], code steps
         """
         if temperature > 0 and (seeds is None or len(seeds) != len(pooled)):
-            found = "none" if seeds is None else len(seeds)
+            found = "no" if seeds is None else len(seeds)
             raise ConfigError(f"{found} seeds for {len(pooled)} texts; pass one integer seed per text")
         with evaluating(self), torch.inference_mode():
             logits = self.logits(pooled).float()
             logits[:, :low] = -torch.inf
-            noise = None if seeds is None else sampling.seeded_noise(seeds, 1, 1)[0, :, 0].to(logits.device)
+            noise = None if seeds is None else sampling.seeded_noise(seeds, 1, 1)[0, :, 0]
             drawn = sampling.draw(logits, temperature, noise)
         return drawn.clone()

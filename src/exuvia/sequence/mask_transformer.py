@@ -195,7 +195,7 @@ class MaskTransformer(Trunk):
         valid = valid_from_lengths(lengths, max(int(lengths.max()), 1))
         state = _Decoding(
             ids=torch.where(valid, self.mask_id, self.pad_id),
-            scores=torch.where(valid, 0.0, KEPT).double(),
+            scores=torch.where(valid, 0.0, KEPT),
             counts=sampling.masked_counts(lengths, steps),
             valid=valid,
         )
@@ -236,24 +236,26 @@ class MaskTransformer(Trunk):
         """
         ids, lengths = ids.to(self.device), lengths.to(self.device)
         valid = valid_from_lengths(lengths, ids.shape[1])
+        order = None
         if noise is None and (temperature > 0 or (region is None and first is None)):
             noise = noise_of(seeds, steps + 1, valid, self.config.num_codes if gumbel else None)
-            order, noise = noise[0].double(), noise[1:]
-        else:
-            order = torch.zeros(valid.shape, dtype=torch.float64)
+            order, noise = noise[0, ..., 0] if gumbel else noise[0], noise[1:]
         if region is None:
-            counts = torch.round(FREE_EDIT_SHARE * lengths).clamp(min=1).long().expand(steps, -1)
-            order = (order if order.ndim == 2 else order[..., 0]).to(self.device)
-            order = order if first is None else torch.where(first.to(self.device), -1.0, 0.0).double()
-            start = torch.where(valid, ids, self.pad_id)
-            state = _Decoding(start, order.masked_fill(~valid, KEPT), counts, valid, free=True)
+            state = self._edit_everywhere(ids, valid, steps, order if first is None else ~first.bool())
         else:
             region = region.to(self.device).bool() & valid
             start = torch.where(region, self.mask_id, ids.masked_fill(ids < 0, self.pad_id))
-            scores = torch.where(region, 0.0, KEPT).double()
+            scores = torch.where(region, 0.0, KEPT)
             state = _Decoding(start, scores, sampling.masked_counts(region.sum(1), steps), valid)
         choose = _Choice(cond_scale, keep_share, temperature, unconditional)
         return self._decode(state, choose, cond, cond_valid, noise, on_step)
+
+    def _edit_everywhere(self, ids: Tensor, valid: Tensor, steps: int, order: Tensor | None) -> "_Decoding":
+        """Start of an edit without a region; the lowest values of `order` [B, T] are masked first."""
+        counts = torch.round(FREE_EDIT_SHARE * valid.sum(1)).clamp(min=1).long().expand(steps, -1)
+        scores = torch.zeros(valid.shape) if order is None else order.float()
+        scores = scores.to(self.device).masked_fill(~valid, KEPT)
+        return _Decoding(torch.where(valid, ids, self.pad_id), scores, counts, valid, free=True)
 
     def _decode(
         self,
@@ -279,10 +281,10 @@ class MaskTransformer(Trunk):
                 logits = guide(out, branches, choose.cond_scale).float()
                 if on_step is not None:
                     on_step(step, ids, logits.transpose(1, 2))
-                row = None if noise is None else noise[step].to(self.device)
+                row = None if noise is None else noise[step]
                 drawn = sampling.draw(sampling.top_share(logits, choose.keep_share), choose.temperature, row)
                 ids = torch.where(masked, drawn, ids)
-                scores = logits.double().softmax(-1).gather(-1, drawn[..., None])[..., 0]
+                scores = sampling.precise(logits).softmax(-1).gather(-1, drawn[..., None])[..., 0]
                 scores = scores.masked_fill(~(valid if state.free else masked), KEPT)
             ids = torch.where(valid, ids, -1)
         return ids.clone()

@@ -284,7 +284,7 @@ class ResidualTransformer(Trunk):
                 embedded = embedded + F.embedding(codes[-1], tables[step])
                 level = torch.full((len(valid),), step + 1, device=self.device)
                 logits = self._guided(embedded, level, prefix, valid, branches, cond_scale, packed=True).float()
-                row = None if noise is None else noise[step].to(self.device)
+                row = None if noise is None else noise[step]
                 drawn = sampling.draw(sampling.top_share(logits, keep_share), temperature, row)
                 codes.append(torch.where(valid, drawn, self.pad_id))
             stacked = torch.stack(codes, dim=-1)

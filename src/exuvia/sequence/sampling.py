@@ -74,13 +74,18 @@ def gumbel_noise(uniform: Tensor) -> Tensor:
     return -torch.log((-torch.log(uniform.clamp(min=1e-20))).clamp(min=1e-20))
 
 
+def precise(x: Tensor) -> Tensor:
+    """In double precision, where the device has it."""
+    return x.float() if x.device.type == "mps" else x.double()
+
+
 def draw(logits: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
     """Draw ids from softmax(logits / temperature) with given noise.
 
     Args:
         logits: [..., V], -inf where a class is left out; temperature: 0 takes the largest logit and needs no noise
         noise: uniforms [...] (inverse of the cumulative distribution in id order, in double precision) or Gumbel
-            noise [..., V] (largest noisy logit)
+            noise [..., V] (largest noisy logit), on any device
     Returns:
         ids int64 [...]
     Raises:
@@ -90,13 +95,14 @@ def draw(logits: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
         return logits.argmax(-1)
     if noise is None:
         raise ConfigError(f"temperature {temperature} needs seeds or noise; pass seeds=[...] or temperature=0")
+    noise = (noise.float() if logits.device.type == "mps" else noise).to(logits.device)
     if noise.shape == logits.shape:
         return (logits / max(temperature, 1e-10) + noise).argmax(-1)
     if noise.shape != logits.shape[:-1]:
         expected = f"{list(logits.shape[:-1])} uniforms or {list(logits.shape)} Gumbel noise"
         raise ShapeError(f"noise has shape {list(noise.shape)}; expected {expected}")
-    cumulative = (logits.double() / temperature).softmax(-1).cumsum(-1)
-    level = noise.double().clamp(min=1e-12) * cumulative[..., -1]
+    cumulative = (precise(logits) / temperature).softmax(-1).cumsum(-1)
+    level = noise.to(cumulative.dtype).clamp(min=1e-12) * cumulative[..., -1]
     ids = (cumulative < level[..., None]).sum(-1)
     return ids.clamp(max=logits.shape[-1] - 1)
 

@@ -50,6 +50,9 @@ class TrunkConfig:
             raise ConfigError(f"num_heads {self.num_heads} does not divide width {self.width}")
         if self.width % 2:
             raise ConfigError(f"width is {self.width}; the position table needs an even number")
+        if not (0 <= self.dropout < 1 and 0 <= self.cond_drop <= 1):
+            told = f"dropout is {self.dropout}, cond_drop {self.cond_drop}"
+            raise ConfigError(f"{told}; expected probabilities, dropout below 1")
 
 
 class Dropout(nn.Module):
@@ -68,10 +71,10 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.probability)
-        drop = round(self.probability * 65536)
+        drop = min(round(self.probability * 65536), 65535)
         bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         kept = (bits[: x.numel()] >= drop - 32768).view(x.shape)
-        return x * kept.to(x.dtype).mul_(65536 / max(65536 - drop, 1))
+        return x * kept.to(x.dtype).mul_(65536 / (65536 - drop))
 
 
 class PositionTable(nn.Module):
