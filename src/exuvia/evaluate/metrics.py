@@ -1,0 +1,252 @@
+"""One function a metric, over embeddings and joints; what each means, its unit and direction stand in METRICS.
+
+Definitions: Sec. 5.1 [guo2022humanml3d]; momask-codes, utils/metrics.py and utils/eval_t2m.py. Frechet distance:
+Eq. 6 [heusel2017fid]; kernel distance: Eq. 4 [binkowski2018kid] (unbiased).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from exuvia.errors import ShapeError
+
+Doubles = NDArray[np.float64]
+
+BATCH = 32
+"""Captions and motions among which one is to be found."""
+DIVERSITY_PAIRS = 300
+MULTIMODALITY_PAIRS = 10
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How to read a number."""
+
+    name: str
+    better: str
+    """higher, lower, or closer (to the value of real motions)."""
+    unit: str
+    """1 = none; emb = distance between embeddings of one evaluator, not comparable between evaluators."""
+    meaning: str
+    """One sentence."""
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("fid", "lower", "emb²", "Frechet distance between the embeddings of real and generated motions"),
+        Metric("kid", "lower", "1", "squared kernel distance between those embeddings; unbiased, can be negative"),
+        Metric("r_precision@1", "higher", "share", "captions whose motion is the nearest among 32"),
+        Metric("r_precision@2", "higher", "share", "captions whose motion is among the nearest 2 of 32"),
+        Metric("r_precision@3", "higher", "share", "captions whose motion is among the nearest 3 of 32"),
+        Metric("mm_dist", "lower", "emb", "mean distance between a caption and its motion"),
+        Metric("diversity", "closer", "emb", "mean distance between random pairs of motions"),
+        Metric("multimodality", "closer", "emb", "mean distance between motions of one caption"),
+        Metric("mpjpe", "lower", "mm", "mean distance of joints, roots laid upon one another"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with the range in which it lies with 95 % confidence."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """The number after the ± sign."""
+        return (self.high - self.low) / 2
+
+
+def interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Mean and confidence interval over repeats with different seeds, by Student's t distribution.
+
+    Args:
+        values: one number a repeat [N]; with a single one the interval is that number
+        level: confidence
+    """
+    x = np.asarray(values, np.float64)
+    if x.ndim != 1 or not len(x):
+        raise ShapeError(f"found values of shape {x.shape}, expected one number a repeat, at least one")
+    mean = float(x.mean())
+    if len(x) == 1:
+        return Interval(mean, mean, mean)
+    half = float(stats.t.ppf(0.5 + level / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
+    return Interval(mean, mean - half, mean + half)
+
+
+def published_interval(values: ArrayLike) -> Interval:
+    """The published rule: 1.96 times the population deviation over the root of N; narrow for few repeats.
+
+    momask-codes, eval_t2m_trans_res.py.
+    """
+    x = np.asarray(values, np.float64)
+    if x.ndim != 1 or not len(x):
+        raise ShapeError(f"found values of shape {x.shape}, expected one number a repeat, at least one")
+    half = float(1.96 * x.std() / np.sqrt(len(x)))
+    return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half)
+
+
+def _rows(x: ArrayLike, what: str) -> Doubles:
+    """As [N, E] in double precision; finite."""
+    rows = np.asarray(x, np.float64)
+    if rows.ndim != 2:
+        raise ShapeError(f"found {what} of shape {rows.shape}, expected embeddings [N, E]")
+    if not np.isfinite(rows).all():
+        raise ShapeError(f"found NaN or infinite values in {what}, expected finite embeddings")
+    return rows
+
+
+def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Doubles, Doubles]:
+    x, y = _rows(a, "the first set"), _rows(b, "the second set")
+    if x.shape != y.shape:
+        raise ShapeError(f"found sets {x.shape} and {y.shape}, expected pairs, so two of one shape")
+    return x, y
+
+
+def distances(a: ArrayLike, b: ArrayLike) -> Doubles:
+    """Euclidean distances [N, M] of rows a [N, E] and b [M, E]; exact 0 for equal rows (the reference can give NaN)."""
+    x, y = _rows(a, "the first set"), _rows(b, "the second set")
+    squares = (x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2.0 * (x @ y.T)
+    tiny = 1e-12 * ((x * x).sum(1)[:, None] + (y * y).sum(1)[None])
+    return np.sqrt(np.where(squares > tiny, squares, 0.0))
+
+
+def top_k(distance: Doubles, k: int = 3) -> NDArray[np.bool_]:
+    """Whether row i's own column i is among its nearest 1 .. k columns [N, k]; ties keep column order."""
+    order = np.argsort(distance, axis=1, kind="stable")[:, :k]
+    return np.cumsum(order == np.arange(len(distance))[:, None], axis=1) > 0
+
+
+def r_precision(text: ArrayLike, motion: ArrayLike, k: int = 3, batch: int = BATCH) -> Doubles:
+    """Share of captions whose motion is among the nearest 1 .. k of its batch.
+
+    Args:
+        text, motion: embeddings of pairs, in an order that was shuffled once    [N, E]
+        batch: size of a batch; a rest smaller than that is left out, as published
+    Returns:
+        [k], each between 0 and 1
+    Raises:
+        ShapeError: no whole batch, or sets of different shape.
+    """
+    x, y = _whole_batches(text, motion, batch)
+    hits = [top_k(distances(a, b), k).sum(0) for a, b in zip(x, y, strict=True)]
+    return np.sum(hits, axis=0) / (len(x) * batch)
+
+
+def mm_dist(text: ArrayLike, motion: ArrayLike) -> float:
+    """Mean distance between a caption and its motion; text, motion [N, E] are pairs."""
+    x, y = _pairs(text, motion)
+    return float(np.linalg.norm(x - y, axis=1).mean())
+
+
+def _whole_batches(text: ArrayLike, motion: ArrayLike, batch: int) -> tuple[Doubles, Doubles]:
+    x, y = _pairs(text, motion)
+    count = len(x) // batch
+    if not count:
+        raise ShapeError(f"found {len(x)} pairs, expected at least one batch of {batch}")
+    shape = (count, batch, x.shape[1])
+    return x[: count * batch].reshape(shape), y[: count * batch].reshape(shape)
+
+
+def mean_and_covariance(x: ArrayLike) -> tuple[Doubles, Doubles]:
+    """Mean [E] and covariance [E, E] (divided by N - 1) of embeddings [N, E]."""
+    rows = _rows(x, "embeddings")
+    if len(rows) < 2:
+        raise ShapeError(f"found {len(rows)} motion(s), expected at least 2 for a covariance")
+    return rows.mean(0), np.atleast_2d(np.cov(rows, rowvar=False))
+
+
+def fid(real: ArrayLike, generated: ArrayLike) -> float:
+    """Frechet distance of the Gaussians fitted to two sets of embeddings.   Eq. 6 [heusel2017fid]
+
+    The trace of (C1 C2)^1/2 is taken from the eigenvalues of the symmetric C1^1/2 C2 C1^1/2, so rank-deficient sets
+    (fewer motions than dimensions) need no constant on the diagonal. Biased upwards for small sets: compare equal N.
+
+    Args:
+        real, generated: embeddings of one evaluator    [N, E], [M, E]
+    Returns:
+        at least 0
+    """
+    (mean1, cov1), (mean2, cov2) = mean_and_covariance(real), mean_and_covariance(generated)
+    values, vectors = np.linalg.eigh(cov1)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov2 @ root), 0, None)).sum()
+    gap = mean1 - mean2
+    return max(0.0, float(gap @ gap + np.trace(cov1) + np.trace(cov2) - 2.0 * cross))
+
+
+def kid(real: ArrayLike, generated: ArrayLike, degree: int = 3) -> float:
+    """Unbiased squared maximum mean discrepancy with the kernel (x.y / E + 1)^3.   Eq. 4 [binkowski2018kid]
+
+    Over the whole sets, not over blocks: no random choice. Its expectation does not depend on the number of motions,
+    unlike FID's; for equal distributions it scatters round 0 and so can be negative.
+
+    Args:
+        real, generated: embeddings of one evaluator    [N, E], [M, E], N and M at least 2
+    """
+    x, y = _rows(real, "real motions"), _rows(generated, "generated motions")
+    if len(x) < 2 or len(y) < 2:
+        raise ShapeError(f"found {len(x)} and {len(y)} motions, expected at least 2 of each")
+
+    def kernel(a: Doubles, b: Doubles) -> Doubles:
+        return (a @ b.T / a.shape[1] + 1.0) ** degree
+
+    def within(a: Doubles) -> float:
+        k = kernel(a, a)
+        return float((k.sum() - np.trace(k)) / (len(a) * (len(a) - 1)))
+
+    return within(x) + within(y) - 2.0 * float(kernel(x, y).mean())
+
+
+def random_pairs(count: int, pairs: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two index lists [pairs], each without repetition, drawn apart, so an index may meet itself, as published."""
+    if pairs > count:
+        raise ShapeError(f"found {count} motions, expected at least {pairs}")
+    return rng.permutation(count)[:pairs].astype(np.int64), rng.permutation(count)[:pairs].astype(np.int64)
+
+
+def diversity(motion: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
+    """Mean distance between the motions that two index lists pair; motion [N, E], indices from `random_pairs`."""
+    x = _rows(motion, "motions")
+    return float(np.linalg.norm(x[np.asarray(first)] - x[np.asarray(second)], axis=1).mean())
+
+
+def diversity_pairs(count: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices for `diversity` over `count` motions: 300 pairs, 100 where there are not more than 300, less below."""
+    published = DIVERSITY_PAIRS if count > DIVERSITY_PAIRS else 100
+    return random_pairs(count, min(published, count), rng)
+
+
+def multimodality(motion: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
+    """Mean distance between motions of one caption; motion [captions, repeats, E], indices on the repeats [10]."""
+    x = np.asarray(motion, np.float64)
+    if x.ndim != 3:
+        raise ShapeError(f"found motions {x.shape}, expected [captions, repeats, E]")
+    return float(np.linalg.norm(x[:, np.asarray(first)] - x[:, np.asarray(second)], axis=2).mean())
+
+
+def mpjpe(real: ArrayLike, ours: ArrayLike) -> Doubles:
+    """Mean joint error of each pose with the roots (joint 0) laid upon one another.
+
+    Args:
+        real, ours: joints, metres    [..., J, 3]
+    Returns:
+        [...], millimetres (the reference gives metres)
+    """
+    x, y = np.asarray(real, np.float64), np.asarray(ours, np.float64)
+    if x.shape != y.shape or x.ndim < 2 or x.shape[-1] != 3:
+        raise ShapeError(f"found joints {x.shape} and {y.shape}, expected two of one shape [..., J, 3]")
+    gap = (x - x[..., :1, :]) - (y - y[..., :1, :])
+    return 1000.0 * np.linalg.norm(gap, axis=-1).mean(-1)
+
+
+def summary(repeats: Sequence[dict[str, float]]) -> dict[str, Interval]:
+    """Interval of every metric over repeats; a metric must be in all of them."""
+    return {name: interval([repeat[name] for repeat in repeats]) for name in repeats[0]}
