@@ -1,6 +1,8 @@
 """Motion features: parity is in the goldens; here round trips, invariances, degenerate bodies, bad input."""
 
 import json
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ def body(frames: int, seed: int) -> np.ndarray:
     time = np.arange(frames)[:, None] / 20
     sway = 0.3 * np.sin(time * rng.uniform(1, 4, 22) + rng.uniform(0, 6, 22))
     for chain in SMPL22.chains:
-        for parent, child in zip(chain, chain[1:], strict=False):
+        for parent, child in pairwise(chain):
             direction = np.asarray(SMPL22.directions[child], np.float32) + np.stack(
                 (sway[:, child], 0.3 * sway[:, parent], 0.5 * sway[:, child]), axis=-1
             )
@@ -102,7 +104,7 @@ def test_bad_joints_are_named(joints: np.ndarray, said: str) -> None:
 
 
 def test_wrong_channel_count_is_named() -> None:
-    with pytest.raises(ShapeError, match="251.*263"):
+    with pytest.raises(ShapeError, match=r"251.*263"):
         HUMANML3D.recover(np.zeros((4, 251), np.float32))
 
 
@@ -139,11 +141,11 @@ def test_statistics_leave_non_finite_clips_out() -> None:
         Normaliser.fit([bad], 22)
 
 
-def test_all_real_clips_get_finite_features(shared_data) -> None:  # noqa: ANN001
+def test_all_real_clips_get_finite_features(shared_data: Path) -> None:
     archive = np.load(shared_data / "mocap" / "clips.npz")
     joints, offsets = archive["joints"], archive["offsets"]
     count = len((shared_data / "mocap" / "clips.jsonl").read_text().splitlines())
-    clips = [joints[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    clips = [joints[a:b] for a, b in pairwise(offsets)]
     assert len(clips) == count
     features = HUMANML3D.encode(clips)
     assert all(np.isfinite(f).all() for f in features)

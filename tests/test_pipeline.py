@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import tiny_pipeline
 
 from exuvia import Clip, MotionPipeline
 from exuvia.checkpoint import load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
 from exuvia.text.hashed import HashedText
+from tiny import tiny_pipeline
 
 PIPE = tiny_pipeline()
 PROMPTS = ["a person walks forward", "someone kicks with the left leg", "a man waves"]
@@ -93,7 +93,7 @@ def test_a_checkpoint_of_another_architecture_is_named(tmp_path: Path) -> None:
     config = read_json(tmp_path / "run" / "config.json")
     config["mask"]["num_layers"] = 2
     write_json(tmp_path / "run" / "config.json", config)
-    with pytest.raises(CheckpointError, match="missing.*seqTransEncoder"):
+    with pytest.raises(CheckpointError, match=r"missing.*seqTransEncoder"):
         MotionPipeline.from_pretrained(tmp_path / "run")
 
 

@@ -29,7 +29,11 @@ def test_published_size() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4), norm=st.sampled_from([None, "LN"]), seed=st.integers(0, 99))
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4),
+    norm=st.sampled_from([None, "LN"]),
+    seed=st.integers(0, 99),
+)
 def test_padding_changes_nothing(lengths: list[int], norm: str | None, seed: int) -> None:
     model = trained(RVQVAEConfig(**{**SMALL.__dict__, "norm": norm, "activation": "gelu"}))
     torch.manual_seed(seed)

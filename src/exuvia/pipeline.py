@@ -89,7 +89,9 @@ class MotionPipeline:
     # loading and saving
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, device: str = "cpu", text: TextEncoder | None = None) -> "MotionPipeline":
+    def from_pretrained(
+        cls, name: str | Path, *, device: str = "cpu", text: TextEncoder | None = None
+    ) -> "MotionPipeline":
         """Load a shipped checkpoint by name, a folder, or a Hugging Face hub id.
 
         Args:
@@ -103,7 +105,7 @@ class MotionPipeline:
         folder = find_pipeline(name)
         config = read_config(folder, "pipeline")
         try:
-            parts = {
+            parts: dict[str, Any] = {
                 "tokenizer": RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"])),
                 "mask": MaskTransformer(from_dict(MaskTransformerConfig, config["mask"])),
                 "residual": ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"])),
@@ -252,7 +254,7 @@ class MotionPipeline:
         cond, valid = self._condition(states)
         device = self.device
         lengths = lengths.to(device)
-        common = {"cond_valid": None if valid is None else valid.to(device)}
+        common: dict[str, Any] = {"cond_valid": None if valid is None else valid.to(device)}
         base = self.mask.generate(
             cond.to(device),
             lengths,
@@ -286,8 +288,8 @@ class MotionPipeline:
         logits[:, : settings.min_steps] = -torch.inf
         logits[:, settings.max_steps + 1 :] = -torch.inf
         share = torch.softmax(logits, dim=-1)
-        draws = [torch.multinomial(p, 1, generator=torch.Generator().manual_seed(s)) for p, s in zip(share, seeds, strict=True)]
-        return torch.cat(draws)
+        draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return torch.cat([torch.multinomial(p, 1, generator=g) for p, g in zip(share, draws, strict=True)])
 
     def _steps(self, frames: int | Sequence[int] | None, count: int, settings: GenerationConfig) -> list[int] | None:
         if frames is None:
@@ -299,7 +301,8 @@ class MotionPipeline:
         low, high = settings.min_steps * stride, settings.max_steps * stride
         for length in wanted:
             if not low <= length <= high:
-                raise ConfigError(f"found a length of {length} frames, expected {low} to {high} ({low / 20:g} to {high / 20:g} s)")
+                seconds = f"{low / 20:g} to {high / 20:g} s"
+                raise ConfigError(f"found a length of {length} frames, expected {low} to {high} ({seconds})")
         return [length // stride for length in wanted]
 
 
@@ -313,7 +316,8 @@ def find_pipeline(name: str | Path) -> Path:
     if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/")):
         return _from_hub(name)
     shipped = [path.name for path in SHIPPED.iterdir() if path.is_dir()] if SHIPPED.is_dir() else []
-    raise CheckpointError(f"no generator {str(name)!r}: not a folder, and of the shipped ones {suggest(str(name), shipped)}")
+    hint = suggest(str(name), shipped)
+    raise CheckpointError(f"no generator {str(name)!r}: not a folder, and not one of those shipped; {hint}")
 
 
 def _from_hub(name: str) -> Path:

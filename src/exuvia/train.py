@@ -71,7 +71,9 @@ class TrainConfig:
 class Task(Protocol):
     """What a loop needs to know of a model and its data."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """What learns."""
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """One batch, a function of the step and the generator alone."""
@@ -115,7 +117,9 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 class Trainer:
     """One run of the loop; `fit` is the usual entrance."""
 
-    def __init__(self, task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None
+    ) -> None:
         self.task, self.config, self.out, self.facts = task, config, Path(out), dict(facts or {})
         self.accelerator = Accelerator(mixed_precision=config.precision)
         self.device = self.accelerator.device

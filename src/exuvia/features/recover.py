@@ -3,6 +3,8 @@
 Source: HumanML3D, motion_representation.ipynb (recover_root_rot_pos, recover_from_ric, recover_from_rot).
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from exuvia.motion.rotation import matrix_from_quaternion, matrix_from_sixd, sixd_from_quaternion
@@ -76,7 +78,7 @@ def recover_joints_from_rotations(features: Features, skeleton: Skeleton, offset
     joints[..., 0, :] = root
     for chain in skeleton.chains:
         world = root_matrix
-        for parent, child in zip(chain, chain[1:], strict=False):
+        for parent, child in pairwise(chain):
             world = world @ local[..., child - 1, :, :]
             joints[..., child, :] = joints[..., parent, :] + world @ offsets[child].astype(features.dtype)
     return joints
@@ -89,5 +91,6 @@ def root_matrix(features: Features) -> Floats:
 
 def _unturned(x: Floats, z: Floats, half_angle: Floats) -> tuple[Floats, Floats]:
     """q⁻¹ ∘ (x, ·, z) for q = (cos θ, 0, sin θ, 0): a yaw by -2θ."""
-    cosine, sine = np.cos(2 * half_angle), np.sin(2 * half_angle)
+    cosine: Floats = np.cos(2 * half_angle)
+    sine: Floats = np.sin(2 * half_angle)
     return cosine * x - sine * z, sine * x + cosine * z

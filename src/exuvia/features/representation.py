@@ -17,6 +17,7 @@ one pass over contiguous numbers.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +164,7 @@ class Scene:
         new = np.empty_like(self.points)
         new[:, :, 0] = self.points[:, :, 0] * self._per_frame(scale.astype(np.float32))
         for chain in self.kind.skeleton.chains:
-            for parent, child in zip(chain, chain[1:], strict=False):
+            for parent, child in pairwise(chain):
                 new[:, :, child] = new[:, :, parent] + lengths[child] * directions[:, :, child]
         self.points = new
 
@@ -219,7 +220,7 @@ class Scene:
         for chain in self.kind.skeleton.chains:
             before[0, :, chain[1]], before[2, :, chain[1]] = w, y
             before[1, :, chain[1]] = before[3, :, chain[1]] = 0
-            for parent, child in zip(chain[1:], chain[2:], strict=False):
+            for parent, child in pairwise(chain[1:]):
                 before[:, :, child] = world[:, :, parent]
         return _sixd_of_relative(before[:, :, 1:], world[:, :, 1:])
 

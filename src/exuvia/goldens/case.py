@@ -6,7 +6,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from torch import Tensor, from_numpy
@@ -47,7 +46,7 @@ class Case:
         return {k[len(prefix) :]: from_numpy(v.copy()) for k, v in self.tensors.items() if k.startswith(prefix)}
 
     def tolerance(self, name: str) -> Any:
-        """The rule for one tensor: "exact", or a dictionary with atol/rtol or rel_l2; the most specific pattern wins."""
+        """The rule for one tensor: "exact", or atol/rtol or rel_l2 in a dictionary; the most specific pattern wins."""
         if any(fnmatchcase(name, pattern) for pattern in self.meta.get("exact", [])):
             return "exact"
         rules = {p: r for p, r in self.meta.get("tolerance", {}).items() if fnmatchcase(name, p) or p == name}

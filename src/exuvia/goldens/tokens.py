@@ -112,7 +112,7 @@ def train_step(case: Case) -> dict[str, Any]:
     """Two whole training forwards: losses, gradients, codebooks."""
     model = _model(case, "sd0.").train()
     for layer in model.quantizer.layers:
-        layer.initialised.fill_(False)  # the recorded run draws its codebooks from the first batch
+        layer.get_buffer("initialised").fill_(False)  # the recorded run draws its codebooks from the first batch
     joints = (case.config["input_width"] + 1) // 12
     ours: dict[str, Any] = {}
     for step in range(len({name.split(".")[0] for name in case.tensors if name.startswith("step")})):
@@ -128,10 +128,12 @@ def train_step(case: Case) -> dict[str, Any]:
         ours[name + "out.recon"] = caught[0].features.detach()
         ours[name + "out.indices"] = caught[0].quantised.codes
         ours[name + "out.losses"] = torch.stack(losses)
-        ours[name + "out.codebooks"] = torch.stack([layer.codebook.clone() for layer in model.quantizer.layers])
+        ours[name + "out.codebooks"] = torch.stack(
+            [layer.get_buffer("codebook").clone() for layer in model.quantizer.layers]
+        )
         encoder, decoder = model.encoder.model, model.decoder.model
         grads = {"encoder_first_w": encoder[0], "encoder_last_w": encoder[-1], "decoder_first_w": decoder[0]}
-        ours |= {f"{name}out.grad.{key}": layer.weight.grad.clone() for key, layer in grads.items()}
+        ours |= {f"{name}out.grad.{key}": layer.get_parameter("weight").grad for key, layer in grads.items()}
     return ours
 
 

@@ -88,7 +88,10 @@ def sixd_from_quaternion(q: Array) -> Array:
 
 
 def matrix_from_sixd(sixd: Array) -> Array:
-    """Rotation matrices [..., 3, 3] of 6-D rotations: x = unit(a), z = unit(x × b), y = z × x.   Eq. 15 [zhou2019continuity]"""
+    """Rotation matrices [..., 3, 3] of 6-D rotations: x = unit(a), z = unit(x × b), y = z × x.   Eq. 15
+
+    [zhou2019continuity]
+    """
     x = sixd[..., :3] / np.linalg.norm(sixd[..., :3], axis=-1, keepdims=True)
     z = np.cross(x, sixd[..., 3:])
     z = z / np.linalg.norm(z, axis=-1, keepdims=True)

@@ -5,6 +5,7 @@ Facts: HumanML3D repository (paramUtil.py; target skeleton of motion 000021), Se
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Skeleton:
         """Parent index of every joint; -1 for the root."""
         parents = [-1] * self.num_joints
         for chain in self.chains:
-            for parent, child in zip(chain, chain[1:], strict=False):
+            for parent, child in pairwise(chain):
                 parents[child] = parent
         return tuple(parents)
 

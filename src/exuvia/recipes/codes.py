@@ -120,7 +120,7 @@ class CodeCorpus:
             captions.append(sample.captions[int(rng.integers(len(sample.captions)))])
         return self._batch(crops, captions)
 
-    def _crop(self, sample: Sample, rng: np.random.Generator) -> NDArray[np.int64]:
+    def _crop(self, sample: Sample, rng: np.random.Generator) -> NDArray[np.int16]:
         versions = self.codes[sample.clip]
         codes = versions[int(rng.integers(len(versions)))]
         low, high = sample.start // self.stride, min(len(codes), sample.end // self.stride)
@@ -130,7 +130,7 @@ class CodeCorpus:
         start = low + int(rng.integers(high - low - steps + 1))
         return codes[start : start + steps]
 
-    def _batch(self, crops: Sequence[NDArray[np.int64]], captions: Sequence[int]) -> Mapping[str, Tensor]:
+    def _batch(self, crops: Sequence[NDArray[np.int16]], captions: Sequence[int]) -> Mapping[str, Tensor]:
         longest = max(len(crop) for crop in crops)
         codes = torch.full((len(crops), longest, crops[0].shape[1]), -1, dtype=torch.long)
         for row, crop in enumerate(crops):

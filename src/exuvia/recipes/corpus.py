@@ -58,7 +58,8 @@ class Corpus:
             if not self.config.sensors or store.clips[index].sensor in self.config.sensors
         ]
         if not found:
-            raise ConfigError(f"no {split} clips in {', '.join(self.config.data)} for sensors {self.config.sensors or 'all'}")
+            sensors = self.config.sensors or "all"
+            raise ConfigError(f"no {split} clips in {', '.join(self.config.data)} for sensors {sensors}")
         return found
 
     def features(self, item: Item) -> Features:

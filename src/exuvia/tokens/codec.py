@@ -101,7 +101,8 @@ class Encoder(nn.Module):
         """Padded batches with `valid` [B, 1, F] give what each clip alone would give."""
         first, relu, *stages, last = self.model
         x = relu(first(_masked(x, valid)))
-        for number, (down, stack) in enumerate(stages):
+        for number, stage in enumerate(stages):
+            down, stack = stage.children()
             x = down(_masked(x, _coarser(valid, number)))
             x = stack(x, _coarser(valid, number + 1))
         return last(_masked(x, _coarser(valid, len(stages))))
@@ -129,7 +130,8 @@ class Decoder(nn.Module):
         """Padded batches with `valid` [B, 1, T] give what each clip alone would give."""
         first, relu, *stages, wide, relu_last, last = self.model
         x = relu(first(_masked(x, valid)))
-        for stack, up, conv in stages:
+        for stage in stages:
+            stack, up, conv = stage.children()
             x = stack(x, valid)
             valid = None if valid is None else torch.repeat_interleave(valid, 2, dim=-1)
             x = conv(_masked(up(x), valid))

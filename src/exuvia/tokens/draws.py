@@ -46,5 +46,5 @@ class SeededDraws:
 
 
 def kept_level(u: float, start: int, levels: int, probability: float) -> int:
-    """Quantise-dropout: levels above `start` are dropped when u < probability; level 0 always stays.   Sec. 3.1 [guo2024momask]"""
+    """Quantise-dropout: when u < probability, levels above `start` are dropped.   Sec. 3.1 [guo2024momask]"""
     return start if u < probability else levels - 1

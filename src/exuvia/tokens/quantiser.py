@@ -105,16 +105,16 @@ class EMAQuantiser(nn.Module):
         """Quantise x [B, D, T] -> value [B, D, T], codes [B, T], commitment, perplexity; learns when training."""
         batch, dim, steps = x.shape
         rows = x.detach().transpose(1, 2).reshape(-1, dim)
-        learning = self.training and draws is not None
-        if learning and not bool(self.initialised):
-            self.initialise(rows, draws)
-        noise = draws.gumbel(len(rows), self.num_codes, rows) if learning and temperature > 0 else None
+        learner = draws if self.training else None
+        if learner is not None and not bool(self.initialised):
+            self.initialise(rows, learner)
+        noise = learner.gumbel(len(rows), self.num_codes, rows) if learner is not None and temperature > 0 else None
         index = self.nearest(rows, noise, temperature)
         code = self.codebook[index].view(batch, steps, dim).transpose(1, 2)
         share = torch.bincount(index, minlength=self.num_codes).to(x.dtype) / len(index)
         perplexity = torch.exp(-(share * torch.log(share + 1e-7)).sum())
-        if learning:
-            self.update(rows, index, draws)
+        if learner is not None:
+            self.update(rows, index, learner)
         commit = torch.mean((x - code) ** 2)
         return x + (code - x).detach(), index.view(batch, steps), commit, perplexity
 
@@ -128,6 +128,12 @@ class ResidualQuantiser(nn.Module):
         first = EMAQuantiser(num_codes, dim, decay)
         rest = [first if shared else EMAQuantiser(num_codes, dim, decay) for _ in range(levels - 1)]
         self.layers = nn.ModuleList([first, *rest])
+
+    def level(self, number: int) -> EMAQuantiser:
+        """The quantiser of one level."""
+        layer = self.layers[number]
+        assert isinstance(layer, EMAQuantiser)
+        return layer
 
     def forward(
         self, x: Tensor, draws: Draws | None = None, temperature: float = 0.0, last_level: int | None = None
@@ -147,7 +153,9 @@ class ResidualQuantiser(nn.Module):
             if self.training and draws is not None:
                 last_level = draws.dropped_above(self.num_levels, self.dropout)
         residual, total = x, torch.zeros_like(x)
-        codes, commits, perplexities = [], [], []
+        codes: list[Tensor] = []
+        commits: list[Tensor] = []
+        perplexities: list[Tensor] = []
         for level, layer in enumerate(self.layers):
             if level > last_level:
                 codes.append(torch.full_like(codes[0], -1))
@@ -166,7 +174,8 @@ class ResidualQuantiser(nn.Module):
         """Codes [B, T, levels] of x [B, D, T], without noise; fewer levels cost less."""
         rows = x.transpose(1, 2).reshape(-1, x.shape[1])
         codes = []
-        for layer in list(self.layers)[: levels or self.num_levels]:
+        for number in range(levels or self.num_levels):
+            layer = self.level(number)
             index = layer.nearest(rows)
             rows = rows - layer.codebook[index]
             codes.append(index.view(x.shape[0], x.shape[2]))
@@ -177,6 +186,6 @@ class ResidualQuantiser(nn.Module):
         vectors = []
         for level in range(codes.shape[-1]):
             index = codes[..., level]
-            vector = self.layers[level].codebook[index.clamp_min(0)] * (index >= 0).unsqueeze(-1)
+            vector = self.level(level).codebook[index.clamp_min(0)] * (index >= 0).unsqueeze(-1)
             vectors.append(vector.transpose(1, 2))
         return torch.stack(vectors)

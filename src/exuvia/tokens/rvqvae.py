@@ -86,7 +86,8 @@ class RVQVAE(nn.Module):
             ShapeError: another number of channels, or fewer frames than one code step.
         """
         if features.ndim != 3 or features.shape[-1] != self.config.input_dim:
-            raise ShapeError(f"found features {tuple(features.shape)}, expected (batch, frames, {self.config.input_dim})")
+            wanted = f"(batch, frames, {self.config.input_dim})"
+            raise ShapeError(f"found features {tuple(features.shape)}, expected {wanted}")
         if features.shape[1] < self.config.stride:
             raise ShapeError(f"found {features.shape[1]} frame(s), expected at least {self.config.stride}")
         mask = None if valid is None else valid[:, None].to(features.dtype)
@@ -137,7 +138,7 @@ class RVQVAE(nn.Module):
         commit: float = 0.02,
         path: float = 0.0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """SmoothL1 of all channels + position · SmoothL1 of the local positions + commit · commitment.   Eq. 1 [guo2024momask]
+        """SmoothL1 of all channels + position · that of local positions + commit · commitment.   Eq. 1 [guo2024momask]
 
         The middle term is called a velocity loss in the published options, but covers the position channels.
         `path` > 0 adds ours: SmoothL1 of the running sums of yaw and root velocity over the window, because the
@@ -168,10 +169,10 @@ class RVQVAE(nn.Module):
         Raises RuntimeError with the differing names if the architecture differs.
         """
         full = dict(state)
-        for level, layer in enumerate(self.quantizer.layers):
+        for level in range(self.config.num_quantizers):
             name = f"quantizer.layers.{level}."
             if name + "codebook" in state:
                 full.setdefault(name + "code_sum", state[name + "codebook"].clone())
-                full.setdefault(name + "code_count", torch.ones(layer.num_codes))
+                full.setdefault(name + "code_count", torch.ones(self.config.num_codes))
                 full.setdefault(name + "initialised", torch.tensor(True))
         self.load_state_dict(full)
