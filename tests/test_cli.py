@@ -318,7 +318,7 @@ def test_import_converts_and_leaves_bad_files_out(tmp_path: Path, capsys: pytest
     np.save(tmp_path / "good.npy", joints)
     (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT")
     files = [str(tmp_path / "good.npy"), str(tmp_path / "bad.bvh")]
-    assert cli.main(["import", *files, "--source-fps", "60", "--out", str(tmp_path / "clips")]) == 2
+    assert cli.main(["import", "motion", *files, "--source-fps", "60", "--out", str(tmp_path / "clips")]) == 2
     captured = capsys.readouterr()
     assert "bad.bvh" in captured.err
     assert "1 of 2 files were left out" in captured.err

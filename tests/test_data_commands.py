@@ -19,7 +19,7 @@ def test_prepare_then_export(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "5 clips" in printed
     assert "CC0" in printed
     assert len(Store.open(store)) == 5
-    assert main(["export", store, folder]) == 0
+    assert main(["export", "humanml3d", store, folder]) == 0
     assert (tmp_path / "HumanML3D" / "Mean.npy").is_file()
     assert main(["prepare", folder, str(tmp_path / "again")]) == 0
 
@@ -29,8 +29,8 @@ def test_prepare_then_export(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     [
         (["prepare", "nowhere", "OUT"], "nowhere does not exist"),
         (["prepare", "SOURCE", "OUT", "--representation", "kitt"], "did you mean 'kit'"),
-        (["export", "SOURCE", "OUT"], "no manifest.json"),
-        (["export", "SOURCE", "OUT", "--format", "humanml"], "did you mean 'humanml3d'"),
+        (["export", "humanml3d", "SOURCE", "OUT"], "no manifest.json"),
+        (["export", "humanml", "SOURCE", "OUT"], "did you mean 'humanml3d'"),
     ],
 )
 def test_mistakes_are_one_sentence_and_code_2(

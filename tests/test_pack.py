@@ -11,7 +11,8 @@ import pytest
 import tiny
 from exuvia.__main__ import main
 from exuvia.checkpoint import save_tensors, write_config
-from exuvia.commands import pack as module
+from exuvia.commands import import_momask as momask_module
+from exuvia.commands.import_momask import ImportMomaskConfig, import_momask
 from exuvia.commands.pack import PackConfig, pack
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
@@ -107,19 +108,19 @@ def published(pipe: MotionPipeline, folder: Path) -> OfficialMoMask:
 
 
 def read_as(found: OfficialMoMask, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = module.part
+    real = momask_module.part
 
     def part(name: str) -> Any:
         return (lambda folder: found) if name == "load_momask" else real(name)
 
-    monkeypatch.setattr(module, "part", part)
+    monkeypatch.setattr(momask_module, "part", part)
 
 
 def test_published_checkpoints_become_a_pipeline(
     pipe: MotionPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_as(published(pipe, tmp_path), monkeypatch)
-    pack(PackConfig(tmp_path / "pipeline", momask=tmp_path, text="hashed"))
+    import_momask(ImportMomaskConfig(tmp_path, tmp_path / "pipeline", text="hashed"))
     loaded = MotionPipeline.from_pretrained(tmp_path / "pipeline")
     assert loaded.config["text"]["pooled"]
     assert len(loaded.provenance["momask"]["mask"]) == 64
@@ -131,7 +132,7 @@ def test_published_checkpoints_that_lack_something_are_refused(
 ) -> None:
     read_as(replace(published(pipe, tmp_path), length=None), monkeypatch)
     with pytest.raises(CheckpointError, match="length_estimator"):
-        pack(PackConfig(tmp_path / "pipeline", momask=tmp_path, text="hashed"))
+        import_momask(ImportMomaskConfig(tmp_path, tmp_path / "pipeline", text="hashed"))
     read_as(published(pipe, tmp_path), monkeypatch)
     with pytest.raises(ConfigError, match="the weights expect 64"):
-        pack(PackConfig(tmp_path / "pipeline", momask=tmp_path, text="minilm"))
+        import_momask(ImportMomaskConfig(tmp_path, tmp_path / "pipeline", text="minilm"))

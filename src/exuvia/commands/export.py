@@ -1,4 +1,4 @@
-"""`exuvia export`: a prepared store in the layout of another project."""
+"""`exuvia export humanml3d`: a prepared store in the layout that the official loaders accept."""
 
 import sys
 from dataclasses import dataclass
@@ -9,11 +9,6 @@ from tqdm import tqdm
 
 from exuvia.data.export_humanml3d import export_humanml3d
 from exuvia.data.store import Store
-from exuvia.errors import ConfigError
-from exuvia.registry import suggest
-
-FORMAT = {"humanml3d": export_humanml3d}
-"""Layout -> what writes it."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +19,6 @@ class ExportConfig:
     """Folder made by `exuvia prepare`."""
     out: tyro.conf.Positional[Path]
     """Folder to write; it must not exist yet, or be empty."""
-    format: str = "humanml3d"
-    """Layout: humanml3d (new_joint_vecs, new_joints, texts, split lists, Mean.npy, Std.npy)."""
 
 
 def export(config: ExportConfig) -> Path:
@@ -34,15 +27,12 @@ def export(config: ExportConfig) -> Path:
     Captions without part-of-speech tags are tagged; clips without captions are left out.
 
     Examples:
-        exuvia export stores/mine dataset/HumanML3D
+        exuvia export humanml3d stores/mine dataset/HumanML3D
 
     Raises:
-        ConfigError: an unknown layout.
         DataError: no store, or nothing in it to export.
         OutputError: the folder is not empty or cannot be written.
     """
-    if config.format not in FORMAT:
-        raise ConfigError(f"unknown layout {config.format!r}; {suggest(config.format, FORMAT)}")
     store = Store.open(config.store)
     with tqdm(unit=" clips", desc="export", file=sys.stderr, disable=None, total=len(store)) as bar:
 
@@ -50,7 +40,7 @@ def export(config: ExportConfig) -> Path:
             bar.total = total
             bar.update(done - bar.n)
 
-        folder = FORMAT[config.format](store, config.out, progress=progress)
+        folder = export_humanml3d(store, config.out, progress=progress)
     left_out = sum(not clip.captions for clip in store.clips)
     print(f"{folder}: {len(store) - left_out} clips, {left_out} without captions left out")
     return folder

@@ -1,4 +1,4 @@
-"""`exuvia import`: motion-capture files -> clips of 22 joints, in metres."""
+"""`exuvia import motion`: motion-capture files -> clips of 22 joints, in metres."""
 
 import sys
 from dataclasses import dataclass

@@ -27,10 +27,6 @@ class PackConfig:
     """Run folder of the residual transformer."""
     length: Path = Path("runs/length")
     """Run folder of the length estimator."""
-    momask: Path | None = None
-    """Folder of published MoMask checkpoints (e.g. checkpoints/t2m) to take all parts from instead."""
-    text: str = "clip"
-    """Caption encoder that published checkpoints learnt with; run folders name their own."""
     half: bool = False
     """Store weights as float16: half the size."""
     card: Path | None = None
@@ -38,19 +34,24 @@ class PackConfig:
 
 
 def pack(config: PackConfig) -> None:
-    """Join trained parts, or published MoMask checkpoints, to one pipeline that `generate --pipeline FOLDER` loads.
+    """Join trained parts to one pipeline that `exuvia generate --pipeline FOLDER` loads.
 
     Raises:
-        CheckpointError: a folder holds no finished run of its kind, or no complete published checkpoint.
+        CheckpointError: a folder holds no finished run of its kind.
         ConfigError: the parts were trained on other tokenizers or caption encoders.
         OutputError: the folder cannot be written.
     """
-    pipe = _from_momask(config.momask, config.text) if config.momask else _from_runs(config)
+    pipe = _from_runs(config)
     if config.card:
         pipe.card = _card(config.card)
-    pipe.save_pretrained(config.out, half=config.half)
-    size_mb = sum(path.stat().st_size for path in config.out.rglob("*") if path.is_file()) / 1e6
-    print(f"{config.out}: {size_mb:.1f} MB, caption encoder {pipe.text.name}")
+    save(pipe, config.out, config.half)
+
+
+def save(pipe: Any, out: Path, half: bool) -> None:
+    """Write a pipeline and print its size. Raises OutputError."""
+    pipe.save_pretrained(out, half=half)
+    size_mb = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
+    print(f"{out}: {size_mb:.1f} MB, caption encoder {pipe.text.name}")
 
 
 MODELS = {
@@ -74,22 +75,6 @@ def _from_runs(config: PackConfig) -> Any:
         pooled=abouts["mask"]["pooled"],
         facts={"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}},
     )
-
-
-def _from_momask(folder: Path, text: str) -> Any:
-    """A pipeline of published weights, conditioned on one sentence vector as they were trained."""
-    found = part("load_momask")(folder)
-    if found.length is None:
-        raise CheckpointError(f"{folder} has no length_estimator/model/finest.tar; fetch it from the same release")
-    encoder = resolve(TEXT_ENCODER, text, "text encoder")()
-    wanted = found.mask.config.text_dim
-    if encoder.dim != wanted:
-        raise ConfigError(
-            f"the caption encoder {text} has width {encoder.dim}, the weights expect {wanted}; see --text"
-        )
-    parts = (found.tokenizer, part("normaliser")(found.mean, found.std), found.mask, found.residual, found.length)
-    hashes = {name: sha256_file(path) for name, path in found.files.items()}
-    return part("assemble")(*parts, encoder, pooled=True, facts={"momask": hashes})
 
 
 def _model(folder: Path, kind: str) -> tuple[Any, dict[str, Any]]:

@@ -87,13 +87,18 @@ _USE = {
         "time the codebook edit",
         ("exuvia bench lcr --pipeline base --forget violence --num-codes 16 --record docs/results/numbers.jsonl",),
     ),
-    "export": Entry("exuvia.commands.export:export", "a prepared store in the layout of another project"),
-    "import": Entry(
+    "export humanml3d": Entry("exuvia.commands.export:export", "a prepared store in the layout of another project"),
+    "import momask": Entry(
+        "exuvia.commands.import_momask:import_momask",
+        "published MoMask checkpoints -> one pipeline folder",
+        ("exuvia import momask checkpoints/t2m --out runs/momask",),
+    ),
+    "import motion": Entry(
         "exuvia.commands.import_motion:import_motion",
         "motion-capture files -> clips of 22 joints at 20 frames a second",
         (
-            "exuvia import take1.bvh take2.bvh --out clips/",
-            "exuvia import 02_01.amc --source-fps 120 --out walk.npy",
+            "exuvia import motion take1.bvh take2.bvh --out clips/",
+            "exuvia import motion 02_01.amc --source-fps 120 --out walk.npy",
         ),
     ),
     "check goldens": Entry(
@@ -108,11 +113,10 @@ _USE = {
     ),
     "pack": Entry(
         "exuvia.commands.pack:pack",
-        "run folders of the parts, or published checkpoints -> one pipeline folder",
+        "run folders of the parts -> one pipeline folder",
         (
             "exuvia pack --tokenizer runs/tokenizer --mask runs/mask --residual runs/residual --length runs/length "
             "--out runs/pipeline --half",
-            "exuvia pack --momask checkpoints/t2m --text clip --out runs/momask",
         ),
     ),
     "list": Entry(
