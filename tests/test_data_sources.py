@@ -8,6 +8,7 @@ import pytest
 from exuvia.data.captions import Caption, read_captions
 from exuvia.data.export_humanml3d import caption_line, export_humanml3d, flat_names
 from exuvia.data.prepare import prepare
+from exuvia.data.splits import split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.features.humanml3d import HUMANML3D
@@ -165,3 +166,32 @@ def test_a_caption_file_is_not_taken_for_a_motion(tmp_path: Path) -> None:
     np.save(folder / "one.npy", body(50))
     assert len(prepare(folder, tmp_path / "out", mirror=False)) == 1
     assert read_captions(folder / "note.txt", strict=False)[0].text == "a sentence without a motion"
+
+
+def test_synthetic_motion_is_stored_with_its_labels(tmp_path: Path) -> None:
+    store = prepare("synthetic", tmp_path / "out", count=24, seed=5)
+    assert store.manifest["skipped"] == []
+    assert len(store.select(mirrored=False)) == 24
+    assert set(store.manifest["by_sensor"]) == {"synthetic"}
+    for number, clip in enumerate(store.clips):
+        labels = store.frame_labels(number)
+        assert labels is not None
+        assert labels.shape == (clip.frames,)
+        assert 0 <= labels.min() <= labels.max() < len(store.frame_label_names)
+        assert clip.captions
+    acted = split_store(store, "violence", "label").forget
+    assert {store.clips[k].id for k in store.select(concepts="violence")} == set(acted)
+    assert prepare("synthetic", tmp_path / "out", count=24, seed=5).data_hash == store.data_hash
+    with pytest.raises(ConfigError, match="another source"):
+        prepare("synthetic", tmp_path / "out", count=24, seed=6)
+    with pytest.raises(ConfigError, match="count 0"):
+        prepare("synthetic", tmp_path / "none", count=0)
+
+
+def test_sources_joined_with_a_plus(tmp_path: Path) -> None:
+    source = mocap_folder(tmp_path / "mocap", 4)
+    store = prepare(f"{source}+synthetic", tmp_path / "out", count=3, mirror=False)
+    assert store.manifest["by_source"] == {"made": 4, "synthetic": 3}
+    assert store.frame_labels(0) is None
+    assert store.frame_labels(4) is not None
+    assert (store.columns["frame_labels"][: store.clips[4].frame_start] == -1).all()

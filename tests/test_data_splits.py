@@ -103,7 +103,7 @@ def test_a_store_is_split_by_captions_or_by_label(tmp_path: Path) -> None:
     assert {"000003"} <= set(split_store(store, "violence", "released").forget)
     few = split_store(store, "violence", clips=np.asarray([0, 2]))
     assert len(few.forget) + len(few.retain) == 2
-    with pytest.raises(ConfigError, match="no clip is labelled"):
+    with pytest.raises(ConfigError, match="clips are not labelled for 'jump_leap_hop'"):
         split_store(store, "jump", "label")
 
 

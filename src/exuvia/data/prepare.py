@@ -23,6 +23,7 @@ from exuvia.data.ready import Item, make_ready
 from exuvia.data.shards import Skipped, assemble, fingerprint, is_whole, write_shard
 from exuvia.data.sources import Source
 from exuvia.data.store import Store
+from exuvia.data.synthetic import SyntheticClips
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.features.representation import Representation
 from exuvia.registry import REPRESENTATION, resolve
@@ -100,8 +101,6 @@ def open_source(source: str | Path, layout: Representation, seed: int = 0, count
     """The source that a word, a folder or a file is. Raises DataError if it is none."""
     place = Path(source)
     if str(source) == "synthetic":
-        from exuvia.data.synthetic import SyntheticClips
-
         return SyntheticClips(count, seed)
     if not place.exists():
         raise DataError(f"{place} does not exist; expected a data set folder, a motion file or the word synthetic")

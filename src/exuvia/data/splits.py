@@ -3,7 +3,7 @@
 released   hmu's own: a case-sensitive substring search over the whole caption lines, lemmatised tokens included
            ("white" holds "hit"). It makes the published lists: 304 of HumanML3D's 4,384 test ids for violence.
 words      the same words as words: inflected, in their own sense, not harmlessly used (see words.py)
-label      what a person judged, clip by clip, where the store says so
+label      what a person judged, clip by clip, where the store says so; for synthetic motion, what was acted
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from exuvia.data.captions import Caption, read_captions
 from exuvia.data.concepts import Concept, find_concept
+from exuvia.data.record import ClipRecord
 from exuvia.data.store import Store
 from exuvia.data.words import Verdict, judge
 from exuvia.errors import ConfigError, DataError
@@ -108,19 +109,25 @@ def split_store(
     records = [store.clips[number] for number in chosen]
     if rule != "label":
         return split_captions({r.id: r.captions for r in records}, what, rule, dataset, min_occurrence)
-    if what.label is None:
-        raise ConfigError(f"no clip is labelled for {what.name!r}; use the rule words or released")
-    marks = {r.id: r.labels.get(what.label) for r in records}
+    marks = {record.id: _mark(record, what) for record in records}
     unknown = sum(mark is None for mark in marks.values())
     if unknown:
         raise ConfigError(
-            f"{unknown} of {len(marks)} clips have no label {what.label!r}; use the rule words or released"
+            f"{unknown} of {len(marks)} clips are not labelled for {what.name!r}; use the rule words or released"
         )
     forget = tuple(name for name, mark in marks.items() if mark)
     retain = tuple(name for name, mark in marks.items() if not mark)
     said = split_captions({r.id: r.captions for r in records}, what, "words", dataset)
     worded = set(said.forget) | set(said.lookalikes)
     return ConceptSplit(what.name, rule, forget, retain, tuple(name for name in retain if name in worded))
+
+
+def _mark(record: ClipRecord, concept: Concept) -> bool | None:
+    """What the labels say: their list of concepts, where they have one, or the concept's own label."""
+    if "concepts" in record.labels:
+        return concept.name in record.labels["concepts"]
+    mark = record.labels.get(concept.label) if concept.label else None
+    return None if mark is None else bool(mark)
 
 
 def split_texts(

@@ -104,18 +104,24 @@ class Store:
         return self.columns["features"][clip.row_start : clip.row_start + clip.rows]
 
     def frame_labels(self, number: int) -> NDArray[np.int16] | None:
-        """Label of every frame of one clip, [F], or None where the source gives none."""
+        """Label of every frame of one clip, [F], an index into `frame_label_names`; None where the source has none."""
         clip = self.clips[number]
         if not clip.has_frame_labels:
             return None
         return self.columns["frame_labels"][clip.frame_start : clip.frame_start + clip.frames]
+
+    @property
+    def frame_label_names(self) -> tuple[str, ...]:
+        """What the frame labels mean; empty where no source labels frames."""
+        named = [tuple(source["frame_labels"]) for source in self.manifest["source"] if "frame_labels" in source]
+        return named[0] if named else ()
 
     def select(self, **wanted: Any) -> NDArray[np.int64]:
         """Numbers of the clips that have all the given values.
 
         Args:
             wanted: split, source, sensor, licence, caption_kind, or any label (violent, side, mirrored, ...);
-                a value, or a list of values of which one must fit.
+                a value, or a list of values of which one must fit. A label that is a list fits if it holds the value.
         Raises:
             ConfigError: a name that no clip has; the message suggests the nearest.
         """
@@ -133,9 +139,10 @@ class Store:
 
 
 def _fits(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, Collection) and not isinstance(wanted, str):
-        return value in wanted
-    return bool(value == wanted)
+    choices = wanted if isinstance(wanted, Collection) and not isinstance(wanted, str) else [wanted]
+    if isinstance(value, list):
+        return any(choice in value for choice in choices)
+    return value in choices
 
 
 def _check_file(folder: Path, facts: dict[str, Any], verify: bool) -> None:
