@@ -1,0 +1,136 @@
+"""Captions: a small grammar that says in several ways what a script of actions shows."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from exuvia.synthetic.catalogue import ACTION
+from exuvia.synthetic.stage import OTHER, Part
+from exuvia.synthetic.style import Style
+
+_SUBJECTS = (
+    ("a person", "their", "they", 9.0), ("the person", "their", "they", 3.0), ("a man", "his", "he", 4.0),
+    ("the man", "his", "he", 2.0), ("someone", "their", "they", 2.0), ("a figure", "its", "it", 1.0),
+    ("the figure", "its", "it", 1.5), ("person", "their", "they", 1.0), ("this person", "their", "they", 1.0),
+    ("a woman", "her", "she", 1.0), ("he", "his", "he", 1.0), ("a human", "their", "they", 0.4),
+    ("the individual", "their", "they", 0.4), ("a person", "his", "he", 2.0), ("a guy", "his", "he", 0.4),
+)  # fmt: skip
+_SHARES = np.asarray([subject[3] for subject in _SUBJECTS]) / sum(subject[3] for subject in _SUBJECTS)
+_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_DOUBLED = {"squat"}
+
+
+def third(verb: str) -> str:
+    """Third person singular of a regular verb: kick -> kicks, punch -> punches, carry -> carries."""
+    if re.search(r"(s|sh|ch|x|z|o)$", verb):
+        return verb + "es"
+    return verb[:-1] + "ies" if re.search(r"[^aeiou]y$", verb) else verb + "s"
+
+
+def gerund(verb: str) -> str:
+    """The -ing form: wave -> waving, sit -> sitting, kick -> kicking."""
+    if verb.endswith("e") and not verb.endswith("ee"):
+        return verb[:-1] + "ing"
+    if verb in _DOUBLED or re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb) or verb.endswith("step"):
+        return verb + verb[-1] + "ing"
+    return verb + "ing"
+
+
+_FORM = {"third": third, "gerund": gerund, "base": str}
+
+
+def _times(count: int, rng: np.random.Generator) -> str:
+    """How often, in words; nothing for once, and sometimes nothing for more."""
+    if count == 1 or rng.random() < 0.3:
+        return ""
+    exact = ("twice", "two times") if count == 2 else (f"{_NUMBERS[count]} times", f"{count} times")
+    vague = ("several times", "repeatedly", "multiple times") if count > 2 else ()
+    return str(rng.choice([*exact, *exact, *vague]))
+
+
+def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Generator) -> str:
+    """One action as a verb phrase."""
+    action = ACTION[part.action]
+    choices = action.phrases
+    if part.side and action.side_phrases and rng.random() < 0.8:
+        choices = action.side_phrases
+    text = choices[int(rng.integers(len(choices)))]
+    level = action.words.get(part.level, ("",))
+    number = _NUMBERS[part.count] if rng.random() < 0.8 else str(part.count)
+    text = text.format(
+        side=part.side, other=OTHER.get(part.side, ""), level=level[int(rng.integers(len(level)))], n=number,
+        times=_times(part.count, rng), their=their if rng.random() < 0.75 else "the",
+    )  # fmt: skip
+    text = (
+        re.sub(r"\ba (at \w+ height|to the body) ", "a ", text)
+        .replace(" 1 steps", " a step")
+        .replace("one steps", "one step")
+    )
+    before = bool(adverb) and adverb.endswith("ly") and " " not in adverb and rng.random() < 0.4
+    if before:
+        text = f"{adverb} {text}"
+    elif adverb:
+        text = f"{text} {adverb}"
+    text = re.sub(r"\[(\w+)\]", lambda match: _FORM[form](match.group(1)), text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> str:
+    subject, their, pronoun, _ = _SUBJECTS[int(rng.choice(len(_SUBJECTS), p=_SHARES))]
+    adverbs = [""] * len(parts)
+    if style.adverbs and rng.random() < 0.6:
+        adverbs[int(rng.integers(len(parts)))] = style.adverbs[int(rng.integers(len(style.adverbs)))]
+
+    def said(number: int, form: str) -> str:
+        return _phrase(parts[number], their, form, adverbs[number], rng)
+
+    progressive = rng.random() < 0.22
+    if len(parts) == 1:
+        return f"{subject} is {said(0, 'gerund')}" if progressive else f"{subject} {said(0, 'third')}"
+    if len(parts) == 2:
+        return _pair(subject, pronoun, said, rng, progressive)
+    links = (", then ", ", and then "), (", ", ", and "), (" and then ", ", and finally "), (", then ", " before ")
+    first, second = links[int(rng.integers(len(links)))]
+    last = said(2, "gerund" if second == " before " else "third")
+    return f"{subject} {said(0, 'third')}{first}{said(1, 'third')}{second}{last}"
+
+
+def _pair(subject: str, pronoun: str, said: object, rng: np.random.Generator, progressive: bool) -> str:
+    """Two actions in one sentence, or in two."""
+    assert callable(said)
+    if progressive:
+        return f"{subject} is {said(0, 'gerund')} and then {said(1, 'gerund')}"
+    kind = int(rng.integers(0, 8))
+    if kind < 4:
+        link = (", then ", " and then ", " then ", " and ")[kind]
+        return f"{subject} {said(0, 'third')}{link}{said(1, 'third')}"
+    if kind == 4:
+        return f"{subject} {said(0, 'third')} before {said(1, 'gerund')}"
+    if kind == 5:
+        return f"after {said(0, 'gerund')}, {subject} {said(1, 'third')}"
+    if kind == 6:
+        return f"{subject} {said(0, 'third')}, after that {pronoun} {said(1, 'base' if pronoun == 'they' else 'third')}"
+    return f"{subject} {said(0, 'third')}. {pronoun} then {said(1, 'base' if pronoun == 'they' else 'third')}"
+
+
+def captions(parts: Sequence[Part], style: Style, rng: np.random.Generator, count: int = 4) -> tuple[str, ...]:
+    """Different sentences about one to three actions in a row.
+
+    Args:
+        parts: the actions, in order
+        style: their manner, mentioned in some of the sentences
+        rng: draws words
+        count: how many sentences at most
+    Returns:
+        lower-case sentences, at least one, no two alike
+    """
+    found: list[str] = []
+    for _ in range(4 * count):
+        text = _sentence(parts, style, rng)
+        text = text + ("." if rng.random() < 0.5 else "")
+        if text.rstrip(".") not in [other.rstrip(".") for other in found]:
+            found.append(text)
+        if len(found) == count:
+            break
+    return tuple(found)

@@ -1,0 +1,191 @@
+"""The built-in data set: any number of captioned, labelled parametric motions; clip i depends only on (seed, i)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.errors import ConfigError
+from exuvia.motion.clip import Clip
+from exuvia.motion.skeleton import SMPL22
+from exuvia.registry import suggest
+from exuvia.shapes import Joints
+from exuvia.synthetic.body import random_body
+from exuvia.synthetic.captions import captions
+from exuvia.synthetic.catalogue import ACTION, FRAME_LABELS
+from exuvia.synthetic.posture import seat
+from exuvia.synthetic.stage import OTHER, Part, Stage
+from exuvia.synthetic.style import STYLE, Style
+from exuvia.synthetic.timeline import FPS
+
+__all__ = ["FRAME_LABELS", "MAX_FRAMES", "MIN_FRAMES", "SyntheticClip", "perform", "synthesise"]
+
+MIN_FRAMES, MAX_FRAMES = 40, 196
+"""Clip lengths at 20 frames a second: those of HumanML3D.   Sec. 3 [guo2022humanml3d]"""
+_CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "walk_circle", "run", "jog", "run_curve"})
+"""Actions whose clips may begin and end in full stride."""
+
+
+@dataclass(frozen=True)
+class SyntheticClip:
+    """One made-up motion and all that is true of it."""
+
+    id: str
+    clip: Clip
+    """20 frames a second, 40 to 196 frames, starting at x = z = 0 and facing +z."""
+    captions: tuple[str, ...]
+    frame_labels: NDArray[np.int16]
+    """Index into `FRAME_LABELS` of every frame, [F]."""
+    labels: dict[str, Any] = field(default_factory=dict)
+    """violent (bool), concepts (tuple of str), side (left, right or None), style (str)."""
+    actions: tuple[str, ...] = ()
+    """Names of the actions, in order."""
+
+
+def synthesise(
+    count: int, seed: int, *, actions: Sequence[str] | None = None, compositions: float = 0.3, start: int = 0
+) -> Iterator[SyntheticClip]:
+    """Make clips `start` to `start + count - 1` of the data set of a seed.
+
+    Args:
+        count: number of clips
+        seed: of the whole data set; clip i depends only on it and on i
+        actions: names of `catalogue.ACTION` to draw from; None: all
+        compositions: share of clips of two or three actions in a row
+        start: number of the first clip, for making a large set in parts
+    Raises:
+        ConfigError: unknown action, no action, or numbers out of range.
+    """
+    names = tuple(ACTION) if actions is None else tuple(actions)
+    if not names:
+        raise ConfigError(f"found an empty list of actions, expected some of {', '.join(ACTION)}")
+    for name in names:
+        if name not in ACTION:
+            raise ConfigError(f"unknown action {name!r}; {suggest(name, ACTION)}")
+    if count < 0 or start < 0 or seed < 0 or not 0.0 <= compositions <= 1.0:
+        raise ConfigError(
+            f"found count {count}, start {start}, seed {seed} and compositions {compositions}, "
+            "expected numbers from 0 up, and a share from 0 to 1"
+        )
+    return (_one(seed, number, names, compositions) for number in range(start, start + count))
+
+
+def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[Joints, NDArray[np.int16]]:
+    """Act a script: joint positions [F, 22, 3] in metres and frame labels [F].
+
+    The right-handed version of a script is the exact mirror image of the left-handed one of the same seed.
+    """
+    flip = next((part.side for part in parts if part.side), "left") == "right"
+    acted = [replace(part, side=OTHER[part.side]) if flip and part.side else part for part in parts]
+    rng = np.random.default_rng(np.random.SeedSequence(list(seed)))
+    stage = Stage(random_body(rng), style, rng)
+    if ACTION[parts[0].action].before == "sit":
+        seat(stage)
+    stage.wait(float(rng.uniform(0.05, 0.5)))
+    for number, part in enumerate(acted):
+        if number:
+            stage.wait(float(rng.uniform(0.0, 0.25)))
+        with stage.labelled(ACTION[part.action].label):
+            ACTION[part.action].perform(stage, part)
+    stage.wait(float(rng.uniform(0.05, 0.5)))
+    frames = max(MIN_FRAMES, int(stage.now * FPS) + 1)
+    resting = "sit" if stage.posture == "sit" else "stand"
+    labels = np.full(frames, FRAME_LABELS.index(resting), np.int16)
+    labels[: round(stage.spans[0][0] * FPS)] = FRAME_LABELS.index(
+        "sit" if ACTION[parts[0].action].before == "sit" else "stand"
+    )
+    for begin, end, label in sorted(stage.spans, key=lambda span: span[0] - span[1]):
+        labels[round(begin * FPS) : round(end * FPS)] = FRAME_LABELS.index(label)
+    clip = Clip(stage.joints(frames))
+    return (clip.mirrored() if flip else clip).joints, labels
+
+
+def _one(seed: int, number: int, names: tuple[str, ...], compositions: float) -> SyntheticClip:
+    rng = np.random.default_rng(np.random.SeedSequence([seed, number, 0]))
+    parts = _script(rng, names, compositions)
+    style = _style(rng, parts)
+    while True:
+        joints, labels = perform(parts, style, (seed, number, 1))
+        if len(joints) <= MAX_FRAMES:
+            break
+        parts = _shorter(parts)
+    first, last = _cut(rng, parts, len(joints))
+    joints, labels = _at_origin(joints[first:last]), labels[first:last]
+    sentences = captions(parts, style, rng, count=int(rng.integers(3, 6)))
+    sides = {part.side for part in parts if part.side}
+    concepts = sorted({concept for part in parts for concept in ACTION[part.action].concepts})
+    truth = {
+        "violent": any(ACTION[part.action].violent for part in parts),
+        "concepts": tuple(concepts),
+        "side": sides.pop() if len(sides) == 1 else None,
+        "style": style.name,
+    }
+    meta = {"source": "synthetic", "seed": seed, "number": number}
+    clip = Clip(joints, FPS, sentences[0], meta)
+    return SyntheticClip(
+        f"synthetic_{seed}_{number:06d}", clip, sentences, labels, truth, tuple(part.action for part in parts)
+    )
+
+
+def _script(rng: np.random.Generator, names: tuple[str, ...], compositions: float) -> tuple[Part, ...]:
+    """Actions in a row, each beginning in the posture in which the one before it ended."""
+    length = 1
+    if rng.random() < compositions:
+        length = 2 if rng.random() < 0.75 else 3
+    parts: list[Part] = []
+    while len(parts) < length:
+        fits = [ACTION[name] for name in names if not parts or ACTION[name].before == ACTION[parts[-1].action].after]
+        fits = [action for action in fits if not parts or action.name != parts[-1].action] or fits
+        if not fits:
+            break
+        shares = np.asarray([action.weight for action in fits])
+        action = fits[int(rng.choice(len(fits), p=shares / shares.sum()))]
+        counts = action.counts if length == 1 else action.counts[: max(1, (len(action.counts) + 1) // 2)]
+        parts.append(
+            Part(action.name, str(rng.choice(action.sides)), int(rng.choice(counts)), str(rng.choice(action.levels)))
+        )
+    return tuple(parts)
+
+
+def _style(rng: np.random.Generator, parts: Sequence[Part]) -> Style:
+    """A manner that suits every action; plain for about a third of the clips."""
+    if rng.random() < 0.35:
+        return STYLE["plain"]
+    lively = any(ACTION[part.action].lively for part in parts)
+    fierce = any(ACTION[part.action].violent for part in parts)
+    fits = [style for style in STYLE.values() if not (style.calm and lively) and (fierce or not style.fierce)]
+    return fits[int(rng.integers(len(fits)))]
+
+
+def _shorter(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The same script with less in it."""
+    longest = max(range(len(parts)), key=lambda number: parts[number].count)
+    if parts[longest].count > 2 and parts[longest].count > min(ACTION[parts[longest].action].counts):
+        fewer = replace(parts[longest], count=parts[longest].count - 1)
+        return (*parts[:longest], fewer, *parts[longest + 1 :])
+    if len(parts) > 1:
+        return parts[:-1]
+    return (replace(parts[0], count=max(1, parts[0].count - 1)),)
+
+
+def _cut(rng: np.random.Generator, parts: Sequence[Part], frames: int) -> tuple[int, int]:
+    """First and last frame kept: single travels often begin and end in full stride."""
+    if len(parts) > 1 or parts[0].action not in _CUT_INTO or rng.random() < 0.5:
+        return 0, frames
+    spare = max(0, frames - max(MIN_FRAMES, int(0.7 * frames)))
+    first = int(rng.integers(0, spare + 1))
+    return first, frames - int(rng.integers(0, spare - first + 1))
+
+
+def _at_origin(joints: Joints) -> Joints:
+    """The motion moved and turned so that it starts at x = z = 0, facing +z."""
+    across = joints[0, SMPL22.index("left_hip")] - joints[0, SMPL22.index("right_hip")]
+    shoulders = joints[0, SMPL22.index("left_shoulder")] - joints[0, SMPL22.index("right_shoulder")]
+    left = across.astype(np.float64) + shoulders
+    angle = np.arctan2(left[2], left[0])
+    c, s = np.cos(angle), np.sin(angle)
+    turned = (joints - joints[0, 0] * np.asarray((1, 0, 1))).astype(np.float64)
+    x, z = turned[..., 0] * c + turned[..., 2] * s, -turned[..., 0] * s + turned[..., 2] * c
+    return np.stack((x, turned[..., 1], z), axis=-1).astype(np.float32)

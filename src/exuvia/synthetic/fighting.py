@@ -1,0 +1,277 @@
+"""Actions of a fight: kicks, punches, a push, blocks and dodges, from a guard or from a plain stand."""
+
+from exuvia.synthetic.rig import SIDES, SIGN, reach
+from exuvia.synthetic.stage import BALL_AHEAD_M, OTHER, Part, Stage
+
+FRONT_HAND = reach(-0.12, 0.08, 0.5, elbow_out=12)
+REAR_HAND = reach(-0.16, 0.06, 0.36, elbow_out=16)
+LEVEL = {"low": -34.0, "middle": -4.0, "high": 22.0}
+"""Elevation of the leg of a kick by level."""
+
+
+def guard(stage: Stage, lead: str, seconds: float) -> None:
+    """Raise the hands and set the feet apart, one side ahead."""
+    start, end = stage.now, stage.now + seconds
+    sign = SIGN[lead]
+    with stage.labelled("guard"):
+        stage.arm(lead, start, end, **FRONT_HAND)
+        stage.arm(OTHER[lead], start, end, **REAR_HAND)
+        stage.lean(start, end, height=-0.035, spine_pitch=5.0, pelvis_yaw=-12.0 * sign, spine_yaw=-8.0 * sign)
+        stage.lean(start, end, head_yaw=14.0 * sign, head_pitch=6.0)
+        stage.step(lead, start, start + 0.55 * seconds, BALL_AHEAD_M + 0.17, sign * 0.11, yaw=4.0)
+        stage.step(OTHER[lead], start + 0.5 * seconds, end, BALL_AHEAD_M - 0.13, -sign * 0.13, yaw=22.0)
+        stage.now = end
+    stage.posture = "guard"
+
+
+def _ready(stage: Stage, lead: str, chance: float) -> bool:
+    """Take up a guard, or not; true if in guard."""
+    if stage.posture == "guard":
+        return True
+    if stage.rng.random() < chance:
+        guard(stage, lead, stage.beat(0.6))
+        return True
+    return False
+
+
+def relax(stage: Stage) -> None:
+    """Drop the guard."""
+    with stage.labelled("stand"):
+        stage.settle(stage.beat(0.6))
+    stage.posture = "stand"
+
+
+_CHAMBER = {
+    "front": {"thigh_el": 4.0, "thigh_az": 0.0, "knee": 112.0, "thigh_swivel": 0.0, "toe": 20.0},
+    "side": {"thigh_el": -2.0, "thigh_az": 62.0, "knee": 122.0, "thigh_swivel": 8.0, "toe": -5.0},
+    "roundhouse": {"thigh_el": -12.0, "thigh_az": 80.0, "knee": 118.0, "thigh_swivel": 72.0, "toe": 40.0},
+    "back": {"thigh_el": -52.0, "thigh_az": 0.0, "knee": 112.0, "thigh_swivel": 0.0, "toe": -5.0},
+    "knee": {"thigh_el": -70.0, "thigh_az": 12.0, "knee": 70.0, "thigh_swivel": 0.0, "toe": 30.0},
+}
+"""The leg before it strikes."""
+_TURN = {"front": 8.0, "side": 62.0, "roundhouse": 70.0, "back": 10.0, "knee": 14.0}
+"""How far the hips turn into the kick, towards the standing leg."""
+
+
+def kick(stage: Stage, part: Part) -> None:
+    """Shift the weight, chamber the leg, strike, draw it back and set it down; `count` times."""
+    kind = part.action.removeprefix("kick_")
+    in_guard = _ready(stage, OTHER[part.side], 0.65)
+    with stage.labelled("kick"):
+        for number in range(part.count):
+            _one_kick(stage, part, kind, in_guard, again=number > 0)
+    relax(stage)
+
+
+def _one_kick(stage: Stage, part: Part, kind: str, in_guard: bool, again: bool) -> None:
+    side, support, sign = part.side, OTHER[part.side], SIGN[part.side]
+    size = 0.55 + 0.45 * stage.style.size
+    ahead, left = stage.feet()[support]
+    foot_ahead, foot_left = stage.feet()[side]
+    shift, chamber = stage.beat(0.2 if again else 0.3), stage.beat(0.24)
+    start = stage.now
+    stage.sway(start, start + shift + 0.1, ahead=ahead - BALL_AHEAD_M + 0.02, left=0.85 * left)
+    stage.lean(start, start + shift, pelvis_roll=2.0 * sign, height=-0.03)
+    stage.leg(side, start + 0.4 * shift, start + shift, plant=0.0, foot_pitch=30.0)
+    stage.leg(side, start + 0.7 * shift, start + shift + chamber, free=1.0, foot_y=0.2, **_CHAMBER[kind])
+    turned = -_TURN[kind] * sign
+    stage.lean(start + 0.6 * shift, start + shift + chamber, pelvis_yaw=0.7 * turned, spine_yaw=-0.35 * turned)
+    pivot = stage.heading + 0.75 * turned - sign * 7.0
+    stage.leg(support, start + 0.7 * shift, start + shift + chamber, foot_yaw=pivot)
+    _balance(stage, side, kind, in_guard, start + 0.6 * shift, start + shift + chamber, 0.6)
+    stage.now = start + shift + chamber
+    _strike(stage, part, kind, in_guard, turned, size)
+    stage.leg(side, stage.now, stage.now + 0.3, foot_x=stage.line.value(f"{side}_foot_x"))
+    forward = foot_ahead if in_guard else BALL_AHEAD_M + float(stage.rng.uniform(0.0, 0.12))
+    lateral = foot_left if in_guard else sign * stage.stance_m
+    _set_down(stage, side, forward, lateral)
+
+
+def _strike(stage: Stage, part: Part, kind: str, in_guard: bool, turned: float, size: float) -> None:
+    """From the chamber to the target and back to the chamber."""
+    side, sign, level = part.side, SIGN[part.side], LEVEL[part.level or "middle"]
+    out, hold, back = stage.beat(0.17), stage.beat(0.07), stage.beat(0.22)
+    start, end = stage.now, stage.now + out
+    high = (level + 34.0) / 56.0
+    leg = {
+        "front": {"thigh_el": level + 4.0, "knee": 8.0, "toe": 10.0},
+        "side": {"thigh_el": level, "thigh_az": 84.0, "knee": 6.0, "toe": -15.0},
+        "roundhouse": {"thigh_el": level, "thigh_az": 86.0, "knee": 10.0, "toe": 45.0},
+        "back": {"thigh_el": -180.0 - 0.6 * level + 14.0, "knee": 8.0, "toe": -15.0},
+        "knee": {"thigh_el": 10.0, "knee": 118.0, "toe": 40.0},
+    }[kind]
+    tilt = {
+        "front": {"pelvis_pitch": -8.0 - 10.0 * high, "spine_pitch": -5.0 - 6.0 * high},
+        "side": {"pelvis_roll": -sign * (14.0 + 12.0 * high), "spine_roll": -sign * (14.0 + 12.0 * high)},
+        "roundhouse": {"pelvis_roll": -sign * (10.0 + 12.0 * high), "spine_roll": -sign * (8.0 + 12.0 * high)},
+        "back": {"pelvis_pitch": 34.0, "spine_pitch": 22.0, "head_pitch": -15.0},
+        "knee": {"pelvis_pitch": -8.0, "spine_pitch": 14.0},
+    }[kind]
+    stage.leg(side, start, end, **leg)
+    stage.lean(start - 0.05, end, height=-0.01, pelvis_yaw=turned, spine_yaw=-0.2 * turned, head_yaw=-0.7 * turned)
+    stage.lean(start - 0.08, end, **{name: size * value for name, value in tilt.items()})
+    stage.leg(OTHER[side], start, end, foot_pitch=8.0)
+    _balance(stage, side, kind, in_guard, start, end, 1.0)
+    after = end + hold
+    stage.leg(side, after, after + back, **{name: _CHAMBER[kind][name] for name in leg})
+    stage.lean(after, after + back + 0.1, **{name: 0.3 * value for name, value in tilt.items()})
+    stage.leg(OTHER[side], after, after + back, foot_pitch=0.0)
+    stage.now = after + back
+
+
+def _balance(stage: Stage, side: str, kind: str, in_guard: bool, start: float, end: float, share: float) -> None:
+    """Arms against the kick: the hand on the kicking side swings back, the other stays up or goes forward."""
+    if kind == "knee":
+        ahead, up = (0.62, 0.2) if share < 1 else (0.3, -0.28)
+        for arm in SIDES:
+            stage.arm(arm, start, end, **reach(-0.15, up, ahead, elbow_out=18))
+    elif in_guard:
+        stage.arm(side, start, end, el=-88.0 - 28.0 * share, az=22.0, elbow=34.0, swivel=0.0, spread=10.0)
+        stage.arm(OTHER[side], start, end, **reach(-0.2, 0.05, 0.4, elbow_out=14))
+    else:
+        stage.arm(side, start, end, el=-92.0 - 30.0 * share, az=25.0, elbow=26.0, spread=14.0)
+        stage.arm(OTHER[side], start, end, el=-90.0 + 48.0 * share, az=20.0, elbow=40.0, spread=10.0)
+
+
+def _set_down(stage: Stage, side: str, ahead: float, left: float) -> None:
+    """Bring a free leg back to the floor at metres from home, and the body over both feet."""
+    down = stage.beat(0.42)
+    start, end = stage.now, stage.now + down
+    x, z = stage.place(ahead, left)
+    angle = stage.heading + SIGN[side] * 8.0
+    stage.leg(side, start, start + 0.02, foot_x=float(x), foot_z=float(z), foot_yaw=angle, foot_pitch=0.0)
+    stage.leg(side, start, end - 0.02, free=0.0)
+    stage.leg(side, start + 0.2 * down, end, foot_y=0.0)
+    stage.leg(side, start + 0.1 * down, end, thigh_el=-70.0, thigh_az=0.0, knee=30.0, thigh_swivel=0.0, toe=0.0)
+    stage.leg(side, end - 0.12, end, plant=1.0)
+    support = OTHER[side]
+    stage.leg(support, start + 0.1, end, foot_yaw=stage.heading - SIGN[side] * 7.0)
+    names = (
+        "pelvis_yaw",
+        "pelvis_pitch",
+        "pelvis_roll",
+        "spine_yaw",
+        "spine_pitch",
+        "spine_roll",
+        "head_yaw",
+        "head_pitch",
+    )
+    stage.lean(start, end + 0.05, **dict.fromkeys(names, 0.0))
+    stage.lean(start, end, height=-0.03)
+    if stage.posture == "guard":
+        stage.arm(side, start, end, **REAR_HAND)
+        stage.arm(support, start, end, **FRONT_HAND)
+    else:
+        for arm in SIDES:
+            stage.arm(arm, start, end + 0.1, el=-80.0, az=8.0, elbow=26.0, swivel=10.0)
+    stage.sway(start + 0.3 * down, end + 0.15)
+    stage.now = end + 0.05
+
+
+def punch(stage: Stage, part: Part) -> None:
+    """Jab, cross, hook or uppercut from a guard; `count` times, alternating where the script names no side."""
+    lead = part.side or ("left" if stage.rng.random() < 0.7 else "right")
+    _ready(stage, OTHER[lead] if part.action == "cross" and part.side else lead, 1.0)
+    with stage.labelled("punch"):
+        for number in range(part.count):
+            side = part.side or (lead if number % 2 == 0 else OTHER[lead])
+            kind = part.action
+            if not part.side and kind == "punch":
+                kind = "jab" if side == lead else "cross"
+            _one_punch(stage, side, "jab" if kind == "punch" else kind, part.level)
+            stage.wait(stage.beat(0.1, 0.9))
+    relax(stage)
+
+
+def _one_punch(stage: Stage, side: str, kind: str, level: str) -> None:
+    sign, size = SIGN[side], 0.6 + 0.4 * stage.style.size
+    load, out, hold, back = stage.beat(0.14), stage.beat(0.15), stage.beat(0.05), stage.beat(0.24)
+    up = {"low": -0.42, "middle": -0.12, "high": 0.14}[level or "middle"]
+    start, hit = stage.now, stage.now + load + out
+    home = {name: stage.line.value(f"{side}_{name}") for name in ("el", "az", "elbow", "swivel", "spread")}
+    turned = {"jab": 20.0, "cross": 42.0, "hook": 48.0, "uppercut": 34.0}[kind] * size
+    wind, aim = {
+        "jab": (home, reach(-0.14, up, 0.95)),
+        "cross": (home, reach(-0.22, up, 0.94)),
+        "hook": ({"el": -34.0, "az": 72.0, "elbow": 92.0, "swivel": 62.0, "spread": 0.0},
+                 {"el": -6.0 + 40 * up, "az": 6.0, "elbow": 84.0, "swivel": 86.0, "spread": 0.0}),
+        "uppercut": ({"el": -88.0, "az": 10.0, "elbow": 78.0, "swivel": 8.0, "spread": 6.0},
+                     {"el": -14.0, "az": -6.0, "elbow": 98.0, "swivel": 14.0, "spread": 0.0}),
+    }[kind]  # fmt: skip
+    base = {name: stage.line.value(name) for name in ("spine_yaw", "pelvis_yaw", "spine_pitch", "height")}
+    dip = -0.05 if kind == "uppercut" else -0.012
+    stage.arm(side, start, start + load, **wind)
+    stage.move(start, start + load, spine_yaw=base["spine_yaw"] + 0.35 * sign * turned, height=base["height"] + dip)
+    stage.arm(side, start + load, hit, **aim, protract=16.0)
+    stage.move(start + load - 0.03, hit, spine_yaw=base["spine_yaw"] - 0.65 * sign * turned)
+    stage.move(start + load - 0.05, hit, pelvis_yaw=base["pelvis_yaw"] - 0.4 * sign * turned)
+    stage.move(start + load, hit, spine_pitch=base["spine_pitch"] + 4.0, height=base["height"])
+    stage.sway(start + 0.5 * load, hit, ahead=0.05)
+    after = hit + hold
+    stage.arm(side, after, after + back, **home, protract=0.0)
+    stage.move(after, after + back, **base)
+    stage.sway(after, after + back)
+    stage.now = after + back
+
+
+def push(stage: Stage, part: Part) -> None:
+    """Draw both hands to the chest, step in and shove someone away; `count` times."""
+    foot = "left" if stage.rng.random() < 0.5 else "right"
+    for _ in range(part.count):
+        load, out, back = stage.beat(0.4), stage.beat(0.22), stage.beat(0.4)
+        start, hit = stage.now, stage.now + load + out
+        stage.hands(start, start + load, -0.12, -0.12, 0.26, elbow_out=28)
+        stage.lean(start, start + load, spine_pitch=-4.0, height=-0.03)
+        stage.step(foot, start + 0.4 * load, hit - 0.04, BALL_AHEAD_M + 0.3, SIGN[foot] * 0.1, yaw=4.0)
+        stage.sway(start + 0.4 * load, hit, ahead=0.2)
+        stage.hands(start + load, hit, -0.12, 0.0, 0.95, elbow_out=20)
+        for side in SIDES:
+            stage.arm(side, start + load, hit, protract=12.0)
+            stage.arm(side, hit + 0.15, hit + 0.15 + back, protract=0.0)
+        stage.lean(start + load, hit, spine_pitch=12.0, pelvis_pitch=9.0, height=-0.06)
+        stage.now = hit + stage.beat(0.15)
+        stage.settle(back + 0.25)
+
+
+def dodge(stage: Stage, part: Part) -> None:
+    """Lean out of the way to one side, or duck; `count` times."""
+    _ready(stage, "left", 0.5)
+    sign = SIGN[part.side] if part.side else 0.0
+    for _ in range(part.count):
+        out, hold, back = stage.beat(0.3), stage.beat(0.15), stage.beat(0.4)
+        start, end = stage.now, stage.now + out
+        names = ("pelvis_roll", "spine_roll", "spine_pitch", "pelvis_pitch", "spine_yaw", "height")
+        base = {name: stage.line.value(name) for name in names}
+        if sign:
+            stage.move(
+                start, end, pelvis_roll=9.0 * sign, spine_roll=24.0 * sign, spine_yaw=base["spine_yaw"] - 14.0 * sign
+            )
+            stage.move(start, end, height=base["height"] - 0.08, spine_pitch=base["spine_pitch"] + 8.0)
+            stage.sway(start, end, left=0.13 * sign)
+        else:
+            stage.move(start, end, height=base["height"] - 0.3, spine_pitch=base["spine_pitch"] + 22.0)
+            stage.move(start, end, pelvis_pitch=base["pelvis_pitch"] + 18.0)
+            stage.sway(start, end, ahead=-0.08)
+        stage.move(end + hold, end + hold + back, **base)
+        stage.sway(end + hold, end + hold + back)
+        stage.now = end + hold + back
+    relax(stage)
+
+
+def block(stage: Stage, part: Part) -> None:
+    """Raise one forearm before the head against a blow; `count` times."""
+    _ready(stage, part.side, 0.8)
+    sign = SIGN[part.side]
+    for _ in range(part.count):
+        up, hold, back = stage.beat(0.25), stage.beat(0.25), stage.beat(0.35)
+        start, end = stage.now, stage.now + up
+        names = ("el", "az", "elbow", "swivel", "spread")
+        home = {name: stage.line.value(f"{part.side}_{name}") for name in names}
+        stage.arm(part.side, start, end, el=14.0, az=24.0, elbow=88.0, swivel=58.0, spread=0.0)
+        base = {name: stage.line.value(name) for name in ("spine_yaw", "spine_pitch", "height")}
+        stage.move(start, end, spine_yaw=base["spine_yaw"] - 12.0 * sign, spine_pitch=base["spine_pitch"] - 6.0)
+        stage.move(start, end, height=base["height"] - 0.03)
+        stage.arm(part.side, end + hold, end + hold + back, **home)
+        stage.move(end + hold, end + hold + back, **base)
+        stage.now = end + hold + back
+    relax(stage)

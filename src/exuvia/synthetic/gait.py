@@ -1,0 +1,199 @@
+"""Walking, running and stepping in any direction: footsteps under a moving pelvis, feet planted during stance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from exuvia.synthetic.rig import SIDES, SIGN, Array
+from exuvia.synthetic.stage import BALL_AHEAD_M, OTHER, Stage
+from exuvia.synthetic.timeline import eased
+
+
+@dataclass(frozen=True)
+class Gait:
+    """How a body travels. Angles in degrees, lengths in metres."""
+
+    step_s: float = 0.54
+    """Time from one touch-down to the next of the other foot."""
+    stance: float = 1.24
+    """How long a foot stays down, in steps; below 1 there is flight."""
+    lift: float = 0.085
+    """How high the swinging foot is carried."""
+    heel: float = 42.0
+    """Pitch of the foot when its toes leave the ground."""
+    strike: float = 16.0
+    """Toes up at touch-down."""
+    arm_forward: float = 24.0
+    arm_back: float = 20.0
+    """Swing of the arms about hanging."""
+    elbow: float = 22.0
+    elbow_swing: float = 14.0
+    """Bend of the elbow behind, and how much more in front."""
+    lean: float = 1.0
+    """Forward lean of the whole body."""
+    drop: float = 0.0
+    """How much lower the pelvis is carried, in standing heights."""
+    bob: float = 0.0
+    """Rise in flight, in standing heights."""
+    twist: float = 5.0
+    """Turn of the pelvis with the leading leg."""
+    roll: float = 3.0
+    """Drop of the hip over the swinging leg."""
+    sway: float = 0.022
+    """Shift of the pelvis over the standing leg."""
+    width: float = 0.09
+    """Distance of each foot from the path."""
+
+
+WALK = Gait()
+RUN = Gait(
+    step_s=0.36, stance=0.72, lift=0.26, heel=62, strike=2, arm_forward=42, arm_back=38, elbow=84, elbow_swing=14,
+    lean=8, drop=0.045, bob=0.035, twist=8, roll=3, sway=0.012, width=0.055,
+)  # fmt: skip
+JOG = Gait(
+    step_s=0.38, stance=0.8, lift=0.17, heel=52, strike=4, arm_forward=28, arm_back=26, elbow=78, elbow_swing=12,
+    lean=5, drop=0.04, bob=0.03, twist=6, roll=3, sway=0.014, width=0.06,
+)  # fmt: skip
+SHUFFLE = Gait(
+    step_s=0.46, stance=1.15, lift=0.06, heel=16, strike=0, arm_forward=6, arm_back=6, elbow=24, elbow_swing=4,
+    lean=1, drop=0.02, twist=1, roll=1.5, sway=0.015, width=0.13,
+)  # fmt: skip
+BACKWARD = Gait(
+    step_s=0.56, stance=1.26, lift=0.07, heel=14, strike=-14, arm_forward=12, arm_back=12, elbow=22, elbow_swing=6,
+    lean=1, drop=0.012, twist=-3, roll=2.5, sway=0.025, width=0.105,
+)  # fmt: skip
+TURNING = Gait(
+    step_s=0.48, stance=1.25, lift=0.07, heel=24, strike=2, arm_forward=8, arm_back=8, elbow=20, elbow_swing=5,
+    twist=2, roll=2.5, sway=0.02, width=0.1,
+)  # fmt: skip
+
+
+def _ramp(times: Array, start: float, end: float, ease: float) -> Array:
+    """Share of the way covered at given times, from 0 to 1, with eased start and end."""
+    ease = min(ease, 0.5 * (end - start))
+    grid = np.linspace(start, end, 65)
+    speed = np.clip(np.minimum(grid - start, end - grid) / ease, 0.0, 1.0)
+    speed = speed * speed * (3 - 2 * speed)
+    way = np.concatenate(([0.0], np.cumsum((speed[1:] + speed[:-1]) / 2)))
+    return np.interp(times, grid, way / way[-1])
+
+
+class Path:
+    """Where the pelvis is at a time: a way with a direction relative to the heading, which may turn on the way."""
+
+    def __init__(
+        self, stage: Stage, start: float, end: float, way_m: float, direction: float, turn: float, ease: float
+    ):
+        self.grid = np.linspace(start, end, max(17, int((end - start) * 40)))
+        share = _ramp(self.grid, start, end, ease)
+        self.heading = stage.heading + turn * share
+        middle = (self.heading[1:] + self.heading[:-1]) / 2 + direction
+        steps = np.diff(share) * way_m
+        self.x = stage.home[0] + np.concatenate(([0.0], np.cumsum(steps * np.sin(np.deg2rad(middle)))))
+        self.z = stage.home[1] + np.concatenate(([0.0], np.cumsum(steps * np.cos(np.deg2rad(middle)))))
+
+    def at(self, time: float) -> tuple[float, float, float]:
+        """x, z in metres and heading in degrees."""
+        return (
+            float(np.interp(time, self.grid, self.x)),
+            float(np.interp(time, self.grid, self.z)),
+            float(np.interp(time, self.grid, self.heading)),
+        )
+
+
+def travel(
+    stage: Stage, gait: Gait, steps: int, way_m: float, *, direction: float = 0.0, turn: float = 0.0,
+    first: str = "left", arms: bool = True,
+) -> None:  # fmt: skip
+    """Take steps along a path and come to a stand.
+
+    Args:
+        steps: number of steps, at least 2; the last one closes the stance
+        way_m: length of the path of the pelvis
+        direction: of the path relative to the heading, degrees to the left
+        turn: change of heading on the way, degrees to the left
+        first: the foot that steps first
+        arms: whether the arms swing
+    """
+    start, count, pace = stage.now, max(2, steps), gait.step_s / stage.style.tempo
+    touches = [start + (k + 1) * pace for k in range(count)]
+    end = touches[-1]
+    path = Path(stage, start, end + 0.1 * pace, way_m, direction, turn, 1.1 * pace)
+    lead = [first if k % 2 == 0 else OTHER[first] for k in range(count)]
+    for k, side in enumerate(lead):
+        lift = start if k == 0 else touches[k - 1] + (gait.stance - 1.0) * pace
+        last = k == count - 1
+        planted = end + pace if last else touches[k] + 0.5 * gait.stance * pace
+        _swing(stage, gait, path.at(planted), side, lift, touches[k], pace)
+    _carry(stage, gait, path, lead, touches, pace)
+    _sway_body(stage, gait, lead, touches, pace, arms)
+    if abs(turn) > 30:
+        stage.move(start, start + 1.2 * pace, head_yaw=stage.neutral["head_yaw"] + float(np.clip(0.25 * turn, -28, 28)))
+        stage.move(end - 1.2 * pace, end, head_yaw=stage.neutral["head_yaw"])
+    x, z, stage.heading = path.at(end + pace)
+    stage.home = np.asarray((x, z))
+    stage.now = end + 0.12 * pace
+
+
+def _swing(
+    stage: Stage, gait: Gait, under: tuple[float, float, float], side: str, lift: float, touch: float, pace: float
+) -> None:
+    """One step of one foot to its place under the pelvis at mid-stance."""
+    x, z, heading = under
+    angle, width = np.deg2rad(heading), touch - lift
+    left = SIGN[side] * max(gait.width, 0.5 * stage.body.hip_half_m)
+    x += BALL_AHEAD_M * np.sin(angle) + left * np.cos(angle)
+    z += BALL_AHEAD_M * np.cos(angle) - left * np.sin(angle)
+    bounce = 0.5 + 0.5 * stage.style.bounce
+    high, toes_up = gait.lift * bounce, stage.body.bone_m("left_foot") * np.sin(np.deg2rad(max(gait.strike, 0.0)))
+    stage.leg(side, lift - 0.38 * pace, lift + 0.02 * width, foot_pitch=gait.heel)
+    stage.leg(side, lift, lift + 0.38 * width, foot_y=high, foot_pitch=gait.heel * 0.8)
+    stage.leg(side, lift + 0.38 * width, lift + 0.8 * width, foot_y=0.3 * high + toes_up, foot_pitch=-gait.strike)
+    stage.leg(side, lift + 0.8 * width, touch, foot_y=float(toes_up))
+    stage.leg(side, touch, touch + 0.16 * pace, foot_y=0.0, foot_pitch=0.0)
+    stage.leg(side, lift, touch, foot_x=float(x), foot_z=float(z), foot_yaw=heading + 6.0 * SIGN[side])
+    stage.leg(side, lift - 0.05 * pace, lift + 0.2 * pace, plant=0.0)
+    stage.leg(side, touch - 0.2 * pace, touch, plant=1.0)
+
+
+def _carry(stage: Stage, gait: Gait, path: Path, lead: list[str], touches: list[float], pace: float) -> None:
+    """The pelvis along its path, shifted over whichever foot stands."""
+    start, end = touches[0] - pace, touches[-1] + 0.1 * pace
+    middles = [start + 0.45 * pace, *(touch + 0.5 * gait.stance * pace for touch in touches[:-1])]
+    shifts = [SIGN[OTHER[lead[0]]], *(SIGN[side] for side in lead[:-1])]
+    key_times = [start, *middles, max(end, middles[-1] + 0.2 * pace)]
+    times = np.arange(start, end, 0.08)[1:]
+    shift = eased(times, key_times, [0.0, *(gait.sway * s for s in shifts), 0.0])
+    for time, left in zip([*times.tolist(), end], [*shift.tolist(), 0.0], strict=True):
+        x, z, heading = path.at(time)
+        angle = np.deg2rad(heading)
+        stage.move(time, time, x=float(x + left * np.cos(angle)), z=float(z - left * np.sin(angle)), heading=heading)
+
+
+def _sway_body(stage: Stage, gait: Gait, lead: list[str], touches: list[float], pace: float, arms: bool) -> None:
+    """Bob, hip sway, counter-rotation of the trunk and swing of the arms."""
+    style, start, end = stage.style, touches[0] - pace, touches[-1]
+    bounce = 0.4 + 0.6 * style.bounce
+    stage.lean(
+        start, start + 1.2 * pace, pelvis_pitch=0.45 * gait.lean, spine_pitch=0.55 * gait.lean, height=-gait.drop
+    )
+    for touch, side in zip(touches[:-1], lead[:-1], strict=True):
+        sign, fade = SIGN[side], 0.6 if touch == touches[0] else 1.0
+        twist, roll = fade * gait.twist * bounce, gait.roll * bounce
+        middle = touch + 0.5 * gait.stance * pace
+        stage.move(touch, touch, pelvis_yaw=-sign * twist, spine_yaw=2.0 * sign * twist)
+        stage.move(middle, middle, pelvis_roll=-sign * roll, spine_roll=0.9 * sign * roll)
+        if gait.bob:
+            stage.lean(middle, middle, height=-gait.drop)
+            flight = touch + 0.5 * (1.0 + gait.stance) * pace
+            stage.lean(flight, flight, height=gait.bob * bounce - gait.drop)
+        if arms:
+            swing, late = fade * style.size, touch + 0.06 * pace
+            stage.arm(side, late, late, el=-90.0 - gait.arm_back * swing, elbow=gait.elbow, swivel=10.0, az=0.0)
+            stage.arm(OTHER[side], late, late, el=-90.0 + gait.arm_forward * swing,
+                      elbow=gait.elbow + gait.elbow_swing * swing, swivel=14.0 + 0.12 * gait.elbow, az=0.0)  # fmt: skip
+    zero = ("pelvis_yaw", "pelvis_roll", "pelvis_pitch", "spine_yaw", "spine_roll", "spine_pitch", "height")
+    stage.lean(end - 0.5 * pace, end + 0.3 * pace, **dict.fromkeys(zero, 0.0))
+    if arms:
+        for side in SIDES:
+            stage.rest_arm(side, end - 0.4 * pace, end + 0.4 * pace)

@@ -1,0 +1,236 @@
+"""The rig: named control channels (angles, foot targets) to joint positions by forward and inverse kinematics.
+
+Angles are degrees. `pitch` leans forward, `roll` leans to the left, `yaw` and `heading` turn to the left. An arm or a
+free leg is given by the elevation `el` of its first bone (-90 hangs down, 0 is level, 90 points up, below -90 points
+back), its azimuth `az` (0 ahead, 90 out to the side), the bend of the elbow or knee, and the `swivel` of that bend
+about the first bone. A foot that is not free is given by the place of its ball, so a planted foot cannot slide.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.motion.skeleton import SMPL22
+from exuvia.shapes import Joints
+from exuvia.synthetic.body import STANDING_REACH, Body
+
+Array = NDArray[np.float64]
+
+SIDES = ("left", "right")
+SIGN = {"left": 1.0, "right": -1.0}
+
+_MIDDLE = {
+    "x": 0.0, "z": 0.0, "heading": 0.0, "height": 1.0, "pelvis_pitch": 2.0, "pelvis_roll": 0.0, "pelvis_yaw": 0.0,
+    "spine_pitch": 3.0, "spine_roll": 0.0, "spine_yaw": 0.0, "head_pitch": 0.0, "head_roll": 0.0, "head_yaw": 0.0,
+}  # fmt: skip
+ARM_REST = {
+    "el": -88.0, "az": 0.0, "elbow": 14.0, "swivel": 12.0, "spread": 7.0, "shrug": 0.0, "protract": 0.0,
+}  # fmt: skip
+_LEG = {
+    "foot_x": 0.0, "foot_y": 0.0, "foot_z": 0.0, "foot_yaw": 0.0, "foot_pitch": 0.0, "plant": 1.0, "knee_out": 0.0,
+    "free": 0.0, "thigh_el": -88.0, "thigh_az": 0.0, "knee": 8.0, "thigh_swivel": 0.0, "toe": 0.0,
+}  # fmt: skip
+CHANNELS: dict[str, float] = _MIDDLE | {
+    f"{side}_{name}": value for side in SIDES for name, value in (ARM_REST | _LEG).items()
+}
+"""Every control channel with its value in a neutral stand. `height` is in standing pelvis heights, places in metres,
+`plant` 1 = the foot carries weight, `free` 1 = the leg is posed by its angles instead of the place of its foot."""
+
+ARM_FOLLOWS_TORSO = 0.35
+"""Share of the torso's lean that the arms follow; the rest is gravity."""
+
+
+def rotation(yaw: Array, pitch: Array, roll: Array) -> Array:
+    """Rotation matrices [F, 3, 3] of angles in degrees [F]: yaw about y after pitch about x after roll about -z."""
+    a, b, c = np.deg2rad(yaw), np.deg2rad(pitch), -np.deg2rad(roll)
+    ca, sa, cb, sb, cc, sc = np.cos(a), np.sin(a), np.cos(b), np.sin(b), np.cos(c), np.sin(c)
+    matrix = np.empty((*np.shape(a), 3, 3))
+    matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2] = ca * cc + sa * sb * sc, sa * sb * cc - ca * sc, sa * cb
+    matrix[..., 1, 0], matrix[..., 1, 1], matrix[..., 1, 2] = cb * sc, cb * cc, -sb
+    matrix[..., 2, 0], matrix[..., 2, 1], matrix[..., 2, 2] = ca * sb * sc - sa * cc, sa * sc + ca * sb * cc, ca * cb
+    return matrix
+
+
+def turn(matrix: Array, vector: Array) -> Array:
+    """Vectors [F, 3] or [3] rotated by matrices [F, 3, 3]."""
+    return np.einsum("fij,...fj->...fi", matrix, np.broadcast_to(vector, matrix.shape[:-1]))
+
+
+def unit(vector: Array) -> Array:
+    """Vectors [..., 3] of length 1."""
+    return vector / np.maximum(np.sqrt((vector * vector).sum(-1, keepdims=True)), 1e-9)
+
+
+def cross(a: Array, b: Array) -> Array:
+    """Cross product of vectors [..., 3]."""
+    out = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    out[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    out[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    out[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return out
+
+
+def limb(el: Array, az: Array, bend: Array, swivel: Array, sign: float, forward_bend: bool) -> tuple[Array, Array]:
+    """Directions [F, 3] of the first and second bone; an elbow bends forward from hanging, a knee backward."""
+    e, a, b, s = np.deg2rad(el), np.deg2rad(az), np.deg2rad(bend), np.deg2rad(swivel) * sign
+    ce, se, ca, sa = np.cos(e), np.sin(e), np.cos(a), sign * np.sin(a)
+    first = np.stack((sa * ce, se, ca * ce), axis=-1)
+    up = np.stack((-sa * se, ce, -ca * se), axis=-1) * (1.0 if forward_bend else -1.0)
+    aside = up * np.cos(s)[..., None] + cross(first, up) * np.sin(s)[..., None]
+    return first, first * np.cos(b)[..., None] + aside * np.sin(b)[..., None]
+
+
+def reach(x: float, y: float, z: float, *, elbow_out: float = 0.0) -> dict[str, float]:
+    """Arm channels that put the left wrist at (out, up, ahead) of its shoulder, in arm lengths; the right mirrors.
+
+    Args:
+        elbow_out: how far the elbow is swung outwards about the line from shoulder to wrist, in degrees.
+    """
+    target = np.asarray((x, y, z), np.float64)
+    distance = float(np.clip(np.linalg.norm(target), 0.18, 0.999))
+    along = target / max(float(np.linalg.norm(target)), 1e-9)
+    down = np.asarray((0.0, -1.0, -0.35)) - along * (along @ np.asarray((0.0, -1.0, -0.35)))
+    down = down / np.linalg.norm(down)
+    out = np.deg2rad(elbow_out)
+    side = np.cross(along, down)
+    side = side if side[0] > 0 else -side
+    pole = down * np.cos(out) + side * np.sin(out)
+    first = unit(along * (distance / 2) + pole * np.sqrt(max(0.25 - distance**2 / 4, 0.0)))
+    second = unit(along * distance - first / 2)
+    el = np.arcsin(np.clip(first[1], -1, 1))
+    az = np.arctan2(first[0], first[2])
+    up = np.asarray((-np.sin(az) * np.sin(el), np.cos(el), -np.cos(az) * np.sin(el)))
+    swivel = np.arctan2(second @ np.cross(first, up), second @ up)
+    elbow = np.arccos(np.clip(first @ second, -1, 1))
+    values = np.rad2deg((el, az, elbow, swivel))
+    return dict(zip(("el", "az", "elbow", "swivel"), values.tolist(), strict=True)) | {"spread": 0.0}
+
+
+def solve(channels: Mapping[str, Array], body: Body) -> Joints:
+    """Joint positions of control channels.
+
+    Args:
+        channels: every name of `CHANNELS`            [F] each
+        body: the person
+    Returns:
+        joints: positions, y up                        [F, 22, 3] metres
+    """
+    c = channels
+    offsets = body.offsets.astype(np.float64)
+    joints = np.zeros((len(c["x"]), SMPL22.num_joints, 3))
+    heading = rotation(c["heading"] + c["pelvis_yaw"], np.zeros_like(c["x"]), np.zeros_like(c["x"]))
+    pelvis = rotation(c["heading"] + c["pelvis_yaw"], c["pelvis_pitch"], c["pelvis_roll"])
+    hips = {side: turn(pelvis, offsets[SMPL22.index(f"{side}_hip")]) for side in SIDES}
+    feet = {side: _Foot(c, side, body) for side in SIDES}
+    joints[:, 0, 0], joints[:, 0, 2] = c["x"], c["z"]
+    joints[:, 0, 1] = _pelvis_height(c, body, joints[:, 0], hips, feet)
+    for side in SIDES:
+        _solve_leg(c, side, body, joints, joints[:, 0] + hips[side], feet[side], heading)
+    _solve_torso(c, offsets, joints, pelvis)
+    return joints.astype(np.float32)
+
+
+class _Foot:
+    """Where a foot with a given ball would have its ankle."""
+
+    def __init__(self, c: Mapping[str, Array], side: str, body: Body) -> None:
+        matrix = rotation(c[f"{side}_foot_yaw"], c[f"{side}_foot_pitch"], np.zeros_like(c["x"]))
+        self.forward = matrix[..., 2]
+        self.vector = turn(matrix, body.offsets[SMPL22.index("left_foot")].astype(np.float64))
+        ball = np.stack([c[f"{side}_foot_{axis}"] for axis in "xyz"], axis=-1)
+        self.ankle = ball - self.vector
+
+
+def _pelvis_height(
+    c: Mapping[str, Array], body: Body, root: Array, hips: Mapping[str, Array], feet: Mapping[str, _Foot]
+) -> Array:
+    """The wanted height, lowered smoothly to where both planted feet are within reach: the bob of walking."""
+    limits = [c["height"] * body.pelvis_m]
+    for side in SIDES:
+        gap = feet[side].ankle - root - hips[side]
+        room = (STANDING_REACH * body.leg_m) ** 2 - gap[:, 0] ** 2 - gap[:, 2] ** 2
+        top = feet[side].ankle[:, 1] - hips[side][:, 1] + np.sqrt(np.maximum(room, 1e-4))
+        limits.append(top + 0.5 * (1.0 - np.clip(c[f"{side}_plant"], 0.0, 1.0)))
+    sharpness = 0.005
+    return -sharpness * np.logaddexp.reduce([-limit / sharpness for limit in limits], axis=0)
+
+
+def _solve_leg(
+    c: Mapping[str, Array], side: str, body: Body, joints: Joints, hip: Array, foot: _Foot, heading: Array
+) -> None:
+    """Knee, ankle and ball of one leg: angles where it is free, two-bone inverse kinematics where it is not."""
+    sign, thigh_m, shin_m = SIGN[side], body.bone_m("left_knee"), body.bone_m("left_ankle")
+    first, second = limb(
+        c[f"{side}_thigh_el"], c[f"{side}_thigh_az"], c[f"{side}_knee"], c[f"{side}_thigh_swivel"], sign, False
+    )
+    first, second = turn(heading, first), turn(heading, second)
+    free = np.clip(c[f"{side}_free"], 0.0, 1.0)[:, None]
+    target = foot.ankle * (1 - free) + (hip + first * thigh_m + second * shin_m) * free
+    out = rotation(0.5 * c[f"{side}_foot_yaw"] + 0.5 * (c["heading"] + c["pelvis_yaw"]), 0 * free[:, 0], 0 * free[:, 0])
+    spread = np.deg2rad(4.0 + c[f"{side}_knee_out"])
+    pole = turn(out, np.stack((sign * np.sin(spread), 0 * spread + 0.15, np.cos(spread)), axis=-1))
+    bent = unit(first - second * 0.999)
+    pole = pole * (1 - free) + bent * free
+    point = np.deg2rad(c[f"{side}_toe"] + 25.0)[:, None]
+    for _ in range(3):
+        knee, ankle = _two_bones(hip, target, pole, thigh_m, shin_m)
+        shin = unit(ankle - knee)
+        front = unit(pole - shin * (pole * shin).sum(-1, keepdims=True))
+        vector = unit(foot.vector) * (1 - free) + (front * np.cos(point) + shin * np.sin(point)) * free
+        ball = ankle + unit(vector) * body.bone_m("left_foot")
+        under = np.minimum(ball[:, 1], ankle[:, 1] - 0.02)
+        if under.min() >= -1e-3:
+            break
+        target = target + np.stack((0 * under, np.maximum(2e-3 - under, 0.0), 0 * under), axis=-1)
+    for name, value in (("hip", hip), ("knee", knee), ("ankle", ankle), ("foot", ball)):
+        joints[:, SMPL22.index(f"{side}_{name}")] = value
+
+
+def _two_bones(start: Array, target: Array, pole: Array, first_m: float, second_m: float) -> tuple[Array, Array]:
+    """Middle and end of a two-bone chain that points at a target and bends towards a pole, [F, 3] each."""
+    gap = target - start
+    along = unit(gap)
+    longest, shortest = 0.9995 * (first_m + second_m), 0.22 * (first_m + second_m)
+    distance = np.clip(np.sqrt((gap * gap).sum(-1, keepdims=True)), shortest, longest)
+    aside = unit(pole - along * (pole * along).sum(-1, keepdims=True))
+    reach_m = (first_m**2 - second_m**2 + distance**2) / (2 * distance)
+    middle = start + along * reach_m + aside * np.sqrt(np.maximum(first_m**2 - reach_m**2, 0.0))
+    return middle, start + along * distance
+
+
+def _solve_torso(c: Mapping[str, Array], offsets: Array, joints: Joints, pelvis: Array) -> None:
+    """Spine, neck, head, collars and arms."""
+    yaw, pitch, roll = c["spine_yaw"], c["spine_pitch"], c["spine_roll"]
+    bends = [pelvis @ rotation(yaw * share, pitch * share, roll * share) for share in (0.34, 0.7, 1.0)]
+    chest = bends[2]
+    joints[:, 3] = joints[:, 0] + turn(pelvis, offsets[3])
+    joints[:, 6] = joints[:, 3] + turn(bends[0], offsets[6])
+    joints[:, 9] = joints[:, 6] + turn(bends[1], offsets[9])
+    joints[:, 12] = joints[:, 9] + turn(chest, offsets[12])
+    nod = rotation(c["head_yaw"], c["head_pitch"] - 0.4 * (pitch + c["pelvis_pitch"]), c["head_roll"])
+    joints[:, 15] = joints[:, 12] + turn(chest @ nod, offsets[15])
+    lean = ARM_FOLLOWS_TORSO
+    arms = rotation(
+        c["heading"] + c["pelvis_yaw"] + yaw, lean * (pitch + c["pelvis_pitch"]), lean * (roll + c["pelvis_roll"])
+    )
+    for side in SIDES:
+        _solve_arm(c, side, offsets, joints, chest, arms)
+
+
+def _solve_arm(c: Mapping[str, Array], side: str, offsets: Array, joints: Joints, chest: Array, frame: Array) -> None:
+    """Collar, shoulder, elbow and wrist; the shoulder girdle rises with the arm and follows its reach."""
+    sign = SIGN[side]
+    collar, shoulder, elbow, wrist = (
+        SMPL22.index(f"{side}_{part}") for part in ("collar", "shoulder", "elbow", "wrist")
+    )
+    el = c[f"{side}_el"]
+    raised = np.clip((el + 40.0) / 130.0, 0.0, 1.0)
+    raised = raised * raised * (3 - 2 * raised)
+    girdle = rotation(-sign * c[f"{side}_protract"], 0 * el, -sign * (24.0 * raised + c[f"{side}_shrug"]))
+    joints[:, collar] = joints[:, 9] + turn(chest, offsets[collar])
+    joints[:, shoulder] = joints[:, collar] + turn(chest @ girdle, offsets[shoulder])
+    first, second = limb(el, c[f"{side}_az"], c[f"{side}_elbow"], c[f"{side}_swivel"], sign, True)
+    out = frame @ rotation(0 * el, 0 * el, -sign * c[f"{side}_spread"])
+    joints[:, elbow] = joints[:, shoulder] + turn(out, first) * np.linalg.norm(offsets[elbow])
+    joints[:, wrist] = joints[:, elbow] + turn(out, second) * np.linalg.norm(offsets[wrist])

@@ -1,0 +1,95 @@
+"""Keys on a timeline: eased transitions between poses, and the slow drift that keeps a body alive."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from exuvia.synthetic.rig import Array
+
+FPS = 20.0
+
+_DRIFT = {
+    "x": 0.006, "z": 0.006, "pelvis_pitch": 0.5, "pelvis_roll": 0.5, "pelvis_yaw": 0.8, "spine_pitch": 1.0,
+    "spine_roll": 0.9, "spine_yaw": 1.4, "head_pitch": 2.5, "head_roll": 1.5, "head_yaw": 5.0,
+    "left_el": 1.6, "left_az": 2.0, "left_elbow": 2.2, "left_swivel": 2.5, "left_spread": 0.8, "left_shrug": 0.6,
+    "right_el": 1.6, "right_az": 2.0, "right_elbow": 2.2, "right_swivel": 2.5, "right_spread": 0.8, "right_shrug": 0.6,
+}  # fmt: skip
+"""Amplitude of the drift of each channel: degrees, or metres for places."""
+
+
+def eased(times: Array, key_times: Sequence[float], key_values: Sequence[float]) -> Array:
+    """A smooth curve through keys that never overshoots them: flat between equal keys, at rest at both ends.
+
+    Cubic Hermite pieces with the slopes of Fritsch and Carlson (harmonic mean of the neighbouring slopes, 0 at turns).
+
+    Args:
+        times: where to evaluate                        [F] seconds
+        key_times: strictly ascending                   [K] seconds
+        key_values: values at the keys                  [K]
+    """
+    if len(key_times) == 1:
+        return np.full(len(times), key_values[0])
+    t, v = np.asarray(key_times), np.asarray(key_values)
+    width = t[1:] - t[:-1]
+    rise = (v[1:] - v[:-1]) / width
+    slopes = np.zeros(len(t))
+    before, after = rise[:-1], rise[1:]
+    same = before * after > 0
+    heavy, light = 2 * width[1:] + width[:-1], width[1:] + 2 * width[:-1]
+    slopes[1:-1][same] = (heavy + light)[same] / (heavy[same] / before[same] + light[same] / after[same])
+    at = np.clip(np.searchsorted(t, times, side="right") - 1, 0, len(t) - 2)
+    s = np.clip((times - t[at]) / width[at], 0.0, 1.0)
+    s2, s3 = s * s, s * s * s
+    low, high = v[at], v[at + 1]
+    return (
+        low
+        + (high - low) * (3 * s2 - 2 * s3)
+        + width[at] * (slopes[at] * (s3 - 2 * s2 + s) + slopes[at + 1] * (s3 - s2))
+    )
+
+
+class Timeline:
+    """The keys of every channel."""
+
+    def __init__(self, start: Mapping[str, float]) -> None:
+        self.keys: dict[str, tuple[list[float], list[float]]] = {
+            name: ([0.0], [value]) for name, value in start.items()
+        }
+
+    def value(self, name: str) -> float:
+        """The last key of a channel."""
+        return self.keys[name][1][-1]
+
+    def add(self, name: str, start: float, end: float, value: float) -> None:
+        """Hold a channel until `start`, then bring it to `value` at `end` (seconds); keys only move forward in time.
+
+        With `start` = `end` there is no hold: the channel passes through the value on its way from the last key.
+        """
+        times, values = self.keys[name]
+        if end > start > times[-1] + 1e-6:
+            times.append(start)
+            values.append(values[-1])
+        times.append(max(end, times[-1] + 0.02))
+        values.append(value)
+
+    def sample(self, times: Array, rng: np.random.Generator, liveliness: float) -> dict[str, Array]:
+        """All channels at given times, with drift.
+
+        Args:
+            times: evenly spaced                        [F] seconds
+            rng: draws the drift
+            liveliness: factor on the drift
+        """
+        curves = {name: eased(times, *keys) for name, keys in self.keys.items()}
+        amplitudes = np.fromiter(_DRIFT.values(), np.float64) * liveliness
+        rates = rng.uniform(0.08, 0.45, (len(_DRIFT), 3)) * np.asarray((1.0, 1.6, 2.7))
+        phases = rng.uniform(0.0, 2 * np.pi, (len(_DRIFT), 3))
+        waves = np.sin(2 * np.pi * rates[..., None] * times + phases[..., None])
+        drift = (waves * np.asarray((0.6, 0.4, 0.2))[:, None]).sum(1) * amplitudes[:, None]
+        for name, wave in zip(_DRIFT, drift, strict=True):
+            curves[name] = curves[name] + wave
+        breath = np.sin(2 * np.pi * rng.uniform(0.2, 0.35) * times + rng.uniform(0, 2 * np.pi))
+        curves["spine_pitch"] = curves["spine_pitch"] - 0.8 * breath
+        for side in ("left", "right"):
+            curves[f"{side}_shrug"] = curves[f"{side}_shrug"] + 1.2 * breath
+        return curves
