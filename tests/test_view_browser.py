@@ -18,7 +18,7 @@ from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
 FLAGS = (
     "--headless --no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update "
     "--disable-sync --hide-scrollbars --force-device-scale-factor=1 --use-angle=swiftshader "
-    "--enable-unsafe-swiftshader --enable-logging=stderr --v=0 --virtual-time-budget=500"
+    "--enable-unsafe-swiftshader --enable-logging=stderr --v=0"
 ).split()
 
 
