@@ -11,3 +11,6 @@ exuvia train tokenizer --out "$run/tokenizer" --corpus.data stores/mocap --corpu
   --model.width 192 --model.code-dim 192 --model.dropout 0 \
   --train.steps 4500 --train.lr 1e-3 --train.warmup 50 --train.ema 0.995 --train.precision bf16 \
   --train.validate-every 500
+
+exuvia train evaluator --out "$run/evaluator" --data stores/mocap --task.sensors optical \
+  --train.steps 2500 --train.lr 5e-4 --train.precision bf16 --train.clip-norm 1 --train.validate-every 250

@@ -1,0 +1,36 @@
+"""How the text-motion evaluator is trained."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exuvia.data.store import Store
+from exuvia.evaluate.tasks import EvaluatorConfig, EvaluatorTask
+from exuvia.evaluate.words import MiniLMWords
+from exuvia.train import TrainConfig, fit
+
+
+@dataclass(frozen=True)
+class EvaluatorRecipe:
+    """Everything that decides an evaluator training."""
+
+    out: str = "runs/evaluator"
+    """Run folder."""
+    data: tuple[str, ...] = ()
+    """Folders made by `exuvia prepare`."""
+    task: EvaluatorConfig = field(default_factory=EvaluatorConfig)
+    """Sizes and losses."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """Steps and rates."""
+
+
+def train_evaluator(recipe: EvaluatorRecipe) -> dict[str, float]:
+    """Train, continue or return an evaluator run: captions and motions into one space.
+
+    Examples:
+        exuvia train evaluator --data stores/mocap --out runs/evaluator --train.steps 4000
+
+    Raises as `train.fit` does.
+    """
+    stores = [Store.open(Path(folder)) for folder in recipe.data]
+    facts = {"data": [{"store": store.name, "hash": store.data_hash} for store in stores]}
+    return fit(EvaluatorTask(stores, MiniLMWords(), recipe.task), recipe.train, recipe.out, facts)
