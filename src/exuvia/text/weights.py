@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from exuvia.errors import CheckpointError
@@ -64,3 +65,22 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
             found, expected = tuple(tensor.shape), tuple(own[name].shape)
             raise CheckpointError(f"weights do not fit {what}: found {name} of shape {found}, expected {expected}")
     module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """A `tokenizers` file without its truncation and padding. Raises CheckpointError if it cannot be read."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise CheckpointError(f"{path} is not a readable tokenizer file ({error})") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def mark_id(tokenizer: Tokenizer, mark: str) -> int:
+    """Id of a special token. Raises CheckpointError if the tokenizer has none of that name."""
+    found = tokenizer.token_to_id(mark)
+    if found is None:
+        raise CheckpointError(f"the tokenizer has no token {mark}, so it belongs to another kind of encoder")
+    return found

@@ -1,0 +1,209 @@
+"""`CLIPText`: the caption encoder of the published generators, CLIP ViT-B/32, 512 wide, from weights the user has.
+
+Nothing is downloaded. Sentence vectors are not normalised, as MoMask uses them (momask-codes,
+models/mask_transformer/transformer.py, encode_text).
+"""
+
+import gzip
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from torch import Tensor
+
+from exuvia.config import to_dict
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.text.base import TextStates, batches_by_length, beginning, fingerprint_of
+from exuvia.text.clip_tower import ClipTextTower, text_weights
+from exuvia.text.weights import cached_snapshots, fill, load_tokenizer, mark_id, package_folder, read_tensors
+
+REPOSITORY = "openai/clip-vit-base-patch32"
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+START, END = "<|startoftext|>", "<|endoftext|>"
+_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_MERGES = 49152 - 256 - 2
+"""Byte-pair merges of CLIP's vocabulary; the list file of the clip package holds more."""
+
+
+class CLIPText:
+    """Caption encoder with frozen weights; states are projected like the sentence vector."""
+
+    name = "clip"
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        vocabulary: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        batch: int = 64,
+    ) -> None:
+        """Load weights and vocabulary.
+
+        Args:
+            weights: a .safetensors or state-dictionary file, or a folder with one, under OpenAI's or Hugging Face's
+                names; default: the Hugging Face cache, else ~/.cache/clip/ViT-B-32.pt
+            vocabulary: a folder with tokenizer.json, or vocab.json and merges.txt, or bpe_simple_vocab_16e6.txt.gz;
+                default: beside the weights, else the Hugging Face cache, else an installed clip package
+            device: where to compute; results come back on the CPU
+            batch: texts computed at a time
+        Raises:
+            ConfigError: weights or vocabulary were not found.
+            CheckpointError: a file is damaged, of another architecture, or cannot be read safely.
+        """
+        path = find_clip(weights)
+        self.tokenizer = _tokenizer(vocabulary, path)
+        self._marks = mark_id(self.tokenizer, START), mark_id(self.tokenizer, END)
+        self.device, self.batch = torch.device(device), batch
+        self.model = _load_tower(path).to(self.device)
+        if max(self._marks) >= self.model.config.vocab_size:
+            raise CheckpointError(f"{path} has {self.model.config.vocab_size} tokens, fewer than the vocabulary")
+
+    @property
+    def dim(self) -> int:
+        """Width E, 512."""
+        return self.model.config.embedding
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits over weights and sizes."""
+        return fingerprint_of(self.model.state_dict(), {"name": self.name, **to_dict(self.model.config)})
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str], max_tokens: int = 77) -> TextStates:
+        """Embed captions.
+
+        Args:
+            texts: any strings
+            max_tokens: at most that many tokens a text, the marks included; the rest is left out, the end mark kept.
+                The default is CLIP's own limit, as published generators use it
+        Returns:
+            pooled [B, 512], states [B, S, 512], valid [B, S]
+        Raises:
+            ConfigError: max_tokens is below 2 or above the model's 77.
+        """
+        if not 2 <= max_tokens <= self.model.config.context:
+            raise ConfigError(f"found max_tokens {max_tokens}, expected 2 to {self.model.config.context}")
+        ids = self.token_ids(texts, max_tokens)
+        longest = max(map(len, ids), default=1)
+        states = torch.zeros(len(ids), longest, self.dim)
+        valid = torch.zeros(len(ids), longest, dtype=torch.bool)
+        pooled = torch.zeros(len(ids), self.dim)
+        for part in batches_by_length(ids, self.batch, pad=self._marks[1]):
+            x = self.model(part.ids.to(self.device)).float().cpu()
+            pooled[part.rows] = x[torch.arange(len(x)), part.valid.sum(1) - 1]
+            states[part.rows, : x.shape[1]] = x * part.valid[..., None]
+            valid[part.rows, : x.shape[1]] = part.valid
+        return TextStates(pooled, states, valid)
+
+    def token_ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        """Ids with the start and end marks, cut to `max_tokens`."""
+        start, end = self._marks
+        pieces = self.tokenizer.encode_batch([beginning(text, max_tokens) for text in texts], add_special_tokens=False)
+        return [[start, *piece.ids[: max_tokens - 2], end] for piece in pieces]
+
+
+def find_clip(weights: str | Path | None = None) -> Path:
+    """The weights file: the given one, the newest in the Hugging Face cache, or OpenAI's own cache.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if weights is not None:
+        path = Path(weights)
+        found = [path] if path.is_file() else [path / name for name in WEIGHT_FILES if (path / name).is_file()]
+        if not found:
+            raise ConfigError(f"{path} is no weights file and has no {' or '.join(WEIGHT_FILES)}")
+        return found[0]
+    places = [folder / name for folder in cached_snapshots(REPOSITORY) for name in WEIGHT_FILES]
+    for place in [*places, Path.home() / ".cache" / "clip" / "ViT-B-32.pt"]:
+        if place.is_file():
+            return place
+    raise ConfigError(
+        f"CLIP's weights are not here; fetch them with: huggingface-cli download {REPOSITORY}, "
+        "or give a path, or use the caption encoder 'minilm'"
+    )
+
+
+def _load_tower(path: Path) -> ClipTextTower:
+    try:
+        config, ours = text_weights(_read(path))
+    except KeyError as error:
+        raise CheckpointError(f"{path} has no tensor {error}, expected a CLIP checkpoint") from None
+    with torch.random.fork_rng(devices=[]):
+        tower = ClipTextTower(config).eval().requires_grad_(False)
+    fill(tower, ours, f"the text encoder of {path}")
+    return tower
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return read_tensors(path)
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged or unsafe file
+        raise CheckpointError(
+            f"{path} cannot be read without running code in it (OpenAI's original is such a program); "
+            f"use the .safetensors file of {REPOSITORY} instead ({type(error).__name__})"
+        ) from None
+    stored = stored.get("state_dict", stored) if isinstance(stored, dict) else {}
+    return {name: value for name, value in stored.items() if isinstance(value, Tensor)}
+
+
+def _tokenizer(vocabulary: str | Path | None, weights: Path) -> Tokenizer:
+    """The first vocabulary found. Raises ConfigError if there is none, CheckpointError if it is damaged."""
+    package = package_folder("clip", "bpe_simple_vocab_16e6.txt.gz")
+    places = [Path(vocabulary)] if vocabulary is not None else [weights.parent, *cached_snapshots(REPOSITORY)]
+    for folder in [*places, *([package] if package and vocabulary is None else [])]:
+        if (folder / "tokenizer.json").is_file():
+            return load_tokenizer(folder / "tokenizer.json")
+        try:
+            if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+                ids = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+                lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+                return clip_tokenizer(ids, _pairs(lines))
+            if (listed := folder / "bpe_simple_vocab_16e6.txt.gz").is_file():
+                merges = _pairs(gzip.decompress(listed.read_bytes()).decode("utf-8").splitlines())[:_MERGES]
+                return clip_tokenizer(numbered(merges), merges)
+        except (OSError, EOFError, ValueError, TypeError) as error:
+            raise CheckpointError(f"{folder} holds no readable CLIP vocabulary ({error})") from None
+    raise ConfigError(f"found no CLIP vocabulary beside {weights}; put vocab.json and merges.txt of {REPOSITORY} there")
+
+
+def _pairs(lines: Sequence[str]) -> list[tuple[str, str]]:
+    """Merge rules of a list file, its header line left out."""
+    start = 1 if lines and "version" in lines[0] else 0
+    rules = [tuple(line.split()) for line in lines[start:]]
+    return [(rule[0], rule[1]) for rule in rules if len(rule) == 2]
+
+
+def numbered(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """Ids of all tokens by OpenAI's rule: 256 bytes, the bytes at a word's end, the merges, the two marks.
+
+    The bytes come in the order of printable characters first (OpenAI CLIP, clip/simple_tokenizer.py).
+    """
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    letters = [chr(byte) for byte in printable] + [chr(256 + n) for n in range(len(others))]
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in merges), START, END]
+    return {token: number for number, token in enumerate(tokens)}
+
+
+def clip_tokenizer(ids: dict[str, int], merges: Sequence[tuple[str, str]]) -> Tokenizer:
+    """CLIP's byte-pair tokenizer: lower case, blanks folded, words and single digits and runs of signs split."""
+    tokenizer = Tokenizer(
+        models.BPE(vocab=ids, merges=list(merges), end_of_word_suffix="</w>", unk_token=END, fuse_unk=False)
+    )
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer

@@ -1,0 +1,143 @@
+"""The text half of CLIP in plain PyTorch, and the names its weights carry in OpenAI's and Hugging Face's files.
+
+Architecture: Sec. 2.4 [radford2021clip]; OpenAI CLIP, clip/model.py: learned positions, pre-norm blocks, causal
+attention, x * sigmoid(1.702 x) as activation; the state at the end mark is projected to the common space.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ClipTextConfig:
+    """Sizes; the defaults are those of ViT-B/32."""
+
+    vocab_size: int = 49408
+    """Tokens; the last two are the start and end marks."""
+    width: int = 512
+    """Width of the states."""
+    layers: int = 12
+    """Blocks."""
+    heads: int = 8
+    """Heads of each block; OpenAI's rule is width / 64."""
+    context: int = 77
+    """Longest text in tokens, marks included."""
+    embedding: int = 512
+    """Width E of the common space."""
+
+
+class ClipBlock(nn.Module):
+    """Causal self-attention and feed-forward, each before its residual sum normalised."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1 = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, S, W] -> [B, S, W]."""
+        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        y = self.up(self.norm2(x))
+        return x + self.down(y * torch.sigmoid(1.702 * y))
+
+
+class ClipTextTower(nn.Module):
+    """Token ids to projected states; the one at the end mark is the sentence vector."""
+
+    def __init__(self, config: ClipTextConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or ClipTextConfig()
+        c = self.config
+        self.tokens = nn.Embedding(c.vocab_size, c.width)
+        self.positions = nn.Embedding(c.context, c.width)
+        self.layers = nn.ModuleList(ClipBlock(c.width, c.heads) for _ in range(c.layers))
+        self.norm = nn.LayerNorm(c.width)
+        self.projection = nn.Linear(c.width, c.embedding, bias=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids [B, S], padded at the end with anything (attention is causal) -> [B, S, E]."""
+        x = self.tokens(ids) + self.positions.weight[: ids.shape[1]]
+        for layer in self.layers:
+            x = layer(x)
+        return self.projection(self.norm(x))
+
+
+_HF = {
+    "norm1": "layer_norm1",
+    "out": "self_attn.out_proj",
+    "norm2": "layer_norm2",
+    "up": "mlp.fc1",
+    "down": "mlp.fc2",
+}
+_OPENAI = {"norm1": "ln_1", "out": "attn.out_proj", "norm2": "ln_2", "up": "mlp.c_fc", "down": "mlp.c_proj"}
+
+
+def text_weights(tensors: Mapping[str, Tensor]) -> tuple[ClipTextConfig, dict[str, Tensor]]:
+    """Sizes and our state dictionary from a CLIP checkpoint under either naming; the image half is left out.
+
+    Raises:
+        KeyError: a tensor is missing.
+    """
+    theirs = {name.removeprefix("clip_model."): tensor for name, tensor in tensors.items()}
+    is_openai = "token_embedding.weight" in theirs
+    ours = _from_openai(theirs) if is_openai else _from_huggingface(theirs)
+    vocabulary, width = ours["tokens.weight"].shape
+    config = ClipTextConfig(
+        vocab_size=vocabulary,
+        width=width,
+        layers=_count(theirs, "transformer.resblocks." if is_openai else "text_model.encoder.layers."),
+        heads=max(1, width // 64),
+        context=ours["positions.weight"].shape[0],
+        embedding=ours["projection.weight"].shape[0],
+    )
+    return config, ours
+
+
+def _count(names: Mapping[str, Tensor], prefix: str) -> int:
+    return len({name.removeprefix(prefix).split(".")[0] for name in names if name.startswith(prefix)})
+
+
+def _from_openai(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    ours = {
+        "tokens.weight": theirs["token_embedding.weight"],
+        "positions.weight": theirs["positional_embedding"],
+        "norm.weight": theirs["ln_final.weight"],
+        "norm.bias": theirs["ln_final.bias"],
+        "projection.weight": theirs["text_projection"].T.contiguous(),  # stored for x @ projection
+    }
+    for i in range(_count(theirs, "transformer.resblocks.")):
+        block = f"transformer.resblocks.{i}."
+        for end in ("weight", "bias"):
+            ours[f"layers.{i}.qkv.{end}"] = theirs[f"{block}attn.in_proj_{end}"]
+            for name, part in _OPENAI.items():
+                ours[f"layers.{i}.{name}.{end}"] = theirs[f"{block}{part}.{end}"]
+    return ours
+
+
+def _from_huggingface(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    ours = {
+        "tokens.weight": theirs["text_model.embeddings.token_embedding.weight"],
+        "positions.weight": theirs["text_model.embeddings.position_embedding.weight"],
+        "norm.weight": theirs["text_model.final_layer_norm.weight"],
+        "norm.bias": theirs["text_model.final_layer_norm.bias"],
+        "projection.weight": theirs["text_projection.weight"],
+    }
+    for i in range(_count(theirs, "text_model.encoder.layers.")):
+        block = f"text_model.encoder.layers.{i}."
+        for end in ("weight", "bias"):
+            parts = [theirs[f"{block}self_attn.{part}_proj.{end}"] for part in ("q", "k", "v")]
+            ours[f"layers.{i}.qkv.{end}"] = torch.cat(parts)
+            for name, part in _HF.items():
+                ours[f"layers.{i}.{name}.{end}"] = theirs[f"{block}{part}.{end}"]
+    return ours
