@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from exuvia.checkpoint import load_into
-from exuvia.errors import CheckpointError, ShapeError
+from exuvia.errors import CheckpointError, ConfigError, ShapeError
 from exuvia.evaluate.words import WordTable, WordVectors
+from exuvia.features.normaliser import Normaliser
+from exuvia.shapes import Features
 
 CONTACTS = 4
 """Feature channels at the end that the evaluator does not see."""
@@ -186,8 +189,18 @@ class MotionTextEvaluator:
     captions and motions that were embedded in different calls do not. Here row i is always what was given as row i.
     """
 
-    def __init__(self, model: GuoEvaluator, vectors: WordVectors, batch: int = 64) -> None:
-        self.model, self.batch = model.eval(), batch
+    def __init__(
+        self, model: GuoEvaluator, vectors: WordVectors, normaliser: Normaliser | None = None, batch: int = 64
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            model: trained networks
+            vectors: the word vectors it was trained with
+            normaliser: the statistics it was trained with; needed by `embed_clips` only
+            batch: rows computed at a time
+        """
+        self.model, self.normaliser, self.batch = model.eval(), normaliser, batch
         self.table = WordTable(vectors)
 
     @property
@@ -205,6 +218,16 @@ class MotionTextEvaluator:
             part = features[rows, :longest].to(self.device)
             found[rows] = self.model.embed_motion(part, frames[rows].to(self.device)).float().cpu()
         return found
+
+    def embed_clips(self, clips: Sequence[Features]) -> Tensor:
+        """Un-normalised features [rows, C] of clips of any length -> embeddings [N, E], float32."""
+        if self.normaliser is None:
+            raise ConfigError("this evaluator has no statistics to normalise features with; give it a normaliser")
+        lengths = [min(len(clip), self.model.config.max_frames) for clip in clips]
+        x = np.zeros((len(clips), max(lengths, default=UNIT), self.model.config.dim_pose), np.float32)
+        for row, (clip, length) in enumerate(zip(clips, lengths, strict=True)):
+            x[row, :length] = self.normaliser.normalise(np.asarray(clip[:length]))
+        return self.embed_motion(torch.from_numpy(x), lengths)
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str], tokens: Sequence[str | None] | None = None) -> Tensor:
