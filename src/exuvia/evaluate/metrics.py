@@ -121,7 +121,8 @@ def distances(a: ArrayLike, b: ArrayLike) -> Doubles:
 def top_k(distance: Doubles, k: int = 3) -> NDArray[np.bool_]:
     """Whether row i's own column i is among its nearest 1 .. k columns [N, k]; ties keep column order."""
     order = np.argsort(distance, axis=1, kind="stable")[:, :k]
-    return np.cumsum(order == np.arange(len(distance))[:, None], axis=1) > 0
+    hits = np.cumsum(order == np.arange(len(distance))[:, None], axis=1) > 0
+    return np.pad(hits, ((0, 0), (0, k - hits.shape[1])), mode="edge")  # fewer than k columns
 
 
 def r_precision(text: ArrayLike, motion: ArrayLike, k: int = 3, batch: int = BATCH) -> Doubles:

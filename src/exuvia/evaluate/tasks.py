@@ -222,7 +222,7 @@ class ClassifierTask:
         known = batch["known"][:, None]
         actions = (each[:, 1:] * known).sum() / (known.sum() * max(1, each.shape[1] - 1)).clamp(min=1)
         right = ((logits[:, 0] > 0) == (batch["targets"][:, 0] > 0.5)).float().mean()
-        return violence + self.config.action_weight * actions, {"violence": violence, "accuracy": right}
+        return violence + self.config.action_weight * actions, {"violence": violence.detach(), "accuracy": right}
 
     def validate(self) -> Mapping[str, float]:
         """Areas under the curve on held-out clips (over all, and within sources), and the threshold."""
@@ -321,7 +321,7 @@ def _targets(clips: ClipSet, outputs: Sequence[str]) -> tuple[np.ndarray, np.nda
     for number in range(len(clips)):
         captions = clips.record(number).captions
         known[number] = bool(captions)
-        found = {g for caption in captions for g in action_groups([w for w, _ in caption.words or tag(caption.text)])}
+        found = {g for caption in captions for g in action_groups([word for word, _ in tag(caption.text)])}
         targets[number, 1:] = [name in found for name in outputs[1:]]
     return targets, known
 
