@@ -12,5 +12,27 @@ exuvia train tokenizer --out "$run/tokenizer" --corpus.data stores/mocap --corpu
   --train.steps 4500 --train.lr 1e-3 --train.warmup 50 --train.ema 0.995 --train.precision bf16 \
   --train.validate-every 500
 
+exuvia prepare synthetic stores/synthetic --count 3000 --no-mirror
+
+# The two transformers learn from real and synthetic clips; they can run at the same time, one core each.
+codes=(--tokenizer "$run/tokenizer" --corpus.data stores/mocap stores/synthetic --corpus.shares 0.75 0.25
+  --corpus.sensors optical synthetic --train.precision bf16 --train.clip-norm 1)
+small=(--model.text-dim 384 --model.code-dim 192 --model.table-length 64 --model.text-positions 32 --model.dropout 0.1)
+
+exuvia train mask --out "$run/mask" "${codes[@]}" "${small[@]}" \
+  --model.width 256 --model.inner-width 512 --model.num-layers 6 --model.num-heads 4 \
+  --train.steps 4500 --train.lr 5e-4 --train.ema 0.999 --train.weight-decay 0.01 --train.validate-every 500
+
+exuvia train residual --out "$run/residual" "${codes[@]}" "${small[@]}" \
+  --model.width 192 --model.inner-width 384 --model.num-layers 4 --model.num-heads 4 \
+  --train.steps 3500 --train.lr 5e-4 --train.ema 0.999 --train.weight-decay 0.01 --train.validate-every 500
+
+exuvia train length --out "$run/length" "${codes[@]}" --model.text-dim 384 --model.hidden 128 64 \
+  --train.steps 1500 --train.lr 1e-3 --train.validate-every 500
+
 exuvia train evaluator --out "$run/evaluator" --data stores/mocap --task.sensors optical \
-  --train.steps 2500 --train.lr 5e-4 --train.precision bf16 --train.clip-norm 1 --train.validate-every 250
+  --train.steps 1200 --train.lr 5e-4 --train.precision bf16 --train.clip-norm 1 --train.validate-every 300
+
+exuvia train classifier --out "$run/classifier" --data stores/mocap stores/synthetic \
+  --task.sensors optical synthetic \
+  --train.steps 1500 --train.lr 1e-3 --train.validate-every 500

@@ -124,7 +124,7 @@ _USE = {
         "methods, encoders, formats and concepts by name",
         ("exuvia list", "exuvia list --kind methods"),
     ),
-    "demo": Entry("exuvia.commands.demo:demo", "a kick before and after forgetting, as web pages"),
+    "demo": Entry("exuvia.commands.demo:demo", "prompts before and after forgetting violence, as a web page"),
 }
 COMMAND = _PREPARE_TRAIN | _USE
 """The command line. A name of two words is a command of a group."""
@@ -153,6 +153,8 @@ PART = {
     "length_config": "exuvia.sequence.length:LengthEstimatorConfig",
     "check_folder": "exuvia.goldens.run:check_folder",
     "concepts": "exuvia.data.concepts:CONCEPT",
+    "shipped_detector": "exuvia.evaluate.shipped:shipped_detector",
+    "measure": "exuvia.motion.kinematics:measure",
 }
 """Heavy parts that commands use when they run."""
 
