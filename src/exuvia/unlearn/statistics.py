@@ -1,0 +1,154 @@
+"""Which codes a concept uses: in how many clips of the forget and of the retain set each code occurs, and how often.
+
+A document is a clip; N_f(c) = forget clips in which code c occurs at least once, N_r(c) likewise for retain.
+Only real frames count. The released statistics encode every clip padded to 196 frames, so that the codes of padding
+count as well, 20 times over random crops (hmu, src/methods/lcr.py); here every clip is encoded once, whole, unpadded.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exuvia.errors import ConfigError, ShapeError
+from exuvia.registry import suggest
+
+
+@dataclass(frozen=True)
+class CodeStatistics:
+    """Counts of every code on every quantiser level, apart for forget and retain."""
+
+    documents_forget: Tensor
+    """Forget clips in which the code occurs [Q, V], int64"""
+    documents_retain: Tensor
+    """Retain clips in which the code occurs [Q, V], int64"""
+    occurrences_forget: Tensor
+    """Code steps of forget clips with the code [Q, V], int64"""
+    occurrences_retain: Tensor
+    """Code steps of retain clips with the code [Q, V], int64"""
+    clips_forget: int
+    """Clips of the forget set."""
+    clips_retain: int
+    """Clips of the retain set."""
+
+    @property
+    def levels(self) -> int:
+        """Quantiser levels Q that were counted."""
+        return self.documents_forget.shape[0]
+
+    @property
+    def num_codes(self) -> int:
+        """Codebook size V."""
+        return self.documents_forget.shape[1]
+
+    def to_tensors(self, concept: str) -> dict[str, Tensor]:
+        """Named tensors for a pipeline's `code_statistics.safetensors`."""
+        counts = {f"{concept}.{name}": getattr(self, name) for name in _COUNTS}
+        return counts | {f"{concept}.clips": torch.tensor([self.clips_forget, self.clips_retain])}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor] | None, concept: str) -> "CodeStatistics":
+        """The statistics of one concept out of a pipeline's `statistics`.
+
+        Raises:
+            ConfigError: nothing shipped for this concept; the message lists the concepts that are.
+        """
+        known = shipped_concepts(tensors)
+        if tensors is None or not known:
+            raise ConfigError("the generator ships no code statistics; pass data=, a data set made by `exuvia prepare`")
+        if concept not in known:
+            raise ConfigError(
+                f"the generator ships no code statistics for {concept!r}; {suggest(concept, known)} "
+                f"(shipped: {', '.join(known)}), or pass data=, a data set made by `exuvia prepare`"
+            )
+        forget, retain = (int(n) for n in tensors[f"{concept}.clips"])
+        counts: dict[str, Any] = {name: tensors[f"{concept}.{name}"].long() for name in _COUNTS}
+        return cls(**counts, clips_forget=forget, clips_retain=retain)
+
+
+_COUNTS = tuple(f.name for f in fields(CodeStatistics) if not f.name.startswith("clips"))
+
+
+def shipped_concepts(tensors: Mapping[str, Tensor] | None) -> list[str]:
+    """Concepts for which a pipeline's `statistics` hold all counts."""
+    names = {name.rpartition(".")[0] for name in tensors or {} if name.endswith(".clips")}
+    return sorted(n for n in names if tensors is not None and all(f"{n}.{c}" in tensors for c in _COUNTS))
+
+
+@dataclass(frozen=True)
+class PackedCodes:
+    """Code sequences of many clips end to end."""
+
+    codes: NDArray[np.int16]
+    """[sum of T, Q]"""
+    offsets: NDArray[np.int64]
+    """Clip i is `codes[offsets[i]:offsets[i+1]]`; [clips + 1]"""
+    num_codes: int
+    """Codebook size V."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, number: int) -> NDArray[np.int16]:
+        """Codes of one clip [T, Q]."""
+        return self.codes[self.offsets[number] : self.offsets[number + 1]]
+
+    @classmethod
+    def of(cls, clips: Sequence[Any], num_codes: int) -> "PackedCodes":
+        """Pack clips of shape [T, Q]; steps that are -1 on level 0 are padding and are left out.
+
+        Raises:
+            ShapeError: no clip, clips of unequal levels, or a code outside 0..V-1.
+        """
+        rows = [np.asarray(clip) for clip in clips]
+        if not rows or any(r.ndim != 2 or r.shape[1] != rows[0].shape[1] for r in rows):
+            shapes = sorted({r.shape[1:] for r in rows})
+            raise ShapeError(f"found {len(rows)} clips of shapes {shapes}, expected [T, Q], one Q for all")
+        rows = [r[r[:, 0] >= 0] for r in rows]
+        packed = np.concatenate(rows)
+        if packed.size and not (-1 <= packed.min() and packed.max() < num_codes):
+            raise ShapeError(f"found codes {packed.min()}..{packed.max()}, expected 0..{num_codes - 1}")
+        offsets = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
+        return cls(packed.astype(np.int16), offsets, num_codes)
+
+
+def count_codes(codes: PackedCodes, forget: Iterable[bool], levels: int | None = None) -> CodeStatistics:
+    """Count clips and steps a code, in one pass over the codes.
+
+    Args:
+        codes: the clips
+        forget: a flag a clip, True where it shows the concept
+        levels: only the first so many levels
+    Raises:
+        ShapeError: not one flag a clip.
+        ConfigError: the forget or the retain set is empty.
+    """
+    flags = np.asarray(list(forget), bool)
+    if flags.shape != (len(codes),):
+        raise ShapeError(f"found {flags.size} forget flags for {len(codes)} clips, expected one each")
+    if not flags.any() or flags.all():
+        raise ConfigError(f"{int(flags.sum())} of {len(flags)} clips show the concept; both kinds are needed")
+    clip = np.repeat(np.arange(len(codes)), np.diff(codes.offsets))
+    columns = codes.codes[:, :levels].T.astype(np.int64)
+    counts = [_count_level(column, clip, flags, codes.num_codes) for column in columns]
+    tables = (torch.from_numpy(np.stack(part)) for part in zip(*counts, strict=True))
+    named: dict[str, Any] = dict(zip(_COUNTS, tables, strict=True))
+    return CodeStatistics(**named, clips_forget=int(flags.sum()), clips_retain=int((~flags).sum()))
+
+
+def _count_level(
+    column: NDArray[np.int64], clip: NDArray[np.int64], flags: NDArray[np.bool_], num_codes: int
+) -> tuple[NDArray[np.int64], ...]:
+    """Documents (forget, retain) and occurrences (forget, retain) of one level, [V] each."""
+    present = column >= 0
+    column, clip = column[present], clip[present]
+    seen = np.zeros(len(flags) * num_codes, bool)
+    seen[clip * num_codes + column] = True
+    table = seen.reshape(len(flags), num_codes)
+    occurrences = np.bincount(column, minlength=num_codes)
+    in_forget = np.bincount(column[flags[clip]], minlength=num_codes)
+    return table[flags].sum(0), table[~flags].sum(0), in_forget, occurrences - in_forget
