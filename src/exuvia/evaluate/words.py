@@ -1,7 +1,7 @@
 """Captions for the Guo evaluator: one vector [300] and one of 15 word classes a word.
 
-Classes and lists of emphasised words: reference section of the evaluators in [guo2022humanml3d]; momask-codes,
-utils/word_vectorizer.py. Sentence frame (start, at most 20 words, end): momask-codes, data/t2m_dataset.py.
+Classes and lists of emphasised words: [guo2022humanml3d]; momask-codes, utils/word_vectorizer.py. The frame of a
+sentence (start, at most 20 words, end): momask-codes, data/t2m_dataset.py.
 """
 
 from collections.abc import Sequence
