@@ -288,7 +288,8 @@ def test_a_new_method_brings_its_settings_to_the_command_line(
     entry = Entry("exuvia.commands.unlearn:unlearn", "", config="exuvia.commands.unlearn:settings_type")
     words = ["--out", str(tmp_path / "safe"), "--strength", "0.25", "--layers", "1", "2", "--forget", "kick"]
     cli.parse("unlearn fade", entry, words)()
-    assert pipe.calls == [{"method": "fade", "forget": "kick", "strength": 0.25, "layers": (1, 2)}]
+    wanted = {"method": "fade", "forget": "kick", "data": None, "rule": "auto", "strength": 0.25, "layers": (1, 2)}
+    assert pipe.calls == [wanted]
     assert "without kick, by fade in" in capsys.readouterr().out
 
 

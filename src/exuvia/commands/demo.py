@@ -145,7 +145,12 @@ def _text(table: Sequence[dict[str, Any]]) -> str:
 
 
 def _row(
-    number: int, names: Sequence[str], made: dict[str, Any], measured: dict[str, Any], replaced: set[int], config: DemoConfig
+    number: int,
+    names: Sequence[str],
+    made: dict[str, Any],
+    measured: dict[str, Any],
+    replaced: set[int],
+    config: DemoConfig,
 ) -> ComparisonRow:
     kind, prompt = PROMPTS[number]
     index = number * config.seeds

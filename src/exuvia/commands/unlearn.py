@@ -25,6 +25,10 @@ class UnlearnConfig:
     """A shipped pipeline's name or a pipeline folder; it stays as it is."""
     forget: str = "violence"
     """Concept to forget (exuvia list --kind concepts)."""
+    data: Path | None = None
+    """Folder made by `exuvia prepare` to learn the concept from; without it the counts that the pipeline ships."""
+    rule: str = "auto"
+    """Which clips of the data show the concept: label, words, released, or auto."""
     overwrite: bool = False
     """Replace a pipeline that is already in the folder."""
 
@@ -43,7 +47,9 @@ def unlearn(config: Any) -> None:
         raise OutputError(f"{config.out} already exists; choose another folder or add --overwrite")
     pipe = part("pipeline").from_pretrained(config.pipeline)
     started = time.perf_counter()
-    safe = part("unlearn")(config.method, pipe, forget=config.forget, **_settings(config))
+    safe = part("unlearn")(
+        config.method, pipe, forget=config.forget, data=config.data, rule=config.rule, **_settings(config)
+    )
     seconds = time.perf_counter() - started
     safe.save_pretrained(config.out)
     print(f"{config.out}: {config.pipeline} without {config.forget}, by {config.method} in {seconds:.2f} s")
