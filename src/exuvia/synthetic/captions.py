@@ -1,12 +1,12 @@
 """Captions: a small grammar that says in several ways what a script of actions shows."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from exuvia.synthetic.catalogue import ACTION
-from exuvia.synthetic.stage import OTHER, Part
+from exuvia.synthetic.stage import Part
 from exuvia.synthetic.style import Style
 
 _SUBJECTS = (
@@ -37,7 +37,7 @@ def gerund(verb: str) -> str:
     return verb + "ing"
 
 
-_FORM = {"third": third, "gerund": gerund, "base": str}
+_FORM: dict[str, Callable[[str], str]] = {"third": third, "gerund": gerund, "base": str}
 
 
 def _times(count: int, rng: np.random.Generator) -> str:
@@ -56,16 +56,14 @@ def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Gener
     if part.side and action.side_phrases and rng.random() < 0.8:
         choices = action.side_phrases
     text = choices[int(rng.integers(len(choices)))]
-    level = action.words.get(part.level, ("",))
+    level = action.words(part.level)
     number = _NUMBERS[part.count] if rng.random() < 0.8 else str(part.count)
     text = text.format(
-        side=part.side, other=OTHER.get(part.side, ""), level=level[int(rng.integers(len(level)))], n=number,
-        times=_times(part.count, rng), their=their if rng.random() < 0.75 else "the",
-    )  # fmt: skip
-    text = (
-        re.sub(r"\ba (at \w+ height|to the body) ", "a ", text)
-        .replace(" 1 steps", " a step")
-        .replace("one steps", "one step")
+        side=part.side,
+        level=level[int(rng.integers(len(level)))],
+        n=number,
+        times=_times(part.count, rng),
+        their=their if rng.random() < 0.75 else "the",
     )
     before = bool(adverb) and adverb.endswith("ly") and " " not in adverb and rng.random() < 0.4
     if before:
@@ -96,9 +94,10 @@ def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> 
     return f"{subject} {said(0, 'third')}{first}{said(1, 'third')}{second}{last}"
 
 
-def _pair(subject: str, pronoun: str, said: object, rng: np.random.Generator, progressive: bool) -> str:
+def _pair(
+    subject: str, pronoun: str, said: Callable[[int, str], str], rng: np.random.Generator, progressive: bool
+) -> str:
     """Two actions in one sentence, or in two."""
-    assert callable(said)
     if progressive:
         return f"{subject} is {said(0, 'gerund')} and then {said(1, 'gerund')}"
     kind = int(rng.integers(0, 8))

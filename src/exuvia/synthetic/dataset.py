@@ -83,13 +83,13 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
     stage = Stage(random_body(rng), style, rng)
     if ACTION[parts[0].action].before == "sit":
         seat(stage)
-    stage.wait(float(rng.uniform(0.05, 0.5)))
+    stage.wait(_pause(rng))
     for number, part in enumerate(acted):
         if number:
             stage.wait(float(rng.uniform(0.0, 0.25)))
         with stage.labelled(ACTION[part.action].label):
             ACTION[part.action].perform(stage, part)
-    stage.wait(float(rng.uniform(0.05, 0.5)))
+    stage.wait(_pause(rng))
     frames = max(MIN_FRAMES, int(stage.now * FPS) + 1)
     resting = "sit" if stage.posture == "sit" else "stand"
     labels = np.full(frames, FRAME_LABELS.index(resting), np.int16)
@@ -124,9 +124,13 @@ def _one(seed: int, number: int, names: tuple[str, ...], compositions: float) ->
     }
     meta = {"source": "synthetic", "seed": seed, "number": number}
     clip = Clip(joints, FPS, sentences[0], meta)
-    return SyntheticClip(
-        f"synthetic_{seed}_{number:06d}", clip, sentences, labels, truth, tuple(part.action for part in parts)
-    )
+    name = f"synthetic_{seed}_{number:06d}"
+    return SyntheticClip(name, clip, sentences, labels, truth, tuple(part.action for part in parts))
+
+
+def _pause(rng: np.random.Generator) -> float:
+    """Seconds of standing before and after; mostly short."""
+    return float(rng.uniform(0.05, 0.5) if rng.random() < 0.7 else rng.uniform(0.5, 1.5))
 
 
 def _script(rng: np.random.Generator, names: tuple[str, ...], compositions: float) -> tuple[Part, ...]:
@@ -142,10 +146,9 @@ def _script(rng: np.random.Generator, names: tuple[str, ...], compositions: floa
             break
         shares = np.asarray([action.weight for action in fits])
         action = fits[int(rng.choice(len(fits), p=shares / shares.sum()))]
-        counts = action.counts if length == 1 else action.counts[: max(1, (len(action.counts) + 1) // 2)]
-        parts.append(
-            Part(action.name, str(rng.choice(action.sides)), int(rng.choice(counts)), str(rng.choice(action.levels)))
-        )
+        counts = action.counts if length == 1 else action.counts[: (len(action.counts) + 1) // 2]
+        side, level = str(rng.choice(action.sides)), str(rng.choice(list(action.levels)))
+        parts.append(Part(action.name, side, int(rng.choice(counts)), level))
     return tuple(parts)
 
 

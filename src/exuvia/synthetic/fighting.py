@@ -90,7 +90,7 @@ def _one_kick(stage: Stage, part: Part, kind: str, in_guard: bool, again: bool) 
 def _strike(stage: Stage, part: Part, kind: str, in_guard: bool, turned: float, size: float) -> None:
     """From the chamber to the target and back to the chamber."""
     side, sign, level = part.side, SIGN[part.side], LEVEL[part.level or "middle"]
-    out, hold, back = stage.beat(0.17), stage.beat(0.07), stage.beat(0.22)
+    out, hold, back = stage.beat(0.2 if kind == "roundhouse" else 0.17), stage.beat(0.07), stage.beat(0.22)
     start, end = stage.now, stage.now + out
     high = (level + 34.0) / 56.0
     leg = {

@@ -116,6 +116,8 @@ def travel(
         arms: whether the arms swing
     """
     start, count, pace = stage.now, max(2, steps), gait.step_s / stage.style.tempo
+    stage.hold("x", "z", "heading", "pelvis_yaw", "spine_yaw", "pelvis_roll", "spine_roll", "height")
+    stage.hold(*(f"{side}_{name}" for side in SIDES for name in ("el", "elbow", "swivel", "az")))
     touches = [start + (k + 1) * pace for k in range(count)]
     end = touches[-1]
     path = Path(stage, start, end + 0.1 * pace, way_m, direction, turn, 1.1 * pace)

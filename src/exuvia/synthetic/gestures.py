@@ -153,8 +153,9 @@ def kick_ball(stage: Stage, part: Part) -> None:
     stage.arm(support, start + back, end, el=-30.0, az=14.0, elbow=26.0)
     x, z = stage.place(BALL_AHEAD_M + 0.3, sign * stage.stance_m)
     stage.leg(side, end, end + 0.02, foot_x=float(x), foot_z=float(z), foot_pitch=0.0)
-    stage.leg(side, end + 0.05, end + down, free=0.0, foot_y=0.0)
-    stage.leg(side, end + 0.1, end + down, thigh_el=-75.0, knee=26.0, toe=0.0)
+    stage.leg(side, end + 0.05, end + 0.9 * down, free=0.0)
+    stage.leg(side, end + 0.2 * down, end + down, foot_y=0.0)
+    stage.leg(side, end + 0.1, end + down, thigh_el=-68.0, knee=34.0, toe=0.0)
     stage.leg(side, end + 0.7 * down, end + down, plant=1.0)
     stage.home = stage.place(0.27, 0.0)
     stage.sway(end, end + down)
@@ -220,10 +221,12 @@ def _dance_arms(stage: Stage, side: str, start: float, end: float) -> None:
     pose = stage.rng.integers(0, 5)
     size = stage.style.size
     values = (
-        {"el": -62.0, "az": 20.0, "elbow": 88.0, "swivel": 18.0}, {"el": -30.0 * size, "az": 60.0, "elbow": 82.0, "swivel": 4.0},
-        {"el": 52.0 * size, "az": 40.0, "elbow": 42.0, "swivel": 0.0}, {"el": -98.0, "az": 20.0, "elbow": 70.0, "swivel": 16.0},
+        {"el": -62.0, "az": 20.0, "elbow": 88.0, "swivel": 18.0},
+        {"el": -30.0 * size, "az": 60.0, "elbow": 82.0, "swivel": 4.0},
+        {"el": 52.0 * size, "az": 40.0, "elbow": 42.0, "swivel": 0.0},
+        {"el": -98.0, "az": 20.0, "elbow": 70.0, "swivel": 16.0},
         {"el": -8.0, "az": 84.0, "elbow": 32.0, "swivel": 8.0},
-    )[pose]  # fmt: skip
+    )[pose]
     stage.arm(side, start, end, **values)
 
 
@@ -264,13 +267,14 @@ def _dance_kick(stage: Stage, side: str, start: float, end: float) -> None:
     """A light straight kick of a dance."""
     third = (end - start) / 3.0
     x, z = stage.place(BALL_AHEAD_M, SIGN[side] * stage.stance_m)
-    stage.leg(side, start, start + 0.6 * third, plant=0.0)
-    stage.leg(side, start, start + third, free=1.0, thigh_el=-52.0, knee=66.0, toe=40.0, foot_y=0.15)
+    stage.leg(side, start, start + 0.6 * third, plant=0.0, foot_y=0.15)
+    stage.leg(side, start, start + third, free=1.0, thigh_el=-52.0, knee=66.0, toe=30.0)
     stage.leg(
         side, start + third, start + 1.7 * third, thigh_el=float(np.clip(-18.0 * stage.style.size, -40, 0)), knee=8.0
     )
     stage.leg(side, start + 1.7 * third, start + 1.75 * third, foot_x=float(x), foot_z=float(z))
-    stage.leg(side, start + 1.8 * third, end, free=0.0, thigh_el=-82.0, knee=16.0, foot_y=0.0, toe=0.0)
+    stage.leg(side, start + 1.8 * third, end - 0.04, free=0.0, thigh_el=-58.0, knee=50.0, toe=0.0)
+    stage.leg(side, start + 2.0 * third, end, foot_y=0.0)
     stage.leg(side, end - 0.1, end, plant=1.0)
 
 

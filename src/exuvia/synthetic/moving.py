@@ -22,8 +22,9 @@ def stand(stage: Stage, part: Part) -> None:
     while stage.now < end:
         shift = stage.rng.uniform(-0.035, 0.035)
         stage.sway(stage.now, stage.now + 0.8, ahead=float(stage.rng.uniform(-0.01, 0.02)), left=float(shift))
-        stage.lean(stage.now, stage.now + 0.7, head_yaw=float(stage.rng.uniform(-35, 35)), pelvis_roll=90 * float(shift),
-                   spine_roll=-90 * float(shift), spine_yaw=float(stage.rng.uniform(-8, 8)))  # fmt: skip
+        stage.lean(stage.now, stage.now + 0.7, pelvis_roll=90 * float(shift), spine_roll=-90 * float(shift))
+        look, twist = float(stage.rng.uniform(-35, 35)), float(stage.rng.uniform(-8, 8))
+        stage.lean(stage.now, stage.now + 0.7, head_yaw=look, spine_yaw=twist)
         stage.wait(float(stage.rng.uniform(0.8, 1.6)))
     stage.settle(0.5)
 
@@ -55,19 +56,19 @@ def turn(stage: Stage, part: Part) -> None:
 
 def sidestep(stage: Stage, part: Part) -> None:
     """Take `count` steps sideways, each foot followed by the other."""
-    travel(stage, SHUFFLE, 2 * part.count, part.count * _stride(stage, 0.32, 0.45), direction=90.0 * SIGN[part.side],
-           first=part.side)  # fmt: skip
+    way_m, direction = part.count * _stride(stage, 0.32, 0.45), 90.0 * SIGN[part.side]
+    travel(stage, SHUFFLE, 2 * part.count, way_m, direction=direction, first=part.side)
 
 
 def push_object(stage: Stage, part: Part) -> None:
     """Lean into a heavy thing with both hands and walk it forward."""
     ready = stage.beat(0.6)
     stage.hands(stage.now, stage.now + ready, -0.1, -0.18, 0.78, elbow_out=25)
-    stage.lean(stage.now, stage.now + ready, spine_pitch=14.0, pelvis_pitch=12.0, height=-0.05, head_pitch=-8.0)
+    upright = dict(stage.neutral)
+    for name, value in {"spine_pitch": 14.0, "pelvis_pitch": 12.0, "height": -0.05, "head_pitch": -8.0}.items():
+        stage.neutral[name] += value
+        stage.lean(stage.now, stage.now + ready, **{name: 0.0})
     stage.wait(ready)
-    held = {name: stage.neutral[name] for name in ("spine_pitch", "pelvis_pitch", "height")}
-    stage.neutral |= {"spine_pitch": held["spine_pitch"] + 14.0, "pelvis_pitch": held["pelvis_pitch"] + 12.0,
-                      "height": held["height"] - 0.05}  # fmt: skip
     travel(stage, WALK, part.count, part.count * _stride(stage, 0.28, 0.36), first=OTHER[_first(stage)], arms=False)
-    stage.neutral |= held
+    stage.neutral = upright
     stage.settle(stage.beat(0.7))

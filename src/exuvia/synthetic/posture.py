@@ -127,8 +127,11 @@ def jump(stage: Stage, part: Part) -> None:
     stage.settle(stage.beat(0.5))
 
 
-def leap(stage: Stage, high: float, far: float, feet: tuple[str, ...], arms_el: float | None = None) -> None:
-    """Push off, fly a parabola of `high` metres over `far` metres of floor, and land with bent knees."""
+def leap(
+    stage: Stage, high: float, far: float, feet: tuple[str, ...], arms_el: float | None = None, give: float = 0.16
+) -> None:
+    """Push off, fly a parabola of `high` metres over `far` metres of floor, and land giving way at the knees."""
+    stage.hold("x", "z", "height")
     push, flight, absorb = 0.2, 2.0 * float(np.sqrt(2.0 * high / GRAVITY)), 0.22
     off, land = stage.now + push, stage.now + push + flight
     top = stage.neutral["height"] + 0.05
@@ -140,7 +143,7 @@ def leap(stage: Stage, high: float, far: float, feet: tuple[str, ...], arms_el: 
         rise = 4.0 * share * (1.0 - share) * high / stage.body.pelvis_m
         stage.move(off + share * flight, off + share * flight, height=top + rise)
     stage.move(land, land, height=top - 0.03)
-    stage.lean(land, land + absorb, height=-0.16, pelvis_pitch=14.0, spine_pitch=12.0)
+    stage.lean(land, land + absorb, height=-give, pelvis_pitch=88.0 * give, spine_pitch=75.0 * give)
     offsets = stage.feet()
     stage.home = stage.place(far, 0.0)
     stage.sway(land, land, ahead=-0.1 * far)
@@ -166,10 +169,9 @@ def hop(stage: Stage, part: Part) -> None:
     foot, lifted = part.side, OTHER[part.side]
     sign, ready = SIGN[foot], stage.beat(0.4)
     left = stage.feet()[foot][1]
-    home = stage.home.copy()
     stage.home = stage.place(0.0, 0.75 * left)
     stage.sway(stage.now, stage.now + ready)
-    stage.leg(lifted, stage.now, stage.now + 0.2, plant=0.0)
+    stage.leg(lifted, stage.now, stage.now + 0.2, plant=0.0, foot_y=0.09, foot_pitch=24.0)
     stage.leg(lifted, stage.now + 0.1, stage.now + ready, free=1.0, thigh_el=-62.0, knee=82.0, toe=20.0)
     stage.lean(stage.now, stage.now + ready, pelvis_roll=3.0 * sign, spine_roll=3.0 * sign)
     for side in SIDES:
@@ -178,20 +180,19 @@ def hop(stage: Stage, part: Part) -> None:
     far = 0.32 * stage.style.size if part.level == "forward" else 0.0
     for _ in range(part.count):
         dip = stage.beat(0.2)
-        stage.lean(stage.now, stage.now + dip, height=-0.08, spine_pitch=8.0)
+        stage.lean(stage.now, stage.now + dip, height=-0.09, spine_pitch=7.0)
         stage.wait(dip)
-        leap(stage, 0.075 * stage.style.size, far, (foot,))
+        leap(stage, 0.075 * stage.style.size, far, (foot,), give=0.075)
         for side in SIDES:
             stage.arm(side, stage.now - 0.5, stage.now - 0.25, el=-40.0)
             stage.arm(side, stage.now - 0.25, stage.now, el=-60.0)
-    shift = stage.place(0.0, -0.75 * left) - stage.home
-    stage.home = stage.home + shift if far or part.count else home
+    stage.home = stage.place(0.0, -0.75 * left)
     ahead, _ = stage.feet()[foot]
     x, z = stage.place(ahead, -sign * stage.stance_m)
     down = stage.beat(0.4)
-    stage.leg(lifted, stage.now, stage.now, foot_x=float(x), foot_z=float(z), foot_y=0.12)
-    stage.leg(lifted, stage.now, stage.now + down, free=0.0)
-    stage.leg(lifted, stage.now + 0.3 * down, stage.now + down, foot_y=0.0)
+    stage.leg(lifted, stage.now - 0.02, stage.now, foot_x=float(x), foot_z=float(z), foot_y=0.12, foot_pitch=0.0)
+    stage.leg(lifted, stage.now, stage.now + 0.7 * down, free=0.0)
+    stage.leg(lifted, stage.now + 0.35 * down, stage.now + down, foot_y=0.0)
     stage.leg(lifted, stage.now + 0.7 * down, stage.now + down, plant=1.0)
     stage.wait(0.5 * down)
     stage.settle(stage.beat(0.6))
@@ -202,6 +203,7 @@ def jumping_jacks(stage: Stage, part: Part) -> None:
     for _ in range(part.count):
         for far, el in ((0.34, 68.0), (stage.stance_m, -84.0)):
             beat = stage.beat(0.42, 0.04)
+            stage.hold("height")
             start, middle, end = stage.now, stage.now + 0.55 * beat, stage.now + beat
             stage.lean(start, start + 0.2 * beat, height=-0.05)
             stage.lean(middle, middle, height=0.02)

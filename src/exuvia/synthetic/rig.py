@@ -40,6 +40,9 @@ CHANNELS: dict[str, float] = _MIDDLE | {
 ARM_FOLLOWS_TORSO = 0.35
 """Share of the torso's lean that the arms follow; the rest is gravity."""
 
+CLEARANCE_M = 0.05
+"""How far a free leg keeps its foot off the floor."""
+
 
 def rotation(yaw: Array, pitch: Array, roll: Array) -> Array:
     """Rotation matrices [F, 3, 3] of angles in degrees [F]: yaw about y after pitch about x after roll about -z."""
@@ -157,7 +160,7 @@ def _pelvis_height(
 
 
 def _solve_leg(
-    c: Mapping[str, Array], side: str, body: Body, joints: Joints, hip: Array, foot: _Foot, heading: Array
+    c: Mapping[str, Array], side: str, body: Body, joints: Array, hip: Array, foot: _Foot, heading: Array
 ) -> None:
     """Knee, ankle and ball of one leg: angles where it is free, two-bone inverse kinematics where it is not."""
     sign, thigh_m, shin_m = SIGN[side], body.bone_m("left_knee"), body.bone_m("left_ankle")
@@ -179,7 +182,7 @@ def _solve_leg(
         front = unit(pole - shin * (pole * shin).sum(-1, keepdims=True))
         vector = unit(foot.vector) * (1 - free) + (front * np.cos(point) + shin * np.sin(point)) * free
         ball = ankle + unit(vector) * body.bone_m("left_foot")
-        under = np.minimum(ball[:, 1], ankle[:, 1] - 0.02)
+        under = np.minimum(ball[:, 1], ankle[:, 1] - 0.02) - CLEARANCE_M * free[:, 0]
         if under.min() >= -1e-3:
             break
         target = target + np.stack((0 * under, np.maximum(2e-3 - under, 0.0), 0 * under), axis=-1)
@@ -199,7 +202,7 @@ def _two_bones(start: Array, target: Array, pole: Array, first_m: float, second_
     return middle, start + along * distance
 
 
-def _solve_torso(c: Mapping[str, Array], offsets: Array, joints: Joints, pelvis: Array) -> None:
+def _solve_torso(c: Mapping[str, Array], offsets: Array, joints: Array, pelvis: Array) -> None:
     """Spine, neck, head, collars and arms."""
     yaw, pitch, roll = c["spine_yaw"], c["spine_pitch"], c["spine_roll"]
     bends = [pelvis @ rotation(yaw * share, pitch * share, roll * share) for share in (0.34, 0.7, 1.0)]
@@ -218,7 +221,7 @@ def _solve_torso(c: Mapping[str, Array], offsets: Array, joints: Joints, pelvis:
         _solve_arm(c, side, offsets, joints, chest, arms)
 
 
-def _solve_arm(c: Mapping[str, Array], side: str, offsets: Array, joints: Joints, chest: Array, frame: Array) -> None:
+def _solve_arm(c: Mapping[str, Array], side: str, offsets: Array, joints: Array, chest: Array, frame: Array) -> None:
     """Collar, shoulder, elbow and wrist; the shoulder girdle rises with the arm and follows its reach."""
     sign = SIGN[side]
     collar, shoulder, elbow, wrist = (

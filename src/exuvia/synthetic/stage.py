@@ -79,6 +79,11 @@ class Stage:
         for name, value in values.items():
             self.line.add(name, start, end, value)
 
+    def hold(self, *names: str) -> None:
+        """Keep channels as they are until now; later keys without a start of their own begin here."""
+        for name in names:
+            self.line.hold(name, self.now)
+
     def do(self, seconds: float, **values: float) -> None:
         """Bring channels to values from now on, and wait for it."""
         self.move(self.now, self.now + seconds, **values)
@@ -108,12 +113,12 @@ class Stage:
         )
 
     def hands(self, start: float, end: float, out: float, up: float, ahead: float, *, elbow_out: float = 10.0) -> None:
-        """Both wrists to mirrored points, given as for `rig.reach`: (out, up, ahead) of the shoulders, in arm lengths."""
+        """Both wrists to mirrored points (out, up, ahead) of their shoulders in arm lengths, as for `rig.reach`."""
         for side in SIDES:
             self.arm(side, start, end, **reach(out, up, ahead, elbow_out=elbow_out))
 
     def grip(self, start: float, end: float, left: float, up: float, ahead: float, *, elbow_out: float = 15.0) -> None:
-        """Both wrists to one point: metres to the left of, above and ahead of the middle between the shoulders."""
+        """Both wrists to one point, metres to the left of, above and ahead of the middle between the shoulders."""
         half, arm_m = self.body.shoulder_half_m, self.body.arm_m
         for side in SIDES:
             out = (SIGN[side] * left - half + 0.035) / arm_m

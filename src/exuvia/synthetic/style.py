@@ -34,7 +34,7 @@ STYLE = {
     style.name: style
     for style in (
         Style("plain"),
-        Style("slow", tempo=0.72, size=0.92, bounce=0.9, adverbs=("slowly", "at a slow pace", "very slowly"), calm=True),
+        Style("slow", tempo=0.72, size=0.92, bounce=0.9, adverbs=("slowly", "at a slow pace", "very slowly")),
         Style("quick", tempo=1.25, size=1.0, adverbs=("quickly", "fast", "rapidly", "at a fast pace")),
         Style("relaxed", tempo=0.92, size=0.95, stoop=2, liveliness=1.2,
               adverbs=("casually", "in a relaxed way", "calmly", "leisurely"), calm=True),

@@ -60,15 +60,21 @@ class Timeline:
         """The last key of a channel."""
         return self.keys[name][1][-1]
 
+    def hold(self, name: str, time: float) -> None:
+        """Keep the last value of a channel until a time in seconds."""
+        times, values = self.keys[name]
+        if time > times[-1] + 1e-6:
+            times.append(time)
+            values.append(values[-1])
+
     def add(self, name: str, start: float, end: float, value: float) -> None:
         """Hold a channel until `start`, then bring it to `value` at `end` (seconds); keys only move forward in time.
 
         With `start` = `end` there is no hold: the channel passes through the value on its way from the last key.
         """
+        if end > start:
+            self.hold(name, start)
         times, values = self.keys[name]
-        if end > start > times[-1] + 1e-6:
-            times.append(start)
-            values.append(values[-1])
         times.append(max(end, times[-1] + 0.02))
         values.append(value)
 
