@@ -169,6 +169,8 @@ class ClassifierTaskConfig:
     """Deviation of the noise added to normalised features."""
     smoothing: float = 0.5
     """Probability that a crop is smoothed over time, as generated motion is."""
+    label_smoothing: float = 0.05
+    """Targets are drawn this far from 0 and 1, which keeps probabilities, and so the threshold, off the ends."""
     action_weight: float = 0.3
     """Weight of the action groups beside violence."""
     sensors: tuple[str, ...] = ()
@@ -217,7 +219,9 @@ class ClassifierTask:
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Cross-entropy of violence, and of the action groups of captioned clips."""
         logits = self.model(batch["features"], batch["lengths"])
-        each = F.binary_cross_entropy_with_logits(logits, batch["targets"], reduction="none")
+        smooth = self.config.label_smoothing
+        targets = batch["targets"] * (1 - 2 * smooth) + smooth
+        each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         violence = each[:, 0].mean()
         known = batch["known"][:, None]
         actions = (each[:, 1:] * known).sum() / (known.sum() * max(1, each.shape[1] - 1)).clamp(min=1)
