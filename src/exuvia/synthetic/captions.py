@@ -42,7 +42,7 @@ _FORM: dict[str, Callable[[str], str]] = {"third": third, "gerund": gerund, "bas
 
 def _times(count: int, rng: np.random.Generator) -> str:
     """How often, in words; nothing for once, and sometimes nothing for more."""
-    if count == 1 or rng.random() < 0.3:
+    if count < 2 or rng.random() < 0.3:
         return ""
     exact = ("twice", "two times") if count == 2 else (f"{_NUMBERS[count]} times", f"{count} times")
     vague = ("several times", "repeatedly", "multiple times") if count > 2 else ()
@@ -55,6 +55,8 @@ def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Gener
     choices = action.phrases
     if part.side and action.side_phrases and rng.random() < 0.8:
         choices = action.side_phrases
+    if not part.count:
+        choices = tuple(choice for choice in choices if "{n}" not in choice)
     text = choices[int(rng.integers(len(choices)))]
     level = action.words(part.level)
     number = _NUMBERS[part.count] if rng.random() < 0.8 else str(part.count)
@@ -117,7 +119,7 @@ def captions(parts: Sequence[Part], style: Style, rng: np.random.Generator, coun
     """Different sentences about one to three actions in a row.
 
     Args:
-        parts: the actions, in order
+        parts: the actions, in order; a count of 0 says that there is nothing to count
         style: their manner, mentioned in some of the sentences
         rng: draws words
         count: how many sentences at most

@@ -91,11 +91,9 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
             ACTION[part.action].perform(stage, part)
     stage.wait(_pause(rng))
     frames = max(MIN_FRAMES, int(stage.now * FPS) + 1)
-    resting = "sit" if stage.posture == "sit" else "stand"
-    labels = np.full(frames, FRAME_LABELS.index(resting), np.int16)
-    labels[: round(stage.spans[0][0] * FPS)] = FRAME_LABELS.index(
-        "sit" if ACTION[parts[0].action].before == "sit" else "stand"
-    )
+    labels = np.full(frames, FRAME_LABELS.index("sit" if stage.posture == "sit" else "stand"), np.int16)
+    first = round(min(begin for begin, _, _ in stage.spans) * FPS)
+    labels[:first] = FRAME_LABELS.index("sit" if ACTION[parts[0].action].before == "sit" else "stand")
     for begin, end, label in sorted(stage.spans, key=lambda span: span[0] - span[1]):
         labels[round(begin * FPS) : round(end * FPS)] = FRAME_LABELS.index(label)
     clip = Clip(stage.joints(frames))
@@ -111,9 +109,11 @@ def _one(seed: int, number: int, names: tuple[str, ...], compositions: float) ->
         if len(joints) <= MAX_FRAMES:
             break
         parts = _shorter(parts)
-    first, last = _cut(rng, parts, len(joints))
+    frames = len(joints)
+    first, last = _cut(rng, parts, frames)
     joints, labels = _at_origin(joints[first:last]), labels[first:last]
-    sentences = captions(parts, style, rng, count=int(rng.integers(3, 6)))
+    told = parts if last - first == frames else (replace(parts[0], count=0),)
+    sentences = captions(told, style, rng, count=int(rng.integers(3, 6)))
     sides = {part.side for part in parts if part.side}
     concepts = sorted({concept for part in parts for concept in ACTION[part.action].concepts})
     truth = {

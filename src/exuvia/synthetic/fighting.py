@@ -1,10 +1,22 @@
 """Actions of a fight: kicks, punches, a push, blocks and dodges, from a guard or from a plain stand."""
 
+import numpy as np
+
 from exuvia.synthetic.rig import SIDES, SIGN, reach
 from exuvia.synthetic.stage import BALL_AHEAD_M, OTHER, Part, Stage
 
-FRONT_HAND = reach(-0.12, 0.08, 0.5, elbow_out=12)
-REAR_HAND = reach(-0.16, 0.06, 0.36, elbow_out=16)
+GUARD_YAW = 20.0
+"""How far the chest of a guard is turned away from the leading side, in degrees."""
+
+
+def toward(x: float, y: float, z: float, away: float, elbow_out: float = 10.0) -> dict[str, float]:
+    """Like `rig.reach`, but (out, up, ahead) hold for the heading, with a chest turned `away` from the arm's side."""
+    c, s = float(np.cos(np.deg2rad(away))), float(np.sin(np.deg2rad(away)))
+    return reach(x * c + z * s, y, z * c - x * s, elbow_out=elbow_out)
+
+
+FRONT_HAND = toward(-0.06, 0.06, 0.5, GUARD_YAW, elbow_out=12)
+REAR_HAND = toward(-0.22, 0.04, 0.4, -GUARD_YAW, elbow_out=16)
 LEVEL = {"low": -34.0, "middle": -4.0, "high": 22.0}
 """Elevation of the leg of a kick by level."""
 
@@ -16,7 +28,8 @@ def guard(stage: Stage, lead: str, seconds: float) -> None:
     with stage.labelled("guard"):
         stage.arm(lead, start, end, **FRONT_HAND)
         stage.arm(OTHER[lead], start, end, **REAR_HAND)
-        stage.lean(start, end, height=-0.035, spine_pitch=5.0, pelvis_yaw=-12.0 * sign, spine_yaw=-8.0 * sign)
+        stage.lean(start, end, height=-0.035, spine_pitch=5.0, pelvis_yaw=-0.6 * GUARD_YAW * sign)
+        stage.lean(start, end, spine_yaw=-0.4 * GUARD_YAW * sign)
         stage.lean(start, end, head_yaw=14.0 * sign, head_pitch=6.0)
         stage.step(lead, start, start + 0.55 * seconds, BALL_AHEAD_M + 0.17, sign * 0.11, yaw=4.0)
         stage.step(OTHER[lead], start + 0.5 * seconds, end, BALL_AHEAD_M - 0.13, -sign * 0.13, yaw=22.0)
@@ -72,7 +85,7 @@ def _one_kick(stage: Stage, part: Part, kind: str, in_guard: bool, again: bool) 
     start = stage.now
     stage.sway(start, start + shift + 0.1, ahead=ahead - BALL_AHEAD_M + 0.02, left=0.85 * left)
     stage.lean(start, start + shift, pelvis_roll=2.0 * sign, height=-0.03)
-    stage.leg(side, start + 0.4 * shift, start + shift, plant=0.0, foot_pitch=30.0)
+    stage.leg(side, start + 0.4 * shift, start + shift, plant=0.0, foot_pitch=30.0, foot_y=0.05)
     stage.leg(side, start + 0.7 * shift, start + shift + chamber, free=1.0, foot_y=0.2, **_CHAMBER[kind])
     turned = -_TURN[kind] * sign
     stage.lean(start + 0.6 * shift, start + shift + chamber, pelvis_yaw=0.7 * turned, spine_yaw=-0.35 * turned)
@@ -140,8 +153,8 @@ def _set_down(stage: Stage, side: str, ahead: float, left: float) -> None:
     x, z = stage.place(ahead, left)
     angle = stage.heading + SIGN[side] * 8.0
     stage.leg(side, start, start + 0.02, foot_x=float(x), foot_z=float(z), foot_yaw=angle, foot_pitch=0.0)
-    stage.leg(side, start, end - 0.02, free=0.0)
-    stage.leg(side, start + 0.2 * down, end, foot_y=0.0)
+    stage.leg(side, start, start + 0.85 * down, free=0.0)
+    stage.leg(side, start + 0.3 * down, end, foot_y=0.0)
     stage.leg(side, start + 0.1 * down, end, thigh_el=-70.0, thigh_az=0.0, knee=30.0, thigh_swivel=0.0, toe=0.0)
     stage.leg(side, end - 0.12, end, plant=1.0)
     support = OTHER[side]
@@ -190,15 +203,18 @@ def _one_punch(stage: Stage, side: str, kind: str, level: str) -> None:
     start, hit = stage.now, stage.now + load + out
     home = {name: stage.line.value(f"{side}_{name}") for name in ("el", "az", "elbow", "swivel", "spread")}
     turned = {"jab": 20.0, "cross": 42.0, "hook": 48.0, "uppercut": 34.0}[kind] * size
-    wind, aim = {
-        "jab": (home, reach(-0.14, up, 0.95)),
-        "cross": (home, reach(-0.22, up, 0.94)),
-        "hook": ({"el": -34.0, "az": 72.0, "elbow": 92.0, "swivel": 62.0, "spread": 0.0},
-                 {"el": -6.0 + 40 * up, "az": 6.0, "elbow": 84.0, "swivel": 86.0, "spread": 0.0}),
-        "uppercut": ({"el": -88.0, "az": 10.0, "elbow": 78.0, "swivel": 8.0, "spread": 6.0},
-                     {"el": -14.0, "az": -6.0, "elbow": 98.0, "swivel": 14.0, "spread": 0.0}),
-    }[kind]  # fmt: skip
     base = {name: stage.line.value(name) for name in ("spine_yaw", "pelvis_yaw", "spine_pitch", "height")}
+    away = 1.05 * turned - sign * (base["spine_yaw"] + base["pelvis_yaw"])
+    hook = {"el": -34.0, "az": 78.0, "elbow": 92.0, "swivel": 62.0, "spread": 0.0}
+    low = {"el": -88.0, "az": 10.0, "elbow": 78.0, "swivel": 8.0, "spread": 6.0}
+    across = {"el": -6.0 + 40 * up, "az": away - 6.0, "elbow": 84.0, "swivel": 86.0, "spread": 0.0}
+    lifted = {"el": -14.0, "az": away - 10.0, "elbow": 98.0, "swivel": 14.0, "spread": 0.0}
+    wind, aim = {
+        "jab": (home, toward(-0.1, up, 0.95, away)),
+        "cross": (home, toward(-0.14, up, 0.94, away)),
+        "hook": (hook, across),
+        "uppercut": (low, lifted),
+    }[kind]
     dip = -0.05 if kind == "uppercut" else -0.012
     stage.arm(side, start, start + load, **wind)
     stage.move(start, start + load, spine_yaw=base["spine_yaw"] + 0.35 * sign * turned, height=base["height"] + dip)

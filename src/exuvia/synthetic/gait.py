@@ -1,6 +1,6 @@
 """Walking, running and stepping in any direction: footsteps under a moving pelvis, feet planted during stance."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -115,6 +115,7 @@ def travel(
         first: the foot that steps first
         arms: whether the arms swing
     """
+    gait = _personal(gait, stage)
     start, count, pace = stage.now, max(2, steps), gait.step_s / stage.style.tempo
     stage.hold("x", "z", "heading", "pelvis_yaw", "spine_yaw", "pelvis_roll", "spine_roll", "height")
     stage.hold(*(f"{side}_{name}" for side in SIDES for name in ("el", "elbow", "swivel", "az")))
@@ -135,6 +136,17 @@ def travel(
     x, z, stage.heading = path.at(end + pace)
     stage.home = np.asarray((x, z))
     stage.now = end + 0.12 * pace
+
+
+def _personal(gait: Gait, stage: Stage) -> Gait:
+    """The gait as this actor has it this time."""
+    names = ("step_s", "lift", "heel", "arm_forward", "arm_back", "elbow", "elbow_swing", "twist", "roll", "sway")
+    spread = (0.06, 0.2, 0.12, 0.3, 0.3, 0.25, 0.3, 0.3, 0.35, 0.3)
+    changes = {
+        name: getattr(gait, name) * float(1.0 + share * stage.rng.uniform(-1.0, 1.0))
+        for name, share in zip(names, spread, strict=True)
+    }
+    return replace(gait, **changes)
 
 
 def _swing(

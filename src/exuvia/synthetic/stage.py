@@ -18,6 +18,12 @@ OTHER = {"left": "right", "right": "left"}
 BALL_AHEAD_M = 0.09
 """How far the ball of a standing foot is ahead of the pelvis."""
 
+UNSTEADY_DEG = 1.4
+"""Deviation with which a limb meets an angle that it is sent to: nobody does the same thing twice."""
+
+_HANG = {"el": 5.0, "elbow": 9.0, "swivel": 10.0, "spread": 4.0}
+"""By how much the hanging arms of two people differ, in degrees."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -49,6 +55,8 @@ class Stage:
             start[f"{side}_foot_x"] = SIGN[side] * self.stance_m
             start[f"{side}_foot_yaw"] = SIGN[side] * rng.uniform(4.0, 10.0)
             start[f"{side}_foot_z"] = BALL_AHEAD_M + rng.uniform(-0.03, 0.03)
+            for name, spread in _HANG.items():
+                start[f"{side}_{name}"] += spread * rng.uniform(-1.0, 1.0)
         start["height"] -= style.knees
         start["spine_pitch"] += style.stoop
         start["head_pitch"] += style.head
@@ -94,16 +102,20 @@ class Stage:
         self.move(start, end, **{name: self.neutral[name] + value for name, value in values.items()})
 
     def arm(self, side: str, start: float, end: float, **values: float) -> None:
-        """Bring arm channels (el, az, elbow, swivel, spread, shrug, protract) of one side to values."""
-        self.move(start, end, **{f"{side}_{name}": value for name, value in values.items()})
+        """Bring arm channels (el, az, elbow, swivel, spread, shrug, protract) of one side near to values."""
+        near = {name: value + UNSTEADY_DEG * self.rng.standard_normal() for name, value in values.items()}
+        self.move(start, end, **{f"{side}_{name}": float(value) for name, value in near.items()})
 
     def leg(self, side: str, start: float, end: float, **values: float) -> None:
-        """Bring leg channels of one side to values."""
+        """Bring leg channels of one side to values; the angles of a free leg only near to them."""
+        for name in ("thigh_el", "thigh_az", "knee"):
+            if name in values:
+                values[name] += float(1.5 * UNSTEADY_DEG * self.rng.standard_normal())
         self.move(start, end, **{f"{side}_{name}": value for name, value in values.items()})
 
     def rest_arm(self, side: str, start: float, end: float) -> None:
-        """Let an arm hang."""
-        self.arm(side, start, end, **ARM_REST)
+        """Let an arm hang the way this actor's arm hangs."""
+        self.move(start, end, **{f"{side}_{name}": self.neutral[f"{side}_{name}"] for name in ARM_REST})
 
     def place(self, ahead: float, left: float) -> np.ndarray:
         """The floor point (x, z) at metres ahead and to the left of home."""

@@ -1,0 +1,243 @@
+"""Parametric motion moves like a body: bones, floor, feet, sides, directions; actions do what they are called."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exuvia.motion.clip import Clip
+from exuvia.motion.skeleton import SMPL22
+from exuvia.shapes import Joints
+from exuvia.synthetic.body import body, random_body
+from exuvia.synthetic.catalogue import ACTION, FRAME_LABELS
+from exuvia.synthetic.dataset import perform, synthesise
+from exuvia.synthetic.rig import CHANNELS, limb, reach, solve
+from exuvia.synthetic.stage import OTHER, Part
+from exuvia.synthetic.style import STYLE
+from exuvia.synthetic.timeline import eased
+
+PLAIN = STYLE["plain"]
+SIDES = ("left", "right")
+SIGN = {"left": 1.0, "right": -1.0}
+
+
+def act(action: str, side: str = "", count: int = 1, level: str | None = None, seed: int = 0) -> Joints:
+    """One action on its own, in a plain manner."""
+    chosen = level if level is not None else next(iter(ACTION[action].levels))
+    return perform([Part(action, side, count, chosen)], PLAIN, (seed,))[0]
+
+
+def joint(joints: Joints, name: str) -> Joints:
+    """One joint by name, [F, 3]."""
+    return joints[:, SMPL22.index(name)]
+
+
+def facing(joints: Joints) -> np.ndarray:
+    """Angle of the hips to the left of +z in degrees, unwrapped, [F]."""
+    left = joint(joints, "left_hip") - joint(joints, "right_hip")
+    return np.rad2deg(np.unwrap(np.arctan2(-left[:, 2], left[:, 0])))
+
+
+def check_body(joints: Joints) -> None:
+    """Bones keep their length, nothing is under the floor, nothing is faster than a fast kick."""
+    assert np.isfinite(joints).all()
+    bones = [
+        np.linalg.norm(joints[:, k].astype(np.float64) - joints[:, parent], axis=-1)
+        for k, parent in enumerate(SMPL22.parents)
+        if parent >= 0
+    ]
+    assert all(np.ptp(bone) < 1e-4 * bone.mean() for bone in bones)
+    assert joints[..., 1].min() >= -0.01
+    assert joints[..., 1].min() <= 0.01
+    speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * 20.0
+    assert speed.max() < 15.0
+    for slide in slides(joints):
+        assert slide < 0.02
+
+
+def slides(joints: Joints) -> Iterator[float]:
+    """How far the ball of the foot moves over the floor in each stance, in metres."""
+    for side in SIDES:
+        ball = joint(joints, f"{side}_foot")
+        down = np.concatenate(([False], ball[:, 1] < 0.012, [False]))
+        for start, end in zip(*(np.flatnonzero(np.diff(down.astype(int)) == way) for way in (1, -1)), strict=True):
+            stance = ball[start + 1 : end - 1, [0, 2]]
+            if len(stance) >= 2:
+                yield float(np.linalg.norm(stance - stance[len(stance) // 2], axis=-1).max())
+
+
+@pytest.mark.parametrize("action", ACTION)
+def test_every_action_is_physically_plausible(action: str) -> None:
+    for made in synthesise(4, seed=21, actions=[action], compositions=0.0):
+        check_body(made.clip.joints)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 10**6))
+def test_any_clip_of_any_seed_is_physically_plausible(seed: int, number: int) -> None:
+    (made,) = synthesise(1, seed, compositions=0.7, start=number)
+    check_body(made.clip.joints)
+
+
+@pytest.mark.parametrize("style", STYLE)
+def test_every_style_can_be_walked_and_kicked(style: str) -> None:
+    for part in (Part("walk", "", 5, "forward"), Part("kick_roundhouse", "left", 2, "high"), Part("sit_down")):
+        check_body(perform([part], STYLE[style], (5,))[0])
+
+
+@pytest.mark.parametrize("action", [name for name, action in ACTION.items() if "left" in action.sides])
+def test_right_is_the_mirror_image_of_left(action: str) -> None:
+    level = next(iter(ACTION[action].levels))
+    left, labels = perform([Part(action, "left", 2, level)], PLAIN, (3,))
+    right, mirrored_labels = perform([Part(action, "right", 2, level)], PLAIN, (3,))
+    np.testing.assert_array_equal(Clip(left).mirrored().joints, right)
+    np.testing.assert_array_equal(labels, mirrored_labels)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("action", [name for name in ACTION if name.startswith("kick_")])
+def test_the_named_leg_kicks(action: str, side: str) -> None:
+    for seed in range(3):
+        joints = act(action, side, seed=seed)
+        way = {
+            name: np.linalg.norm(joint(joints, f"{name}_foot") - joints[:, 0] - (joints[0, 10] - joints[0, 0]), axis=-1)
+            for name in SIDES
+        }
+        assert way[side].max() > 1.3 * way[OTHER[side]].max()
+        assert joint(joints, f"{side}_foot")[:, 1].max() > joint(joints, f"{OTHER[side]}_foot")[:, 1].max() + 0.15
+
+
+def test_higher_kicks_are_higher() -> None:
+    for action in ("kick_front", "kick_side", "kick_roundhouse"):
+        tops = [joint(act(action, "left", level=level), "left_foot")[:, 1].max() for level in ("low", "middle", "high")]
+        assert tops[0] + 0.15 < tops[1] < tops[2] - 0.15
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("action", ["jab", "cross", "hook", "uppercut"])
+def test_the_named_fist_punches(action: str, side: str) -> None:
+    for seed in range(3):
+        joints, labels = perform([Part(action, side, 1, "middle")], PLAIN, (seed,))
+        during = joints[labels == FRAME_LABELS.index("punch")]
+        speed = {name: np.linalg.norm(np.diff(joint(during, f"{name}_wrist"), axis=0), axis=-1).max() for name in SIDES}
+        assert speed[side] > 1.5 * speed[OTHER[side]]
+
+
+@pytest.mark.parametrize("action", ["jab", "cross"])
+def test_straight_punches_stretch_the_arm_ahead(action: str) -> None:
+    for side, seed in (("left", 0), ("right", 1), ("left", 2)):
+        joints = act(action, side, level="middle", seed=seed)
+        arm = joint(joints, f"{side}_wrist") - joint(joints, f"{side}_shoulder")
+        strike = arm[arm[:, 2].argmax()]
+        assert strike[2] > 0.42
+        assert abs(strike[0]) < 0.2
+
+
+def test_walking_goes_where_the_body_faces() -> None:
+    ahead = act("walk", count=7)[-1, 0]
+    assert ahead[2] > 2.0
+    assert abs(ahead[0]) < 0.4
+    assert act("walk_backward", count=5)[-1, 0, 2] < -0.9
+    fast, slow = act("run", count=8), act("walk", count=8)
+    assert fast[-1, 0, 2] / len(fast) > 1.5 * slow[-1, 0, 2] / len(slow)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_directions_are_those_of_the_name(side: str) -> None:
+    sign = SIGN[side]
+    assert sign * act("side_step", side, 3)[-1, 0, 0] > 0.6
+    assert sign * act("walk_curve", side, 8)[-1, 0, 0] > 0.5
+    assert sign * act("run_curve", side, 10)[-1, 0, 0] > 0.5
+    for level, degrees in (("quarter", 90), ("half", 180), ("full", 360)):
+        turned = facing(act("turn", side, level=level))
+        assert sign * (turned[-1] - turned[0]) == pytest.approx(degrees, abs=15)
+    dodge = act("dodge", side)
+    assert sign * (joint(dodge, "head")[:, 0] * sign).max() * sign > 0.15
+
+
+def test_walking_swings_opposite_arms_and_running_flies() -> None:
+    walk = act("walk", count=9)[25:-25]
+    hand = joint(walk, "left_wrist")[:, 2] - joint(walk, "right_wrist")[:, 2]
+    foot = joint(walk, "left_foot")[:, 2] - joint(walk, "right_foot")[:, 2]
+    assert np.corrcoef(hand, foot)[0, 1] < -0.7
+    run = act("run", count=10)
+    assert (np.minimum(joint(run, "left_foot")[:, 1], joint(run, "right_foot")[:, 1]) > 0.02).sum() >= 8
+    assert (np.minimum(joint(walk, "left_foot")[:, 1], joint(walk, "right_foot")[:, 1]) > 0.02).sum() == 0
+
+
+def test_jumps_leave_the_floor_and_hops_use_one_leg() -> None:
+    jump = act("jump", count=2, level="up")
+    lower = np.minimum(joint(jump, "left_foot")[:, 1], joint(jump, "right_foot")[:, 1])
+    assert (np.diff((lower > 0.06).astype(int)) == 1).sum() == 2
+    assert act("jump", level="forward")[-1, 0, 2] > 0.5
+    hop, labels = perform([Part("hop", "left", 3, "")], PLAIN, (1,))
+    middle = hop[labels == FRAME_LABELS.index("hop")][12:-24]
+    assert joint(middle, "right_foot")[:, 1].min() > 0.04
+    assert joint(middle, "left_foot")[:, 1].max() > 0.05
+
+
+def test_postures_end_at_their_height() -> None:
+    down, up, squat = act("sit_down"), act("stand_up"), act("squat")
+    assert down[0, 0, 1] > 0.85 > 0.65 > down[-1, 0, 1]
+    assert up[0, 0, 1] < 0.65 < 0.85 < up[-1, 0, 1]
+    assert squat[:, 0, 1].min() < 0.7
+    assert min(joint(act("pick_up", "left"), "left_wrist")[:, 1]) < 0.35
+    assert joint(act("duck"), "head")[:, 1].min() < joint(act("duck"), "head")[0, 1] - 0.2
+
+
+def test_hands_do_what_they_are_said_to_do() -> None:
+    clap = act("clap", count=4)
+    apart = np.linalg.norm(joint(clap, "left_wrist") - joint(clap, "right_wrist"), axis=-1)
+    assert (np.diff((apart < 0.16).astype(int)) == 1).sum() == 4
+    wave = act("wave", "right", count=3)
+    assert (joint(wave, "right_wrist")[:, 1] > joint(wave, "right_shoulder")[:, 1]).sum() > 20
+    assert joint(wave, "left_wrist")[:, 1].max() < joint(wave, "left_shoulder")[:, 1].min()
+    raised = act("raise_arms", level="up")
+    for side in SIDES:
+        assert joint(raised, f"{side}_wrist")[:, 1].max() > joint(raised, "head")[:, 1].max() + 0.15
+    push = act("push")
+    ahead = [joint(push, f"{side}_wrist")[:, 2] - joint(push, f"{side}_shoulder")[:, 2] for side in SIDES]
+    assert min(way.max() for way in ahead) > 0.38
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-0.5, 0.6), st.floats(-0.7, 0.7), st.floats(0.05, 0.6), st.floats(0, 60))
+def test_a_hand_arrives_where_it_is_sent(x: float, y: float, z: float, out: float) -> None:
+    target = np.asarray((x, y, z))
+    if not 0.2 < np.linalg.norm(target) < 0.99:
+        return
+    arm = reach(x, y, z, elbow_out=out)
+    angles = (np.asarray([arm[name]]) for name in ("el", "az", "elbow", "swivel"))
+    first, second = limb(*angles, 1.0, True)
+    np.testing.assert_allclose((first + second)[0] / 2, target, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.02, 2.0), st.floats(-90, 90)), min_size=1, max_size=8))
+def test_transitions_pass_their_keys_without_overshoot(keys: list[tuple[float, float]]) -> None:
+    times = np.cumsum([width for width, _ in keys])
+    values = np.asarray([value for _, value in keys])
+    np.testing.assert_allclose(eased(times, times, values), values, atol=1e-9)
+    curve = eased(np.linspace(times[0] - 1, times[-1] + 1, 200), times, values)
+    assert values.min() - 1e-9 <= curve.min() <= curve.max() <= values.max() + 1e-9
+    for low, high, a, b in zip(times, times[1:], values, values[1:], strict=False):
+        piece = eased(np.linspace(low, high, 20), times, values)
+        assert min(a, b) - 1e-9 <= piece.min() <= piece.max() <= max(a, b) + 1e-9
+
+
+def test_a_neutral_stand_is_upright_and_symmetric() -> None:
+    pose = {name: np.full(2, value) for name, value in CHANNELS.items()}
+    for side in SIDES:
+        pose[f"{side}_foot_x"] = np.full(2, SIGN[side] * 0.09)
+    joints = solve(pose, body())
+    np.testing.assert_allclose(Clip(joints).mirrored().joints, joints, atol=1e-6)
+    assert 1.4 < joints[0, 15, 1] < 1.65
+    assert 0.85 < joints[0, 0, 1] < 1.0
+
+
+def test_bodies_differ_but_stay_human() -> None:
+    legs = [random_body(np.random.default_rng(seed)).leg_m for seed in range(200)]
+    assert body().leg_m == pytest.approx(0.82, abs=0.005)
+    assert 0.82 * 0.88 < min(legs) < 0.80 < 0.84 < max(legs) < 0.82 * 1.12
