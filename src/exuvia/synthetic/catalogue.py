@@ -43,6 +43,9 @@ class Action:
     lively: bool = False
     """Not done in a tired, sad or otherwise calm manner."""
 
+    unfit: tuple[str, ...] = ()
+    """Styles in which it would not be called by its name."""
+
     @property
     def phrases(self) -> tuple[str, ...]:
         """Verb phrases that fit whatever the side."""
@@ -83,7 +86,7 @@ _MOVING = (
            sides=BOTH, levels={"circle": ""}, counts=(9, 10, 11)),
     Action("run", moving.run, "run", "[run] forward | [run] straight ahead | [sprint] forward | "
            "[run] {n} steps forward",
-           levels={"run": ""}, counts=(6, 8, 10, 12), weight=1.5, lively=True),
+           levels={"run": ""}, counts=(6, 8, 10, 12), weight=1.5, lively=True, unfit=("slow",)),
     Action("jog", moving.run, "run", "[jog] forward | [jog] ahead | [jog] {n} steps forward | [jog] in a straight line",
            levels={"jog": ""}, counts=(6, 8, 10, 12), weight=1.5, lively=True),
     Action("run_curve", moving.run, "run",

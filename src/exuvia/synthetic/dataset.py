@@ -158,7 +158,9 @@ def _style(rng: np.random.Generator, parts: Sequence[Part]) -> Style:
         return STYLE["plain"]
     lively = any(ACTION[part.action].lively for part in parts)
     fierce = any(ACTION[part.action].violent for part in parts)
+    unfit = {name for part in parts for name in ACTION[part.action].unfit}
     fits = [style for style in STYLE.values() if not (style.calm and lively) and (fierce or not style.fierce)]
+    fits = [style for style in fits if style.name not in unfit]
     return fits[int(rng.integers(len(fits)))]
 
 

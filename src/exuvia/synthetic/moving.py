@@ -45,6 +45,7 @@ def run(stage: Stage, part: Part) -> None:
     gait, low, high = (JOG, 0.5, 0.66) if part.level == "jog" else (RUN, 0.72, 0.92)
     turn = float(stage.rng.uniform(50, 100)) * SIGN[part.side] if part.side else float(stage.rng.uniform(-4, 4))
     travel(stage, gait, part.count, part.count * _stride(stage, low, high), turn=turn, first=_first(stage))
+    stage.settle(0.4)
 
 
 def turn(stage: Stage, part: Part) -> None:
