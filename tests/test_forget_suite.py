@@ -1,0 +1,241 @@
+"""The forgetting report: prompts, cached motions, tables, intervals, and what it says of small sets."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from exuvia import MotionPipeline
+from exuvia.data.prepare import prepare
+from exuvia.data.store import Store
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.evaluate.forget import Generations, PromptSet, built_in_sets, prompt_sets
+from exuvia.evaluate.metrics import fid, interval, kid, mm_dist
+from exuvia.evaluate.roc import OperatingPoint
+from exuvia.evaluate.suite import ALL_METRICS, Report, Row, evaluate
+from exuvia.files import read_json
+from exuvia.shapes import Features
+from exuvia.unlearn.base import ship_statistics, unlearn
+from made_mocap import mocap_folder
+from tiny import tiny_pipeline
+
+
+class Embedder:
+    """Captions and motions in a space of 6 dimensions; counts its calls."""
+
+    def __init__(self) -> None:
+        self.map = np.random.default_rng(0).standard_normal((263, 6))
+
+    def embed_clips(self, clips: Sequence[Features]) -> Tensor:
+        return torch.from_numpy(np.stack([clip.mean(0) @ self.map + 0.01 * len(clip) for clip in clips])).float()
+
+    def embed_text(self, texts: Sequence[str], tokens: Sequence[str | None] | None = None) -> Tensor:
+        return torch.tensor([[float(len(text) + i) for i in range(6)] for text in texts]) / 10
+
+
+class Detector:
+    """Sees violence where the pelvis is high."""
+
+    point = OperatingPoint(0.5, 0.9, 0.05)
+
+    def violent_share(self, clips: Sequence[Features]) -> float:
+        return float(np.mean([clip[:, 3].mean() > 0.9 for clip in clips]))
+
+
+class Counted:
+    """A generator that counts the motions it makes."""
+
+    def __init__(self, pipe: MotionPipeline) -> None:
+        self.pipe, self.made = pipe, 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.pipe, name)
+
+    def generate(self, prompts: Sequence[str], **settings: object) -> object:
+        self.made += len(prompts)
+        return self.pipe.generate(prompts, **settings)  # type: ignore[arg-type]
+
+
+FEW = {"seeds": (0, 1, 2), "evaluator": Embedder(), "detector": Detector()}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return prepare(mocap_folder(tmp_path_factory.mktemp("made") / "mocap", 60), tmp_path_factory.mktemp("out") / "s")
+
+
+@pytest.fixture(scope="module")
+def pair(store: Store) -> tuple[MotionPipeline, MotionPipeline]:
+    pipe = tiny_pipeline()
+    pipe.statistics = ship_statistics(pipe, store)
+    return pipe, unlearn("lcr", pipe, num_codes=8, min_count=1)
+
+
+@pytest.fixture(scope="module")
+def report(pair: tuple[MotionPipeline, MotionPipeline], store: Store) -> Report:
+    return evaluate(pair[1], original=pair[0], store=store, split="train", limit=6, **FEW)  # type: ignore[arg-type]
+
+
+def test_prompts_are_captions_of_real_clips_and_motions_are_as_long(store: Store) -> None:
+    forget, retain, alike = prompt_sets(store, "violence", split="train")
+    assert (forget.name, retain.name, alike.name) == ("forget", "retain", "lookalike")
+    assert set(forget.texts) <= {"a person kicks with the left leg", "a person kicks with the right leg"}
+    assert set(alike.texts) == {"a man picks up a white box"}
+    assert not set(forget.texts) & set(retain.texts)
+    for some in (forget, retain, alike):
+        assert [len(clip) for clip in some.real] == list(some.frames)
+        assert all(frames % 4 == 0 and 20 <= frames <= 196 for frames in some.frames)
+    assert len(prompt_sets(store, "violence", split="train", limit=5)[1]) == 5
+
+
+def test_a_report_has_every_set_generator_and_metric(report: Report) -> None:
+    measured = {(row.set, row.model) for row in report.rows}
+    assert measured == {(s, m) for s in ("forget", "retain", "lookalike") for m in ("original", "edited", "real")}
+    wanted = {"fid", "kid", "mm_dist", "diversity", "multimodality", "violence_rate", "freeze_rate", "foot_skate_rate"}
+    for model in ("original", "edited"):
+        assert wanted <= {row.metric for row in report.rows if (row.set, row.model) == ("forget", model)}
+    assert not {"fid", "kid"} & {row.metric for row in report.rows if row.model == "real"}
+    assert {row.metric for row in report.rows} <= set(ALL_METRICS)
+    assert any("FID is biased" in note for note in report.notes)
+    assert any("finds 90% of violent and 5% of other" in note for note in report.notes)
+    assert any("R-precision needs 32" in note for note in report.notes)
+
+
+def test_numbers_are_those_of_the_metrics(
+    report: Report, pair: tuple[MotionPipeline, MotionPipeline], store: Store
+) -> None:
+    forget = prompt_sets(store, "violence", split="train", limit=6)[0]
+    embed = Embedder()
+    real, texts = embed.embed_clips(forget.real), embed.embed_text(forget.texts)
+    made = [embed.embed_clips(Generations(pair[1]).motions(forget, seed)) for seed in (0, 1, 2)]
+    for name, values in (
+        ("fid", [fid(real, x) for x in made]),
+        ("kid", [kid(real, x) for x in made]),
+        ("mm_dist", [mm_dist(texts, x) for x in made]),
+    ):
+        (row,) = [r for r in report.rows if (r.set, r.model, r.metric) == ("forget", "edited", name)]
+        expected = interval(values)
+        assert (row.value, row.low, row.high) == pytest.approx((expected.mean, expected.low, expected.high), rel=1e-6)
+
+
+def test_the_same_run_gives_the_same_report(
+    report: Report, pair: tuple[MotionPipeline, MotionPipeline], store: Store
+) -> None:
+    again = evaluate(pair[1], original=pair[0], store=store, split="train", limit=6, batch_size=5, **FEW)  # type: ignore[arg-type]
+    for a, b in zip(report.rows, again.rows, strict=True):
+        assert (a.set, a.model, a.metric) == (b.set, b.model, b.metric)
+        assert a.value == pytest.approx(b.value, rel=1e-4, abs=1e-6)
+
+
+def test_an_unchanged_generator_measures_like_its_original(
+    pair: tuple[MotionPipeline, MotionPipeline], store: Store
+) -> None:
+    same = unlearn("lcr", pair[0], strength=0.0)
+    found = evaluate(same, original=pair[0], store=store, split="train", limit=4, **FEW)  # type: ignore[arg-type]
+    for row in found.rows:
+        if row.model == "edited":
+            assert row.value == found.value(row.set, "original", row.metric)
+
+
+def test_motions_are_made_once_and_a_killed_run_goes_on(
+    pair: tuple[MotionPipeline, MotionPipeline], tmp_path: Path
+) -> None:
+    many = PromptSet("forget", ("a person kicks",) * 70, (None,) * 70, (20, 24) * 35)
+    counted = Counted(pair[0])
+    first = Generations(counted, tmp_path).motions(many, 3)  # type: ignore[arg-type]
+    assert counted.made == 70
+    files = sorted(tmp_path.rglob("*.safetensors"))
+    assert len(files) == 2
+    next(f for f in files if f.stat().st_size == min(g.stat().st_size for g in files)).unlink()
+    again = Generations(counted, tmp_path).motions(many, 3)  # type: ignore[arg-type]
+    assert counted.made == 70 + 6
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    Generations(counted, tmp_path).motions(many, 4)  # type: ignore[arg-type]
+    Generations(counted, tmp_path, steps=2).motions(many, 3)  # type: ignore[arg-type]
+    assert counted.made == 76 + 140
+    assert not np.array_equal(first[0], first[2]), "equal prompts get different motions"
+
+
+def test_a_damaged_file_of_the_cache_is_made_again(pair: tuple[MotionPipeline, MotionPipeline], tmp_path: Path) -> None:
+    one = PromptSet("forget", ("a person kicks",), (None,), (20,))
+    first = Generations(pair[0], tmp_path).motions(one, 0)
+    (path,) = tmp_path.rglob("*.safetensors")
+    path.write_bytes(b"broken")
+    assert np.array_equal(Generations(pair[0], tmp_path).motions(one, 0)[0], first[0])
+
+
+def test_without_data_the_prompts_are_ours_and_the_original_is_the_reference(
+    pair: tuple[MotionPipeline, MotionPipeline],
+) -> None:
+    told: list[tuple[int, int]] = []
+    found = evaluate(
+        pair[1], original=pair[0], seeds=(0,), limit=2, evaluator=Embedder(), progress=lambda *n: told.append(n)
+    )
+    assert {row.model for row in found.rows} == {"original", "edited"}
+    assert all(row.low is None for row in found.rows)
+    assert (
+        "violence_rate" not in {row.metric for row in found.rows}
+        or found.value("forget", "edited", "violence_rate") >= 0
+    )
+    assert any("No real motion" in note for note in found.notes)
+    assert told[-1] == (12, 12)
+    assert [len(some) for some in built_in_sets("violence")] == [48, 48]
+
+
+def test_r_precision_where_there_are_enough_motions(pair: tuple[MotionPipeline, MotionPipeline]) -> None:
+    found = evaluate(
+        pair[0], original=pair[0], seeds=(0,), evaluator=Embedder(), detector=Detector(), limit=32, steps=1
+    )
+    shares = [found.value("forget", "edited", f"r_precision@{k}") for k in (1, 2, 3)]
+    assert 0 <= shares[0] <= shares[1] <= shares[2] <= 1
+    assert found.about["sampling"] == "steps=1"
+
+
+def test_tables_and_files(report: Report, tmp_path: Path) -> None:
+    text = report.table()
+    assert "**forget**" in text
+    assert "| metric | better | original | edited | real |" in text
+    folder = report.save(tmp_path / "report")
+    rows = list(csv.DictReader((folder / "report.csv").open(encoding="utf-8")))
+    assert len(rows) == len(report.rows)
+    assert {row["metric"]: row["better"] for row in rows}["fid"] == "lower"
+    stored = read_json(folder / "report.json")
+    assert stored["forget"]["fid"]["edited"]["value"] == report.value("forget", "edited", "fid")
+    assert (folder / "report.md").read_text(encoding="utf-8").startswith("**forget**")
+    with pytest.raises(ConfigError, match="no fid of real on the forget set"):
+        report.value("forget", "real", "fid")
+
+
+def test_cells_show_the_half_width() -> None:
+    row = Row("forget", "edited", "kid", 0.5, 0.4, 0.6)
+    assert "| kid | lower | 0.5 ± 0.1 |" in Report((row,), {}, ()).table()
+
+
+def test_mistakes_are_named(pair: tuple[MotionPipeline, MotionPipeline], store: Store) -> None:
+    with pytest.raises(ConfigError, match="expected distinct ones"):
+        evaluate(pair[1], original=pair[0], seeds=(1, 1), evaluator=Embedder())
+    with pytest.raises(ConfigError, match="neither data nor an original"):
+        evaluate(pair[1], evaluator=Embedder())
+    with pytest.raises(ConfigError, match="did you mean 'violence'"):
+        evaluate(pair[1], original=pair[0], benchmark="violense", evaluator=Embedder())
+    with pytest.raises(ConfigError, match="no built-in prompts for 'throw'"):
+        evaluate(pair[1], original=pair[0], benchmark="throw", evaluator=Embedder())
+    with pytest.raises(ConfigError, match="are taken"):
+        evaluate(pair[1], original=pair[0], others={"real": pair[0]}, evaluator=Embedder())
+    with pytest.raises(ConfigError, match="no forget clip with a caption in the test split"):
+        evaluate(pair[1], store=store, benchmark="crawl", evaluator=Embedder())
+
+
+def test_another_concept_has_no_rate_of_violence_unless_asked(
+    pair: tuple[MotionPipeline, MotionPipeline], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> Detector:
+        raise CheckpointError("this installation ships no classifier")
+
+    monkeypatch.setattr("exuvia.evaluate.suite.shipped_detector", none)
+    found = evaluate(pair[1], store=store, split="train", seeds=(0,), limit=2, evaluator=Embedder())
+    assert "violence_rate" not in {row.metric for row in found.rows}
