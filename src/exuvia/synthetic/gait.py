@@ -165,7 +165,7 @@ def _swing(
     stage.leg(side, lift + 0.38 * width, lift + 0.8 * width, foot_y=0.3 * high + toes_up, foot_pitch=-gait.strike)
     stage.leg(side, lift + 0.8 * width, touch, foot_y=float(toes_up))
     stage.leg(side, touch, touch + 0.16 * pace, foot_y=0.0, foot_pitch=0.0)
-    stage.leg(side, lift, touch, foot_x=float(x), foot_z=float(z), foot_yaw=heading + 6.0 * SIGN[side])
+    stage.leg(side, lift, touch - 0.07 * width, foot_x=float(x), foot_z=float(z), foot_yaw=heading + 6.0 * SIGN[side])
     stage.leg(side, lift - 0.05 * pace, lift + 0.2 * pace, plant=0.0)
     stage.leg(side, touch - 0.2 * pace, touch, plant=1.0)
 
