@@ -11,6 +11,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -94,7 +95,6 @@ def encode_clips(
     return packed
 
 
-@torch.inference_mode()
 def _encode(
     store: Clips,
     chosen: Sequence[int],
@@ -104,31 +104,54 @@ def _encode(
     precision: Precision,
     progress: Progress | None,
 ) -> PackedCodes:
-    stride, device = tokenizer.config.stride, next(tokenizer.parameters()).device
-    encoder = _encoder(tokenizer, precision)
-    steps = np.asarray([len(store.features(n)) // stride for n in chosen], np.int64)
+    """Every batch on one thread, as many batches at a time as torch has threads: nothing waits for a slower thread."""
+    steps = np.asarray([len(store.features(n)) // tokenizer.config.stride for n in chosen], np.int64)
     offsets = np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
     codes = np.full((int(offsets[-1]), levels), -1, np.int16)
-    done = int((steps == 0).sum())
-    dtype = getattr(torch, precision)
-    for batch in length_batches(steps):
-        longest = int(steps[batch].max())
-        rows = np.zeros((len(batch), longest * stride, tokenizer.config.input_dim), np.float32)
-        for row, i in enumerate(batch):
-            frames = int(steps[i]) * stride
-            rows[row, :frames] = normaliser.normalise(store.features(chosen[i])[:frames])
-        valid = None
-        if (steps[batch] != longest).any():
-            real = torch.from_numpy(steps[batch] * stride)[:, None] > torch.arange(longest * stride)
-            valid = real[:, None].to(device, dtype)
-        x = torch.from_numpy(rows).to(device, dtype).transpose(1, 2)
-        found = tokenizer.quantizer.encode(encoder(x, valid).float(), levels).cpu().numpy()
+    encoder = _encoder(tokenizer, precision)
+
+    def encode(batch: NDArray[np.int64]) -> int:
+        features = [store.features(chosen[i]) for i in batch]
+        found = _encode_batch(features, steps[batch], encoder, tokenizer, normaliser, levels)
         for row, i in enumerate(batch):
             codes[offsets[i] : offsets[i + 1]] = found[row, : steps[i]]
-        done += len(batch)
-        if progress is not None:
-            progress(done, len(chosen))
+        return len(batch)
+
+    done = int((steps == 0).sum())
+    threads = torch.get_num_threads()
+    on_cpu = next(tokenizer.parameters()).device.type == "cpu"
+    try:
+        with ThreadPoolExecutor(threads if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for count in pool.map(encode, length_batches(steps)):
+                done += count
+                if progress is not None:
+                    progress(done, len(chosen))
+    finally:
+        torch.set_num_threads(threads)
     return PackedCodes(codes, offsets, tokenizer.config.num_codes)
+
+
+@torch.inference_mode()
+def _encode_batch(
+    features: Sequence[Features],
+    steps: NDArray[np.int64],
+    encoder: nn.Module,
+    tokenizer: RVQVAE,
+    normaliser: Normaliser,
+    levels: int,
+) -> NDArray[np.int64]:
+    """Codes [B, T, levels] of clips of so many code steps each; under a mask where they are not of one length."""
+    stride, longest = tokenizer.config.stride, int(steps.max())
+    weight = next(encoder.parameters())
+    rows = np.zeros((len(steps), longest * stride, tokenizer.config.input_dim), np.float32)
+    for row, (clip, count) in enumerate(zip(features, steps * stride, strict=True)):
+        rows[row, :count] = normaliser.normalise(clip[:count])
+    valid = None
+    if (steps != longest).any():
+        real = torch.from_numpy(steps * stride)[:, None] > torch.arange(longest * stride)
+        valid = real[:, None].to(weight)
+    latents = encoder(torch.from_numpy(rows).to(weight).transpose(1, 2), valid)
+    return tokenizer.quantizer.encode(latents.float(), levels).cpu().numpy()
 
 
 def length_batches(steps: NDArray[np.int64], size: int = STEPS_A_BATCH) -> Iterator[NDArray[np.int64]]:
