@@ -18,7 +18,7 @@ from exuvia.checkpoint import load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError, OutputError
 from exuvia.tokens.draws import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
-from exuvia.train import CHECKPOINT, WEIGHTS, TrainConfig, fit, learning_rate
+from exuvia.train import CHECKPOINT, WEIGHTS, TrainConfig, finish_now, fit, learning_rate
 
 MODEL = RVQVAEConfig(input_dim=263, num_codes=8, code_dim=8, num_quantizers=2, width=8, depth=1, dropout=0.2)
 
@@ -134,3 +134,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
         fit(TinyTask(), TrainConfig(steps=1), tmp_path / "file" / "run")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a POSIX signal")
+def test_a_stopped_run_can_be_finished_where_it_stands(tmp_path: Path) -> None:
+    run_in_child(tmp_path / "run", 7)  # the fifth line is the validation of step 20
+    before = load_tensors(tmp_path / "run" / CHECKPOINT)
+    assert finish_now(tmp_path / "run")["val/zero"] == 0.0
+    weights = load_tensors(tmp_path / "run" / WEIGHTS)
+    assert all(torch.equal(weights[name], before[f"average.{name}"]) for name in weights)
+    assert 20 <= json.loads((tmp_path / "run" / "provenance.json").read_text())["step"] < CONFIG.steps
+    with pytest.raises(CheckpointError, match="does not exist"):
+        finish_now(tmp_path / "run")

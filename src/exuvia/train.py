@@ -142,6 +142,7 @@ class Trainer:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         facts = {"step": str(self.step), "signature": self.signature, "metrics": json.dumps(self.lines)}
+        facts["facts"] = json.dumps(self.facts)
         save_tensors(self.out / CHECKPOINT, tensors, facts)
 
     def resume(self) -> None:
@@ -255,24 +256,15 @@ class Trainer:
         """Write the final weights, configuration, provenance and metrics, and drop the checkpoint."""
         if not self.accelerator.is_main_process:
             return
+        facts = {
+            "threads": torch.get_num_threads(),
+            "processes": self.accelerator.num_processes,
+            "device": str(self.device),
+            "seconds_last_session": round(seconds, 1),
+            **self.facts,
+        }
         final = self.average or self.task.model.state_dict()
-        save_tensors(self.out / WEIGHTS, final)
-        about = self.task.describe()
-        write_json(
-            self.out / "provenance.json",
-            provenance(
-                seed=self.config.seed,
-                train=to_dict(self.config),
-                threads=torch.get_num_threads(),
-                processes=self.accelerator.num_processes,
-                device=str(self.device),
-                seconds_last_session=round(seconds, 1),
-                **self.facts,
-            ),
-        )
-        write_json(self.out / "metrics.json", dict(validated))
-        write_config(self.out, about["kind"], {k: v for k, v in about.items() if k != "kind"})
-        (self.out / CHECKPOINT).unlink(missing_ok=True)
+        _write_run(self.out, final, self.task.describe(), to_dict(self.config), facts, self.step, validated)
 
 
 def fit(task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None) -> dict[str, float]:
@@ -300,6 +292,45 @@ def fit(task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, An
     validated = trainer.run() or trainer.validate()
     trainer.finish(validated, time.monotonic() - start)
     return validated
+
+
+def finish_now(out: str | Path) -> dict[str, float]:
+    """Make a finished run of the last checkpoint of one that was stopped: good enough, or out of time.
+
+    The averaged weights are taken where there are any; the provenance says at which step of how many.
+
+    Returns:
+        metrics of the last validation before the checkpoint
+    Raises:
+        CheckpointError: no checkpoint there, or one without a validation yet.
+    """
+    out = Path(out)
+    tensors, facts = load_tensors(out / CHECKPOINT), load_metadata(out / CHECKPOINT)
+    signature, lines = json.loads(facts["signature"]), json.loads(facts["metrics"])
+    found = [{k: v for k, v in line.items() if k.startswith("val/")} for line in lines]
+    validated = next((metrics for metrics in reversed(found) if metrics), None)
+    if validated is None:
+        raise CheckpointError(f"{out} was stopped before its first validation; let it run longer")
+    weights = _part(tensors, "average.") or _part(tensors, "model.")
+    known = json.loads(facts.get("facts", "{}"))
+    _write_run(out, weights, signature["task"], signature["train"], known, int(facts["step"]), validated)
+    return validated
+
+
+def _write_run(
+    out: Path,
+    weights: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    train: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    step: int,
+    validated: Mapping[str, float],
+) -> None:
+    save_tensors(out / WEIGHTS, weights)
+    write_json(out / "provenance.json", provenance(seed=train["seed"], step=step, train=dict(train), **facts))
+    write_json(out / "metrics.json", dict(validated))
+    write_config(out, about["kind"], {k: v for k, v in about.items() if k != "kind"})
+    (out / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _finished(out: Path, task: Task, config: TrainConfig) -> dict[str, float] | None:

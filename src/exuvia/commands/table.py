@@ -50,6 +50,11 @@ _PREPARE_TRAIN = {
     "train classifier": Entry("exuvia.recipes.classifier:train_classifier", "train the independent concept classifier"),
 }
 _USE = {
+    "finish": Entry(
+        "exuvia.commands.finish:finish",
+        "a finished run from the last checkpoint of one that was stopped",
+        ("exuvia finish runs/mask",),
+    ),
     "generate": Entry(
         "exuvia.commands.generate:generate",
         "text -> motion files",
@@ -153,6 +158,7 @@ PART = {
     "length_config": "exuvia.sequence.length:LengthEstimatorConfig",
     "check_folder": "exuvia.goldens.run:check_folder",
     "concepts": "exuvia.data.concepts:CONCEPT",
+    "finish_now": "exuvia.train:finish_now",
     "shipped_detector": "exuvia.evaluate.shipped:shipped_detector",
     "measure": "exuvia.motion.kinematics:measure",
 }

@@ -1,8 +1,10 @@
 """A corpus as code sequences with caption embeddings: what the sequence models learn from."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from exuvia.checkpoint import load_tensors, save_tensors
+from exuvia.data.batches import pad_batch
+from exuvia.errors import CheckpointError
 from exuvia.features.normaliser import Normaliser
 from exuvia.recipes.corpus import Corpus, Item
 from exuvia.text.base import TextEncoder
@@ -37,9 +42,20 @@ class Sample:
 class CaptionTable:
     """Token states of every distinct caption, packed without padding, in half precision."""
 
-    def __init__(self, texts: Sequence[str], encoder: TextEncoder, batch: int = 64) -> None:
+    def __init__(self, texts: Sequence[str], encoder: TextEncoder, cache: Path | None = None) -> None:
         self.texts = sorted(set(texts))
         self.index = {text: number for number, text in enumerate(self.texts)}
+        path = None if cache is None else cache / f"captions-{_key(encoder.fingerprint, self.texts)}.safetensors"
+        kept = _load_kept(path)
+        if kept is None:
+            self._encode(encoder)
+            sizes = torch.tensor([len(state) for state in self.states])
+            kept = {"states": torch.cat(self.states), "sizes": sizes, "pooled": self.pooled}
+            _keep(path, kept)
+        self.pooled: Tensor = kept["pooled"]
+        self.states: list[Tensor] = list(kept["states"].split(kept["sizes"].tolist()))
+
+    def _encode(self, encoder: TextEncoder, batch: int = 64) -> None:
         order = sorted(range(len(self.texts)), key=lambda i: len(self.texts[i]))
         states: list[Tensor | None] = [None] * len(order)
         pooled = torch.zeros(len(order), encoder.dim)
@@ -78,13 +94,14 @@ class CodeCorpus:
         max_steps: int = 49,
         min_steps: int = 5,
         offsets: int = 4,
+        cache: Path | None = None,
     ) -> None:
         self.max_steps, self.min_steps, self.stride = max_steps, min_steps, tokenizer.config.stride
         items = [item for item in corpus.items(split) if item.record.captions]
         self.items: list[Item] = items
-        self.codes = _encode_all(corpus, items, tokenizer, normaliser, offsets)
+        self.codes = _kept_codes(cache, corpus, items, tokenizer, normaliser, offsets)
         texts = [caption.text for item in items for caption in item.record.captions]
-        self.captions = CaptionTable(texts, encoder)
+        self.captions = CaptionTable(texts, encoder, cache)
         self.samples = [sample for number in range(len(items)) for sample in self._samples(number)]
         sizes = np.ones(len(self.samples))
         owners = [items[sample.clip] for sample in self.samples]
@@ -146,20 +163,66 @@ class CodeCorpus:
         return [self.draw(min(64, count - low), rng) for low in range(0, count, 64)]
 
 
-@torch.inference_mode()
-def _encode_all(
-    corpus: Corpus, items: Sequence[Item], tokenizer: RVQVAE, normaliser: Normaliser, offsets: int
+def _key(*facts: object) -> str:
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+def _load_kept(path: Path | None) -> dict[str, Tensor] | None:
+    """What an earlier run kept, or None if there is nothing whole."""
+    if path is None or not path.exists():
+        return None
+    try:
+        return load_tensors(path)
+    except CheckpointError:
+        log.warning("%s is damaged; made again", path)
+        return None
+
+
+def _keep(path: Path | None, tensors: Mapping[str, Tensor]) -> None:
+    if path is not None:
+        save_tensors(path, tensors)
+
+
+def _kept_codes(
+    cache: Path | None,
+    corpus: Corpus,
+    items: Sequence[Item],
+    tokenizer: RVQVAE,
+    normaliser: Normaliser,
+    offsets: int,
 ) -> list[list[NDArray[np.int16]]]:
-    """Codes [T, Q] of every clip from each of the first frame offsets."""
-    result = []
+    """Codes of every clip from each frame offset, from the cache where an earlier run left them."""
+    weights = [hashlib.sha256(t.numpy().tobytes()).hexdigest() for t in tokenizer.state_dict().values()]
+    data = [store.data_hash for store in corpus.stores]
+    facts = (weights, normaliser.mean.tobytes(), normaliser.std.tobytes(), data, offsets)
+    path = None if cache is None else cache / f"codes-{_key(*facts, [(i.store, i.index) for i in items])}.safetensors"
+    kept = _load_kept(path)
+    if kept is None:
+        made = _encode_all(corpus, items, tokenizer, normaliser, offsets)
+        flat = [torch.from_numpy(codes) for versions in made for codes in versions]
+        counts = torch.tensor([len(versions) for versions in made])
+        kept = {"codes": torch.cat(flat), "steps": torch.tensor([len(c) for c in flat]), "versions": counts}
+        _keep(path, kept)
+    flat_codes = iter(kept["codes"].split(kept["steps"].tolist()))
+    return [[next(flat_codes).numpy() for _ in range(count)] for count in kept["versions"].tolist()]
+
+
+def _encode_all(
+    corpus: Corpus, items: Sequence[Item], tokenizer: RVQVAE, normaliser: Normaliser, offsets: int, batch: int = 16
+) -> list[list[NDArray[np.int16]]]:
+    """Codes [T, Q] of every clip from each of the first frame offsets; clips of like length are encoded together."""
     stride = tokenizer.config.stride
-    for item in tqdm(items, desc="codes", mininterval=5.0, disable=None):
-        rows = torch.from_numpy(normaliser.normalise(corpus.features(item)))
-        versions = []
-        for offset in range(offsets):
-            part = rows[offset:]
-            part = part[: len(part) // stride * stride]
-            if len(part) >= stride:
-                versions.append(tokenizer.encode(part[None])[0].numpy().astype(np.int16))
-        result.append(versions)
-    return result
+    rows = [corpus.features(item) for item in items]
+    jobs = [
+        (number, start) for number, clip in enumerate(rows) for start in range(offsets) if len(clip) >= start + stride
+    ]
+    jobs.sort(key=lambda job: len(rows[job[0]]) - job[1])
+    made: list[dict[int, NDArray[np.int16]]] = [{} for _ in items]
+    for low in tqdm(range(0, len(jobs), batch), desc="codes", mininterval=5.0, disable=None):
+        part = jobs[low : low + batch]
+        clips = [normaliser.normalise(rows[number][start:]) for number, start in part]
+        x, valid = pad_batch([clip[: len(clip) // stride * stride] for clip in clips])
+        codes = tokenizer.encode(torch.as_tensor(x), torch.as_tensor(valid)).numpy().astype(np.int16)
+        for (number, start), clip, found in zip(part, clips, codes, strict=True):
+            made[number][start] = found[: len(clip) // stride]
+    return [[versions[start] for start in sorted(versions)] for versions in made]

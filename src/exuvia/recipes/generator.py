@@ -84,8 +84,10 @@ class CodesTask:
         corpus = Corpus(recipe.corpus)
         encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
         self.text_fingerprint = encoder.fingerprint
-        self.data = CodeCorpus(corpus, "train", tokenizer, normaliser, encoder, max_steps=recipe.max_steps)
-        held = CodeCorpus(corpus, "val", tokenizer, normaliser, encoder, max_steps=recipe.max_steps, offsets=1)
+        cache = Path(recipe.out).parent / "cache"
+        common: dict[str, Any] = {"max_steps": recipe.max_steps, "cache": cache}
+        self.data = CodeCorpus(corpus, "train", tokenizer, normaliser, encoder, **common)
+        held = CodeCorpus(corpus, "val", tokenizer, normaliser, encoder, **common, offsets=1)
         self.held = held.fixed(256)
         self.facts = {**corpus.facts(), "parent": sha256_file(Path(recipe.tokenizer) / WEIGHTS)}
 

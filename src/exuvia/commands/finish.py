@@ -1,0 +1,27 @@
+"""`exuvia finish`: a finished run from the last checkpoint of one that was stopped."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from exuvia.commands.table import part
+
+
+@dataclass(frozen=True)
+class FinishConfig:
+    """Which run to finish."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder with a checkpoint; no training may be writing to it."""
+
+
+def finish(config: FinishConfig) -> None:
+    """Take the last checkpoint as the result: weights, configuration, provenance (with the step) and metrics.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or none with a validation before it.
+        OutputError: the folder cannot be written.
+    """
+    metrics = part("finish_now")(config.run)
+    print(f"{config.run}: finished; {', '.join(f'{k} {v:.4g}' for k, v in metrics.items())}")
