@@ -81,8 +81,9 @@ def report(pair: tuple[MotionPipeline, MotionPipeline], store: Store) -> Report:
 
 
 def test_prompts_are_captions_of_real_clips_and_motions_are_as_long(store: Store) -> None:
-    forget, retain, alike = prompt_sets(store, "violence", split="train")
-    assert (forget.name, retain.name, alike.name) == ("forget", "retain", "lookalike")
+    forget, retain, both, alike = prompt_sets(store, "violence", split="train")
+    assert (forget.name, retain.name, both.name, alike.name) == ("forget", "retain", "all", "lookalike")
+    assert both.texts == forget.texts + retain.texts
     assert set(forget.texts) <= {"a person kicks with the left leg", "a person kicks with the right leg"}
     assert set(alike.texts) == {"a man picks up a white box"}
     assert not set(forget.texts) & set(retain.texts)
@@ -94,7 +95,9 @@ def test_prompts_are_captions_of_real_clips_and_motions_are_as_long(store: Store
 
 def test_a_report_has_every_set_generator_and_metric(report: Report) -> None:
     measured = {(row.set, row.model) for row in report.rows}
-    assert measured == {(s, m) for s in ("forget", "retain", "lookalike") for m in ("original", "edited", "real")}
+    assert measured == {
+        (s, m) for s in ("forget", "retain", "all", "lookalike") for m in ("original", "edited", "real")
+    }
     wanted = {"fid", "kid", "mm_dist", "diversity", "multimodality", "violence_rate", "freeze_rate", "foot_skate_rate"}
     for model in ("original", "edited"):
         assert wanted <= {row.metric for row in report.rows if (row.set, row.model) == ("forget", model)}

@@ -146,3 +146,24 @@ def test_a_stopped_run_can_be_finished_where_it_stands(tmp_path: Path) -> None:
     assert 20 <= json.loads((tmp_path / "run" / "provenance.json").read_text())["step"] < CONFIG.steps
     with pytest.raises(CheckpointError, match="does not exist"):
         finish_now(tmp_path / "run")
+
+
+def test_two_processes_learn_one_model(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1);"
+        "from test_train import TinyTask, TrainConfig, fit;"
+        "task = TinyTask(); fit(task, TrainConfig(steps=12, warmup=2, validate_every=6), sys.argv[2]);"
+        "import os; torch.save(task.model.state_dict(), sys.argv[2] + '/rank' + os.environ['RANK'])"
+    )
+    script = tmp_path / "both.py"
+    script.write_text(code)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    words = [*launch, str(Path(__file__).parent), str(tmp_path / "run")]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    a, b = (torch.load(tmp_path / "run" / f"rank{rank}", weights_only=True) for rank in (0, 1))
+    assert all(torch.allclose(a[name].float(), b[name].float(), atol=1e-6) for name in a)
+    saved = load_tensors(tmp_path / "run" / WEIGHTS)
+    assert all(torch.equal(saved[name], a[name]) for name in saved)
+    assert json.loads((tmp_path / "run" / "provenance.json").read_text())["processes"] == 2

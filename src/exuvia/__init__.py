@@ -1,6 +1,8 @@
 """Human motion unlearning and selective state-space models."""
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -20,3 +22,22 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'exuvia' has no attribute {name!r}")
     module, _, attribute = _LAZY[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+class _CallableFolder(ModuleType):
+    """The packages `exuvia.unlearn` and `exuvia.evaluate`, callable as the functions of these names."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return __getattr__(self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+class _Package(ModuleType):
+    """Importing a sub-package sets it as an attribute here, where a function of the same name is promised."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _LAZY and type(value) is ModuleType:
+            value.__class__ = _CallableFolder
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

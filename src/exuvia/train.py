@@ -121,7 +121,8 @@ class Trainer:
         self, task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None
     ) -> None:
         self.task, self.config, self.out, self.facts = task, config, Path(out), dict(facts or {})
-        self.accelerator = Accelerator(mixed_precision=config.precision)
+        no_device = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=no_device)
         self.device = self.accelerator.device
         task.model.to(self.device)
         decayed = [p for p in task.model.parameters() if p.requires_grad]

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import tyro
 
 from exuvia.commands.numbers import record_number
 from exuvia.commands.table import part
@@ -69,6 +70,78 @@ class LCRBench:
     """Ledger to append the results to."""
 
 
+@dataclass(frozen=True)
+class StatisticsBenchConfig:
+    """How code statistics are timed: random weights at the published size, made-up clips of HumanML3D's lengths."""
+
+    clips: int = 600
+    """Clips to encode and count."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    """Of the encoder."""
+    threads: int = 2
+    """Threads of torch."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+@dataclass(frozen=True)
+class TokenizerBench:
+    """Whose reconstruction to measure, on which clips."""
+
+    data: tyro.conf.Positional[Path]
+    """Folder made by `exuvia prepare`."""
+    pipeline: str = "base"
+    """A shipped pipeline's name or a pipeline folder."""
+    split: str = "test"
+    """Which clips."""
+    sensors: tuple[str, ...] = ("optical",)
+    """Only clips of these sensors; all when empty."""
+    record: Path | None = None
+    """Ledger to append the result to."""
+
+
+def bench_statistics(config: StatisticsBenchConfig) -> None:
+    """Time the one pass over motion that LCR needs: encode, count; and what 25,000 clips would take.
+
+    Raises:
+        OutputError: the ledger cannot be written.
+    """
+    part("set_threads")(config.threads)
+    found = part("bench_statistics")(config.clips, precision=config.precision)
+    print(
+        f"{found.clips_per_s:.0f} clips/s in {config.precision}, {config.threads} threads; "
+        f"25,000 clips of 7.1 s would take {found.corpus_seconds:.0f} s"
+    )
+    if config.record:
+        settings = f"--clips {config.clips} --precision {config.precision} --threads {config.threads}"
+        line = _command_line(f"bench statistics {settings}", config.record)
+        record_number(config.record, "lcr.stats_clips_per_s", found.clips_per_s, unit="1/s", command=line)
+        record_number(config.record, "lcr.stats_25000_clips_s", found.corpus_seconds, unit="s", command=line)
+
+
+def bench_tokenizer(config: TokenizerBench) -> None:
+    """Measure the joint error of held-out clips after encoding and decoding, roots laid upon one another.
+
+    Raises:
+        DataError: no store.
+        ConfigError: no such clips.
+        OutputError: the ledger cannot be written.
+    """
+    pipe, store = part("pipeline").from_pretrained(config.pipeline), part("store").open(config.data)
+    wanted: dict[str, Any] = {"split": config.split} | ({"sensor": list(config.sensors)} if config.sensors else {})
+    clips = [np.asarray(store.features(int(n))) for n in store.select(**wanted)]
+    if not clips:
+        raise ConfigError(f"{config.data} has no {config.split} clips of {', '.join(config.sensors) or 'any sensor'}")
+    error = part("reconstruction_error_mm")
+    aligned, placed = np.mean([error(pipe.tokenizer, pipe.normaliser, clip) for clip in clips], axis=0)
+    print(f"{len(clips)} clips: {aligned:.1f} mm with the roots aligned, {placed:.1f} mm as placed")
+    if config.record:
+        which = f"{'_'.join(config.sensors) or 'all'}_{config.split}"
+        line = _command_line(f"bench tokenizer {config.data} --pipeline {config.pipeline}", config.record)
+        record_number(config.record, f"tokenizer.mpjpe_mm.{which}", float(aligned), unit="mm", command=line)
+        record_number(config.record, f"tokenizer.mpjpe_placed_mm.{which}", float(placed), unit="mm", command=line)
+
+
 def bench_features(config: FeaturesBench) -> None:
     """Time the encoding of motions as HumanML3D features; the best of several runs counts, the range is kept.
 
@@ -107,7 +180,7 @@ def bench_lcr(config: LCRBench) -> None:
     if config.record:
         settings = f"--pipeline {config.pipeline} --forget {config.forget} --num-codes {config.num_codes}"
         command = f"bench lcr {settings}"
-        _record(config.record, f"lcr.edit_{config.num_codes}_codes_s", timing, command)
+        _record(config.record, "lcr.edit_s", timing, command)
         line = _command_line(command, config.record)
         record_number(config.record, "lcr.peak_memory_mb", memory_mb, unit="MB", command=line)
 

@@ -1,14 +1,40 @@
-"""`exuvia evaluate`: an edited pipeline against its original, as a JSON file and a table."""
+"""`exuvia evaluate`: an edited pipeline against its original and real motion, as a folder of tables."""
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
+from tqdm import tqdm
 
-from exuvia.commands.report import table_of
+from exuvia.commands.numbers import record_number
 from exuvia.commands.table import part
 from exuvia.errors import ConfigError
-from exuvia.files import write_json
+
+LEDGER = (
+    ("generator.r3", "all", "original", "r_precision@3"),
+    ("ground_truth.r3", "all", "real", "r_precision@3"),
+    ("generator.fid", "all", "original", "fid"),
+    ("generator.kid", "all", "original", "kid"),
+    ("original.forget_violence_rate", "forget", "original", "violence_rate"),
+    ("lcr.forget_violence_rate", "forget", "edited", "violence_rate"),
+    ("ground_truth.forget_violence_rate", "forget", "real", "violence_rate"),
+    ("original.retain_violence_rate", "retain", "original", "violence_rate"),
+    ("lcr.retain_violence_rate", "retain", "edited", "violence_rate"),
+    ("original.retain_fid", "retain", "original", "fid"),
+    ("lcr.retain_fid", "retain", "edited", "fid"),
+    ("original.retain_kid", "retain", "original", "kid"),
+    ("lcr.retain_kid", "retain", "edited", "kid"),
+    ("original.retain_r3", "retain", "original", "r_precision@3"),
+    ("lcr.retain_r3", "retain", "edited", "r_precision@3"),
+    ("original.forget_speed_m_per_s", "forget", "original", "mean_joint_speed_m_per_s"),
+    ("lcr.forget_speed_m_per_s", "forget", "edited", "mean_joint_speed_m_per_s"),
+    ("original.forget_freeze_rate", "forget", "original", "freeze_rate"),
+    ("lcr.forget_freeze_rate", "forget", "edited", "freeze_rate"),
+)
+"""Names in the ledger of measured numbers, and where they stand in a report: set, generator, metric."""
 
 
 @dataclass(frozen=True)
@@ -21,25 +47,82 @@ class EvaluateConfig:
     """The pipeline before the edit."""
     benchmark: str = "violence"
     """Concept whose forgetting is measured."""
-    out: Path = Path("report.json")
-    """Where the numbers go (.json)."""
+    data: Path | None = None
+    """Folder made by `exuvia prepare`, whose captions are the prompts; without it, prompts of our own."""
+    split: str = "test"
+    """Which clips of the data."""
+    sensors: tuple[str, ...] = ()
+    """Only clips of these sensors, such as optical; all without it."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """A repeat each; intervals are over them."""
+    limit: int | None = None
+    """At most so many prompts a set."""
+    out: Path = Path("report")
+    """Folder of report.json, report.csv and report.md; an older one is replaced."""
+    cache: Path | None = None
+    """Folder for the motions made; a killed run goes on from there."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
+    record: Path | None = None
+    """Ledger of measured numbers to add the main ones to."""
 
 
 def evaluate(config: EvaluateConfig) -> None:
     """Measure how far an edited pipeline forgot a concept and kept everything else, beside the original.
 
+    Examples:
+        exuvia evaluate runs/safe --original base --benchmark violence --data stores/mocap --out runs/safe-report
+
     Raises:
-        ConfigError: an output that is not .json, or an unknown benchmark.
+        ConfigError: an unknown benchmark, or no prompts.
         CheckpointError: a pipeline cannot be loaded.
+        DataError: the data cannot be read.
         OutputError: the report cannot be written.
     """
-    if config.out.suffix.lower() != ".json":
-        raise ConfigError(f"found the output {config.out}, expected a .json file")
+    if config.out.is_file():
+        raise ConfigError(f"found the file {config.out}, expected a folder for the report")
     load = part("pipeline").from_pretrained
     edited, original = (load(name, device=config.device) for name in (config.pipeline, config.original))
-    result = part("evaluate")(edited, original=original, benchmark=config.benchmark).to_dict()
-    write_json(config.out, result)
-    print(table_of({config.out.stem: result}))
+    with tqdm(unit=" motions", desc="evaluate", file=sys.stderr, disable=None, total=0) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = part("evaluate")(
+            edited,
+            original=original,
+            store=config.data,
+            benchmark=config.benchmark,
+            split=config.split,
+            sensors=config.sensors,
+            seeds=config.seeds,
+            limit=config.limit,
+            cache=config.cache,
+            progress=progress,
+        )
+    report.save(config.out)
+    print(report.table())
     print(f"\n{config.out}")
+    if config.record is not None:
+        _record(config, report.to_dict())
+
+
+def _record(config: EvaluateConfig, found: Mapping[str, Any]) -> None:
+    """Add the main numbers of a report to the ledger."""
+    assert config.record is not None
+    data = "" if config.data is None else f" --data {config.data}"
+    sensors = f" --sensors {' '.join(config.sensors)}" if config.sensors else ""
+    command = f"exuvia evaluate {config.pipeline} --original {config.original}{data}{sensors} --record {config.record}"
+    for name, where, model, metric in LEDGER:
+        entry = found.get(where, {}).get(metric, {}).get(model)
+        if entry is not None:
+            record_number(
+                config.record,
+                name,
+                entry["value"],
+                unit="m/s" if metric.endswith("m_per_s") else "1",
+                command=command,
+                low=entry["low"],
+                high=entry["high"],
+            )

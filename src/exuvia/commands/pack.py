@@ -29,6 +29,10 @@ class PackConfig:
     """Run folder of the length estimator."""
     half: bool = False
     """Store weights as float16: half the size."""
+    statistics: Path | None = None
+    """Folder made by `exuvia prepare`: ship counts of its training clips' codes, so that forgetting needs no data."""
+    concepts: tuple[str, ...] = ("violence", "kick", "punch_jab_box_hit_beat")
+    """Concepts to count."""
     card: Path | None = None
     """Markdown file that becomes the model card (README.md)."""
 
@@ -42,6 +46,8 @@ def pack(config: PackConfig) -> None:
         OutputError: the folder cannot be written.
     """
     pipe = _from_runs(config)
+    if config.statistics:
+        pipe.statistics = part("ship_statistics")(pipe, part("store").open(config.statistics), config.concepts)
     if config.card:
         pipe.card = _card(config.card)
     save(pipe, config.out, config.half)

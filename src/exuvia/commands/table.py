@@ -75,17 +75,27 @@ _USE = {
     "evaluate": Entry(
         "exuvia.commands.evaluate:evaluate",
         "measure forgetting and retention against the original",
-        ("exuvia evaluate runs/safe --original base --benchmark violence --out runs/safe-report.json",),
+        ("exuvia evaluate runs/safe --original base --benchmark violence --data stores/mocap --out runs/safe-report",),
     ),
     "report": Entry(
         "exuvia.commands.report:report",
         "one table of several evaluations, side by side",
-        ("exuvia report runs/*-report.json --out table.md",),
+        ("exuvia report runs/*-report/report.json --out table.md",),
     ),
     "bench features": Entry(
         "exuvia.commands.bench:bench_features",
         "time the encoding of motions as features",
         ("exuvia bench features --clips 1000 --frames 196 --threads 2",),
+    ),
+    "bench statistics": Entry(
+        "exuvia.commands.bench:bench_statistics",
+        "time the code statistics that LCR needs, at the published model size",
+        ("exuvia bench statistics --precision bfloat16 --threads 2",),
+    ),
+    "bench tokenizer": Entry(
+        "exuvia.commands.bench:bench_tokenizer",
+        "joint error of held-out clips after encoding and decoding",
+        ("exuvia bench tokenizer stores/mocap --pipeline base",),
     ),
     "bench lcr": Entry(
         "exuvia.commands.bench:bench_lcr",
@@ -158,6 +168,11 @@ PART = {
     "length_config": "exuvia.sequence.length:LengthEstimatorConfig",
     "check_folder": "exuvia.goldens.run:check_folder",
     "concepts": "exuvia.data.concepts:CONCEPT",
+    "ship_statistics": "exuvia.unlearn.base:ship_statistics",
+    "store": "exuvia.data.store:Store",
+    "bench_statistics": "exuvia.unlearn.encoding:bench_statistics",
+    "set_threads": "torch:set_num_threads",
+    "reconstruction_error_mm": "exuvia.recipes.tokenizer:reconstruction_error_mm",
     "finish_now": "exuvia.train:finish_now",
     "shipped_detector": "exuvia.evaluate.shipped:shipped_detector",
     "measure": "exuvia.motion.kinematics:measure",

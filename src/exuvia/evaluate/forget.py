@@ -48,12 +48,12 @@ _RETAIN = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PromptSet:
     """Prompts of one kind, each with the real clip it describes, where there is one."""
 
     name: str
-    """forget, retain or lookalike."""
+    """forget, retain, all (both) or lookalike."""
     texts: tuple[str, ...]
     """Sentences."""
     tokens: tuple[str | None, ...]
@@ -62,13 +62,21 @@ class PromptSet:
     """Length of each motion, whole code steps."""
     real: tuple[Features, ...] = ()
     """Un-normalised features [frames, C] of the real clips; empty without data."""
+    parts: tuple["PromptSet", ...] = ()
+    """The sets that this one joins."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
 def prompt_sets(
-    store: Store, benchmark: str, *, rule: str = "auto", split: str = "test", limit: int | None = None
+    store: Store,
+    benchmark: str,
+    *,
+    rule: str = "auto",
+    split: str = "test",
+    sensors: Sequence[str] = (),
+    limit: int | None = None,
 ) -> list[PromptSet]:
     """Forget, retain and look-alike prompts of a data set: one caption a clip, drawn by the clip's id.
 
@@ -80,15 +88,17 @@ def prompt_sets(
         benchmark: the concept
         rule: how clips are told apart; see `unlearn.base.unlearn`
         split: which clips
+        sensors: only clips of these sensors; empty: all
         limit: at most so many prompts a set, evenly spread
     Raises:
         ConfigError: unknown concept or rule, or a set without any prompt.
     """
-    clips = store.select(split=split)
+    clips = store.select(split=split, sensor=list(sensors)) if sensors else store.select(split=split)
     chosen = actual_rule(store, benchmark, rule, clips)
     parts: ConceptSplit = split_store(store, benchmark, chosen, clips)  # type: ignore[arg-type]
     made = [_prompt_set(store, "forget", parts.forget, benchmark, limit)]
     made.append(_prompt_set(store, "retain", parts.retain, None, limit))
+    made.append(_joined("all", made))
     for some in made:
         if not len(some):
             raise ConfigError(f"no {some.name} clip with a caption in the {split} split of {store.folder}")
@@ -108,6 +118,18 @@ def built_in_sets(benchmark: str) -> list[PromptSet]:
         texts = tuple(f"{who} {action}" for action, who in product(actions, _WHO))
         made.append(PromptSet(name, texts, (None,) * len(texts), (120,) * len(texts)))
     return made
+
+
+def _joined(name: str, sets: Sequence[PromptSet]) -> PromptSet:
+    """Several sets as one, whose motions are those of its parts."""
+    return PromptSet(
+        name,
+        tuple(x for some in sets for x in some.texts),
+        tuple(x for some in sets for x in some.tokens),
+        tuple(x for some in sets for x in some.frames),
+        tuple(x for some in sets for x in some.real),
+        parts=tuple(sets),
+    )
 
 
 def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: str | None, limit: int | None) -> PromptSet:
@@ -156,6 +178,7 @@ class Generations:
             sampling: settings of `GenerationConfig` to change
         """
         self.pipe, self.batch_size, self.sampling = pipe, batch_size, sampling
+        self.made: dict[tuple[PromptSet, int], list[Features]] = {}
         self.folder = None if folder is None else Path(folder) / pipeline_hash(pipe)[:24]
 
     def motions(self, prompts: PromptSet, seed: int, progress: Callable[[int], None] | None = None) -> list[Features]:
@@ -164,12 +187,17 @@ class Generations:
         Equal prompts get different motions: prompt i of repeat `seed` is made with the seed 100003 · seed + i, the same
         for every generator, so that generators are compared pair by pair.
         """
+        if prompts.parts:
+            return [clip for part in prompts.parts for clip in self.motions(part, seed, progress)]
+        if (prompts, seed) in self.made:
+            return self.made[prompts, seed]
         made: list[Features] = []
         for low in range(0, len(prompts), CHUNK):
             rows = range(low, min(len(prompts), low + CHUNK))
             made += self._chunk(prompts, rows, seed)
             if progress is not None:
                 progress(len(rows))
+        self.made[prompts, seed] = made
         return made
 
     def _chunk(self, prompts: PromptSet, rows: range, seed: int) -> list[Features]:

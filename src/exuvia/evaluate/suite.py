@@ -174,6 +174,7 @@ def evaluate(
     benchmark: str = "violence",
     rule: str = "auto",
     split: str = "test",
+    sensors: Sequence[str] = (),
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     limit: int | None = None,
     evaluator: Embedder | None = None,
@@ -192,6 +193,7 @@ def evaluate(
         store: captioned motion; its captions of the split are the prompts. None: prompts of our own, and the original
             generator, under other seeds, in place of real motion
         benchmark: the concept
+        sensors: only clips of these sensors (optical, kinect ...) are prompts and reference; empty: all
         rule, split: which clips are which; see `unlearn.base.unlearn`
         seeds: a repeat each
         limit: at most so many prompts a set
@@ -209,15 +211,20 @@ def evaluate(
     if data is None:
         sets = [_first(some, limit) for some in built_in_sets(benchmark)]
     else:
-        sets = prompt_sets(data, benchmark, rule=rule, split=split, limit=limit)
+        sets = prompt_sets(data, benchmark, rule=rule, split=split, sensors=sensors, limit=limit)
     if detector is None and find_concept(benchmark).name in SEEN_BY_CLASSIFIER:
         detector = _detector_if_shipped()
     judge = _Judge(evaluator or shipped_evaluator(), detector, tuple(seeds))
     models = {**({"original": original} if original is not None else {}), "edited": pipe, **(others or {})}
     makers = {name: Generations(model, cache, batch_size, **sampling) for name, model in models.items()}
-    count = _Count(sum(map(len, sets)) * len(seeds) * len(makers) + (data is None) * sum(map(len, sets)), progress)
+    count = _Count(
+        sum(len(some) for some in sets if not some.parts) * len(seeds) * len(makers)
+        + (data is None) * sum(map(len, sets)),
+        progress,
+    )
     rows = [row for some in sets for row in _measured(some, judge, makers, count)]
-    about = _about(models, data, benchmark, split, seeds, sets, sampling)
+    which = f"{' '.join(sensors)} {split}".strip()
+    about = _about(models, data, benchmark, which, seeds, sets, sampling)
     return Report(tuple(rows), about, _notes(sets, data, detector, len(seeds)))
 
 

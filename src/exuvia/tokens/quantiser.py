@@ -151,7 +151,8 @@ class ResidualQuantiser(nn.Module):
         if last_level is None:
             last_level = self.num_levels - 1
             if self.training and draws is not None:
-                last_level = draws.dropped_above(self.num_levels, self.dropout)
+                drawn = torch.tensor(draws.dropped_above(self.num_levels, self.dropout), device=x.device)
+                last_level = int(_from_first_process(drawn))  # one choice for all processes: they learn together
         residual, total = x, torch.zeros_like(x)
         codes: list[Tensor] = []
         commits: list[Tensor] = []
