@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from exuvia.checkpoint import load_into, load_tensors, provenance, read_config, save_tensors, write_config
@@ -47,6 +48,9 @@ class GenerationConfig:
     """Of the base codes' distribution."""
     residual_temperature: float = 1.0
     """Of the residual codes' distribution."""
+    smoothing: float = 0.0
+    """Standard deviation, in frames, of a Gaussian over the decoded features; 0, as published, leaves them. Small
+    tokenizers decode with jitter: about one frame removes most of it."""
     min_steps: int = 5
     """Shortest motion, in code steps of 4 frames."""
     max_steps: int = 49
@@ -226,7 +230,7 @@ class MotionPipeline:
             if progress is not None:
                 progress(min(len(prompts), low + batch_size), len(prompts))
         codes = codes[:, : int(lengths.max())]
-        features = self.decode(codes, lengths)
+        features = self.decode(codes, lengths, smoothing=settings.smoothing)
         clips = [
             Clip(HUMANML3D.recover(rows), caption=text, meta={"seed": one, "prompt": text})
             for rows, text, one in zip(features, prompts, seeds, strict=True)
@@ -234,14 +238,17 @@ class MotionPipeline:
         return Generation(clips, codes, lengths, features)
 
     @torch.inference_mode()
-    def decode(self, codes: Tensor, lengths: Tensor, batch_size: int = 32) -> list[np.ndarray]:
-        """Un-normalised features [F, C] of codes [B, T, Q]."""
+    def decode(self, codes: Tensor, lengths: Tensor, batch_size: int = 32, smoothing: float = 0.0) -> list[np.ndarray]:
+        """Un-normalised features [F, C] of codes [B, T, Q]; `smoothing` as in `GenerationConfig`, contacts left out."""
         stride = self.tokenizer.config.stride
         rows: list[np.ndarray] = []
         for low in range(0, len(codes), batch_size):
             decoded = self.tokenizer.decode(codes[low : low + batch_size].to(self.device)).float().cpu().numpy()
             for x, steps in zip(decoded, lengths[low : low + batch_size].tolist(), strict=True):
-                rows.append(self.normaliser.denormalise(x[: steps * stride]))
+                real = self.normaliser.denormalise(x[: steps * stride])
+                if smoothing > 0:
+                    real[:, :-4] = gaussian_filter1d(real[:, :-4], smoothing, axis=0, mode="nearest")
+                rows.append(real)
         return rows
 
     @torch.inference_mode()

@@ -1,6 +1,6 @@
 """`exuvia pack`: the run folders of the parts -> one pipeline folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from exuvia.commands.table import part
 from exuvia.config import from_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, sha256_file
+from exuvia.pipeline import GenerationConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 
 WEIGHTS = "weights.safetensors"
@@ -29,6 +30,8 @@ class PackConfig:
     """Run folder of the length estimator."""
     half: bool = False
     """Store weights as float16: half the size."""
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    """How the pipeline samples unless told otherwise."""
     statistics: Path | None = None
     """Folder made by `exuvia prepare`: ship counts of its training clips' codes, so that forgetting needs no data."""
     concepts: tuple[str, ...] = ("violence", "kick", "punch_jab_box_hit_beat")
@@ -79,6 +82,7 @@ def _from_runs(config: PackConfig) -> Any:
         *(model for _, model, _ in runs.values()),
         _text(abouts),
         pooled=abouts["mask"]["pooled"],
+        generation=config.generation,
         facts={"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}},
     )
 
