@@ -36,10 +36,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
         os.close(handle)
-        os.chmod(name, 0o644)
         temporary = Path(name)
         try:
             yield temporary
+            os.chmod(temporary, 0o644)  # after writing: some writers put a private file in its place
             with open(temporary, "rb") as done:
                 os.fsync(done.fileno())
             os.replace(temporary, target)

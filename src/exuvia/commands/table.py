@@ -50,6 +50,7 @@ _PREPARE_TRAIN = {
     "train classifier": Entry("exuvia.recipes.classifier:train_classifier", "train the independent concept classifier"),
 }
 _USE = {
+    "ship": Entry("exuvia.commands.ship:ship", "a finished run as a small folder to hand out"),
     "finish": Entry(
         "exuvia.commands.finish:finish",
         "a finished run from the last checkpoint of one that was stopped",
@@ -173,6 +174,7 @@ PART = {
     "bench_statistics": "exuvia.unlearn.encoding:bench_statistics",
     "set_threads": "torch:set_num_threads",
     "reconstruction_error_mm": "exuvia.recipes.tokenizer:reconstruction_error_mm",
+    "save_tensors": "exuvia.checkpoint:save_tensors",
     "finish_now": "exuvia.train:finish_now",
     "shipped_detector": "exuvia.evaluate.shipped:shipped_detector",
     "measure": "exuvia.motion.kinematics:measure",

@@ -1,0 +1,44 @@
+"""`exuvia ship`: a finished run as a small folder that can be handed out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from exuvia.commands.table import part
+from exuvia.errors import CheckpointError
+from exuvia.files import read_json, whole_folder, write_json
+
+FACTS = ("config.json", "provenance.json", "metrics.json")
+
+
+@dataclass(frozen=True)
+class ShipConfig:
+    """Which run, and where to."""
+
+    run: tyro.conf.Positional[Path]
+    """Finished run folder, such as that of the evaluator or the classifier."""
+    out: tyro.conf.Positional[Path]
+    """Folder to write; an older one is replaced whole."""
+
+
+def ship(config: ShipConfig) -> None:
+    """Copy a finished run without its training traces, its weights as float16 (widened again on load).
+
+    Examples:
+        exuvia ship runs/evaluator shipped/evaluator
+
+    Raises:
+        CheckpointError: the run is not finished.
+        OutputError: the folder cannot be written.
+    """
+    if not all((config.run / name).is_file() for name in FACTS):
+        raise CheckpointError(f"{config.run} is not a finished run; train it to its end, or: exuvia finish {config.run}")
+    tensors = part("load_tensors")(config.run / "weights.safetensors")
+    half = {k: v.half() if v.is_floating_point() and v.numel() > 1 else v for k, v in tensors.items()}
+    with whole_folder(config.out) as out:
+        for name in FACTS:
+            write_json(out / name, read_json(config.run / name))
+        part("save_tensors")(out / "weights.safetensors", half)
+    size_mb = sum(path.stat().st_size for path in config.out.iterdir()) / 1e6
+    print(f"{config.out}: {size_mb:.1f} MB")
