@@ -62,7 +62,7 @@ class LCRBench:
     """A shipped pipeline's name or a pipeline folder."""
     forget: str = "violence"
     """Concept to forget."""
-    num_codes: int = 16
+    num_codes: int = 64
     """Codebook rows to replace."""
     repeats: int = 3
     """Runs after one that warms up."""

@@ -35,7 +35,7 @@ class DemoConfig:
     """A shipped pipeline's name or a pipeline folder."""
     forget: str = "violence"
     """Concept to forget."""
-    num_codes: int = 16
+    num_codes: int = 64
     """Codes that LCR replaces."""
     seed: int = 0
     """Of the motions shown."""

@@ -33,7 +33,9 @@ def ship(config: ShipConfig) -> None:
         OutputError: the folder cannot be written.
     """
     if not all((config.run / name).is_file() for name in FACTS):
-        raise CheckpointError(f"{config.run} is not a finished run; train it to its end, or: exuvia finish {config.run}")
+        raise CheckpointError(
+            f"{config.run} is not a finished run; train it to its end, or: exuvia finish {config.run}"
+        )
     tensors = part("load_tensors")(config.run / "weights.safetensors")
     half = {k: v.half() if v.is_floating_point() and v.numel() > 1 else v for k, v in tensors.items()}
     with whole_folder(config.out) as out:

@@ -101,7 +101,7 @@ _USE = {
     "bench lcr": Entry(
         "exuvia.commands.bench:bench_lcr",
         "time the codebook edit",
-        ("exuvia bench lcr --pipeline base --forget violence --num-codes 16 --record docs/results/numbers.jsonl",),
+        ("exuvia bench lcr --pipeline base --forget violence --num-codes 64 --record docs/results/numbers.jsonl",),
     ),
     "export humanml3d": Entry("exuvia.commands.export:export", "a prepared store in the layout of another project"),
     "import momask": Entry(

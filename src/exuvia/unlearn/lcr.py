@@ -47,18 +47,20 @@ RECORD = "edits.safetensors"
 class LCRConfig:
     """Settings of latent code replacement."""
 
-    num_codes: int = 16
-    """Codes to replace a level (k); fewer where fewer are tied to the concept."""
+    num_codes: int = 64
+    """Codes to replace a level (k, published: 8 to 64); fewer where fewer are tied to the concept."""
     strength: float = 1.0
     """0 = rows stay as they are, 1 = rows are replaced, between = on the way."""
     levels: tuple[int, ...] = (0,)
     """Quantiser levels to edit; 0 is the base."""
-    alpha: float = 1.0
+    alpha: float | None = None
     """Noise on the replaced rows in deviations of the codebook; with `orthogonal` the share that is projected away.
-    The noise is drawn once: every replaced code is a fixed point, not a new one each time."""
+    The noise is drawn once: every replaced code is a fixed point, not a new one each time. None: 1 where the variant
+    is released or `orthogonal` is set, else 0, because noise as strong as the codebook undoes the safe destination
+    (measured on `base`: docs/results/unlearning.md)."""
     criterion: Criterion = "both"
     """Rank codes by frequency in forget clips, by the ratio to retain clips, or both."""
-    destination: int | Literal["nearest_safe", "mean_safe", "random"] = "nearest_safe"
+    destination: int | Literal["nearest_safe", "mean_safe", "random"] = "mean_safe"
     """What replaced codes turn into: a code by index, each the nearest safe one, the mean of the safe ones weighted by
     use, or random safe ones."""
     orthogonal: bool = False
@@ -77,7 +79,7 @@ class LCRConfig:
             raise ConfigError(f"found num_codes {self.num_codes}, min_count {self.min_count}; expected at least 1")
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"found strength {self.strength}, expected 0 to 1")
-        if self.prior <= 0 or not np.isfinite(self.alpha):
+        if self.prior <= 0 or not np.isfinite(self.scale):
             raise ConfigError(f"found prior {self.prior}, alpha {self.alpha}; expected one above 0 and a finite one")
         if not self.levels or min(self.levels) < 0 or len(set(self.levels)) != len(self.levels):
             raise ConfigError(f"found levels {self.levels}, expected distinct level numbers from 0")
@@ -85,6 +87,13 @@ class LCRConfig:
             raise ConfigError(f"unknown destination {self.destination!r}; {suggest(self.destination, DESTINATIONS)}")
         if self.variant not in ("default", "released"):
             raise ConfigError(f"unknown variant {self.variant!r}; known: default, released")
+
+    @property
+    def scale(self) -> float:
+        """Alpha, with its default filled in."""
+        if self.alpha is not None:
+            return self.alpha
+        return 1.0 if self.orthogonal or self.variant == "released" else 0.0
 
 
 class EditDraws(Protocol):
@@ -167,10 +176,10 @@ def _released_plan(
         book, codes = codebooks[level], released_selection(statistics, level, k)
         index = torch.from_numpy(codes)
         if config.orthogonal:
-            rows, where = _without_mean_direction(book[index], config.alpha), []
+            rows, where = _without_mean_direction(book[index], config.scale), []
         else:
             noise = draws.noise(level, len(codes), book.shape[1]).to(book)
-            rows, where = book[destination] + config.alpha * book.std() * noise, [destination] * len(codes)
+            rows, where = book[destination] + config.scale * book.std() * noise, [destination] * len(codes)
         edits.append(LevelEdit(level, codes, torch.lerp(book[index], rows, config.strength), where))
     return edits
 
@@ -186,11 +195,11 @@ def _plan_level(book: Tensor, statistics: CodeStatistics, level: int, config: LC
         log.warning("level %d: only %d of %d codes are tied to the concept", level, len(codes), config.num_codes)
     old = book[torch.from_numpy(codes)]
     if config.orthogonal:
-        rows = _without_mean_direction(old, config.alpha)
+        rows = _without_mean_direction(old, config.scale)
         return LevelEdit(level, codes, torch.lerp(old, rows, config.strength), [])
     target, where = _destination(book, statistics, level, codes, config, draws)
     noise = draws.noise(level, len(codes), book.shape[1]).to(book)
-    return LevelEdit(level, codes, torch.lerp(old, target + config.alpha * book.std() * noise, config.strength), where)
+    return LevelEdit(level, codes, torch.lerp(old, target + config.scale * book.std() * noise, config.strength), where)
 
 
 def _without_mean_direction(rows: Tensor, alpha: float) -> Tensor:
