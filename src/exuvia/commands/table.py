@@ -98,6 +98,11 @@ _USE = {
         "joint error of held-out clips after encoding and decoding",
         ("exuvia bench tokenizer stores/mocap --pipeline base",),
     ),
+    "bench sweep": Entry(
+        "exuvia.commands.sweep:sweep",
+        "what LCR's settings do, on prompts of our own",
+        ("exuvia bench sweep --pipeline base",),
+    ),
     "bench lcr": Entry(
         "exuvia.commands.bench:bench_lcr",
         "time the codebook edit",
@@ -176,6 +181,8 @@ PART = {
     "reconstruction_error_mm": "exuvia.recipes.tokenizer:reconstruction_error_mm",
     "save_tensors": "exuvia.checkpoint:save_tensors",
     "finish_now": "exuvia.train:finish_now",
+    "built_in_sets": "exuvia.evaluate.forget:built_in_sets",
+    "shipped_evaluator": "exuvia.evaluate.shipped:shipped_evaluator",
     "shipped_detector": "exuvia.evaluate.shipped:shipped_detector",
     "measure": "exuvia.motion.kinematics:measure",
 }
