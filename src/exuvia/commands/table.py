@@ -98,6 +98,11 @@ _USE = {
         "joint error of held-out clips after encoding and decoding",
         ("exuvia bench tokenizer stores/mocap --pipeline base",),
     ),
+    "bench classifier": Entry(
+        "exuvia.commands.roc:roc",
+        "how far the shipped violence classifier can be trusted",
+        ("exuvia bench classifier stores/mocap --out roc.csv",),
+    ),
     "bench sweep": Entry(
         "exuvia.commands.sweep:sweep",
         "what LCR's settings do, on prompts of our own",
@@ -183,6 +188,7 @@ PART = {
     "finish_now": "exuvia.train:finish_now",
     "built_in_sets": "exuvia.evaluate.forget:built_in_sets",
     "shipped_evaluator": "exuvia.evaluate.shipped:shipped_evaluator",
+    "roc_auc": "exuvia.evaluate.roc:roc_auc",
     "shipped_detector": "exuvia.evaluate.shipped:shipped_detector",
     "measure": "exuvia.motion.kinematics:measure",
 }
