@@ -347,7 +347,7 @@ def test_bench_lcr_records_time_and_memory(pipe: FakePipe, tmp_path: Path, monke
     bench.bench_lcr(bench.LCRBench(record=ledger))
     rows, problems = numbers.read_rows(ledger)
     assert not problems
-    assert [row["name"] for row in rows] == ["lcr.edit_16_codes_s", "lcr.peak_memory_mb"]
+    assert [row["name"] for row in rows] == ["lcr.edit_s", "lcr.peak_memory_mb"]
 
 
 def test_report_puts_evaluations_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

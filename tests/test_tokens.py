@@ -52,7 +52,7 @@ def test_padding_changes_nothing(lengths: list[int], norm: str | None, seed: int
 def test_more_levels_reconstruct_the_latent_better() -> None:
     model = trained(steps=30)
     x = model.latents(torch.randn(8, 32, 263))
-    errors = [float((model.quantizer(x, last_level=level).value - x).square().mean()) for level in range(3)]
+    errors = [(model.quantizer(x, last_level=level).value - x).square().mean().item() for level in range(3)]
     assert errors[0] > errors[1] > errors[2]
 
 

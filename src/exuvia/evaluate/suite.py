@@ -223,8 +223,7 @@ def evaluate(
         progress,
     )
     rows = [row for some in sets for row in _measured(some, judge, makers, count)]
-    which = f"{' '.join(sensors)} {split}".strip()
-    about = _about(models, data, benchmark, which, seeds, sets, sampling)
+    about = _about(models, data, benchmark, " ".join([*sensors, split]), seeds, sets, sampling)
     return Report(tuple(rows), about, _notes(sets, data, detector, len(seeds)))
 
 
