@@ -26,6 +26,11 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
         save_file(plain, temporary, metadata={"format": "pt", **(metadata or {})})
 
 
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Floating-point tensors as float16, for shipping; single numbers and integers stay. `load_into` widens them."""
+    return {k: v.half() if v.is_floating_point() and v.numel() > 1 else v for k, v in tensors.items()}
+
+
 def load_tensors(path: str | Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 

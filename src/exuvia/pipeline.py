@@ -12,7 +12,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from exuvia.checkpoint import load_into, load_tensors, provenance, read_config, save_tensors, write_config
+from exuvia.checkpoint import halved, load_into, load_tensors, provenance, read_config, save_tensors, write_config
 from exuvia.config import from_dict, to_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.humanml3d import HUMANML3D
@@ -152,7 +152,7 @@ class MotionPipeline:
                 module = getattr(self, part)
                 sizes[part] = to_dict(module.config)
                 state = module.state_dict()
-                save_tensors(out / f"{part}.safetensors", _halved(state) if half else state)
+                save_tensors(out / f"{part}.safetensors", halved(state) if half else state)
             mean, std = torch.from_numpy(self.normaliser.mean), torch.from_numpy(self.normaliser.std)
             save_tensors(out / "normaliser.safetensors", {"mean": mean, "std": std})
             if self.statistics is not None:
@@ -354,10 +354,6 @@ def check_prompts(prompts: Sequence[str]) -> None:
 
 def _changed(settings: GenerationConfig, changes: dict[str, Any]) -> GenerationConfig:
     return from_dict(GenerationConfig, {**to_dict(settings), **changes})
-
-
-def _halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k: v.half() if v.is_floating_point() and v.numel() > 1 else v for k, v in state.items()}
 
 
 def assemble(

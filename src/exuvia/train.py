@@ -4,7 +4,6 @@ Everything random is a function of (seed, step, process), so a resumed run needs
 moments and the step number, and continues bit for bit on a CPU with the same number of threads.
 """
 
-import dataclasses
 import json
 import logging
 import time
@@ -363,8 +362,3 @@ def _tensorboard(out: Path) -> Any:
     except ImportError:
         return None
     return SummaryWriter(str(out / "tensorboard"))
-
-
-def with_changes(config: TrainConfig, **changes: Any) -> TrainConfig:
-    """The configuration with some settings replaced."""
-    return dataclasses.replace(config, **changes)

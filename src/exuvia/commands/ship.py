@@ -37,10 +37,9 @@ def ship(config: ShipConfig) -> None:
             f"{config.run} is not a finished run; train it to its end, or: exuvia finish {config.run}"
         )
     tensors = part("load_tensors")(config.run / "weights.safetensors")
-    half = {k: v.half() if v.is_floating_point() and v.numel() > 1 else v for k, v in tensors.items()}
     with whole_folder(config.out) as out:
         for name in FACTS:
             write_json(out / name, read_json(config.run / name))
-        part("save_tensors")(out / "weights.safetensors", half)
+        part("save_tensors")(out / "weights.safetensors", part("halved")(tensors))
     size_mb = sum(path.stat().st_size for path in config.out.iterdir()) / 1e6
     print(f"{config.out}: {size_mb:.1f} MB")

@@ -184,6 +184,7 @@ PART = {
     "bench_statistics": "exuvia.unlearn.encoding:bench_statistics",
     "set_threads": "torch:set_num_threads",
     "reconstruction_error_mm": "exuvia.recipes.tokenizer:reconstruction_error_mm",
+    "halved": "exuvia.checkpoint:halved",
     "save_tensors": "exuvia.checkpoint:save_tensors",
     "finish_now": "exuvia.train:finish_now",
     "built_in_sets": "exuvia.evaluate.forget:built_in_sets",

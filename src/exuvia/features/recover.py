@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from exuvia.motion.rotation import matrix_from_quaternion, matrix_from_sixd, sixd_from_quaternion
+from exuvia.motion.rotation import matrix_from_sixd, sixd_from_quaternion
 from exuvia.motion.skeleton import Skeleton
 from exuvia.shapes import Features, Floats, Joints
 
@@ -82,11 +82,6 @@ def recover_joints_from_rotations(features: Features, skeleton: Skeleton, offset
             world = world @ local[..., child - 1, :, :]
             joints[..., child, :] = joints[..., parent, :] + world @ offsets[child].astype(features.dtype)
     return joints
-
-
-def root_matrix(features: Features) -> Floats:
-    """Rotation matrix of the recovered root quaternion, [..., F, 3, 3]."""
-    return matrix_from_quaternion(recover_root(features)[0])
 
 
 def _unturned(x: Floats, z: Floats, half_angle: Floats) -> tuple[Floats, Floats]:

@@ -1,5 +1,6 @@
 """How the masked transformer, the residual transformer and the length estimator are trained."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +73,7 @@ class LengthRecipe(CodesRecipe):
     """Sizes."""
 
 
-class CodesTask:
+class CodesTask(ABC):
     """Batches of codes and captions; subclasses say which model learns what from them."""
 
     kind = ""
@@ -106,9 +107,9 @@ class CodesTask:
         loss, accuracy = self.objective(batch, generator)
         return loss, {"accuracy": accuracy}
 
+    @abstractmethod
     def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Loss and accuracy of one batch."""
-        raise NotImplementedError
 
     def validate(self) -> Mapping[str, float]:
         """Loss and accuracy on held-out clips, with fixed draws."""
