@@ -25,10 +25,10 @@ FLOOR = {
     "shapes": 0, "errors": 0,
     "registry": 1, "config": 1, "files": 1,
     "checkpoint": 2, "motion": 2, "text": 2,
-    "features": 3, "view": 3, "synthetic": 3,
+    "features": 3, "view": 3, "synthetic": 3, "ssm": 3,
     "data": 4, "tokens": 4, "sequence": 4,
     "train": 5, "pipeline": 5, "official": 5, "unlearn": 5,
-    "evaluate": 6, "recipes": 6,
+    "evaluate": 6, "recipes": 6, "bench": 6,
     "commands": 7, "goldens": 7, "__main__": 7,
 }  # fmt: skip
 """The table of docs/architecture.md."""
@@ -87,8 +87,8 @@ def test_functions_are_not_too_long(path: Path) -> None:
 
 @pytest.mark.parametrize("path", ALL, ids=_id)
 def test_module_has_a_docstring(path: Path) -> None:
-    if path.name == "__init__.py" and path.parent != SOURCE:
-        assert not path.read_text(encoding="utf-8").strip(), "__init__.py files stay empty"
+    if path.name == "__init__.py" and path.parent not in (SOURCE, SOURCE / "ssm"):
+        assert not path.read_text(encoding="utf-8").strip(), "__init__.py files stay empty, except those of public faces"
         return
     assert ast.get_docstring(tree(path)), "the first line says what the file is"
 
