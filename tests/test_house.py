@@ -88,7 +88,7 @@ def test_functions_are_not_too_long(path: Path) -> None:
 @pytest.mark.parametrize("path", ALL, ids=_id)
 def test_module_has_a_docstring(path: Path) -> None:
     if path.name == "__init__.py" and path.parent not in (SOURCE, SOURCE / "ssm"):
-        assert not path.read_text(encoding="utf-8").strip(), "__init__.py files stay empty, except those of public faces"
+        assert not path.read_text(encoding="utf-8").strip(), "empty, except for public faces"
         return
     assert ast.get_docstring(tree(path)), "the first line says what the file is"
 

@@ -311,6 +311,8 @@ def test_length_estimator_learns_and_draws(text: Tensor) -> None:
     drawn = model.sample(pooled, seeds=[1, 2, 3], temperature=50.0)
     assert drawn.min() >= 1
     assert torch.equal(drawn[1:], model.sample(pooled[1:], seeds=[2, 3], temperature=50.0))
+    held = model.sample(pooled.repeat(20, 1), seeds=range(60), temperature=50.0, low=4, high=7)
+    assert set(held.tolist()) == {4, 5, 6, 7}
     assert model.training
     with pytest.raises(ConfigError, match="no seeds for 3 texts"):
         model.sample(pooled)

@@ -257,7 +257,8 @@ class MotionPipeline:
     ) -> tuple[Tensor, Tensor]:
         states = self.text.encode(list(prompts))
         if lengths is None:
-            lengths = self._estimated(states, seeds, settings)
+            pooled = states.pooled.to(self.device)
+            lengths = self.length.sample(pooled, seeds=seeds, low=settings.min_steps, high=settings.max_steps)
         cond, valid = self._condition(states)
         device = self.device
         lengths = lengths.to(device)
@@ -288,15 +289,6 @@ class MotionPipeline:
         if self.config["text"]["pooled"]:
             return states.pooled[:, None], None
         return states.states, states.valid
-
-    def _estimated(self, states: TextStates, seeds: Sequence[int], settings: GenerationConfig) -> Tensor:
-        """Code steps drawn from the length estimator's distribution, each sample with its own seed."""
-        logits = self.length.logits(states.pooled.to(self.device)).float().cpu()
-        logits[:, : settings.min_steps] = -torch.inf
-        logits[:, settings.max_steps + 1 :] = -torch.inf
-        share = torch.softmax(logits, dim=-1)
-        draws = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return torch.cat([torch.multinomial(p, 1, generator=g) for p, g in zip(share, draws, strict=True)])
 
     def _steps(self, frames: int | Sequence[int] | None, count: int, settings: GenerationConfig) -> list[int] | None:
         if frames is None:

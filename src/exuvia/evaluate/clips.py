@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exuvia.data.batches import pad_batch
 from exuvia.data.captions import Caption
 from exuvia.data.record import ClipRecord
 from exuvia.data.store import Store
@@ -103,12 +104,9 @@ class ClipSet:
 
     def padded(self, numbers: Sequence[int], crops: Sequence[Crop], normaliser: Normaliser) -> tuple[Tensor, Tensor]:
         """Normalised features [B, F, C] of crops, zero past their ends, and their lengths [B]."""
-        lengths = [len(crop) for crop in crops]
-        width = self.features(numbers[0]).shape[1]
-        batch = np.zeros((len(crops), max(lengths), width), np.float32)
-        for row, (number, crop) in enumerate(zip(numbers, crops, strict=True)):
-            batch[row, : len(crop)] = normaliser.normalise(self.features(number)[crop.start : crop.stop])
-        return torch.from_numpy(batch), torch.tensor(lengths)
+        rows = [self.features(number)[crop.start : crop.stop] for number, crop in zip(numbers, crops, strict=True)]
+        batch, valid = pad_batch([normaliser.normalise(clip) for clip in rows])
+        return torch.from_numpy(batch), torch.from_numpy(valid.sum(1))
 
     def kinds(self) -> list[frozenset[str]]:
         """For every clip, the names under which others count as the same: its captions, and its label with its side."""

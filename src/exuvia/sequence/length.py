@@ -65,12 +65,19 @@ class LengthEstimator(nn.Module):
         return F.cross_entropy(logits, target), (logits.argmax(1) == target).float().mean()
 
     def sample(
-        self, pooled: Tensor, *, seeds: Sequence[int] | None = None, temperature: float = 1.0, low: int = 1
+        self,
+        pooled: Tensor,
+        *,
+        seeds: Sequence[int] | None = None,
+        temperature: float = 1.0,
+        low: int = 1,
+        high: int | None = None,
     ) -> Tensor:
-        """Draw a length for each text from the softmax over classes `low` and above.
+        """Draw a length for each text from the softmax over classes `low` to `high`.
 
         Args:
-            pooled: [B, E]; seeds: one per text; temperature: 0 = the most likely length; low: shortest length given
+            pooled: [B, E]; seeds: one per text; temperature: 0 = the most likely length; low, high: shortest and
+                longest length given, None = that of the last class
         Returns:
             int64 [B], code steps
         """
@@ -80,6 +87,8 @@ class LengthEstimator(nn.Module):
         with evaluating(self), torch.inference_mode():
             logits = self.logits(pooled).float()
             logits[:, :low] = -torch.inf
+            if high is not None:
+                logits[:, high + 1 :] = -torch.inf
             noise = None if seeds is None else sampling.seeded_noise(seeds, 1, 1)[0, :, 0]
             drawn = sampling.draw(logits, temperature, noise)
         return drawn.clone()
