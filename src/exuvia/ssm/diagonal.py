@@ -1,0 +1,168 @@
+"""A complex diagonal system in discrete time: its powers, its kernel, and the tables of its chunked form.
+
+Glossary: H channels (D of the layers) · P = N/2 complex modes, one of each conjugate pair · a = exp(dt A) discretised
+pole · c = C (a - 1) / A under zero-order hold, so that the input matrix is 1. The system is
+
+    h_t = a h_{t-1} + u_t,   y_t = 2 Re(sum_p c_p h_t,p),   K_l = 2 Re(sum_p c_p a_p^l)      Sec. 2, 3 [gu2022s4d]
+
+Poles are kept as logarithm of the radius and angle in turns, both float64: a^k then costs no digits at k = 262,144,
+where an angle in float32 has lost four. Tables are returned in the working dtype.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class Modes:
+    """A discretised diagonal system; all fields float64, differentiable."""
+
+    log_radius: Tensor
+    """log |a|   [H, P]"""
+    turns: Tensor
+    """arg(a) / 2 pi   [H, P]"""
+    c_real: Tensor
+    """real part of c   [H, P]"""
+    c_imag: Tensor
+    """imaginary part of c   [H, P]"""
+
+
+@dataclass(frozen=True)
+class ChunkTables:
+    """What one chunk of T steps does, for diagonal_scan: `y = K * u + read(state)`, `state' = a^T state + write(u)`."""
+
+    kernel: Tensor
+    """first T values of the kernel   [H, T]"""
+    write: Tensor
+    """a^(T-1-j), real and imaginary part interleaved   [H, T, 2P]"""
+    read: Tensor
+    """2 Re(c a^(j+1) .) as rows for real and imaginary part   [H, 2P, T]"""
+    decay: Tensor
+    """a^T   [H, P, 2]"""
+
+
+def discretise(real: Tensor, imag: Tensor, c_real: Tensor, c_imag: Tensor, dt: Tensor, rule: str) -> Modes:
+    """Sample the continuous system x' = A x + u, y = 2 Re(C x) at interval dt.   Sec. 3 [gu2022s4d]
+
+    Zero-order hold: a = exp(dt A), c = C (a - 1) / A. Bilinear: a = (1 + dt A / 2) / (1 - dt A / 2),
+    c = C dt / (1 - dt A / 2).
+
+    Args:
+        real, imag: A, real part negative   [H, P]
+        c_real, c_imag: C   [H, P]
+        dt: interval   [H]
+        rule: "zoh" or "bilinear"
+    """
+    real, imag, c_real, c_imag, dt = (t.double() for t in (real, imag, c_real, c_imag, dt))
+    x, y = real * dt[:, None], imag * dt[:, None]
+    if rule == "zoh":
+        log_radius, angle = x, y
+        size = real.square() + imag.square()
+        # exp(x + iy) - 1 without cancellation: expm1(x) - 2 e^x sin^2(y/2) + i e^x sin y
+        up = torch.expm1(x) - 2 * x.exp() * (y / 2).sin().square()
+        side = x.exp() * y.sin()
+        gain_real, gain_imag = (up * real + side * imag) / size, (side * real - up * imag) / size
+    else:
+        top, bottom = (1 + x / 2).square() + (y / 2).square(), (1 - x / 2).square() + (y / 2).square()
+        log_radius = (top.clamp_min(_TINY).log() - bottom.log()) / 2
+        angle = torch.atan2(y / 2, 1 + x / 2) + torch.atan2(y / 2, 1 - x / 2)
+        gain_real, gain_imag = dt[:, None] * (1 - x / 2) / bottom, dt[:, None] * (y / 2) / bottom
+    return Modes(
+        log_radius,
+        angle / (2 * math.pi),
+        c_real * gain_real - c_imag * gain_imag,
+        c_real * gain_imag + c_imag * gain_real,
+    )
+
+
+def powers(modes: Modes, exponents: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of a^k, the angle reduced to one turn in float64.
+
+    Args:
+        exponents: k, float64   [K]
+    Returns:
+        two tables [H, P, K] in `dtype`
+    """
+    turns = modes.turns[..., None] * exponents
+    angle = (2 * math.pi * (turns - turns.detach().round())).to(dtype)
+    radius = (modes.log_radius[..., None] * exponents).to(dtype).exp()
+    return radius * angle.cos(), radius * angle.sin()
+
+
+def kernel(modes: Modes, length: int, dtype: torch.dtype) -> Tensor:
+    """The convolution kernel K [H, L], without a [H, P, L] table.   Vandermonde product, Sec. 3 [gu2022s4d]
+
+    l = T i + j with T about sqrt(L): K = 2 Re((c a^(T i)) . a^j) is one batched product [H, L/T, 2P] x [H, 2P, T], so
+    only about 2 sqrt(L) powers of each pole are computed, in the backward pass too.
+    """
+    chunk = 1 << ((max(length, 1) - 1).bit_length() + 1) // 2
+    count = -(-length // chunk)
+    steps = torch.arange(chunk, dtype=torch.float64, device=modes.turns.device)
+    near_real, near_imag = powers(modes, steps, dtype)
+    far_real, far_imag = powers(modes, steps[:count] * chunk, dtype)
+    c_real, c_imag = modes.c_real.to(dtype)[..., None], modes.c_imag.to(dtype)[..., None]
+    left = torch.cat((c_real * far_real - c_imag * far_imag, -(c_real * far_imag + c_imag * far_real)), 1)
+    table = 2 * torch.bmm(left.transpose(1, 2), torch.cat((near_real, near_imag), 1))
+    return table.flatten(1)[:, :length]
+
+
+def naive_kernel(modes: Modes, length: int) -> Tensor:
+    """The kernel as its definition says, complex128, [H, P, L] in memory: the reference of `kernel`.   [H, L]"""
+    log_a = torch.complex(modes.log_radius, 2 * math.pi * modes.turns)
+    steps = torch.arange(length, dtype=torch.float64, device=log_a.device)
+    c = torch.complex(modes.c_real, modes.c_imag)
+    return 2 * torch.einsum("hp,hpl->hl", c, torch.exp(log_a[..., None] * steps)).real
+
+
+def chunk_tables(modes: Modes, chunk: int, dtype: torch.dtype) -> ChunkTables:
+    """The tables of one chunk of `chunk` steps."""
+    real, imag = powers(modes, torch.arange(chunk + 1, dtype=torch.float64, device=modes.turns.device), dtype)
+    c_real, c_imag = modes.c_real.to(dtype)[..., None], modes.c_imag.to(dtype)[..., None]
+    heard = 2 * (c_real * real - c_imag * imag)
+    turned = -2 * (c_real * imag + c_imag * real)
+    write = torch.stack((real[..., :-1].flip(-1), imag[..., :-1].flip(-1)), 2)
+    return ChunkTables(
+        kernel=heard[..., :-1].sum(1),
+        write=write.flatten(1, 2).transpose(1, 2),
+        read=torch.stack((heard[..., 1:], turned[..., 1:]), 2).flatten(1, 2),
+        decay=torch.stack((real[..., -1], imag[..., -1]), -1),
+    )
+
+
+def convolve(u: Tensor, kernel: Tensor) -> Tensor:
+    """Causal convolution over time by FFT, zero-padded to a fast size of at least 2L - 1.
+
+    Args:
+        u: input   [B, L, H]
+        kernel: one filter a channel   [H, L]
+    Returns:
+        y_t = sum_j K_j u_{t-j}   [B, L, H]
+    """
+    length = u.shape[1]
+    size = fast_size(2 * length - 1)
+    spectrum = torch.fft.rfft(u.transpose(1, 2), n=size) * torch.fft.rfft(kernel, n=size)
+    return torch.fft.irfft(spectrum, n=size)[..., :length].transpose(1, 2)
+
+
+def fast_size(least: int) -> int:
+    """The smallest even 2^i 3^j 5^k that is not below `least`."""
+    best = 1 << max(1, (least - 1).bit_length())
+    three = 1
+    while three < best:
+        five = three
+        while five < best:
+            size = five * max(2, 1 << (-(-least // five) - 1).bit_length())
+            best, five = min(best, size), five * 5
+        three *= 3
+    return best
+
+
+def pad_steps(u: Tensor, steps: int) -> Tensor:
+    """Zeros after the last step, so that there are `steps` of them.   [B, L, H] -> [B, steps, H]"""
+    return F.pad(u, (0, 0, 0, steps - u.shape[1]))
