@@ -71,7 +71,7 @@ class Insertions:
         free = np.asarray([self.PADDING_SHARE, self.NOISE_SHARE, 1 - self.PADDING_SHARE - self.NOISE_SHARE])
         after = np.asarray([0.0, *free[1:]]) / free[1:].sum()
         self._event = np.stack([free, after])  # rows: free, just after a run; columns: padding, noise, element
-        self.entropy_rate: float | None = self._rate()
+        self.entropy_rate = self._rate()
 
     def draw(self, count: int, length: int, rng: np.random.Generator) -> Tokens:
         """Sequences whose first token is an element.   [count, length]"""

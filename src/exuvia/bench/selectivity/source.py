@@ -30,14 +30,25 @@ class Sample:
 class Source(Protocol):
     """What an experiment needs to know of a source of tokens."""
 
-    name: str
-    vocabulary: int
-    kinds: tuple[str, ...]
-    """Names of the kinds of tokens; one name where all are alike."""
-    exact: bool
-    """Whether the information is known exactly (True) or estimated by another model (False)."""
-    entropy_rate: float | None
-    """Bits an element in the long run, where it is known."""
+    @property
+    def name(self) -> str:
+        """Of the source."""
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the kinds of tokens; one name where all are alike."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the information is known exactly (True) or estimated by another model (False)."""
+
+    @property
+    def entropy_rate(self) -> float | None:
+        """Bits an element in the long run, where it is known."""
 
     def draw(self, count: int, length: int, rng: np.random.Generator) -> Tokens:
         """Sequences to learn from.   [count, length]"""
@@ -79,7 +90,7 @@ class TableSource:
         self.vocabulary = table.shape[1]
         self.order = round(np.log(len(table)) / np.log(self.vocabulary))
         self.entropies = entropy_bits(table)
-        self.entropy_rate: float | None = float(start @ self.entropies)
+        self.entropy_rate = float(start @ self.entropies)
         self._cumulative = np.cumsum(table, axis=1)
         self._cumulative_start = np.cumsum(start)[None]
 

@@ -1,4 +1,4 @@
-"""Text as a source: chains estimated on it (their tables are the truth), and the text itself (its truth is estimated)."""
+"""Text as a source: chains estimated on it (their tables are the truth), and the text itself (estimated)."""
 
 import gzip
 import hashlib
@@ -13,7 +13,7 @@ from exuvia.bench.selectivity.ngram import KneserNey
 from exuvia.bench.selectivity.source import Sample, TableSource, Tokens, entropy_bits
 from exuvia.errors import DataError
 
-_OPEN = {".xz": lzma.open, ".gz": gzip.open}
+_UNPACK = {".xz": lzma.decompress, ".gz": gzip.decompress}
 HELD_OUT_SHARE = 0.1
 MIN_BYTES = 10_000
 
@@ -41,8 +41,7 @@ def read_text(path: Path | None, most: int = 64) -> Text:
     if path is None:
         return as_tokens(made_up_text(), most)
     try:
-        with _OPEN.get(path.suffix, open)(path, "rb") as stream:
-            data = stream.read()
+        data = _UNPACK.get(path.suffix, bytes)(path.read_bytes())
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise DataError(f"{path} cannot be read as text ({error}); expected a plain, .xz or .gz file") from None
     if len(data) < MIN_BYTES:
@@ -119,7 +118,7 @@ class RealText:
     name = "text"
     kinds = ("element",)
     exact = False
-    entropy_rate: float | None = None
+    entropy_rate = None
 
     def __init__(self, text: Text, order: int = 6) -> None:
         cut = int(len(text.tokens) * (1 - HELD_OUT_SHARE))
