@@ -74,7 +74,7 @@ def tables(found: Study) -> list[str]:
     """What is printed: gaps, layers against measures (* = an estimate), kinds of tokens, and the answers."""
     lines = [f"{source}: trained to {_list(gaps)} bits of its information" for source, gaps in found.gaps.items()]
     lines += ["", f"{'source':12}{'model':11}{'layer':>5}  {'measure':21}{'R²':<22}{'ranks':>7}{'slope':>10}"]
-    lines[-1] += f"{'curve':>7}{'token':>7}{'partial':>8}{'rising':>7}"
+    lines[-1] += f"{'curve':>7}{'token':>7}{'partial':>8}{'rising':>7}{'log':>7}{'probe':>7}"
     lines += [_line(one) for one in found.summaries if one.model == "trained" or one.measure == "information"]
     kinds = [row for row in found.kinds if row.kind != "element" or row.source == "insertions"]
     if kinds:
@@ -94,7 +94,7 @@ def _line(one: LayerSummary) -> str:
     return (
         f"{one.source:12}{one.model:11}{one.layer:5}  {measure:21}{value['r2']:.3f} {interval:16}"
         f"{value['spearman']:7.3f}{value['slope']:10.1e}{value['any_curve_r2']:7.3f}{value['token_r2']:7.3f}"
-        f"{partial}{value['channels_rising']:7.2f}"
+        f"{partial}{value['channels_rising']:7.2f}{value['log_r2']:7.3f}{value['all_channels_r2']:7.3f}"
     )
 
 

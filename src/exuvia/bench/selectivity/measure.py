@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from exuvia.bench.selectivity.model import MambaLanguageModel, model_information
-from exuvia.bench.selectivity.relation import Relation, correlations, relate, token_r2
+from exuvia.bench.selectivity.relation import Relation, correlations, linear_r2, relate, token_r2
 from exuvia.bench.selectivity.source import Bits, Sample, Source
 
 SKIP = 8
@@ -36,6 +36,10 @@ class LayerFinding:
     """Share of Delta's variance that the identity of the token predicts."""
     channels_rising: float
     """Share of the channels whose own Delta rises with the measure."""
+    log_r2: float
+    """R² of the mean over channels of log Delta against the measure: channels differ by two orders of magnitude."""
+    all_channels_r2: float
+    """Share of the measure that a linear map of all channels' Delta predicts on other sequences: the widest reading."""
     relation: Relation
 
 
@@ -92,8 +96,8 @@ def measure_model(
         for measure, x in measures.items():
             relation = relate(x, delta, tokens, np.random.default_rng([seed, number]), resamples)
             facts = (source.name, seed, name, number, measure, source.exact and not measure.startswith("model"))
-            spread = (float(delta.mean()), float(delta.std()), by_token, _rising(x, layer))
-            layers.append(LayerFinding(*facts, *spread, relation))
+            spread = float(delta.mean()), float(delta.std())
+            layers.append(LayerFinding(*facts, *spread, by_token, *_channels(x, layer), relation))
         for kind, label in enumerate(source.kinds):
             where = sample.kinds[:, SKIP:] == kind
             if where.any():
@@ -115,8 +119,10 @@ def _measures(model: MambaLanguageModel, sample: Sample) -> dict[str, Bits]:
     return {name: values[:, SKIP:] for name, values in zip(MEASURES, found, strict=True)}
 
 
-def _rising(x: Bits, layer: np.ndarray) -> float:
-    everywhere = np.ones((1, len(x)))
-    return float(
-        np.mean([correlations(x, layer[..., c].astype(float), everywhere)[0] > 0 for c in range(layer.shape[-1])])
-    )
+def _channels(x: Bits, layer: np.ndarray) -> tuple[float, float, float]:
+    """Share of channels that rise with x, R² of the mean logarithm, R² of a linear map of all of them."""
+    once = np.ones((1, len(x)))
+    channels = layer.astype(np.float64)
+    rising = [correlations(x, channels[..., c], once)[0] > 0 for c in range(channels.shape[-1])]
+    logs = np.log(np.maximum(channels, 1e-30)).mean(-1)
+    return float(np.mean(rising)), float(correlations(x, logs, once)[0] ** 2), linear_r2(channels, x)

@@ -117,6 +117,29 @@ def token_r2(y: Bits, tokens: Tokens) -> float:
     return float(1 - np.mean((y - guess) ** 2) / y.var())
 
 
+def linear_r2(channels: NDArray, x: Bits) -> float:
+    """Share of x's variance that a linear map of many channels predicts, fitted on the other sequences.
+
+    Args:
+        channels: even sequences are fitted for the odd ones, and the other way round     [S, L, E]
+        x: what is predicted                                                               [S, L]
+    Returns:
+        1 - squared error / variance; below 0 where the map is worse than the mean
+    """
+    if x.var() == 0:
+        return 0.0
+    scaled = (channels - channels.mean((0, 1))) / np.maximum(channels.std((0, 1)), 1e-12)
+    features = np.concatenate([scaled, np.ones((*x.shape, 1))], axis=-1)
+    guess = np.empty(x.shape)
+    for half in (0, 1):
+        known = features[1 - half :: 2].reshape(-1, features.shape[-1])
+        ridge = 1e-3 * len(known) * np.eye(known.shape[1])
+        guess[half::2] = features[half::2] @ np.linalg.solve(
+            known.T @ known + ridge, known.T @ x[1 - half :: 2].ravel()
+        )
+    return float(1 - np.mean((x - guess) ** 2) / x.var())
+
+
 def token_means(y: Bits, tokens: Tokens, size: int = 0) -> Bits:
     """Mean of y at every token; of all y for tokens that are not there.   [S, L] -> [V]"""
     counts = np.bincount(tokens.ravel(), minlength=size)

@@ -10,7 +10,10 @@ from scipy.stats import t as student
 
 from exuvia.bench.selectivity.measure import MEASURES, LayerFinding
 
-STATISTICS = ("r2", "spearman", "slope", "partial_r2", "token_r2", "any_curve_r2", "shuffled_r2", "channels_rising")
+STATISTICS = (
+    "r2", "spearman", "slope", "partial_r2", "token_r2", "any_curve_r2", "shuffled_r2", "channels_rising", "log_r2",
+    "all_channels_r2", "delta_mean", "delta_std",
+)  # fmt: skip
 """What is averaged over seeds. partial_r2: of the measure beyond the identity of the token."""
 HOLDS, WEAK, BEYOND = 0.5, 0.1, 0.1
 """R² from which the claim is said to hold, or to hold weakly; partial R² from which it is more than the token."""
@@ -131,7 +134,7 @@ def _statistics(group: Sequence[LayerFinding]) -> dict[str, Estimate]:
         values = [float(str(row[name])) for row in rows]
         if not np.isfinite(values).all():
             continue
-        share = name.endswith("r2") and name != "token_r2"
+        share = name.endswith("r2") and name not in ("token_r2", "all_channels_r2")  # those two can be below 0
         found[name] = over_seeds(values, (0.0, 1.0) if share else None)
     if len(group) == 1:
         one = group[0].relation
