@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 _TINY = 1e-300
 
@@ -133,36 +132,3 @@ def chunk_tables(modes: Modes, chunk: int, dtype: torch.dtype) -> ChunkTables:
         read=torch.stack((heard[..., 1:], turned[..., 1:]), 2).flatten(1, 2),
         decay=torch.stack((real[..., -1], imag[..., -1]), -1),
     )
-
-
-def convolve(u: Tensor, kernel: Tensor) -> Tensor:
-    """Causal convolution over time by FFT, zero-padded to a fast size of at least 2L - 1.
-
-    Args:
-        u: input   [B, L, H]
-        kernel: one filter a channel   [H, L]
-    Returns:
-        y_t = sum_j K_j u_{t-j}   [B, L, H]
-    """
-    length = u.shape[1]
-    size = fast_size(2 * length - 1)
-    spectrum = torch.fft.rfft(u.transpose(1, 2), n=size) * torch.fft.rfft(kernel, n=size)
-    return torch.fft.irfft(spectrum, n=size)[..., :length].transpose(1, 2)
-
-
-def fast_size(least: int) -> int:
-    """The smallest even 2^i 3^j 5^k that is not below `least`."""
-    best = 1 << max(1, (least - 1).bit_length())
-    three = 1
-    while three < best:
-        five = three
-        while five < best:
-            size = five * max(2, 1 << (-(-least // five) - 1).bit_length())
-            best, five = min(best, size), five * 5
-        three *= 3
-    return best
-
-
-def pad_steps(u: Tensor, steps: int) -> Tensor:
-    """Zeros after the last step, so that there are `steps` of them.   [B, L, H] -> [B, steps, H]"""
-    return F.pad(u, (0, 0, 0, steps - u.shape[1]))

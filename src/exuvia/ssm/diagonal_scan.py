@@ -48,9 +48,7 @@ def diagonal_scan(
     ends = torch.full((batch,), length, device=u.device) if lengths is None else lengths
     last = torch.div(ends - 1, chunk, rounding_mode="floor").clamp_min(0)
     start = None if initial is None else torch.view_as_real(initial).flatten(2)
-    y, mark, _ = torch.ops.exuvia.diagonal_scan(
-        u, tables.kernel, tables.write, tables.read, tables.decay, start, last
-    )
+    y, mark, _ = torch.ops.exuvia.diagonal_scan(u, tables.kernel, tables.write, tables.read, tables.decay, start, last)
     tail = _last_steps(u, ends, last, chunk)
     written = torch.bmm(tail.permute(2, 0, 1), tables.write).transpose(0, 1)
     rest = (ends - last * chunk).to(torch.float64)
