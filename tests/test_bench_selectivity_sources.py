@@ -81,8 +81,8 @@ def test_information_of_a_chain_is_minus_log_of_counts(name: str) -> None:
     seen = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     often = counts.ravel() > 400
     assert often.sum() > 10
-    stated = np.bincount(cell, weights=sample.information[:, source.order :].ravel(), minlength=source.table.size)
-    stated = stated[often] / counts.ravel()[often]
+    total = np.bincount(cell, weights=sample.information[:, source.order :].ravel(), minlength=source.table.size)
+    stated = total[often] / counts.ravel()[often]
     assert np.allclose(stated, -np.log2(seen.ravel()[often]), atol=0.3)
     assert np.abs(stated + np.log2(seen.ravel()[often])).mean() < 0.06
 

@@ -42,18 +42,18 @@ def relate(x: Bits, y: Bits, tokens: Tokens, rng: np.random.Generator, resamples
         rng: of resampling and shuffling
         resamples: of the bootstrap
     """
-    line = np.polyfit(x.ravel(), y.ravel(), 1) if x.std() > 0 else np.asarray([0.0, y.mean()])
     weights = rng.multinomial(len(x), np.full(len(x), 1 / len(x)), size=resamples)
     once = np.ones((1, len(x)))
     r = correlations(x, y, once)[0]
+    slope = float(r * y.std() / x.std()) if r else 0.0
     rank_x, rank_y = rankdata(x).reshape(x.shape), rankdata(y).reshape(y.shape)
     rank_r = correlations(rank_x, rank_y, once)[0]
     r2_low, r2_high = np.quantile(correlations(x, y, weights) ** 2, [0.025, 0.975])
     rank_low, rank_high = np.quantile(correlations(rank_x, rank_y, weights), [0.025, 0.975])
     shuffled = rng.permutation(x.ravel()).reshape(x.shape)
     return Relation(
-        slope=float(line[0]),
-        intercept=float(line[1]),
+        slope=slope,
+        intercept=float(y.mean() - slope * x.mean()),
         r2=float(r**2),
         r2_low=float(r2_low),
         r2_high=float(r2_high),
@@ -71,8 +71,7 @@ def correlations(x: Bits, y: Bits, weights: NDArray) -> NDArray[np.float64]:
 
     0 where one of the two does not vary.
     """
-    flat = x.std() ** 2 <= _NONE * np.mean(x**2) or y.std() ** 2 <= _NONE * np.mean(y**2)
-    if flat:
+    if not (_varies(x) and _varies(y)):
         return np.zeros(len(weights))
     x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     mean_x, mean_y, mean_xx, mean_yy, mean_xy = (
@@ -95,7 +94,7 @@ def within_correlation(x: Bits, y: Bits, tokens: Tokens) -> float:
     Its square is the partial R² of x beyond the identity of the token. NaN where x is a function of the token.
     """
     left_x, left_y = (value.ravel() - token_means(value, tokens)[tokens.ravel()] for value in (x, y))
-    if left_x.std() <= 1e-6 * max(x.std(), 1e-300) or left_y.std() == 0:
+    if left_x.std() <= 1e-6 * x.std() or not _varies(left_y):
         return float("nan")
     return float(np.corrcoef(left_x, left_y)[0, 1])
 
@@ -108,7 +107,7 @@ def token_r2(y: Bits, tokens: Tokens) -> float:
     Returns:
         1 - squared error / variance; below 0 where the table is worse than the mean
     """
-    if y.std() == 0:
+    if not _varies(y):
         return 0.0
     guess = np.empty(y.shape)
     for half in (0, 1):
@@ -126,7 +125,7 @@ def linear_r2(channels: NDArray, x: Bits) -> float:
     Returns:
         1 - squared error / variance; below 0 where the map is worse than the mean
     """
-    if x.var() == 0:
+    if not _varies(x):
         return 0.0
     scaled = (channels - channels.mean((0, 1))) / np.maximum(channels.std((0, 1)), 1e-12)
     features = np.concatenate([scaled, np.ones((*x.shape, 1))], axis=-1)
@@ -149,4 +148,8 @@ def token_means(y: Bits, tokens: Tokens, size: int = 0) -> Bits:
 
 def _between(groups: Tokens, y: Bits) -> float:
     means = token_means(y[None], groups[None])
-    return float(means[groups].var() / y.var()) if y.var() > 0 else 0.0
+    return float(means[groups].var() / y.var()) if _varies(y) else 0.0
+
+
+def _varies(values: NDArray) -> bool:
+    return bool(values.var() > _NONE * np.mean(values**2))
