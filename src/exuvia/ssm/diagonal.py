@@ -43,7 +43,7 @@ class ChunkTables:
     read: Tensor
     """2 Re(c a^(j+1) .) as rows for real and imaginary part   [H, 2P, T]"""
     decay: Tensor
-    """a^T   [H, P, 2]"""
+    """a^T, always float64   [H, P, 2]"""
 
 
 def discretise(real: Tensor, imag: Tensor, c_real: Tensor, c_imag: Tensor, dt: Tensor, rule: str) -> Modes:
@@ -121,7 +121,8 @@ def naive_kernel(modes: Modes, length: int) -> Tensor:
 
 def chunk_tables(modes: Modes, chunk: int, dtype: torch.dtype) -> ChunkTables:
     """The tables of one chunk of `chunk` steps."""
-    real, imag = powers(modes, torch.arange(chunk + 1, dtype=torch.float64, device=modes.turns.device), dtype)
+    steps = torch.arange(chunk + 1, dtype=torch.float64, device=modes.turns.device)
+    real, imag = powers(modes, steps, dtype)
     c_real, c_imag = modes.c_real.to(dtype)[..., None], modes.c_imag.to(dtype)[..., None]
     heard = 2 * (c_real * real - c_imag * imag)
     turned = -2 * (c_real * imag + c_imag * real)
@@ -130,5 +131,5 @@ def chunk_tables(modes: Modes, chunk: int, dtype: torch.dtype) -> ChunkTables:
         kernel=heard[..., :-1].sum(1),
         write=write.flatten(1, 2).transpose(1, 2),
         read=torch.stack((heard[..., 1:], turned[..., 1:]), 2).flatten(1, 2),
-        decay=torch.stack((real[..., -1], imag[..., -1]), -1),
+        decay=torch.cat(powers(modes, steps[-1:], torch.float64), -1),
     )

@@ -70,8 +70,10 @@ def _last_steps(u: Tensor, ends: Tensor, last: Tensor, chunk: int) -> Tensor:
 
 
 def _segments(u: Tensor, chunk: int) -> list[tuple[int, int]]:
-    """First and one-past-last step of each segment; all but the last are whole chunks."""
+    """First and one-past-last step of each segment; all but the last are whole chunks. None without elements."""
     batch, length, channels = u.shape
+    if not u.numel():
+        return []
     room = _SEGMENT.get(u.device.type, _SEGMENT_ELSEWHERE)
     steps = max(1, room // max(1, batch * channels * chunk)) * chunk
     return [(first, min(first + steps, length)) for first in range(0, length, steps)]
@@ -100,10 +102,18 @@ def _states(rows: Tensor, write: Tensor, decay: Tensor, initial: Tensor) -> Tens
     states = torch.bmm(rows[:, :-1], write).view(channels, batch, -1, width)  # row r holds what chunk r - 1 writes
     states[:, :, 0] = initial
     waves = torch.view_as_complex(states.unflatten(-1, (-1, 2)))
-    factor = torch.view_as_complex(decay)[:, None]
+    factors = _factors(decay, waves.dtype)
     for i in range(1, waves.shape[2]):
-        waves[:, :, i].addcmul_(factor, waves[:, :, i - 1])
+        for factor in factors:
+            waves[:, :, i].addcmul_(factor, waves[:, :, i - 1])
     return states
+
+
+def _factors(decay: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """Summands in the working dtype of the float64 factor: one rounding a chunk would add up over thousands."""
+    exact = torch.view_as_complex(decay)[:, None]
+    high = exact.to(dtype)
+    return [high] if dtype == exact.dtype else [high, (exact - high).to(dtype)]
 
 
 def _after(rows: Tensor, states: Tensor, write: Tensor, decay: Tensor) -> Tensor:
@@ -111,8 +121,8 @@ def _after(rows: Tensor, states: Tensor, write: Tensor, decay: Tensor) -> Tensor
     channels, batch, count, _ = states.shape
     final = rows[:, 1:].view(channels, batch, count, -1)[:, :, -1]
     waves = torch.view_as_complex(states[:, :, -1].unflatten(-1, (-1, 2)))
-    carried = waves * torch.view_as_complex(decay)[:, None]
-    return torch.bmm(final, write) + torch.view_as_real(carried).flatten(2)
+    carried = torch.view_as_real(waves * torch.view_as_complex(decay)[:, None])
+    return torch.bmm(final, write) + carried.flatten(2).to(write.dtype)
 
 
 def _toeplitz(kernel: Tensor) -> Tensor:
@@ -190,7 +200,7 @@ def _backward(
     wants_tables: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of u, kernel, write, read, decay and initial; the first five are empty where not wanted."""
-    batch, length, channels = u.shape
+    batch, _, channels = u.shape
     chunk = kernel.shape[1]
     grad_u = u.new_empty(u.shape if wants_u else (0,))
     grads = [t.new_zeros(t.shape if wants_tables else (0,)) for t in (kernel, write, read, decay)]
@@ -218,7 +228,7 @@ def _backward(
             adjoint = before
         if wants_tables:
             grads[0] = _diagonal_sums(grad_matrix).contiguous()
-    if not length:
+    if not u.numel():
         adjoint = grad_mark
     grad_initial = adjoint.transpose(0, 1).clone(memory_format=torch.contiguous_format)
     return grad_u, grads[0], grads[1], grads[2], grads[3], grad_initial
@@ -233,10 +243,12 @@ def _adjoints(
     row, index, inside = _where_marked(last, first, waves.shape[2])
     waves[:, row, index] += torch.where(inside[:, None], grad_mark, 0)
     complex_waves = torch.view_as_complex(waves.unflatten(-1, (-1, 2)))
-    factor = torch.view_as_complex(decay)[:, None].conj().resolve_conj()
-    complex_waves[:, :, -1].addcmul_(factor, torch.view_as_complex(after.unflatten(-1, (-1, 2))))
-    for i in range(waves.shape[2] - 2, -1, -1):
-        complex_waves[:, :, i].addcmul_(factor, complex_waves[:, :, i + 1])
+    factors = [factor.conj().resolve_conj() for factor in _factors(decay, complex_waves.dtype)]
+    following = torch.view_as_complex(after.unflatten(-1, (-1, 2)))
+    for i in range(waves.shape[2] - 1, -1, -1):
+        for factor in factors:
+            complex_waves[:, :, i].addcmul_(factor, following)
+        following = complex_waves[:, :, i]
     return waves
 
 
