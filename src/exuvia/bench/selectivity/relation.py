@@ -84,6 +84,8 @@ def correlations(x: Bits, y: Bits, weights: NDArray) -> NDArray[np.float64]:
 
 def any_curve_r2(x: Bits, y: Bits, bins: int = 20) -> float:
     """The correlation ratio: variance of y between equally filled bins of x, over its variance.   [N], [N]"""
+    if not _varies(x):
+        return 0.0
     edges = np.unique(np.quantile(x, np.linspace(0, 1, bins + 1)[1:-1]))
     return _between(np.digitize(x, edges), y)
 

@@ -60,7 +60,10 @@ def best_layer(summaries: Sequence[LayerSummary], source: str) -> LayerSummary:
 
 
 def quoted(summaries: Sequence[LayerSummary], gaps: Mapping[str, Sequence[float]]) -> dict[str, Estimate]:
-    """The numbers for the ledger, by name: `STATISTIC.SOURCE` of the best layer, `r2.SOURCE.layerN`, controls, gaps.
+    """The numbers for the ledger.
+
+    r2.SOURCE of the best layer, best_layer.SOURCE, gap_bits.SOURCE, and for every layer STATISTIC.SOURCE.layerN,
+    untrained_r2.SOURCE.layerN (information, model that has not learned) and MEASURE_r2.SOURCE.layerN.
 
     Args:
         summaries: of all sources
@@ -69,45 +72,48 @@ def quoted(summaries: Sequence[LayerSummary], gaps: Mapping[str, Sequence[float]
     numbers: dict[str, Estimate] = {}
     for source in gaps:
         best = best_layer(summaries, source)
-        numbers |= {f"{name}.{source}": estimate for name, estimate in best.statistics.items()}
-        for one in summaries:
-            if one.source != source:
-                continue
-            if one.model == "trained" and one.measure == MEASURES[0]:
-                numbers[f"r2.{source}.layer{one.layer}"] = one.statistics["r2"]
-            if one.layer == best.layer and (one.model, one.measure) == ("untrained", MEASURES[0]):
-                numbers[f"untrained_r2.{source}"] = one.statistics["r2"]
-            if one.layer == best.layer and one.model == "trained" and one.measure != MEASURES[0]:
-                numbers[f"{one.measure}_r2.{source}"] = one.statistics["r2"]
+        numbers[f"r2.{source}"] = best.statistics["r2"]
         numbers[f"best_layer.{source}"] = Estimate(float(best.layer))
         numbers[f"gap_bits.{source}"] = over_seeds(gaps[source])
+        for one in summaries:
+            place = f"{source}.layer{one.layer}"
+            if one.source != source:
+                continue
+            if one.measure == MEASURES[0] and one.model == "trained":
+                numbers |= {f"{name}.{place}": estimate for name, estimate in one.statistics.items()}
+            elif one.measure == MEASURES[0]:
+                numbers[f"untrained_r2.{place}"] = one.statistics["r2"]
+            elif one.model == "trained":
+                numbers[f"{one.measure}_r2.{place}"] = one.statistics["r2"]
     return numbers
 
 
 def verdict(summaries: Sequence[LayerSummary], source: str) -> str:
-    """One sentence: does Delta act as a linear approximator of information here?"""
+    """A few words: does Delta act as a linear approximator of information here? Judged by the best layer."""
     best = best_layer(summaries, source)
-    value = {name: estimate.value for name, estimate in best.statistics.items()}
-    others = {
-        s.measure: s.statistics["r2"].value
-        for s in summaries
-        if (s.source, s.model, s.layer) == (source, "trained", best.layer)
-    }
-    if value["slope"] <= 0:
+    r2, rises = best.statistics["r2"].value, best.statistics["slope"].value > 0
+    if not rises:
         answer = "does not hold: Delta falls with information in every layer"
-    elif value["r2"] >= HOLDS:
+    elif r2 >= HOLDS:
         answer = "holds"
-    elif value["r2"] >= WEAK:
-        answer = "holds weakly"
     else:
-        answer = "does not hold"
+        answer = "holds weakly" if r2 >= WEAK else "does not hold"
+    layers = [s for s in summaries if (s.source, s.model) == (source, "trained")]
+    return f"{source}: the claim {answer}; " + "; ".join(
+        _layer_in_words(s, next(n for n in layers if (n.layer, n.measure) == (s.layer, "next_entropy")))
+        for s in layers
+        if s.measure == MEASURES[0]
+    )
+
+
+def _layer_in_words(one: LayerSummary, following: LayerSummary) -> str:
+    value = {name: estimate.value for name, estimate in one.statistics.items()}
     partial = value.get("partial_r2", 0.0)
     return (
-        f"{source}: the claim {answer} (layer {best.layer}: R² {value['r2']:.2f}, any curve "
-        f"{value['any_curve_r2']:.2f}, slope {value['slope']:+.2g} a bit); the token alone explains "
-        f"{value['token_r2']:.2f} of Delta, information beyond it {partial:.2f} of the rest "
-        f"({'more' if partial >= BEYOND else 'hardly more'} than identity); "
-        f"the entropy of what comes next: R² {others['next_entropy']:.2f}"
+        f"layer {one.layer} {'rises' if value['slope'] > 0 else 'falls'}: R² {value['r2']:.2f} (any curve "
+        f"{value['any_curve_r2']:.2f}, entropy of what comes next {following.statistics['r2'].value:.2f}), the token "
+        f"alone explains {value['token_r2']:.2f}, information {partial:.2f} of the rest"
+        f"{'' if partial >= BEYOND else ', hardly more than identity'}"
     )
 
 
