@@ -69,7 +69,10 @@ def test_kappa_one_gives_the_exact_index_as_time(length: int) -> None:
 @pytest.mark.parametrize("kappa", [0.1, 0.2, 0.3, 1 / 3, 0.7, 1e-6])
 def test_least_intervals_still_keep_kappa_l_elements(kappa: float) -> None:
     length = 3000
-    for steps in (uniform_steps((kappa,), 1, length, torch.device("cpu")), bounded_steps(-1e4 * torch.ones(1, 1, length), (kappa,))):
+    for steps in (
+        uniform_steps((kappa,), 1, length, torch.device("cpu")),
+        bounded_steps(-1e4 * torch.ones(1, 1, length), (kappa,)),
+    ):
         ticks = running_times(steps, (kappa,), None, start(1, 1)).ticks
         kept = selected_mask(ticks, start(1, 1))[0, 0].long().cumsum(0)
         assert all(int(kept[i - 1]) >= math.floor(kappa * i) for i in range(1, length + 1))
@@ -122,9 +125,9 @@ def test_neighbours_are_those_of_the_definition(length: int, K: int, seed: int, 
             else:
                 by_distance = sorted(real, key=lambda p: (abs(int(times.ticks[0, 0, p]) - (m + 1) * ONE), p))
                 expected = sorted(by_distance[:K])
-            got = windows.index[0, m][windows.exists[0, m]].tolist()
+            got = windows.rows[0, m][windows.exists[0, m]].tolist()
             assert got == expected
-            assert bool((windows.index[0, m][~windows.exists[0, m]] == length).all()), "missing ones name the zero row"
+            assert bool((windows.rows[0, m][~windows.exists[0, m]] == length).all()), "missing ones name the zero row"
 
 
 def test_pieces_and_order_do_not_change_the_times() -> None:

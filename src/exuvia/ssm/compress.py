@@ -42,7 +42,7 @@ class Windows(NamedTuple):
 
     selected: Tensor
     """positions i_m [B, M]; where a row has fewer crossings, its last position"""
-    index: Tensor
+    rows: Tensor
     """rows of `Elements.table` [B, M, K]; missing neighbours name the zero row"""
     exists: Tensor
     """[B, M, K] bool"""
@@ -78,12 +78,12 @@ def windows_of(elements: Elements, branch: int, most: int, K: int, neighbours: s
     return Windows(selected, torch.where(exists, row, elements.table.shape[0] - 1), exists)
 
 
-def differences(elements: Elements, branch: int, windows: Windows, dtype: torch.dtype) -> Tensor:
-    """t_{n_k(m)} - m in grid intervals, 0 where a neighbour is missing: [B, M, K].   argument of phi in (S6)"""
+def differences(elements: Elements, branch: int, windows: Windows) -> Tensor:
+    """t_{n_k(m)} - m in grid intervals, 0 where a neighbour is missing: [B, M, K] float64.   argument of phi in (S6)"""
     values = elements.times.values[branch].reshape(-1, 1)
-    found = gather_rows(values, windows.index.clamp(max=max(0, values.shape[0] - 1))).squeeze(-1)
-    grid = torch.arange(1, windows.index.shape[1] + 1, device=values.device, dtype=values.dtype)
-    return (found - grid.view(1, -1, 1)).masked_fill(~windows.exists, 0.0).to(dtype)
+    found = gather_rows(values, windows.rows.clamp(max=max(0, values.shape[0] - 1))).squeeze(-1)
+    grid = torch.arange(1, windows.rows.shape[1] + 1, device=values.device, dtype=values.dtype)
+    return (found - grid.view(1, -1, 1)).masked_fill(~windows.exists, 0.0)
 
 
 def last_elements(elements: Elements, width: int, rebase: Tensor) -> History:

@@ -10,7 +10,7 @@ from exuvia.registry import suggest
 
 
 class FullMix(nn.Module):
-    """z = W [x_1 .. x_K, phi_1 .. phi_K] + b: the "Linear" of Fig. 2 [rando2025serpent]; phi's place is inferred.   (S6)"""
+    """z = W [x_1 .. x_K, phi_1 .. phi_K] + b: "Linear" of Fig. 2 [rando2025serpent]; phi's place is inferred.   (S6)"""
 
     def __init__(self, d_model: int, width: int, K: int, num_features: int) -> None:
         super().__init__()
