@@ -205,7 +205,8 @@ class SeRpEnt(nn.Module):
     def _check(self, x: Tensor, valid: Tensor | None, state: SeRpEntState | None = None) -> None:
         if x.dim() != 3 or x.shape[-1] != self.config.d_model or not x.is_floating_point():
             raise ShapeError(
-                f"found x of shape {list(x.shape)} and type {x.dtype}; expected [B, L, {self.config.d_model}] floating point"
+                f"found x of shape {list(x.shape)} and type {x.dtype}; "
+                f"expected [B, L, {self.config.d_model}] floating point"
             )
         if valid is not None and (valid.shape != x.shape[:2] or valid.dtype != torch.bool):
             raise ShapeError(
@@ -214,8 +215,8 @@ class SeRpEnt(nn.Module):
         held = (x.shape[0], len(self.config.rates), self.config.d_model)
         if state is not None and (state.held.shape != held or state.history.rows.shape[1] != self.config.K - 1):
             raise ShapeError(
-                f"found a state of {list(state.held.shape)} with {state.history.rows.shape[1]} earlier elements; expected "
-                f"{list(held)} with {self.config.K - 1}: use initial_state({x.shape[0]}) of this layer"
+                f"found a state of {list(state.held.shape)} with {state.history.rows.shape[1]} earlier elements; "
+                f"expected {list(held)} with {self.config.K - 1}: use initial_state({x.shape[0]}) of this layer"
             )
 
     def _start(self, x: Tensor) -> Tensor:
