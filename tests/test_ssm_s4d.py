@@ -198,7 +198,7 @@ def test_convolution_is_differentiable_twice() -> None:
 def test_second_derivative_of_the_chunked_form_is_refused_not_wrong() -> None:
     x = noise(1, 80, 5).requires_grad_()
     (grad,) = torch.autograd.grad(layer(method="chunked")(x).sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ConfigError, match="method='fft'"):
         grad.square().sum().backward()
 
 

@@ -12,6 +12,7 @@ through in segments whose first states are all that the backward pass needs. Det
 import torch
 from torch import Tensor
 
+from exuvia.errors import ConfigError
 from exuvia.ssm.diagonal import ChunkTables, Modes, powers
 
 _SEGMENT = {"cpu": 1 << 21}
@@ -146,7 +147,6 @@ def _where_marked(last: Tensor, first: int, count: int) -> tuple[Tensor, Tensor,
     return torch.arange(len(last), device=last.device), (last - first).clamp(0, count - 1), inside
 
 
-@torch.library.custom_op("exuvia::diagonal_scan", mutates_args=(), schema=_SCHEMA)
 def _scan(
     u: Tensor, kernel: Tensor, write: Tensor, read: Tensor, decay: Tensor, initial: Tensor | None, last: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -172,8 +172,7 @@ def _scan(
     return y, mark.transpose(0, 1).clone(memory_format=torch.contiguous_format), kept
 
 
-@_scan.register_fake
-def _(
+def _scan_shapes(
     u: Tensor, kernel: Tensor, write: Tensor, read: Tensor, decay: Tensor, initial: Tensor | None, last: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     batch, _, channels = u.shape
@@ -185,7 +184,6 @@ def _(
     )
 
 
-@torch.library.custom_op("exuvia::diagonal_scan_backward", mutates_args=(), schema=_BACKWARD_SCHEMA)
 def _backward(
     grad_y: Tensor,
     grad_mark: Tensor,
@@ -260,8 +258,7 @@ def _pole_gradient(states: Tensor, later: Tensor) -> Tensor:
     return torch.stack((real, imag), -1)
 
 
-@_backward.register_fake
-def _(
+def _backward_shapes(
     grad_y: Tensor,
     grad_mark: Tensor,
     u: Tensor,
@@ -295,4 +292,17 @@ def _differentiate(ctx, grad_y, grad_mark, _):  # type: ignore[no-untyped-def]
     return *found, grads[5] if ctx.has_initial else None, None
 
 
-_scan.register_autograd(_differentiate, setup_context=_remember)
+def _differentiate_again(ctx, *grads):  # type: ignore[no-untyped-def]
+    raise ConfigError("the chunked diagonal scan has no second derivative; use method='fft', without states")
+
+
+_library = torch.library.Library("exuvia", "FRAGMENT")  # the plain interface: custom_op loads the compiler at first use
+for _name, _schema, _function, _shapes in (
+    ("diagonal_scan", _SCHEMA, _scan, _scan_shapes),
+    ("diagonal_scan_backward", _BACKWARD_SCHEMA, _backward, _backward_shapes),
+):
+    _library.define(_name + _schema, tags=torch.Tag.pt2_compliant_tag)
+    _library.impl(_name, _function, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"exuvia::{_name}", _shapes, lib=_library)
+torch.library.register_autograd("exuvia::diagonal_scan", _differentiate, setup_context=_remember, lib=_library)
+torch.library.register_autograd("exuvia::diagonal_scan_backward", _differentiate_again, lib=_library)

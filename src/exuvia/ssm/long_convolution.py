@@ -15,6 +15,9 @@ _BLOCK = {"cpu": 1 << 22}
 _BLOCK_ELSEWHERE = 1 << 27
 """Real numbers in the spectra of one block of channels."""
 
+_SCHEMA = "(Tensor u, Tensor kernel) -> Tensor"
+_BACKWARD = "(Tensor grad, Tensor u, Tensor kernel, bool wants_u, bool wants_kernel) -> (Tensor, Tensor)"
+
 
 def convolve(u: Tensor, kernel: Tensor) -> Tensor:
     """y_t = sum over j <= t of K_j u_{t-j}, one filter a channel.
@@ -51,7 +54,6 @@ def _blocks(u: Tensor, size: int) -> Iterator[slice]:
         yield slice(first, min(first + width, channels))
 
 
-@torch.library.custom_op("exuvia::long_convolution", mutates_args=(), schema="(Tensor u, Tensor kernel) -> Tensor")
 def _convolution(u: Tensor, kernel: Tensor) -> Tensor:
     length = u.shape[1]
     size = fast_size(2 * length - 1)
@@ -63,11 +65,6 @@ def _convolution(u: Tensor, kernel: Tensor) -> Tensor:
     return y
 
 
-@torch.library.custom_op(
-    "exuvia::long_correlation",
-    mutates_args=(),
-    schema="(Tensor grad, Tensor u, Tensor kernel, bool wants_u, bool wants_kernel) -> (Tensor, Tensor)",
-)
 def _correlation(grad: Tensor, u: Tensor, kernel: Tensor, wants_u: bool, wants_kernel: bool) -> tuple[Tensor, Tensor]:
     """sum_t g_t K_{t-s} [B, L, H] and sum_{b,t} g_t u_{t-j} [H, L]; empty where not wanted."""
     length = grad.shape[1]
@@ -86,13 +83,13 @@ def _correlation(grad: Tensor, u: Tensor, kernel: Tensor, wants_u: bool, wants_k
     return to_u, to_kernel
 
 
-@_convolution.register_fake
-def _(u: Tensor, kernel: Tensor) -> Tensor:
+def _convolution_shapes(u: Tensor, kernel: Tensor) -> Tensor:
     return u.new_empty(u.shape)
 
 
-@_correlation.register_fake
-def _(grad: Tensor, u: Tensor, kernel: Tensor, wants_u: bool, wants_kernel: bool) -> tuple[Tensor, Tensor]:
+def _correlation_shapes(
+    grad: Tensor, u: Tensor, kernel: Tensor, wants_u: bool, wants_kernel: bool
+) -> tuple[Tensor, Tensor]:
     return u.new_empty(u.shape if wants_u else (0,)), kernel.new_empty(kernel.shape if wants_kernel else (0,))
 
 
@@ -123,5 +120,19 @@ def _differentiate_correlation(ctx, up_u, up_kernel):  # type: ignore[no-untyped
     return to_grad, to_u, to_kernel, None, None
 
 
-_convolution.register_autograd(_differentiate_convolution, setup_context=_remember_convolution)
-_correlation.register_autograd(_differentiate_correlation, setup_context=_remember_correlation)
+_library = torch.library.Library("exuvia", "FRAGMENT")  # the plain interface: custom_op loads the compiler at first use
+for _name, _schema, _function, _shapes, _rule, _keep in (
+    ("long_convolution", _SCHEMA, _convolution, _convolution_shapes, _differentiate_convolution, _remember_convolution),
+    (
+        "long_correlation",
+        _BACKWARD,
+        _correlation,
+        _correlation_shapes,
+        _differentiate_correlation,
+        _remember_correlation,
+    ),
+):
+    _library.define(_name + _schema, tags=torch.Tag.pt2_compliant_tag)
+    _library.impl(_name, _function, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"exuvia::{_name}", _shapes, lib=_library)
+    torch.library.register_autograd(f"exuvia::{_name}", _rule, setup_context=_keep, lib=_library)
