@@ -23,6 +23,7 @@ from exuvia.bench.selectivity.relation import any_curve_r2, linear_r2, relate, t
 from exuvia.bench.selectivity.study import StudyConfig, run_study
 from exuvia.bench.selectivity.summary import best_layer, over_seeds, quoted, summarise, verdict
 from exuvia.commands.bench_selectivity import SelectivityConfig, bench_selectivity
+from exuvia.commands.numbers import check_documents
 from exuvia.errors import ConfigError
 from exuvia.train import CHECKPOINT, WEIGHTS
 
@@ -206,7 +207,7 @@ class TestPicture:
         root = ET.fromstring(draw_panels(panels, "bits", "Δ", "a title"))
         spaces = "{http://www.w3.org/2000/svg}"
         assert len(root.findall(f"{spaces}g")) == 2
-        assert len(root.findall(f".//{spaces}polygon")) > 30
+        assert len(root.findall(f".//{spaces}use")) > 60
         assert "layer <1>" in [text.text for text in root.iter(f"{spaces}text")]
 
     @pytest.mark.parametrize("y", [np.full(50, 0.02), np.linspace(0, 1e-7, 50)])
@@ -304,6 +305,10 @@ class TestCommand:
         assert {"selectivity.r2.markov", "selectivity.gap_bits.insertions", "selectivity.r2.markov.layer2"} <= set(rows)
         assert rows["selectivity.r2.markov"]["low"] <= rows["selectivity.r2.markov"]["value"]
         assert "--sources markov insertions --seeds 0 1" in rows["selectivity.r2.markov"]["command"]
+        table = (tmp_path / "out" / "table.md").read_text()
+        assert "<!--n:selectivity.r2.markov.layer1-->" in table
+        (tmp_path / "README.md").write_text(table)
+        assert not check_documents(tmp_path, ledger).problems
         assert {path.name for path in pictures.iterdir()} == {"markov.svg", "insertions.svg"}
 
     def test_quick_numbers_are_not_recorded(self, tmp_path: Path) -> None:

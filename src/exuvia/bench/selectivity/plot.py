@@ -10,6 +10,8 @@ from exuvia.bench.selectivity.source import Bits
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 270, 62, 14, 46, 44
 COLUMNS = 34
 """Hexagons across a panel."""
+SHADES = 10
+"""Steps of darkness, even in the logarithm of the count."""
 INK, LINE, DOT, CELL = "#222222", "#c2410c", "#111111", "#2563a8"
 
 
@@ -37,6 +39,7 @@ def draw_panels(panels: Sequence[Panel], x_label: str, y_label: str, title: str)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'font-family="sans-serif" font-size="11" fill="{INK}">',
+        _cell(),
         f'<rect width="{width}" height="{height}" fill="white"/>',
         f'<text x="{width / 2}" y="17" text-anchor="middle" font-size="14">{_escaped(title)}</text>',
     ]
@@ -114,15 +117,21 @@ def _hexagons(x: Bits, y: Bits) -> list[str]:
     to_odd = (x / across - odd[0] - 0.5) ** 2 + 3 * (y / down - odd[1] - 0.5) ** 2
     doubled = np.where(to_even <= to_odd, 2 * even, 2 * odd + 1)
     centres, counts = np.unique(doubled, axis=1, return_counts=True)
-    shades = np.log1p(counts) / np.log1p(counts.max(initial=1))
+    shades = np.ceil(SHADES * np.log1p(counts) / np.log1p(counts.max(initial=1)))
+    parts = []
+    for shade in np.unique(shades):
+        places = (centres[:, shades == shade] * [[across / 2], [down / 2]]).T
+        uses = "".join(f'<use href="#cell" x="{x:.1f}" y="{y:.1f}"/>' for x, y in places)
+        parts.append(f'<g fill="{CELL}" fill-opacity="{0.9 * shade / SHADES:.2f}">{uses}</g>')
+    return parts
+
+
+def _cell() -> str:
+    """One hexagon around the origin."""
+    radius = (WIDTH - LEFT - RIGHT) / COLUMNS / np.sqrt(3)
     angles = np.pi / 180 * np.asarray([30, 90, 150, 210, 270, 330])
-    radius = across / np.sqrt(3)
-    corners_x, corners_y = radius * np.cos(angles), radius * np.sin(angles)
-    return [
-        f'<polygon points="{_points(cx * across / 2 + corners_x, cy * down / 2 + corners_y)}" '
-        f'fill="{CELL}" fill-opacity="{0.08 + 0.82 * shade:.2f}"/>'
-        for cx, cy, shade in zip(*centres, shades, strict=True)
-    ]
+    corners = _points(radius * np.cos(angles), radius * np.sin(angles))
+    return f'<defs><polygon id="cell" points="{corners}"/></defs>'
 
 
 def _bin_means(x: Bits, y: Bits, bins: int = 14) -> list[tuple[float, float]]:
@@ -132,7 +141,7 @@ def _bin_means(x: Bits, y: Bits, bins: int = 14) -> list[tuple[float, float]]:
 
 
 def _points(x: Bits, y: Bits) -> str:
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    return " ".join(f"{a:.2f},{b:.2f}" for a, b in zip(x, y, strict=True))
 
 
 def _escaped(text: str) -> str:
