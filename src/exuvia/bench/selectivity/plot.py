@@ -88,6 +88,8 @@ class _Axis:
         self.low, self.high = (float(v) for v in np.quantile(values, [0.002, 0.998]))
         if self.high - self.low <= 1e-9 * max(1.0, abs(self.high)):
             self.low, self.high = self.low - 0.5, self.high + 0.5
+        margin = 0.03 * (self.high - self.low)
+        self.low, self.high = self.low - margin, self.high + margin
         self.first, self.last = first, last
 
     def place(self, values: Bits | float) -> Bits:
