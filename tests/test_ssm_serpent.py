@@ -330,6 +330,7 @@ def test_wrong_shapes_and_settings_are_one_sentence() -> None:
         ({"mix": "ful"}, "did you mean 'full'"),
         ({"mix": "none"}, "K=1"),
         ({"combine": "none"}, "one branch"),
+        ({"rate": 0.5}, "options: d_model, ssm"),
         ({"ssm": "manba"}, "did you mean 'mamba'"),
         ({"ssm_options": {"d_state": 4}}, "named layer"),
     ]:

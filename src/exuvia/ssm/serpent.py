@@ -65,7 +65,11 @@ class SeRpEnt(nn.Module):
 
     def __init__(self, d_model: int, **options: Any) -> None:
         super().__init__()
-        self.config = c = SeRpEntConfig(d_model, **options)
+        try:
+            self.config = c = SeRpEntConfig(d_model, **options)
+        except TypeError as error:
+            known = ", ".join(SeRpEntConfig.__dataclass_fields__)
+            raise ConfigError(f"SeRpEnt: {error}; options: {known}") from None
         n = len(c.rates)
         build = _builder(c.ssm, c.ssm_options)
         self.interval = nn.Linear(d_model, n) if c.intervals == "learned" else None
@@ -300,11 +304,12 @@ class SeRpEnt(nn.Module):
 
     def _close(self, x: Tensor, total: Tensor, since: Tensor, marked: Tensor) -> Tensor:
         """Add phi of the time since the grid, the bias and the skip: x, total [..., D]; since, marked [..., n]."""
+        bias = None if self.output is None else self.output.bias
         if self.since is not None and self.since_basis is not None:
             features = self._features(self.since_basis, since, marked, x.dtype)
-            total = total + self.since(features.flatten(-2))
-        if self.output is not None:
-            total = total + self.output.bias
+            total = total + functional.linear(features.flatten(-2), self.since.weight, bias)
+        elif bias is not None:
+            total = total + bias
         return total + x if self.config.skip else total
 
     def _final(

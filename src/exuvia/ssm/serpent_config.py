@@ -39,7 +39,8 @@ class SeRpEntConfig:
     K: int = 3
     """elements stacked at each grid time (Fig. 2)"""
     branch_width: int | None = None
-    """channels of each branch's layer; None = d_model / branches, about one plain layer's parameters [inferred]"""
+    """channels of each branch's layer; None = about d_model / branches, so that all together have about one
+    plain layer's parameters [inferred]"""
     intervals: str = "learned"
     """"learned", or "uniform": every interval is kappa (ablation)"""
     interval_bias: float = -3.0
@@ -92,8 +93,11 @@ class SeRpEntConfig:
 
     @property
     def width(self) -> int:
-        """Channels of each branch."""
-        return max(1, round(self.d_model / len(self.rates))) if self.branch_width is None else self.branch_width
+        """Channels of each branch: d_model / branches, from 16 on to the nearest 8 (vector units)."""
+        if self.branch_width is not None:
+            return self.branch_width
+        share = self.d_model / len(self.rates)
+        return max(1, round(share)) if share < 16 else 8 * round(share / 8)
 
     @property
     def num_features(self) -> int:
