@@ -397,6 +397,17 @@ def test_compiles_without_graph_breaks(method: str) -> None:
     close(run(compiled), run(model), 1e-4)
 
 
+@pytest.mark.parametrize("return_state", [False, True])
+def test_one_compiled_graph_serves_all_lengths(return_state: bool) -> None:
+    torch._dynamo.reset()
+    model = layer().eval()
+    compiled = torch.compile(model, dynamic=True, fullgraph=True, backend="eager")
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for length in (200, 201, 250):
+            x = noise(2, length, 5)
+            close(compiled(x, return_state=return_state), model(x, return_state=return_state))
+
+
 def test_values_that_are_not_finite_stay_in_their_row_and_channel() -> None:
     model, x = layer(output="none", method="chunked").eval(), noise(2, 90, 5)
     clean = model(x)

@@ -100,7 +100,9 @@ def kernel(modes: Modes, length: int, dtype: torch.dtype) -> Tensor:
     l = T i + j with T about sqrt(L): K = 2 Re((c a^(T i)) . a^j) is one batched product [H, L/T, 2P] x [H, 2P, T], so
     only about 2 sqrt(L) powers of each pole are computed, in the backward pass too.
     """
-    chunk = 1 << ((max(length, 1) - 1).bit_length() + 1) // 2
+    chunk = 1
+    while chunk * chunk < length:
+        chunk *= 2
     count = -(-length // chunk)
     steps = torch.arange(chunk, dtype=torch.float64, device=modes.turns.device)
     near_real, near_imag = powers(modes, steps, dtype)

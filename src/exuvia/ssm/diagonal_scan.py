@@ -70,14 +70,16 @@ def _last_steps(u: Tensor, ends: Tensor, last: Tensor, chunk: int) -> Tensor:
     return torch.where((index >= last[:, None] * chunk)[..., None], taken, 0)
 
 
+def _segment_steps(u: Tensor, chunk: int) -> int:
+    """Steps of a segment, whole chunks."""
+    room = _SEGMENT.get(u.device.type, _SEGMENT_ELSEWHERE)
+    return max(1, room // max(1, u.shape[0] * u.shape[2] * chunk)) * chunk
+
+
 def _segments(u: Tensor, chunk: int) -> list[tuple[int, int]]:
     """First and one-past-last step of each segment; all but the last are whole chunks. None without elements."""
-    batch, length, channels = u.shape
-    if not u.numel():
-        return []
-    room = _SEGMENT.get(u.device.type, _SEGMENT_ELSEWHERE)
-    steps = max(1, room // max(1, batch * channels * chunk)) * chunk
-    return [(first, min(first + steps, length)) for first in range(0, length, steps)]
+    length, steps = u.shape[1], _segment_steps(u, chunk)
+    return [(first, min(first + steps, length)) for first in range(0, length, steps)] if u.numel() else []
 
 
 def _to_rows(u: Tensor, chunk: int) -> Tensor:
@@ -175,8 +177,9 @@ def _scan(
 def _scan_shapes(
     u: Tensor, kernel: Tensor, write: Tensor, read: Tensor, decay: Tensor, initial: Tensor | None, last: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    batch, _, channels = u.shape
-    width, count = write.shape[2], len(_segments(u, kernel.shape[1]))
+    batch, length, channels = u.shape
+    width, steps = write.shape[2], _segment_steps(u, kernel.shape[1])
+    count = (length + steps - 1) // steps if batch * length * channels else 0
     return (
         u.new_empty(u.shape),
         u.new_empty(batch, channels, width),
