@@ -66,7 +66,6 @@ class Insertions:
         self.vocabulary = size + 1 + self.NOISE
         self.table = markov_table(1, size, np.random.default_rng([seed, size]))
         self.start = stationary(self.table)
-        self._cumulative = np.cumsum(self.table, axis=1)
         self._row_entropy = entropy_bits(self.table)
         free = np.asarray([self.PADDING_SHARE, self.NOISE_SHARE, 1 - self.PADDING_SHARE - self.NOISE_SHARE])
         after = np.asarray([0.0, *free[1:]]) / free[1:].sum()
@@ -97,9 +96,8 @@ class Insertions:
             chain = np.where(is_element, element, chain)
             left = np.where(running, left - 1, np.where(event == 0, self.RUN - 1, 0))
             after = ((left == 0) & (kinds[:, place] == 2)).astype(np.int64)
-            entropy[:, place] = np.where(
-                left > 0, 0.0, self._next_entropy(self._row_entropy[chain])[after, range(count)]
-            )
+            follows = self._next_entropy(self._row_entropy[chain])[after, np.arange(count)]
+            entropy[:, place] = np.where(left > 0, 0.0, follows)
         return Sample(tokens, np.maximum(information, 0.0), entropy, kinds)
 
     def describe(self) -> dict[str, Any]:

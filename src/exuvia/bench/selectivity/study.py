@@ -39,6 +39,9 @@ SOURCES: dict[str, Callable[[int, Text], Source]] = {
 }
 """From the run's seed and the text; the made-up chains differ from seed to seed."""
 
+HELD_OUT = (0, 0, 1)
+"""Goes with the seed into the generator of held-out sequences; one number longer than what the loop seeds its own by."""
+
 
 @dataclass(frozen=True)
 class StudyConfig:
@@ -120,7 +123,7 @@ def run_study(config: StudyConfig, out: Path) -> Study:
 
 def _one_run(config: StudyConfig, source: Source, seed: int, folder: Path) -> tuple[Finding, Finding, float]:
     """A trained and an untrained model's findings, and the trained one's gap in bits."""
-    sample = source.held_out(config.held_out, config.length, np.random.default_rng([seed, 77]))
+    sample = source.held_out(config.held_out, config.length, np.random.default_rng([seed, *HELD_OUT]))
     sizes = LanguageModelConfig(source.vocabulary, config.width, config.layers, config.state)
     task = NextToken(source, new_model(sizes, seed), sample, batch_size=config.batch_size, length=config.length)
     metrics = fit(task, _training(config, seed), folder)
