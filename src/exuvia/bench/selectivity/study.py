@@ -40,7 +40,7 @@ SOURCES: dict[str, Callable[[int, Text], Source]] = {
 """From the run's seed and the text; the made-up chains differ from seed to seed."""
 
 HELD_OUT = (0, 0, 1)
-"""Goes with the seed into the generator of held-out sequences; one number longer than what the loop seeds its own by."""
+"""Goes with the seed into the generator of held-out sequences: longer than what the loop seeds its own by."""
 
 
 @dataclass(frozen=True)
