@@ -79,13 +79,14 @@ class S4D(nn.Module):
             ConfigError: a rate that is not positive.
         """
         check_input(x, valid, self.config.d_model)
-        steps, order, lengths = packed(x, valid)
+        packing = None if valid is None else Packing.of(valid)
+        steps, lengths = (x, None) if packing is None else (packing.pack(x), packing.lengths)
         work = _working(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
             y, final = self._sequence(steps.to(work), lengths, self._entering(state, x), return_state, _checked(rate))
-        y = self._output(unpacked(y.to(x.dtype), order), drops=True)
-        if valid is not None:
-            y = torch.where(valid[..., None], y, 0)
+        y = self._output(y.to(x.dtype), drops=True)
+        if packing is not None and valid is not None:
+            y = torch.where(valid[..., None], packing.unpack(y), 0)
         return (y, S4DState(cast(Tensor, final))) if return_state else y
 
     def _sequence(
@@ -139,11 +140,12 @@ class S4D(nn.Module):
     def _entering(self, state: S4DState | None, x: Tensor) -> Tensor | None:
         if state is None:
             return None
-        (h,) = state
+        h = state[0] if isinstance(state, tuple) and len(state) == 1 else None
         expected = (x.shape[0], self.config.d_model, self.config.d_state // 2)
-        if tuple(h.shape) != expected or not h.is_complex():
+        if not isinstance(h, Tensor) or tuple(h.shape) != expected or not h.is_complex():
+            found = f"{list(h.shape)} of {h.dtype}" if isinstance(h, Tensor) else f"of type {type(state).__name__}"
             raise ShapeError(
-                f"S4D was given a state {list(h.shape)} of {h.dtype}; expected complex {list(expected)}: "
+                f"S4D was given a state {found}; expected one complex tensor {list(expected)}: "
                 "take it from initial_state or from an earlier call of the same layer"
             )
         return h.to(_working(x.dtype).to_complex())
@@ -157,7 +159,9 @@ class S4D(nn.Module):
             kept = torch.rand(y.shape[0], 1, y.shape[2], device=y.device) >= self.config.dropout
             y = y * kept.to(y.dtype) / (1 - self.config.dropout)
         linear = cast(nn.Conv1d, self.output_linear[0])
-        return F.glu(F.linear(y, linear.weight.squeeze(-1), linear.bias), -1)
+        if torch.is_autocast_enabled(y.device.type):
+            return F.glu(F.linear(y, linear.weight.squeeze(-1), linear.bias), -1)
+        return F.glu(F.linear(y.to(linear.weight.dtype), linear.weight.squeeze(-1), linear.bias), -1).to(y.dtype)
 
 
 def optim_groups(model: nn.Module, lr: float, weight_decay: float, ssm_lr: float = 0.001) -> list[dict[str, Any]]:
@@ -183,21 +187,47 @@ def check_input(x: Tensor, valid: Tensor | None, width: int) -> None:
         raise ShapeError(f"valid is {list(valid.shape)} of {valid.dtype}; expected bool {list(x.shape[:2])}")
 
 
-def packed(x: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Real steps moved to the front of each row, zeros behind; order to undo it, and lengths."""
-    if valid is None:
-        return x, None, None
-    order = torch.argsort(valid, dim=1, descending=True, stable=True)
-    lengths = valid.sum(1)
-    front = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-    return torch.where(front[..., None], x.gather(1, order[..., None].expand_as(x)), 0), order, lengths
+class _Reorder(torch.autograd.Function):
+    """Steps of each row in another order; the gradient goes back by the inverse order, without a scattered sum."""
+
+    @staticmethod
+    def forward(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        return x.gather(1, order[..., None].expand_as(x))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        order, inverse = ctx.saved_tensors
+        return _Reorder.apply(grad, inverse, order), None, None
 
 
-def unpacked(y: Tensor, order: Tensor | None) -> Tensor:
-    """The inverse of `packed`."""
-    if order is None:
-        return y
-    return y.gather(1, torch.argsort(order, dim=1)[..., None].expand_as(y))
+class Packing(NamedTuple):
+    """Where the real steps of each row stand."""
+
+    order: Tensor
+    """real steps first, in their order   [B, L]"""
+    inverse: Tensor
+    """the way back   [B, L]"""
+    lengths: Tensor
+    """real steps   [B]"""
+
+    @classmethod
+    def of(cls, valid: Tensor) -> "Packing":
+        """From a mask [B, L], True where a step is real."""
+        order = torch.argsort(valid, dim=1, descending=True, stable=True)
+        return cls(order, torch.argsort(order, dim=1), valid.sum(1))
+
+    def pack(self, x: Tensor) -> Tensor:
+        """Real steps to the front, zeros behind   [B, L, D]."""
+        front = torch.arange(x.shape[1], device=x.device) < self.lengths[:, None]
+        return torch.where(front[..., None], _Reorder.apply(x, self.order, self.inverse), 0)
+
+    def unpack(self, y: Tensor) -> Tensor:
+        """Every step back to its place   [B, L, D]."""
+        return _Reorder.apply(y, self.inverse, self.order)
 
 
 def _working(dtype: torch.dtype) -> torch.dtype:
