@@ -21,8 +21,8 @@ exact gradient of b is a sum over the whole past.
 
 Cost. (S3) keeps about kappa L elements a branch: the SSMs run over sum(kappa) L elements, the mixing gathers K times as
 many rows, and O is applied to compressed rows *before* they are restored (O is linear and restoring only copies or
-averages rows, so the result is the same). On CUDA one host synchronisation reads M; under torch.compile that is a graph
-break, and M is a dynamic size.
+averages rows, so the result is the same). On CUDA one host synchronisation reads M; under torch.compile that is the one
+graph break, and M becomes a dynamic size after a few recompilations.
 """
 
 from collections.abc import Callable, Mapping
@@ -100,22 +100,22 @@ class SeRpEnt(nn.Module):
             self._need_causal("a state")
         if valid is not None:
             x = x.masked_fill(~valid.unsqueeze(-1), 0)
-        if x.shape[1] == 0:
+        if x.shape[0] * x.shape[1] == 0:
             return (x, state or self.initial_state(x.shape[0], x.device, x.dtype)) if return_state else x
         start = self._start(x) if state is None else state.ticks.transpose(0, 1)
         times = running_times(self._steps(x), self.config.rates, valid, start)
         count = counts(times.ticks, start)
-        sizes = count.tolist()  # the one host synchronisation
+        sizes = torch.stack([count.amin(1), count.amax(1)], 1).tolist()  # the one host synchronisation
         elements = lay_out(x, times, valid, None if state is None else state.history)
         parts = [
-            windows_of(elements, j, _room(max(size, default=0), rate), self.config.K, self.config.neighbours)
+            windows_of(elements, j, _room(size[1], rate), self.config.K, self.config.neighbours)
             for j, (size, rate) in enumerate(zip(sizes, self.config.rates, strict=True))
         ]
         rows, inner = [], []
         for j, part in enumerate(parts):
             mixed = self._mix(elements, j, part)
             before = None if state is None else state.inner[j]
-            row, after = self._run(j, mixed, count[j], sizes[j], before, return_state)
+            row, after = self._run(j, mixed, count[j], sizes[j][0], before, return_state)
             rows.append(row)
             inner.append(after)
         selected = selected_mask(times.ticks, start)
@@ -258,7 +258,7 @@ class SeRpEnt(nn.Module):
         return self.mixes[j](rows, features)
 
     def _run(
-        self, j: int, mixed: Tensor, count: Tensor, sizes: list[int], state: Any, return_state: bool
+        self, j: int, mixed: Tensor, count: Tensor, fewest: int, state: Any, return_state: bool
     ) -> tuple[Tensor, Any]:
         """The layer of branch j over the compressed batch, and its part of the output map: [B, M, D], state."""
         batch, most, _ = mixed.shape
@@ -267,7 +267,7 @@ class SeRpEnt(nn.Module):
                 state = self._inner(j).initial_state(batch, device=mixed.device, dtype=mixed.dtype)
             return mixed.new_zeros(batch, 0, self.config.d_model), state
         valid = None
-        if min(sizes) < most:
+        if torch.compiler.is_compiling() or fewest < most:  # compiled: one graph for both
             valid = torch.arange(most, device=mixed.device) < count.unsqueeze(-1)
         if state is None and not return_state:
             return self._mapped(j, self._inner(j)(mixed, valid)), None
