@@ -1,0 +1,56 @@
+"""What a fused scan kernel is given and gives back: sequences of one batch as rows of flat tensors."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ScanRows:
+    """Arguments of a selective scan, contiguous, of one dtype (float32) and device, checked by ssm/scan.py.
+
+    Channel d reads group d // (D // G) of B and C. Sequence s is the rows offsets[s] .. offsets[s] + lengths[s] - 1; with
+    `reverse` it is run from its last row to its first.
+    """
+
+    x: Tensor
+    """input   [R, D]"""
+    dt: Tensor
+    """step sizes, before bias and softplus   [R, D]"""
+    A: Tensor
+    """[D, N]"""
+    B: Tensor
+    """[R, G, N]"""
+    C: Tensor
+    """[R, G, N]"""
+    D: Tensor | None
+    """skip   [D]"""
+    z: Tensor | None
+    """gate before SiLU   [R, D]"""
+    dt_bias: Tensor | None
+    """[D]"""
+    initial: Tensor | None
+    """state before each sequence   [S, D, N]"""
+    offsets: Tensor
+    """first row of each sequence, ascending, not overlapping   [S] int64"""
+    lengths: Tensor
+    """rows of each sequence, 0 allowed   [S] int64"""
+    softplus: bool
+    """step sizes are softplus(dt + dt_bias)"""
+    reverse: bool
+    """run every sequence backwards"""
+
+
+@dataclass(frozen=True)
+class ScanGradients:
+    """Gradients of the tensors of a `ScanRows`, None where there was none."""
+
+    x: Tensor
+    dt: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None
+    z: Tensor | None
+    dt_bias: Tensor | None
+    initial: Tensor | None
