@@ -350,19 +350,6 @@ def test_wrong_shapes_and_settings_are_one_sentence() -> None:
             layer(**options)
 
 
-def test_half_precision_and_autocast() -> None:
-    model, x = layer().float(), data().float()
-    exact = model(x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = model(x)
-    assert torch.allclose(rough.float(), exact, atol=0.1)
-    half = model.bfloat16()
-    assert half(x.bfloat16()).dtype == torch.bfloat16
-    y, state = half(x.bfloat16(), return_state=True)
-    assert bool(y.isfinite().all())
-    assert state.ticks.dtype == torch.int64
-
-
 def test_same_input_same_gradients() -> None:
     torch.use_deterministic_algorithms(True)
     try:

@@ -97,6 +97,17 @@ def test_autocast(name: str) -> None:
     assert torch.allclose(y.float(), model(x), atol=0.15)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision(name: str) -> None:
+    model, x = layer(name).bfloat16(), data(dtype=torch.bfloat16)
+    y, state = model(x, return_state=True)
+    assert y.dtype == torch.bfloat16
+    assert bool(y.isfinite().all())
+    assert state.ticks.dtype == torch.int64
+    y_t, _ = model.step(x[:, 0], state)
+    assert y_t.dtype == torch.bfloat16
+
+
 class Gain(nn.Module):
     """A layer without memory, cheap to trace."""
 
