@@ -36,6 +36,7 @@ from exuvia.errors import ConfigError, ShapeError
 from exuvia.registry import SSM, resolve
 from exuvia.ssm.compress import Elements, History, Windows, differences, last_elements, lay_out, windows_of
 from exuvia.ssm.gaussian import GaussianBasis
+from exuvia.ssm.layer import check_sequence, check_step
 from exuvia.ssm.mix import build_mix
 from exuvia.ssm.resample import (
     ONE,
@@ -136,6 +137,7 @@ class SeRpEnt(nn.Module):
         """
         c = self.config
         self._need_causal("step()")
+        check_step(x_t, c.d_model)
         self._check(x_t.unsqueeze(1), None, state)
         steps = ticks_of(self._steps(x_t.unsqueeze(1)), c.rates).squeeze(-1).transpose(0, 1)
         ticks = state.ticks + steps
@@ -207,15 +209,7 @@ class SeRpEnt(nn.Module):
         return self.layers[j]
 
     def _check(self, x: Tensor, valid: Tensor | None, state: SeRpEntState | None = None) -> None:
-        if x.dim() != 3 or x.shape[-1] != self.config.d_model or not x.is_floating_point():
-            raise ShapeError(
-                f"found x of shape {list(x.shape)} and type {x.dtype}; "
-                f"expected [B, L, {self.config.d_model}] floating point"
-            )
-        if valid is not None and (valid.shape != x.shape[:2] or valid.dtype != torch.bool):
-            raise ShapeError(
-                f"found valid of shape {list(valid.shape)} and type {valid.dtype}; expected {list(x.shape[:2])} bool"
-            )
+        check_sequence(x, self.config.d_model, valid)
         held = (x.shape[0], len(self.config.rates), self.config.d_model)
         if state is not None and (state.held.shape != held or state.history.rows.shape[1] != self.config.K - 1):
             raise ShapeError(
