@@ -65,7 +65,8 @@ class SeRpEntConfig:
     skip: bool = True
     """add the input (Fig. 3)"""
     causal: bool = True
-    """promise that no output sees a later input; refused where the choices break it"""
+    """promise that no output sees a later input; refused where the choices break it (the branches' layer is taken to
+    keep it too)"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rates", tuple(check_rate(rate) for rate in self.rates))
