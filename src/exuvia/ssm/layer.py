@@ -1,8 +1,8 @@
 """The face that all state-space layers share: how they are called, their checks, and steps that are not real.
 
 A layer is an nn.Module built as `Layer(d_model, **options)`, with a frozen configuration in `.config`. Padding to the
-right is cheap: a recurrence simply stops early. Any other mask is brought to that form once, by moving the real steps of
-every row to its front, and undone once (`RealSteps`); so no layer needs to know about holes.
+right is cheap: a recurrence simply stops early. Any other mask is brought to that form once, by moving the real steps
+of every row to its front, and undone once (`RealSteps`); so no layer needs to know about holes.
 """
 
 from collections.abc import Sequence
