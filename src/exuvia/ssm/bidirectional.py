@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.registry import SSM, resolve, suggest
@@ -67,8 +66,8 @@ class Bidirectional(nn.Module):
         except TypeError as error:
             names = ", ".join(BidirectionalConfig.__dataclass_fields__)
             raise ConfigError(f"Bidirectional: {error}; options: {names}") from None
-        self.ahead = self._built()
-        self.back = self.ahead if self.config.share else self._built()
+        self.forward_layer = self._built()
+        self.backward_layer = self.forward_layer if self.config.share else self._built()
         self.output = nn.Linear(2 * d_model, d_model) if self.config.merge == "linear" else None
 
     def forward(
@@ -94,13 +93,13 @@ class Bidirectional(nn.Module):
             )
         first, second = (None, None) if state is None else state
         if valid is None:
-            ahead, end = self._run(self.ahead, x, None, first, return_state)
-            back, start = self._run(self.back, x.flip(1), None, second, return_state)
+            ahead, end = self._run(self.forward_layer, x, None, first, return_state)
+            back, start = self._run(self.backward_layer, x.flip(1), None, second, return_state)
             y = self._merged(ahead, back.flip(1))
         else:
             forwards, backwards = RealSteps.of(valid), RealSteps.of(valid, reverse=True)
-            ahead, end = self._run(self.ahead, forwards.pack(x), forwards.packed, first, return_state)
-            back, start = self._run(self.back, backwards.pack(x), backwards.packed, second, return_state)
+            ahead, end = self._run(self.forward_layer, forwards.pack(x), forwards.packed, first, return_state)
+            back, start = self._run(self.backward_layer, backwards.pack(x), backwards.packed, second, return_state)
             y = self._merged(forwards.unpack(ahead), backwards.unpack(back))
             y = torch.where(valid[..., None], y, 0)
         return (y, BidirectionalState(end, start)) if return_state else y
@@ -119,8 +118,8 @@ class Bidirectional(nn.Module):
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> BidirectionalState:
         """What is before the first step, and behind the last."""
-        pair = [getattr(layer, "initial_state")(batch, device=device, dtype=dtype) for layer in (self.ahead, self.back)]
-        return BidirectionalState(*pair)
+        layers: list[Any] = [self.forward_layer, self.backward_layer]
+        return BidirectionalState(*(layer.initial_state(batch, device=device, dtype=dtype) for layer in layers))
 
     def _built(self) -> nn.Module:
         config = self.config
@@ -141,4 +140,4 @@ class Bidirectional(nn.Module):
         if self.config.merge == "mean":
             return (ahead + back) / 2
         both = torch.cat([ahead, back], dim=-1)
-        return both if self.output is None else F.linear(both, self.output.weight, self.output.bias)
+        return both if self.output is None else self.output(both)
