@@ -9,7 +9,7 @@ from torch import Tensor
 class ScanRows:
     """Arguments of a selective scan, contiguous, of one dtype (float32) and device, checked by ssm/scan.py.
 
-    Channel d reads group d // (D // G) of B and C. Sequence s is the rows offsets[s] .. offsets[s] + lengths[s] - 1; with
+    Channel d reads group d // (D // G) of B and C. Sequence s is the lengths[s] rows from offsets[s] on; with
     `reverse` it is run from its last row to its first.
     """
 

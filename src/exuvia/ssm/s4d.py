@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.ssm.diagonal import ChunkTables
 from exuvia.ssm.diagonal_scan import diagonal_scan
+from exuvia.ssm.layer import RealSteps, check_sequence
 from exuvia.ssm.long_convolution import convolve
 from exuvia.ssm.s4d_kernel import S4DConfig, S4DKernel
 
@@ -78,15 +79,15 @@ class S4D(nn.Module):
             ShapeError: shapes or dtypes that do not fit.
             ConfigError: a rate that is not positive.
         """
-        check_input(x, valid, self.config.d_model)
-        packing = None if valid is None else Packing.of(valid)
+        check_sequence(x, self.config.d_model, valid)
+        packing = None if valid is None else RealSteps.of(valid)
         steps, lengths = (x, None) if packing is None else (packing.pack(x), packing.lengths)
         work = _working(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
             y, final = self._sequence(steps.to(work), lengths, self._entering(state, x), return_state, _checked(rate))
         y = self._output(y.to(x.dtype), drops=True)
-        if packing is not None and valid is not None:
-            y = torch.where(valid[..., None], packing.unpack(y), 0)
+        if packing is not None:
+            y = packing.unpack(y)
         return (y, S4DState(cast(Tensor, final))) if return_state else y
 
     def _sequence(
@@ -116,7 +117,7 @@ class S4D(nn.Module):
         Returns:
             y_t [B, D], state after this step
         """
-        check_input(x_t[:, None], None, self.config.d_model)
+        check_sequence(x_t[:, None], self.config.d_model)
         work = _working(x_t.dtype)
         before = self._entering(state, x_t)
         pole, factor = self.kernel.recurrence(_checked(rate), work)
@@ -177,57 +178,6 @@ def optim_groups(model: nn.Module, lr: float, weight_decay: float, ssm_lr: float
         {"params": rest, "lr": lr, "weight_decay": weight_decay},
         {"params": slow, "lr": min(lr, ssm_lr), "weight_decay": 0.0},
     ]
-
-
-def check_input(x: Tensor, valid: Tensor | None, width: int) -> None:
-    """Raise ShapeError unless x is floating [B, L, width] and valid, if given, bool [B, L]."""
-    if x.dim() != 3 or x.shape[2] != width or not x.is_floating_point():
-        raise ShapeError(f"the layer was given {list(x.shape)} of {x.dtype}; expected floating point [B, L, {width}]")
-    if valid is not None and (valid.shape != x.shape[:2] or valid.dtype != torch.bool):
-        raise ShapeError(f"valid is {list(valid.shape)} of {valid.dtype}; expected bool {list(x.shape[:2])}")
-
-
-class _Reorder(torch.autograd.Function):
-    """Steps of each row in another order; the gradient goes back by the inverse order, without a scattered sum."""
-
-    @staticmethod
-    def forward(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        return x.gather(1, order[..., None].expand_as(x))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[1:])
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        order, inverse = ctx.saved_tensors
-        return _Reorder.apply(grad, inverse, order), None, None
-
-
-class Packing(NamedTuple):
-    """Where the real steps of each row stand."""
-
-    order: Tensor
-    """real steps first, in their order   [B, L]"""
-    inverse: Tensor
-    """the way back   [B, L]"""
-    lengths: Tensor
-    """real steps   [B]"""
-
-    @classmethod
-    def of(cls, valid: Tensor) -> "Packing":
-        """From a mask [B, L], True where a step is real."""
-        order = torch.argsort(valid, dim=1, descending=True, stable=True)
-        return cls(order, torch.argsort(order, dim=1), valid.sum(1))
-
-    def pack(self, x: Tensor) -> Tensor:
-        """Real steps to the front, zeros behind   [B, L, D]."""
-        front = torch.arange(x.shape[1], device=x.device) < self.lengths[:, None]
-        return torch.where(front[..., None], _Reorder.apply(x, self.order, self.inverse), 0)
-
-    def unpack(self, y: Tensor) -> Tensor:
-        """Every step back to its place   [B, L, D]."""
-        return _Reorder.apply(y, self.inverse, self.order)
 
 
 def _working(dtype: torch.dtype) -> torch.dtype:
