@@ -1,0 +1,171 @@
+// Forward scan: h <- 2^(dt A log2 e) h + (dt x) B, y = C h + skip x, gated; states stay in registers over a chunk.
+#pragma once
+
+#include <type_traits>
+
+#include "problem.h"
+#include "threads.h"
+
+namespace exuvia {
+
+// One chunk of one lane group, NB states from the first pointer on: steps in the order of the scan.
+template <int NB, bool First, bool Tame>
+static inline void scan_states(const Exp2& exp2, int count, const float* dt, const float* u, float* y, const float* rates,
+                               const float* B, const float* C, int64_t stride, float* state) {
+    V h[NB];
+    for (int i = 0; i < NB; ++i) h[i] = loadv(state + i * W);
+    for (int t = 0; t < count; ++t, B += stride, C += stride) {
+        const V d = loadv(dt + t * W), input = loadv(u + t * W);
+        V even = First ? V{} : loadv(y + t * W), odd = {};
+#pragma GCC unroll 16
+        for (int i = 0; i < NB; ++i) {
+            h[i] = exp2.power<Tame>(d, loadv(rates + i * W)) * h[i] + input * B[i];
+            if (i % 2) odd = h[i] * C[i] + odd;
+            else even = h[i] * C[i] + even;
+        }
+        storev(y + t * W, NB > 1 ? even + odd : even);
+    }
+    for (int i = 0; i < NB; ++i) storev(state + i * W, h[i]);
+}
+
+// Steps and products of one chunk, whose arguments are the same for every block of states.
+struct Steps {
+    int count;
+    const float *dt, *u;
+    float* y;
+    const float *B, *C;
+    int64_t stride;
+    V largest;  // of |dt| in each lane, NaN if there is one
+};
+
+// No product of a step and a rate leaves the range of normal powers of two.
+template <int NB>
+static inline bool is_tame(V largest, const float* rates) {
+    I wild = {};
+    for (int i = 0; i < NB; ++i) wild |= ~(magnitude(loadv(rates + i * W)) * largest < 126.0f);
+    int32_t any = 0;
+    for (int i = 0; i < W; ++i) any |= wild[i];
+    return any == 0;
+}
+
+template <int NB>
+static void scan_from(int64_t n, const Exp2& exp2, const Steps& c, const float* rates, float* state) {
+    const auto scan = [&](auto first, auto tame) {
+        scan_states<NB, decltype(first)::value, decltype(tame)::value>(exp2, c.count, c.dt, c.u, c.y, rates + n * W,
+                                                                       c.B + n, c.C + n, c.stride, state + n * W);
+    };
+    const bool tame = is_tame<NB>(c.largest, rates + n * W);
+    if (n == 0) tame ? scan(std::true_type(), std::true_type()) : scan(std::true_type(), std::false_type());
+    else tame ? scan(std::false_type(), std::true_type()) : scan(std::false_type(), std::false_type());
+}
+
+#if defined(__AVX512F__)
+constexpr int FORWARD_STATES = 16;
+#else
+constexpr int FORWARD_STATES = 4;
+#endif
+
+// All N states of one chunk of one lane group.
+static inline void scan_chunk(const Exp2& exp2, int64_t N, const Steps& steps, const float* rates, float* state) {
+    int64_t n = 0;
+    for (; n + FORWARD_STATES <= N; n += FORWARD_STATES) scan_from<FORWARD_STATES>(n, exp2, steps, rates, state);
+    if (FORWARD_STATES > 8 && n + 8 <= N) scan_from<8>(n, exp2, steps, rates, state), n += 8;
+    if (FORWARD_STATES > 4 && n + 4 <= N) scan_from<4>(n, exp2, steps, rates, state), n += 4;
+    if (n + 2 <= N) scan_from<2>(n, exp2, steps, rates, state), n += 2;
+    if (n < N) scan_from<1>(n, exp2, steps, rates, state);
+}
+
+// dt <- softplus(dt + bias), u = dt x of a chunk, padded to W lanes; returns the largest |dt| of each lane.
+static inline V prepare(const ExuviaScan& p, const Span& span, int64_t channel, const Lanes& lanes, float* dt, float* u) {
+    const V bias = p.bias ? lanes.load(p.bias + channel) : V{};
+    V largest = {};
+    for (int t = 0; t < span.count; ++t) {
+        const int64_t at = (span.row + t * span.direction) * p.channels + channel;
+        const int64_t ahead = at + K * span.direction * p.channels;  // the next chunk; one line a row and array
+        __builtin_prefetch(p.dt + ahead);
+        __builtin_prefetch(p.x + ahead);
+        __builtin_prefetch(p.y + ahead, 1);
+        if (p.z) __builtin_prefetch(p.z + ahead);
+        V d = lanes.load(p.dt + at) + bias;
+        if (p.softplus) d = softplus_from(d, exp_negative(-magnitude(d)));
+        storev(dt + t * W, d);
+        storev(u + t * W, d * lanes.load(p.x + at));
+        largest = larger(largest, magnitude(d));
+    }
+    return largest;
+}
+
+// y <- (y + skip x) silu(z) into the output rows.
+static inline void finish(const ExuviaScan& p, const Span& span, int64_t channel, const Lanes& lanes, const float* y) {
+    const V skip = p.skip ? lanes.load(p.skip + channel) : V{};
+    for (int t = 0; t < span.count; ++t) {
+        const int64_t at = (span.row + t * span.direction) * p.channels + channel;
+        V value = loadv(y + t * W);
+        if (p.skip) value = skip * lanes.load(p.x + at) + value;
+        if (p.z) {
+            const V gate = lanes.load(p.z + at);
+            value = value * (gate * sigmoid(gate));
+        }
+        lanes.store(p.y + at, value);
+    }
+}
+
+// One sequence, one block of channels. scratch: [3 K + (lane groups of the block) N][W].
+static void forward_unit(const ExuviaScan& p, const Layout& layout, const float* rates, int64_t first_chunk, int64_t s,
+                         const Block& block, float* scratch) {
+    const Exp2 exp2;
+    const int64_t N = p.states, G = p.groups;
+    float *dt = scratch, *u = dt + K * W, *y = u + K * W, *states = y + K * W;
+    for (int64_t chunk = 0, chunks = chunks_of(p.lengths[s]); chunk < std::max<int64_t>(chunks, 1); ++chunk) {
+        float* state = states;
+        for (int64_t g = block.first; g < block.last; ++g)
+            for (int64_t j = g * layout.per_group + block.low; j < g * layout.per_group + block.high; ++j, state += N * W) {
+                const LaneGroup& group = layout.lanes[j];
+                const Lanes lanes(group.width);
+                if (chunk == 0)
+                    for (int64_t n = 0; n < N; ++n)
+                        for (int i = 0; i < W; ++i)
+                            state[n * W + i] = p.initial && i < group.width
+                                                   ? p.initial[(s * p.channels + group.channel + i) * N + n] : 0.0f;
+                if (p.checkpoints && chunks) {
+                    float* kept = p.checkpoints + ((first_chunk + chunk) * p.channels + group.channel) * N;
+                    for (int64_t n = 0; n < N; ++n) lanes.store(kept + n * group.width, loadv(state + n * W));
+                }
+                if (chunks) {
+                    const Span span(p, s, chunk);
+                    const int64_t from = (span.row * G + g) * N;
+                    const V largest = prepare(p, span, group.channel, lanes, dt, u);
+                    scan_chunk(exp2, N, {span.count, dt, u, y, p.B + from, p.C + from, span.direction * G * N, largest},
+                               rates + j * N * W, state);
+                    finish(p, span, group.channel, lanes, y);
+                }
+                if (chunk + 1 >= chunks)
+                    for (int i = 0; i < group.width; ++i)
+                        for (int64_t n = 0; n < N; ++n)
+                            p.final_state[(s * p.channels + group.channel + i) * N + n] = state[n * W + i];
+            }
+    }
+}
+
+static void forward(const ExuviaScan& p) {
+    const Layout layout(p);
+    const Floats rates = decay_rates(p, layout);
+    const std::vector<int64_t> first = first_chunks(p);
+    const int64_t lanes = static_cast<int64_t>(layout.lanes.size());
+    // Enough units for every thread to find work until near the end; at most 8 lane groups share a chunk of B and C.
+    const int64_t wanted = std::max((lanes + 7) / 8, (4 * p.threads + p.sequences - 1) / p.sequences);
+    const std::vector<Block> blocks = make_blocks(p, layout, p.threads > 1 ? wanted : (lanes + 7) / 8);
+    const int64_t count = static_cast<int64_t>(blocks.size());
+    int64_t widest = 0;
+    for (const Block& b : blocks) widest = std::max(widest, (b.last - b.first) * (b.high - b.low));
+    const int threads = static_cast<int>(std::min<int64_t>(p.threads, p.sequences * count));
+    std::vector<Floats> scratch;
+    for (int i = 0; i < threads; ++i) scratch.emplace_back((3 * K + widest * p.states) * W);
+    parallel_for(p.sequences * count, threads, [&](int64_t task, int worker) {
+        const FlushDenormals flush;
+        const int64_t s = task / count;
+        forward_unit(p, layout, rates.get(), first[s], s, blocks[task % count], scratch[worker].get());
+    });
+}
+
+}  // namespace exuvia

@@ -1,0 +1,251 @@
+// Groups of channels in vector registers: loads, stores, exp2, softplus, sigmoid, sums over lanes.
+//
+// A lane is a channel. W lanes fill one register: 16 with AVX-512, 8 with AVX2 + FMA, 4 elsewhere (GCC and Clang
+// vector extensions, so ARM and plain x86-64 take the same code). Arithmetic is written with operators; only what the
+// operators cannot say is an intrinsic.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace exuvia {
+
+#if defined(__AVX512F__)
+constexpr int W = 16;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr int W = 8;
+#else
+constexpr int W = 4;
+#endif
+
+typedef float V __attribute__((vector_size(4 * W)));
+typedef int32_t I __attribute__((vector_size(4 * W)));
+
+static inline V all(float value) { return V{} + value; }
+static inline V loadv(const float* p) { V v; std::memcpy(&v, p, sizeof v); return v; }
+static inline void storev(float* p, V v) { std::memcpy(p, &v, sizeof v); }
+static inline I bits(V v) { I i; std::memcpy(&i, &v, sizeof i); return i; }
+static inline V floats(I i) { V v; std::memcpy(&v, &i, sizeof v); return v; }
+
+
+// The optimiser may not see that z + m - m is a rounding, not an identity (only -ffast-math would; kept as a guard).
+#if defined(__x86_64__) || defined(__i386__)
+#define EXUVIA_OPAQUE(v) __asm__("" : "+x"(v))
+#else
+#define EXUVIA_OPAQUE(v) (void)(v)
+#endif
+#if defined(__AVX512F__)
+#undef EXUVIA_OPAQUE
+#define EXUVIA_OPAQUE(v) __asm__("" : "+v"(v))
+#endif
+
+// The first `width` of W lanes: the tail of a row reads and writes nothing beyond it; lanes outside read as 0.
+struct Lanes {
+    int width;
+    bool full;
+#if defined(__AVX512F__)
+    __mmask16 mask;
+    explicit Lanes(int w) : width(w), full(w == W), mask(static_cast<__mmask16>((1u << w) - 1)) {}
+    V load(const float* p) const { return full ? loadv(p) : (V)_mm512_maskz_loadu_ps(mask, p); }
+    void store(float* p, V v) const {
+        if (full) storev(p, v); else _mm512_mask_storeu_ps(p, mask, (__m512)v);
+    }
+#elif defined(__AVX2__) && defined(__FMA__)
+    I mask;
+    explicit Lanes(int w) : width(w), full(w == W) {
+        for (int i = 0; i < W; ++i) mask[i] = i < w ? -1 : 0;
+    }
+    V load(const float* p) const { return full ? loadv(p) : (V)_mm256_maskload_ps(p, (__m256i)mask); }
+    void store(float* p, V v) const {
+        if (full) storev(p, v); else _mm256_maskstore_ps(p, (__m256i)mask, (__m256)v);
+    }
+#else
+    explicit Lanes(int w) : width(w), full(w == W) {}
+    V load(const float* p) const {
+        if (full) return loadv(p);
+        V v = {};
+        for (int i = 0; i < width; ++i) v[i] = p[i];
+        return v;
+    }
+    void store(float* p, V v) const {
+        if (full) { storev(p, v); return; }
+        for (int i = 0; i < width; ++i) p[i] = v[i];
+    }
+#endif
+};
+
+// 2^y for the scan's decays: relative error below 1e-7, exactly 1 at y = 0, exactly 0 below -126 (denormals are zero
+// where the processor can be told so), +inf above 128, NaN stays NaN.
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+// y = k + j/W + f with a table of 2^(j/W) in one register, |f| <= 1/(2W), and a cubic in f. Adding 1.5 * 2^23 / W
+// leaves round(W y) in the low bits of the sum; the integer clamps cost nothing beside the multiplications. The
+// table holds bits(2^(j/W)) - j * 2^23/W: adding the low bits shifted up puts k into the exponent, j cancels.
+struct Exp2 {
+    static constexpr int shift = W == 16 ? 19 : 20;
+    static constexpr float magic = 12582912.0f / W;
+    I table;
+    I lowest, highest;
+    Exp2() {
+        for (int j = 0; j < W; ++j) {
+            const float value = static_cast<float>(std::exp2(static_cast<double>(j) / W));
+            int32_t b;
+            std::memcpy(&b, &value, 4);
+            table[j] = b - (j << shift);
+        }
+        lowest = bits(all(magic - 127.0f));
+        highest = bits(all(magic + 128.0f));
+    }
+    // 2^(x rate). Tame: the caller knows that |x rate| < 126 in every lane, so that nothing needs clamping.
+    template <bool Tame>
+    V power(V x, V rate) const {
+        V y = x * rate;
+        EXUVIA_OPAQUE(y);  // not contracted: additions have pipes of their own, multiplications are what is short
+        V z = y + magic;
+        EXUVIA_OPAQUE(z);
+        const V f = y - (z - magic);
+        V p = W == 16 ? f * 0.05550428f + 0.24023427f : f * 0.05550474f + 0.24025748f;
+        p = p * f + 0.69314718f;
+        p = p * f + 1.0f;
+#if defined(__AVX512F__)
+        __m512i i = (__m512i)bits(z);
+        if (!Tame) i = _mm512_min_epi32(_mm512_max_epi32(i, (__m512i)lowest), (__m512i)highest);
+        const __m512i t = _mm512_permutexvar_epi32(i, (__m512i)table);
+        return p * (V)_mm512_castsi512_ps(_mm512_add_epi32(t, _mm512_slli_epi32(i, shift)));
+#else
+        __m256i i = (__m256i)bits(z);
+        if (!Tame) i = _mm256_min_epi32(_mm256_max_epi32(i, (__m256i)lowest), (__m256i)highest);
+        const __m256i t = _mm256_permutevar8x32_epi32((__m256i)table, i);
+        return p * (V)_mm256_castsi256_ps(_mm256_add_epi32(t, _mm256_slli_epi32(i, shift)));
+#endif
+    }
+};
+#else
+// y = k + f, |f| <= 1/2, a polynomial of degree 6 in f, k into the exponent by an integer shift.
+struct Exp2 {
+    template <bool Tame>
+    V power(V x, V rate) const {
+        const float magic = 12582912.0f + 127.0f;
+        V y = x * rate;
+        if (!Tame) {
+            y = y < -127.0f ? all(-127.0f) : y;
+            y = y > 128.0f ? all(128.0f) : y;
+        }
+        V z = y + magic;
+        EXUVIA_OPAQUE(z);
+        const V f = y - (z - magic);
+        V p = f * 1.53533620e-4f + 1.33988747e-3f;
+        p = p * f + 9.61843736e-3f;
+        p = p * f + 5.55033247e-2f;
+        p = p * f + 2.40226479e-1f;
+        p = p * f + 6.93147203e-1f;
+        p = p * f + 1.0f;
+        return p * floats(bits(z) << 23);
+    }
+};
+#endif
+
+// e^x for x <= 0 within about one unit in the last place (two-part reduction), exactly 0 below -87.3.
+static inline V exp_negative(V x) {
+    const float magic = 12582912.0f + 127.0f;
+    const V clamped = x < -87.3f ? all(-87.3f) : x;
+    V z = clamped * 1.44269504f + magic;
+    EXUVIA_OPAQUE(z);
+    const V k = z - magic;
+    V f = clamped - k * 0.693145751953125f;
+    f = f - k * 1.42860682030941723e-6f;
+    V p = f * 1.3843652e-3f + 8.374157e-3f;
+    p = p * f + 4.1668002e-2f;
+    p = p * f + 1.6666431e-1f;
+    p = p * f + 0.49999994f;
+    p = p * f + 1.0f;
+    p = p * f + 1.0f;
+    return x < -87.3f ? V{} : p * floats(bits(z) << 23);
+}
+
+// The larger of two non-negative lanes; a NaN wins (its bits exceed those of any number).
+static inline V larger(V a, V b) {
+    const I x = bits(a), y = bits(b);
+    return floats(x > y ? x : y);
+}
+
+static inline V magnitude(V x) { return floats(bits(x) & 0x7fffffff); }
+
+// 1 / (1 + e^-x) from e = exp(-|x|).
+static inline V sigmoid_from(V x, V e) { return (x < 0.0f ? e : all(1.0f)) / (1.0f + e); }
+static inline V sigmoid(V x) { return sigmoid_from(x, exp_negative(-magnitude(x))); }
+
+// log(1 + e^x) from e = exp(-|x|): max(x, 0) + 2 atanh(e / (2 + e)), a polynomial in s^2 <= 1/9.
+static inline V softplus_from(V x, V e) {
+    const V s = e / (2.0f + e);
+    const V q = s * s;
+    V p = q * 0.12144782f + 0.1071537f;
+    p = p * q + 0.14308298f;
+    p = p * q + 0.19999444f;
+    p = p * q + 0.33333338f;
+    p = p * q + 1.0f;
+    return (x > 0.0f ? x : V{}) + 2.0f * s * p;
+}
+
+// Partial sums over lanes of four vectors at once: element 4 k + i of the result holds a part of the sum of vector i.
+#if defined(__clang__) || __GNUC__ >= 12
+#define EXUVIA_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define EXUVIA_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (I){__VA_ARGS__})
+#endif
+static inline V low_pairs(V a, V b) {
+#if defined(__AVX512F__)
+    return EXUVIA_SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return EXUVIA_SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
+#else
+    return EXUVIA_SHUFFLE(a, b, 0, 4, 1, 5);
+#endif
+}
+static inline V high_pairs(V a, V b) {
+#if defined(__AVX512F__)
+    return EXUVIA_SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return EXUVIA_SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+#else
+    return EXUVIA_SHUFFLE(a, b, 2, 6, 3, 7);
+#endif
+}
+static inline V low_halves(V a, V b) {
+#if defined(__AVX512F__)
+    return EXUVIA_SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return EXUVIA_SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+#else
+    return EXUVIA_SHUFFLE(a, b, 0, 1, 4, 5);
+#endif
+}
+static inline V high_halves(V a, V b) {
+#if defined(__AVX512F__)
+    return EXUVIA_SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return EXUVIA_SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+#else
+    return EXUVIA_SHUFFLE(a, b, 2, 3, 6, 7);
+#endif
+}
+static inline V sum_four(V a, V b, V c, V d) {
+    const V ab = low_pairs(a, b) + high_pairs(a, b);
+    const V cd = low_pairs(c, d) + high_pairs(c, d);
+    return low_halves(ab, cd) + high_halves(ab, cd);
+}
+
+// Denormals count as zero while one of these lives: decayed states do not slow the processor down.
+struct FlushDenormals {
+#if defined(__SSE2__)
+    unsigned before;
+    FlushDenormals() : before(_mm_getcsr()) { _mm_setcsr(before | 0x8040); }
+    ~FlushDenormals() { _mm_setcsr(before); }
+#endif
+};
+
+}  // namespace exuvia

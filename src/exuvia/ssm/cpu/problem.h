@@ -1,0 +1,135 @@
+// The scan as the caller hands it over (plain C), and its division into units of work.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <new>
+#include <vector>
+
+#include "lanes.h"
+
+extern "C" {
+// Sizes and pointers of one call; arrays are float32 and contiguous, a null pointer is an absent input.
+// rows R, channels D, states N, groups G, sequences S; the order of the fields is repeated in native.py.
+struct ExuviaScan {
+    int64_t rows, channels, states, groups, sequences;
+    int64_t softplus, reverse, threads;
+    const float *x, *dt, *A, *B, *C, *skip, *z, *bias, *initial;  // [R,D] [R,D] [D,N] [R,G,N] [R,G,N] [D] [R,D] [D] [S,D,N]
+    const int64_t *offsets, *lengths;                             // [S] [S]
+    float *y, *final_state, *checkpoints;                         // [R,D] [S,D,N] [chunks,D,N] or null
+    const float *grad_y, *grad_final;                             // [R,D] [S,D,N] or null
+    float *dx, *ddt, *dA, *dB, *dC, *dskip, *dz, *dbias, *dinitial;  // as the inputs; dinitial is always there
+};
+}
+
+namespace exuvia {
+
+constexpr int K = 32;  // steps of a chunk: the state is kept at the start of each, and recomputed inside
+constexpr float LOG2E = 1.44269504088896340736f;
+constexpr float LN2 = 0.69314718055994530942f;
+
+// Zeroed memory at 64-byte boundaries; throws std::bad_alloc.
+class Floats {
+  public:
+    explicit Floats(int64_t count)
+        : data_(static_cast<float*>(::operator new(static_cast<size_t>(count) * 4, std::align_val_t(64)))) {
+        std::memset(data_, 0, static_cast<size_t>(count) * 4);
+    }
+    Floats(Floats&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
+    Floats(const Floats&) = delete;
+    Floats& operator=(const Floats&) = delete;
+    ~Floats() {
+        if (data_) ::operator delete(data_, std::align_val_t(64));
+    }
+    float* get() const { return data_; }
+
+  private:
+    float* data_;
+};
+
+// Up to W neighbouring channels that share one B and C.
+struct LaneGroup {
+    int64_t channel;
+    int width;
+};
+
+// Channels in lane groups: none straddles two groups of B and C. State of a lane group: [N][width], from channel * N on.
+struct Layout {
+    int64_t per_group;  // lane groups of one group of B and C
+    std::vector<LaneGroup> lanes;
+    explicit Layout(const ExuviaScan& p) {
+        const int64_t wide = p.channels / p.groups;
+        per_group = (wide + W - 1) / W;
+        for (int64_t g = 0; g < p.groups; ++g)
+            for (int64_t c = 0; c < wide; c += W)
+                lanes.push_back({g * wide + c, static_cast<int>(std::min<int64_t>(W, wide - c))});
+    }
+};
+
+// A range of channels: whole groups [first, last) of B and C, and of each the lane groups [low, high).
+struct Block {
+    int64_t first, last, low, high;
+};
+
+// About `wanted` blocks: whole groups together where there are enough, else parts of one group each.
+inline std::vector<Block> make_blocks(const ExuviaScan& p, const Layout& layout, int64_t wanted) {
+    std::vector<Block> blocks;
+    wanted = std::max<int64_t>(wanted, 1);
+    if (wanted <= p.groups) {
+        for (int64_t b = 0; b < wanted; ++b)
+            blocks.push_back({p.groups * b / wanted, p.groups * (b + 1) / wanted, 0, layout.per_group});
+        return blocks;
+    }
+    const int64_t parts = std::min(layout.per_group, (wanted + p.groups - 1) / p.groups);
+    for (int64_t g = 0; g < p.groups; ++g)
+        for (int64_t i = 0; i < parts; ++i)
+            blocks.push_back({g, g + 1, layout.per_group * i / parts, layout.per_group * (i + 1) / parts});
+    return blocks;
+}
+
+inline int64_t chunks_of(int64_t length) { return (length + K - 1) / K; }
+
+// The number of the first chunk of every sequence, and the number of all at the end.
+inline std::vector<int64_t> first_chunks(const ExuviaScan& p) {
+    std::vector<int64_t> first(static_cast<size_t>(p.sequences) + 1, 0);
+    for (int64_t s = 0; s < p.sequences; ++s) first[s + 1] = first[s] + chunks_of(p.lengths[s]);
+    return first;
+}
+
+// Steps [start, start + count) of a sequence, in the order of the scan: step i lies in row `row + i * direction`.
+struct Span {
+    int64_t row, direction;
+    int count;
+    Span(const ExuviaScan& p, int64_t sequence, int64_t chunk) {
+        const int64_t start = chunk * K, length = p.lengths[sequence];
+        count = static_cast<int>(std::min<int64_t>(K, length - start));
+        direction = p.reverse ? -1 : 1;
+        row = p.offsets[sequence] + (p.reverse ? length - 1 - start : start);
+    }
+};
+
+// [width, N] rows of a [D, N] array <-> the lane order [N][width] (scale 1 and no clamp: states and gradients).
+inline void to_lanes(const float* rows, int64_t states, int width, float* lanes) {
+    for (int64_t n = 0; n < states; ++n)
+        for (int i = 0; i < width; ++i) lanes[n * width + i] = rows[i * states + n];
+}
+inline void from_lanes(const float* lanes, int64_t states, int width, float* rows) {
+    for (int64_t n = 0; n < states; ++n)
+        for (int i = 0; i < width; ++i) rows[i * states + n] = lanes[n * width + i];
+}
+
+// A log2(e) of every lane group, padded to W lanes: [lane group][N][W]. Infinities become finite (0 * inf is no decay).
+inline Floats decay_rates(const ExuviaScan& p, const Layout& layout) {
+    Floats rates(static_cast<int64_t>(layout.lanes.size()) * p.states * W);
+    for (size_t j = 0; j < layout.lanes.size(); ++j)
+        for (int i = 0; i < layout.lanes[j].width; ++i)
+            for (int64_t n = 0; n < p.states; ++n) {
+                float rate = p.A[(layout.lanes[j].channel + i) * p.states + n] * LOG2E;
+                if (rate > 1e30f) rate = 1e30f;
+                if (rate < -1e30f) rate = -1e30f;
+                rates.get()[(static_cast<int64_t>(j) * p.states + n) * W + i] = rate;
+            }
+    return rates;
+}
+
+}  // namespace exuvia
