@@ -63,7 +63,7 @@ class StudyConfig:
     """Elements of a sequence."""
     batch_size: int = 16
     """Sequences a step."""
-    steps: int = 800
+    steps: int = 1500
     """Optimiser steps."""
     lr: float = 4e-3
     """Peak learning rate."""
