@@ -1,0 +1,94 @@
+"""Short bursts of calls, timed with an eye on what other processes do meanwhile."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOLERANCE = 0.15
+"""Cores that other processes may use before a burst is dropped."""
+TICKS_PER_SECOND = 100.0
+"""Of the counters in /proc/stat."""
+_BUSY = (0, 1, 2, 5, 6, 7)
+"""user, nice, system, irq, softirq, steal: fields of the first line of /proc/stat (proc_stat(5))."""
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Calls in a row."""
+
+    seconds: tuple[float, ...]
+    """wall time of each call"""
+    others: float
+    """cores that other processes used meanwhile, on average; 0 where the system does not tell"""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Several bursts in two numbers."""
+
+    best: float
+    """seconds of the fastest call of all"""
+    median: float | None
+    """seconds: median over the undisturbed bursts of their median call; None where too few were undisturbed"""
+    bursts: int
+    """bursts counted"""
+    clean: int
+    """bursts of them with others <= TOLERANCE"""
+    calls: int
+    """calls counted"""
+
+
+def burst(call: Callable[[], Any], seconds: float, *, finish: Callable[[], Any] | None = None) -> Burst:
+    """Call again and again until `seconds` have passed, at least once.
+
+    Args:
+        call: what to time
+        seconds: wall time to fill
+        finish: waits for what a call has only begun, such as torch.cuda.synchronize; then calls are timed in groups
+            of a millisecond or more, and every call of a group gets the group's mean
+    """
+    times: list[float] = []
+    group = 1
+    busy, own, start = busy_seconds(), time.process_time(), time.perf_counter()
+    now = start
+    while not times or now - start < seconds:
+        for _ in range(group):
+            call()
+        if finish is not None:
+            finish()
+        before, now = now, time.perf_counter()
+        times += [(now - before) / group] * group
+        if finish is not None and now - before < 1e-3:
+            group *= 2
+    own, wall = time.process_time() - own, now - start
+    total = busy_seconds() - busy
+    return Burst(tuple(times), max(0.0, (total - own) / wall) if total > 0 else 0.0)
+
+
+def summary(bursts: Sequence[Burst]) -> Times:
+    """The best call, and the median where at least three bursts, or all of them, were undisturbed.
+
+    The first burst warms up: it counts only where it is the only one.
+    """
+    counted = bursts[1:] or bursts
+    clean = [b for b in counted if b.others <= TOLERANCE]
+    enough = len(clean) >= min(3, len(counted))
+    return Times(
+        best=min(min(b.seconds) for b in counted),
+        median=statistics.median(statistics.median(b.seconds) for b in clean) if enough else None,
+        bursts=len(counted),
+        clean=len(clean),
+        calls=sum(len(b.seconds) for b in counted),
+    )
+
+
+def busy_seconds(stat: Path = Path("/proc/stat")) -> float:
+    """CPU seconds that all processes together have used since the machine started; 0 where the system does not tell."""
+    try:
+        fields = stat.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+        return sum(int(fields[i]) for i in _BUSY) / TICKS_PER_SECOND
+    except (OSError, ValueError, IndexError):
+        return 0.0
