@@ -179,11 +179,11 @@ def test_same_gradients_every_time(kind: str) -> None:
         x = noise(3, 9, 16).requires_grad_()
         return torch.autograd.grad(model(x, valid).square().sum(), [x, *model.parameters()])
 
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")
     try:
         assert all(torch.equal(a, b) for a, b in zip(run(), run(), strict=True))
     finally:
-        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode("default")
 
 
 @both

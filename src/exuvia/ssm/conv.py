@@ -65,8 +65,7 @@ def _convolve(extended: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             y = y + extended[:, k : k + length] * weight[:, k]
         return y if bias is None else y + bias
     with torch.autocast(extended.device.type, enabled=False):
-        y = _Depthwise.apply(extended, weight)
-    return y if bias is None else y + bias
+        return _Depthwise.apply(extended, weight, bias)
 
 
 def _as_image(x: Tensor) -> Tensor:
@@ -82,21 +81,21 @@ class _Depthwise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, extended: Tensor, weight: Tensor) -> Tensor:
-        """extended [B, W - 1 + L, D], weight [D, W] -> [B, L, D]."""
+    def forward(ctx: Any, extended: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """extended [B, W - 1 + L, D], weight [D, W], bias [D] -> [B, L, D]."""
         ctx.save_for_backward(extended, weight)
-        image = F.conv2d(_as_image(extended), weight[:, None, None], groups=weight.shape[0])
+        image = F.conv2d(_as_image(extended), weight[:, None, None], bias, groups=weight.shape[0])
         return image.squeeze(2).transpose(1, 2)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients of both."""
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Gradients of all three."""
         extended, weight = ctx.saved_tensors
         grad = grads[0].contiguous()
         grad_input = grad_weight = None
         if ctx.needs_input_grad[0]:
             edge = weight.shape[1] - 1
-            grad_input = _Depthwise.apply(F.pad(grad, (0, 0, edge, edge)), weight.flip(1))
+            grad_input = _Depthwise.apply(F.pad(grad, (0, 0, edge, edge)), weight.flip(1), None)
         if ctx.needs_input_grad[1]:
             grad_weight = torch.ops.aten.convolution_backward(
                 _as_image(grad),
@@ -111,7 +110,7 @@ class _Depthwise(torch.autograd.Function):
                 weight.shape[0],
                 [False, True, False],
             )[1].view_as(weight)
-        return grad_input, grad_weight
+        return grad_input, grad_weight, grad.sum((0, 1)) if ctx.needs_input_grad[2] else None
 
 
 def _last_inputs(x: Tensor, before: Tensor | None, width: int, lengths: Tensor | None) -> Tensor:
