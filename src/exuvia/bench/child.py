@@ -81,7 +81,7 @@ class Child:
             Expired: it took longer than START_LIMIT_S.
         """
         if self.ready is None:
-            context = multiprocessing.get_context("spawn")
+            context = _context()
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(target=_serve, args=(theirs, self.job, self._for_memory), daemon=True)
             self._process.start()
@@ -135,6 +135,15 @@ class Child:
             return answer
         self.end()
         raise {"refused": Refused, "broken": Broken}[kind](answer)
+
+
+def _context() -> Any:
+    """Children of a process that has imported torch and done nothing else; each anew where the system cannot fork."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _serve(pipe: Connection, job: Job, for_memory: bool) -> None:
