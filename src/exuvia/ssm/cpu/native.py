@@ -64,6 +64,11 @@ def unavailable_reason() -> str | None:
     return _state()[1]
 
 
+def saved_states(steps: int, sequences: int, library: ctypes.CDLL | None = None) -> int:
+    """States [D, N] that `forward` keeps for `backward`, at most: from sizes alone, so that it can be traced."""
+    return steps // int((library or _library()).exuvia_scan_chunk()) + sequences
+
+
 def lanes() -> int:
     """Channels that one vector register holds: 16 (AVX-512), 8 (AVX2 with FMA) or 4."""
     return int(_library().exuvia_scan_lanes())
@@ -72,7 +77,7 @@ def lanes() -> int:
 def forward(
     rows: ScanRows, save: bool, library: ctypes.CDLL | None = None
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """y [R, D] (0 in rows of no sequence), final states [S, D, N], and what `backward` needs (checkpoints of the state).
+    """y [R, D] (0 in rows of no sequence), final states [S, D, N], and what `backward` needs (some states).
 
     Raises:
         ShapeError: a tensor that the kernel cannot read safely (dtype, layout, device, rows out of range).
@@ -88,9 +93,8 @@ def forward(
         final = torch.zeros(shape) if rows.initial is None else rows.initial.clone()
         return y, final, ()
     final = torch.empty(count, rows.A.shape[0], width)
-    chunk = library.exuvia_scan_chunk()
-    chunks = int((rows.lengths + (chunk - 1)).div(chunk, rounding_mode="floor").sum()) if save else 0
-    saved = (torch.empty(chunks, rows.A.shape[0], width),) if save else ()
+    most = saved_states(rows.x.shape[0], count, library)
+    saved = (torch.empty(most, rows.A.shape[0], width),) if save else ()
     call = _call(rows, y=y, final_state=final, checkpoints=saved[0] if save else None)
     _run(library.exuvia_scan_forward, call)
     return y, final, saved

@@ -1,0 +1,102 @@
+"""The selective scan in plain PyTorch, for machines without a compiler: chunks of steps that stay in the cache.
+
+Glossary: B batch · T steps of a chunk · G groups · P channels of a group · N states. Equations (M1) to (M3) of
+reference.py. Only the states before each chunk are kept; the backward pass makes a chunk's states again and walks
+
+    (M4)  g_t = C_t gy_t + a_{t+1} g_{t+1},     g = dLoss/dh
+
+back through it, so memory is that of the inputs and one chunk. A product of decays is never divided out, so no step
+size can overflow.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_ELEMENTS = 1 << 19
+"""Of one [T, B, D, N] tensor: 2 MB in float32."""
+
+
+def scan_chunked(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, initial: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Outputs and final state; arguments and result as of `reference.scan_reference`, differentiable once."""
+    if initial is None:
+        initial = x.new_zeros(x.shape[0], *A.shape)
+    found: tuple[Tensor, Tensor] = _ChunkedScan.apply(x, dt, A, B, C, initial)
+    return found
+
+
+class _Chunk:
+    """One chunk, time first: its decays and its states."""
+
+    def __init__(self, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, before: Tensor) -> None:
+        """x, dt [T, B, G, P]; A [G, P, N]; B [T, B, G, N]; state before the chunk [B, G, P, N]"""
+        self.decay = torch.exp(dt[..., None] * A)  # (M1)
+        self.states = (dt * x)[..., None] * B[:, :, :, None]
+        previous = before
+        for a, h in zip(self.decay.unbind(0), self.states.unbind(0), strict=True):
+            h.addcmul_(a, previous)  # (M2)
+            previous = h
+
+    def adjoints(self, C: Tensor, grad_y: Tensor, after: Tensor) -> Tensor:
+        """g_t of every step; `after` is that which comes back from the later chunk.   (M4)"""
+        adjoints = grad_y[..., None] * C[:, :, :, None]
+        adjoints[-1] += after
+        steps = adjoints.unbind(0)
+        for t in range(len(steps) - 2, -1, -1):
+            steps[t].addcmul_(self.decay[t + 1], steps[t + 1])
+        return adjoints
+
+
+def _time_first(tensor: Tensor, groups: int) -> Tensor:
+    """[B, L, D] -> [L, B, G, P], a view."""
+    return tensor.transpose(0, 1).unflatten(-1, (groups, -1))
+
+
+class _ChunkedScan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, initial: Tensor) -> Any:
+        groups = B.shape[2]
+        steps = max(1, _ELEMENTS // max(1, x.shape[0] * A.numel()))
+        xs, dts, Bs, Cs = _time_first(x, groups), _time_first(dt, groups), B.transpose(0, 1), C.transpose(0, 1)
+        rates = A.unflatten(0, (groups, -1))
+        state = initial.unflatten(1, (groups, -1))
+        y = torch.empty_like(x)
+        ys, starts = _time_first(y, groups), []
+        for low in range(0, x.shape[1], steps):
+            part = slice(low, low + steps)
+            starts.append(state)
+            chunk = _Chunk(xs[part], dts[part], rates, Bs[part], state)
+            ys[part] = (chunk.states @ Cs[part, ..., None]).squeeze(-1)  # (M3)
+            state = chunk.states[-1].clone()
+        ctx.save_for_backward(x, dt, A, B, C, *starts)
+        ctx.steps = steps
+        return y, state.flatten(1, 2).clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Any) -> Any:
+        x, dt, A, B, C, *starts = ctx.saved_tensors
+        grad_y, grad_final = grads
+        groups, steps = B.shape[2], ctx.steps
+        xs, dts, Bs, Cs = _time_first(x, groups), _time_first(dt, groups), B.transpose(0, 1), C.transpose(0, 1)
+        gys, rates = _time_first(grad_y, groups), A.unflatten(0, (groups, -1))
+        dx, ddt, dA = torch.empty_like(x), torch.empty_like(dt), torch.zeros_like(rates)
+        dB, dC = torch.empty_like(B), torch.empty_like(C)
+        dxs, ddts, dBs, dCs = _time_first(dx, groups), _time_first(ddt, groups), dB.transpose(0, 1), dC.transpose(0, 1)
+        after = grad_final.unflatten(1, (groups, -1))
+        for number in reversed(range(len(starts))):
+            part, start = slice(number * steps, (number + 1) * steps), starts[number]
+            chunk = _Chunk(xs[part], dts[part], rates, Bs[part], start)
+            adjoints = chunk.adjoints(Cs[part], gys[part], after)
+            dCs[part] = (gys[part][..., None, :] @ chunk.states).squeeze(-2)
+            written = (adjoints @ Bs[part, ..., None]).squeeze(-1)
+            dBs[part] = ((dts[part] * xs[part])[..., None, :] @ adjoints).squeeze(-2)
+            after = chunk.decay[0] * adjoints[0]
+            adjoints.mul_(chunk.decay).mul_(torch.cat((start[None], chunk.states[:-1])))  # dLoss/d(dt A)
+            dxs[part] = dts[part] * written
+            ddts[part] = xs[part] * written + (adjoints * rates).sum(-1)
+            dA += torch.einsum("tbgpn,tbgp->gpn", adjoints, dts[part])
+        return dx, ddt, dA.flatten(0, 1), dB, dC, after.flatten(1, 2)
