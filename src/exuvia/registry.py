@@ -53,7 +53,7 @@ GOLDEN = {
     "06_evaluators": "exuvia.goldens.evaluators:evaluators",
     "07_metrics": "exuvia.goldens.evaluators:metrics",
     "08_lcr": "exuvia.goldens.unlearn:lcr",
-    "09_selective_scan": "exuvia.goldens.scan:selective_scan",
+    "09_selective_scan": "exuvia.goldens.scan:selective_scan_case",
     "09_mamba_block": "exuvia.goldens.mamba:mamba_block",
     "09_s4d": "exuvia.goldens.s4d:s4d",
 }
