@@ -29,7 +29,9 @@ struct Tile {
 template <int NB, bool Gated, bool Tame>
 static void sweep_states(const Exp2& exp2, const Tile& tile, int count, bool first_states, bool first_group,
                          const float* rates, const float* B, const float* C, int64_t stride, const Lanes& lanes,
-                         const float* kept, float* carry, float* dA, float* sums) {
+                         const float* kept, float* carry, float* dA, float* sums, const Ahead& ahead,
+                         int64_t n) {
+    const float *near = ahead.of(n / 2), *far = ahead.of(n / 2 + 1);
     V h[NB], g[NB], rate[NB], da[NB];
     for (int i = 0; i < NB; ++i) {
         h[i] = lanes.load(kept + i * lanes.width);
@@ -39,6 +41,7 @@ static void sweep_states(const Exp2& exp2, const Tile& tile, int count, bool fir
     const float *b = B, *c = C;
     for (int t = 0; t < count; ++t, b += stride, c += stride) {
         const V d = loadv(tile.dt + t * W), input = loadv(tile.u + t * W);
+        __builtin_prefetch(near + t * ahead.stride);
         V y = {};
         if (Gated && !first_states) y = loadv(tile.y + t * W);
 #pragma GCC unroll 4
@@ -58,6 +61,7 @@ static void sweep_states(const Exp2& exp2, const Tile& tile, int count, bool fir
     for (int t = count - 1; t >= 0; --t) {
         b -= stride, c -= stride;
         const V d = loadv(tile.dt + t * W), input = loadv(tile.u + t * W), gy = loadv(tile.gy + t * W);
+        __builtin_prefetch(far + t * ahead.stride);
         V s = {}, q = {}, toC[4] = {}, toB[4] = {};
         if (!first_states) s = loadv(tile.s + t * W), q = loadv(tile.q + t * W);
 #pragma GCC unroll 4
@@ -86,22 +90,15 @@ static void sweep_states(const Exp2& exp2, const Tile& tile, int count, bool fir
 }
 
 // dt, u, gy and the factors that the gradients of dt and z need; returns the largest |dt| of each lane.
-static inline V prepare_backward(const ExuviaScan& p, const Span& span, int64_t channel, const Lanes& lanes,
+static inline V prepare_backward(const ExuviaScan& p, const Exp2& exp2, const Span& span, int64_t channel, const Lanes& lanes,
                                     const Tile& tile) {
     const V bias = p.bias ? lanes.load(p.bias + channel) : V{};
     V largest = {};
     for (int t = 0; t < span.count; ++t) {
         const int64_t at = (span.row + t * span.direction) * p.channels + channel;
-        const int64_t ahead = at - K * span.direction * p.channels;  // the chunk to be swept next
-        __builtin_prefetch(p.dt + ahead);
-        __builtin_prefetch(p.x + ahead);
-        __builtin_prefetch(p.grad_y + ahead);
-        __builtin_prefetch(p.ddt + ahead, 1);
-        __builtin_prefetch(p.dx + ahead, 1);
-        if (p.z) __builtin_prefetch(p.z + ahead), __builtin_prefetch(p.dz + ahead, 1);
         V d = lanes.load(p.dt + at) + bias;
         if (p.softplus) {
-            const V e = exp_negative(-magnitude(d));
+            const V e = exp2.negative(-magnitude(d));
             storev(tile.slope + t * W, sigmoid_from(d, e));
             d = softplus_from(d, e);
         }
@@ -109,7 +106,7 @@ static inline V prepare_backward(const ExuviaScan& p, const Span& span, int64_t 
         storev(tile.u + t * W, d * lanes.load(p.x + at));
         V gy = lanes.load(p.grad_y + at);
         if (p.z) {
-            const V z = lanes.load(p.z + at), half = sigmoid(z);
+            const V z = lanes.load(p.z + at), half = sigmoid(exp2, z);
             storev(tile.gate + t * W, gy * (half * (1.0f + z * (1.0f - half))));
             gy = gy * (z * half);
         }

@@ -1,12 +1,19 @@
 // The backward's units of work: bundles of sequences x blocks of channels, in rounds, with ordered sums.
 #pragma once
 
+#include <type_traits>
+
 #include "backward.h"
 
 namespace exuvia {
 
-constexpr int64_t UNITS = 64;         // about as many units as this: work for that many threads, whatever their number
-constexpr int64_t ROUND_CHUNKS = 16;  // chunks of a round where blocks share dB and dC
+constexpr int64_t UNITS = 64;  // at most about as many units of work as this
+constexpr int64_t ROUND_CHUNKS = 16;  // of a bundle, where blocks share dB and dC
+
+// Blocks of channels: enough for eight threads, more where each still has 16 lane groups to share its sums.
+inline int64_t wanted_blocks(int64_t bundles, int64_t lane_groups) {
+    return std::max((8 + bundles - 1) / bundles, std::min(UNITS / bundles, lane_groups / 16));
+}
 
 // Few enough bundles that their copies of dA stay small beside the rows.
 inline int64_t Backward::count_bundles(const ExuviaScan& p) {
@@ -17,14 +24,15 @@ inline int64_t Backward::count_bundles(const ExuviaScan& p) {
 inline Backward::Backward(const ExuviaScan& problem)
     : p(problem), layout(problem), rates(decay_rates(problem, layout)), first_chunk(first_chunks(problem)),
       bundles(static_cast<size_t>(count_bundles(problem)) + 1, problem.sequences),
-      blocks(make_blocks(problem, layout, UNITS / 4 / count_bundles(problem))),
+      blocks(make_blocks(problem, layout,
+                         wanted_blocks(count_bundles(problem), static_cast<int64_t>(layout.lanes.size())))),
       round(ROUND_CHUNKS), direct(blocks[0].high - blocks[0].low == layout.per_group),
       carry(problem.sequences * static_cast<int64_t>(layout.lanes.size()) * problem.states * W),
       dA((static_cast<int64_t>(bundles.size()) - 1) * static_cast<int64_t>(layout.lanes.size()) * problem.states * W),
       vectors((static_cast<int64_t>(bundles.size()) - 1) * static_cast<int64_t>(layout.lanes.size()) * 2 * W),
       partial(direct ? 0
                      : (static_cast<int64_t>(bundles.size()) - 1) * static_cast<int64_t>(blocks.size()) * round * K * 2 *
-                           problem.states) {
+                           problem.states, false) {
     const int64_t count = static_cast<int64_t>(bundles.size()) - 1, all_chunks = first_chunk.back();
     for (int64_t b = 0, s = 0; b < count; ++b) {
         while (s < p.sequences && first_chunk[s] * count < all_chunks * b) ++s;
@@ -63,7 +71,13 @@ inline void Backward::chunk(int64_t b, int64_t block, int64_t s, int64_t index, 
         for (int64_t j = start + blocks[block].low; j < start + blocks[block].high; ++j) {
             const Lanes lanes(layout.lanes[j].width);
             const int64_t channel = layout.lanes[j].channel;
-            const V largest = prepare_backward(p, span, channel, lanes, tile);
+            const bool last = g + 1 == blocks[block].last && j + 1 == start + blocks[block].high;
+            const int64_t next_row = last ? span.row - K * span.direction : span.row;
+            const int64_t next = last ? blocks[block].first * layout.per_group + blocks[block].low
+                                      : (j + 1 < start + blocks[block].high ? j + 1 : start + layout.per_group);
+            const Ahead ahead({p.dt, p.x, p.grad_y, p.dx, p.ddt, p.z, p.dz},
+                              next_row * p.channels + layout.lanes[next].channel, span.direction * p.channels);
+            const V largest = prepare_backward(p, exp2, span, channel, lanes, tile);
             const float* kept = p.checkpoints + ((first_chunk[s] + index) * p.channels + channel) * N;
             float* from_after = carry.get() + (s * lane_groups() + j) * N * W;
             float* to_rates = dA.get() + (b * lane_groups() + j) * N * W;
@@ -77,11 +91,12 @@ inline void Backward::chunk(int64_t b, int64_t block, int64_t s, int64_t index, 
                     const auto of = p.z ? (tame ? sweep_states<NB, true, !few> : sweep_states<NB, true, false>)
                                         : (tame ? sweep_states<NB, false, !few> : sweep_states<NB, false, false>);
                     of(exp2, tile, span.count, n == 0, first_group, rate, p.B + from + n, p.C + from + n, stride, lanes,
-                       kept + n * lanes.width, from_after + n * W, to_rates + n * W, sums + (n / 4) * K * 2 * W);
+                       kept + n * lanes.width, from_after + n * W, to_rates + n * W, sums + (n / 4) * K * 2 * W, ahead, n);
                     n += NB;
                 };
                 if (N - n >= 4) sweep(std::integral_constant<int, 4>());
-                else if (N - n >= 2) sweep(std::integral_constant<int, 2>());
+                else if (N - n == 3) sweep(std::integral_constant<int, 3>());
+                else if (N - n == 2) sweep(std::integral_constant<int, 2>());
                 else sweep(std::integral_constant<int, 1>());
             }
             float* vector = vectors.get() + (b * lane_groups() + j) * 2 * W;
@@ -98,12 +113,21 @@ inline void Backward::write_sums(const Span& span, int64_t g, const float* sums,
         const int64_t row = ((span.row + t * span.direction) * p.groups + g) * N;
         float* toC = part ? part + t * 2 * N : p.dC + row;
         float* toB = part ? part + (t * 2 + 1) * N : p.dB + row;
-        for (int64_t n = 0; n < N; n += 4) {
-            const float* sum = sums + ((n / 4) * K + t) * 2 * W;
-            float c[4] = {}, b[4] = {};
-            for (int k = 0; k < W; k += 4)
-                for (int i = 0; i < 4; ++i) c[i] += sum[k + i], b[i] += sum[W + k + i];
-            for (int64_t i = 0; i < std::min<int64_t>(4, N - n); ++i) toC[n + i] = c[i], toB[n + i] = b[i];
+        const float* sum = sums + t * 2 * W;
+        for (int64_t n = 0; n < N; n += 4, sum += K * 2 * W) {
+            V4 c = {}, b = {};
+            for (int k = 0; k < W; k += 4) {
+                V4 part_c, part_b;
+                std::memcpy(&part_c, sum + k, sizeof part_c);
+                std::memcpy(&part_b, sum + W + k, sizeof part_b);
+                c = c + part_c, b = b + part_b;
+            }
+            if (n + 4 <= N) {
+                std::memcpy(toC + n, &c, sizeof c);
+                std::memcpy(toB + n, &b, sizeof b);
+            } else {
+                for (int64_t i = 0; i < N - n; ++i) toC[n + i] = c[i], toB[n + i] = b[i];
+            }
         }
     }
 }
@@ -128,13 +152,17 @@ inline void Backward::add_partials(int64_t b, int64_t round_index, int64_t slot)
     const size_t parts = blocks.size() / static_cast<size_t>(p.groups);
     for (size_t block = 0; block < blocks.size(); ++block)
         for (int t = 0; t < span.count; ++t) {
-            const float* part = partial_of(b, static_cast<int64_t>(block), slot) + t * 2 * N;
+            const float* __restrict part = partial_of(b, static_cast<int64_t>(block), slot) + t * 2 * N;
             const int64_t row = ((span.row + t * span.direction) * p.groups + blocks[block].first) * N;
-            const bool first = block % parts == 0;
-            for (int64_t n = 0; n < N; ++n) {
-                p.dC[row + n] = first ? part[n] : p.dC[row + n] + part[n];
-                p.dB[row + n] = first ? part[N + n] : p.dB[row + n] + part[N + n];
+            float* __restrict toC = p.dC + row;
+            float* __restrict toB = p.dB + row;
+            if (block % parts == 0) {
+                std::memcpy(toC, part, static_cast<size_t>(N) * 4);
+                std::memcpy(toB, part + N, static_cast<size_t>(N) * 4);
+                continue;
             }
+            for (int64_t n = 0; n < N; ++n) toC[n] += part[n];
+            for (int64_t n = 0; n < N; ++n) toB[n] += part[N + n];
         }
 }
 

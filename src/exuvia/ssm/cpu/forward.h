@@ -1,22 +1,39 @@
 // Forward scan: h <- 2^(dt A log2 e) h + (dt x) B, y = C h + skip x, gated; states stay in registers over a chunk.
 #pragma once
 
-#include <type_traits>
-
 #include "problem.h"
 #include "threads.h"
 
 namespace exuvia {
 
+// Steps and products of one chunk, whose arguments are the same for every block of states.
+struct Steps {
+    int count;
+    const float *dt, *u;
+    float* y;
+    const float *B, *C;
+    int64_t stride;
+    V largest;  // of |dt| in each lane, NaN if there is one
+    const Ahead* ahead;
+};
+
 // One chunk of one lane group, NB states from the first pointer on: steps in the order of the scan.
-template <int NB, bool First, bool Tame>
-static inline void scan_states(const Exp2& exp2, int count, const float* dt, const float* u, float* y, const float* rates,
-                               const float* B, const float* C, int64_t stride, float* state) {
+// `first`: y is set, not added to.
+template <int NB, bool Tame>
+static void scan_states(const Exp2& exp2, const Steps& steps, bool first, int64_t n, const float* rates, float* state) {
+    const float *dt = steps.dt, *u = steps.u, *B = steps.B + n, *C = steps.C + n;
+    float* y = steps.y;
+    const int64_t stride = steps.stride;
+    const float *near = steps.ahead->of(n / 4), *far = steps.ahead->of(n / 4 + 1);
+    const int64_t next = steps.ahead->stride;
     V h[NB];
     for (int i = 0; i < NB; ++i) h[i] = loadv(state + i * W);
-    for (int t = 0; t < count; ++t, B += stride, C += stride) {
+    for (int t = 0, count = steps.count; t < count; ++t, B += stride, C += stride) {
         const V d = loadv(dt + t * W), input = loadv(u + t * W);
-        V even = First ? V{} : loadv(y + t * W), odd = {};
+        V even = {}, odd = {};
+        if (!first) even = loadv(y + t * W);
+        __builtin_prefetch(near + t * next);
+        if (NB > 4) __builtin_prefetch(far + t * next);
 #pragma GCC unroll 16
         for (int i = 0; i < NB; ++i) {
             h[i] = exp2.power<Tame>(d, loadv(rates + i * W)) * h[i] + input * B[i];
@@ -27,16 +44,6 @@ static inline void scan_states(const Exp2& exp2, int count, const float* dt, con
     }
     for (int i = 0; i < NB; ++i) storev(state + i * W, h[i]);
 }
-
-// Steps and products of one chunk, whose arguments are the same for every block of states.
-struct Steps {
-    int count;
-    const float *dt, *u;
-    float* y;
-    const float *B, *C;
-    int64_t stride;
-    V largest;  // of |dt| in each lane, NaN if there is one
-};
 
 // No product of a step and a rate leaves the range of normal powers of two.
 template <int NB>
@@ -49,45 +56,30 @@ static inline bool is_tame(V largest, const float* rates) {
 }
 
 template <int NB>
-static void scan_from(int64_t n, const Exp2& exp2, const Steps& c, const float* rates, float* state) {
-    const auto scan = [&](auto first, auto tame) {
-        scan_states<NB, decltype(first)::value, decltype(tame)::value>(exp2, c.count, c.dt, c.u, c.y, rates + n * W,
-                                                                       c.B + n, c.C + n, c.stride, state + n * W);
-    };
-    const bool tame = is_tame<NB>(c.largest, rates + n * W);
-    if (n == 0) tame ? scan(std::true_type(), std::true_type()) : scan(std::true_type(), std::false_type());
-    else tame ? scan(std::false_type(), std::true_type()) : scan(std::false_type(), std::false_type());
+static inline void scan_from(int64_t n, const Exp2& exp2, const Steps& steps, const float* rates, float* state) {
+    constexpr bool few = NB < 4;  // the remainder of N: one kind will do
+    rates += n * W, state += n * W;
+    if (!few && is_tame<NB>(steps.largest, rates)) scan_states<NB, !few>(exp2, steps, n == 0, n, rates, state);
+    else scan_states<NB, false>(exp2, steps, n == 0, n, rates, state);
 }
-
-#if defined(__AVX512F__)
-constexpr int FORWARD_STATES = 16;
-#else
-constexpr int FORWARD_STATES = 4;
-#endif
 
 // All N states of one chunk of one lane group.
 static inline void scan_chunk(const Exp2& exp2, int64_t N, const Steps& steps, const float* rates, float* state) {
     int64_t n = 0;
-    for (; n + FORWARD_STATES <= N; n += FORWARD_STATES) scan_from<FORWARD_STATES>(n, exp2, steps, rates, state);
-    if (FORWARD_STATES > 8 && n + 8 <= N) scan_from<8>(n, exp2, steps, rates, state), n += 8;
-    if (FORWARD_STATES > 4 && n + 4 <= N) scan_from<4>(n, exp2, steps, rates, state), n += 4;
+    for (; n + 8 <= N; n += 8) scan_from<8>(n, exp2, steps, rates, state);
+    if (n + 4 <= N) scan_from<4>(n, exp2, steps, rates, state), n += 4;
     if (n + 2 <= N) scan_from<2>(n, exp2, steps, rates, state), n += 2;
     if (n < N) scan_from<1>(n, exp2, steps, rates, state);
 }
 
 // dt <- softplus(dt + bias), u = dt x of a chunk, padded to W lanes; returns the largest |dt| of each lane.
-static inline V prepare(const ExuviaScan& p, const Span& span, int64_t channel, const Lanes& lanes, float* dt, float* u) {
+static inline V prepare(const ExuviaScan& p, const Exp2& exp2, const Span& span, int64_t channel, const Lanes& lanes, float* dt, float* u) {
     const V bias = p.bias ? lanes.load(p.bias + channel) : V{};
     V largest = {};
     for (int t = 0; t < span.count; ++t) {
         const int64_t at = (span.row + t * span.direction) * p.channels + channel;
-        const int64_t ahead = at + K * span.direction * p.channels;  // the next chunk; one line a row and array
-        __builtin_prefetch(p.dt + ahead);
-        __builtin_prefetch(p.x + ahead);
-        __builtin_prefetch(p.y + ahead, 1);
-        if (p.z) __builtin_prefetch(p.z + ahead);
         V d = lanes.load(p.dt + at) + bias;
-        if (p.softplus) d = softplus_from(d, exp_negative(-magnitude(d)));
+        if (p.softplus) d = softplus_from(d, exp2.negative(-magnitude(d)));
         storev(dt + t * W, d);
         storev(u + t * W, d * lanes.load(p.x + at));
         largest = larger(largest, magnitude(d));
@@ -96,7 +88,7 @@ static inline V prepare(const ExuviaScan& p, const Span& span, int64_t channel, 
 }
 
 // y <- (y + skip x) silu(z) into the output rows.
-static inline void finish(const ExuviaScan& p, const Span& span, int64_t channel, const Lanes& lanes, const float* y) {
+static inline void finish(const ExuviaScan& p, const Exp2& exp2, const Span& span, int64_t channel, const Lanes& lanes, const float* y) {
     const V skip = p.skip ? lanes.load(p.skip + channel) : V{};
     for (int t = 0; t < span.count; ++t) {
         const int64_t at = (span.row + t * span.direction) * p.channels + channel;
@@ -104,7 +96,7 @@ static inline void finish(const ExuviaScan& p, const Span& span, int64_t channel
         if (p.skip) value = skip * lanes.load(p.x + at) + value;
         if (p.z) {
             const V gate = lanes.load(p.z + at);
-            value = value * (gate * sigmoid(gate));
+            value = value * (gate * sigmoid(exp2, gate));
         }
         lanes.store(p.y + at, value);
     }
@@ -134,10 +126,17 @@ static void forward_unit(const ExuviaScan& p, const Layout& layout, const float*
                 if (chunks) {
                     const Span span(p, s, chunk);
                     const int64_t from = (span.row * G + g) * N;
-                    const V largest = prepare(p, span, group.channel, lanes, dt, u);
-                    scan_chunk(exp2, N, {span.count, dt, u, y, p.B + from, p.C + from, span.direction * G * N, largest},
+                    const bool last = g + 1 == block.last && j + 1 == g * layout.per_group + block.high;
+                    const int64_t next_row = last ? span.row + K * span.direction : span.row;
+                    const int64_t next = last ? block.first * layout.per_group + block.low
+                                              : (j + 1 < g * layout.per_group + block.high ? j + 1 : (g + 1) * layout.per_group);
+                    const Ahead ahead({p.dt, p.x, p.y, p.z},
+                                      next_row * p.channels + layout.lanes[next].channel, span.direction * p.channels);
+                    const V largest = prepare(p, exp2, span, group.channel, lanes, dt, u);
+                    scan_chunk(exp2, N,
+                               {span.count, dt, u, y, p.B + from, p.C + from, span.direction * G * N, largest, &ahead},
                                rates + j * N * W, state);
-                    finish(p, span, group.channel, lanes, y);
+                    finish(p, exp2, span, group.channel, lanes, y);
                 }
                 if (chunk + 1 >= chunks)
                     for (int i = 0; i < group.width; ++i)
@@ -152,9 +151,9 @@ static void forward(const ExuviaScan& p) {
     const Floats rates = decay_rates(p, layout);
     const std::vector<int64_t> first = first_chunks(p);
     const int64_t lanes = static_cast<int64_t>(layout.lanes.size());
-    // Enough units for every thread to find work until near the end; at most 8 lane groups share a chunk of B and C.
-    const int64_t wanted = std::max((lanes + 7) / 8, (4 * p.threads + p.sequences - 1) / p.sequences);
-    const std::vector<Block> blocks = make_blocks(p, layout, p.threads > 1 ? wanted : (lanes + 7) / 8);
+    // Enough units for every thread to find work until near the end; at most 16 lane groups share a chunk of B and C.
+    const int64_t wanted = std::max((lanes + 15) / 16, (4 * p.threads + p.sequences - 1) / p.sequences);
+    const std::vector<Block> blocks = make_blocks(p, layout, p.threads > 1 ? wanted : (lanes + 15) / 16);
     const int64_t count = static_cast<int64_t>(blocks.size());
     int64_t widest = 0;
     for (const Block& b : blocks) widest = std::max(widest, (b.last - b.first) * (b.high - b.low));

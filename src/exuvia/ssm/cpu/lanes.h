@@ -25,6 +25,7 @@ constexpr int W = 4;
 
 typedef float V __attribute__((vector_size(4 * W)));
 typedef int32_t I __attribute__((vector_size(4 * W)));
+typedef float V4 __attribute__((vector_size(16)));
 
 static inline V all(float value) { return V{} + value; }
 static inline V loadv(const float* p) { V v; std::memcpy(&v, p, sizeof v); return v; }
@@ -123,6 +124,26 @@ struct Exp2 {
         return p * (V)_mm256_castsi256_ps(_mm256_add_epi32(t, _mm256_slli_epi32(i, shift)));
 #endif
     }
+    // e^x for x <= 0 within about one unit in the last place (log2(e) in two parts), 0 below -87.4.
+    V negative(V x) const {
+        x = x < -88.0f ? all(-88.0f) : x;
+        V y = x * 1.44269502f;
+        EXUVIA_OPAQUE(y);
+        V z = y + magic;
+        EXUVIA_OPAQUE(z);
+        V f = x * 1.44269502f - (z - magic);
+        f = x * 1.92596303e-8f + f;
+        V p = W == 16 ? f * 0.05550428f + 0.24023427f : f * 0.05550474f + 0.24025748f;
+        p = p * f + 0.69314718f;
+        p = p * f + 1.0f;
+#if defined(__AVX512F__)
+        const __m512i i = (__m512i)bits(z), t = _mm512_permutexvar_epi32(i, (__m512i)table);
+        return p * (V)_mm512_castsi512_ps(_mm512_add_epi32(t, _mm512_slli_epi32(i, shift)));
+#else
+        const __m256i i = (__m256i)bits(z), t = _mm256_permutevar8x32_epi32((__m256i)table, i);
+        return p * (V)_mm256_castsi256_ps(_mm256_add_epi32(t, _mm256_slli_epi32(i, shift)));
+#endif
+    }
 };
 #else
 // y = k + f, |f| <= 1/2, a polynomial of degree 6 in f, k into the exponent by an integer shift.
@@ -146,26 +167,25 @@ struct Exp2 {
         p = p * f + 1.0f;
         return p * floats(bits(z) << 23);
     }
+    // e^x for x <= 0 within about one unit in the last place (two-part reduction), 0 below -87.3.
+    V negative(V x) const {
+        const float magic = 12582912.0f + 127.0f;
+        const V clamped = x < -87.3f ? all(-87.3f) : x;
+        V z = clamped * 1.44269504f + magic;
+        EXUVIA_OPAQUE(z);
+        const V k = z - magic;
+        V f = clamped - k * 0.693145751953125f;
+        f = f - k * 1.42860682030941723e-6f;
+        V p = f * 1.3843652e-3f + 8.374157e-3f;
+        p = p * f + 4.1668002e-2f;
+        p = p * f + 1.6666431e-1f;
+        p = p * f + 0.49999994f;
+        p = p * f + 1.0f;
+        p = p * f + 1.0f;
+        return x < -87.3f ? V{} : p * floats(bits(z) << 23);
+    }
 };
 #endif
-
-// e^x for x <= 0 within about one unit in the last place (two-part reduction), exactly 0 below -87.3.
-static inline V exp_negative(V x) {
-    const float magic = 12582912.0f + 127.0f;
-    const V clamped = x < -87.3f ? all(-87.3f) : x;
-    V z = clamped * 1.44269504f + magic;
-    EXUVIA_OPAQUE(z);
-    const V k = z - magic;
-    V f = clamped - k * 0.693145751953125f;
-    f = f - k * 1.42860682030941723e-6f;
-    V p = f * 1.3843652e-3f + 8.374157e-3f;
-    p = p * f + 4.1668002e-2f;
-    p = p * f + 1.6666431e-1f;
-    p = p * f + 0.49999994f;
-    p = p * f + 1.0f;
-    p = p * f + 1.0f;
-    return x < -87.3f ? V{} : p * floats(bits(z) << 23);
-}
 
 // The larger of two non-negative lanes; a NaN wins (its bits exceed those of any number).
 static inline V larger(V a, V b) {
@@ -177,18 +197,19 @@ static inline V magnitude(V x) { return floats(bits(x) & 0x7fffffff); }
 
 // 1 / (1 + e^-x) from e = exp(-|x|).
 static inline V sigmoid_from(V x, V e) { return (x < 0.0f ? e : all(1.0f)) / (1.0f + e); }
-static inline V sigmoid(V x) { return sigmoid_from(x, exp_negative(-magnitude(x))); }
+static inline V sigmoid(const Exp2& exp2, V x) { return sigmoid_from(x, exp2.negative(-magnitude(x))); }
 
-// log(1 + e^x) from e = exp(-|x|): max(x, 0) + 2 atanh(e / (2 + e)), a polynomial in s^2 <= 1/9.
+// log(1 + e^x) from e = exp(-|x|): max(x, 0) + log(1 + e), as e times a polynomial: small results keep their digits.
 static inline V softplus_from(V x, V e) {
-    const V s = e / (2.0f + e);
-    const V q = s * s;
-    V p = q * 0.12144782f + 0.1071537f;
-    p = p * q + 0.14308298f;
-    p = p * q + 0.19999444f;
-    p = p * q + 0.33333338f;
-    p = p * q + 1.0f;
-    return (x > 0.0f ? x : V{}) + 2.0f * s * p;
+    V p = e * 0.00536481f - 0.03006574f;
+    p = p * e + 0.07920446f;
+    p = p * e - 0.13753796f;
+    p = p * e + 0.19153652f;
+    p = p * e - 0.24857163f;
+    p = p * e + 0.33321324f;
+    p = p * e - 0.49999648f;
+    p = p * e + 1.0f;
+    return p * e + (x > 0.0f ? x : V{});
 }
 
 // Partial sums over lanes of four vectors at once: element 4 k + i of the result holds a part of the sum of vector i.

@@ -17,9 +17,21 @@ from exuvia.ssm.rows import ScanGradients, ScanRows
 
 _SIZES = ("rows", "channels", "states", "groups", "sequences", "softplus", "reverse", "threads")
 _POINTERS = (
-    ("x", "dt", "A", "B", "C", "skip", "z", "bias", "initial", "offsets", "lengths", "y", "final_state", "checkpoints")
-    + ("grad_y", "grad_final", "dx", "ddt", "dA", "dB", "dC", "dskip", "dz", "dbias", "dinitial")
-)
+    "x",
+    "dt",
+    "A",
+    "B",
+    "C",
+    "skip",
+    "z",
+    "bias",
+    "initial",
+    "offsets",
+    "lengths",
+    "y",
+    "final_state",
+    "checkpoints",
+) + ("grad_y", "grad_final", "dx", "ddt", "dA", "dB", "dC", "dskip", "dz", "dbias", "dinitial")
 
 
 class _Scan(ctypes.Structure):
@@ -64,9 +76,9 @@ def unavailable_reason() -> str | None:
     return _state()[1]
 
 
-def saved_states(steps: int, sequences: int, library: ctypes.CDLL | None = None) -> int:
-    """States [D, N] that `forward` keeps for `backward`, at most: from sizes alone, so that it can be traced."""
-    return steps // int((library or _library()).exuvia_scan_chunk()) + sequences
+def steps_between_states() -> int:
+    """Steps after which `forward` keeps a state for `backward`: R // this + S states [D, N] in all."""
+    return int(_library().exuvia_scan_chunk())
 
 
 def lanes() -> int:
@@ -93,7 +105,7 @@ def forward(
         final = torch.zeros(shape) if rows.initial is None else rows.initial.clone()
         return y, final, ()
     final = torch.empty(count, rows.A.shape[0], width)
-    most = saved_states(rows.x.shape[0], count, library)
+    most = rows.x.shape[0] // library.exuvia_scan_chunk() + count  # from sizes alone, so that it can be traced
     saved = (torch.empty(most, rows.A.shape[0], width),) if save else ()
     call = _call(rows, y=y, final_state=final, checkpoints=saved[0] if save else None)
     _run(library.exuvia_scan_forward, call)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <new>
 #include <vector>
 
@@ -28,12 +29,12 @@ constexpr int K = 32;  // steps of a chunk: the state is kept at the start of ea
 constexpr float LOG2E = 1.44269504088896340736f;
 constexpr float LN2 = 0.69314718055994530942f;
 
-// Zeroed memory at 64-byte boundaries; throws std::bad_alloc.
+// Memory at 64-byte boundaries, zeroed unless said otherwise; throws std::bad_alloc.
 class Floats {
   public:
-    explicit Floats(int64_t count)
+    explicit Floats(int64_t count, bool zeroed = true)
         : data_(static_cast<float*>(::operator new(static_cast<size_t>(count) * 4, std::align_val_t(64)))) {
-        std::memset(data_, 0, static_cast<size_t>(count) * 4);
+        if (zeroed) std::memset(data_, 0, static_cast<size_t>(count) * 4);
     }
     Floats(Floats&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
     Floats(const Floats&) = delete;
@@ -108,15 +109,19 @@ struct Span {
     }
 };
 
-// [width, N] rows of a [D, N] array <-> the lane order [N][width] (scale 1 and no clamp: states and gradients).
-inline void to_lanes(const float* rows, int64_t states, int width, float* lanes) {
-    for (int64_t n = 0; n < states; ++n)
-        for (int i = 0; i < width; ++i) lanes[n * width + i] = rows[i * states + n];
-}
-inline void from_lanes(const float* lanes, int64_t states, int width, float* rows) {
-    for (int64_t n = 0; n < states; ++n)
-        for (int i = 0; i < width; ++i) rows[i * states + n] = lanes[n * width + i];
-}
+// Rows of the tile that is worked on next: the inner loops ask for one line a step, while they compute.
+struct Ahead {
+    static constexpr int most = 8;
+    const float* bases[most];
+    int64_t stride;
+    Ahead(std::initializer_list<const float*> arrays, int64_t at, int64_t row_stride) : stride(row_stride) {
+        int count = 0;
+        for (const float* array : arrays)
+            if (array) bases[count++] = array + at;
+        for (int i = count; i < most; ++i) bases[i] = bases[0];
+    }
+    const float* of(int64_t slot) const { return bases[slot % most]; }
+};
 
 // A log2(e) of every lane group, padded to W lanes: [lane group][N][W]. Infinities become finite (0 * inf is no decay).
 inline Floats decay_rates(const ExuviaScan& p, const Layout& layout) {
