@@ -21,8 +21,9 @@ exact gradient of b is a sum over the whole past.
 
 Cost. (S3) keeps about kappa L elements a branch: the SSMs run over sum(kappa) L elements, the mixing gathers K times as
 many rows, and O is applied to compressed rows *before* they are restored (O is linear and restoring only copies or
-averages rows, so the result is the same). Most of what the resampling itself costs is matrix products. On CUDA one host synchronisation reads M; under torch.compile that is the one
-graph break, and M becomes a dynamic size after a few recompilations.
+averages rows, so the result is the same). Most of what the resampling itself costs is matrix products. On CUDA one host
+synchronisation reads M; under torch.compile that is the one graph break, and M becomes a dynamic size after a few
+recompilations.
 """
 
 from collections.abc import Callable, Mapping
