@@ -224,6 +224,8 @@ def test_recorded_rows_are_what_documents_may_quote(results: Results, tmp_path: 
 def test_a_document_without_a_place_is_refused() -> None:
     with pytest.raises(DataError, match="table:scan"):
         fill("nothing here", "scan", "a table")
+    with pytest.raises(DataError, match="not a readable document"):
+        bench_scan(ScanBench(document=Path("no-such-folder") / "scan.md"))
 
 
 def test_quotations_have_three_digits(results: Results) -> None:

@@ -50,15 +50,15 @@ def serpent(ssm: str, **settings: Any) -> Callable[[Size, str], Work]:
 
 LAYERS = {
     "mamba": Method("Mamba", "layer", layer("mamba")),
-    "serpent": Method("SeRpEnt 0.5 0.3 0.2", "layer", serpent("mamba")),
-    "serpent_full_width": Method("same, full width", "layer", serpent("mamba", full_width=True)),
-    "serpent_quarter": Method("SeRpEnt 0.25", "layer", serpent("mamba", rates=QUARTER)),
+    "serpent": Method("SeRpEnt", "layer", serpent("mamba")),
+    "serpent_full_width": Method("SeRpEnt, full width", "layer", serpent("mamba", full_width=True)),
+    "serpent_quarter": Method("SeRpEnt, one quarter", "layer", serpent("mamba", rates=QUARTER)),
     "s4d": Method("S4D", "layer", layer("s4d")),
-    "serpent_s4d": Method("SeRpEnt 0.5 0.3 0.2, S4D", "layer", serpent("s4d")),
-    "serpent_s4d_full_width": Method("same, full width", "layer", serpent("s4d", full_width=True)),
-    "serpent_s4d_quarter": Method("SeRpEnt 0.25, S4D", "layer", serpent("s4d", rates=QUARTER)),
+    "serpent_s4d": Method("SeRpEnt over S4D", "layer", serpent("s4d")),
+    "serpent_s4d_full_width": Method("SeRpEnt over S4D, full width", "layer", serpent("s4d", full_width=True)),
+    "serpent_s4d_quarter": Method("SeRpEnt over S4D, one quarter", "layer", serpent("s4d", rates=QUARTER)),
 }
-"""By name; each is held against the plain layer that stands before it."""
+"""By name; each is held against the plain layer that stands before it. Rates are 0.5, 0.3, 0.2, or one of 0.25."""
 
 COST = {
     "cost_vs_mamba": ("serpent", "mamba"),

@@ -67,7 +67,7 @@ def bench_scan(config: ScanBench) -> None:
 
     Raises:
         ConfigError: an unknown method, a size that is none, no such device.
-        DataError: --results is no file of this command.
+        DataError: --results is no file of this command, or --document has no place for the table.
         OutputError: a file cannot be written.
     """
     cuda = config.protocol.device.startswith("cuda")
@@ -77,6 +77,8 @@ def bench_scan(config: ScanBench) -> None:
     short = () if config.long or config.sizes else scan.ATTENTION_SIZES
     name = "scan-long" if config.long else "scan"
     methods = config.methods or known
+    if config.document is not None:
+        fill(_read(config.document), name, "")  # refused now rather than after the run
     command = _command("bench scan", config, ["--long"] if config.long else [])
     if config.results is not None:
         found = read_results(config.results)
@@ -94,10 +96,12 @@ def bench_serpent(config: SerpentBench) -> None:
 
     Raises:
         ConfigError: an unknown layer, a size that is none.
-        DataError: --results is no file of this command.
+        DataError: --results is no file of this command, or --document has no place for the table.
         OutputError: a file cannot be written.
     """
     names = config.layers or tuple(layers.LAYERS)
+    if config.document is not None:
+        fill(_read(config.document), "serpent", "")
     for name in names:
         if name not in layers.LAYERS:
             raise ConfigError(f"unknown layer {name!r}; expected one of {', '.join(layers.LAYERS)}")
@@ -131,9 +135,9 @@ def _finish(
     config: _Output, found: Results, name: str, numbers: Mapping[str, Number], prefix: str, titles: Mapping[str, str]
 ) -> None:
     """Print, write and record."""
-    document = None if config.document is None else config.document.read_text(encoding="utf-8")
+    written = write_results(found, config.out, name) if config.results is None else ()
     table = markdown(found, titles, numbers, prefix)
-    filled = None if document is None else fill(document, name, table)
+    write_text(config.out / f"{name}.md", table)
     for line in text_table(found, titles):
         print(line)
     print()
@@ -144,9 +148,8 @@ def _finish(
     for method, apart in largest_differences(found).items():
         note = "" if apart <= AGREE else "  <-- DOES NOT AGREE"
         print(f"{titles.get(method, method)}: {apart:.1e} from what it must agree with{note}")
-    if config.results is None:
-        print("wrote " + " and ".join(str(path) for path in write_results(found, config.out, name)))
-    write_text(config.out / f"{name}.md", table)
+    if written:
+        print("wrote " + " and ".join(map(str, written)))
     if config.record is not None:
         for key, number in numbers.items():
             record_number(
@@ -158,8 +161,15 @@ def _finish(
                 low=number.low,
                 high=number.high,
             )
-    if config.document is not None and filled is not None:
-        write_text(config.document, filled)
+    if config.document is not None:
+        write_text(config.document, fill(_read(config.document), name, table))
+
+
+def _read(document: Path) -> str:
+    try:
+        return document.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{document} is not a readable document ({error})") from None
 
 
 def _progress(size: str, cells: Sequence[Cell]) -> None:
