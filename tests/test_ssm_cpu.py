@@ -49,7 +49,7 @@ def drawn(
     optional: int = 31,
     reverse: bool = False,
 ) -> ScanRows:
-    """Rows of sequences with `gap` rows of no sequence after each; the bits of `optional` say which inputs are there."""
+    """Rows of sequences with `gap` rows of none after each; the bits of `optional` say which inputs are there."""
     random = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
@@ -204,9 +204,9 @@ def run(rows: ScanRows, threads: int) -> tuple[Tensor, Tensor, ScanGradients]:
 
 
 @needs_compiler
-@pytest.mark.parametrize("lengths", [[600], [70] * 9, [1] * 200])
+@pytest.mark.parametrize("lengths", [[1300], [150] * 9, [5] * 250])
 def test_same_bits_for_every_number_of_threads(lengths: list[int]) -> None:
-    rows = drawn(2, lengths, 70, 6, G=2)
+    rows = drawn(2, lengths, 140, 8, G=2)  # enough work for several threads
     one = run(rows, 1)
     for threads in (2, 3, 7):
         other = run(rows, threads)

@@ -1,7 +1,8 @@
 // Backward scan: a chunk's states are recomputed from its checkpoint inside L1, then swept from its end to its start.
 //
 // With g_t = dL/dh_t:  g_t = C_t gy_t + a_{t+1} g_{t+1};  dC_t = sum_d gy_t h_t;  dB_t = sum_d g_t u_t;  u = dt x;
-// s_t = sum_n g_t B_t;  w_t = g_t a_t h_{t-1};  q_t = sum_n A w_t;  dx = skip gy + dt s;  d dt = x s + q;  dA = sum_t dt w.
+// s_t = sum_n g_t B_t;  w_t = g_t a_t h_{t-1};  q_t = sum_n A w_t;  dx = skip gy + dt s;  d dt = x s + q;
+// dA = sum_t dt_t w_t.
 // Four states are taken at a time, so that the decays and states of K steps (2 * 8 KB with 16 lanes) stay in L1 and
 // are computed once.
 // Deterministic for every number of threads: the units of work, and the order in which their sums are added up,
@@ -90,8 +91,8 @@ static void sweep_states(const Exp2& exp2, const Tile& tile, int count, bool fir
 }
 
 // dt, u, gy and the factors that the gradients of dt and z need; returns the largest |dt| of each lane.
-static inline V prepare_backward(const ExuviaScan& p, const Exp2& exp2, const Span& span, int64_t channel, const Lanes& lanes,
-                                    const Tile& tile) {
+static inline V prepare_backward(const ExuviaScan& p, const Exp2& exp2, const Span& span, int64_t channel,
+                                 const Lanes& lanes, const Tile& tile) {
     const V bias = p.bias ? lanes.load(p.bias + channel) : V{};
     V largest = {};
     for (int t = 0; t < span.count; ++t) {
@@ -157,7 +158,8 @@ struct Backward {
     float* partial_of(int64_t b, int64_t block, int64_t slot) const {
         return partial.get() + ((b * static_cast<int64_t>(blocks.size()) + block) * round + slot) * K * 2 * p.states;
     }
-    void chunk(int64_t b, int64_t block, int64_t s, int64_t chunk, int64_t slot, const Exp2& exp2, float* scratch) const;
+    void chunk(int64_t b, int64_t block, int64_t s, int64_t index, int64_t slot, const Exp2& exp2,
+               float* scratch) const;
     void unit(int64_t b, int64_t block, int64_t round_index, float* scratch) const;
     void write_sums(const Span& span, int64_t g, const float* sums, float* part) const;
     void add_partials(int64_t b, int64_t round_index, int64_t slot) const;

@@ -8,7 +8,7 @@
 namespace exuvia {
 
 constexpr int64_t UNITS = 64;  // at most about as many units of work as this
-constexpr int64_t ROUND_CHUNKS = 16;  // of a bundle, where blocks share dB and dC
+constexpr int64_t ROUND_CHUNKS = 64;  // of a bundle, where blocks share dB and dC
 
 // Blocks of channels: enough for eight threads, more where each still has 16 lane groups to share its sums.
 inline int64_t wanted_blocks(int64_t bundles, int64_t lane_groups) {
@@ -31,8 +31,9 @@ inline Backward::Backward(const ExuviaScan& problem)
       dA((static_cast<int64_t>(bundles.size()) - 1) * static_cast<int64_t>(layout.lanes.size()) * problem.states * W),
       vectors((static_cast<int64_t>(bundles.size()) - 1) * static_cast<int64_t>(layout.lanes.size()) * 2 * W),
       partial(direct ? 0
-                     : (static_cast<int64_t>(bundles.size()) - 1) * static_cast<int64_t>(blocks.size()) * round * K * 2 *
-                           problem.states, false) {
+                     : (static_cast<int64_t>(bundles.size()) - 1) * static_cast<int64_t>(blocks.size()) * round * K *
+                           2 * problem.states,
+              false) {
     const int64_t count = static_cast<int64_t>(bundles.size()) - 1, all_chunks = first_chunk.back();
     for (int64_t b = 0, s = 0; b < count; ++b) {
         while (s < p.sequences && first_chunk[s] * count < all_chunks * b) ++s;
@@ -91,7 +92,8 @@ inline void Backward::chunk(int64_t b, int64_t block, int64_t s, int64_t index, 
                     const auto of = p.z ? (tame ? sweep_states<NB, true, !few> : sweep_states<NB, true, false>)
                                         : (tame ? sweep_states<NB, false, !few> : sweep_states<NB, false, false>);
                     of(exp2, tile, span.count, n == 0, first_group, rate, p.B + from + n, p.C + from + n, stride, lanes,
-                       kept + n * lanes.width, from_after + n * W, to_rates + n * W, sums + (n / 4) * K * 2 * W, ahead, n);
+                       kept + n * lanes.width, from_after + n * W, to_rates + n * W,
+                       sums + (n / 4) * K * 2 * W, ahead, n);
                     n += NB;
                 };
                 if (N - n >= 4) sweep(std::integral_constant<int, 4>());
@@ -192,7 +194,7 @@ static void backward(const ExuviaScan& p) {
     const Backward work(p);
     const int64_t bundles = static_cast<int64_t>(work.bundles.size()) - 1;
     const int64_t blocks = static_cast<int64_t>(work.blocks.size());
-    const int threads = static_cast<int>(std::min<int64_t>(p.threads, bundles * blocks));
+    const int threads = static_cast<int>(std::min<int64_t>(useful_threads(p), bundles * blocks));
     std::vector<Floats> scratch;
     for (int i = 0; i < threads; ++i) scratch.emplace_back(Tile::size + (p.states + 3) / 4 * K * 2 * W);
     int64_t longest = 0;
@@ -206,7 +208,8 @@ static void backward(const ExuviaScan& p) {
             parallel_for(bundles * work.round, threads,
                          [&](int64_t task, int) { work.add_partials(task / work.round, r, task % work.round); });
     }
-    parallel_for(work.lane_groups(), static_cast<int>(p.threads), [&](int64_t j, int) { work.gather_parameters(j); });
+    const bool many = work.lane_groups() * W * p.states * (bundles + p.sequences) > (1 << 18);
+    parallel_for(work.lane_groups(), many ? threads : 1, [&](int64_t j, int) { work.gather_parameters(j); });
 }
 
 }  // namespace exuvia

@@ -108,7 +108,7 @@ def _processor() -> str:
 
 def _key(compiler: tuple[str, ...], arch: str | None) -> str:
     digest = hashlib.sha256()
-    for path in sorted(SOURCES.glob("*.h")) + [SOURCES / "scan.cpp"]:
+    for path in [*sorted(SOURCES.glob("*.h")), SOURCES / "scan.cpp"]:
         digest.update(path.read_bytes() + b"\0")
     facts = (compiler, _version(compiler), _attempts(compiler, arch), platform.machine(), sys.platform)
     digest.update(repr(facts).encode() + (_processor().encode() if arch == "native" else b""))

@@ -73,7 +73,8 @@ static inline void scan_chunk(const Exp2& exp2, int64_t N, const Steps& steps, c
 }
 
 // dt <- softplus(dt + bias), u = dt x of a chunk, padded to W lanes; returns the largest |dt| of each lane.
-static inline V prepare(const ExuviaScan& p, const Exp2& exp2, const Span& span, int64_t channel, const Lanes& lanes, float* dt, float* u) {
+static inline V prepare(const ExuviaScan& p, const Exp2& exp2, const Span& span, int64_t channel, const Lanes& lanes,
+                        float* dt, float* u) {
     const V bias = p.bias ? lanes.load(p.bias + channel) : V{};
     V largest = {};
     for (int t = 0; t < span.count; ++t) {
@@ -88,7 +89,8 @@ static inline V prepare(const ExuviaScan& p, const Exp2& exp2, const Span& span,
 }
 
 // y <- (y + skip x) silu(z) into the output rows.
-static inline void finish(const ExuviaScan& p, const Exp2& exp2, const Span& span, int64_t channel, const Lanes& lanes, const float* y) {
+static inline void finish(const ExuviaScan& p, const Exp2& exp2, const Span& span, int64_t channel, const Lanes& lanes,
+                          const float* y) {
     const V skip = p.skip ? lanes.load(p.skip + channel) : V{};
     for (int t = 0; t < span.count; ++t) {
         const int64_t at = (span.row + t * span.direction) * p.channels + channel;
@@ -111,7 +113,8 @@ static void forward_unit(const ExuviaScan& p, const Layout& layout, const float*
     for (int64_t chunk = 0, chunks = chunks_of(p.lengths[s]); chunk < std::max<int64_t>(chunks, 1); ++chunk) {
         float* state = states;
         for (int64_t g = block.first; g < block.last; ++g)
-            for (int64_t j = g * layout.per_group + block.low; j < g * layout.per_group + block.high; ++j, state += N * W) {
+            for (int64_t start = g * layout.per_group, j = start + block.low; j < start + block.high;
+                 ++j, state += N * W) {
                 const LaneGroup& group = layout.lanes[j];
                 const Lanes lanes(group.width);
                 if (chunk == 0)
@@ -126,10 +129,10 @@ static void forward_unit(const ExuviaScan& p, const Layout& layout, const float*
                 if (chunks) {
                     const Span span(p, s, chunk);
                     const int64_t from = (span.row * G + g) * N;
-                    const bool last = g + 1 == block.last && j + 1 == g * layout.per_group + block.high;
+                    const bool last = g + 1 == block.last && j + 1 == start + block.high;
                     const int64_t next_row = last ? span.row + K * span.direction : span.row;
                     const int64_t next = last ? block.first * layout.per_group + block.low
-                                              : (j + 1 < g * layout.per_group + block.high ? j + 1 : (g + 1) * layout.per_group);
+                                              : (j + 1 < start + block.high ? j + 1 : start + layout.per_group);
                     const Ahead ahead({p.dt, p.x, p.y, p.z},
                                       next_row * p.channels + layout.lanes[next].channel, span.direction * p.channels);
                     const V largest = prepare(p, exp2, span, group.channel, lanes, dt, u);
@@ -152,12 +155,13 @@ static void forward(const ExuviaScan& p) {
     const std::vector<int64_t> first = first_chunks(p);
     const int64_t lanes = static_cast<int64_t>(layout.lanes.size());
     // Enough units for every thread to find work until near the end; at most 16 lane groups share a chunk of B and C.
-    const int64_t wanted = std::max((lanes + 15) / 16, (4 * p.threads + p.sequences - 1) / p.sequences);
-    const std::vector<Block> blocks = make_blocks(p, layout, p.threads > 1 ? wanted : (lanes + 15) / 16);
+    const int64_t most = useful_threads(p), few = (lanes + 15) / 16;
+    const int64_t wanted = most > 1 ? std::max(few, (4 * most + p.sequences - 1) / p.sequences) : few;
+    const std::vector<Block> blocks = make_blocks(p, layout, wanted);
     const int64_t count = static_cast<int64_t>(blocks.size());
     int64_t widest = 0;
     for (const Block& b : blocks) widest = std::max(widest, (b.last - b.first) * (b.high - b.low));
-    const int threads = static_cast<int>(std::min<int64_t>(p.threads, p.sequences * count));
+    const int threads = static_cast<int>(std::min<int64_t>(most, p.sequences * count));
     std::vector<Floats> scratch;
     for (int i = 0; i < threads; ++i) scratch.emplace_back((3 * K + widest * p.states) * W);
     parallel_for(p.sequences * count, threads, [&](int64_t task, int worker) {

@@ -16,28 +16,17 @@ from exuvia.ssm.cpu import build
 from exuvia.ssm.rows import ScanGradients, ScanRows
 
 _SIZES = ("rows", "channels", "states", "groups", "sequences", "softplus", "reverse", "threads")
-_POINTERS = (
-    "x",
-    "dt",
-    "A",
-    "B",
-    "C",
-    "skip",
-    "z",
-    "bias",
-    "initial",
-    "offsets",
-    "lengths",
-    "y",
-    "final_state",
-    "checkpoints",
-) + ("grad_y", "grad_final", "dx", "ddt", "dA", "dB", "dC", "dskip", "dz", "dbias", "dinitial")
+_INPUTS = ("x", "dt", "A", "B", "C", "skip", "z", "bias", "initial", "offsets", "lengths")
+_OUTPUTS = ("y", "final_state", "checkpoints")
+_GRADIENTS = ("grad_y", "grad_final", "dx", "ddt", "dA", "dB", "dC", "dskip", "dz", "dbias", "dinitial")
 
 
 class _Scan(ctypes.Structure):
     """ExuviaScan of problem.h, field by field."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in _SIZES] + [(name, ctypes.c_void_p) for name in _POINTERS]
+    _fields_ = [(name, ctypes.c_int64) for name in _SIZES] + [
+        (name, ctypes.c_void_p) for name in (*_INPUTS, *_OUTPUTS, *_GRADIENTS)
+    ]
 
 
 class NativeError(ExuviaError):
@@ -105,8 +94,7 @@ def forward(
         final = torch.zeros(shape) if rows.initial is None else rows.initial.clone()
         return y, final, ()
     final = torch.empty(count, rows.A.shape[0], width)
-    most = rows.x.shape[0] // library.exuvia_scan_chunk() + count  # from sizes alone, so that it can be traced
-    saved = (torch.empty(most, rows.A.shape[0], width),) if save else ()
+    saved: tuple[Tensor, ...] = (torch.empty(_chunks(rows, library), *rows.A.shape),) if save else ()
     call = _call(rows, y=y, final_state=final, checkpoints=saved[0] if save else None)
     _run(library.exuvia_scan_forward, call)
     return y, final, saved
@@ -138,10 +126,10 @@ def backward(
         D=None if rows.D is None else torch.zeros_like(rows.D),
         z=None if rows.z is None else allocate(rows.x.shape),
         dt_bias=None if rows.dt_bias is None else torch.zeros_like(rows.dt_bias),
-        initial=torch.zeros(state) if grad_final is None or not empty else grad_final.clone(),
+        initial=grad_final.clone() if empty and grad_final is not None else torch.zeros(state),
     )
     if not empty:
-        _check_tensor("checkpoints", saved[0], (saved[0].shape[0], *rows.A.shape))
+        _check_tensor("checkpoints", saved[0], (_chunks(rows, library), *rows.A.shape))
         out = {"dx": grads.x, "ddt": grads.dt, "dA": grads.A, "dB": grads.B, "dC": grads.C, "dskip": grads.D}
         out |= {"dz": grads.z, "dbias": grads.dt_bias, "dinitial": grads.initial, "checkpoints": saved[0]}
         _run(library.exuvia_scan_backward, _call(rows, grad_y=grad_y, grad_final=grad_final, **out))
@@ -192,6 +180,11 @@ def _run(function: "ctypes._NamedFuncPointer", call: _Scan) -> None:
 def _raise_on(status: int) -> None:
     if status:
         raise NativeError("the scan ran out of memory; use a smaller batch or fewer threads")
+
+
+def _chunks(rows: ScanRows, library: ctypes.CDLL) -> int:
+    """At least as many checkpoints as the sequences have chunks; from sizes alone, so that it can be traced."""
+    return rows.x.shape[0] // int(library.exuvia_scan_chunk()) + rows.lengths.numel()
 
 
 def _covers_all(rows: ScanRows) -> bool:

@@ -15,9 +15,10 @@ extern "C" {
 struct ExuviaScan {
     int64_t rows, channels, states, groups, sequences;
     int64_t softplus, reverse, threads;
-    const float *x, *dt, *A, *B, *C, *skip, *z, *bias, *initial;  // [R,D] [R,D] [D,N] [R,G,N] [R,G,N] [D] [R,D] [D] [S,D,N]
-    const int64_t *offsets, *lengths;                             // [S] [S]
-    float *y, *final_state, *checkpoints;                         // [R,D] [S,D,N] [chunks,D,N] or null
+    const float *x, *dt, *A, *B, *C;         // [R,D] [R,D] [D,N] [R,G,N] [R,G,N]
+    const float *skip, *z, *bias, *initial;  // [D] [R,D] [D] [S,D,N]
+    const int64_t *offsets, *lengths;        // [S] [S]
+    float *y, *final_state, *checkpoints;    // [R,D] [S,D,N] [chunks,D,N] or null
     const float *grad_y, *grad_final;                             // [R,D] [S,D,N] or null
     float *dx, *ddt, *dA, *dB, *dC, *dskip, *dz, *dbias, *dinitial;  // as the inputs; dinitial is always there
 };
@@ -26,6 +27,10 @@ struct ExuviaScan {
 namespace exuvia {
 
 constexpr int K = 32;  // steps of a chunk: the state is kept at the start of each, and recomputed inside
+#ifndef EXUVIA_WORK_OF_THREAD
+#define EXUVIA_WORK_OF_THREAD (1 << 18)
+#endif
+constexpr int64_t WORK_OF_THREAD = EXUVIA_WORK_OF_THREAD;  // rows x channels x states
 constexpr float LOG2E = 1.44269504088896340736f;
 constexpr float LN2 = 0.69314718055994530942f;
 
@@ -54,7 +59,7 @@ struct LaneGroup {
     int width;
 };
 
-// Channels in lane groups: none straddles two groups of B and C. State of a lane group: [N][width], from channel * N on.
+// Channels in lane groups: none straddles two groups of B and C. A lane group's state is [N][width].
 struct Layout {
     int64_t per_group;  // lane groups of one group of B and C
     std::vector<LaneGroup> lanes;
@@ -86,6 +91,12 @@ inline std::vector<Block> make_blocks(const ExuviaScan& p, const Layout& layout,
         for (int64_t i = 0; i < parts; ++i)
             blocks.push_back({g, g + 1, layout.per_group * i / parts, layout.per_group * (i + 1) / parts});
     return blocks;
+}
+
+// No thread is woken for less than some tens of microseconds of work.
+inline int64_t useful_threads(const ExuviaScan& p) {
+    const int64_t work = p.rows * p.channels * std::max<int64_t>(p.states, 4);
+    return std::max<int64_t>(1, std::min(p.threads, work / WORK_OF_THREAD));
 }
 
 inline int64_t chunks_of(int64_t length) { return (length + K - 1) / K; }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <random>
 
+#define EXUVIA_WORK_OF_THREAD 1
 #include "scan.cpp"
 
 namespace {
