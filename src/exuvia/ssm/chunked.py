@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from exuvia.errors import ConfigError
+
 _ELEMENTS = 1 << 19
 """Of one [T, B, D, N] tensor: 2 MB in float32."""
 
@@ -76,8 +78,9 @@ class _ChunkedScan(torch.autograd.Function):
         return y, state.flatten(1, 2).clone()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Any) -> Any:
+        if torch.is_grad_enabled():  # create_graph=True: what follows would be silently wrong
+            raise ConfigError("the chunked scan has no second derivative; use backend='reference'")
         x, dt, A, B, C, *starts = ctx.saved_tensors
         grad_y, grad_final = grads
         groups, steps = B.shape[2], ctx.steps

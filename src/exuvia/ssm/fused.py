@@ -32,12 +32,24 @@ def kernel(name: str) -> Any:
     return import_module(KERNEL[name])
 
 
+@torch.compiler.assume_constant_result
+def unavailable_reason(name: str) -> str:
+    """Why a kernel cannot be used; empty where it can. The same for the life of a process."""
+    module = kernel(name)
+    return "" if module.available() else str(module.unavailable_reason())
+
+
+@torch.compiler.assume_constant_result
+def _chunk(name: str) -> int:
+    return int(kernel(name).steps_between_states())
+
+
 def fused_scan(rows: ScanRows, name: str) -> tuple[Tensor, Tensor]:
     """y [R, D] and final states [S, D, N] of a batch, differentiable in every tensor of `rows`."""
     r = rows
     tensors = (r.x, r.dt, r.A, r.B, r.C, r.D, r.z, r.dt_bias, r.initial)
     save = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-    most = kernel(name).saved_states(r.x.shape[0], r.lengths.shape[0]) if save else 0
+    most = r.x.shape[0] // _chunk(name) + r.lengths.shape[0] if save else 0
     found = torch.ops.exuvia.scan_rows(*tensors, r.offsets, r.lengths, r.softplus, r.reverse, save, most, name)
     return found[0], found[1]
 

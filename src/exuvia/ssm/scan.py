@@ -21,7 +21,7 @@ from torch import Tensor
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.registry import suggest
 from exuvia.ssm.chunked import scan_chunked
-from exuvia.ssm.fused import KERNEL, fused_scan, kernel
+from exuvia.ssm.fused import KERNEL, fused_scan, unavailable_reason
 from exuvia.ssm.reference import scan_reference
 from exuvia.ssm.rows import ScanRows
 
@@ -230,18 +230,18 @@ def _chosen(call: _Call, wanted: str | None) -> str:
         name = {"cpu": "cpu", "cuda": "triton"}.get(device)
         if name is None or not single:
             return "chunked"
-        if kernel(name).available():
-            return name
-        _say_once(f"selective scan in plain PyTorch: {kernel(name).unavailable_reason()}")
-        return "chunked"
+        reason = unavailable_reason(name)
+        if reason:
+            _say_once(f"selective scan in plain PyTorch: {reason}")
+        return "chunked" if reason else name
     if wanted in PLAIN:
         return wanted
     if wanted not in KERNEL:
         raise ConfigError(f"unknown scan backend {wanted!r}; {suggest(wanted, (*PLAIN, *KERNEL))}")
     if not single:
         return "chunked"  # float64, and constant B or C, are for checks
-    if not kernel(wanted).available():
-        raise ConfigError(f"scan backend {wanted!r} is not available: {kernel(wanted).unavailable_reason()}")
+    if reason := unavailable_reason(wanted):
+        raise ConfigError(f"scan backend {wanted!r} is not available: {reason}")
     if wanted == "cpu" and device != "cpu":
         raise ConfigError(
             f"scan backend 'cpu' was given tensors on {call.x.device}; move them, or leave the choice open"
