@@ -186,8 +186,8 @@ def test_growth_with_length() -> None:
     assert exponent([(1.0, 3.0), (10.0, 300.0), (100.0, 30000.0)]) == pytest.approx(2.0)
     cells = [cell("kernel", Size(1, n, 8, 4), "forward", n / 100, extra_bytes=8 * n) for n in (100, 400, 1600)]
     numbers = long_numbers(Results("", Protocol(), cells))
-    assert numbers["long.exponent.forward"].value == pytest.approx(1.0)
-    assert "long.exponent" not in numbers
+    assert numbers["exponent.forward"].value == pytest.approx(1.0)
+    assert "exponent" not in numbers
 
 
 def test_the_table_says_why_a_method_is_missing(results: Results) -> None:

@@ -99,16 +99,16 @@ def cell_numbers(results: Results) -> dict[str, Number | None]:
 def long_numbers(results: Results, method: str = "kernel") -> dict[str, Number]:
     """Growth with L of one method: the exponent of time, and memory over inputs at the longest.
 
-    `long.exponent[.forward]` is the slope of log time over log L (least squares; 1 = linear) and
-    `long.memory_vs_inputs[.forward]` the largest over the lengths.
+    Names are those after "scan.cpu.long.": `exponent[.forward]` is the slope of log time over log L (least squares; 1 = linear) and
+    `memory_vs_inputs[.forward]` the largest over the lengths.
     """
     found: dict[str, Number | None] = {}
     for which, suffix in (("fwd_bwd", ""), ("forward", ".forward")):
         cells = [c for c in results.cells if (c.method, c.which, c.status) == (method, which, MEASURED)]
         points = [(float(c.size.L), c.ms) for c in cells if c.ms]
         if len({length for length, _ in points}) > 1:
-            found[f"long.exponent{suffix}"] = Number(exponent(points))
-        found[f"long.memory_vs_inputs{suffix}"] = worst(
+            found[f"exponent{suffix}"] = Number(exponent(points))
+        found[f"memory_vs_inputs{suffix}"] = worst(
             (_over(c.extra_bytes, input_bytes(c.size)) for c in cells), largest=True
         )
     found.update(cell_numbers(results))

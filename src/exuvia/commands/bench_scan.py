@@ -86,7 +86,7 @@ def bench_scan(config: ScanBench) -> None:
     else:
         found = scan.run_scan(sizes, methods, config.protocol, attention_sizes=short, command=command, tell=_progress)
     numbers = long_numbers(found) if config.long else scan_numbers(found, sizes, short)
-    prefix = f"scan.{'gpu' if found.protocol.device.startswith('cuda') else 'cpu'}"
+    prefix = f"scan.{'gpu' if found.protocol.device.startswith('cuda') else 'cpu'}{'.long' if config.long else ''}"
     titles = {method: METHODS[method].title for method in METHODS}
     _finish(config, found, name, numbers, prefix, titles)
 
