@@ -97,10 +97,10 @@ def cell_numbers(results: Results) -> dict[str, Number | None]:
 
 
 def long_numbers(results: Results, method: str = "kernel") -> dict[str, Number]:
-    """Growth with L of one method: the exponent of time, and memory over inputs at the longest.
+    """Growth with L of one method, and every cell; names are those after "scan.cpu.long.".
 
-    Names are those after "scan.cpu.long.": `exponent[.forward]` is the slope of log time over log L (least squares; 1 = linear) and
-    `memory_vs_inputs[.forward]` the largest over the lengths.
+    `exponent[.forward]` is the slope of log time over log L (least squares; 1 = linear), `memory_vs_inputs[.forward]`
+    the largest ratio over the lengths.
     """
     found: dict[str, Number | None] = {}
     for which, suffix in (("fwd_bwd", ""), ("forward", ".forward")):
