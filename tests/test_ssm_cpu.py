@@ -324,3 +324,12 @@ def test_processes_that_build_at_once_share_one_library(tmp_path: Path) -> None:
     names = {process.communicate()[0] for process in running}
     assert len(names) == 1
     assert [path.suffix for path in (tmp_path / "kernels").iterdir() if path.suffix != ".lock"] == [".so"]
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("arch", ["native", None])
+def test_sanitizers_find_nothing(arch: str | None, tmp_path: Path) -> None:
+    program = build.sanitizer_check(tmp_path, arch)
+    done = subprocess.run([program, "60"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

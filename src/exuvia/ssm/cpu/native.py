@@ -188,7 +188,7 @@ def _chunks(rows: ScanRows, library: ctypes.CDLL) -> int:
 
 
 def _covers_all(rows: ScanRows) -> bool:
-    return int(rows.lengths.sum()) == rows.x.shape[0]
+    return int(rows.lengths.numpy().sum()) == rows.x.shape[0]
 
 
 def _shapes(rows: ScanRows) -> Iterator[tuple[str, Tensor | None, tuple[int, ...]]]:
@@ -213,9 +213,9 @@ def _check(rows: ScanRows) -> None:
     if rows.offsets.numel() != rows.lengths.numel():
         raise ShapeError(f"found {rows.offsets.numel()} offsets and {rows.lengths.numel()} lengths; expected as many")
     if rows.lengths.numel():
-        ends = rows.offsets + rows.lengths
-        inside = int(rows.offsets[0]) >= 0 and int(rows.lengths.min()) >= 0 and int(ends[-1]) <= rows.x.shape[0]
-        if not inside or not bool((ends[:-1] <= rows.offsets[1:]).all()):
+        first, count = rows.offsets.numpy(), rows.lengths.numpy()  # a tenth of torch's time for a few numbers
+        ends = first + count
+        if first[0] < 0 or count.min() < 0 or ends[-1] > rows.x.shape[0] or (ends[:-1] > first[1:]).any():
             raise ShapeError(f"sequences overlap or leave the {rows.x.shape[0]} rows; expected ascending offsets")
 
 
