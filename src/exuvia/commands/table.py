@@ -113,6 +113,21 @@ _USE = {
         "time the codebook edit",
         ("exuvia bench lcr --pipeline base --forget violence --num-codes 64 --record docs/results/numbers.jsonl",),
     ),
+    "bench scan": Entry(
+        "exuvia.commands.bench_scan:bench_scan",
+        "the selective scan beside every other one, and beside what the machine could do at best",
+        ("exuvia bench scan --protocol.limit 120", "exuvia bench scan --long"),
+    ),
+    "bench serpent": Entry(
+        "exuvia.commands.bench_scan:bench_serpent",
+        "what SeRpEnt layers cost beside a Mamba layer of equal width",
+        ("exuvia bench serpent",),
+    ),
+    "bench selectivity": Entry(
+        "exuvia.commands.bench_selectivity:bench_selectivity",
+        "do Mamba's step sizes follow the information of what it reads?",
+        ("exuvia bench selectivity --quick", "exuvia bench selectivity --sources markov --seeds 0 1 2"),
+    ),
     "export humanml3d": Entry("exuvia.commands.export:export", "a prepared store in the layout of another project"),
     "import momask": Entry(
         "exuvia.commands.import_momask:import_momask",
