@@ -7,26 +7,27 @@ run="${1:-runs/base}"
 
 exuvia prepare "$data" stores/mocap
 
-exuvia train tokenizer --out "$run/tokenizer" --corpus.data stores/mocap --corpus.sensors optical \
-  --model.width 192 --model.code-dim 192 --model.dropout 0 \
-  --train.steps 4500 --train.lr 1e-3 --train.warmup 50 --train.ema 0.995 --train.precision bf16 \
-  --train.validate-every 500
-
 exuvia prepare synthetic stores/synthetic --count 3000 --no-mirror
 
-# The two transformers learn from real and synthetic clips; they can run at the same time, one core each.
-codes=(--tokenizer "$run/tokenizer" --corpus.data stores/mocap stores/synthetic --corpus.shares 0.75 0.25
-  --corpus.sensors optical synthetic --train.precision bf16 --train.clip-norm 1)
+# Everything learns from real and synthetic clips: clear strikes are rare in the real ones.
+corpus=(--corpus.data stores/mocap stores/synthetic --corpus.shares 0.7 0.3 --corpus.sensors optical synthetic)
+
+exuvia train tokenizer --out "$run/tokenizer" "${corpus[@]}" \
+  --model.width 192 --model.code-dim 192 --model.dropout 0 \
+  --train.steps 6000 --train.lr 1e-3 --train.warmup 50 --train.ema 0.995 --train.precision bf16 \
+  --train.validate-every 500
+
+# The three models over codes can be trained at the same time, one core each.
+codes=(--tokenizer "$run/tokenizer" "${corpus[@]}" --train.precision bf16 --train.clip-norm 1)
 small=(--model.text-dim 384 --model.code-dim 192 --model.table-length 64 --model.text-positions 32 --model.dropout 0.1)
 
-# The shipped weights are those of step 1,776: the training was stopped there and finished by `exuvia finish`.
 exuvia train mask --out "$run/mask" "${codes[@]}" "${small[@]}" \
   --model.width 256 --model.inner-width 512 --model.num-layers 6 --model.num-heads 4 \
-  --train.steps 3000 --train.lr 5e-4 --train.ema 0.999 --train.weight-decay 0.01 --train.validate-every 500
+  --train.steps 2600 --train.lr 5e-4 --train.ema 0.999 --train.weight-decay 0.01 --train.validate-every 500
 
 exuvia train residual --out "$run/residual" "${codes[@]}" "${small[@]}" \
   --model.width 192 --model.inner-width 384 --model.num-layers 4 --model.num-heads 4 \
-  --train.steps 1800 --train.lr 5e-4 --train.ema 0.999 --train.weight-decay 0.01 --train.validate-every 500
+  --train.steps 2000 --train.lr 5e-4 --train.ema 0.999 --train.weight-decay 0.01 --train.validate-every 500
 
 exuvia train length --out "$run/length" "${codes[@]}" --model.text-dim 384 --model.hidden 128 64 \
   --train.steps 1500 --train.lr 1e-3 --train.validate-every 500
@@ -42,6 +43,6 @@ exuvia train classifier --out "$run/classifier" --data stores/mocap stores/synth
 weights=src/exuvia/weights
 exuvia pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \
   --statistics stores/mocap --half --card configs/base-card.md --out "$weights/base" \
-  --generation.residual-temperature 0.5 --generation.residual-scale 2 --generation.smoothing 0.7
+  --generation.residual-temperature 0.5 --generation.residual-scale 2
 exuvia ship "$run/evaluator" "$weights/evaluator"
 exuvia ship "$run/classifier" "$weights/classifier"
