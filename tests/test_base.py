@@ -59,6 +59,17 @@ def test_waving_with_the_right_hand_raises_the_right_hand(pipe: exuvia.MotionPip
     assert most([right > left + 0.3 for right, left in tops])
 
 
+def test_a_punch_is_a_fast_hand_at_the_height_of_the_chest(pipe: exuvia.MotionPipeline) -> None:
+    clips = pipe(["a person punches"] * 5, seed=SEEDS)
+    fast = []
+    for clip in clips:
+        hands = clip.joints[:, [LEFT_WRIST, RIGHT_WRIST]] - clip.joints[:, :1]
+        speed = np.linalg.norm(np.diff(hands, axis=0), axis=-1) * clip.fps
+        frame, hand = np.unravel_index(speed.argmax(), speed.shape)
+        fast.append(bool(speed.max() > 2.4 and 0.2 < hands[frame, hand, 1] < 0.7))
+    assert most(fast)
+
+
 def test_forgetting_changes_kicks_and_leaves_walks(pipe: exuvia.MotionPipeline, safe: exuvia.MotionPipeline) -> None:
     detector = shipped_detector()
     kick, walk = ["a man kicks forward with the right leg"] * 8, ["a person walks forward"] * 8

@@ -1,5 +1,7 @@
 """The tokenizer: padding, dropped levels, saved state; parity is in the goldens."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -101,6 +103,23 @@ def test_path_term_sees_drift() -> None:
     plain, _ = model.loss(x, None, joints=22)
     assert torch.allclose(total - plain, parts["path"], atol=1e-5)
     assert parts["path"] > 0
+
+
+def test_the_velocity_term_sees_what_moves_and_not_what_is_displaced() -> None:
+    class Fixed(RVQVAE):
+        """Answers with the input moved by what the test says."""
+
+        def forward(self, features, draws=None, last_level=None):  # type: ignore[no-untyped-def]
+            return replace(super().forward(features, draws, last_level), features=features + shifts[-1])
+
+    model = Fixed(RVQVAEConfig(width=8, code_dim=8, num_codes=4, num_quantizers=1)).eval()
+    x, shifts, terms = torch.zeros(2, 16, 263), [], []
+    for shift in (torch.full((1, 16, 1), 0.1), 0.1 * (-1.0) ** torch.arange(16)[None, :, None]):
+        shifts.append(shift)
+        terms.append(model.loss(x, None, joints=22, velocity=1.0)[1]["velocity"])
+    assert terms[0] == 0
+    assert terms[1] > 0.2
+    assert "velocity" not in model.loss(x, None, joints=22)[1]
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 251), (1, 3, 263), (16, 263)])
