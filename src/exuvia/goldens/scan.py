@@ -24,7 +24,6 @@ def selective_scan_case(case: Case, backend: str | None = None) -> dict[str, Ten
 
 def _scan(given: dict[str, Tensor], options: dict[str, Any], backend: str | None) -> tuple[Tensor, Tensor]:
     """y [B, D, L] and last state [B, D, N] of one sub-case."""
-    maps = [_steps_second(given[name]) for name in ("B", "C")]
     gate = given["z"].mT if options["z"] else None
     bias = given.get("delta_bias") if options["delta_bias"] else None
     skip = given.get("D") if options["D"] else None
@@ -32,7 +31,8 @@ def _scan(given: dict[str, Tensor], options: dict[str, Any], backend: str | None
         given["u"].mT,
         given["delta"].mT,
         given["A"],
-        *maps,
+        _steps_second(given["B"]),
+        _steps_second(given["C"]),
         skip,
         gate,
         bias,
