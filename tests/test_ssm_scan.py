@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -16,6 +17,7 @@ from exuvia.goldens.scan import selective_scan_case
 from exuvia.ssm import scan
 from exuvia.ssm.cpu import native
 from exuvia.ssm.scan import selective_scan
+from exuvia.ssm.scan_step import scan_step
 
 BACKENDS = ["chunked", pytest.param("cpu", marks=pytest.mark.skipif(not native.available(), reason="no C++ compiler"))]
 
@@ -88,7 +90,7 @@ def test_two_pieces_are_the_whole(backend: str) -> None:
     close([torch.cat((y1, y2), 1), end], [y, state])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["reference", *BACKENDS])
 def test_reverse_is_the_flipped_scan_and_padding_is_not_read(backend: str) -> None:
     arguments = made(dtype=torch.float32)
     lengths = torch.tensor([19, 11])
@@ -104,6 +106,9 @@ def test_reverse_is_the_flipped_scan_and_padding_is_not_read(backend: str) -> No
             spoiled[name][1, 11:] = torch.nan
     again = selective_scan(**spoiled, reverse=True, lengths=lengths, backend=backend)
     assert torch.equal(again, y)
+    modes = {"reverse": True, "lengths": lengths, "backend": backend}
+    spoiled = {k: v.requires_grad_() for k, v in spoiled.items()}
+    assert all(map(torch.equal, results(spoiled, **modes), results(arguments, **modes)))
 
 
 @pytest.mark.parametrize("backend", ["reference", "chunked"])
@@ -130,11 +135,14 @@ def test_gradients_are_the_same_to_the_bit_every_time(backend: str) -> None:
 @pytest.mark.skipif(not native.available(), reason="no C++ compiler")
 def test_the_kernel_is_one_traceable_operator() -> None:
     arguments = made(2, 9, 4, 2)
-    run = torch.compile(lambda **a: selective_scan(**a, dt_softplus=True), backend="aot_eager", fullgraph=True)
-    close([run(**arguments)], [selective_scan(**arguments, dt_softplus=True)])
-    grads = [torch.autograd.grad(f(**arguments, dt_softplus=True).sum(), list(arguments.values())) for f in
-             (torch.compile(selective_scan, backend="aot_eager", fullgraph=True), selective_scan)]  # fmt: skip
-    close(list(grads[0]), list(grads[1]))
+    traced = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    run = torch.compile(selective_scan, backend=traced, fullgraph=True, dynamic=True)
+    for length in (9, 70, 131):
+        a = made(2, length, 4, 2)
+        lengths = torch.tensor([length, length // 2])
+        pairs = [f(**a, dt_softplus=True, lengths=lengths, return_state=True) for f in (run, selective_scan)]
+        close(*([*pair, *torch.autograd.grad(pair[0].sum() + pair[1].sum(), list(a.values()))] for pair in pairs))
+    assert traced.frame_count == 1
     (first,) = torch.autograd.grad(selective_scan(**arguments).sum(), arguments["x"], create_graph=True)
     with pytest.raises(ConfigError, match="fused scan has no second derivative"):
         first.sum().backward()
@@ -160,6 +168,35 @@ def test_the_operator_passes_pytorchs_own_checks() -> None:
     torch.library.opcheck(torch.ops.exuvia.scan_rows.default, rows)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_steps_are_the_sequence(groups: int) -> None:
+    a = made(2, 7, 6, 3, groups)
+    y, final = selective_scan(**a, dt_softplus=True, return_state=True)
+    state, found = a["initial_state"], []
+    for t in range(7):
+        x, dt, B, C, z = (a[k][:, t] for k in ("x", "dt", "B", "C", "z"))
+        y_t, state = scan_step(x, dt, a["A"], B, C, a["D"], z, a["dt_bias"], True, state)
+        found.append(y_t)
+    close([torch.stack(found, 1), state], [y, final])
+    B, C = a["B"][:, :1, 0], a["A"].abs()
+    y_t, _ = scan_step(a["x"][:, 0].bfloat16(), a["dt"][:, 0], a["A"], B[:, 0], C)
+    whole = selective_scan(a["x"][:, :1].bfloat16(), a["dt"][:, :1], a["A"], B, C)
+    assert y_t.dtype == torch.bfloat16
+    assert torch.allclose(y_t, whole[:, 0])
+    with pytest.raises(ShapeError, match="found state"):
+        scan_step(x, dt, a["A"], B[:, 0], C, state=state[:1])
+    with pytest.raises(ShapeError, match="found B_t"):
+        scan_step(x, dt, a["A"], B[:, 0, :2], C)
+
+
+def test_maps_of_different_groups_are_matched() -> None:
+    a = made(2, 9, 12, 3, 2)
+    four = a["C"].repeat_interleave(2, 2)
+    six = a["C"].repeat_interleave(6, 2)
+    for other in (four, six):
+        close([selective_scan(**a | {"C": other})], [selective_scan(**a)])
+
+
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_float32(kind: torch.dtype) -> None:
     arguments = {k: v.detach().to(kind) for k, v in made(dtype=torch.float32).items()}
@@ -175,6 +212,13 @@ def test_nothing_to_do_is_done() -> None:
     y, state = selective_scan(**empty, return_state=True)
     assert y.shape == (2, 0, 4)
     assert torch.equal(state, empty["initial_state"])
+    (grad,) = torch.autograd.grad(y.sum(), empty["x"])
+    assert grad.shape == (2, 0, 4)
+    stateless = made(2, 5, 4, 0)
+    y = selective_scan(**stateless)
+    assert torch.equal(y, stateless["D"] * stateless["x"] * torch.nn.functional.silu(stateless["z"]))
+    for size in ((0, 5, 4, 3), (2, 5, 0, 3)):
+        assert selective_scan(**made(*size)).shape == size[:3]
     pads = made(2, 5, 4, 3)
     y, state = selective_scan(**pads, lengths=torch.tensor([0, 0]), return_state=True)
     assert (y == 0).all()

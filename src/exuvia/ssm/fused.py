@@ -1,6 +1,11 @@
 """Fused scan kernels as PyTorch operators: differentiable, traceable by torch.compile, chosen by name.
 
-A kernel is a module with `available()`, `unavailable_reason()`, `forward` and `backward` over `rows.ScanRows`.
+A kernel is a module with
+
+    available() -> bool                    unavailable_reason() -> str or None
+    steps_between_states() -> int          what `forward` saves has at most R // this + S states [D, N]
+    forward(rows, save) -> y [R, D], final [S, D, N], (states,) or ()
+    backward(rows, (states,), grad_y, grad_final) -> rows.ScanGradients
 """
 
 from importlib import import_module
@@ -19,7 +24,7 @@ _ROWS = (
     "Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? dt_bias, Tensor? initial, "
     "Tensor offsets, Tensor lengths, bool softplus, bool reverse"
 )
-_SCHEMA = f"({_ROWS}, bool save, int most, str kernel) -> (Tensor, Tensor, Tensor)"
+_SCHEMA = f"({_ROWS}, bool save, SymInt most, str kernel) -> (Tensor, Tensor, Tensor)"
 _BACKWARD_SCHEMA = (
     f"({_ROWS}, Tensor saved, Tensor grad_y, Tensor grad_final, str kernel) -> ({', '.join(['Tensor'] * 9)})"
 )
@@ -35,8 +40,11 @@ def kernel(name: str) -> Any:
 @torch.compiler.assume_constant_result
 def unavailable_reason(name: str) -> str:
     """Why a kernel cannot be used; empty where it can. The same for the life of a process."""
-    module = kernel(name)
-    return "" if module.available() else str(module.unavailable_reason())
+    try:
+        module = kernel(name)
+    except ImportError as error:  # a machine without Triton
+        return f"{KERNEL[name]} cannot be imported ({error})"
+    return "" if module.available() else str(module.unavailable_reason() or "it is not available on this machine")
 
 
 @torch.compiler.assume_constant_result

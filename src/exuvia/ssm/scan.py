@@ -10,6 +10,7 @@ loop that spells the equations and has second derivatives. All give the same val
 
 import functools
 import logging
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,8 @@ def selective_scan(
         y [B, L, D] in x's dtype, 0 past a row's length; with return_state also the state [B or S, D, N], float32, or
         float64 if an input is
     Raises:
-        ShapeError: shapes, dtypes or devices that do not fit, lengths out of range.
+        ShapeError: shapes, dtypes or devices that do not fit, lengths out of range (on a device, and under
+            torch.compile, where they are not looked at, they are clamped).
         ConfigError: an unknown or unavailable backend, or arguments that exclude one another.
 
     Half precision is computed in float32. What is not finite spreads to later steps of its sequence and channel.
@@ -82,10 +84,9 @@ def selective_scan(
     call = _Call(**tensors, constant=B.dim() == 2 or C.dim() == 2, softplus=dt_softplus, reverse=reverse)
     chosen = _chosen(call, backend)
     with torch.autocast(x.device.type, enabled=False):
-        if x.shape[0] * x.shape[1] == 0 or A.numel() == 0:
-            y, state = torch.zeros_like(call.x), call.first_state()
-        else:
-            y, state = _fused(call, chosen) if chosen in KERNEL else _plain(call, chosen)
+        if x.numel() == 0 or A.numel() == 0:
+            chosen = "reference"  # nothing to run: any shape is right there
+        y, state = _fused(call, chosen) if chosen in KERNEL else _plain(call, chosen)
     y = y.to(x.dtype)
     return (y, state) if return_state else y
 
@@ -110,13 +111,6 @@ class _Call:
     """B or C was given per channel and holds for all steps"""
     softplus: bool
     reverse: bool
-
-    def first_state(self) -> Tensor:
-        """The state before the first step."""
-        if self.initial is not None:
-            return self.initial
-        count = self.x.shape[0] if self.starts is None else self.starts.numel() - 1
-        return self.x.new_zeros(count, *self.A.shape)
 
 
 def _checked(
@@ -157,7 +151,8 @@ def _checked(
             raise ShapeError(f"found {name} {list(tensor.shape)} of {tensor.dtype}; expected real {list(shape)}")
     maps = [_map(name, m, batch, length, width, states) for name, m in (("B", B), ("C", C))]
     if maps[0].shape != maps[1].shape:
-        maps = [m.repeat_interleave(width // m.shape[2], 2) for m in maps]
+        groups = math.lcm(maps[0].shape[2], maps[1].shape[2])  # of divisors of the width: divides it too
+        maps = [m.repeat_interleave(groups // m.shape[2], 2) for m in maps]
     found = {
         "x": x,
         "dt": dt,
@@ -200,7 +195,7 @@ def _lengths(lengths: Tensor, batch: int, length: int) -> Tensor:
     readable = lengths.device.type == "cpu" and not torch.compiler.is_compiling()
     if readable and batch and not 0 <= int(lengths.min()) <= int(lengths.max()) <= length:
         raise ShapeError(f"found lengths from {int(lengths.min())} to {int(lengths.max())}; expected 0 to {length}")
-    return lengths.long()
+    return lengths.long() if readable else lengths.long().clamp(0, length)  # no waiting for a device, no foreign memory
 
 
 def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
@@ -213,7 +208,8 @@ def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
         whole = int(starts[0]) == 0 and int(starts[-1]) == length and bool((starts.diff() >= 0).all())
         if not whole:
             raise ShapeError(f"found cu_seqlens {starts.tolist()}; expected to rise from 0 to the length {length}")
-    return starts.long()
+        return starts.long()
+    return starts.long().clamp(0, length).cummax(0).values
 
 
 @functools.cache
@@ -269,10 +265,15 @@ def _fused(call: _Call, name: str) -> tuple[Tensor, Tensor]:
 
 def _plain(call: _Call, name: str) -> tuple[Tensor, Tensor]:
     """By plain PyTorch: packed rows are padded, backward runs turned round, skip and gate added."""
-    dt = call.dt if call.dt_bias is None else call.dt + call.dt_bias
+    given_x, dt, z = call.x, call.dt, call.z
+    if call.lengths is not None:  # before all else: what is not finite there would reach shared gradients as 0 x NaN
+        ours = (torch.arange(given_x.shape[1], device=dt.device) < call.lengths.to(dt.device)[:, None])[..., None]
+        given_x, dt = torch.where(ours, given_x, 0), torch.where(ours, dt, 0)
+        z = None if z is None else torch.where(ours, z, 0)
+    dt = dt if call.dt_bias is None else dt + call.dt_bias
     dt = F.softplus(dt) if call.softplus else dt
     places, real = _places(call)
-    core = [call.x, dt, call.B, call.C]
+    core = [given_x, dt, call.B, call.C]
     if places is not None:
         core = [t.flatten(0, 1)[places] for t in core]
     x, dt, B, C = core
@@ -285,12 +286,11 @@ def _plain(call: _Call, name: str) -> tuple[Tensor, Tensor]:
         kept = slice(None) if real is None else real
         y = back.index_put((places[kept],), y[kept]).view(call.x.shape)
     if call.D is not None:
-        y = y + call.D * call.x
-    if call.z is not None:
-        y = y * F.silu(call.z)
+        y = y + call.D * given_x
+    if z is not None:
+        y = y * F.silu(z)
     if call.lengths is not None:
-        ours = torch.arange(call.x.shape[1], device=y.device) < call.lengths.to(y.device)[:, None]
-        y = torch.where(ours[..., None], y, 0)
+        y = torch.where(ours, y, 0)
     return y, state
 
 
