@@ -1,0 +1,230 @@
+"""Pieces of the Triton scan: tiles of [STEPS, WIDTH] steps and channels, one channel a thread, all steps in registers.
+
+A program is one warp, so no piece waits for another warp. A tile keeps the order of memory; a scan that runs backwards
+walks through its rows from the last to the first. Channels are addressed with a stride that the compiler does not know
+to be 1: were it to know, it would spread the steps of a channel over several threads to load them by fours.
+"""
+
+from typing import Any
+
+import triton
+import triton.language as tl
+
+
+FREE = (
+    "width",
+    "size",
+    "sequences",
+    "groups",
+    "per_group",
+    "segment",
+    "segments",
+    "stride",
+    "by_part",
+    "by_channel",
+    "by_state",
+    "cells",
+    "parts",
+    "apart",
+    "lanes",
+    "rows",
+)
+"""Whole numbers that the kernels take as they come: special values get no kernels of their own."""
+
+
+@triton.jit
+def owner(offsets: tl.tensor, sequences: tl.tensor, slot: tl.tensor, per: tl.tensor) -> Any:
+    """The sequence s of a slot: the last with offsets[s] // per + s <= slot (slots of `per` steps, see plan.py)."""
+    low = slot * 0
+    high = low + sequences - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        inside = tl.load(offsets + middle) // per + middle <= slot
+        low = tl.where(inside, middle, low)
+        high = tl.where(inside, high, middle - 1)
+    return low
+
+
+@triton.jit
+def segment_of(
+    offsets: tl.tensor,
+    lengths: tl.tensor,
+    sequences: tl.tensor,
+    part: tl.tensor,
+    segment: tl.tensor,
+    SPLIT: tl.constexpr,
+) -> Any:
+    """Sequence of a segment, its first row and length, and the steps before the segment; all int64."""
+    s = owner(offsets, sequences, part, segment) if SPLIT else part
+    offset = tl.load(offsets + s)
+    return s, offset, tl.load(lengths + s), (part - offset // segment - s) * segment
+
+
+@triton.jit
+def channels_of(
+    block: tl.tensor, width: tl.tensor, groups: tl.tensor, per_group: tl.tensor, WIDTH: tl.constexpr
+) -> Any:
+    """Group of a block, its channels, and which of them there are."""
+    group = block // per_group
+    share = width // groups
+    inside = (block % per_group) * WIDTH + tl.arange(0, WIDTH)
+    return group, group * share + inside, inside < share
+
+
+@triton.jit
+def rows_of(offset: tl.tensor, length: tl.tensor, done: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
+    """First row of the chunk after `done` steps (it may lie before the sequence), and which of its rows are real."""
+    ahead = length - done - STEPS if REVERSE else done
+    low = tl.maximum(-ahead, 0).to(tl.int32)
+    high = tl.minimum(length - ahead, STEPS).to(tl.int32)
+    time = tl.arange(0, STEPS)
+    return offset + ahead, (time >= low) & (time < high)
+
+
+@triton.jit
+def also(mask: tl.tensor, condition: tl.tensor) -> Any:
+    """mask & condition, a scalar; compared with zeros because the interpreter spreads truth values as numbers."""
+    return mask & (mask.to(tl.int32) * 0 < condition.to(tl.int32))
+
+
+@triton.jit
+def clear(
+    out: tl.tensor,
+    begin: tl.tensor,
+    end: tl.tensor,
+    width: tl.tensor,
+    tile: tl.tensor,
+    here: tl.tensor,
+    STEPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+) -> None:
+    """Zeros in the rows from begin to end."""
+    time = tl.arange(0, STEPS)
+    for first in range(begin, end, STEPS):
+        mask = (time < tl.minimum(end - first, STEPS).to(tl.int32))[:, None] & here[None, :]
+        zeros = tl.zeros((STEPS, WIDTH), tl.float32).to(out.dtype.element_ty)
+        tl.store(out + first * width + tile, zeros, mask)
+
+
+@triton.jit
+def clear_around(
+    out: tl.tensor,
+    offsets: tl.tensor,
+    s: tl.tensor,
+    sequences: tl.tensor,
+    end: tl.tensor,
+    rows: tl.tensor,
+    width: tl.tensor,
+    tile: tl.tensor,
+    here: tl.tensor,
+    STEPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+) -> None:
+    """Zeros in the rows of no sequence after the end of sequence s, and before the first."""
+    following = tl.load(offsets + s + 1, s + 1 < sequences, 0)
+    clear(out, end, tl.where(s + 1 < sequences, following, rows), width, tile, here, STEPS, WIDTH)
+    if s == 0:
+        clear(out, end * 0, tl.load(offsets), width, tile, here, STEPS, WIDTH)
+
+
+@triton.jit
+def row(tile: tl.tensor, i: tl.constexpr, STEPS: tl.constexpr) -> Any:
+    """Row i of a tile. Nothing moves: adding the negative zeros is compiled away, and i names a register."""
+    return tl.sum(tl.where((tl.arange(0, STEPS) == i)[:, None], tile, -0.0), axis=0)
+
+
+@triton.jit
+def with_row(tile: tl.tensor, i: tl.constexpr, values: tl.tensor, STEPS: tl.constexpr) -> Any:
+    """The tile with row i replaced."""
+    return tl.where((tl.arange(0, STEPS) == i)[:, None], values[None, :], tile)
+
+
+@triton.jit
+def states(a: tl.tensor, inputs: tl.tensor, h: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
+    """h_t = a_t h + inputs_t from h [WIDTH] on: the last state [WIDTH], a_t h_{t-1} [STEPS, WIDTH]."""
+    held = a
+    for i in tl.static_range(STEPS):
+        t = STEPS - 1 - i if REVERSE else i
+        kept = row(a, t, STEPS) * h
+        held = with_row(held, t, kept, STEPS)
+        h = kept + row(inputs, t, STEPS)
+    return h, held
+
+
+@triton.jit
+def adjoints(a: tl.tensor, grads: tl.tensor, adjoint: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
+    """g_t = grads_t + a_{t+1} g_{t+1}, against the scan: a_t g_t before its first step [WIDTH], g [STEPS, WIDTH]."""
+    g = a
+    for i in tl.static_range(STEPS):
+        t = i if REVERSE else STEPS - 1 - i
+        g_t = row(grads, t, STEPS) + adjoint
+        g = with_row(g, t, g_t, STEPS)
+        adjoint = row(a, t, STEPS) * g_t
+    return adjoint, g
+
+
+@triton.jit
+def softplus(v: tl.tensor) -> Any:
+    """log(1 + e^v), to a few last places everywhere; log1p(e) = 2 artanh(e / (2 + e)) for e = e^-|v| <= 1."""
+    e = tl.exp2(-tl.abs(v) * 1.4426950408889634)
+    s = e / (2.0 + e)
+    q = s * s
+    p = 0.13333333 * q + 0.15384615
+    p = p * q + 0.18181818
+    p = p * q + 0.22222222
+    p = p * q + 0.28571429
+    p = p * q + 0.4
+    p = p * q + 0.66666667
+    p = p * q + 2.0
+    return tl.maximum(v, 0.0) + s * p
+
+
+@triton.jit
+def sigmoid(v: tl.tensor) -> Any:
+    """1 / (1 + e^-v), without overflow."""
+    e = tl.exp2(-tl.abs(v) * 1.4426950408889634)
+    return tl.where(v >= 0, 1.0, e) / (1.0 + e)
+
+
+@triton.jit
+def step_sizes(raw: tl.tensor, bias: tl.tensor, real: tl.tensor, SOFTPLUS: tl.constexpr) -> Any:
+    """dt of a tile, 0 where a step is not real (it then changes no state)."""
+    dt = raw.to(tl.float32) + bias[None, :]
+    if SOFTPLUS:
+        dt = softplus(dt)
+    return tl.where(real, dt, 0.0)
+
+
+@triton.jit
+def halved(tile: tl.tensor, lane: tl.tensor, BIT: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+    """[ROWS, WIDTH] -> [ROWS // 2, WIDTH]: lanes with BIT set take the upper rows of themselves and of lane ^ BIT."""
+    low, high = tl.split(tl.permute(tl.reshape(tile, (2, ROWS // 2, WIDTH)), (1, 2, 0)))
+    upper = ((lane & BIT) != 0)[None, :]
+    partner = tl.broadcast_to((lane ^ BIT)[None, :], (ROWS // 2, WIDTH))
+    return tl.where(upper, high, low) + tl.gather(tl.where(upper, low, high), partner, axis=1)
+
+
+@triton.jit
+def channel_sums(tile: tl.tensor, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+    """Sums over the channels of a tile, [WIDTH]: lane l has the one of step `summed_step(l)`.
+
+    Halving the rows while summing pairs of lanes takes about one exchange a step instead of log2(WIDTH).
+    """
+    lane = tl.arange(0, WIDTH)
+    tile = halved(tile, lane, 1, STEPS, WIDTH)
+    tile = halved(tile, lane, 2, STEPS // 2, WIDTH)
+    tile = halved(tile, lane, 4, STEPS // 4, WIDTH)
+    tile = halved(tile, lane, 8, STEPS // 8, WIDTH)
+    sums = tl.sum(tile, axis=0)
+    if WIDTH > 16:
+        sums += tl.gather(sums, lane ^ 16, axis=0)
+    if WIDTH > 32:
+        sums += tl.gather(sums, lane ^ 32, axis=0)
+    return sums
+
+
+@triton.jit
+def summed_step(WIDTH: tl.constexpr) -> Any:
+    """The step whose sum `channel_sums` leaves in each lane, for 16 steps."""
+    lane = tl.arange(0, WIDTH)
+    return (lane & 1) * 8 + (lane & 2) * 2 + (lane & 4) // 2 + (lane & 8) // 8
