@@ -116,7 +116,7 @@ _USE = {
     "bench scan": Entry(
         "exuvia.commands.bench_scan:bench_scan",
         "the selective scan beside every other one, and beside what the machine could do at best",
-        ("exuvia bench scan --protocol.limit 120", "exuvia bench scan --long"),
+        ("exuvia bench scan --record docs/results/numbers.jsonl", "exuvia bench scan --long"),
     ),
     "bench serpent": Entry(
         "exuvia.commands.bench_scan:bench_serpent",
