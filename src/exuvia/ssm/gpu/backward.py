@@ -52,7 +52,7 @@ def adjoint_ends(
     STEPS: tl.constexpr,
     WIDTH: tl.constexpr,
 ) -> None:
-    """ends [segments, N, D]: a_1 g_1 at the start of each segment, its end being 0; sums [segments, D] of step sizes."""
+    """ends [segments, N, D]: a_1 g_1 at the start of each segment, 0 entering at its end; sums [segments, D] of dt."""
     blocks = groups * per_group
     part = (tl.program_id(0) // blocks).to(tl.int64)
     group, channel, here = channels_of(tl.program_id(0) % blocks, width, groups, per_group, WIDTH)
@@ -150,7 +150,7 @@ def scan_backward(
     rate_sums = grad_rates + lane * cells + channel
     step = summed_step(WIDTH)
     first_lanes = tl.arange(0, WIDTH) < STEPS
-    parts = (block % per_group) * apart
+    parts = (block % per_group).to(tl.int64) * apart
     tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :] * stride
     shift = tl.zeros((WIDTH,), tl.float32)
     if bias is not None:

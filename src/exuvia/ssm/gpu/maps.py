@@ -1,7 +1,7 @@
 """Kernels that turn the maps B and C round: rows [R, G, N] to chunks [slots, G, N, STEPS], and their gradients back.
 
-A chunk's steps lie side by side and on a boundary of 16 values, whatever the sequences' offsets, so that a thread of the
-scan reads them by fours; steps that are not real are 0.
+A chunk's steps lie side by side and on a boundary of 16 values, whatever the sequences' offsets, so that a thread of
+the scan reads them by fours; steps that are not real are 0.
 """
 
 from typing import Any

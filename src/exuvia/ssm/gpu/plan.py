@@ -1,8 +1,9 @@
 """How a batch is cut up for the GPU: chunks, segments, blocks of channels, lanes.
 
-A *chunk* is STEPS steps of a sequence, what a program holds in registers; a *segment* is a run of chunks of one sequence
-that one program goes through; a *lane* is a program of the backward pass, which may go through several segments. Cutting
-a sequence into segments costs the exponentials twice, and is done where there would be too few programs otherwise.
+A *chunk* is STEPS steps of a sequence, what a program holds in registers; a *segment* is a run of chunks of one
+sequence that one program goes through; a *lane* is a program of the backward pass, which may go through several
+segments. Cutting a sequence into segments costs the exponentials twice, and is done where there would be too few
+programs otherwise.
 
 Sequence s begins at slot offsets[s] // per + s of an array with a slot for every `per` steps: ascending, never
 overlapping, at most R // per + S slots, and no sum over lengths has to be waited for.
@@ -43,7 +44,7 @@ class Plan:
 
 
 def plan(rows: int, sequences: int, channels: int, groups: int, processors: int, segment: int | None = None) -> Plan:
-    """Cut a batch of `rows` rows for a device with so many multiprocessors; `segment` asks for segments of so many steps.
+    """Cut a batch for a device with so many multiprocessors; `segment` asks for segments of so many steps.
 
     Sequences are cut where less than a third of the programs that keep the device busy would run, into segments of at
     least four chunks, at least two a sequence on the average.

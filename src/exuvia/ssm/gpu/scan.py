@@ -1,8 +1,8 @@
 """The selective scan on a GPU through Triton: launches of the kernels beside this file.
 
 Float32, bfloat16 and float16 are read as they are and computed in float32; the results of every call are the same to
-the bit. Nothing waits for the device. Triton is loaded at the first question whether it is there; with TRITON_INTERPRET=1
-in the environment the kernels run on the processor, step by step, for tests.
+the bit. Nothing waits for the device. Triton is loaded at the first question whether it is there; with
+TRITON_INTERPRET=1 in the environment the kernels run on the processor, step by step, for tests.
 """
 
 import functools
@@ -59,7 +59,7 @@ def steps_between_states() -> int:
 
 
 def forward(rows: ScanRows, save: bool, segment: int | None = None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """y [R, D] in x's dtype (0 in rows of no sequence), final states [S, D, N], and what `backward` needs (some states).
+    """y [R, D] in x's dtype (0 in rows of no sequence), final states [S, D, N], and the states that `backward` needs.
 
     `segment` cuts sequences into segments of so many steps; left open, the device decides.
 
@@ -105,11 +105,9 @@ def backward(
     apart = call.slots * rows.B.shape[1] * size * STEPS
     parts_b, parts_c = (call.empty(call.per_group, apart) for _ in range(2))
     rates = torch.zeros(chosen.lanes, size, channels, device=x.device)
-    vectors = {
-        name: None if tensor is None else call.empty(chosen.lanes, channels)
-        for name, tensor in (("D", rows.D), ("dt_bias", rows.dt_bias))
-    }
-    tiles = [None if t is None else torch.empty_like(t) for t in (x, rows.dt, rows.z)]
+    skips, biases = (None if t is None else call.empty(chosen.lanes, channels) for t in (rows.D, rows.dt_bias))
+    grad_x, grad_dt = torch.empty_like(x), torch.empty_like(rows.dt)
+    grad_z = None if rows.z is None else torch.empty_like(rows.z)
     initial = None if rows.initial is None else torch.empty_like(rows.initial)
     grad_b, grad_c = torch.zeros_like(rows.B), torch.zeros_like(rows.C)
     with call.device():
@@ -120,18 +118,18 @@ def backward(
             call.adjoint_ends(maps[1], grad_y, ends, sums)
             call.join(ends, sums, grad_final, ADJOINT=True)
             entering, strides = ends, (channels * size, 1, channels)
-        sums_of = (rates, parts_b, parts_c, vectors["D"], vectors["dt_bias"])
-        call.backward(maps, grad_y, entering, strides, saved[0], tiles, sums_of, initial, apart)
+        sums_of = (rates, parts_b, parts_c, skips, biases)
+        call.backward(maps, grad_y, entering, strides, saved[0], (grad_x, grad_dt, grad_z), sums_of, initial, apart)
         call.unpack(parts_b, parts_c, grad_b, grad_c, apart)
     return ScanGradients(
-        x=tiles[0],
-        dt=tiles[1],
+        x=grad_x,
+        dt=grad_dt,
         A=rates.sum(0).t().contiguous().to(rows.A.dtype),
         B=grad_b,
         C=grad_c,
-        D=None if rows.D is None else vectors["D"].sum(0).to(rows.D.dtype),
-        z=tiles[2],
-        dt_bias=None if rows.dt_bias is None else vectors["dt_bias"].sum(0).to(rows.dt_bias.dtype),
+        D=None if rows.D is None or skips is None else skips.sum(0).to(rows.D.dtype),
+        z=grad_z,
+        dt_bias=None if rows.dt_bias is None or biases is None else biases.sum(0).to(rows.dt_bias.dtype),
         initial=initial,
     )
 
@@ -232,7 +230,7 @@ class _Launches:
         entering: Tensor | None,
         strides: tuple[int, int, int],
         kept: Tensor,
-        tiles: list[Tensor | None],
+        tiles: tuple[Tensor | None, ...],
         sums: tuple[Tensor | None, ...],
         initial: Tensor | None,
         apart: int,
@@ -261,8 +259,8 @@ def _strides(strides: tuple[int, int, int]) -> dict[str, int]:
 
 @functools.cache
 def _processors(device: torch.device) -> int:
-    """Multiprocessors of the device; the interpreter stands for a device that is always full."""
-    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
+    """Multiprocessors of the device; none for the interpreter, so that nothing is cut to keep it busy."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 0
 
 
 def _require(rows: ScanRows) -> None:
@@ -284,7 +282,7 @@ def _nothing(rows: ScanRows, grad_final: Tensor | None) -> ScanGradients:
     """Gradients where there is no step to differentiate."""
     names = ("x", "dt", "A", "B", "C", "D", "z", "dt_bias", "initial")
     given = {name: getattr(rows, name) for name in names}
-    grads = {name: None if tensor is None else torch.zeros_like(tensor) for name, tensor in given.items()}
+    grads: dict[str, Any] = {n: None if t is None else torch.zeros_like(t) for n, t in given.items()}
     if rows.initial is not None and grad_final is not None:
         grads["initial"] = grad_final.to(rows.initial.dtype)
     return ScanGradients(**grads)

@@ -10,7 +10,6 @@ from typing import Any
 import triton
 import triton.language as tl
 
-
 FREE = (
     "width",
     "size",
@@ -128,26 +127,18 @@ def clear_around(
 
 
 @triton.jit
-def row(tile: tl.tensor, i: tl.constexpr, STEPS: tl.constexpr) -> Any:
-    """Row i of a tile. Nothing moves: adding the negative zeros is compiled away, and i names a register."""
-    return tl.sum(tl.where((tl.arange(0, STEPS) == i)[:, None], tile, -0.0), axis=0)
-
-
-@triton.jit
-def with_row(tile: tl.tensor, i: tl.constexpr, values: tl.tensor, STEPS: tl.constexpr) -> Any:
-    """The tile with row i replaced."""
-    return tl.where((tl.arange(0, STEPS) == i)[:, None], values[None, :], tile)
-
-
-@triton.jit
 def states(a: tl.tensor, inputs: tl.tensor, h: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
-    """h_t = a_t h + inputs_t from h [WIDTH] on: the last state [WIDTH], a_t h_{t-1} [STEPS, WIDTH]."""
+    """h_t = a_t h + inputs_t from h [WIDTH] on: the last state [WIDTH], a_t h_{t-1} [STEPS, WIDTH].
+
+    Row t of a tile is read as a sum over the tile with the other rows at -0: since x + -0 is x, the compiler drops the
+    sum and the selections, and what is left names registers.
+    """
     held = a
     for i in tl.static_range(STEPS):
-        t = STEPS - 1 - i if REVERSE else i
-        kept = row(a, t, STEPS) * h
-        held = with_row(held, t, kept, STEPS)
-        h = kept + row(inputs, t, STEPS)
+        at = (tl.arange(0, STEPS) == (STEPS - 1 - i if REVERSE else i))[:, None]
+        kept = tl.sum(tl.where(at, a, -0.0), axis=0) * h
+        held = tl.where(at, kept[None, :], held)
+        h = kept + tl.sum(tl.where(at, inputs, -0.0), axis=0)
     return h, held
 
 
@@ -156,10 +147,10 @@ def adjoints(a: tl.tensor, grads: tl.tensor, adjoint: tl.tensor, REVERSE: tl.con
     """g_t = grads_t + a_{t+1} g_{t+1}, against the scan: a_t g_t before its first step [WIDTH], g [STEPS, WIDTH]."""
     g = a
     for i in tl.static_range(STEPS):
-        t = i if REVERSE else STEPS - 1 - i
-        g_t = row(grads, t, STEPS) + adjoint
-        g = with_row(g, t, g_t, STEPS)
-        adjoint = row(a, t, STEPS) * g_t
+        at = (tl.arange(0, STEPS) == (i if REVERSE else STEPS - 1 - i))[:, None]
+        g_t = tl.sum(tl.where(at, grads, -0.0), axis=0) + adjoint
+        g = tl.where(at, g_t[None, :], g)
+        adjoint = tl.sum(tl.where(at, a, -0.0), axis=0) * g_t
     return adjoint, g
 
 
