@@ -46,7 +46,6 @@ def adjoint_ends(
     groups: tl.tensor,
     per_group: tl.tensor,
     segment: tl.tensor,
-    stride: tl.tensor,
     SOFTPLUS: tl.constexpr,
     REVERSE: tl.constexpr,
     STEPS: tl.constexpr,
@@ -65,7 +64,7 @@ def adjoint_ends(
         tl.store(place + n * width, tl.zeros((WIDTH,), tl.float32), here)
     tl.debug_barrier()
 
-    tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :] * stride
+    tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :]
     chunks = tl.cdiv(tl.minimum(length - begin, segment), STEPS)
     shift = tl.zeros((WIDTH,), tl.float32)
     if bias is not None:
@@ -128,7 +127,6 @@ def scan_backward(
     segments: tl.tensor,
     lanes: tl.tensor,
     apart: tl.tensor,
-    stride: tl.tensor,
     by_part: tl.tensor,
     by_channel: tl.tensor,
     by_state: tl.tensor,
@@ -151,7 +149,7 @@ def scan_backward(
     step = summed_step(WIDTH)
     first_lanes = tl.arange(0, WIDTH) < STEPS
     parts = (block % per_group).to(tl.int64) * apart
-    tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :] * stride
+    tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :]
     shift = tl.zeros((WIDTH,), tl.float32)
     if bias is not None:
         shift = tl.load(bias + channel, here, 0.0).to(tl.float32)

@@ -35,7 +35,6 @@ def scan_forward(
     groups: tl.tensor,
     per_group: tl.tensor,
     segment: tl.tensor,
-    stride: tl.tensor,
     by_part: tl.tensor,
     by_channel: tl.tensor,
     by_state: tl.tensor,
@@ -73,7 +72,7 @@ def scan_forward(
             tl.store(ending + n, h, empty)
     tl.debug_barrier()
 
-    tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :] * stride
+    tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :]
     chunks = tl.cdiv(tl.minimum(length - begin, segment), STEPS)
     shift = tl.zeros((WIDTH,), tl.float32)
     if bias is not None:

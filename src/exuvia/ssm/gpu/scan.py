@@ -19,8 +19,8 @@ from exuvia.errors import ConfigError
 from exuvia.ssm.gpu.plan import STEPS, Plan, plan
 from exuvia.ssm.rows import ScanGradients, ScanRows
 
-OLDEST = (3, 2)
-"""Version of Triton that first has tl.gather."""
+OLDEST = (3, 3)
+"""Version of Triton (that of PyTorch 2.7) from which on the kernels are known to compile."""
 
 FORWARD_REGISTERS = 128
 """A thread of the forward kernel: 16 warps on a multiprocessor, at the price of 24 bytes of stack."""
@@ -156,7 +156,6 @@ class _Launches:
             "groups": groups,
             "per_group": self.per_group,
             "segment": self.plan.segment,
-            "stride": 1,
             "SOFTPLUS": rows.softplus,
             "WIDTH": self.plan.width,
             "rates": self.rates,

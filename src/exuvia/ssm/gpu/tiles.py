@@ -1,8 +1,9 @@
 """Pieces of the Triton scan: tiles of [STEPS, WIDTH] steps and channels, one channel a thread, all steps in registers.
 
 A program is one warp, so no piece waits for another warp. A tile keeps the order of memory; a scan that runs backwards
-walks through its rows from the last to the first. Channels are addressed with a stride that the compiler does not know
-to be 1: were it to know, it would spread the steps of a channel over several threads to load them by fours.
+walks through its rows from the last to the first. Channels lie side by side in memory, but the number of channels is
+kept from the compiler: were it to know that rows begin on a boundary, it would load a channel's neighbours by fours
+and spread the steps of a channel over several threads to make up for it.
 """
 
 from typing import Any
@@ -18,7 +19,6 @@ FREE = (
     "per_group",
     "segment",
     "segments",
-    "stride",
     "by_part",
     "by_channel",
     "by_state",
@@ -187,31 +187,37 @@ def step_sizes(raw: tl.tensor, bias: tl.tensor, real: tl.tensor, SOFTPLUS: tl.co
 
 
 @triton.jit
-def halved(tile: tl.tensor, lane: tl.tensor, BIT: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
-    """[ROWS, WIDTH] -> [ROWS // 2, WIDTH]: lanes with BIT set take the upper rows of themselves and of lane ^ BIT."""
-    low, high = tl.split(tl.permute(tl.reshape(tile, (2, ROWS // 2, WIDTH)), (1, 2, 0)))
-    upper = ((lane & BIT) != 0)[None, :]
-    partner = tl.broadcast_to((lane ^ BIT)[None, :], (ROWS // 2, WIDTH))
-    return tl.where(upper, high, low) + tl.gather(tl.where(upper, low, high), partner, axis=1)
+def merged(low: tl.tensor, high: tl.tensor, BIT: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+    """Sums over the pairs of lanes l and l ^ BIT: of `low` in the lanes without BIT, of `high` in those with it."""
+    lane = tl.arange(0, WIDTH)
+    upper = (lane & BIT) != 0
+    return tl.where(upper, high, low) + tl.gather(tl.where(upper, low, high), lane ^ BIT, axis=0)
+
+
+@triton.jit
+def two_sums(tile: tl.tensor, i: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+    """Rows i and i + 8, each summed over pairs of lanes."""
+    time = tl.arange(0, STEPS)[:, None]
+    low = tl.sum(tl.where(time == i, tile, -0.0), axis=0)
+    return merged(low, tl.sum(tl.where(time == i + 8, tile, -0.0), axis=0), 1, WIDTH)
+
+
+@triton.jit
+def four_sums(tile: tl.tensor, i: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+    """Rows i, i + 4, i + 8, i + 12, each summed over four lanes."""
+    return merged(two_sums(tile, i, STEPS, WIDTH), two_sums(tile, i + 4, STEPS, WIDTH), 2, WIDTH)
 
 
 @triton.jit
 def channel_sums(tile: tl.tensor, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
-    """Sums over the channels of a tile, [WIDTH]: lane l has the one of step `summed_step(l)`.
+    """Sums over the channels of a tile of 16 steps, [WIDTH]: lane l has the one of step `summed_step`[l].
 
-    Halving the rows while summing pairs of lanes takes about one exchange a step instead of log2(WIDTH).
+    Two rows at a time become one while pairs of lanes are added: one exchange a row instead of log2(WIDTH).
     """
-    lane = tl.arange(0, WIDTH)
-    tile = halved(tile, lane, 1, STEPS, WIDTH)
-    tile = halved(tile, lane, 2, STEPS // 2, WIDTH)
-    tile = halved(tile, lane, 4, STEPS // 4, WIDTH)
-    tile = halved(tile, lane, 8, STEPS // 8, WIDTH)
-    sums = tl.sum(tile, axis=0)
-    if WIDTH > 16:
-        sums += tl.gather(sums, lane ^ 16, axis=0)
-    if WIDTH > 32:
-        sums += tl.gather(sums, lane ^ 32, axis=0)
-    return sums
+    even = merged(four_sums(tile, 0, STEPS, WIDTH), four_sums(tile, 2, STEPS, WIDTH), 4, WIDTH)
+    odd = merged(four_sums(tile, 1, STEPS, WIDTH), four_sums(tile, 3, STEPS, WIDTH), 4, WIDTH)
+    sums = merged(even, odd, 8, WIDTH)
+    return sums + tl.gather(sums, tl.arange(0, WIDTH) ^ 16, axis=0)
 
 
 @triton.jit
