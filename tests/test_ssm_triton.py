@@ -333,7 +333,7 @@ def test_every_launch_compiles_for_hopper_without_shared_memory(
             scan.forward(rows, False, segment)
             scan.backward(rows, saved, rows.x, None if bare else weights(rows)[1], segment)
     finally:
-        driver.reset_active()
+        driver.set_active(None)
     names = ("pack_maps", "scan_forward", "join_segments", "adjoint_ends", "scan_backward", "unpack_gradients")
     assert set(compiled) == set(names)
     for name in ("scan_forward", "adjoint_ends", "scan_backward"):

@@ -19,10 +19,10 @@ from exuvia.ssm.gpu.tiles import (
     channel_sums,
     channels_of,
     clear_around,
+    decayed_states,
     rows_of,
     segment_of,
     sigmoid,
-    states,
     step_sizes,
     summed_step,
 )
@@ -194,7 +194,7 @@ def scan_backward(
                 b = tl.load(maps_b + maps + n * STEPS + tl.arange(0, STEPS))[:, None]
                 c = tl.load(maps_c + maps + n * STEPS + tl.arange(0, STEPS))[:, None]
                 a = tl.exp2(sizes * rate[None, :])
-                _, held = states(a, u * b, h, REVERSE, STEPS)
+                held = decayed_states(a, u * b, h, REVERSE, STEPS)
                 state = held + u * b
                 if z is not None:
                     out += c * state

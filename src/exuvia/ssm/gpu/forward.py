@@ -100,10 +100,10 @@ def scan_forward(
             rate = tl.load(rates + n * width + channel, here, 0.0)
             h = tl.load(source + n * width, here, 0.0)
             drive = u * tl.load(maps_b + maps + n * STEPS)[:, None]
-            h, held = states(tl.exp2(sizes * rate[None, :]), drive, h, REVERSE, STEPS)
+            h, passed = states(tl.exp2(sizes * rate[None, :]), drive, h, REVERSE, STEPS)
             tl.store(place + n * width, h, onward)
             if not ENDS:
-                out += tl.load(maps_c + maps + n * STEPS)[:, None] * (held + drive)
+                out += tl.load(maps_c + maps + n * STEPS)[:, None] * passed
                 tl.store(ending + n, h, ended)
         tl.debug_barrier()
         if not ENDS:

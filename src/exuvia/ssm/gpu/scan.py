@@ -22,8 +22,8 @@ from exuvia.ssm.rows import ScanGradients, ScanRows
 OLDEST = (3, 3)
 """Version of Triton (that of PyTorch 2.7) from which on the kernels are known to compile."""
 
-FORWARD_REGISTERS = 128
-"""A thread of the forward kernel: 16 warps on a multiprocessor, at the price of 24 bytes of stack."""
+FORWARD_REGISTERS = 160
+"""A thread of the forward kernel: 12 warps on a Hopper multiprocessor, nothing of the inner loop in memory."""
 
 CELLS = 128
 """States that a program of the kernel between the passes joins."""

@@ -128,29 +128,43 @@ def clear_around(
 
 @triton.jit
 def states(a: tl.tensor, inputs: tl.tensor, h: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
-    """h_t = a_t h + inputs_t from h [WIDTH] on: the last state [WIDTH], a_t h_{t-1} [STEPS, WIDTH].
+    """h_t = a_t h_{t-1} + inputs_t from h [WIDTH] on: the last state [WIDTH], and all [STEPS, WIDTH].
 
     Row t of a tile is read as a sum over the tile with the other rows at -0: since x + -0 is x, the compiler drops the
-    sum and the selections, and what is left names registers.
+    sum and the selections, and what is left names registers. (-0 is written 0 x -1: Triton before 3.9 reads -0.0 as 0.)
     """
-    held = a
+    out = a
+    nought = tl.zeros((1, 1), tl.float32) * -1.0
     for i in tl.static_range(STEPS):
         at = (tl.arange(0, STEPS) == (STEPS - 1 - i if REVERSE else i))[:, None]
-        kept = tl.sum(tl.where(at, a, -0.0), axis=0) * h
-        held = tl.where(at, kept[None, :], held)
-        h = kept + tl.sum(tl.where(at, inputs, -0.0), axis=0)
-    return h, held
+        h = tl.sum(tl.where(at, a, nought), axis=0) * h + tl.sum(tl.where(at, inputs, nought), axis=0)
+        out = tl.where(at, h[None, :], out)
+    return h, out
+
+
+@triton.jit
+def decayed_states(a: tl.tensor, inputs: tl.tensor, h: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
+    """What is left of the states before each step, a_t h_{t-1} [STEPS, WIDTH]; with the inputs it is h_t."""
+    out = a
+    nought = tl.zeros((1, 1), tl.float32) * -1.0
+    for i in tl.static_range(STEPS):
+        at = (tl.arange(0, STEPS) == (STEPS - 1 - i if REVERSE else i))[:, None]
+        kept = tl.sum(tl.where(at, a, nought), axis=0) * h
+        out = tl.where(at, kept[None, :], out)
+        h = kept + tl.sum(tl.where(at, inputs, nought), axis=0)
+    return out
 
 
 @triton.jit
 def adjoints(a: tl.tensor, grads: tl.tensor, adjoint: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
     """g_t = grads_t + a_{t+1} g_{t+1}, against the scan: a_t g_t before its first step [WIDTH], g [STEPS, WIDTH]."""
     g = a
+    nought = tl.zeros((1, 1), tl.float32) * -1.0
     for i in tl.static_range(STEPS):
         at = (tl.arange(0, STEPS) == (i if REVERSE else STEPS - 1 - i))[:, None]
-        g_t = tl.sum(tl.where(at, grads, -0.0), axis=0) + adjoint
+        g_t = tl.sum(tl.where(at, grads, nought), axis=0) + adjoint
         g = tl.where(at, g_t[None, :], g)
-        adjoint = tl.sum(tl.where(at, a, -0.0), axis=0) * g_t
+        adjoint = tl.sum(tl.where(at, a, nought), axis=0) * g_t
     return adjoint, g
 
 
@@ -198,8 +212,9 @@ def merged(low: tl.tensor, high: tl.tensor, BIT: tl.constexpr, WIDTH: tl.constex
 def two_sums(tile: tl.tensor, i: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
     """Rows i and i + 8, each summed over pairs of lanes."""
     time = tl.arange(0, STEPS)[:, None]
-    low = tl.sum(tl.where(time == i, tile, -0.0), axis=0)
-    return merged(low, tl.sum(tl.where(time == i + 8, tile, -0.0), axis=0), 1, WIDTH)
+    nought = tl.zeros((1, 1), tl.float32) * -1.0
+    low = tl.sum(tl.where(time == i, tile, nought), axis=0)
+    return merged(low, tl.sum(tl.where(time == i + 8, tile, nought), axis=0), 1, WIDTH)
 
 
 @triton.jit
