@@ -12,7 +12,7 @@ CODE := src tests tools
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PYTEST := $(QUIET_THREADS) $(BIN)/python -m pytest
 
-.PHONY: help install demo test test-slow check format numbers-check web goldens docs-equations clean
+.PHONY: help install demo test test-random test-slow check format numbers-check web goldens docs-equations clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -40,6 +40,9 @@ demo: $(STAMP) ## before and after forgetting, as web pages, in demo/
 	$(BIN)/python -m exuvia demo --out demo
 
 test: $(STAMP) ## the fast tests
+	$(PYTEST) -n 2 -m "not slow" --hypothesis-profile=fixed
+
+test-random: $(STAMP) ## the fast tests with new random examples
 	$(PYTEST) -n 2 -m "not slow"
 
 test-slow: $(STAMP) ## the tests that take minutes

@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples in every run, so that a change passes or fails by what it changed; `make test-random` draws new ones.
+settings.register_profile("fixed", derandomize=True)
 
 
 def _folder(variable: str, default: str) -> Path:

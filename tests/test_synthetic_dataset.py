@@ -165,7 +165,7 @@ def test_any_script_can_be_told(name: str, style: str, seed: int, count: int) ->
     parts = [Part(name, action.sides[-1], count, level) for level in list(action.levels)[:2]]
     told = captions(parts, STYLE[style], np.random.default_rng(seed), count=4)
     assert 1 <= len(told) <= 4
-    assert all(len(caption.split()) >= 3 for caption in told)
+    assert all(len(caption.split()) >= 2 for caption in told)  # "he bows": a subject and a verb
 
 
 def test_a_choice_of_actions_and_no_compositions() -> None:
