@@ -8,7 +8,7 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# The same examples in every run, so that a change passes or fails by what it changed; `make test-random` draws new ones.
+# The same examples in every run: a change passes or fails by what it changed. `make test-random` draws new ones.
 settings.register_profile("fixed", derandomize=True)
 
 

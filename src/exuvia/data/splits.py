@@ -9,7 +9,7 @@ label      what a person judged, clip by clip, where the store says so; for synt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,17 @@ def split_captions(
         if "harmless" in verdicts and "yes" not in verdicts:
             lookalikes.append(name)
     return ConceptSplit(what.name, rule, tuple(forget), tuple(retain), tuple(lookalikes))
+
+
+def actual_rule(store: Store, concept: str, rule: str, clips: NDArray[np.int64]) -> Rule:
+    """What "auto" stands for: label where every clip has the concept's label, else words. Raises ConfigError."""
+    if rule != "auto":
+        if rule not in RULES:
+            raise ConfigError(f"unknown rule {rule!r}; {suggest(rule, ('auto', *RULES))}")
+        return cast(Rule, rule)
+    label = find_concept(concept).label
+    labelled = label is not None and all(label in store.clips[int(n)].labels for n in clips)
+    return "label" if labelled else "words"
 
 
 def split_store(

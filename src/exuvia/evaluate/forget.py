@@ -19,13 +19,13 @@ from exuvia.config import to_dict
 from exuvia.data.captions import Caption
 from exuvia.data.concepts import find_concept
 from exuvia.data.record import ClipRecord
-from exuvia.data.splits import ConceptSplit, caption_verdict, split_store
+from exuvia.data.splits import ConceptSplit, actual_rule, caption_verdict, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.files import whole_file
 from exuvia.pipeline import MotionPipeline
 from exuvia.shapes import Features
-from exuvia.unlearn.base import actual_rule, pipeline_hash
+from exuvia.unlearn.base import pipeline_hash
 
 UNIT = 4
 """Frames of one code step."""
@@ -95,7 +95,7 @@ def prompt_sets(
     """
     clips = store.select(split=split, sensor=list(sensors)) if sensors else store.select(split=split)
     chosen = actual_rule(store, benchmark, rule, clips)
-    parts: ConceptSplit = split_store(store, benchmark, chosen, clips)  # type: ignore[arg-type]
+    parts: ConceptSplit = split_store(store, benchmark, chosen, clips)
     made = [_prompt_set(store, "forget", parts.forget, benchmark, limit)]
     made.append(_prompt_set(store, "retain", parts.retain, None, limit))
     made.append(_joined("all", made))

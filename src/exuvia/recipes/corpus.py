@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import ClipRecord, Store
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
@@ -24,6 +25,8 @@ class CorpusConfig:
     """Probability of drawing from each store; empty: by number of frames."""
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors (optical, kinect, synthetic ...); empty: all."""
+    without: tuple[str, ...] = ()
+    """Concepts (violence, kick ...) whose clips are left out of every split: a generator trained so never saw them."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,16 @@ class Corpus:
             raise ConfigError(f"found {len(config.shares)} shares for {len(config.data)} stores, expected one each")
         self.config = config
         self.stores = [Store.open(Path(folder)) for folder in config.data]
+        self.left_out = [self._left_out(store) for store in self.stores]
+
+    def _left_out(self, store: Store) -> frozenset[int]:
+        """Numbers of a store's clips that show one of the concepts to go without."""
+        everything = np.arange(len(store))
+        shown = [
+            split_store(store, concept, actual_rule(store, concept, "auto", everything)).forget
+            for concept in self.config.without
+        ]
+        return frozenset(store.index_of[name] for names in shown for name in names)
 
     def items(self, split: str) -> list[Item]:
         """Clips of a split, of the wanted sensors, in store order. Raises ConfigError if there are none."""
@@ -55,7 +68,8 @@ class Corpus:
             Item(number, index, store.clips[index])
             for number, store in enumerate(self.stores)
             for index in map(int, store.select(split=split))
-            if not self.config.sensors or store.clips[index].sensor in self.config.sensors
+            if index not in self.left_out[number]
+            and (not self.config.sensors or store.clips[index].sensor in self.config.sensors)
         ]
         if not found:
             sensors = self.config.sensors or "all"
@@ -87,4 +101,8 @@ class Corpus:
 
     def facts(self) -> Mapping[str, Any]:
         """For the provenance: every store with its data hash."""
-        return {"data": [{"store": s.name, "hash": s.data_hash} for s in self.stores], "sensors": self.config.sensors}
+        data = [
+            {"store": store.name, "hash": store.data_hash, "left_out": len(left_out)}
+            for store, left_out in zip(self.stores, self.left_out, strict=True)
+        ]
+        return {"data": data, "sensors": self.config.sensors, "without": self.config.without}

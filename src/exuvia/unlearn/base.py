@@ -14,7 +14,7 @@ from torch import Tensor
 
 from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import find_concept
-from exuvia.data.splits import RULES, split_store
+from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.pipeline import MotionPipeline
@@ -173,21 +173,10 @@ def forget_indices(
         ConfigError: unknown concept or rule, or no clip shows it.
     """
     chosen = np.arange(len(store)) if clips is None else clips
-    split = split_store(store, concept, actual_rule(store, concept, rule, chosen), chosen)  # type: ignore[arg-type]
+    split = split_store(store, concept, actual_rule(store, concept, rule, chosen), chosen)
     if not split.forget:
         raise ConfigError(f"none of {len(chosen)} clips of {store.folder} shows {concept!r} by the rule {split.rule!r}")
     return np.sort(np.asarray([store.index_of[name] for name in split.forget], np.int64))
-
-
-def actual_rule(store: Store, concept: str, rule: str, clips: NDArray[np.int64]) -> str:
-    """What "auto" stands for: label where every clip has the concept's label, else words. Raises ConfigError."""
-    if rule != "auto":
-        if rule not in RULES:
-            raise ConfigError(f"unknown rule {rule!r}; {suggest(rule, ('auto', *RULES))}")
-        return rule
-    label = find_concept(concept).label
-    labelled = label is not None and all(label in store.clips[int(n)].labels for n in clips)
-    return "label" if labelled else "words"
 
 
 def store_statistics(evidence: Evidence, levels: int | None = None) -> CodeStatistics:
