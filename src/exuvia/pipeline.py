@@ -3,7 +3,7 @@
 import copy
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from exuvia.checkpoint import halved, load_into, load_tensors, provenance, read_config, save_tensors, write_config
 from exuvia.config import from_dict, to_dict
+from exuvia.detour import Detour, Route, load_detours, routes, save_detours
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
@@ -89,6 +90,8 @@ class MotionPipeline:
     """Code counts a concept, if shipped: see unlearn/statistics.py."""
     card: str = ""
     """Model card."""
+    detours: list[Detour] = field(default_factory=list)
+    """Prompts that are rewritten or go through other weights; see detour.py."""
 
     # loading and saving
 
@@ -116,6 +119,7 @@ class MotionPipeline:
                 "length": LengthEstimator(from_dict(LengthEstimatorConfig, config["length"])),
             }
             about = {"text": config["text"], "generation": config["generation"]}
+            detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
         except KeyError as error:
             raise CheckpointError(f"{folder}/config.json has no {error}") from None
         for part, module in parts.items():
@@ -136,6 +140,7 @@ class MotionPipeline:
             provenance=read_json(folder / "provenance.json"),
             statistics=load_tensors(counts) if counts.exists() else None,
             card=card.read_text(encoding="utf-8") if card.exists() else "",
+            detours=detours,
         )
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> Path:
@@ -157,7 +162,8 @@ class MotionPipeline:
             save_tensors(out / "normaliser.safetensors", {"mean": mean, "std": std})
             if self.statistics is not None:
                 save_tensors(out / "code_statistics.safetensors", self.statistics)
-            write_config(out, "pipeline", {**sizes, **self.config})
+            ways = {"detours": save_detours(out, self.detours)} if self.detours else {}
+            write_config(out, "pipeline", {**sizes, **self.config, **ways})
             write_json(out / "provenance.json", self.provenance)
             if self.card:
                 write_text(out / "README.md", self.card)
@@ -165,7 +171,7 @@ class MotionPipeline:
 
     def clone(self) -> "MotionPipeline":
         """A copy with its own weights and provenance; the caption encoder is shared, since nothing edits it."""
-        own = ("tokenizer", "mask", "residual", "length", "config", "provenance", "statistics")
+        own = ("tokenizer", "mask", "residual", "length", "config", "provenance", "statistics", "detours")
         return replace(self, **{name: copy.deepcopy(getattr(self, name)) for name in own})
 
     # generation
@@ -223,10 +229,11 @@ class MotionPipeline:
         codes = torch.full((len(prompts), settings.max_steps, self.tokenizer.config.num_quantizers), -1)
         lengths = torch.zeros(len(prompts), dtype=torch.long)
         for low in range(0, len(prompts), batch_size):
-            part = slice(low, low + batch_size)
-            wanted = None if steps is None else torch.tensor(steps[part])
-            lengths[part], made = self._codes(prompts[part], seeds[part], wanted, settings)
-            codes[part, : made.shape[1]] = made
+            for route in routes(self.detours, prompts[low : low + batch_size], self._embed):
+                rows = [low + row for row in route.rows]
+                wanted = None if steps is None else torch.tensor([steps[row] for row in rows])
+                lengths[rows], made = self._codes(route, [seeds[row] for row in rows], wanted, settings)
+                codes[rows, : made.shape[1]] = made
             if progress is not None:
                 progress(min(len(prompts), low + batch_size), len(prompts))
         codes = codes[:, : int(lengths.max())]
@@ -251,11 +258,14 @@ class MotionPipeline:
                 rows.append(real)
         return rows
 
+    def _embed(self, texts: Sequence[str]) -> Tensor:
+        return self.text.encode(list(texts)).pooled
+
     @torch.inference_mode()
     def _codes(
-        self, prompts: Sequence[str], seeds: Sequence[int], lengths: Tensor | None, settings: GenerationConfig
+        self, route: Route, seeds: Sequence[int], lengths: Tensor | None, settings: GenerationConfig
     ) -> tuple[Tensor, Tensor]:
-        states = self.text.encode(list(prompts))
+        states = self.text.encode(route.texts)
         if lengths is None:
             pooled = states.pooled.to(self.device)
             lengths = self.length.sample(pooled, seeds=seeds, low=settings.min_steps, high=settings.max_steps)
@@ -263,7 +273,7 @@ class MotionPipeline:
         device = self.device
         lengths = lengths.to(device)
         common: dict[str, Any] = {"cond_valid": None if valid is None else valid.to(device)}
-        base = self.mask.generate(
+        base = (route.mask or self.mask).generate(
             cond.to(device),
             lengths,
             **common,
@@ -273,7 +283,7 @@ class MotionPipeline:
             keep_share=settings.keep_share,
             temperature=settings.temperature,
         )
-        codes = self.residual.generate(
+        codes = (route.residual or self.residual).generate(
             base,
             cond.to(device),
             lengths,

@@ -32,6 +32,8 @@ EXPORTER = {
     ".html": "exuvia.view.page:write_page",
 }
 UNLEARN = {
+    "none": "exuvia.unlearn.none:Nothing",
+    "prompt_filter": "exuvia.unlearn.prompt_filter:PromptFilter",
     "lcr": "exuvia.unlearn.lcr:LCR",
 }
 GOLDEN = {

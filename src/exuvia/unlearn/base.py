@@ -226,6 +226,7 @@ def ship_statistics(
 def pipeline_hash(pipe: MotionPipeline) -> str:
     """SHA-256 of everything that decides what a generator makes: weights, scale, caption encoder, settings."""
     parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in ("tokenizer", "mask", "residual", "length")]
+    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
     facts = [*parts, pipe.normaliser.mean.tobytes(), pipe.normaliser.std.tobytes(), sorted(pipe.config.items())]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 

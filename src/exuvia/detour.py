@@ -1,0 +1,195 @@
+"""Detours of a generator: prompts that a guard flags are rewritten, or go through other weights.
+
+A guard sees the prompt only. So a detour is part of what a generator is: it is saved, loaded and copied with it, and
+whoever has the weights can take it off again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from exuvia.checkpoint import load_into, load_tensors, save_tensors
+from exuvia.config import from_dict, to_dict
+from exuvia.data.concepts import find_concept
+from exuvia.data.words import judge
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+
+Embed = Callable[[Sequence[str]], Tensor]
+"""Sentences -> one vector each [B, E]."""
+
+
+class Guard(Protocol):
+    """Decides which prompts take the detour."""
+
+    kind: ClassVar[str]
+    """Its name in `GUARDS`."""
+
+    def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
+        """Whether each prompt is flagged [B]; the verdict on one does not depend on the others."""
+
+    def describe(self) -> dict[str, Any]:
+        """Settings, JSON-ready."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, if it has any."""
+
+
+@dataclass(frozen=True)
+class WordGuard:
+    """Flags a prompt in which a concept's words are used in their own sense (data/words.py)."""
+
+    concept: str
+    kind: ClassVar[str] = "words"
+
+    def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
+        """Whether each prompt says the concept [B]."""
+        terms = find_concept(self.concept).words("humanml3d")
+        return np.asarray([judge(prompt, terms) == "yes" for prompt in prompts], np.bool_)
+
+    def describe(self) -> dict[str, Any]:
+        """The concept."""
+        return {"concept": self.concept}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """None."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedGuard:
+    """Flags a prompt whose sentence vector lies on the far side of a plane: weight . e + bias >= threshold."""
+
+    weight: Tensor
+    """[E]"""
+    bias: float
+    threshold: float = 0.0
+    """In units of the logit."""
+    kind: ClassVar[str] = "learned"
+
+    def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
+        """Whether each prompt lies beyond the plane [B]."""
+        vectors = embed(prompts).double().cpu()
+        if vectors.shape[1] != len(self.weight):
+            raise ConfigError(
+                f"the guard reads vectors of {len(self.weight)}, this text encoder gives {vectors.shape[1]}"
+            )
+        return np.asarray(vectors @ self.weight.double() + self.bias >= self.threshold)
+
+    def describe(self) -> dict[str, Any]:
+        """Bias and threshold."""
+        return {"bias": self.bias, "threshold": self.threshold}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weight."""
+        return {"weight": self.weight}
+
+
+@dataclass(frozen=True, eq=False)
+class Detour:
+    """What happens to the prompts that a guard flags."""
+
+    guard: Guard
+    """Who flags."""
+    instead: str | None = None
+    """The prompt to use in their place; None: they stay as they are."""
+    mask: MaskTransformer | None = None
+    """Masked transformer to use for them; None: the generator's own."""
+    residual: ResidualTransformer | None = None
+    """Residual transformer to use for them; None: the generator's own."""
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The weights of its own, by part."""
+        return {k: v for k, v in (("mask", self.mask), ("residual", self.residual)) if v is not None}
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but weights, JSON-ready; `from_folder` reads it."""
+        sizes = {name: to_dict(getattr(self, name).config) for name in self.modules()}
+        return {"guard": {"kind": self.guard.kind, **self.guard.describe()}, "instead": self.instead, **sizes}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All weights: `guard.*`, `mask.*`, `residual.*`."""
+        found = {f"guard.{name}": value for name, value in self.guard.tensors().items()}
+        for part, module in self.modules().items():
+            found |= {f"{part}.{name}": value for name, value in module.state_dict().items()}
+        return found
+
+    def to(self, device: str | torch.device) -> "Detour":
+        """The detour with its models on a device."""
+        mask = None if self.mask is None else self.mask.to(device)
+        return replace(self, mask=mask, residual=None if self.residual is None else self.residual.to(device))
+
+
+@dataclass(frozen=True)
+class Route:
+    """Prompts of a batch that go the same way."""
+
+    rows: list[int]
+    """Their places in the batch."""
+    texts: list[str]
+    """What is generated in their place."""
+    mask: MaskTransformer | None
+    residual: ResidualTransformer | None
+
+
+def routes(detours: Sequence[Detour], prompts: Sequence[str], embed: Embed) -> list[Route]:
+    """Which way every prompt goes. Rewriting happens in order; of several detours with weights the last one counts."""
+    texts, weights = list(prompts), np.full(len(prompts), -1)
+    for number, detour in enumerate(detours):
+        flagged = detour.guard.flags(texts, embed)
+        if detour.modules():
+            weights[flagged] = number
+        if detour.instead is not None:
+            texts = [detour.instead if flag else text for flag, text in zip(flagged, texts, strict=True)]
+    found = []
+    for number in np.unique(weights):
+        rows = np.flatnonzero(weights == number).tolist()
+        own = detours[number] if number >= 0 else None
+        mask, residual = (None, None) if own is None else (own.mask, own.residual)
+        found.append(Route(rows, [texts[row] for row in rows], mask, residual))
+    return found
+
+
+def save_detours(folder: Path, detours: Sequence[Detour]) -> list[dict[str, Any]]:
+    """Write `detourN.safetensors` for those with weights; returns what belongs in the configuration."""
+    for number, detour in enumerate(detours):
+        if tensors := detour.tensors():
+            save_tensors(folder / f"detour{number}.safetensors", tensors)
+    return [detour.describe() for detour in detours]
+
+
+def load_detours(folder: Path, described: Sequence[dict[str, Any]]) -> list[Detour]:
+    """What `save_detours` wrote. Raises CheckpointError: a guard of unknown kind, or weights that do not fit."""
+    return [_load(folder / f"detour{number}.safetensors", about) for number, about in enumerate(described)]
+
+
+def _load(path: Path, about: dict[str, Any]) -> Detour:
+    try:
+        settings = dict(about["guard"])
+        kind, instead = settings.pop("kind"), about.get("instead")
+        tensors = load_tensors(path) if path.exists() or kind == "learned" else {}
+        if kind == "words":
+            guard: Guard = WordGuard(find_concept(settings["concept"]).name)
+        elif kind == "learned":
+            guard = LearnedGuard(tensors["guard.weight"], float(settings["bias"]), float(settings["threshold"]))
+        else:
+            raise CheckpointError(f"{path.parent} has a guard of kind {kind!r}; known: learned, words")
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path.parent}/config.json describes a detour without {error}") from None
+    parts: dict[str, Any] = {}
+    if "mask" in about:
+        parts["mask"] = MaskTransformer(from_dict(MaskTransformerConfig, about["mask"]))
+    if "residual" in about:
+        parts["residual"] = ResidualTransformer(from_dict(ResidualTransformerConfig, about["residual"]))
+    for name, module in parts.items():
+        own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+        load_into(module, own, f"the {name} of {path}")
+        module.eval().requires_grad_(False)
+    return Detour(guard, instead, **parts)
