@@ -21,7 +21,7 @@ def body(frames: int = 41) -> np.ndarray:
 
 def test_a_body_at_rest() -> None:
     got = k.measure(body(), 20.0)
-    assert got == k.Kinematics(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    assert got == k.Kinematics(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize("fps", [20.0, 40.0])
@@ -94,3 +94,11 @@ def test_real_motion_is_plausible(shared_data: Path) -> None:
     assert np.median([g.freeze_rate for g in got]) == 0.0
     assert np.median([g.foot_skate_rate for g in got]) < 0.2
     assert max(g.floor_penetration_m for g in got) == 0.0
+
+
+def test_range_is_the_box_of_a_joint_beside_the_pelvis() -> None:
+    joints = body()
+    moved = joints + np.linspace(0, 1, len(joints))[:, None, None]  # the whole body drifts: no range
+    assert k.range_m(moved) == pytest.approx(0, abs=1e-6)
+    moved[:, 20] += np.linspace(0, 1, len(joints))[:, None] * np.asarray([0.3, 0.4, 0.0])  # one wrist, by 0.5 m
+    assert k.range_m(moved) == pytest.approx(0.5 / 21, abs=1e-6)

@@ -7,79 +7,29 @@ report sets quality, the rate at which an independent classifier sees the concep
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
-from exuvia.data.concepts import KICKS, PUNCHES, VIOLENCE, find_concept
+from exuvia.data.concepts import find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.evaluate.forget import Generations, PromptSet, built_in_sets, prompt_sets
-from exuvia.evaluate.metrics import (
-    BATCH,
-    METRICS,
-    Metric,
-    diversity,
-    diversity_pairs,
-    fid,
-    interval,
-    kid,
-    mm_dist,
-    r_precision,
-)
+from exuvia.evaluate.judge import ALL_METRICS, SEEN_BY_CLASSIFIER, Detector, Embedder, Judge, multimodality
+from exuvia.evaluate.metrics import BATCH, interval
 from exuvia.evaluate.shipped import shipped_detector, shipped_evaluator
-from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import whole_folder, write_json, write_text
-from exuvia.motion.kinematics import measure
 from exuvia.pipeline import MotionPipeline
 from exuvia.shapes import Features
 from exuvia.unlearn.base import pipeline_hash
 
 log = logging.getLogger(__name__)
 
-FPS = 20.0
 REAL = "real"
 """Name of the row of real motions."""
 SMALL = 2000
 """Below so many motions the report says how FID is biased."""
-KINEMATICS = {
-    metric.name: metric
-    for metric in (
-        Metric("mean_joint_speed_m_per_s", "closer", "m/s", "mean speed of the joints"),
-        Metric("freeze_rate", "closer", "share", "share of time inside a standstill of half a second or more"),
-        Metric("mean_jerk_m_per_s3", "closer", "m/s³", "mean third derivative of the joints"),
-        Metric("foot_skate_rate", "lower", "share", "share of time in which a foot on the floor slides"),
-        Metric("floor_penetration_m", "lower", "m", "mean depth of the lowest joint below the floor"),
-    )
-}
-SEEN_BY_CLASSIFIER = (VIOLENCE.name, KICKS.name, PUNCHES.name)
-"""Concepts for which the rate of violence says something."""
-VIOLENCE_RATE = Metric("violence_rate", "lower", "share", "motions in which the classifier sees violence")
-ALL_METRICS = {**METRICS, VIOLENCE_RATE.name: VIOLENCE_RATE, **KINEMATICS}
-
-
-class Embedder(Protocol):
-    """A text-motion evaluator; `guo.MotionTextEvaluator` is one."""
-
-    def embed_clips(self, clips: Sequence[Features]) -> Tensor:
-        """Un-normalised features [F, C] of each clip -> [N, E]."""
-
-    def embed_text(self, texts: Sequence[str], tokens: Sequence[str | None] | None = None) -> Tensor:
-        """Captions -> [N, E]."""
-
-
-class Detector(Protocol):
-    """A classifier of violence; `classifier.ViolenceDetector` is one."""
-
-    point: Any
-    """Threshold with its hit and false rate on validation clips."""
-
-    def violent_share(self, clips: Sequence[Features]) -> float:
-        """Share of clips (un-normalised features) at or above the threshold."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +164,7 @@ def evaluate(
         sets = prompt_sets(data, benchmark, rule=rule, split=split, sensors=sensors, limit=limit)
     if detector is None and find_concept(benchmark).name in SEEN_BY_CLASSIFIER:
         detector = _detector_if_shipped()
-    judge = _Judge(evaluator or shipped_evaluator(), detector, tuple(seeds))
+    judge = Judge(evaluator or shipped_evaluator(), detector, tuple(seeds), find_concept(benchmark))
     models = {**({"original": original} if original is not None else {}), "edited": pipe, **(others or {})}
     makers = {name: Generations(model, cache, batch_size, **sampling) for name, model in models.items()}
     count = _Count(
@@ -236,12 +186,12 @@ def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, Motio
         raise ConfigError(f"found other generators {sorted(others)}; the names edited, original and {REAL} are taken")
 
 
-def _measured(some: PromptSet, judge: "_Judge", makers: Mapping[str, Generations], count: "_Count") -> list[Row]:
+def _measured(some: PromptSet, judge: Judge, makers: Mapping[str, Generations], count: "_Count") -> list[Row]:
     """Rows of one prompt set: real motion is the reference, or without it the original under a seed of its own."""
     made = {name: [maker.motions(some, seed, count.add) for seed in judge.seeds] for name, maker in makers.items()}
     if some.real:
-        return judge.rows(some, some.real, made | {REAL: [some.real] * len(judge.seeds)})
-    return judge.rows(some, makers["original"].motions(some, max(judge.seeds) + 1, count.add), made)
+        return _rows(judge, some, some.real, made | {REAL: [some.real]})
+    return _rows(judge, some, makers["original"].motions(some, max(judge.seeds) + 1, count.add), made)
 
 
 def _first(some: PromptSet, limit: int | None) -> PromptSet:
@@ -269,87 +219,24 @@ class _Count:
             self.tell(self.done, self.total)
 
 
-@dataclass(frozen=True)
-class _Judge:
-    """Takes all measures of a set."""
-
-    evaluator: Embedder
-    detector: Detector | None
-    seeds: tuple[int, ...]
-
-    def rows(
-        self, prompts: PromptSet, reference: Sequence[Features], made: Mapping[str, Sequence[Sequence[Features]]]
-    ) -> list[Row]:
-        """Rows of one prompt set, for all generators and repeats."""
-        texts = self._numbers(self.evaluator.embed_text(prompts.texts, prompts.tokens))
-        real = self._numbers(self.evaluator.embed_clips(reference))
-        rows = []
-        for model, repeats in made.items():
-            # real motion is the same in every repeat; only the random pairs and batches differ
-            once = model == REAL
-            embedded = [self._numbers(self.evaluator.embed_clips(x)) for x in repeats[: 1 if once else None]]
-            physical = [self._physical(x) for x in repeats[: 1 if once else None]]
-            if once:
-                embedded, physical = embedded * len(self.seeds), physical * len(self.seeds)
-            found = [
-                self._quality(texts, real, x, seed, once) | facts
-                for x, seed, facts in zip(embedded, self.seeds, physical, strict=True)
-            ]
-            for metric in (name for name in ALL_METRICS if name in found[0]):
-                rows.append(_row(prompts.name, model, metric, [values[metric] for values in found]))
-            if not once and len(embedded) > 1:
-                rows.append(_multimodality(prompts.name, model, np.stack(embedded)))
-        return rows
-
-    @staticmethod
-    def _numbers(embedding: Tensor) -> NDArray[np.float64]:
-        return embedding.double().cpu().numpy()
-
-    def _quality(
-        self,
-        texts: NDArray[np.float64],
-        real: NDArray[np.float64],
-        motion: NDArray[np.float64],
-        seed: int,
-        is_real: bool,
-    ) -> dict[str, float]:
-        """Metrics of one repeat; those that a set is too small for are left out."""
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(len(motion))
-        found: dict[str, float] = {"mm_dist": mm_dist(texts, motion)}
-        if len(motion) >= 2:
-            if not is_real:
-                found |= {"fid": fid(real, motion), "kid": kid(real, motion)}
-            found["diversity"] = diversity(motion, *diversity_pairs(len(motion), rng))
-        if len(motion) >= BATCH:
-            shares = r_precision(texts[order], motion[order])
-            found |= {f"r_precision@{k}": float(share) for k, share in enumerate(shares, start=1)}
-        return found
-
-    def _physical(self, clips: Sequence[Features]) -> dict[str, float]:
-        """Means of the kinematic measures over clips, and the rate of violence."""
-        every = [measure(HUMANML3D.recover(clip), FPS) for clip in clips]
-        found = {name: float(np.mean([getattr(one, name) for one in every])) for name in KINEMATICS}
-        if self.detector is not None:
-            found[VIOLENCE_RATE.name] = self.detector.violent_share(clips)
-        return found
+def _rows(
+    judge: Judge, some: PromptSet, reference: Sequence[Features], made: Mapping[str, Sequence[Sequence[Features]]]
+) -> list[Row]:
+    """Rows of one prompt set, for all generators and repeats."""
+    rows = []
+    for model, repeats in made.items():
+        values = judge.values(some, repeats, reference, real=model == REAL)
+        rows += [_row(some.name, model, metric, each) for metric, each in values.items() if metric != "multimodality"]
+        if "multimodality" in values:
+            each = interval(multimodality(np.stack([judge.embedded(clips) for clips in repeats])))
+            rows.append(Row(some.name, model, "multimodality", each.mean, each.low, each.high))
+    return rows
 
 
 def _row(part: str, model: str, metric: str, repeats: Sequence[float]) -> Row:
     found = interval(repeats)
     one_value = len(repeats) == 1 or (model == REAL and len(set(repeats)) == 1)
     return Row(part, model, metric, found.mean, None if one_value else found.low, None if one_value else found.high)
-
-
-def _multimodality(part: str, model: str, embedded: NDArray[np.float64]) -> Row:
-    """Mean distance between the motions that the seeds give for one caption; embedded [seeds, N, E].
-
-    All pairs of seeds count, in place of the published 10 random pairs of 30 motions, so that no motion is made for it
-    alone; the interval is over captions.
-    """
-    pairs = [np.linalg.norm(a - b, axis=1) for a, b in combinations(embedded, 2)]
-    each = interval(np.mean(pairs, axis=0))
-    return Row(part, model, "multimodality", each.mean, each.low, each.high)
 
 
 def _about(

@@ -41,6 +41,8 @@ class Kinematics:
     """Mean over time of the depth of the lowest joint below the floor."""
     freeze_rate: float
     """Share of time inside a standstill of at least half a second."""
+    range_m: float
+    """Mean over joints of the diagonal of the box that a joint visits, seen from the pelvis."""
 
 
 def _checked(joints: Array, fps: float, order: int) -> Array:
@@ -129,6 +131,13 @@ def freeze_rate(joints: Array, fps: float, speed_m_per_s: float = 0.03, at_least
     return float(runs[runs >= needed].sum() / len(still))
 
 
+def range_m(joints: Array) -> float:
+    """Mean over joints other than the pelvis of the diagonal of the box in which a joint moves beside the pelvis."""
+    joints = _checked(joints, 1.0, 0)
+    beside = joints[:, 1:] - joints[:, :1]
+    return float(np.linalg.norm(beside.max(0) - beside.min(0), axis=-1).mean())
+
+
 def measure(joints: Array, fps: float, floor_m: float = 0.0) -> Kinematics:
     """All measures of one clip [F, 22, 3] of at least four frames.
 
@@ -143,4 +152,5 @@ def measure(joints: Array, fps: float, floor_m: float = 0.0) -> Kinematics:
         foot_skate_m_per_s=foot_skate_m_per_s(joints, fps, floor_m),
         floor_penetration_m=floor_penetration_m(joints, floor_m),
         freeze_rate=freeze_rate(joints, fps),
+        range_m=range_m(joints),
     )
