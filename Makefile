@@ -12,7 +12,7 @@ CODE := src tests tools
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PYTEST := $(QUIET_THREADS) $(BIN)/python -m pytest
 
-.PHONY: help install demo test test-random test-slow check format numbers-check web goldens docs-equations clean
+.PHONY: help install demo test test-random test-slow check format numbers-check web goldens docs-equations docs-options clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -67,6 +67,9 @@ goldens: $(STAMP) ## compare with the official implementations' golden vectors
 
 docs-equations: $(STAMP) ## rewrite docs/equations.md from the source
 	$(BIN)/python tools/equations.py
+
+docs-options: $(STAMP) ## rewrite the option tables of docs/ssm from the source
+	$(BIN)/python tools/option_tables.py
 
 web: ## bundle the motion player (needs node and npm)
 	cd web && npm ci && npm run build

@@ -2,6 +2,8 @@
 
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,49 @@ def test_the_code_of_a_page_runs(page: Path) -> None:
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(page), "exec"), names)
+
+
+def test_the_training_in_the_readme_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "synthetic", str(tmp_path / "store"), "--count", "120", "--no-mirror"]) == 0
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"))
+    layers = next(block for block in blocks if "from exuvia.ssm import" in block)
+    training = next(block for block in blocks if "optimiser" in block)
+    assert "stores/mocap" in training
+    assert "range(300)" in training
+    training = training.replace("stores/mocap", str(tmp_path / "store")).replace("range(300)", "range(2)")
+    training = training.replace(">= 40", ">= 1")
+    exec(compile(layers + training, "README.md", "exec"), {})
+    assert "test clips named right" in capsys.readouterr().out
+
+
+NUMBER = re.compile(r"\(([DMS]\d+)\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_equation_number_of_a_page_stands_in_the_source(page: Path) -> None:
+    known = {
+        n for path in (ROOT / "src" / "exuvia" / "ssm").rglob("*.py") for n in NUMBER.findall(path.read_text("utf-8"))
+    }
+    assert set(NUMBER.findall(page.read_text(encoding="utf-8"))) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_of_a_page_are_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_option_tables_are_those_of_the_source() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "option_tables.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for kind in ("S4DConfig", "S6Config", "MambaConfig", "SeRpEntConfig", "BidirectionalConfig"):
+        assert f":{kind} -->" in text
 
 
 def test_the_classifier_learns_and_refuses_a_folder_without_a_store(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class S6(SelectiveLayer):
 class Mamba(SelectiveLayer):
     """The Mamba block, x [B, L, D] -> y [B, L, D], without norm and residual.   Fig. 3 [gu2023mamba]
 
-        u, z = in_proj x;   u = SiLU(conv1d u);   y = out_proj (S6(u) * SiLU(z))
+        (M11)  u, z = in_proj x;   u = SiLU(conv1d u);   y = out_proj (S6(u) * SiLU(z))
 
     Args:
         d_model: channels D

@@ -8,6 +8,14 @@ With the step sizes dt_t already past the softplus, for every channel d and stat
 
 The input enters with dt B, not with the zero-order hold of B, as in the published code (selective_scan_ref of
 state-spaces/mamba). A step of size 0 leaves the state as it is: that is how padding is passed over.
+
+Backward, with g_t = dL/dh_t and v_t = dL/dy_t, from the last step to the first:
+
+    (M4)  g_t[d, n] = C_t[n] v_t[d] + a_{t+1}[d, n] g_{t+1}[d, n]
+    (M5)  dC_t[n] = sum_d v_t[d] h_t[d, n],    dB_t[n] = sum_d g_t[d, n] dt_t[d] x_t[d]
+    (M6)  dx_t[d] = dt_t[d] sum_n g_t[d, n] B_t[n]
+    (M7)  d(dt_t)[d] = x_t[d] sum_n g_t[d, n] B_t[n] + sum_n g_t[d, n] A[d, n] a_t[d, n] h_{t-1}[d, n]
+    (M8)  dA[d, n] = sum_t g_t[d, n] dt_t[d] a_t[d, n] h_{t-1}[d, n]
 """
 
 import torch

@@ -3,9 +3,9 @@
 Source: Gu, Gupta, Goel, Re [gu2022s4d]; parameter names and output of models/s4/s4d.py (state-spaces/s4), whose weights
 load unchanged. With A = -exp(log_A_real) + i A_imag and dt = exp(log_dt), every channel is
 
-    h_t = exp(dt A) h_{t-1} + x_t,   y_t = 2 Re(sum_n C_n (exp(dt A_n) - 1) / A_n h_t,n) + D x_t    Sec. 3 [gu2022s4d]
-
-followed by GELU, dropout and a gated linear map over channels (or by nothing: output="none").
+    (D1)  h_t = exp(dt A) h_{t-1} + x_t,   y_t = 2 Re(sum_n C_n (exp(dt A_n) - 1) / A_n h_t,n) + D x_t   [gu2022s4d]
+    (D2)  the same as a convolution:   y = k * x + D x,   k_l = 2 Re(sum_n C_n (exp(dt A_n) - 1) / A_n exp(l dt A_n))
+    (D3)  out = GLU(W GELU(y) + b), dropout before W; output="none" leaves y
 """
 
 import math

@@ -3,8 +3,8 @@
 Source: Gu and Dao [gu2023mamba], Sec. 3.2 (Algorithm 2) and 3.6; names and initial values of parameters as in
 mamba_simple.py of state-spaces/mamba. With A = -exp(A_log) [E, N] and u [B, L, E]:
 
-    (delta, B, C) = x_proj u,   Delta = softplus(dt_proj delta + bias)
-    h_t = exp(Delta_t A) h_{t-1} + Delta_t u_t B_t,   y_t = C_t . h_t + D u_t,   times SiLU(z_t) where there is a gate
+    (M9)   (delta, B, C) = x_proj u,   Delta = softplus(dt_proj delta + bias)
+    (M10)  h_t = exp(Delta_t A) h_{t-1} + Delta_t u_t B_t,   y_t = C_t . h_t + D u_t,   times SiLU(z_t) with a gate
 """
 
 import math

@@ -1,0 +1,227 @@
+"""Draws which elements SeRpEnt keeps, on a sentence and on a motion: docs/ssm/serpent-*.svg.
+
+    python tools/draw_resampling.py sentence --text tinyshakespeare.txt     # or .txt.xz; public domain
+    python tools/draw_resampling.py motion                                  # built-in parametric motion
+    python tools/draw_resampling.py motion --store STORE --clip ID          # a clip of a prepared store
+
+Each trains a small model for some minutes on one core, then draws what it has not been trained on. The sentence's model
+predicts the next byte; the motion's predicts where the joints are five frames later. Same seed, same picture. With
+`--record` the shares kept among all held-out elements, and among those of one kind, go to the ledger.
+"""
+
+import argparse
+import lzma
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from resampling_picture import Strip, draw_motion, draw_sentence
+from torch import Tensor, nn
+
+from exuvia.commands.numbers import record_number
+from exuvia.data.batches import pad_batch
+from exuvia.data.store import Store
+from exuvia.features.humanml3d import HUMANML3D
+from exuvia.files import write_text
+from exuvia.ssm import Mamba, SeRpEnt
+from exuvia.ssm.serpent_state import Resampling
+from exuvia.synthetic.dataset import synthesise
+
+ROOT = Path(__file__).resolve().parents[1]
+SENTENCE = "My spirits, as in a dream, are all bound up."
+HELD_OUT = 0.1
+"""Share of the text, its end, that is not trained on; the sentence lies in it."""
+CONTEXT = 192
+AHEAD = 5
+"""Frames between what is seen and what is predicted: a quarter of a second."""
+POSITIONS = slice(4, 67)
+"""Joint positions among the 263 features."""
+ACTIONS = ("walk", "wave", "jump", "squat", "kick_front", "punch", "clap", "throw", "turn", "stand")
+INTERVAL_RATE = 10
+"""Times the learning rate for the map to intervals: a short training would hardly move it."""
+
+
+class NextByte(nn.Module):
+    """Bytes [B, L] -> logits of the byte after each [B, L, 256]: Mamba, then SeRpEnt, each normalised and added."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.enter, self.leave = nn.Embedding(256, width), nn.Linear(width, 256)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.mamba, self.serpent = Mamba(width), SeRpEnt(width)
+
+    def before(self, text: Tensor) -> Tensor:
+        """What SeRpEnt resamples, [B, L, width]."""
+        x = self.enter(text)
+        return self.norms[1](x + self.mamba(self.norms[0](x)))
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Logits."""
+        return self.leave(self.norms[2](self.serpent(self.before(text))))
+
+
+class LaterPose(nn.Module):
+    """Normalised features [B, F, 263] -> the joint positions `AHEAD` frames later [B, F, 63]."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.enter, self.norm = nn.Linear(263, width), nn.LayerNorm(width)
+        self.serpent, self.leave = SeRpEnt(width), nn.Linear(width, 63)
+
+    def before(self, features: Tensor) -> Tensor:
+        """What SeRpEnt resamples, [B, F, width]."""
+        return self.norm(self.enter(features))
+
+    def forward(self, features: Tensor, valid: Tensor) -> Tensor:
+        """Positions, normalised like the input."""
+        return features[..., POSITIONS] + self.leave(self.serpent(self.before(features), valid))
+
+
+def fit(model: nn.Module, losses: Iterator[Tensor], steps: int, lr: float) -> None:
+    """Adam with a rate that falls to zero; the last losses are told."""
+    slow = [p for name, p in model.named_parameters() if ".interval." not in f".{name}"]
+    fast = [p for name, p in model.named_parameters() if ".interval." in f".{name}"]
+    groups = [{"params": slow, "lr": lr}, {"params": fast, "lr": INTERVAL_RATE * lr}]
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [lr, INTERVAL_RATE * lr], steps + 1)
+    for step, loss in zip(range(steps), losses, strict=False):
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        if step % 100 == 99:
+            sys.stderr.write(f"step {step + 1} of {steps}: loss {loss.item():.3f}\n")
+
+
+Shares = dict[str, float]
+"""Share of elements kept, by `rate.kind`."""
+
+
+def shares(branches: Sequence[Resampling], kinds: dict[str, NDArray[np.bool_]]) -> Shares:
+    """Share kept of the elements of every kind, for every branch; kinds are masks [B, L]."""
+    return {
+        f"{branch.rate:g}.{kind}": float(branch.selected.numpy()[where].mean())
+        for branch in branches
+        for kind, where in kinds.items()
+    }
+
+
+def price_of(branches: Sequence[Resampling]) -> Tensor:
+    """How much the intervals exceed the least ones, mean over branches and elements: about the share kept too much."""
+    return torch.stack([(branch.steps - branch.rate).mean() / (1 - branch.rate) for branch in branches]).mean()
+
+
+def sentence(path: Path, steps: int, price: float) -> tuple[str, Shares]:
+    """Train on a text and draw the sentence of its end; kinds: all bytes, first letters of words, blanks."""
+    raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+    cut = int(len(raw) * (1 - HELD_OUT))
+    place = raw.find(SENTENCE.encode(), cut)
+    if place < 0:
+        raise SystemExit(f"the last tenth of {path} does not hold the sentence {SENTENCE!r}; give tinyshakespeare")
+    text = torch.frombuffer(bytearray(raw), dtype=torch.uint8).long()
+    model = NextByte()
+
+    def losses() -> Iterator[Tensor]:
+        while True:
+            rows = torch.stack([text[i : i + CONTEXT + 1] for i in torch.randint(cut - CONTEXT - 1, (16,)).tolist()])
+            loss = nn.functional.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
+            yield loss + price * price_of(model.serpent.resampling(model.before(rows[:, :-1]))) if price else loss
+
+    fit(model, losses(), steps, 3e-3)
+    first = place - CONTEXT
+    with torch.no_grad():
+        found = model.serpent.resampling(model.before(text[None, first : place + len(SENTENCE)]))
+    strips = [
+        Strip(branch.rate, branch.steps[0, CONTEXT:].numpy(), branch.selected[0, CONTEXT:].numpy()) for branch in found
+    ]
+    rows = text[cut : cut + (len(text) - cut) // CONTEXT * CONTEXT].view(-1, CONTEXT)
+    with torch.no_grad():
+        every = model.serpent.resampling(model.before(rows))
+    blank = np.isin(rows.numpy(), (10, 32))
+    first = np.zeros_like(blank)
+    first[:, 1:] = blank[:, :-1] & ~blank[:, 1:]
+    kinds = {"all": np.ones_like(blank), "word_start": first, "blank": blank}
+    return draw_sentence(SENTENCE, strips), shares(every, kinds)
+
+
+def motion(store: Path | None, clip: str | None, steps: int) -> tuple[str, Shares]:
+    """Train on motions and draw one that was left out; kinds: all its frames, its faster and its slower half."""
+    joints, features, shown = _stored(store, clip) if store is not None else _made()
+    std, mean = torch.std_mean(torch.from_numpy(np.concatenate(features)), 0)
+    model = LaterPose()
+
+    def losses() -> Iterator[Tensor]:
+        while True:
+            chosen = [features[i] for i in torch.randint(len(features), (16,)).tolist()]
+            x, valid = map(torch.from_numpy, pad_batch(chosen))
+            x = (x - mean) / (std + 0.02)
+            both = valid[:, AHEAD:]
+            yield (model(x, valid)[:, :-AHEAD] - x[:, AHEAD:, POSITIONS])[both].abs().mean()
+
+    fit(model, losses(), steps, 2e-3)
+    x = (torch.from_numpy(np.array(shown)) - mean) / (std + 0.02)
+    with torch.no_grad():
+        found = model.serpent.resampling(model.before(x[None]))
+    strips = [Strip(branch.rate, branch.steps[0].numpy(), branch.selected[0].numpy()) for branch in found]
+    moved = np.linalg.norm(np.diff(joints[: len(shown) + 1].astype(np.float64), axis=0), axis=-1).mean(-1)
+    fast = (moved > np.median(moved))[None, : len(shown)]
+    kinds = {"all": np.ones_like(fast), "fast_half": fast, "slow_half": ~fast}
+    return draw_motion(joints[: len(shown)], strips), shares(found, kinds)
+
+
+def _made() -> tuple[NDArray[np.float32], list[NDArray[np.float32]], NDArray[np.float32]]:
+    """Built-in motions: joints of the one to draw, features of 400 others, features of the one to draw."""
+    clips = [made.clip.joints for made in synthesise(400, 0, actions=ACTIONS)]
+    shown = next(synthesise(1, 1, actions=("kick_front",), compositions=0.0, start=3)).clip.joints
+    *features, last = HUMANML3D.encode([*clips, shown])
+    return shown, features, last
+
+
+def _stored(
+    folder: Path, clip: str | None
+) -> tuple[NDArray[np.float32], list[NDArray[np.float32]], NDArray[np.float32]]:
+    """The same from a store: features of its training clips; the clip by its id, else the first of the test split."""
+    store = Store.open(folder)
+    number = int(store.select(split="test")[0]) if clip is None else store.index_of[clip]
+    features = [np.array(store.features(int(i))) for i in store.select(split="train") if int(i) != number]
+    long = [f for f in features if len(f) > 2 * AHEAD]
+    return np.array(store.joints(number)), long, np.array(store.features(number))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train and draw one picture."""
+    parser = argparse.ArgumentParser(description="which elements SeRpEnt keeps")
+    parser.add_argument("what", choices=("sentence", "motion"))
+    parser.add_argument("--text", type=Path, default=Path("tinyshakespeare.txt"), help="text to train on (sentence)")
+    parser.add_argument("--store", type=Path, help="prepared store (motion); without it the built-in motion")
+    parser.add_argument("--clip", help="id of the clip to draw, of that store")
+    parser.add_argument("--price", type=float, default=0.0, help="weight of keeping elements in the loss (sentence)")
+    parser.add_argument("--steps", type=int, default=600, help="training steps")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", type=Path, help="ledger of measured numbers to add the shares to")
+    parser.add_argument("--out", type=Path, help="the picture; default docs/ssm/serpent-WHAT.svg")
+    args = parser.parse_args(arguments)
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(1)
+    is_text = args.what == "sentence"
+    drawn, kept = sentence(args.text, args.steps, args.price) if is_text else motion(args.store, args.clip, args.steps)
+    write_text(args.out or ROOT / "docs" / "ssm" / f"serpent-{args.what}.svg", drawn)
+    source = (
+        f"--text {args.text.name} --price {args.price:g}" if is_text else f"--store {args.store} --clip {args.clip}"
+    )
+    command = f"python tools/draw_resampling.py {args.what} {source} --steps {args.steps} --seed {args.seed}"
+    for name, share in kept.items():
+        sys.stderr.write(f"kept {name}: {share:.3f}\n")
+        if args.record is not None:
+            what = f"{args.what}_price{args.price:g}" if args.price else args.what
+            name = f"serpent.kept.{what}.{name}"
+            record_number(args.record, name, share, unit="1", command=command, seed=args.seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Fills the option tables of docs/ssm from the layers' configurations: names, defaults and meanings stand there once.
+
+A page holds `<!-- options: module:Config -->` and `<!-- /options -->`; between them goes one line a field, with the
+text that follows the field in the source. `--check` only compares and exits with 1 if a page is not current.
+"""
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+PAGES = Path(__file__).resolve().parents[1] / "docs" / "ssm"
+BLOCK = re.compile(r"(<!-- options: ([\w.]+):(\w+) -->\n).*?(<!-- /options -->)", re.DOTALL)
+
+
+def meanings(kind: type) -> dict[str, str]:
+    """What stands after every field of a dataclass, its bases included."""
+    found: dict[str, str] = {}
+    for cls in reversed(kind.__mro__):
+        if not dataclasses.is_dataclass(cls):
+            continue
+        body = ast.parse(inspect.getsource(cls)).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, after in zip(body.body, body.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
+                if isinstance(after.value, ast.Constant):
+                    found[field.target.id] = " ".join(str(after.value.value).split())
+    return found
+
+
+def table(kind: type) -> str:
+    """A Markdown table of a configuration's fields."""
+    text, lines = meanings(kind), ["| option | default | what |", "|---|---|---|"]
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING:
+            default = f"`{field.default!r}`"
+        else:
+            default = "`{}`" if field.default_factory is not dataclasses.MISSING else "(needed)"
+        lines.append(f"| `{field.name}` | {default} | {text[field.name].replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
+
+
+def filled(page: str) -> str:
+    """A page with its tables made anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        kind = getattr(import_module(match[2]), match[3])
+        return match[1] + table(kind) + match[4]
+
+    return BLOCK.sub(fill, page)
+
+
+def main() -> int:
+    """Fill all pages, or compare them."""
+    parser = argparse.ArgumentParser(description="option tables of docs/ssm")
+    parser.add_argument("--check", action="store_true", help="compare only")
+    check, stale = parser.parse_args().check, []
+    for path in sorted(PAGES.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        if filled(text) != text:
+            stale.append(path.name)
+            if not check:
+                path.write_text(filled(text), encoding="utf-8")
+    if check and stale:
+        sys.stderr.write(f"option tables of {', '.join(stale)} do not match the source; run: make docs-options\n")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
