@@ -77,6 +77,11 @@ def scan_numbers(results: Results, sizes: Sequence[Size], attention_sizes: Seque
         if results.rates is not None:
             times = [_over(cell.ms, floor_ms(cell.size, cell.which, results.rates)) for cell in cells]
             found[f"times_bandwidth_floor{floor}"] = worst(times, largest=True)
+            best = [_over(cell.best_ms, floor_ms(cell.size, cell.which, results.rates)) for cell in cells]
+            found[f"times_bandwidth_floor{floor}.best"] = worst(best, largest=True)
+            for cell, times_floor in zip(cells, best, strict=True):
+                if times_floor is not None:
+                    found[f"times_bandwidth_floor{floor}.best.{cell.size}"] = Number(times_floor.value)
     found.update(cell_numbers(results))
     if results.rates is not None:
         found["triad_gb_s"] = Number(results.rates.bytes_per_s / 1e9, "GB/s")
