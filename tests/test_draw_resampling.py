@@ -1,16 +1,11 @@
 """The pictures of a resampling: what is drawn as kept is what the layer keeps, and the same seed draws the same."""
 
-import sys
 from pathlib import Path
 
+import draw_resampling
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-
-import draw_resampling  # noqa: E402
-from resampling_picture import KEPT, Strip, draw_sentence  # noqa: E402
+from resampling_picture import KEPT, Strip, draw_sentence
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,8 @@ EXPORTER = {
 UNLEARN = {
     "none": "exuvia.unlearn.none:Nothing",
     "prompt_filter": "exuvia.unlearn.prompt_filter:PromptFilter",
+    "uce": "exuvia.unlearn.uce:UCE",
+    "rece": "exuvia.unlearn.rece:RECE",
     "lcr": "exuvia.unlearn.lcr:LCR",
 }
 GOLDEN = {
@@ -55,6 +57,9 @@ GOLDEN = {
     "06_evaluators": "exuvia.goldens.evaluators:evaluators",
     "07_metrics": "exuvia.goldens.evaluators:metrics",
     "08_lcr": "exuvia.goldens.unlearn:lcr",
+    "08_uce_rece_hmu": "exuvia.goldens.closed_form:hmu",
+    "08_uce_upstream": "exuvia.goldens.closed_form:uce",
+    "08_rece_upstream": "exuvia.goldens.closed_form:rece",
     "09_selective_scan": "exuvia.goldens.scan:selective_scan_case",
     "09_mamba_block": "exuvia.goldens.mamba:mamba_block",
     "09_s4d": "exuvia.goldens.s4d:s4d",

@@ -1,0 +1,103 @@
+"""Closed-form edits of linear maps: what a map must give for some inputs, solved by least squares. Pure matrices.
+
+A constraint is a matrix of inputs c [L, E], one row a token (L = 1 for a pooled vector), with the outputs v [L, O] that
+it is to have. With W [O, E] and sums over constraints and rows:
+
+    (U1)  W' = (lam W + e sum v_f^T c_f + p sum v_r^T c_r) (lam I + e sum c_f^T c_f + p sum c_r^T c_r)^-1
+                                                                                    Eq. 7 [gandikota2024uce]
+    (U2)  target "replace":  v_f = W c_target
+    (U3)  target "tensor":   v_f = o - <u, o> u,  o = W c_target,  u = W c_f / |W c_f|, norm and product over all rows
+    (U4)  adversarial input: c' = (reg I + sum W'^T W')^-1 (sum W'^T W) c, over all maps    Eq. 9 [gong2024rece]
+
+Facts: unified-concept-editing, trainscripts/uce_sd_erase.py; RECE, erase_methods/uce.py and
+utils/embedding_calculation; hmu, src/methods/rece.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from exuvia.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Inputs and the outputs that they are to have."""
+
+    inputs: Tensor
+    """[L, E]"""
+    outputs: Tensor
+    """[L, O]"""
+    weight: float
+    """How much it counts: e for what is erased, p for what is preserved."""
+
+
+def solve(weight: Tensor, constraints: Sequence[Constraint], lam: float) -> Tensor:
+    """The new map [O, E] in the old one's dtype, solved in double precision.   (U1)
+
+    Raises:
+        ConfigError: lam is not positive, or the system has no finite solution.
+    """
+    if not lam > 0:
+        raise ConfigError(f"found lam = {lam}, expected a positive number: it keeps the system solvable")
+    old = weight.double()
+    left = lam * old
+    right = lam * torch.eye(old.shape[1], dtype=torch.float64, device=old.device)
+    for one in constraints:
+        c, v = one.inputs.double(), one.outputs.double()
+        left = left + one.weight * v.T @ c
+        right = right + one.weight * c.T @ c
+    try:
+        new = torch.linalg.solve(right, left.T).T
+    except torch.linalg.LinAlgError:
+        raise ConfigError("the edit's equations have no single solution; set a larger lam") from None
+    if not new.isfinite().all():
+        raise ConfigError("the edit's equations have no finite solution; set a larger lam or smaller scales")
+    return new.to(weight.dtype)
+
+
+def replaced(target: Tensor, rows: int) -> Tensor:
+    """Outputs for `rows` inputs from a target's [L, O]: row by row where there are as many, else their mean.   (U2)"""
+    return target if len(target) == rows else target.mean(0, keepdim=True).expand(rows, -1)
+
+
+def without_direction(target: Tensor, forget: Tensor) -> Tensor:
+    """The target's outputs [L, O] less their part along the forgotten outputs [L, O].   (U3)"""
+    direction = forget / forget.norm()
+    return target - (direction * target).sum() * direction
+
+
+def adversarial(
+    inputs: Tensor, edited: Sequence[Tensor], original: Sequence[Tensor], reg: float, close: bool = False
+) -> Tensor:
+    """Inputs [..., E] that make the edited maps give what the original ones gave for `inputs`.   (U4)
+
+    Args:
+        inputs: embeddings of what was erased
+        edited, original: maps [O, E], in the same order
+        reg: keeps the result small, or near
+        close: pull the result to `inputs`, as input and as output, in place of zero
+    """
+    eye, own, cross = _products(edited, original)
+    left, right = reg * eye + own, cross
+    if close:
+        left, right = left + reg * own, right + reg * eye + reg * own
+    return (inputs.double() @ torch.linalg.solve(left, right).T).to(inputs.dtype)
+
+
+def _products(edited: Sequence[Tensor], original: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Identity, sum W'^T W' and sum W'^T W, [E, E] in double precision."""
+    own = torch.stack([w.double().T @ w.double() for w in edited]).sum(0)
+    cross = torch.stack([w.double().T @ o.double() for w, o in zip(edited, original, strict=True)]).sum(0)
+    return torch.eye(len(own), dtype=torch.float64, device=own.device), own, cross
+
+
+def adversarial_towards(
+    inputs: Tensor, target: Tensor, edited: Sequence[Tensor], original: Sequence[Tensor], reg: float
+) -> Tensor:
+    """The same pulled to a target [..., E] in place of zero."""
+    eye, own, cross = _products(edited, original)
+    right = reg * target.double() + inputs.double() @ cross.T
+    return torch.linalg.solve(reg * eye + own, right.mT).mT.to(inputs.dtype)
