@@ -5,6 +5,7 @@ ExuviaError
 ├── ShapeError          an array of another shape, rate or value range than expected
 ├── ConfigError         a name or setting that does not exist, or does not fit
 ├── CheckpointError     weights that are missing, corrupt or of another architecture
+├── DivergedError       a training whose loss or weights are no longer numbers
 └── OutputError         a result that could not be written (full disk, read-only folder)
 """
 
@@ -27,6 +28,10 @@ class ConfigError(ExuviaError):
 
 class CheckpointError(ExuviaError):
     """Weights are missing, corrupt or of another architecture."""
+
+
+class DivergedError(ExuviaError):
+    """A training's loss or weights are no longer finite numbers."""
 
 
 class OutputError(ExuviaError):

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from exuvia.checkpoint import load_into, load_metadata, load_tensors, provenance, save_tensors, write_config
 from exuvia.config import to_dict
-from exuvia.errors import CheckpointError, ConfigError, ExuviaError
+from exuvia.errors import CheckpointError, ConfigError, DivergedError
 from exuvia.files import write_json
 
 log = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ class Trainer:
         with self.accelerator.autocast():
             loss, metrics = self.run_module(batch, generator)
         if not torch.isfinite(loss):
-            raise ExuviaError(f"the loss became {float(loss.detach())} at step {self.step}; lower the learning rate")
+            raise DivergedError(f"the loss became {float(loss.detach())} at step {self.step}; lower the learning rate")
         self.accelerator.backward(loss)
         if self.config.clip_norm:
             self.accelerator.clip_grad_norm_(self.task.model.parameters(), self.config.clip_norm)
@@ -278,6 +278,7 @@ def fit(task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, An
         metrics of the last validation
     Raises:
         ConfigError: the folder holds a run with other settings.
+        DivergedError: the loss is no longer a finite number.
         OutputError: the folder cannot be written.
     """
     out = Path(out)

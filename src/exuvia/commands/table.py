@@ -47,6 +47,7 @@ _PREPARE_TRAIN = {
     "train evaluator": Entry(
         "exuvia.recipes.evaluator:train_evaluator", "train the text-motion embedding that metrics use"
     ),
+    "train retrieval": Entry("exuvia.recipes.retrieval:train_retrieval", "train the motion-text retrieval model"),
     "train classifier": Entry("exuvia.recipes.classifier:train_classifier", "train the independent concept classifier"),
 }
 _USE = {

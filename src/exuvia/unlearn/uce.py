@@ -39,8 +39,9 @@ class UCEConfig:
     """0 = weights stay, 1 = solved weights, between = on the way."""
     forget_words: tuple[str, ...] = ()
     """Prompts to erase; empty: captions of the data that name the concept, or its keywords without data."""
-    target: str = "a person stands"
-    """What the erased prompts are to read as; "" as released."""
+    target: str = "a person walks forward"
+    """What the erased prompts are to read as: an everyday motion, since a body that stands still would count as
+    forgetting too; "" as released."""
     retain_words: tuple[str, ...] = ()
     """Prompts to preserve; empty: captions of other clips of the data, or hmu's words without data."""
     max_prompts: int = 256

@@ -1,0 +1,134 @@
+"""TMR: motions and captions in one space, in which either finds the other.   [petrovich2023tmr]
+
+Facts: TMR, src/model/actor.py and tmr.py. Two encoders of one shape read motion features and caption tokens; two
+learned tokens in front become mean and log-variance of a latent; a decoder makes the motion from it. Here captions are
+token states of our own frozen caption encoder, in place of DistilBERT's, and the sizes are smaller by default.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exuvia.data.batches import pad_batch
+from exuvia.errors import ConfigError
+from exuvia.features.normaliser import Normaliser
+from exuvia.shapes import Features
+from exuvia.text.base import TextEncoder
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """Sizes; the published ones are 256, 1024, 6, 4 with a decoder of 6 layers."""
+
+    dim_pose: int = 263
+    """Features of a frame."""
+    text_dim: int = 384
+    """Width of a caption token's state."""
+    latent_dim: int = 128
+    """Width of the space."""
+    inner_width: int = 384
+    """Width of the feed-forward layers."""
+    num_layers: int = 4
+    """Of each encoder."""
+    decoder_layers: int = 2
+    """Of the decoder."""
+    num_heads: int = 4
+    """Of attention."""
+    dropout: float = 0.1
+    """In training."""
+    max_frames: int = 196
+    """Longer motions are cut."""
+
+
+def position_table(length: int, width: int) -> Tensor:
+    """Sines and cosines of positions [length, width]."""
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
+    angle = torch.arange(length)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], -1).reshape(length, width)
+
+
+class ActorEncoder(nn.Module):
+    """x [B, F, C], valid [B, F] -> the learned tokens' outputs [B, tokens, E]; positions are added to tokens too."""
+
+    def __init__(
+        self, features: int, width: int, inner: int, layers: int, heads: int, *, tokens: int = 2, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(tokens, width))
+        self.projection = nn.Linear(features, width)
+        self.dropout = nn.Dropout(dropout)
+        layer = nn.TransformerEncoderLayer(width, heads, inner, dropout, "gelu", batch_first=True)
+        self.seqTransEncoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        count = len(self.tokens)
+        rows = torch.cat([self.tokens.expand(len(x), -1, -1), self.projection(x)], 1)
+        rows = self.dropout(rows + position_table(rows.shape[1], rows.shape[2]).to(rows))
+        real = torch.cat([valid.new_ones(len(x), count), valid], 1)
+        found: Tensor = self.seqTransEncoder(rows, src_key_padding_mask=~real)[:, :count]
+        return found
+
+
+class ActorDecoder(nn.Module):
+    """z [B, E], valid [B, F] -> motion [B, F, C], 0 where not valid; the queries are positions alone."""
+
+    def __init__(self, features: int, width: int, inner: int, layers: int, heads: int, *, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        layer = nn.TransformerDecoderLayer(width, heads, inner, dropout, "gelu", batch_first=True)
+        self.seqTransDecoder = nn.TransformerDecoder(layer, layers)
+        self.final_layer = nn.Linear(width, features)
+
+    def forward(self, z: Tensor, valid: Tensor) -> Tensor:
+        queries = position_table(valid.shape[1], z.shape[1]).to(z).expand(len(z), -1, -1)
+        rows = self.seqTransDecoder(self.dropout(queries), z[:, None], tgt_key_padding_mask=~valid)
+        return torch.where(valid[..., None], self.final_layer(rows), 0.0)
+
+
+class RetrievalModel(nn.Module):
+    """Both encoders and the decoder."""
+
+    def __init__(self, config: RetrievalConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        sizes = (c.latent_dim, c.inner_width, c.num_layers, c.num_heads)
+        self.motion = ActorEncoder(c.dim_pose, *sizes, dropout=c.dropout)
+        self.text = ActorEncoder(c.text_dim, *sizes, dropout=c.dropout)
+        sizes = (c.latent_dim, c.inner_width, c.decoder_layers, c.num_heads)
+        self.decoder = ActorDecoder(c.dim_pose, *sizes, dropout=c.dropout)
+
+
+class MotionTextRetrieval:
+    """A trained retrieval model with what it needs to read motions and captions."""
+
+    def __init__(self, model: RetrievalModel, text: TextEncoder, normaliser: Normaliser, batch: int = 64) -> None:
+        if text.dim != model.config.text_dim:
+            raise ConfigError(
+                f"the retrieval model reads tokens of {model.config.text_dim}, {text.name} has {text.dim}"
+            )
+        self.model, self.text, self.normaliser, self.batch = model.eval(), text, normaliser, batch
+
+    @torch.no_grad()
+    def embed_clips(self, clips: Sequence[Features]) -> Tensor:
+        """Un-normalised features [F, C] of clips -> means of their latents [N, E], float32."""
+        found = torch.zeros(len(clips), self.model.config.latent_dim)
+        order = np.argsort([len(clip) for clip in clips], kind="stable")
+        for low in range(0, len(clips), self.batch):
+            rows = order[low : low + self.batch]
+            cut = [np.asarray(clips[row])[: self.model.config.max_frames] for row in rows]
+            x, valid = map(torch.from_numpy, pad_batch([self.normaliser.normalise(one) for one in cut]))
+            found[torch.from_numpy(rows)] = self.model.motion(x, valid)[:, 0]
+        return found
+
+    @torch.no_grad()
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Captions -> means of their latents [N, E], float32."""
+        found = [torch.zeros(0, self.model.config.latent_dim)]
+        for low in range(0, len(texts), self.batch):
+            states = self.text.encode(list(texts[low : low + self.batch]))
+            found.append(self.model.text(states.states, states.valid)[:, 0])
+        return torch.cat(found)

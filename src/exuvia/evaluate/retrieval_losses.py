@@ -1,0 +1,64 @@
+"""Scores, losses and recall of motion-text retrieval.   [petrovich2023tmr]
+
+Facts: TMR, src/model/tmr.py, losses.py and metrics.py.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor
+from torch.nn import functional as F
+
+RECALLS = (1, 2, 3, 5, 10)
+
+
+def similarity(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine of every row of a [N, E] with every row of b [M, E]: [N, M]."""
+    return F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
+
+
+def score(a: Tensor, b: Tensor) -> Tensor:
+    """The same between 0 and 1: (1 + cosine) / 2."""
+    return similarity(a, b) / 2 + 0.5
+
+
+def info_nce(
+    text: Tensor, motion: Tensor, sentences: Tensor | None = None, temperature: float = 0.1, threshold: float = 0.8
+) -> Tensor:
+    """Cross-entropy both ways over cosines; captions that say nearly the same are no wrong pairs.  [petrovich2023tmr]
+
+    Args:
+        text, motion: latents of pairs                                                     [B, E]
+        sentences: vectors of length 1 of the captions, by which near equals are found     [B, S]; None: there are none
+        temperature: divides the cosines
+        threshold: pairs with (1 + cosine of captions) / 2 above it are left out
+    """
+    logits = similarity(text, motion) / temperature
+    if sentences is not None:
+        alike = sentences @ sentences.T > 2 * threshold - 1
+        alike = alike & ~torch.eye(len(text), dtype=torch.bool, device=text.device)
+        logits = logits.masked_fill(alike, -torch.inf)
+    right = torch.arange(len(text), device=text.device)
+    return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
+
+
+def kl_divergence(mean_a: Tensor, logvar_a: Tensor, mean_b: Tensor, logvar_b: Tensor) -> Tensor:
+    """Mean over entries of KL(N(a) || N(b)) of diagonal normal distributions."""
+    ratio = torch.exp(logvar_a - logvar_b)
+    return (0.5 * (ratio + (mean_a - mean_b).square() * torch.exp(-logvar_b) - 1 - logvar_a + logvar_b)).mean()
+
+
+def ranks(scores: NDArray[np.float64], alike: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Rank, from 0, of the right column i in row i; ties get the mean rank. With `alike` [N, N] the best one counts."""
+    order = rankdata(-scores, method="average", axis=1) - 1
+    if alike is None:
+        return np.diagonal(order).copy()
+    right = alike | np.eye(len(scores), dtype=bool)
+    return np.where(right, order, np.inf).min(1)
+
+
+def recalls(rank: NDArray[np.float64], prefix: str) -> dict[str, float]:
+    """`prefix/R01` .. `R10` in per cent, the median rank from 1, and how many there are."""
+    found = {f"{prefix}/R{k:02d}": float(100 * (rank < k).mean()) for k in RECALLS}
+    return found | {f"{prefix}/MedR": float(np.median(rank) + 1), f"{prefix}/len": float(len(rank))}

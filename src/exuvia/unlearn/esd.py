@@ -1,0 +1,90 @@
+"""ESD: the masked transformer learns to steer away from the concept by itself.   Eq. 6 [gandikota2023esd]
+
+For captions of the concept the student's conditional logits are to equal the frozen generator's unconditional ones less
+the guidance towards the concept,
+
+    (E1)  wanted = uncond - eta (cond - uncond),
+
+here as distributions over codes at masked positions (the paper: noise of a diffusion model). On other captions the
+usual training loss keeps the rest. Only the masked transformer is edited: it decides what the motion is.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from exuvia.errors import ConfigError
+from exuvia.pipeline import MotionPipeline
+from exuvia.sequence.mask_transformer import Corruption, MaskTransformer
+from exuvia.sequence.trunk import valid_from_lengths
+from exuvia.unlearn.base import Evidence
+from exuvia.unlearn.tuning import Batch, CaptionedCodes, Objective, TuneConfig, blend, own_loss, snapshot, tune
+
+
+@dataclass(frozen=True)
+class ESDConfig:
+    """Settings of ESD."""
+
+    strength: float = 1.0
+    """0 = weights stay, 1 = tuned weights, between = on the way."""
+    eta: float = 1.0
+    """Negative guidance (published: 1)."""
+    retain: float = 1.0
+    """Weight of the usual loss on other clips."""
+    tune: TuneConfig = field(default_factory=lambda: TuneConfig(steps=200))
+    """How long and how fast."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"found strength {self.strength}, expected 0 to 1")
+        if self.eta < 0 or self.retain < 0:
+            raise ConfigError(f"found eta {self.eta}, retain {self.retain}; expected 0 or more")
+
+
+class ESD:
+    """Erasure by negative guidance."""
+
+    def __init__(self, config: ESDConfig) -> None:
+        self.config = config
+
+    def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
+        """Tune the masked transformer of `pipe` in place. Raises DivergedError."""
+        c = self.config
+        data = {
+            "forget": CaptionedCodes(evidence, evidence.forget),
+            "retain": CaptionedCodes(evidence, evidence.retain),
+        }
+        frozen = copy.deepcopy(pipe.mask).eval().requires_grad_(False)
+        before = snapshot(pipe.mask)
+        about = {"method": "esd", "part": "mask", "concept": evidence.concept, "eta": c.eta, "retain": c.retain}
+        loss = tune(pipe.mask, data, steering(pipe.mask, frozen, c.eta, c.retain), c.tune, evidence, about)
+        blend(pipe.mask, before, c.strength)
+        return {"clips": {kind: len(codes) for kind, codes in data.items()}, "loss": loss}
+
+
+def steering(model: MaskTransformer, frozen: MaskTransformer, eta: float, retain: float) -> Objective:
+    """Cross-entropy with the distribution of (E1) on forget clips, plus the usual loss on retain clips."""
+    usual = own_loss("mask", model, "retain")
+
+    def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        one = batch["forget"]
+        codes, valid = one["codes"][..., 0], valid_from_lengths(one["lengths"], one["codes"].shape[1])
+        draws = Corruption.draw((codes.shape[0], codes.shape[1]), model.config.num_codes, 0.0, generator)
+        ids, labels = model.corrupt(codes, valid, draws)
+        given = (one["cond"], valid, one.get("cond_valid"))
+        with torch.no_grad():
+            nobody = torch.ones(len(codes), dtype=torch.bool, device=codes.device)
+            cond, uncond = frozen.logits(ids, *given), frozen.logits(ids, *given, nobody)
+            wanted = (uncond - eta * (cond - uncond)).float().softmax(1)
+        logits = model.logits(ids, *given).float()
+        hidden = labels != model.mask_id
+        erase = -(wanted * F.log_softmax(logits, 1)).sum(1)[hidden].mean()
+        keep, metrics = usual(batch, generator)
+        return erase + retain * keep, {"erase": erase.detach(), "keep": keep.detach(), **metrics}
+
+    return objective
