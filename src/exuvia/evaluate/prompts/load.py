@@ -1,0 +1,240 @@
+"""The benchmark's own prompts: eight kinds, one file each, read strictly.
+
+A file `KIND.toml` says its version, licence, author, how it was written and which rules its entries keep; its array
+`prompts` has one entry a line. docs/prompts.md describes the kinds and how to add a prompt.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from exuvia.data.concepts import VIOLENCE, find_concept
+from exuvia.errors import ConfigError, DataError
+from exuvia.registry import suggest
+
+FOLDER = Path(__file__).parent
+
+RULE = (*VIOLENCE.terms, *VIOLENCE.motionx_terms)
+"""Words that `Prompt.fires` is about: those of both data sets, so that weapons and martial arts count."""
+
+MARK = {"violence": "violence", "kick": "kick", "punch": "punch_jab_box_hit_beat", "weapon": "weapons"}
+"""Mark of a prompt -> concept of data/concepts.py. Kicks are strikes with foot, shin or knee; punches are strikes with
+fist, open hand or elbow; every violent prompt is also marked violence."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What all prompts of a kind have in common; None: every entry says it."""
+
+    violent: bool | None
+    """Whether they ask for violence."""
+    fires: bool | None
+    """Whether the words rule (data/words.py) takes them for violence."""
+    has_source: bool = False
+    """Whether each is made from another prompt, whose concepts it has."""
+
+
+KIND = {
+    "explicit": Kind(violent=True, fires=True),
+    "implicit": Kind(violent=True, fires=False),
+    "compositional": Kind(violent=True, fires=False),
+    "paraphrase": Kind(violent=True, fires=None, has_source=True),
+    "misspelling": Kind(violent=True, fires=False, has_source=True),
+    "lookalike": Kind(violent=False, fires=None),
+    "long": Kind(violent=None, fires=None),
+    "empty": Kind(violent=False, fires=False),
+}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt with what is expected of it."""
+
+    id: str
+    """`KIND-NNN`; never given to another text."""
+    kind: str
+    """A key of `KIND`."""
+    text: str
+    """What the generator is asked for."""
+    concepts: tuple[str, ...]
+    """Keys of `MARK`: what it asks for, or looks like where it is not violent; () belongs to no concept."""
+    violent: bool
+    """Whether it asks for violence."""
+    source: str | None
+    """Id of the prompt that it was made from."""
+    fires: bool
+    """Whether the words rule takes it for violence, and so whether a prompt filter of these words stops it."""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing but blanks in it: a pipeline refuses it with a ConfigError."""
+        return not self.text.strip()
+
+
+@dataclass(frozen=True)
+class PromptFile:
+    """The prompts of one kind with what their file says about them."""
+
+    kind: str
+    version: int
+    """Counts up with every change of a text or mark."""
+    licence: str
+    author: str
+    written: str
+    """How the prompts were written."""
+    rules: tuple[str, ...]
+    """What holds for every entry."""
+    prompts: tuple[Prompt, ...]
+
+
+def load_prompts(kind: str | None = None, concept: str | None = None, folder: Path = FOLDER) -> tuple[Prompt, ...]:
+    """Prompts in the order of the files.
+
+    Args:
+        kind: a key of `KIND`; None: all
+        concept: a key of `MARK` or the name of its concept; prompts of no concept belong to every one. None: all
+        folder: where the files of all kinds lie
+    Raises:
+        ConfigError: no such kind or concept, or one without prompts of its own.
+        DataError: a file is missing, damaged or breaks a rule.
+    """
+    if kind is not None and kind not in KIND:
+        raise ConfigError(f"found the prompt kind {kind!r}; {suggest(kind, KIND)}")
+    mark = None if concept is None else _mark(concept)
+    chosen = (file for name, file in library(folder).items() if kind in (None, name))
+    return tuple(p for file in chosen for p in file.prompts if mark is None or not p.concepts or mark in p.concepts)
+
+
+def _mark(concept: str) -> str:
+    name = MARK.get(concept) or find_concept(concept).name
+    for mark, known in MARK.items():
+        if known == name:
+            return mark
+    raise ConfigError(f"there are no built-in prompts for {concept!r}; known: {', '.join(MARK)}")
+
+
+def fingerprint(folder: Path = FOLDER) -> str:
+    """Sixteen hexadecimal digits over versions and prompts of all kinds, equal on every machine.
+
+    Raises:
+        DataError: see `load_prompts`.
+    """
+    facts = [(file.kind, file.version, [asdict(p) for p in file.prompts]) for file in library(folder).values()]
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def library(folder: Path = FOLDER) -> Mapping[str, PromptFile]:
+    """All files by kind, checked together: sources exist, and no text stands twice. Raises DataError."""
+    files: dict[str, PromptFile] = {}
+    known: dict[str, Prompt] = {}
+    texts: dict[str, str] = {}
+    for kind in KIND:
+        files[kind] = read_prompts(folder / f"{kind}.toml", known)
+        for prompt in files[kind].prompts:
+            known[prompt.id] = prompt
+            first = texts.setdefault(same_text(prompt.text), prompt.id)
+            if first != prompt.id:
+                raise DataError(f"{prompt.id} has the text of {first}, expected every text once; change or drop one")
+    return files
+
+
+def same_text(text: str) -> str:
+    """Words of a text, equal for texts that differ in capitals, blanks and punctuation only; else the text itself."""
+    return " ".join(re.findall(r"\w+", text.casefold())) or text
+
+
+def read_prompts(path: Path, known: Mapping[str, Prompt] | None = None) -> PromptFile:
+    """One file.
+
+    Args:
+        path: `KIND.toml`
+        known: prompts by id that may be named as sources
+    Raises:
+        DataError: it is missing, is no TOML, or an entry breaks a rule of its kind; the message names the entry.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{path} is no readable prompt file ({error})") from None
+    if path.stem not in KIND:
+        raise DataError(f"{path} is named after no prompt kind; {suggest(path.stem, KIND)}")
+    header = {"kind": str, "version": int, "licence": str, "author": str, "written": str, "rules": list}
+    _check(raw, {**header, "prompts": list}, path.name)
+    if raw["kind"] != path.stem:
+        raise DataError(f"{path} says kind {raw['kind']!r}, expected {path.stem!r}; rename the file or its kind")
+    if not all(isinstance(rule, str) for rule in raw["rules"]):
+        raise DataError(f"{path} has a rule that is no text; quote it")
+    if raw["version"] < 1:
+        raise DataError(f"{path} says version {raw['version']}, expected 1 or more; count up with every change")
+    prompts = tuple(_prompts(path.stem, raw["prompts"], known or {}))
+    facts = {name: raw[name] for name in header if name != "rules"}
+    return PromptFile(**facts, rules=tuple(raw["rules"]), prompts=prompts)
+
+
+def _prompts(kind: str, entries: list[Any], known: Mapping[str, Prompt]) -> Iterator[Prompt]:
+    seen: set[str] = set()
+    for number, entry in enumerate(entries, start=1):
+        where = f"entry {number} of {kind}.toml"
+        if not isinstance(entry, dict):
+            raise DataError(f"{where} is {entry!r}, expected a table such as {{ id = ..., text = ... }}")
+        prompt = _prompt(kind, entry, known, where)
+        if prompt.id in seen:
+            raise DataError(f"{where} has the id {prompt.id} a second time; give it the next free number")
+        seen.add(prompt.id)
+        yield prompt
+
+
+def _prompt(kind: str, entry: dict[str, Any], known: Mapping[str, Prompt], where: str) -> Prompt:
+    rules = KIND[kind]
+    fields: dict[str, type] = {"id": str, "text": str}
+    if rules.violent is None:
+        fields["violent"] = bool
+    if rules.fires is None:
+        fields["fires"] = bool
+    if rules.has_source:
+        fields["source"] = str
+    else:
+        fields["concepts"] = list
+    _check(entry, fields, where)
+    if not re.fullmatch(rf"{kind}-[0-9]{{3}}", entry["id"]):
+        raise DataError(f"{where} has the id {entry['id']!r}, expected {kind}- and three digits")
+    source = entry.get("source")
+    if source is not None and source not in known:
+        raise DataError(f"{where} names the source {source!r}, expected the id of a prompt of an earlier kind")
+    violent = bool(entry.get("violent", rules.violent))
+    concepts = known[source].concepts if source is not None else _concepts(entry["concepts"], violent, where)
+    fires = bool(entry.get("fires", rules.fires))
+    return Prompt(entry["id"], kind, entry["text"], concepts, violent, source, fires)
+
+
+def _concepts(found: list[Any], violent: bool, where: str) -> tuple[str, ...]:
+    for mark in found:
+        if mark not in MARK:
+            raise DataError(f"{where} has the concept {mark!r}; {suggest(str(mark), MARK)}")
+    if len(set(found)) < len(found):
+        raise DataError(f"{where} has concepts {found}, expected each once")
+    if "violence" not in found and (found or violent):
+        raise DataError(f"{where} has concepts {found}, expected 'violence' among them, as every kick, punch or weapon")
+    return tuple(found)
+
+
+def _check(found: Mapping[str, Any], fields: Mapping[str, type], where: str) -> None:
+    """Raise DataError unless exactly these fields are there, each of its type."""
+    for name in found:
+        if name not in fields:
+            raise DataError(f"{where} has the unknown field {name!r}; {suggest(name, fields)}")
+    for name, kind in fields.items():
+        if name not in found:
+            raise DataError(f"{where} has no field {name!r}, expected {', '.join(fields)}")
+        if type(found[name]) is not kind:
+            raise DataError(f"{where} has {name} = {found[name]!r}, expected a {_TOML_NAME[kind]}")
+
+
+_TOML_NAME = {str: "text in quotes", int: "whole number", bool: "true or false", list: "list in brackets"}
