@@ -79,6 +79,11 @@ _USE = {
         "measure forgetting and retention against the original",
         ("exuvia evaluate runs/safe --original base --benchmark violence --data stores/mocap --out runs/safe-report",),
     ),
+    "benchmark": Entry(
+        "exuvia.commands.benchmark:benchmark",
+        "compare unlearning methods on one concept",
+        ("exuvia benchmark violence --data stores/mocap --out runs/benchmark-violence",),
+    ),
     "report": Entry(
         "exuvia.commands.report:report",
         "one table of several evaluations, side by side",
@@ -175,6 +180,10 @@ PART = {
     "pipeline": "exuvia.pipeline:MotionPipeline",
     "unlearn": "exuvia.unlearn.base:unlearn",
     "evaluate": "exuvia.evaluate.suite:evaluate",
+    "run_benchmark": "exuvia.evaluate.benchmark:run_benchmark",
+    "Plan": "exuvia.evaluate.benchmark:Plan",
+    "MethodSpec": "exuvia.evaluate.benchmark:MethodSpec",
+    "interval": "exuvia.evaluate.metrics:interval",
     "humanml3d": "exuvia.features.humanml3d:HUMANML3D",
     "skeleton": "exuvia.motion.skeleton:SMPL22",
     "load_clip": "exuvia.motion.load:load_clip",
