@@ -40,9 +40,14 @@ exuvia train classifier --out "$run/classifier" --data stores/mocap stores/synth
   --task.sensors optical synthetic --train.steps 500 --train.lr 1e-3 --train.warmup 50 --train.ema 0.995 \
   --train.weight-decay 0.01 --train.clip-norm 1 --train.validate-every 250
 
+exuvia train retrieval --out "$run/retrieval" --data stores/mocap --task.sensors optical \
+  --train.steps 1200 --train.lr 5e-4 --train.warmup 50 --train.ema 0.995 --train.precision bf16 \
+  --train.clip-norm 1 --train.validate-every 300
+
 weights=src/exuvia/weights
 exuvia pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \
   --statistics stores/mocap --half --card configs/base-card.md --out "$weights/base" \
   --generation.residual-temperature 0.5 --generation.residual-scale 2
 exuvia ship "$run/evaluator" "$weights/evaluator"
 exuvia ship "$run/classifier" "$weights/classifier"
+exuvia ship "$run/retrieval" "$weights/retrieval"

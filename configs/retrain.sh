@@ -24,11 +24,12 @@ exuvia train length --out "$run/length" "${codes[@]}" --model.text-dim 384 --mod
 exuvia train mask --out "$run/mask" "${codes[@]}" "${small[@]}" \
   --model.width 256 --model.inner-width 512 --model.num-layers 6 --model.num-heads 4 \
   --train.steps 2600 --train.lr 5e-4 --train.ema 0.999 --train.weight-decay 0.01 --train.validate-every 500 &
+mask=$!
 
 exuvia train residual --out "$run/residual" "${codes[@]}" "${small[@]}" \
   --model.width 192 --model.inner-width 384 --model.num-layers 4 --model.num-heads 4 \
   --train.steps 2000 --train.lr 5e-4 --train.ema 0.999 --train.weight-decay 0.01 --train.validate-every 500
-wait
+wait "$mask"
 
 exuvia pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \
   --statistics stores/mocap --half --card configs/base-card.md --out "$run/packed" \

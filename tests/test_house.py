@@ -143,6 +143,7 @@ SIDEWAYS = {
     ("pipeline", "detour"),
     ("unlearn", "detour"),
     ("unlearn", "pipeline"),
+    ("unlearn", "train"),
     ("recipes", "evaluate"),
 }
 """Imports within a floor: the one uses the other's names, and never the other way round."""

@@ -51,7 +51,7 @@ class BenchmarkConfig:
     limit: int | None = None
     """At most so many prompts a set."""
     workers: int = 2
-    """Methods at a time, a process each."""
+    """Methods at a time, a process each; 0: one after another in this process."""
     out: Path = Path("runs/benchmark")
     """Folder of the run; a call that was stopped goes on there."""
     record: Path | None = None

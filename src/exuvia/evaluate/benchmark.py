@@ -11,7 +11,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -117,7 +117,7 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
     Args:
         plan: what is compared
         out: folder of the run; one of another plan is continued as far as it fits
-        workers: processes at a time
+        workers: processes at a time; 0: one method after another in this process
         tell: called with a line whenever a method is done
     Returns:
         path of results.json
@@ -130,12 +130,19 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
     write_json(out / "plan.json", {"format": FORMAT, **to_dict(plan)})
     specs = [MethodSpec("real", "real", {}), *plan.methods]
     missing = [spec for spec in specs if _kept(plan, spec, out, store) is None]
-    with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=1) as pool:
-        jobs = {pool.submit(measure_method, plan, spec, out): spec for spec in missing}
-        for job in as_completed(jobs):
-            found = job.result()["method"]
-            tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
+    for found in _each(plan, missing, out, workers):
+        tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
     return _join(plan, out, store)
+
+
+def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> Iterator[dict[str, Any]]:
+    """Facts of every method as it is done."""
+    if workers < 1:
+        yield from (measure_method(plan, spec, out)["method"] for spec in specs)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=1) as pool:
+        for job in as_completed([pool.submit(measure_method, plan, spec, out) for spec in specs]):
+            yield job.result()["method"]
 
 
 def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
