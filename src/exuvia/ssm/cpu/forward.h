@@ -50,9 +50,7 @@ template <int NB>
 static inline bool is_tame(V largest, const float* rates) {
     I wild = {};
     for (int i = 0; i < NB; ++i) wild |= ~(magnitude(loadv(rates + i * W)) * largest < 126.0f);
-    int32_t any = 0;
-    for (int i = 0; i < W; ++i) any |= wild[i];
-    return any == 0;
+    return !any(wild);
 }
 
 template <int NB>
@@ -157,7 +155,7 @@ static void forward(const ExuviaScan& p) {
     // Enough units for every thread to find work until near the end; at most 16 lane groups share a chunk of B and C.
     const int64_t most = useful_threads(p), few = (lanes + 15) / 16;
     const int64_t wanted = most > 1 ? std::max(few, (4 * most + p.sequences - 1) / p.sequences) : few;
-    const std::vector<Block> blocks = make_blocks(p, layout, wanted);
+    const std::vector<Block> blocks = make_blocks(p, layout, wanted, 1);
     const int64_t count = static_cast<int64_t>(blocks.size());
     int64_t widest = 0;
     for (const Block& b : blocks) widest = std::max(widest, (b.last - b.first) * (b.high - b.low));

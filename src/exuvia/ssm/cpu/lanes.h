@@ -80,12 +80,13 @@ struct Lanes {
 #endif
 };
 
-// 2^y for the scan's decays: relative error below 1e-7, exactly 1 at y = 0, exactly 0 below -126 (denormals are zero
+// 2^y for the scan's decays: relative error below 1.2e-7, exactly 1 at y = 0, exactly 0 below -126 (denormals are zero
 // where the processor can be told so), +inf above 128, NaN stays NaN.
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 // y = k + j/W + f with a table of 2^(j/W) in one register, |f| <= 1/(2W), and a cubic in f. Adding 1.5 * 2^23 / W
 // leaves round(W y) in the low bits of the sum; the integer clamps cost nothing beside the multiplications. The
 // table holds bits(2^(j/W)) - j * 2^23/W: adding the low bits shifted up puts k into the exponent, j cancels.
+// A table of 32 and a quadratic save a multiplication, but are wrong by a share of f: slow decays add that up.
 struct Exp2 {
     static constexpr int shift = W == 16 ? 19 : 20;
     static constexpr float magic = 12582912.0f / W;
@@ -101,6 +102,22 @@ struct Exp2 {
         lowest = bits(all(magic - 127.0f));
         highest = bits(all(magic + 128.0f));
     }
+    // 2^(k + j/W) from the low bits of the sum, times 2^f. Adding power (2^f - 1) to power
+    // rounds once less than power 2^f.
+    template <bool Tame>
+    V scaled(V f, I sum) const {
+        V p = W == 16 ? f * 0.05550428f + 0.24023427f : f * 0.05550474f + 0.24025748f;
+        p = p * f + 0.69314718f;
+        V excess = p * f;
+        EXUVIA_OPAQUE(excess);  // else the compiler multiplies twice
+#if defined(__AVX512F__)
+        const I entry = (I)_mm512_permutexvar_epi32((__m512i)sum, (__m512i)table);
+#else
+        const I entry = (I)_mm256_permutevar8x32_epi32((__m256i)table, (__m256i)sum);
+#endif
+        const V power = floats(entry + (sum << shift));
+        return Tame ? power * excess + power : power * (1.0f + excess);  // infinite powers: inf - inf is no number
+    }
     // 2^(x rate). Tame: the caller knows that |x rate| < 126 in every lane, so that nothing needs clamping.
     template <bool Tame>
     V power(V x, V rate) const {
@@ -109,20 +126,12 @@ struct Exp2 {
         V z = y + magic;
         EXUVIA_OPAQUE(z);
         const V f = y - (z - magic);
-        V p = W == 16 ? f * 0.05550428f + 0.24023427f : f * 0.05550474f + 0.24025748f;
-        p = p * f + 0.69314718f;
-        p = p * f + 1.0f;
-#if defined(__AVX512F__)
-        __m512i i = (__m512i)bits(z);
-        if (!Tame) i = _mm512_min_epi32(_mm512_max_epi32(i, (__m512i)lowest), (__m512i)highest);
-        const __m512i t = _mm512_permutexvar_epi32(i, (__m512i)table);
-        return p * (V)_mm512_castsi512_ps(_mm512_add_epi32(t, _mm512_slli_epi32(i, shift)));
-#else
-        __m256i i = (__m256i)bits(z);
-        if (!Tame) i = _mm256_min_epi32(_mm256_max_epi32(i, (__m256i)lowest), (__m256i)highest);
-        const __m256i t = _mm256_permutevar8x32_epi32((__m256i)table, i);
-        return p * (V)_mm256_castsi256_ps(_mm256_add_epi32(t, _mm256_slli_epi32(i, shift)));
-#endif
+        I sum = bits(z);
+        if (!Tame) {
+            sum = sum > lowest ? sum : lowest;
+            sum = sum < highest ? sum : highest;
+        }
+        return scaled<Tame>(f, sum);
     }
     // e^x for x <= 0 within about one unit in the last place (log2(e) in two parts), 0 below -87.4.
     V negative(V x) const {
@@ -131,18 +140,10 @@ struct Exp2 {
         EXUVIA_OPAQUE(y);
         V z = y + magic;
         EXUVIA_OPAQUE(z);
+        EXUVIA_OPAQUE(x);  // else the product above is used again, rounded, instead of one inside the addition
         V f = x * 1.44269502f - (z - magic);
         f = x * 1.92596303e-8f + f;
-        V p = W == 16 ? f * 0.05550428f + 0.24023427f : f * 0.05550474f + 0.24025748f;
-        p = p * f + 0.69314718f;
-        p = p * f + 1.0f;
-#if defined(__AVX512F__)
-        const __m512i i = (__m512i)bits(z), t = _mm512_permutexvar_epi32(i, (__m512i)table);
-        return p * (V)_mm512_castsi512_ps(_mm512_add_epi32(t, _mm512_slli_epi32(i, shift)));
-#else
-        const __m256i i = (__m256i)bits(z), t = _mm256_permutevar8x32_epi32((__m256i)table, i);
-        return p * (V)_mm256_castsi256_ps(_mm256_add_epi32(t, _mm256_slli_epi32(i, shift)));
-#endif
+        return scaled<true>(f, bits(z));
     }
 };
 #else
@@ -186,6 +187,16 @@ struct Exp2 {
     }
 };
 #endif
+
+static inline bool any(I v) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)v, (__m512i)v) != 0;
+#else
+    int32_t found = 0;
+    for (int i = 0; i < W; ++i) found |= v[i];
+    return found != 0;
+#endif
+}
 
 // The larger of two non-negative lanes; a NaN wins (its bits exceed those of any number).
 static inline V larger(V a, V b) {
@@ -258,6 +269,23 @@ static inline V sum_four(V a, V b, V c, V d) {
     const V ab = low_pairs(a, b) + high_pairs(a, b);
     const V cd = low_pairs(c, d) + high_pairs(c, d);
     return low_halves(ab, cd) + high_halves(ab, cd);
+}
+
+// The sums of W states from W / 4 such vectors, in the order of the states.
+static inline V sum_parts(const V* v) {
+#if defined(__AVX512F__)
+    const V x = EXUVIA_SHUFFLE(v[0], v[1], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+                EXUVIA_SHUFFLE(v[0], v[1], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    const V y = EXUVIA_SHUFFLE(v[2], v[3], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+                EXUVIA_SHUFFLE(v[2], v[3], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    return EXUVIA_SHUFFLE(x, y, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+           EXUVIA_SHUFFLE(x, y, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return EXUVIA_SHUFFLE(v[0], v[1], 0, 1, 2, 3, 8, 9, 10, 11) +
+           EXUVIA_SHUFFLE(v[0], v[1], 4, 5, 6, 7, 12, 13, 14, 15);
+#else
+    return v[0];
+#endif
 }
 
 // Denormals count as zero while one of these lives: decayed states do not slow the processor down.

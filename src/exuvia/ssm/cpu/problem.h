@@ -77,8 +77,9 @@ struct Block {
     int64_t first, last, low, high;
 };
 
-// About `wanted` blocks: whole groups together where there are enough, else parts of one group each.
-inline std::vector<Block> make_blocks(const ExuviaScan& p, const Layout& layout, int64_t wanted) {
+// About `wanted` blocks: whole groups together where there are enough, else whole strips (of `strip` lane groups) of
+// one group each.
+inline std::vector<Block> make_blocks(const ExuviaScan& p, const Layout& layout, int64_t wanted, int64_t strip) {
     std::vector<Block> blocks;
     wanted = std::max<int64_t>(wanted, 1);
     if (wanted <= p.groups) {
@@ -86,10 +87,12 @@ inline std::vector<Block> make_blocks(const ExuviaScan& p, const Layout& layout,
             blocks.push_back({p.groups * b / wanted, p.groups * (b + 1) / wanted, 0, layout.per_group});
         return blocks;
     }
-    const int64_t parts = std::min(layout.per_group, (wanted + p.groups - 1) / p.groups);
+    const int64_t strips = (layout.per_group + strip - 1) / strip;
+    const int64_t parts = std::min(strips, (wanted + p.groups - 1) / p.groups);
     for (int64_t g = 0; g < p.groups; ++g)
         for (int64_t i = 0; i < parts; ++i)
-            blocks.push_back({g, g + 1, layout.per_group * i / parts, layout.per_group * (i + 1) / parts});
+            blocks.push_back({g, g + 1, strips * i / parts * strip,
+                              std::min(layout.per_group, strips * (i + 1) / parts * strip)});
     return blocks;
 }
 

@@ -1,20 +1,24 @@
 // A loop over independent tasks on several threads: OpenMP where the compiler has it (it is torch's own pool when torch
-// is loaded first), std::thread elsewhere.
+// is loaded first), std::thread elsewhere. And a counter by which one task follows another.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <thread>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 #if defined(_OPENMP)
 #include <omp.h>
 #else
-#include <thread>
 #include <vector>
 #endif
 
 namespace exuvia {
 
-// Calls body(task, worker) for every task in [0, tasks); worker < threads. Tasks are handed out as workers get free.
+// Calls body(task, worker) for every task in [0, tasks); worker < threads. Tasks are handed out in order as workers get
+// free, so that a task may wait for an earlier one.
 template <class Body>
 void parallel_for(int64_t tasks, int threads, const Body& body) {
     if (threads > tasks) threads = static_cast<int>(tasks);
@@ -39,5 +43,23 @@ void parallel_for(int64_t tasks, int threads, const Body& body) {
     for (auto& thread : others) thread.join();
 #endif
 }
+
+// How far a task has come, on a cache line of its own.
+class alignas(64) Progress {
+  public:
+    void reach(int64_t steps) { steps_.store(steps, std::memory_order_release); }
+    // Returns when the task has come so far; what it wrote until then can be read.
+    void wait(int64_t steps) const {
+        for (int turns = 0; steps_.load(std::memory_order_acquire) < steps; ++turns) {
+#if defined(__SSE2__)
+            _mm_pause();
+#endif
+            if (turns > 100) std::this_thread::yield();
+        }
+    }
+
+  private:
+    std::atomic<int64_t> steps_{0};
+};
 
 }  // namespace exuvia
