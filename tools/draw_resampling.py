@@ -40,8 +40,6 @@ AHEAD = 5
 POSITIONS = slice(4, 67)
 """Joint positions among the 263 features."""
 ACTIONS = ("walk", "wave", "jump", "squat", "kick_front", "punch", "clap", "throw", "turn", "stand")
-INTERVAL_RATE = 10
-"""Times the learning rate for the map to intervals: a short training would hardly move it."""
 
 
 class NextByte(nn.Module):
@@ -82,11 +80,8 @@ class LaterPose(nn.Module):
 
 def fit(model: nn.Module, losses: Iterator[Tensor], steps: int, lr: float) -> None:
     """Adam with a rate that falls to zero; the last losses are told."""
-    slow = [p for name, p in model.named_parameters() if ".interval." not in f".{name}"]
-    fast = [p for name, p in model.named_parameters() if ".interval." in f".{name}"]
-    groups = [{"params": slow, "lr": lr}, {"params": fast, "lr": INTERVAL_RATE * lr}]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [lr, INTERVAL_RATE * lr], steps + 1)
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, steps + 1)
     for step, loss in zip(range(steps), losses, strict=False):
         optimiser.zero_grad()
         loss.backward()

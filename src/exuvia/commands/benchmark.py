@@ -83,7 +83,7 @@ def benchmark(config: BenchmarkConfig) -> None:
     text = tables(results)
     write_text(config.out / "tables.md", text)
     print(text)
-    print(path)
+    print(part("write_report")(config.out))
     if config.record is not None:
         _record(config, results)
 

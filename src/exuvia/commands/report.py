@@ -12,6 +12,7 @@ from typing import Any
 
 import tyro
 
+from exuvia.commands.table import part
 from exuvia.errors import ConfigError, DataError
 from exuvia.files import read_json, write_text
 
@@ -21,15 +22,17 @@ class ReportConfig:
     """Which evaluations to show."""
 
     files: tyro.conf.Positional[tuple[Path, ...]]
-    """Files written by `exuvia evaluate`; each becomes a column."""
+    """Files written by `exuvia evaluate`; each becomes a column. Or one folder of `exuvia benchmark`."""
     out: Path | None = None
-    """Markdown file; without it the table is printed."""
+    """Markdown file; without it the table is printed. Of a benchmark: the folder of the report."""
     only: tuple[str, ...] = ()
     """Beginnings of quantities to show, e.g. forget. retain.fid; all without it."""
 
 
 def report(config: ReportConfig) -> None:
-    """Put several evaluations side by side, with their confidence intervals, as a Markdown table.
+    """Put several evaluations side by side as a Markdown table, or draw the report of a benchmark again.
+
+    The report of a benchmark's folder is index.html, table.csv, table.json and table.tex; nothing is run.
 
     Raises:
         ConfigError: no file, or no quantity left.
@@ -38,6 +41,9 @@ def report(config: ReportConfig) -> None:
     """
     if not config.files:
         raise ConfigError("found no evaluation, expected at least one file written by `exuvia evaluate`")
+    if len(config.files) == 1 and config.files[0].is_dir():
+        print(part("write_report")(config.files[0], config.out))
+        return
     names = [path.stem for path in config.files]
     labels = [str(path) if names.count(path.stem) > 1 else path.stem for path in config.files]
     text = table_of({label: _read(path) for label, path in zip(labels, config.files, strict=True)}, config.only)

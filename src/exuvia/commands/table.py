@@ -180,6 +180,7 @@ PART = {
     "pipeline": "exuvia.pipeline:MotionPipeline",
     "unlearn": "exuvia.unlearn.base:unlearn",
     "evaluate": "exuvia.evaluate.suite:evaluate",
+    "write_report": "exuvia.report.page:write_report",
     "run_benchmark": "exuvia.evaluate.benchmark:run_benchmark",
     "Plan": "exuvia.evaluate.benchmark:Plan",
     "MethodSpec": "exuvia.evaluate.benchmark:MethodSpec",

@@ -82,23 +82,25 @@ def write_comparison(
     rows: Sequence[ComparisonRow],
     table: Sequence[Mapping[str, Any]] | None = None,
     notes: str | Sequence[str] = (),
+    top: str = "",
 ) -> None:
     """Write rows of players, such as original and unlearned model, under a table of measurements.
 
     Args:
         table: one dictionary a line; the first key is the line's name, the union of keys are the columns.
         notes: paragraphs under the title.
+        top: HTML above the players, made by the caller, its texts escaped; with it there may be no rows.
     Raises:
         ConfigError: no rows, or a row without players.
         OutputError: the file cannot be written.
     """
-    if not rows or any(not row.panels for row in rows):
+    if not (rows or top) or any(not row.panels for row in rows):
         raise ConfigError("found no rows, or a row without players, expected at least one player in each of the rows")
     paragraphs = [notes] if isinstance(notes, str) else notes
     intro = "\n".join(f'<p class="notes">{escape(text)}</p>' for text in paragraphs if text)
     summary = _table(table) if table else ""
     body = "\n".join(_row(i, row, head=True) for i, row in enumerate(rows))
-    write_text(path, _document("comparison", title, intro, body, rows, summary))
+    write_text(path, _document("comparison", title, intro, body, rows, top + summary))
 
 
 def _facts(clip: Clip) -> str:
