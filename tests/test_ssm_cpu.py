@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from exuvia.bench.child import Child, Job
+from exuvia.bench.floor import Size, input_bytes
 from exuvia.errors import ShapeError
 from exuvia.ssm.cpu import build, native
 from exuvia.ssm.rows import ScanGradients, ScanRows
@@ -204,7 +206,7 @@ def run(rows: ScanRows, threads: int) -> tuple[Tensor, Tensor, ScanGradients]:
 
 
 @needs_compiler
-@pytest.mark.parametrize("lengths", [[1300], [150] * 9, [5] * 250])
+@pytest.mark.parametrize("lengths", [[1300], [800, 0, 500], [150] * 9, [5] * 250])
 def test_same_bits_for_every_number_of_threads(lengths: list[int]) -> None:
     rows = drawn(2, lengths, 140, 8, G=2)  # enough work for several threads
     one = run(rows, 1)
@@ -229,12 +231,15 @@ def test_many_rounds_and_long_sequences() -> None:
         ({"x": torch.zeros(3, 4).T}, "contiguous"),
         ({"lengths": torch.tensor([9])}, "leave the 4 rows"),
         ({"lengths": torch.tensor([-1])}, "leave the 4 rows"),
+        ({"offsets": torch.tensor([-1]), "lengths": torch.tensor([2])}, "leave the 4 rows"),
+        ({"offsets": torch.tensor([2**62]), "lengths": torch.tensor([2**62])}, "leave the 4 rows"),
         ({"offsets": torch.tensor([0, 1])}, "2 offsets and 1 lengths"),
+        ({"offsets": torch.tensor([0, 1]), "lengths": torch.tensor([2, 1]), "initial": None}, "overlap"),
         ({"B": torch.zeros(4, 2, 2)}, r"found C|groups dividing"),
         ({"initial": torch.zeros(2, 3, 2)}, "found initial"),
     ],
 )
-def test_wrong_tensors_are_refused(change: dict[str, Tensor], message: str) -> None:
+def test_wrong_tensors_are_refused(change: dict[str, Tensor | None], message: str) -> None:
     rows = drawn(1, [4], 3, 2)
     with pytest.raises(ShapeError, match=message):
         native.forward(ScanRows(**{**vars(rows), **change}), save=False)
@@ -255,6 +260,29 @@ def test_the_floor_is_a_positive_speed() -> None:
     bandwidth, exponentials = native.measured_floor(1)
     assert 0.1 < bandwidth < 1e4
     assert 1e6 < exponentials < 1e12
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", [Size(4, 1024, 256, 16), Size(1, 16384, 128, 16)], ids=str)
+def test_a_training_step_takes_less_than_twice_its_inputs(size: Size) -> None:
+    """Largest resident size during one forward and backward, in its own process, scratch and gradients included."""
+    with Child(Job("exuvia.bench.methods:METHODS", "kernel", size), for_memory=True) as child:
+        extra = child.peak_extra_bytes("fwd_bwd", 60.0)
+    if extra is None:
+        pytest.skip("this system does not tell the largest resident size")
+    outputs = 3 * 4 * size.B * size.L * size.D  # y, dx, ddt: less would mean that nothing was measured
+    assert outputs < extra <= 2 * input_bytes(size), f"{extra / input_bytes(size):.2f} of the inputs"
+
+
+@needs_compiler
+@pytest.mark.parametrize("lengths", [[1000], [100] * 10, [7] * 100])
+def test_what_is_kept_for_the_backward_is_a_state_every_32_steps(lengths: list[int]) -> None:
+    rows = drawn(1, lengths, 32, 16)
+    _, _, saved = native.forward(rows, save=True)
+    every = native.steps_between_states()
+    states = sum(tensor.numel() for tensor in saved) / rows.A.numel()
+    assert every == 32
+    assert sum(lengths) / every <= states <= sum(lengths) / every + len(lengths)
 
 
 def test_without_a_compiler_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
