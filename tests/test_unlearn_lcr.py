@@ -1,4 +1,4 @@
-"""Latent code replacement: parity, choice of codes, the strength dial, provenance, revert, errors."""
+"""Latent code replacement: parity, choice of codes, the strength dial, noise, provenance, errors."""
 
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from exuvia import MotionPipeline
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
+from exuvia.files import read_json, write_json
 from exuvia.goldens.case import Case
 from exuvia.goldens.run import check_case
 from exuvia.goldens.unlearn import lcr as golden_lcr
 from exuvia.unlearn.base import forget_indices, pipeline_hash, ship_statistics, unlearn
-from exuvia.unlearn.lcr import LCRConfig, plan_edit, revert, save_record
+from exuvia.unlearn.lcr import LCRConfig, plan_edit
 from exuvia.unlearn.selection import association, released_selection, safe_codes, select_codes
 from exuvia.unlearn.statistics import CodeStatistics
 from made_mocap import mocap_folder
@@ -189,27 +190,41 @@ def test_data_and_shipped_counts_agree(pipe: MotionPipeline, store: Store, tmp_p
     assert facts["rule"] == "label"
 
 
-def test_saved_edit_is_the_same_edit_and_can_be_reverted(pipe: MotionPipeline, tmp_path: Path) -> None:
-    safe = unlearn("lcr", pipe, num_codes=4, min_count=1, levels=(0, 2))
-    save_record(tmp_path, pipe, safe)
-    folder = safe.save_pretrained(tmp_path / "safe")
-    assert not (folder / "edits.safetensors").exists()
-    loaded = MotionPipeline.from_pretrained(folder)
-    restored = revert(loaded, tmp_path)
-    assert pipeline_hash(restored) == pipeline_hash(pipe)
-    assert restored.provenance.get("edits") == []
+def test_noise_of_every_generation_moves_only_replaced_codes(pipe: MotionPipeline, tmp_path: Path) -> None:
+    settings = {"num_codes": 8, "min_count": 1, "destination": "nearest_safe"}
+    still = unlearn("lcr", pipe, **settings, alpha=0.0)
+    drawn = unlearn("lcr", pipe, **settings, alpha=1.0, noise="generation")
+    assert torch.equal(codebooks(still), codebooks(drawn))  # the noise is not in the weights
+    (noise,) = drawn.noise
+    codes = torch.full((2, 9, LEVELS), noise.codes[0])
+    codes[:, 4:, 0] = next(c for c in range(CODES) if c not in noise.codes)
+    lengths = torch.tensor([9, 9])
+    plain, again = still.decode(codes, lengths), drawn.decode(codes, lengths)
+    one, other = drawn.decode(codes, lengths, seeds=[1, 2])
+    np.testing.assert_array_equal(plain[0], again[0])
+    np.testing.assert_allclose(one, drawn.decode(codes[:1], lengths[:1], seeds=[1])[0], atol=1e-6)  # as in a batch
+    assert np.abs(one - other).max() > 1e-4
+    assert np.abs(one - plain[0]).max() > 1e-4
+    codes[..., 0] = codes[0, 5, 0]
+    np.testing.assert_array_equal(drawn.decode(codes, lengths, seeds=[1, 2])[0], drawn.decode(codes, lengths)[0])
+    loaded = MotionPipeline.from_pretrained(drawn.save_pretrained(tmp_path / "drawn"))
+    assert pipeline_hash(loaded) == pipeline_hash(drawn) != pipeline_hash(still)
+    text = "a man kicks"
+    np.testing.assert_array_equal(loaded(text, frames=40, seed=3).joints, drawn(text, frames=40, seed=3).joints)
 
 
-def test_records_of_other_edits_are_refused(pipe: MotionPipeline, tmp_path: Path) -> None:
-    safe = unlearn("lcr", pipe, num_codes=4, min_count=1)
-    other = unlearn("lcr", pipe, num_codes=4, min_count=1, levels=(1,))
-    path = save_record(tmp_path, pipe, safe)
-    with pytest.raises(CheckpointError, match="lacks rows of level 1"):
-        revert(other, path)
-    with pytest.raises(ConfigError, match="give the one before the edit"):
-        save_record(tmp_path, safe, safe)
-    with pytest.raises(ConfigError, match="nothing to restore"):
-        revert(pipe, path)
+def test_damaged_noise_is_refused(pipe: MotionPipeline, tmp_path: Path) -> None:
+    drawn = unlearn("lcr", pipe, num_codes=4, min_count=1, alpha=1.0, noise="generation")
+    folder = drawn.save_pretrained(tmp_path / "drawn")
+    config = read_json(folder / "config.json")
+    for change, said in (
+        ({"level": 99}, "level 99"),
+        ({"codes": [CODES]}, "does not fit"),
+        ({"scale": None}, "without"),
+    ):
+        write_json(folder / "config.json", config | {"noise": [config["noise"][0] | change]})
+        with pytest.raises(CheckpointError, match=said):
+            MotionPipeline.from_pretrained(folder)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +240,8 @@ def test_records_of_other_edits_are_refused(pipe: MotionPipeline, tmp_path: Path
         ({"num_codes": 0}, "expected at least 1"),
         ({"destination": "nearest"}, "did you mean 'nearest_safe'"),
         ({"variant": "released"}, "the released variant sends codes to one index"),
+        ({"noise": "always"}, "unknown noise 'always'; known: generation, once"),
+        ({"noise": "generation"}, "needs an alpha above 0"),
         ({"min_count": 10_000}, "no code of level 0 occurs in 10000 forget clips"),
     ],
 )

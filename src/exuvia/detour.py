@@ -47,16 +47,18 @@ class WordGuard:
     """Flags a prompt in which a concept's words are used in their own sense (data/words.py)."""
 
     concept: str
+    keywords: str = "humanml3d"
+    """Whose word list: humanml3d or motionx."""
     kind: ClassVar[str] = "words"
 
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
         """Whether each prompt says the concept [B]."""
-        terms = find_concept(self.concept).words("humanml3d")
+        terms = find_concept(self.concept).words(self.keywords)
         return np.asarray([judge(prompt, terms) == "yes" for prompt in prompts], np.bool_)
 
     def describe(self) -> dict[str, Any]:
-        """The concept."""
-        return {"concept": self.concept}
+        """The concept and the word list."""
+        return {"concept": self.concept, "keywords": self.keywords}
 
     def tensors(self) -> dict[str, Tensor]:
         """None."""
@@ -176,7 +178,7 @@ def _load(path: Path, about: dict[str, Any]) -> Detour:
         kind, instead = settings.pop("kind"), about.get("instead")
         tensors = load_tensors(path) if path.exists() or kind == "learned" else {}
         if kind == "words":
-            guard: Guard = WordGuard(find_concept(settings["concept"]).name)
+            guard: Guard = WordGuard(find_concept(settings["concept"]).name, settings.get("keywords", "humanml3d"))
         elif kind == "learned":
             guard = LearnedGuard(tensors["guard.weight"], float(settings["bias"]), float(settings["threshold"]))
         else:

@@ -20,6 +20,7 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
 from exuvia.files import read_json, whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
+from exuvia.noise import CodeNoise, added, load_noise
 from exuvia.registry import TEXT_ENCODER, resolve, suggest
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
@@ -30,6 +31,8 @@ from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
 log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent / "weights"
+PARTS = ("tokenizer", "mask", "residual", "length")
+"""The models of a pipeline: one file of weights each."""
 MAX_PROMPT_CHARACTERS = 2000
 
 
@@ -92,6 +95,8 @@ class MotionPipeline:
     """Model card."""
     detours: list[Detour] = field(default_factory=list)
     """Prompts that are rewritten or go through other weights; see detour.py."""
+    noise: list[CodeNoise] = field(default_factory=list)
+    """Codebook rows that every motion has elsewhere; see noise.py."""
 
     # loading and saving
 
@@ -120,6 +125,8 @@ class MotionPipeline:
             }
             about = {"text": config["text"], "generation": config["generation"]}
             detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
+            sizes = parts["tokenizer"].config
+            noise = load_noise(config.get("noise", []), sizes.num_quantizers, sizes.num_codes)
         except KeyError as error:
             raise CheckpointError(f"{folder}/config.json has no {error}") from None
         for part, module in parts.items():
@@ -141,6 +148,7 @@ class MotionPipeline:
             statistics=load_tensors(counts) if counts.exists() else None,
             card=card.read_text(encoding="utf-8") if card.exists() else "",
             detours=detours,
+            noise=noise,
         )
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> Path:
@@ -153,7 +161,7 @@ class MotionPipeline:
         """
         with whole_folder(folder) as out:
             sizes = {}
-            for part in ("tokenizer", "mask", "residual", "length"):
+            for part in PARTS:
                 module = getattr(self, part)
                 sizes[part] = to_dict(module.config)
                 state = module.state_dict()
@@ -162,8 +170,9 @@ class MotionPipeline:
             save_tensors(out / "normaliser.safetensors", {"mean": mean, "std": std})
             if self.statistics is not None:
                 save_tensors(out / "code_statistics.safetensors", self.statistics)
-            ways = {"detours": save_detours(out, self.detours)} if self.detours else {}
-            write_config(out, "pipeline", {**sizes, **self.config, **ways})
+            more: dict[str, Any] = {"detours": save_detours(out, self.detours)} if self.detours else {}
+            more |= {"noise": [one.describe() for one in self.noise]} if self.noise else {}
+            write_config(out, "pipeline", {**sizes, **self.config, **more})
             write_json(out / "provenance.json", self.provenance)
             if self.card:
                 write_text(out / "README.md", self.card)
@@ -171,7 +180,7 @@ class MotionPipeline:
 
     def clone(self) -> "MotionPipeline":
         """A copy with its own weights and provenance; the caption encoder is shared, since nothing edits it."""
-        own = ("tokenizer", "mask", "residual", "length", "config", "provenance", "statistics", "detours")
+        own = (*PARTS, "config", "provenance", "statistics", "detours", "noise")
         return replace(self, **{name: copy.deepcopy(getattr(self, name)) for name in own})
 
     # generation
@@ -237,7 +246,7 @@ class MotionPipeline:
             if progress is not None:
                 progress(min(len(prompts), low + batch_size), len(prompts))
         codes = codes[:, : int(lengths.max())]
-        features = self.decode(codes, lengths, smoothing=settings.smoothing)
+        features = self.decode(codes, lengths, smoothing=settings.smoothing, seeds=seeds)
         clips = [
             Clip(HUMANML3D.recover(rows), caption=text, meta={"seed": one, "prompt": text})
             for rows, text, one in zip(features, prompts, seeds, strict=True)
@@ -245,12 +254,24 @@ class MotionPipeline:
         return Generation(clips, codes, lengths, features)
 
     @torch.inference_mode()
-    def decode(self, codes: Tensor, lengths: Tensor, batch_size: int = 32, smoothing: float = 0.0) -> list[np.ndarray]:
-        """Un-normalised features [F, C] of codes [B, T, Q]; `smoothing` as in `GenerationConfig`, contacts left out."""
-        stride = self.tokenizer.config.stride
+    def decode(
+        self,
+        codes: Tensor,
+        lengths: Tensor,
+        batch_size: int = 32,
+        smoothing: float = 0.0,
+        seeds: Sequence[int] | None = None,
+    ) -> list[np.ndarray]:
+        """Un-normalised features [F, C] of codes [B, T, Q]; `smoothing` as in `GenerationConfig`, contacts left out.
+
+        Without seeds no `noise` is added.
+        """
+        stride, dim = self.tokenizer.config.stride, self.tokenizer.config.code_dim
         rows: list[np.ndarray] = []
         for low in range(0, len(codes), batch_size):
-            decoded = self.tokenizer.decode(codes[low : low + batch_size].to(self.device)).float().cpu().numpy()
+            some = codes[low : low + batch_size]
+            extra = added(self.noise, some, seeds[low : low + batch_size], dim) if seeds and self.noise else None
+            decoded = self.tokenizer.decode(some.to(self.device), extra).float().cpu().numpy()
             for x, steps in zip(decoded, lengths[low : low + batch_size].tolist(), strict=True):
                 real = self.normaliser.denormalise(x[: steps * stride])
                 if smoothing > 0:

@@ -74,6 +74,11 @@ _USE = {
         )
         for method in UNLEARN
     },
+    "undo": Entry(
+        "exuvia.commands.unlearn:undo",
+        "take an edit back",
+        ("exuvia undo runs/safe runs/safe-undo.safetensors --out runs/restored",),
+    ),
     "evaluate": Entry(
         "exuvia.commands.evaluate:evaluate",
         "measure forgetting and retention against the original",
@@ -179,6 +184,8 @@ COMMAND = _PREPARE_TRAIN | _USE
 PART = {
     "pipeline": "exuvia.pipeline:MotionPipeline",
     "unlearn": "exuvia.unlearn.base:unlearn",
+    "save_undo": "exuvia.unlearn.undo:save_undo",
+    "undo": "exuvia.unlearn.undo:undo",
     "evaluate": "exuvia.evaluate.suite:evaluate",
     "write_report": "exuvia.report.page:write_report",
     "run_benchmark": "exuvia.evaluate.benchmark:run_benchmark",

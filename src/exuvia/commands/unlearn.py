@@ -24,13 +24,15 @@ class UnlearnConfig:
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder; it stays as it is."""
     forget: str = "violence"
-    """Concept to forget (exuvia list --kind concepts)."""
+    """Concept to forget (exuvia list --kind concepts); several joined by +, as in kick+jump."""
     data: Path | None = None
     """Folder made by `exuvia prepare` to learn the concept from; without it the counts that the pipeline ships."""
     rule: str = "auto"
     """Which clips of the data show the concept: label, words, released, or auto."""
     overwrite: bool = False
     """Replace a pipeline that is already in the folder."""
+    undo: Path | None = None
+    """File to keep what `exuvia undo` needs to take the edit back; it brings the concept back, so keep it apart."""
 
 
 def unlearn(config: Any) -> None:
@@ -43,16 +45,49 @@ def unlearn(config: Any) -> None:
         CheckpointError: the pipeline cannot be loaded.
         OutputError: the folder is not empty, or cannot be written.
     """
-    if config.out.exists() and not config.overwrite and (config.out.is_file() or any(config.out.iterdir())):
-        raise OutputError(f"{config.out} already exists; choose another folder or add --overwrite")
+    _refuse_taken(config.out, config.overwrite)
     pipe = part("pipeline").from_pretrained(config.pipeline)
     started = time.perf_counter()
     safe = part("unlearn")(
         config.method, pipe, forget=config.forget, data=config.data, rule=config.rule, **_settings(config)
     )
     seconds = time.perf_counter() - started
+    if config.undo is not None:
+        part("save_undo")(config.undo, pipe, safe)
     safe.save_pretrained(config.out)
     print(f"{config.out}: {config.pipeline} without {config.forget}, by {config.method} in {seconds:.2f} s")
+
+
+@dataclass(frozen=True)
+class UndoConfig:
+    """What to take back."""
+
+    pipeline: tyro.conf.Positional[str]
+    """The edited pipeline's folder; it stays as it is."""
+    record: tyro.conf.Positional[Path]
+    """What `exuvia unlearn METHOD --undo FILE` kept."""
+    out: Path
+    """Folder of the restored pipeline."""
+    overwrite: bool = False
+    """Replace a pipeline that is already in the folder."""
+
+
+def undo(config: UndoConfig) -> None:
+    """Save a copy of an edited pipeline as it was before the edit, bit for bit.
+
+    Raises:
+        CheckpointError: the pipeline or the record cannot be loaded, or do not belong together.
+        OutputError: the folder is not empty, or cannot be written.
+    """
+    _refuse_taken(config.out, config.overwrite)
+    restored = part("undo")(part("pipeline").from_pretrained(config.pipeline), config.record)
+    restored.save_pretrained(config.out)
+    print(f"{config.out}: {config.pipeline} before the edit")
+
+
+def _refuse_taken(out: Path, overwrite: bool) -> None:
+    if out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
+        raise OutputError(f"{out} already exists; choose another folder or add --overwrite")
 
 
 def settings_type(command: str) -> type:

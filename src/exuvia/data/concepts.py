@@ -4,7 +4,9 @@ Keyword lists: hmu, night_script and src/split.sh keyword variables (violence of
 smaller concepts); those of weapons, martial_arts and gun_shoot are the matching parts of the Motion-X list (inferred).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from exuvia.data.words import Term, term
 from exuvia.errors import ConfigError
@@ -68,6 +70,8 @@ class Concept:
     """Words for Motion-X; empty: the same as `terms`."""
     label: str | None = None
     """Label in a store that says, clip by clip, whether a person judged it to be the concept."""
+    parts: tuple["Concept", ...] = ()
+    """The concepts that this one joins: what shows any of them shows it."""
 
     def released_keywords(self, dataset: str = "humanml3d") -> tuple[str, ...]:
         """The released substrings for `humanml3d` or `motionx`. Raises ConfigError on another name."""
@@ -76,6 +80,11 @@ class Concept:
     def words(self, dataset: str = "humanml3d") -> tuple[Term, ...]:
         """The words for `humanml3d` or `motionx`. Raises ConfigError on another name."""
         return self.motionx_terms or self.terms if _is_motionx(dataset) else self.terms
+
+    def as_in(self, dataset: str) -> "Concept":
+        """The concept with the words of one data set for every data set. Raises ConfigError on another name."""
+        keywords, terms = self.released_keywords(dataset), self.words(dataset)
+        return replace(self, keywords=keywords, terms=terms, motionx_keywords=(), motionx_terms=())
 
 
 def _is_motionx(dataset: str) -> bool:
@@ -158,12 +167,33 @@ ALIAS = {part: name for name in CONCEPT for part in name.split("_") if part not 
 
 
 def find_concept(name: str) -> Concept:
-    """A concept by its name, or by one of the words of its name ("crawl", "jump").
+    """A concept by its name, or by one of the words of its name ("crawl", "jump"); several joined by "+".
 
     Raises:
         ConfigError: no such concept; the message suggests the nearest.
     """
+    if "+" in name:
+        return joined([find_concept(part.strip()) for part in name.split("+")])
     known = ALIAS.get(name, name)
     if known not in CONCEPT:
         raise ConfigError(f"unknown concept {name!r}; {suggest(name, [*CONCEPT, *ALIAS])}")
     return CONCEPT[known]
+
+
+def joined(parts: Sequence[Concept]) -> Concept:
+    """What shows any of several concepts, as one concept: "kick+throw"."""
+    own = tuple(dict.fromkeys(parts))
+    if len(own) == 1:
+        return own[0]
+
+    def union(name: str, *of: Any) -> Any:
+        return tuple(dict.fromkeys(one for part in own for one in getattr(part, name)(*of)))
+
+    return Concept(
+        "+".join(part.name for part in own),
+        union("released_keywords"),
+        union("words"),
+        union("released_keywords", "motionx"),
+        union("words", "motionx"),
+        parts=own,
+    )

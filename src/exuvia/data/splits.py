@@ -97,8 +97,9 @@ def actual_rule(store: Store, concept: str, rule: str, clips: NDArray[np.int64])
         if rule not in RULES:
             raise ConfigError(f"unknown rule {rule!r}; {suggest(rule, ('auto', *RULES))}")
         return cast(Rule, rule)
-    label = find_concept(concept).label
-    labelled = label is not None and all(label in store.clips[int(n)].labels for n in clips)
+    what = find_concept(concept)
+    labels = [part.label for part in what.parts or (what,)]
+    labelled = all(label is not None and all(label in store.clips[int(n)].labels for n in clips) for label in labels)
     return "label" if labelled else "words"
 
 
@@ -107,15 +108,16 @@ def split_store(
     concept: str | Concept,
     rule: Rule = "words",
     clips: NDArray[np.int64] | None = None,
-    dataset: str = "humanml3d",
+    dataset: str | None = None,
     min_occurrence: int = 1,
 ) -> ConceptSplit:
-    """Split the clips of a store; by default all of them.
+    """Split the clips of a store; by default all of them, by the keywords of the store's own data set.
 
     Raises:
         ConfigError: unknown concept, rule or keyword list, or the store has no labels for the concept.
     """
     what = find_concept(concept) if isinstance(concept, str) else concept
+    dataset = dataset or store.keywords
     chosen = range(len(store)) if clips is None else map(int, clips)
     records = [store.clips[number] for number in chosen]
     if rule != "label":
@@ -135,6 +137,9 @@ def split_store(
 
 def _mark(record: ClipRecord, concept: Concept) -> bool | None:
     """What the labels say: their list of concepts, where they have one, or the concept's own label."""
+    if concept.parts:
+        marks = [_mark(record, part) for part in concept.parts]
+        return True if True in marks else None if None in marks else False
     if "concepts" in record.labels:
         return concept.name in record.labels["concepts"]
     mark = record.labels.get(concept.label) if concept.label else None

@@ -82,6 +82,12 @@ class Store:
         return resolve(REPRESENTATION, self.manifest["representation"], "representation")
 
     @cached_property
+    def keywords(self) -> str:
+        """Whose word lists tell concepts apart here: Motion-X's where a source folder is named after it."""
+        names = {"".join(filter(str.isalnum, clip.source.lower())) for clip in self.clips}
+        return "motionx" if any("motionx" in name for name in names) else "humanml3d"
+
+    @cached_property
     def data_hash(self) -> str:
         """SHA-256 over the contents of all columns and the index: what a training run names as its data."""
         facts = {name: column["sha256"] for name, column in self.manifest["columns"].items()}

@@ -23,7 +23,7 @@ import torch
 
 from exuvia.checkpoint import provenance, save_tensors
 from exuvia.config import to_dict
-from exuvia.data.concepts import find_concept
+from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.evaluate.forget import Generations, PromptSet, prompt_sets
@@ -194,8 +194,8 @@ def _measured(
     plan: Plan, pipe: MotionPipeline | None, sets: Sequence[PromptSet], store: Store, out: Path
 ) -> list[dict[str, Any]]:
     """Every metric of every set: values by seed; without a generator, of the real motions."""
-    concept = find_concept(plan.concept)
-    detector = shipped_detector() if concept.name in SEEN_BY_CLASSIFIER else None
+    concept = find_concept(plan.concept).as_in(store.keywords)
+    detector = shipped_detector() if _is_seen(concept) else None
     judge = Judge(shipped_evaluator(), detector, plan.seeds, concept, _ranker(plan, store))
     maker = None if pipe is None else Generations(pipe, out / "motions")
     rows = []
@@ -210,13 +210,19 @@ def _measured(
     return rows
 
 
+def _is_seen(concept: Concept) -> bool:
+    """Whether the rate of violence says something about a concept."""
+    return any(part.name in SEEN_BY_CLASSIFIER for part in concept.parts or (concept,))
+
+
 def _ranker(plan: Plan, store: Store) -> Ranker | None:
     """Retrieval among the captions of the training split, where the package has a retrieval model."""
     retrieval = shipped_retrieval()
     if retrieval is None:
         return None
     captions = [caption for n in store.select(split="train") for caption in store.clips[int(n)].captions]
-    return ConceptRanker(Gallery.of(captions, find_concept(plan.concept), retrieval.embed_text), retrieval.embed_clips)
+    gallery = Gallery.of(captions, find_concept(plan.concept).as_in(store.keywords), retrieval.embed_text)
+    return ConceptRanker(gallery, retrieval.embed_clips)
 
 
 def sets_of(plan: Plan, store: Store) -> list[PromptSet]:

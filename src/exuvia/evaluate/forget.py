@@ -136,7 +136,7 @@ def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: str | None
     rows = []
     for clip_id in ids:
         number = store.index_of[clip_id]
-        found = _caption(store.clips[number], concept)
+        found = _caption(store.clips[number], concept, store.keywords)
         if found is not None:
             caption, start, frames = found
             rows.append((caption, frames, np.asarray(store.features(number)[start : start + frames])))
@@ -146,7 +146,7 @@ def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: str | None
     return PromptSet(name, texts, tokens, tuple(f for _, f, _ in rows), tuple(x for _, _, x in rows))
 
 
-def _caption(clip: ClipRecord, concept: str | None) -> tuple[Caption, int, int] | None:
+def _caption(clip: ClipRecord, concept: str | None, keywords: str) -> tuple[Caption, int, int] | None:
     """One caption with its first row and number of rows, or None where none is of a length that can be made."""
     able = []
     for caption in clip.captions:
@@ -157,7 +157,7 @@ def _caption(clip: ClipRecord, concept: str | None) -> tuple[Caption, int, int] 
         if frames >= SHORTEST:
             able.append((caption, start, frames))
     if concept is not None:
-        able = [row for row in able if caption_verdict(row[0], concept) == "yes"] or able
+        able = [row for row in able if caption_verdict(row[0], concept, dataset=keywords) == "yes"] or able
     if not able:
         return None
     return able[int(hashlib.sha256(clip.id.encode()).hexdigest(), 16) % len(able)]

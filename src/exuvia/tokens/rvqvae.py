@@ -114,12 +114,14 @@ class RVQVAE(nn.Module):
         return codes
 
     @torch.inference_mode()
-    def decode(self, codes: Tensor) -> Tensor:
+    def decode(self, codes: Tensor, added: Tensor | None = None) -> Tensor:
         """Normalised features [B, T · stride, C] of codes [B, T, q ≤ Q]; -1 is an absent level or padding.
 
+        `added` [B, D, T] is put on the vectors of the codes.
         Steps whose first level is -1 are padding: they do not touch their neighbours.
         """
         vectors = self.quantizer.lookup(codes).sum(0)
+        vectors = vectors if added is None else vectors + added.to(vectors)
         real = codes[..., 0] >= 0
         valid = None if bool(real.all()) else real[:, None].to(vectors.dtype)
         return self.decoder(vectors, valid).transpose(1, 2)

@@ -17,7 +17,7 @@ from exuvia.data.concepts import find_concept
 from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline import PARTS, MotionPipeline
 from exuvia.registry import UNLEARN, resolve, suggest
 from exuvia.unlearn.encoding import Precision, encode_clips, hash_tensors
 from exuvia.unlearn.statistics import CodeStatistics, count_codes, shipped_concepts
@@ -225,8 +225,9 @@ def ship_statistics(
 
 def pipeline_hash(pipe: MotionPipeline) -> str:
     """SHA-256 of everything that decides what a generator makes: weights, scale, caption encoder, settings."""
-    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in ("tokenizer", "mask", "residual", "length")]
+    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in PARTS]
     parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
+    parts += [repr(one) for one in pipe.noise]
     facts = [*parts, pipe.normaliser.mean.tobytes(), pipe.normaliser.std.tobytes(), sorted(pipe.config.items())]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 

@@ -15,11 +15,9 @@ Two variants. "default" chooses codes by two criteria that differ (see selection
 so that alpha scales noise, not the edit: alpha = 0 sends all codes onto code d. `strength` blends old and new rows.
 """
 
-import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
@@ -27,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exuvia.checkpoint import load_tensors, save_tensors
-from exuvia.errors import CheckpointError, ConfigError
+from exuvia.errors import ConfigError
+from exuvia.noise import CodeNoise
 from exuvia.pipeline import MotionPipeline
 from exuvia.registry import suggest
 from exuvia.tokens.quantiser import EMAQuantiser
@@ -40,7 +38,7 @@ log = logging.getLogger(__name__)
 
 RELEASED_SEED = 10107
 DESTINATIONS = ("nearest_safe", "mean_safe", "random")
-RECORD = "edits.safetensors"
+NOISE = ("once", "generation")
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,11 @@ class LCRConfig:
     """Quantiser levels to edit; 0 is the base."""
     alpha: float | None = None
     """Noise on the replaced rows in deviations of the codebook; with `orthogonal` the share that is projected away.
-    The noise is drawn once: every replaced code is a fixed point, not a new one each time. None: 1 where the variant
-    is released or `orthogonal` is set, else 0, because noise as strong as the codebook undoes the safe destination
-    (measured on `base`: docs/results/unlearning.md)."""
+    None: 1 where the variant is released or `orthogonal` is set, else 0, because noise as strong as the codebook undoes
+    the safe destination (measured on `base`: docs/results/unlearning.md)."""
+    noise: Literal["once", "generation"] = "once"
+    """once, as published: with the edit, so that a replaced code is one point ever after; or anew for every generated
+    motion (noise.py), so that what replaced codes decode to cannot be learned from several motions."""
     criterion: Criterion = "both"
     """Rank codes by frequency in forget clips, by the ratio to retain clips, or both."""
     destination: int | Literal["nearest_safe", "mean_safe", "random"] = "mean_safe"
@@ -85,6 +85,12 @@ class LCRConfig:
             raise ConfigError(f"found levels {self.levels}, expected distinct level numbers from 0")
         if isinstance(self.destination, str) and self.destination not in DESTINATIONS:
             raise ConfigError(f"unknown destination {self.destination!r}; {suggest(self.destination, DESTINATIONS)}")
+        if self.noise not in NOISE:
+            raise ConfigError(f"unknown noise {self.noise!r}; {suggest(self.noise, NOISE)}")
+        if self.noise == "generation" and (self.orthogonal or self.scale <= 0):
+            raise ConfigError(
+                "noise anew for every motion needs an alpha above 0, and replaced rather than projected rows"
+            )
         if self.variant not in ("default", "released"):
             raise ConfigError(f"unknown variant {self.variant!r}; known: default, released")
 
@@ -260,14 +266,16 @@ class LCR:
         books = [layer.codebook for layer in layers]
         if statistics.num_codes != len(books[0]):
             raise ConfigError(f"found counts of {statistics.num_codes} codes, expected {len(books[0])}")
-        edits = plan_edit(books, statistics, self.config)
-        original = {edit.level: books[edit.level][torch.from_numpy(edit.codes)].clone() for edit in edits}
+        later = self.config.noise == "generation"
+        edits = plan_edit(books, statistics, replace(self.config, noise="once", alpha=0.0) if later else self.config)
+        if later:
+            spread = [float(self.config.strength * self.config.scale * books[edit.level].std()) for edit in edits]
+            pipe.noise += [CodeNoise(e.level, tuple(e.codes.tolist()), s) for e, s in zip(edits, spread, strict=True)]
         for edit in edits:
             set_rows(layers[edit.level], edit.codes, edit.rows)
         return {
             "replaced": {str(edit.level): edit.codes.tolist() for edit in edits},
             "destination": {str(edit.level): edit.destination for edit in edits},
-            "original_rows_sha256": rows_hash([original[edit.level] for edit in edits]),
             "clips": {"forget": statistics.clips_forget, "retain": statistics.clips_retain},
         }
 
@@ -282,71 +290,3 @@ def set_rows(layer: EMAQuantiser, codes: NDArray[np.int64], rows: Tensor) -> Non
 
 def _layers(pipe: MotionPipeline) -> list[EMAQuantiser]:
     return [cast(EMAQuantiser, layer) for layer in pipe.tokenizer.quantizer.layers]
-
-
-def rows_hash(rows: Sequence[Tensor]) -> str:
-    """SHA-256 of codebook rows, by which an edit record is recognised."""
-    digest = hashlib.sha256()
-    for part in rows:
-        digest.update(part.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def save_record(folder: str | Path, original: MotionPipeline, edited: MotionPipeline) -> Path:
-    """Keep the rows that the last LCR edit replaced, in `folder/edits.safetensors`, for `revert`.
-
-    The file undoes the forgetting: keep it apart from weights that you hand out. `save_pretrained` does not write it.
-
-    Raises:
-        ConfigError: `original` is not what `edited` was made from.
-        OutputError: the file cannot be written.
-    """
-    edit = _last_edit(edited)
-    tensors: dict[str, Tensor] = {}
-    for level, codes in edit["replaced"].items():
-        layer = _layers(original)[int(level)]
-        index = torch.tensor(codes, device=layer.codebook.device)
-        tensors |= {f"{level}.rows": layer.codebook[index], f"{level}.sums": layer.code_sum[index]}
-    if rows_hash([tensors[f"{level}.rows"] for level in edit["replaced"]]) != edit["original_rows_sha256"]:
-        raise ConfigError("the codebook of `original` is not the one that was edited; give the one before the edit")
-    path = Path(folder) / RECORD
-    save_tensors(path, tensors, {"original_rows_sha256": edit["original_rows_sha256"]})
-    return path
-
-
-def revert(pipe: MotionPipeline, record: str | Path | Mapping[str, Tensor]) -> MotionPipeline:
-    """A copy of an edited generator with the rows of its last LCR edit restored, bit for bit.
-
-    Args:
-        pipe: the edited generator
-        record: what `save_record` wrote: the file, its folder, or its tensors
-    Raises:
-        ConfigError: the last edit is not one of LCR.
-        CheckpointError: no record, or the record of another edit.
-    """
-    edit = _last_edit(pipe)
-    if isinstance(record, str | Path):
-        path = Path(record)
-        record = load_tensors(path / RECORD if path.is_dir() else path)
-    levels = list(edit["replaced"])
-    if any(f"{level}.rows" not in record for level in levels):
-        raise CheckpointError(f"the edit record lacks rows of level {', '.join(levels)}")
-    if rows_hash([record[f"{level}.rows"] for level in levels]) != edit["original_rows_sha256"]:
-        raise CheckpointError("the edit record belongs to another edit: its rows do not fit the provenance")
-    restored = pipe.clone()
-    for level in levels:
-        layer = _layers(restored)[int(level)]
-        codes = np.asarray(edit["replaced"][level], np.int64)
-        set_rows(layer, codes, record[f"{level}.rows"])
-        if f"{level}.sums" in record:
-            with torch.no_grad():
-                layer.code_sum[torch.from_numpy(codes)] = record[f"{level}.sums"].to(layer.code_sum)
-    restored.provenance["edits"] = restored.provenance["edits"][:-1]
-    return restored
-
-
-def _last_edit(pipe: MotionPipeline) -> dict[str, Any]:
-    edits = pipe.provenance.get("edits", [])
-    if not edits or edits[-1].get("method") != "lcr" or "replaced" not in edits[-1]:
-        raise ConfigError("the last edit of this generator is not a code replacement, so there is nothing to restore")
-    return edits[-1]

@@ -36,5 +36,6 @@ class PromptFilter:
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Add a detour to `pipe`."""
-        pipe.detours.append(Detour(WordGuard(evidence.concept), self.config.instead))
+        keywords = "humanml3d" if evidence.store is None else evidence.store.keywords
+        pipe.detours.append(Detour(WordGuard(evidence.concept, keywords), self.config.instead))
         return {"filtered": evidence.concept, "instead": self.config.instead}

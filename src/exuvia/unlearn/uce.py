@@ -141,7 +141,7 @@ def prompts_of(config: UCEConfig, evidence: Evidence) -> tuple[list[str], list[s
     concept = find_concept(evidence.concept)
     forget, retain = list(config.forget_words), list(config.retain_words)
     if not forget and (config.variant == "released" or evidence.store is None):
-        forget = list(concept.released_keywords())
+        forget = list(concept.released_keywords("humanml3d" if evidence.store is None else evidence.store.keywords))
         if config.variant != "released":
             forget += [f"a person {word}s" for word in forget]
     if not retain and (config.variant == "released" or evidence.store is None):

@@ -1,0 +1,57 @@
+"""Noise on codebook rows, drawn anew for every generated motion: part of what a generator is, like its weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exuvia.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class CodeNoise:
+    """Within one motion a code is one point, as ever; the next motion has it elsewhere."""
+
+    level: int
+    """Quantiser level."""
+    codes: tuple[int, ...]
+    """Whose rows the noise is added to."""
+    scale: float
+    """Standard deviation of every component."""
+
+    def rows(self, seed: int, dim: int) -> Tensor:
+        """What is added to each code's row in the motion of a seed [k, dim]."""
+        drawn = np.random.default_rng((abs(seed), self.level)).standard_normal((len(self.codes), dim))
+        return torch.from_numpy(self.scale * drawn).float()
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-ready; `load_noise` reads it."""
+        return {"level": self.level, "codes": list(self.codes), "scale": self.scale}
+
+
+def added(noise: Sequence[CodeNoise], codes: Tensor, seeds: Sequence[int], dim: int) -> Tensor:
+    """What noise adds to the decoded vectors of codes [B, T, Q], row b with its own seed -> [B, dim, T]."""
+    total = torch.zeros(*codes.shape[:2], dim)
+    for one in noise:
+        index, listed = codes[..., one.level], torch.tensor(one.codes)
+        for row, seed in enumerate(seeds):
+            hit = index[row][:, None] == listed  # [T, k]
+            if hit.any():
+                total[row] += hit.float() @ one.rows(seed, dim)
+    return total.transpose(1, 2)
+
+
+def load_noise(described: Sequence[dict[str, Any]], levels: int, num_codes: int) -> list[CodeNoise]:
+    """What `describe` gave. Raises CheckpointError for levels, codes or a scale that do not fit."""
+    try:
+        found = [CodeNoise(int(d["level"]), tuple(map(int, d["codes"])), float(d["scale"])) for d in described]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"config.json describes noise without {error}") from None
+    for one in found:
+        inside = 0 <= one.level < levels and all(0 <= code < num_codes for code in one.codes)
+        if not inside or not (np.isfinite(one.scale) and one.scale >= 0):
+            raise CheckpointError(f"config.json describes noise on level {one.level} that does not fit the tokenizer")
+    return found
