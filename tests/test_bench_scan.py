@@ -18,7 +18,8 @@ from exuvia.bench.quoted import exponent, long_numbers, scan_numbers
 from exuvia.bench.results import Results, read_results, write_results
 from exuvia.bench.timing import Burst, burst, summary
 from exuvia.bench.work import Work, difference
-from exuvia.commands.bench_scan import ScanBench, bench_scan, fill
+from exuvia.commands.bench_scan import ScanBench, bench_scan
+from exuvia.commands.document import fill
 from exuvia.commands.numbers import check_documents, read_rows
 from exuvia.commands.scan_table import markdown, quotation, text_table
 from exuvia.errors import ConfigError, DataError

@@ -14,9 +14,10 @@ from exuvia.bench.floor import Size
 from exuvia.bench.methods import METHODS
 from exuvia.bench.quoted import Number, largest_differences, long_numbers, scan_numbers
 from exuvia.bench.results import Results, read_results, write_results
+from exuvia.commands.document import check_place, fill_file
 from exuvia.commands.numbers import record_number
 from exuvia.commands.scan_table import markdown, text_table
-from exuvia.errors import ConfigError, DataError
+from exuvia.errors import ConfigError
 from exuvia.files import write_text
 
 AGREE = 1e-3
@@ -78,7 +79,7 @@ def bench_scan(config: ScanBench) -> None:
     name = "scan-long" if config.long else "scan"
     methods = config.methods or known
     if config.document is not None:
-        fill(_read(config.document), name, "")  # refused now rather than after the run
+        check_place(config.document, name)  # refused now rather than after the run
     command = _command("bench scan", config, ["--long"] if config.long else [])
     if config.results is not None:
         found = read_results(config.results)
@@ -101,7 +102,7 @@ def bench_serpent(config: SerpentBench) -> None:
     """
     names = config.layers or tuple(layers.LAYERS)
     if config.document is not None:
-        fill(_read(config.document), "serpent", "")
+        check_place(config.document, "serpent")
     for name in names:
         if name not in layers.LAYERS:
             raise ConfigError(f"unknown layer {name!r}; expected one of {', '.join(layers.LAYERS)}")
@@ -115,20 +116,6 @@ def bench_serpent(config: SerpentBench) -> None:
     titles = {name: method.title for name, method in layers.LAYERS.items()}
     prefix = "serpent.gpu" if found.protocol.device.startswith("cuda") else "serpent"
     _finish(config, found, "serpent", layers.layer_numbers(found), prefix, titles)
-
-
-def fill(document: str, name: str, table: str) -> str:
-    """A document with the part between `<!--table:NAME-->` and the next `<!--/table-->` replaced.
-
-    Raises:
-        DataError: there is no such part.
-    """
-    opening = f"<!--table:{name}-->"
-    before, found, rest = document.partition(opening)
-    _, closed, after = rest.partition("<!--/table-->")
-    if not found or not closed:
-        raise DataError(f"found no part between {opening} and <!--/table-->, expected one to put the table in")
-    return f"{before}{opening}\n\n{table.strip()}\n\n<!--/table-->{after}"
 
 
 def _finish(
@@ -162,14 +149,7 @@ def _finish(
                 high=number.high,
             )
     if config.document is not None:
-        write_text(config.document, fill(_read(config.document), name, table))
-
-
-def _read(document: Path) -> str:
-    try:
-        return document.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{document} is not a readable document ({error})") from None
+        fill_file(config.document, name, table)
 
 
 def _progress(size: str, cells: Sequence[Cell]) -> None:

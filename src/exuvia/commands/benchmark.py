@@ -8,6 +8,8 @@ from typing import Any
 
 import tyro
 
+from exuvia.commands.benchmark_table import document_tables, numbers
+from exuvia.commands.document import check_place, fill_file
 from exuvia.commands.numbers import record_number
 from exuvia.commands.table import part
 from exuvia.errors import ConfigError
@@ -18,11 +20,6 @@ QUICK = ("none", "prompt_filter", "uce", "rece", "lcr")
 SLOW = ("finetune", "esd", "negation")
 """Methods that need minutes."""
 KINDS = ("implicit", "compositional", "paraphrase", "misspelling", "lookalike", "long", "empty")
-RECORDED = {
-    "forget": ("violence_rate", "fid", "mm_safe", "ncs@10", "freeze_rate", "mean_joint_speed_m_per_s"),
-    "retain": ("violence_rate", "fid", "kid", "r_precision@1", "r_precision@3", "mm_dist"),
-}
-SHORT = {"r_precision@1": "r1", "r_precision@3": "r3", "ncs@10": "ncs10", "mean_joint_speed_m_per_s": "speed_m_per_s"}
 
 
 @dataclass(frozen=True)
@@ -50,12 +47,20 @@ class BenchmarkConfig:
     """Kinds of written prompts beside the data's captions."""
     limit: int | None = None
     """At most so many prompts a set."""
+    refine: int = 0
+    """Motions of the unedited generator for every forget caption: a clip stays in the forget set where retrieval finds
+    the concept near 8 of 10 of them (published: 10). 0: the set as the rule has it."""
+    evaluator: Path | None = None
+    """Folder of a text-motion evaluator of one's own, trained there first where there is none; None: the shipped one,
+    which knows the development data."""
     workers: int = 2
     """Methods at a time, a process each; 0: one after another in this process."""
     out: Path = Path("runs/benchmark")
     """Folder of the run; a call that was stopped goes on there."""
     record: Path | None = None
     """Ledger of measured numbers to add the main ones to."""
+    document: Path | None = None
+    """Markdown file whose part between `<!--table:CONCEPT-->` (with the tag) and `<!--/table-->` gets the tables."""
     tag: str = ""
     """Put behind the concept in the ledger's names, such as .kinect."""
 
@@ -73,10 +78,12 @@ def benchmark(config: BenchmarkConfig) -> None:
     """
     if config.out.is_file():
         raise ConfigError(f"found the file {config.out}, expected a folder for the run")
+    if config.document is not None:
+        check_place(config.document, _place(config))
     plan = part("Plan")(
         concept=config.concept, data=str(config.data), methods=methods_of(config.methods, config.retrained),
         pipeline=config.pipeline, split=config.split, sensors=config.sensors, seeds=config.seeds, kinds=config.kinds,
-        limit=config.limit,
+        limit=config.limit, refine=config.refine, evaluator=_evaluator(config),
     )  # fmt: skip
     path = part("run_benchmark")(plan, config.out, config.workers, tell=lambda line: print(line, flush=True))
     results = read_json(path)
@@ -86,6 +93,19 @@ def benchmark(config: BenchmarkConfig) -> None:
     print(part("write_report")(config.out))
     if config.record is not None:
         _record(config, results)
+    if config.document is not None:
+        fill_file(config.document, _place(config), document_tables(results, _place(config)))
+
+
+def _evaluator(config: BenchmarkConfig) -> str:
+    """The folder of the wanted evaluator, which is trained there if need be; "" for the shipped one."""
+    if config.evaluator is None:
+        return ""
+    if not (config.evaluator / "config.json").is_file():
+        print(f"{config.evaluator} holds no evaluator: training one on {config.data} first, which takes a while")
+        recipe = part("EvaluatorRecipe")(out=str(config.evaluator), data=(str(config.data),))
+        part("train_evaluator")(recipe)
+    return str(config.evaluator)
 
 
 def methods_of(names: Sequence[str], retrained: str | None) -> tuple[Any, ...]:
@@ -131,22 +151,17 @@ def _record(config: BenchmarkConfig, results: Mapping[str, Any]) -> None:
     words += ["--retrained", config.retrained] if config.retrained else []
     words += ["--sensors", *config.sensors] if config.sensors else []
     words += ["--seeds", *map(str, config.seeds), "--kinds", *config.kinds, "--out", str(config.out)]
+    words += ["--refine", str(config.refine)] if config.refine else []
+    words += ["--evaluator", str(config.evaluator)] if config.evaluator else []
+    words += ["--pipeline", config.pipeline] if config.pipeline != "base" else []
     words += ["--tag", config.tag] if config.tag else []
     command = shlex.join([*words, "--record", str(config.record)])
 
-    def add(name: str, values: Sequence[float], unit: str) -> None:
-        found = part("interval")(values)
-        low, high = (None, None) if len(values) == 1 else (found.low, found.high)
-        record_number(config.record or "", name, found.mean, unit=unit, command=command, low=low, high=high)
+    for name, number in numbers(results, _place(config)).items():
+        found = part("interval")(number.values)
+        low, high = (None, None) if len(number.values) == 1 else (found.low, found.high)
+        record_number(config.record, name, found.mean, unit=number.unit, command=command, low=low, high=high)
 
-    place = f"{config.concept}{config.tag}"
-    for row in results["rows"]:
-        name, metric, unit = row["method"], row["metric"], results["metrics"][row["metric"]]["unit"]
-        if metric in RECORDED.get(row["set"], ()):
-            add(f"unlearn.{name}.{place}.{row['set']}.{SHORT.get(metric, metric)}", row["values"], unit)
-        elif metric == "violence_rate" and row["set"] not in RECORDED and row["set"] != "all":
-            kind = "data_lookalike" if row["set"] == "lookalike" else row["set"].removeprefix("written_")
-            add(f"prompts.{kind}.{name}.{place}.violence_rate", row["values"], unit)
-    for one in results["methods"]:
-        if one["edit_s"] is not None:
-            add(f"unlearn.{one['label']}.{place}.edit_s", [one["edit_s"]], "s")
+
+def _place(config: BenchmarkConfig) -> str:
+    return f"{config.concept}{config.tag}"

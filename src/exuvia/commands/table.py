@@ -188,6 +188,8 @@ PART = {
     "undo": "exuvia.unlearn.undo:undo",
     "evaluate": "exuvia.evaluate.suite:evaluate",
     "write_report": "exuvia.report.page:write_report",
+    "EvaluatorRecipe": "exuvia.recipes.evaluator:EvaluatorRecipe",
+    "train_evaluator": "exuvia.recipes.evaluator:train_evaluator",
     "run_benchmark": "exuvia.evaluate.benchmark:run_benchmark",
     "Plan": "exuvia.evaluate.benchmark:Plan",
     "MethodSpec": "exuvia.evaluate.benchmark:MethodSpec",

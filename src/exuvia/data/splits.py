@@ -39,6 +39,11 @@ class ConceptSplit:
     lookalikes: tuple[str, ...]
     """Those of retain whose captions hold a keyword's letters or use its words harmlessly: "a white box"."""
 
+    def __post_init__(self) -> None:
+        both = sorted(set(self.forget) & set(self.retain))
+        if both:
+            raise ConfigError(f"{len(both)} clips are in the forget and in the retain set, such as {both[0]!r}")
+
 
 def caption_verdict(
     caption: Caption, concept: str | Concept, rule: Rule = "words", dataset: str = "humanml3d"

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ from exuvia.evaluate.forget import Generations, PromptSet, prompt_sets
 from exuvia.evaluate.judge import ALL_METRICS, SEEN_BY_CLASSIFIER, Judge, Ranker
 from exuvia.evaluate.ncs import ConceptRanker, Gallery
 from exuvia.evaluate.prompts.load import KIND, fingerprint, load_prompts
+from exuvia.evaluate.refine import moved_out
 from exuvia.evaluate.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
+from exuvia.evaluate.tasks import load_evaluator
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.pipeline import MotionPipeline
@@ -96,6 +98,12 @@ class Plan:
     """Kinds of written prompts (evaluate/prompts)."""
     limit: int | None = None
     """At most so many prompts a set."""
+    refine: int = 0
+    """Motions for every forget caption by which the forget set is refined (refine.py); 0: it is not."""
+    moved: tuple[str, ...] = ()
+    """Ids that the refinement moved to the retain set; found by `run_benchmark`."""
+    evaluator: str = ""
+    """Folder of the text-motion evaluator; "": the shipped one."""
     threads: int = 1
     """Of every process."""
 
@@ -106,6 +114,8 @@ class Plan:
             raise ConfigError(f"found methods {labels}, expected at least one, each label once")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError(f"found seeds {self.seeds}, expected distinct ones, at least one")
+        if self.refine < 0:
+            raise ConfigError(f"found refine {self.refine}, expected 0 or a number of motions")
         for kind in self.kinds:
             if kind not in KIND:
                 raise ConfigError(f"unknown kind of prompts {kind!r}; {suggest(kind, KIND)}")
@@ -122,17 +132,41 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
     Returns:
         path of results.json
     Raises:
-        ConfigError: unknown names, or no clip shows the concept.
+        ConfigError: unknown names, no clip shows the concept, or the folder's run is about other data.
         DataError: the data cannot be read.
     """
     store = Store.open(Path(plan.data))
+    _check_folder(out, store)
+    plan = _refined(plan, store, out, tell)
     sets_of(plan, store)  # refused now rather than in every process
-    write_json(out / "plan.json", {"format": FORMAT, **to_dict(plan)})
+    write_json(out / "plan.json", {"format": FORMAT, **to_dict(plan), "data_hash": store.data_hash})
     specs = [MethodSpec("real", "real", {}), *plan.methods]
     missing = [spec for spec in specs if _kept(plan, spec, out, store) is None]
     for found in _each(plan, missing, out, workers):
         tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
     return _join(plan, out, store)
+
+
+def _check_folder(out: Path, store: Store) -> None:
+    """Refuse the folder of a run on another data set. Raises ConfigError."""
+    path = out / "plan.json"
+    before = read_json(path).get("data_hash") if path.is_file() else None
+    if before not in (None, store.data_hash):
+        raise ConfigError(f"{out} holds a run on another data set than {store.name}; choose another folder")
+
+
+def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -> Plan:
+    """The plan with the clips that leave the forget set, where it is to be refined. Raises ConfigError."""
+    if not plan.refine:
+        return plan
+    ranker = _ranker(plan, store)
+    if ranker is None:
+        raise ConfigError("this installation ships no retrieval model, which refining needs; leave refine at 0")
+    pipe = MotionPipeline.from_pretrained(plan.pipeline)
+    forget = sets_of(replace(plan, kinds=()), store)[0]
+    key = _hash([plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash])
+    maker = Generations(pipe, out / "motions")
+    return replace(plan, moved=moved_out(forget, maker, ranker, plan.refine, key, out / "refined.json", tell))
 
 
 def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> Iterator[dict[str, Any]]:
@@ -196,7 +230,8 @@ def _measured(
     """Every metric of every set: values by seed; without a generator, of the real motions."""
     concept = find_concept(plan.concept).as_in(store.keywords)
     detector = shipped_detector() if _is_seen(concept) else None
-    judge = Judge(shipped_evaluator(), detector, plan.seeds, concept, _ranker(plan, store))
+    evaluator = load_evaluator(Path(plan.evaluator)) if plan.evaluator else shipped_evaluator()
+    judge = Judge(evaluator, detector, plan.seeds, concept, _ranker(plan, store))
     maker = None if pipe is None else Generations(pipe, out / "motions")
     rows = []
     for some in sets:
@@ -227,7 +262,8 @@ def _ranker(plan: Plan, store: Store) -> Ranker | None:
 
 def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
     """Captions of the data (forget, retain, all, lookalike), and the written kinds without blank prompts."""
-    sets = prompt_sets(store, plan.concept, rule=plan.rule, split=plan.split, sensors=plan.sensors, limit=plan.limit)
+    chosen: dict[str, Any] = {"rule": plan.rule, "split": plan.split, "sensors": plan.sensors, "limit": plan.limit}
+    sets = prompt_sets(store, plan.concept, **chosen, moved=plan.moved)
     for kind in plan.kinds:
         prompts = [p for p in load_prompts(kind, plan.concept) if not p.is_blank]
         groups = {kind: prompts}
@@ -250,6 +286,7 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
         "concept": plan.concept, "data": store.name, "data_hash": store.data_hash, "split": plan.split,
         "sensors": list(plan.sensors), "rule": plan.rule, "seeds": list(plan.seeds), "pipeline": plan.pipeline,
         "prompts": {some.name: len(some) for some in sets}, "written_prompts": fingerprint(),
+        "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
         "commit": facts["commit"], "date": facts["date"], "command": facts["command"], "notes": [],
     }  # fmt: skip
     used = {row["metric"] for one in found.values() for row in one["rows"]}
@@ -311,6 +348,9 @@ def _file(out: Path, spec: MethodSpec) -> Path:
 def _key(plan: Plan, spec: MethodSpec, store: Store) -> str:
     """Hash of everything that decides what is measured for one method."""
     facts = to_dict(plan) | {"methods": [], "data": store.data_hash, "prompts": fingerprint()}
+    for name in ("refine", "moved", "evaluator"):
+        if not facts[name]:
+            del facts[name]  # as in runs from before there was such a setting
     retrieval = shipped_retrieval() is not None
     return _hash([facts, to_dict(spec), retrieval])
 

@@ -6,7 +6,7 @@ sentences of our own stand in for captions, and there is no real motion to compa
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,8 @@ class PromptSet:
     """Length of each motion, whole code steps."""
     real: tuple[Features, ...] = ()
     """Un-normalised features [frames, C] of the real clips; empty without data."""
+    ids: tuple[str, ...] = ()
+    """Ids of the real clips; empty without data."""
     parts: tuple["PromptSet", ...] = ()
     """The sets that this one joins."""
 
@@ -77,6 +79,7 @@ def prompt_sets(
     split: str = "test",
     sensors: Sequence[str] = (),
     limit: int | None = None,
+    moved: Sequence[str] = (),
 ) -> list[PromptSet]:
     """Forget, retain and look-alike prompts of a data set: one caption a clip, drawn by the clip's id.
 
@@ -90,12 +93,16 @@ def prompt_sets(
         split: which clips
         sensors: only clips of these sensors; empty: all
         limit: at most so many prompts a set, evenly spread
+        moved: ids of forget clips that are to be in the retain set (refine.py)
     Raises:
         ConfigError: unknown concept or rule, or a set without any prompt.
     """
     clips = store.select(split=split, sensor=list(sensors)) if sensors else store.select(split=split)
     chosen = actual_rule(store, benchmark, rule, clips)
     parts: ConceptSplit = split_store(store, benchmark, chosen, clips)
+    if moved:
+        kept = tuple(name for name in parts.forget if name not in set(moved))
+        parts = replace(parts, forget=kept, retain=(*parts.retain, *(n for n in parts.forget if n not in set(kept))))
     made = [_prompt_set(store, "forget", parts.forget, benchmark, limit)]
     made.append(_prompt_set(store, "retain", parts.retain, None, limit))
     made.append(_joined("all", made))
@@ -128,6 +135,7 @@ def _joined(name: str, sets: Sequence[PromptSet]) -> PromptSet:
         tuple(x for some in sets for x in some.tokens),
         tuple(x for some in sets for x in some.frames),
         tuple(x for some in sets for x in some.real),
+        tuple(x for some in sets for x in some.ids),
         parts=tuple(sets),
     )
 
@@ -139,11 +147,12 @@ def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: str | None
         found = _caption(store.clips[number], concept, store.keywords)
         if found is not None:
             caption, start, frames = found
-            rows.append((caption, frames, np.asarray(store.features(number)[start : start + frames])))
+            rows.append((caption, frames, np.asarray(store.features(number)[start : start + frames]), clip_id))
     if limit is not None and len(rows) > limit:
         rows = [rows[i] for i in np.linspace(0, len(rows) - 1, limit).round().astype(int)]
-    texts, tokens = tuple(c.text for c, _, _ in rows), tuple(c.tokens for c, _, _ in rows)
-    return PromptSet(name, texts, tokens, tuple(f for _, f, _ in rows), tuple(x for _, _, x in rows))
+    captions, frames_of, real, names = zip(*rows, strict=True) if rows else ((), (), (), ())
+    texts, tokens = tuple(c.text for c in captions), tuple(c.tokens for c in captions)
+    return PromptSet(name, texts, tokens, frames_of, real, names)
 
 
 def _caption(clip: ClipRecord, concept: str | None, keywords: str) -> tuple[Caption, int, int] | None:

@@ -1,0 +1,178 @@
+"""The refined forget set, Motion-X's words, an evaluator of one's own, and the tables that quote a benchmark."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exuvia.__main__ import main
+from exuvia.commands import benchmark as command
+from exuvia.commands.benchmark_table import document_tables, numbers
+from exuvia.data.export_humanml3d import export_humanml3d
+from exuvia.data.prepare import prepare
+from exuvia.data.splits import ConceptSplit, split_store
+from exuvia.data.store import Store
+from exuvia.errors import ConfigError
+from exuvia.evaluate import benchmark
+from exuvia.evaluate.benchmark import MethodSpec, Plan, run_benchmark, sets_of
+from exuvia.evaluate.forget import Generations, prompt_sets
+from exuvia.evaluate.refine import moved_out
+from exuvia.files import read_json, write_json
+from exuvia.pipeline import MotionPipeline
+from exuvia.shapes import Features
+from exuvia.unlearn.base import unlearn
+from tiny import tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Synthetic motion."""
+    return prepare("synthetic", tmp_path_factory.mktemp("refine") / "store", count=80)
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny generator in a folder."""
+    return tiny_pipeline().save_pretrained(tmp_path_factory.mktemp("refine") / "tiny")
+
+
+class Alternating:
+    """Finds the concept near every second motion of the first call, and near none later but the first's."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def first_ranks(self, clips: list[Features]) -> np.ndarray:
+        self.calls += 1
+        return np.where(np.arange(len(clips)) % 2, 101, 1 + 100 * (np.arange(len(clips)) == 2))
+
+
+def test_clips_whose_motions_do_not_show_the_concept_move(store: Store, generator: Path, tmp_path: Path) -> None:
+    forget = prompt_sets(store, "violence", limit=6)[0]
+    ranker, maker = Alternating(), Generations(MotionPipeline.from_pretrained(generator))
+    moved = moved_out(forget, maker, ranker, 2, "key", tmp_path / "refined.json")
+    assert moved == tuple(forget.ids[i] for i in range(len(forget)) if i % 2 or i == 2)
+    assert moved_out(forget, maker, ranker, 2, "key", tmp_path / "refined.json") == moved
+    assert ranker.calls == 2  # the second answer came from the file
+    moved_out(forget, maker, ranker, 2, "another", tmp_path / "refined.json")
+    assert ranker.calls == 4
+
+
+def test_a_refined_benchmark_has_the_moved_clips_in_retain(
+    store: Store, generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, "_ranker", lambda plan, store: Alternating())
+    plan = Plan("violence", str(store.folder), (MethodSpec.parse("none"),), pipeline=str(generator), seeds=(0,))
+    before = {some.name: some for some in sets_of(plan, store)}
+    plan = Plan(**{**vars(plan), "refine": 1})
+    results = read_json(run_benchmark(plan, tmp_path / "run", workers=0))
+    moved = results["about"]["moved_by_refinement"]
+    assert 0 < len(moved) < len(before["forget"])
+    assert results["about"]["prompts"]["forget"] == len(before["forget"]) - len(moved)
+    assert results["about"]["prompts"]["retain"] == len(before["retain"]) + len(moved)
+    monkeypatch.setattr(benchmark, "_ranker", lambda plan, store: None)
+    with pytest.raises(ConfigError, match="no retrieval model"):
+        run_benchmark(plan, tmp_path / "run", workers=0)
+
+
+def test_a_folder_of_another_data_set_is_refused(store: Store, generator: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "run" / "plan.json", {"data_hash": "another"})
+    plan = Plan("violence", str(store.folder), (MethodSpec.parse("none"),), pipeline=str(generator))
+    with pytest.raises(ConfigError, match="another data set than store"):
+        run_benchmark(plan, tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == [tmp_path / "run" / "plan.json"]
+
+
+def test_forget_and_retain_share_no_clip() -> None:
+    with pytest.raises(ConfigError, match="1 clips are in the forget and in the retain set, such as 'b'"):
+        ConceptSplit("kick", "words", ("a", "b"), ("b", "c"), ())
+
+
+def test_a_motionx_folder_is_split_by_its_own_words(store: Store, tmp_path: Path) -> None:
+    folder = export_humanml3d(store, tmp_path / "Motion-X")
+    chosen = sorted((folder / "texts").glob("*.txt"))[:3]
+    for path, text in zip(chosen, ("a man slashes with a sword", "a man fires a gun", "a man hooks"), strict=True):
+        path.write_text(f"{text}#{'/X '.join(text.split())}/X#0.0#0.0\n", encoding="utf-8")
+    made = prepare(folder, tmp_path / "store", mirror=False)
+    assert made.keywords == "motionx"
+    assert store.keywords == "humanml3d"
+    for rule in ("words", "released"):
+        ours = set(split_store(made, "violence", rule).forget)
+        theirs = set(split_store(made, "violence", rule, dataset="humanml3d").forget)
+        slashing, shooting, hooking = (path.stem for path in chosen)
+        assert {slashing, shooting} <= ours - theirs
+        assert hooking in theirs - ours
+    filtered = unlearn("prompt_filter", tiny_pipeline(), data=made)
+    again = MotionPipeline.from_pretrained(filtered.save_pretrained(tmp_path / "filtered"))
+    assert again.detours[0].guard.flags(["a man slashes with a sword"], lambda texts: None).tolist() == [True]
+
+
+def test_a_missing_evaluator_is_trained_and_said_so(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def part(name: str) -> object:
+        return {"EvaluatorRecipe": dict, "train_evaluator": asked.append}[name]
+
+    monkeypatch.setattr(command, "part", part)
+    config = command.BenchmarkConfig("violence", data=store.folder, evaluator=tmp_path / "mine")
+    assert command._evaluator(config) == str(tmp_path / "mine")
+    assert asked == [{"out": str(tmp_path / "mine"), "data": (str(store.folder),)}]
+    assert "training one" in capsys.readouterr().out
+    assert command._evaluator(command.BenchmarkConfig("violence")) == ""
+
+
+def made_results() -> dict[str, object]:
+    """Results of two methods on three sets."""
+    units = {"violence_rate": "share", "kid": "1", "r_precision@3": "share", "foot_skate_rate": "share"}
+    rows = [
+        {"set": of, "method": method, "metric": metric, "values": [0.25, 0.5]}
+        for of in ("forget", "retain", "implicit", "lookalike", "written_lookalike", "all")
+        for method in ("none", "lcr")
+        for metric in units
+    ]
+    methods = [
+        {"label": m, "status": "ok", "edit_s": 1.5, "edit_peak_mb": 3.0, "evaluation_s": 2.0} for m in ("none", "lcr")
+    ]
+    methods.append({"label": "odd", "status": "failed", "message": "it diverged", "edit_s": None})
+    return {"rows": rows, "methods": methods, "metrics": {k: {"unit": u} for k, u in units.items()}}
+
+
+def test_tables_quote_only_what_is_recorded() -> None:
+    for place in ("violence", "kick", "violence.kinect"):
+        known, text = numbers(made_results(), place), document_tables(made_results(), place)
+        quoted = re.findall(r"<!--n:(.+?)-->(.+?)<!--/n-->", text)
+        assert quoted
+        for name, value in quoted:
+            assert float(value) == pytest.approx(known[name].mean, abs=0.06)
+        assert "it diverged" in text
+    assert "prompts.implicit.lcr.violence_rate" in numbers(made_results(), "violence")
+    assert "prompts.data_lookalike.lcr.violence_rate.kick" in numbers(made_results(), "kick")
+    assert "unlearn.lcr.kick.retain.r3" in numbers(made_results(), "kick")
+
+
+def test_documents_are_filled_or_refused_before_the_run(
+    store: Store, generator: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!--table:violence-->\nold\n<!--/table-->\nafter\n", encoding="utf-8")
+    line = f"benchmark violence --data {store.folder} --pipeline {generator} --methods none --seeds 0 --limit 2"
+    line += f" --kinds implicit --workers 0 --out {tmp_path / 'run'} --document {page}"
+    assert main([*line.split(), "--tag", ".kinect"]) == 2
+    assert "table:violence.kinect" in capsys.readouterr().err
+    assert main([*line.split(), "--record", str(tmp_path / "numbers.jsonl")]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    recorded = (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
+    for name in re.findall(r"<!--n:(.+?)-->", text):
+        assert f'"{name}"' in recorded
+
+
+def test_ids_go_with_prompts(store: Store) -> None:
+    for some in prompt_sets(store, "violence", limit=5):
+        assert len(some.ids) == len(some) > 0
+        assert set(some.ids) <= set(store.index_of)
