@@ -119,6 +119,11 @@ _USE = {
         "what LCR's settings do, on prompts of our own",
         ("exuvia bench sweep --pipeline base",),
     ),
+    "bench evaluation": Entry(
+        "exuvia.commands.bench_evaluation:bench_evaluation",
+        "evaluating one generator beside the published loop with the same weights",
+        ("exuvia bench evaluation --data stores/mocap --repeats 2",),
+    ),
     "bench lcr": Entry(
         "exuvia.commands.bench:bench_lcr",
         "time the codebook edit",
@@ -222,6 +227,11 @@ PART = {
     "halved": "exuvia.checkpoint:halved",
     "save_tensors": "exuvia.checkpoint:save_tensors",
     "finish_now": "exuvia.train:finish_now",
+    "prompt_sets": "exuvia.evaluate.forget:prompt_sets",
+    "Generations": "exuvia.evaluate.forget:Generations",
+    "Judge": "exuvia.evaluate.judge:Judge",
+    "plain_evaluation": "exuvia.evaluate.plain_loop:plain_evaluation",
+    "plain_batch": "exuvia.evaluate.plain_loop:BATCH",
     "built_in_sets": "exuvia.evaluate.forget:built_in_sets",
     "shipped_evaluator": "exuvia.evaluate.shipped:shipped_evaluator",
     "roc_auc": "exuvia.evaluate.roc:roc_auc",

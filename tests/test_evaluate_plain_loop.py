@@ -1,0 +1,59 @@
+"""The published loop that ours is timed against: the same codes where nothing is random, and the same measures."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from exuvia.__main__ import main
+from exuvia.data.prepare import prepare
+from exuvia.data.store import Store
+from exuvia.evaluate.forget import prompt_sets
+from exuvia.evaluate.plain_loop import base_codes, plain_evaluation, residual_codes
+from exuvia.evaluate.shipped import shipped_evaluator
+from exuvia.pipeline import MotionPipeline
+from tiny import tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Synthetic motion."""
+    return prepare("synthetic", tmp_path_factory.mktemp("plain") / "store", count=400)
+
+
+@pytest.fixture(scope="module")
+def pipe() -> MotionPipeline:
+    """A tiny generator."""
+    return tiny_pipeline()
+
+
+def test_without_randomness_it_makes_the_same_codes(pipe: MotionPipeline) -> None:
+    texts, lengths = ["a man kicks", "a person walks in a circle and sits", "she waves"], torch.tensor([9, 5, 12])
+    states = pipe.text.encode(texts)
+    base = base_codes(pipe, states.states, states.valid, lengths, 0.0)
+    codes = residual_codes(pipe, base, states.states, states.valid, lengths, 0.0)
+    made = pipe.generate(texts, frames=[36, 20, 48], temperature=0.0, residual_temperature=0.0)
+    assert torch.equal(codes, made.codes)
+
+
+def test_it_counts_what_it_makes(pipe: MotionPipeline, store: Store) -> None:
+    prompts = prompt_sets(store, "violence", limit=40)[1]
+    found = plain_evaluation(pipe, shipped_evaluator(), prompts, 2, multimodal_motions=2)
+    assert found.motions == 2 * 32  # the incomplete batch is dropped
+    assert found.multimodal_motions == 2 * 32
+    assert found.seconds > 0 < found.multimodal_seconds
+    for values in found.values:
+        assert np.isfinite(list(values.values())).all()
+        assert 0 <= values["r_precision@1"] <= values["r_precision@3"] <= 1
+
+
+def test_the_command(pipe: MotionPipeline, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = dataclasses.replace(pipe).save_pretrained(tmp_path / "tiny")
+    line = f"bench evaluation --data {store.folder} --pipeline {folder} --repeats 1 --multimodal-motions 1 --sensors"
+    assert main([*line.split(), "synthetic", "--record", str(tmp_path / "numbers.jsonl")]) == 0
+    assert "times as fast" in capsys.readouterr().out
+    recorded = (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
+    assert "benchmark.speedup_vs_plain_loop.same_motions" in recorded
+    assert main([*line.split(), "optical"]) == 2
