@@ -124,6 +124,11 @@ _USE = {
         "evaluating one generator beside the published loop with the same weights",
         ("exuvia bench evaluation --data stores/mocap --repeats 2",),
     ),
+    "bench defects": Entry(
+        "exuvia.commands.bench_defects:bench_defects",
+        "what the oddities of the released unlearning methods do",
+        ("exuvia bench defects violence --data stores/mocap",),
+    ),
     "bench lcr": Entry(
         "exuvia.commands.bench:bench_lcr",
         "time the codebook edit",
@@ -232,6 +237,11 @@ PART = {
     "Judge": "exuvia.evaluate.judge:Judge",
     "plain_evaluation": "exuvia.evaluate.plain_loop:plain_evaluation",
     "plain_batch": "exuvia.evaluate.plain_loop:BATCH",
+    "Evidence": "exuvia.unlearn.base:Evidence",
+    "find_concept": "exuvia.data.concepts:find_concept",
+    "defects_of_criteria": "exuvia.evaluate.defects:criteria",
+    "defects_of_padding": "exuvia.evaluate.defects:padding",
+    "defects_of_closed_forms": "exuvia.evaluate.defects:closed_form",
     "built_in_sets": "exuvia.evaluate.forget:built_in_sets",
     "shipped_evaluator": "exuvia.evaluate.shipped:shipped_evaluator",
     "roc_auc": "exuvia.evaluate.roc:roc_auc",
