@@ -18,7 +18,7 @@ from exuvia.checkpoint import load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError, OutputError
 from exuvia.tokens.draws import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
-from exuvia.train import CHECKPOINT, WEIGHTS, TrainConfig, finish_now, fit, learning_rate
+from exuvia.train import CHECKPOINT, WEIGHTS, TrainConfig, Trainer, finish_now, fit, learning_rate
 
 MODEL = RVQVAEConfig(input_dim=263, num_codes=8, code_dim=8, num_quantizers=2, width=8, depth=1, dropout=0.2)
 
@@ -167,3 +167,18 @@ def test_two_processes_learn_one_model(tmp_path: Path) -> None:
     saved = load_tensors(tmp_path / "run" / WEIGHTS)
     assert all(torch.equal(saved[name], a[name]) for name in saved)
     assert json.loads((tmp_path / "run" / "provenance.json").read_text())["processes"] == 2
+
+
+def test_groups_of_a_task_keep_their_share_of_the_rate(tmp_path: Path) -> None:
+    class Grouped(TinyTask):
+        def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, object]]:
+            first, *rest = self.model.parameters()
+            return [{"params": rest, "lr": lr}, {"params": [first], "lr": 0.1 * lr, "weight_decay": 0.0}]
+
+    trainer = Trainer(Grouped(), TrainConfig(steps=4, lr=0.01, warmup=2, weight_decay=0.3), tmp_path / "run")
+    for _ in range(4):
+        trainer._advance()
+        fast, slow = trainer.optimizer.param_groups
+        assert slow["lr"] == pytest.approx(0.1 * fast["lr"])
+        assert fast["lr"] == pytest.approx(learning_rate(trainer.config, trainer.step - 1))
+    assert (fast["weight_decay"], slow["weight_decay"]) == (0.3, 0.0)

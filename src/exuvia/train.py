@@ -86,6 +86,8 @@ class Task(Protocol):
     def describe(self) -> dict[str, Any]:
         """`kind`, `model` (its configuration) and whatever else a later load needs, JSON-ready."""
 
+    # A task may also have parameter_groups(lr, weight_decay) -> list of AdamW's groups; without it there is one group.
+
 
 class _Step(nn.Module):
     """The loss as a module's forward pass, so that data-parallel engines see every parameter used."""
@@ -124,8 +126,12 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=config.precision, cpu=no_device)
         self.device = self.accelerator.device
         task.model.to(self.device)
-        decayed = [p for p in task.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(decayed, config.lr, betas=config.betas, weight_decay=config.weight_decay)
+        # a task may have groups of its own, such as slow dynamics: each keeps its share of the rate
+        own = getattr(task, "parameter_groups", None)
+        groups = own(config.lr, config.weight_decay) if own else [p for p in task.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(groups, config.lr, betas=config.betas, weight_decay=config.weight_decay)
+        for group in self.optimizer.param_groups:
+            group["share"] = group["lr"] / config.lr
         self.module, self.optimizer = self.accelerator.prepare(_Step(task), self.optimizer)
         self.run_module = torch.compile(self.module) if config.compile else self.module
         self.average = {k: v.detach().clone() for k, v in task.model.state_dict().items()} if config.ema else {}
@@ -202,7 +208,7 @@ class Trainer:
         torch.manual_seed(int(rng.integers(2**62)))  # dropout
         self.task.model.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, self.step)
+            group["lr"] = group["share"] * learning_rate(self.config, self.step)
         batch = {k: v.to(self.device) for k, v in self.task.batch(self.step, rng).items()}
         with self.accelerator.autocast():
             loss, metrics = self.run_module(batch, generator)

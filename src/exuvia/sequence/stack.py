@@ -1,0 +1,184 @@
+"""A stack of residual layers over any mixer: attention, S4D, Mamba, or SeRpEnt over either.
+
+    x <- x + dropout(mixer(norm(x)))          for every part of every layer, then a last norm
+
+A transformer layer has two parts (attention, feed-forward), the others one. Bidirectional layers are for
+classification and masked generation, causal ones for language models; of these only state-space stacks carry a state.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from exuvia.errors import ConfigError
+from exuvia.registry import suggest
+from exuvia.sequence.attention import FeedForward, RotaryAttention
+from exuvia.ssm.bidirectional import Bidirectional
+from exuvia.ssm.mamba import Mamba
+from exuvia.ssm.s4d import S4D, optim_groups
+from exuvia.ssm.serpent import SeRpEnt
+from exuvia.ssm.serpent_config import SeRpEntConfig
+
+Layer = Callable[[int], nn.Module]
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """Size and kind of a stack."""
+
+    width: int
+    """Channels D."""
+    layers: int = 4
+    """Residual layers."""
+    mixer: str = "mamba"
+    """A key of MIXER."""
+    causal: bool = True
+    """No output sees a later input; False: every output sees the whole sequence."""
+    state: int = 16
+    """States a channel of Mamba; S4D has four times as many."""
+    heads: int = 4
+    """Of attention."""
+    dropout: float = 0.0
+    """On what every part adds."""
+    serpent: Mapping[str, Any] = field(default_factory=dict)
+    """Options of SeRpEnt layers, such as {"rates": (0.25,), "K": 3}."""
+
+    def __post_init__(self) -> None:
+        if self.mixer not in MIXER:
+            raise ConfigError(f"unknown mixer {self.mixer!r}; {suggest(self.mixer, MIXER)}")
+        if self.width < 1 or self.layers < 1 or not 0 <= self.dropout < 1:
+            found = f"width {self.width}, layers {self.layers}, dropout {self.dropout}"
+            raise ConfigError(f"found {found}; expected positive sizes and a dropout in [0, 1)")
+
+
+def _transformer(c: StackConfig) -> list[nn.Module]:
+    return [RotaryAttention(c.width, c.heads, c.causal), FeedForward(c.width, 4 * c.width)]
+
+
+def _ssm(build: Layer, c: StackConfig) -> list[nn.Module]:
+    return [build(c.width) if c.causal else Bidirectional(c.width, ssm=build, merge="add")]
+
+
+def _serpent(build: Layer, c: StackConfig, intervals: str = "learned") -> list[nn.Module]:
+    """Bidirectional: resampled once, then read both ways."""
+    options: dict[str, Any] = {"skip": False, "intervals": intervals, **c.serpent}
+    if c.causal:
+        return [SeRpEnt(c.width, ssm=build, **options)]
+    options = {"causal": False, "neighbours": "nearest", "restore": "linear", **options}
+    return [SeRpEnt(c.width, ssm=lambda width: Bidirectional(width, ssm=build, merge="add"), **options)]
+
+
+def _mamba(c: StackConfig) -> Layer:
+    return partial(Mamba, d_state=c.state)
+
+
+def _s4d(c: StackConfig) -> Layer:
+    return partial(S4D, d_state=4 * c.state)
+
+
+MIXER: dict[str, Callable[[StackConfig], list[nn.Module]]] = {
+    "transformer": _transformer,
+    "s4d": lambda c: _ssm(_s4d(c), c),
+    "mamba": lambda c: _ssm(_mamba(c), c),
+    "serpent-s4d": lambda c: _serpent(_s4d(c), c),
+    "serpent-mamba": lambda c: _serpent(_mamba(c), c),
+    "uniform-s4d": lambda c: _serpent(_s4d(c), c, "uniform"),
+    "uniform-mamba": lambda c: _serpent(_mamba(c), c, "uniform"),
+}
+"""What a layer is made of; `uniform` is SeRpEnt with unlearned intervals, the ablation of its selectivity."""
+
+
+class Part(nn.Module):
+    """x + dropout(mixer(norm(x))).   [B, L, D] -> [B, L, D]"""
+
+    def __init__(self, mixer: nn.Module, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm, self.mixer, self.dropout = nn.LayerNorm(width), mixer, nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """valid bool [B, L]; what stands at other places has no meaning."""
+        return x + self.dropout(self.mixer(self.norm(x), valid))
+
+    def carried(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The same from a state on; returns the state after."""
+        y, after = self.mixer(self.norm(x), None, state, return_state=True)
+        return x + self.dropout(y), after
+
+
+class Stack(nn.Module):
+    """x [B, L, D] -> y [B, L, D]."""
+
+    def __init__(self, config: StackConfig) -> None:
+        super().__init__()
+        self.config = config
+        every = [part for _ in range(config.layers) for part in MIXER[config.mixer](config)]
+        self.parts = nn.ModuleList(Part(mixer, config.width, config.dropout) for mixer in every)
+        self.norm = nn.LayerNorm(config.width)
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether `carried` is to be had."""
+        return self.config.causal and self.config.mixer != "transformer"
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """valid bool [B, L]: real steps, in any pattern; None = all."""
+        for part in self.parts:
+            x = part(x, valid)
+        return self.norm(x)
+
+    def carried(self, x: Tensor, state: Sequence[Any] | None = None) -> tuple[Tensor, list[Any]]:
+        """A piece of a longer sequence: output, and the state to give with the next piece.
+
+        Raises:
+            ConfigError: attention or bidirectional layers keep no state.
+        """
+        if not self.carries_state:
+            raise ConfigError(f"a stack of {self.config.mixer} layers, causal={self.config.causal}, keeps no state")
+        after = []
+        for part, before in zip(self.parts, state or [None] * len(self.parts), strict=True):
+            assert isinstance(part, Part)
+            x, kept = part.carried(x, before)
+            after.append(kept)
+        return self.norm(x), after
+
+    def step_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Parameter groups for an optimiser: S4D's dynamics slower and without decay."""
+        return optim_groups(self, lr, weight_decay)
+
+
+def parameters(config: StackConfig) -> int:
+    """Number of parameters of a stack."""
+    return sum(p.numel() for p in Stack(config).parameters())
+
+
+def of_equal_size(config: StackConfig, budget: int) -> StackConfig:
+    """The config with the width whose stack comes nearest to a number of parameters.
+
+    Widths are multiples of 4; of twice the heads for attention. Branches of SeRpEnt, whose own widths go in steps of 8,
+    are made up to 4 wider or narrower where that comes nearer.
+    """
+    unit = 2 * config.heads if config.mixer == "transformer" else 4
+
+    def size(units: int) -> int:
+        return parameters(replace(config, width=unit * units))
+
+    high = 1
+    while size(high) < budget:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(middle) < budget else (low, middle)
+    near = [replace(config, width=unit * n) for n in (low, high) if n]
+    if "serpent" in config.mixer or "uniform" in config.mixer:
+        near += [_branches(one, more) for one in near for more in (-4, 4)]
+    return min(near, key=lambda one: abs(parameters(one) - budget))
+
+
+def _branches(config: StackConfig, more: int) -> StackConfig:
+    """The config with wider or narrower branches."""
+    width = SeRpEntConfig(config.width, **config.serpent).width
+    return replace(config, serpent={**config.serpent, "branch_width": max(4, width + more)})

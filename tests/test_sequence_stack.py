@@ -1,0 +1,106 @@
+"""Stacks of attention, S4D, Mamba and SeRpEnt: causality, padding, states, equal sizes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from exuvia.errors import ConfigError
+from exuvia.sequence.attention import RotaryAttention, rotated
+from exuvia.sequence.stack import MIXER, Stack, StackConfig, of_equal_size, parameters
+
+
+def stack(mixer: str, causal: bool = True, width: int = 16) -> Stack:
+    """A small stack with fixed weights."""
+    torch.manual_seed(0)
+    return Stack(StackConfig(width, layers=2, mixer=mixer, causal=causal, state=4)).eval()
+
+
+def inputs(L: int = 24) -> Tensor:
+    return torch.randn(2, L, 16, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("mixer", MIXER)
+def test_causal_stacks_do_not_see_the_future(mixer: str) -> None:
+    model, x = stack(mixer), inputs()
+    for t in (5, 17):
+        other = x.clone()
+        other[:, t:, 0] += 2  # not all channels alike: the norm would take that off
+        torch.testing.assert_close(model(other)[:, :t], model(x)[:, :t], atol=1e-5, rtol=1e-5)
+        assert not torch.allclose(model(other)[:, t], model(x)[:, t], atol=1e-3)
+
+
+@pytest.mark.parametrize("mixer", MIXER)
+def test_the_others_see_everything(mixer: str) -> None:
+    model, x = stack(mixer, causal=False), inputs()
+    other = x.clone()
+    other[:, -6:, 0] += 3  # of the last six elements SeRpEnt keeps at least one
+    assert (model(other) - model(x))[:, 0].abs().max() > 1e-7
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("mixer", MIXER)
+def test_padding_changes_nothing(mixer: str, causal: bool) -> None:
+    model, x = stack(mixer, causal), inputs()
+    valid = torch.arange(24)[None] < torch.tensor([24, 15])[:, None]
+    padded = torch.where(valid[..., None], x, 7.0)
+    alone = model(x[1:, :15])
+    torch.testing.assert_close(model(padded, valid)[1:, :15], alone, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mixer", [m for m in MIXER if m != "transformer"])
+def test_pieces_with_their_state_are_the_whole(mixer: str) -> None:
+    model, x = stack(mixer), inputs()
+    first, state = model.carried(x[:, :10])
+    second, _ = model.carried(x[:, 10:], state)
+    torch.testing.assert_close(torch.cat([first, second], 1), model(x), atol=2e-5, rtol=1e-4)
+
+
+def test_attention_and_bidirectional_stacks_have_no_state() -> None:
+    for model in (stack("transformer"), stack("mamba", causal=False)):
+        assert not model.carries_state
+        with pytest.raises(ConfigError, match="keeps no state"):
+            model.carried(inputs())
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("mixer", MIXER)
+def test_equal_sizes_are_equal(mixer: str, causal: bool) -> None:
+    config = of_equal_size(StackConfig(8, layers=2, mixer=mixer, causal=causal), 150_000)
+    assert parameters(config) == pytest.approx(150_000, rel=0.08)
+
+
+def test_rotary_scores_depend_on_distances_only() -> None:
+    q, k = torch.randn(2, 1, 1, 1, 8).expand(2, 1, 1, 12, 8)
+    scores = rotated(q)[0, 0] @ rotated(k)[0, 0].T
+    for offset in (-3, 0, 4):
+        line = scores.diagonal(offset)
+        torch.testing.assert_close(line, line[:1].expand_as(line), atol=1e-5, rtol=1e-4)
+
+
+def test_a_row_without_any_key_is_finite() -> None:
+    layer = RotaryAttention(16, 2, causal=False)
+    valid = torch.zeros(1, 5, dtype=torch.bool)
+    assert layer(torch.randn(1, 5, 16), valid).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mixer": "mambo"}, "did you mean 'mamba'"),
+        ({"layers": 0}, "expected positive sizes"),
+        ({"dropout": 1.0}, r"dropout in \[0, 1\)"),
+        ({"mixer": "transformer", "width": 12}, "expected a multiple of 8"),
+    ],
+)
+def test_bad_settings_are_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Stack(replace(StackConfig(16), **change))  # type: ignore[arg-type]
+
+
+def test_dynamics_of_s4d_learn_slower() -> None:
+    fast, slow = stack("s4d").step_groups(0.01, 0.05)
+    assert (slow["lr"], slow["weight_decay"]) == (0.001, 0.0)
+    assert len(slow["params"]) == 2 * 3
+    assert fast["lr"] == 0.01
