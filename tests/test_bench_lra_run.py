@@ -1,0 +1,134 @@
+"""Classifiers of sequences, their task, and the runner: padding, pairs, learning, resuming, one table."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exuvia.bench.lra.model import ClassifierConfig, SequenceClassifier
+from exuvia.bench.lra.run import Problem, Recipe, model_config, run_problem, table, write_table
+from exuvia.bench.lra.task import ClassifyTask, Splits, score
+from exuvia.errors import ConfigError, ShapeError
+from exuvia.sequence.stack import MIXER, StackConfig, parameters
+from exuvia.train import TrainConfig
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Does a sequence of 0 and 1 hold a 2?"""
+
+    count: int
+    seed: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.random.default_rng(self.seed).integers(6, 20, self.count)
+
+    def batch(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor | None, Tensor]:
+        lengths = self.lengths[rows]
+        x = np.zeros((len(rows), lengths.max()), np.int64)
+        for i, row in enumerate(rows):
+            rng = np.random.default_rng([self.seed, int(row)])
+            x[i, : lengths[i]] = rng.integers(0, 2, lengths[i])
+            if row % 2:
+                x[i, rng.integers(lengths[i])] = 2
+        valid = np.arange(x.shape[1]) < lengths[:, None]
+        return torch.from_numpy(x), torch.from_numpy(valid), torch.from_numpy(rows % 2)
+
+
+def problem() -> Problem:
+    return Problem("toy", Splits(Toy(200, 0), Toy(40, 1), Toy(60, 2)), classes=2, vocabulary=3, chance=0.5)
+
+
+RECIPE = Recipe(6000, 1, 16, TrainConfig(steps=60, lr=2e-2, warmup=5, validate_every=60), state=4)
+
+
+def classifier(**more: object) -> SequenceClassifier:
+    torch.manual_seed(0)
+    return SequenceClassifier(ClassifierConfig(StackConfig(16, 1, causal=False, state=4), classes=3, **more)).eval()  # type: ignore[arg-type]
+
+
+def test_padding_does_not_change_an_answer() -> None:
+    model, x = classifier(vocabulary=5), torch.randint(5, (2, 12), generator=torch.Generator().manual_seed(0))
+    valid = torch.arange(12)[None] < torch.tensor([12, 7])[:, None]
+    torch.testing.assert_close(model(x, valid)[1], model(x[1:, :7])[0], atol=1e-5, rtol=1e-4)
+
+
+def test_numbers_and_pairs() -> None:
+    assert classifier()(torch.rand(4, 9)).shape == (4, 3)
+    pair = classifier(vocabulary=5, pair=True)
+    x = torch.randint(5, (6, 9), generator=torch.Generator().manual_seed(0))
+    assert pair(x).shape == (3, 3)
+    alone = pair(x[[0, 3]])
+    torch.testing.assert_close(pair(x)[:1], alone, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ShapeError, match="B even"):
+        pair(x[:5])
+    with pytest.raises(ShapeError, match=r"expected \[B, L\]"):
+        classifier()(torch.rand(4, 9, 2))
+
+
+def test_batches_hold_like_lengths_and_every_example_comes_up() -> None:
+    task = ClassifyTask(model_config(problem(), RECIPE, "mamba"), problem().splits, 16)
+    seen, spread = set(), []
+    for step in range(120):
+        batch = task.batch(step, np.random.default_rng(step))
+        lengths = batch["valid"].sum(1)
+        spread.append(int(lengths.max() - lengths.min()))
+        seen.update(map(tuple, batch["x"].tolist()))
+    assert np.mean(spread) < 5
+    assert len(seen) > 150
+
+
+@pytest.mark.parametrize("mixer", MIXER)
+def test_models_are_of_equal_size(mixer: str) -> None:
+    recipe = Recipe(60_000, 2, 8, TrainConfig())
+    assert parameters(model_config(problem(), recipe, mixer).stack) == pytest.approx(60_000, rel=0.12)
+
+
+def test_a_run_learns_resumes_and_is_one_table(tmp_path: Path) -> None:
+    lines: list[str] = []
+    found = run_problem(problem(), RECIPE, ["mamba", "serpent-mamba"], [0, 1], tmp_path, lines.append)
+    assert len(found) == len(lines) == 4
+    assert max(one.accuracy for one in found) > 0.8
+    again = run_problem(problem(), RECIPE, ["mamba", "serpent-mamba"], [0, 1], tmp_path)
+    assert again == found
+    first, second = table(found)
+    assert (first["mixer"], second["mixer"]) == ("mamba", "serpent-mamba")
+    assert first["times_backbone"] == 1
+    assert second["times_backbone"] > 0
+    assert first["accuracy"] == pytest.approx(np.mean([one.accuracy for one in found if one.mixer == "mamba"]))
+    _, path = write_table(found, tmp_path)
+    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    assert [float(row["accuracy"]) for row in rows] == [one.accuracy for one in found]
+
+
+def test_a_budget_in_seconds_becomes_steps_that_are_kept(tmp_path: Path) -> None:
+    recipe = Recipe(6000, 1, 16, RECIPE.train, state=4, budget_s=0.5)
+    (one,) = run_problem(problem(), recipe, ["s4d"], [0], tmp_path)
+    assert one.steps == max(1, int(0.5 / (one.step_ms / 1000)))
+
+
+def test_scores_are_those_of_all_examples() -> None:
+    model = classifier(vocabulary=3)
+    whole = score(model, Toy(50, 3), 50)
+    parts = score(model, Toy(50, 3), 7)
+    assert whole.accuracy == parts.accuracy
+    assert whole.loss == pytest.approx(parts.loss, rel=1e-4)
+    assert 0 <= score(model, Toy(50, 3), 7, limit=10).accuracy <= 1
+
+
+def test_bad_settings_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'mamba'"):
+        run_problem(problem(), RECIPE, ["mambo"], [0], tmp_path)
+    with pytest.raises(ConfigError, match="no seed"):
+        run_problem(problem(), RECIPE, ["mamba"], [], tmp_path)
+    with pytest.raises(ConfigError, match="1 classes"):
+        ClassifierConfig(StackConfig(16), classes=1)
