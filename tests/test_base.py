@@ -8,10 +8,10 @@ import torch
 
 import exuvia
 from exuvia.__main__ import main
+from exuvia.checkpoint import SHIPPED
 from exuvia.evaluate.shipped import shipped_detector, shipped_evaluator
 from exuvia.files import read_json
 from exuvia.motion.skeleton import SMPL22
-from exuvia.pipeline import SHIPPED
 
 LEFT_FOOT, RIGHT_FOOT, LEFT_WRIST, RIGHT_WRIST, HEAD = (
     SMPL22.index(name) for name in ("left_foot", "right_foot", "left_wrist", "right_wrist", "head")

@@ -55,9 +55,9 @@ class Counted:
     def __getattr__(self, name: str) -> object:
         return getattr(self.pipe, name)
 
-    def generate(self, prompts: Sequence[str], **settings: object) -> object:
+    def generate_codes(self, prompts: Sequence[str], **settings: object) -> object:
         self.made += len(prompts)
-        return self.pipe.generate(prompts, **settings)  # type: ignore[arg-type]
+        return self.pipe.generate_codes(prompts, **settings)  # type: ignore[arg-type]
 
 
 FEW = {"seeds": (0, 1, 2), "evaluator": Embedder(), "detector": Detector()}
@@ -152,8 +152,11 @@ def test_motions_are_made_once_and_a_killed_run_goes_on(
     first = Generations(counted, tmp_path).motions(many, 3)  # type: ignore[arg-type]
     assert counted.made == 70
     files = sorted(tmp_path.rglob("*.safetensors"))
-    assert len(files) == 2
-    next(f for f in files if f.stat().st_size == min(g.stat().st_size for g in files)).unlink()
+    assert len(files) == 4  # codes and motions of two chunks
+    smallest = min((f for f in files if "codes" not in f.parts), key=lambda f: f.stat().st_size)
+    for path in files:
+        if path.name == smallest.name:
+            path.unlink()
     again = Generations(counted, tmp_path).motions(many, 3)  # type: ignore[arg-type]
     assert counted.made == 70 + 6
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
@@ -166,9 +169,23 @@ def test_motions_are_made_once_and_a_killed_run_goes_on(
 def test_a_damaged_file_of_the_cache_is_made_again(pair: tuple[MotionPipeline, MotionPipeline], tmp_path: Path) -> None:
     one = PromptSet("forget", ("a person kicks",), (None,), (20,))
     first = Generations(pair[0], tmp_path).motions(one, 0)
-    (path,) = tmp_path.rglob("*.safetensors")
-    path.write_bytes(b"broken")
+    for path in tmp_path.rglob("*.safetensors"):
+        path.write_bytes(b"broken")
     assert np.array_equal(Generations(pair[0], tmp_path).motions(one, 0)[0], first[0])
+
+
+def test_an_edited_codebook_shares_the_codes(pair: tuple[MotionPipeline, MotionPipeline], tmp_path: Path) -> None:
+    many = PromptSet("forget", ("a person kicks", "a person walks"), (None,) * 2, (20, 24))
+    edited = pair[0].clone()
+    edited.tokenizer.quantizer.layers[0].codebook.add_(1.0)
+    before, after = Counted(pair[0]), Counted(edited)
+    first = Generations(before, tmp_path).motions(many, 0)  # type: ignore[arg-type]
+    second = Generations(after, tmp_path).motions(many, 0)  # type: ignore[arg-type]
+    assert (before.made, after.made) == (2, 0)
+    alone = Generations(edited).motions(many, 0)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    for kept, made in zip(second, alone, strict=True):
+        np.testing.assert_array_equal(kept, made)
 
 
 def test_without_data_the_prompts_are_ours_and_the_original_is_the_reference(

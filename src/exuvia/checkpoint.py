@@ -15,8 +15,11 @@ from torch import Tensor, nn
 import exuvia
 from exuvia.errors import CheckpointError
 from exuvia.files import read_json, whole_file, write_json
+from exuvia.registry import suggest
 
 FORMAT = "exuvia/1"
+SHIPPED = Path(__file__).parent / "weights"
+"""Checkpoints that come with the package."""
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -129,3 +132,30 @@ def code_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit.stdout.strip() + ("+" if status.stdout.strip() else "")
+
+
+def find_pipeline(name: str | Path) -> Path:
+    """The folder of a shipped checkpoint, a local folder or a hub id. Raises CheckpointError."""
+    if (SHIPPED / str(name) / "config.json").is_file():
+        return SHIPPED / str(name)
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/")):
+        return _from_hub(name)
+    shipped = [path.name for path in SHIPPED.iterdir() if path.is_dir()] if SHIPPED.is_dir() else []
+    hint = suggest(str(name), shipped)
+    raise CheckpointError(f"no generator {str(name)!r}: not a folder, and not one of those shipped; {hint}")
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "README.md"]
+    for local in (True, False):
+        try:
+            return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=local))
+        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+            reason = error
+    raise CheckpointError(f"no folder {name!r}, and the hub gave none ({type(reason).__name__})")

@@ -12,7 +12,16 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from exuvia.checkpoint import halved, load_into, load_tensors, provenance, read_config, save_tensors, write_config
+from exuvia.checkpoint import (
+    find_pipeline,
+    halved,
+    load_into,
+    load_tensors,
+    provenance,
+    read_config,
+    save_tensors,
+    write_config,
+)
 from exuvia.config import from_dict, to_dict
 from exuvia.detour import Detour, Route, load_detours, routes, save_detours
 from exuvia.errors import CheckpointError, ConfigError
@@ -21,7 +30,7 @@ from exuvia.features.normaliser import Normaliser
 from exuvia.files import read_json, whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.noise import CodeNoise, added, load_noise
-from exuvia.registry import TEXT_ENCODER, resolve, suggest
+from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
@@ -30,7 +39,6 @@ from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
 
 log = logging.getLogger(__name__)
 
-SHIPPED = Path(__file__).parent / "weights"
 PARTS = ("tokenizer", "mask", "residual", "length")
 """The models of a pipeline: one file of weights each."""
 MAX_PROMPT_CHARACTERS = 2000
@@ -97,8 +105,6 @@ class MotionPipeline:
     """Prompts that are rewritten or go through other weights; see detour.py."""
     noise: list[CodeNoise] = field(default_factory=list)
     """Codebook rows that every motion has elsewhere; see noise.py."""
-
-    # loading and saving
 
     @classmethod
     def from_pretrained(
@@ -229,6 +235,30 @@ class MotionPipeline:
         **sampling: Any,
     ) -> Generation:
         """Clips with their codes and features; see `__call__`. `progress(done, total)` is called after every batch."""
+        codes, lengths, seeds = self.generate_codes(
+            prompts, seed=seed, frames=frames, batch_size=batch_size, progress=progress, **sampling
+        )
+        features = self.decode(codes, lengths, smoothing=_changed(self.generation, sampling).smoothing, seeds=seeds)
+        clips = [
+            Clip(HUMANML3D.recover(rows), caption=text, meta={"seed": one, "prompt": text})
+            for rows, text, one in zip(features, prompts, seeds, strict=True)
+        ]
+        return Generation(clips, codes, lengths, features)
+
+    def generate_codes(
+        self,
+        prompts: Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        frames: int | Sequence[int] | None = None,
+        batch_size: int = 32,
+        progress: Callable[[int, int], None] | None = None,
+        **sampling: Any,
+    ) -> tuple[Tensor, Tensor, list[int]]:
+        """What `decode` makes motion of: codes [B, T, Q], -1 beyond a clip's length; steps [B]; a seed each.
+
+        The codebook has no part in it. Arguments and errors as for `generate`.
+        """
         check_prompts(prompts)
         settings = _changed(self.generation, sampling)
         seeds = [seed] * len(prompts) if isinstance(seed, int) else list(seed)
@@ -245,13 +275,7 @@ class MotionPipeline:
                 codes[rows, : made.shape[1]] = made
             if progress is not None:
                 progress(min(len(prompts), low + batch_size), len(prompts))
-        codes = codes[:, : int(lengths.max())]
-        features = self.decode(codes, lengths, smoothing=settings.smoothing, seeds=seeds)
-        clips = [
-            Clip(HUMANML3D.recover(rows), caption=text, meta={"seed": one, "prompt": text})
-            for rows, text, one in zip(features, prompts, seeds, strict=True)
-        ]
-        return Generation(clips, codes, lengths, features)
+        return codes[:, : int(lengths.max())], lengths, seeds
 
     @torch.inference_mode()
     def decode(
@@ -334,33 +358,6 @@ class MotionPipeline:
                 seconds = f"{low / 20:g} to {high / 20:g} s"
                 raise ConfigError(f"found a length of {length} frames, expected {low} to {high} ({seconds})")
         return [length // stride for length in wanted]
-
-
-def find_pipeline(name: str | Path) -> Path:
-    """The folder of a shipped checkpoint, a local folder or a hub id. Raises CheckpointError."""
-    if (SHIPPED / str(name) / "config.json").is_file():
-        return SHIPPED / str(name)
-    folder = Path(name)
-    if folder.is_dir():
-        return folder
-    if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/")):
-        return _from_hub(name)
-    shipped = [path.name for path in SHIPPED.iterdir() if path.is_dir()] if SHIPPED.is_dir() else []
-    hint = suggest(str(name), shipped)
-    raise CheckpointError(f"no generator {str(name)!r}: not a folder, and not one of those shipped; {hint}")
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.safetensors", "README.md"]
-    for local in (True, False):
-        try:
-            return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=local))
-        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-            reason = error
-    raise CheckpointError(f"no folder {name!r}, and the hub gave none ({type(reason).__name__})")
 
 
 def check_prompts(prompts: Sequence[str]) -> None:

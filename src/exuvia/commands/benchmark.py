@@ -19,6 +19,12 @@ QUICK = ("none", "prompt_filter", "uce", "rece", "lcr")
 """Methods that need seconds."""
 SLOW = ("finetune", "esd", "negation")
 """Methods that need minutes."""
+RELEASED = (
+    "uce_released=uce:variant=released",
+    "rece_released=rece:variant=released,epochs=1,regular_scale=0.001",
+    "lcr_released=lcr:variant=released,destination=0",
+)
+"""The published arithmetic of those that have one."""
 KINDS = ("implicit", "compositional", "paraphrase", "misspelling", "lookalike", "long", "empty")
 
 
@@ -31,8 +37,8 @@ class BenchmarkConfig:
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
     methods: tuple[str, ...] = ("quick",)
-    """Methods, or `quick` (seconds each), `slow` (minutes each), `all`; with settings as in
-    lcr16=lcr:num_codes=16,alpha=1.0"""
+    """Methods, or `quick` (seconds each), `slow` (minutes each), `all` of these, `released` (the published arithmetic);
+    with settings as in lcr16=lcr:num_codes=16,alpha=1.0"""
     retrained: str | None = None
     """Generator trained without the concept (configs/retrain.sh CONCEPT): the yardstick."""
     pipeline: str = "base"
@@ -110,7 +116,7 @@ def _evaluator(config: BenchmarkConfig) -> str:
 
 def methods_of(names: Sequence[str], retrained: str | None) -> tuple[Any, ...]:
     """The chosen methods, `none` first and the yardstick second. Raises ConfigError."""
-    groups = {"quick": QUICK, "slow": SLOW, "all": (*QUICK, *SLOW)}
+    groups = {"quick": QUICK, "slow": SLOW, "all": (*QUICK, *SLOW), "released": RELEASED}
     texts = dict.fromkeys(text for name in names for text in groups.get(name, (name,)))
     specs = [part("MethodSpec").parse(text) for text in dict.fromkeys(["none", *texts])]
     if retrained is not None:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from exuvia.checkpoint import SHIPPED
 from exuvia.errors import CheckpointError
 from exuvia.evaluate.classifier import ViolenceDetector
 from exuvia.evaluate.guo import MotionTextEvaluator
 from exuvia.evaluate.retrieval import MotionTextRetrieval
 from exuvia.evaluate.retrieval_task import load_retrieval
 from exuvia.evaluate.tasks import load_detector, load_evaluator
-from exuvia.pipeline import SHIPPED
 
 
 def shipped_evaluator(folder: Path = SHIPPED / "evaluator") -> MotionTextEvaluator:

@@ -232,6 +232,13 @@ def pipeline_hash(pipe: MotionPipeline) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
+def codes_hash(pipe: MotionPipeline) -> str:
+    """SHA-256 of what decides the codes of a prompt: all but codebook, decoder, scale and noise."""
+    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in ("mask", "residual", "length")]
+    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
+    return hashlib.sha256(repr([*parts, sorted(pipe.config.items())]).encode()).hexdigest()
+
+
 def changed_settings(config: Any) -> dict[str, Any]:
     """The settings of a method that differ from their defaults, for labels of tables."""
     return {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}

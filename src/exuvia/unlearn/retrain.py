@@ -7,11 +7,10 @@ and checks that its training went without the concept.
 from dataclasses import dataclass
 from typing import Any
 
+from exuvia.checkpoint import find_pipeline
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.pipeline import MotionPipeline, find_pipeline
+from exuvia.pipeline import PARTS, MotionPipeline
 from exuvia.unlearn.base import Evidence
-
-PARTS = ("tokenizer", "mask", "residual", "length")
 
 
 @dataclass(frozen=True)
