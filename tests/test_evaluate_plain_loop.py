@@ -14,6 +14,7 @@ from exuvia.evaluate.forget import prompt_sets
 from exuvia.evaluate.plain_loop import base_codes, plain_evaluation, residual_codes
 from exuvia.evaluate.shipped import shipped_evaluator
 from exuvia.pipeline import MotionPipeline
+from exuvia.unlearn.base import ship_statistics
 from tiny import tiny_pipeline
 
 
@@ -50,10 +51,12 @@ def test_it_counts_what_it_makes(pipe: MotionPipeline, store: Store) -> None:
 
 
 def test_the_command(pipe: MotionPipeline, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = dataclasses.replace(pipe).save_pretrained(tmp_path / "tiny")
+    counts = ship_statistics(pipe, store)
+    folder = dataclasses.replace(pipe, statistics=counts).save_pretrained(tmp_path / "tiny")
     line = f"bench evaluation --data {store.folder} --pipeline {folder} --repeats 1 --multimodal-motions 1 --sensors"
     assert main([*line.split(), "synthetic", "--record", str(tmp_path / "numbers.jsonl")]) == 0
     assert "times as fast" in capsys.readouterr().out
     recorded = (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
     assert "benchmark.speedup_vs_plain_loop.same_motions" in recorded
+    assert "benchmark.speedup_vs_plain_loop.kept_codes" in recorded
     assert main([*line.split(), "optical"]) == 2
