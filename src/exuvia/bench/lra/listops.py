@@ -56,7 +56,8 @@ def generate(count: int, seed: int, config: ListOpsConfig | None = None) -> Pack
     sizes = config or ListOpsConfig()
     draws = _draws(np.random.default_rng(seed))
     seen: set[bytes] = set()
-    trees, labels = [], []
+    trees: list[Bytes] = []
+    labels: list[int] = []
     while len(trees) < count:
         tokens, value = _tree(draws, sizes)
         if tokens is None or len(tokens) <= sizes.shortest:
@@ -78,7 +79,10 @@ def _draws(rng: np.random.Generator) -> Iterator[float]:
 def _tree(draws: Iterator[float], c: ListOpsConfig) -> tuple[bytearray | None, int]:
     """A tree and its value; None as soon as it must become too long."""
     draw = draws.__next__
-    tokens, open_args, values, kinds = bytearray(), [], [], []  # open operators: arguments still to come, values, kinds
+    tokens = bytearray()
+    open_args: list[int] = []  # of every open operator: arguments still to come, values so far, kind
+    values: list[list[int]] = []
+    kinds: list[int] = []
     last = c.longest - 1
     while True:
         if len(open_args) + 1 < c.max_depth and draw() <= OPERATOR_SHARE:
@@ -164,7 +168,8 @@ def _binary(tokens: Bytes) -> str:
 
 def read_tsv(path: str | Path) -> Packed:
     """A file in the official layout. Raises DataError for another."""
-    trees, labels = [], []
+    trees: list[Bytes] = []
+    labels: list[int] = []
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             lines = csv.reader(stream, delimiter="\t")
