@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from exuvia.bench.lm.corpus import Corpus
 from exuvia.bench.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
+from exuvia.bench.lm.run import Recipe, run_text
 from exuvia.errors import ConfigError, DataError, ShapeError
 from exuvia.sequence.stack import MIXER, StackConfig
 from exuvia.train import TrainConfig, fit
@@ -80,3 +82,19 @@ def test_bad_settings_are_named() -> None:
         LanguageModelConfig(StackConfig(16), 1)
     with pytest.raises(ShapeError, match=r"expected \[B, L\]"):
         model("mamba")(torch.zeros(4, dtype=torch.long))
+
+
+def test_a_run_is_one_table_and_resumes(tmp_path: Path) -> None:
+    text = np.tile(np.arange(5, dtype=np.int32), 300)
+    corpus = Corpus("cycle", text, text[:200], text[:300], 5, bytes_a_token=2.0)
+    recipe = Recipe(4000, 1, 24, 8, state=4, train=TrainConfig(steps=60, lr=2e-2, warmup=5))
+    lines: list[str] = []
+    found = run_text(corpus, recipe, ["mamba", "serpent-s4d"], [0], tmp_path, lines.append)
+    assert len(lines) == len(found) == 2
+    for one in found:
+        assert one.perplexity == pytest.approx(np.exp(one.nats))
+        assert one.bits_a_byte == pytest.approx(one.nats / np.log(2) / 2)
+        assert one.perplexity < 5
+    assert run_text(corpus, recipe, ["mamba", "serpent-s4d"], [0], tmp_path) == found
+    with pytest.raises(ConfigError, match="did you mean 'mamba'"):
+        run_text(corpus, recipe, ["mambo"], [0], tmp_path)

@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exuvia.__main__ import main
 from exuvia.bench.lra.model import ClassifierConfig, SequenceClassifier
 from exuvia.bench.lra.run import Problem, Recipe, model_config, run_problem, table, write_table
 from exuvia.bench.lra.task import ClassifyTask, Splits, score
+from exuvia.commands import bench_sequence
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.stack import MIXER, StackConfig, parameters
 from exuvia.train import TrainConfig
@@ -132,3 +134,26 @@ def test_bad_settings_are_named(tmp_path: Path) -> None:
         run_problem(problem(), RECIPE, ["mamba"], [], tmp_path)
     with pytest.raises(ConfigError, match="1 classes"):
         ClassifierConfig(StackConfig(16), classes=1)
+
+
+def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Recipe(4000, 1, 8, TrainConfig(steps=3, warmup=1), state=4)
+    monkeypatch.setattr(bench_sequence, "recipe_of", lambda name, preset: small)
+    monkeypatch.setattr(bench_sequence, "load_problem", lambda name, source: problem())
+    ledger = tmp_path / "numbers.jsonl"
+    line = f"bench lra --tasks toy --mixers mamba serpent-mamba --seeds 0 1 --out {tmp_path / 'lra'} --record {ledger}"
+    assert main(line.split()) == 0
+    assert "times_backbone" in capsys.readouterr().out
+    text = tmp_path / "text"
+    text.write_bytes(b"to be or not to be, " * 400)
+    more = "--recipe.train.steps 3 --recipe.train.warmup 1 --recipe.parameters 4000 --recipe.length 32 --mixers s4d"
+    assert main(f"bench lm {text} {more} --seeds 0 --out {tmp_path / 'lm'} --record {ledger}".split()) == 0
+    recorded = ledger.read_text(encoding="utf-8")
+    for name in (
+        "lra.toy.serpent-mamba.short.accuracy",
+        "lra.toy.mamba.short.step_ms",
+        "lm.text.bytes.s4d.bits_a_byte",
+    ):
+        assert f'"{name}"' in recorded
+    assert main(f"bench lm {tmp_path / 'missing'}".split()) == 2
+    assert "cannot be read" in capsys.readouterr().err

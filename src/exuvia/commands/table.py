@@ -144,6 +144,16 @@ _USE = {
         "what SeRpEnt layers cost beside a Mamba layer of equal width",
         ("exuvia bench serpent",),
     ),
+    "bench lra": Entry(
+        "exuvia.commands.bench_sequence:bench_lra",
+        "classifiers of long sequences at equal size: does selective resampling help?",
+        ("exuvia bench lra --tasks listops image --preset short", "exuvia bench lra --tasks induction --seeds 0"),
+    ),
+    "bench lm": Entry(
+        "exuvia.commands.bench_sequence:bench_lm",
+        "language models at equal size, on any text",
+        ("exuvia bench lm enwik8 --mixers mamba serpent-mamba", "exuvia bench lm ptb.tar.xz --level words"),
+    ),
     "bench selectivity": Entry(
         "exuvia.commands.bench_selectivity:bench_selectivity",
         "do Mamba's step sizes follow the information of what it reads?",

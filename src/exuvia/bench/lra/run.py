@@ -6,8 +6,7 @@ what one line of the table comes from. Several processes may share an output fol
 
 import csv
 import io
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from exuvia.bench.budget import planned_steps
 from exuvia.bench.lra.model import ClassifierConfig, SequenceClassifier
 from exuvia.bench.lra.task import ClassifyTask, Splits, score
 from exuvia.checkpoint import load_into, load_tensors, provenance
@@ -24,9 +24,6 @@ from exuvia.files import read_json, write_json, write_text
 from exuvia.registry import suggest
 from exuvia.sequence.stack import MIXER, StackConfig, of_equal_size
 from exuvia.train import WEIGHTS, TrainConfig, fit
-
-PROBE_STEPS = 5
-"""Steps that are timed, after two that are not, before a budget in seconds is turned into steps."""
 
 
 @dataclass(frozen=True)
@@ -127,16 +124,17 @@ def _run_one(problem: Problem, recipe: Recipe, mixer: str, seed: int, out: Path)
     if (out / "result.json").is_file():
         return Result(**read_json(out / "result.json"))
     config = model_config(problem, recipe, mixer)
-    plan = _plan(problem, recipe, config, out)
+    fresh = _task(problem, recipe, config, 0)
+    steps, step_ms = planned_steps(fresh, recipe.train.steps, recipe.budget_s, out / "plan.json")
     task = _task(problem, recipe, config, seed)
-    train = replace(recipe.train, steps=int(plan["steps"]), seed=recipe.train.seed + seed)
+    train = replace(recipe.train, steps=steps, seed=recipe.train.seed + seed)
     fit(task, train, out, {"task": problem.name, "recipe": to_dict(recipe)})
     model = SequenceClassifier(config)
     load_into(model, load_tensors(out / WEIGHTS), f"the model of {out}")
     answers = score(model.to(next(task.model.parameters()).device), problem.splits.test, recipe.batch_size)
     result = Result(
         problem.name, mixer, seed, config.stack.width, sum(p.numel() for p in model.parameters()),
-        train.steps, plan["step_ms"], plan["step_ms"] * train.steps / 1000, answers.accuracy, answers.loss,
+        steps, step_ms, step_ms * steps / 1000, answers.accuracy, answers.loss,
         problem.chance, str(provenance()["commit"]),
     )  # fmt: skip
     write_json(out / "result.json", vars(result))
@@ -148,30 +146,6 @@ def _task(problem: Problem, recipe: Recipe, config: ClassifierConfig, seed: int)
     torch.manual_seed(seed)
     task.model = SequenceClassifier(config)
     return task
-
-
-def _plan(problem: Problem, recipe: Recipe, config: ClassifierConfig, out: Path) -> Mapping[str, Any]:
-    """Steps of the run and milliseconds of one, measured once and kept, so that a resumed run has the same."""
-    path = out / "plan.json"
-    if path.is_file():
-        kept: dict[str, Any] = read_json(path)
-        return kept
-    task = _task(problem, recipe, config, 0)
-    optimizer = torch.optim.AdamW(task.model.parameters())
-    times = []
-    for step in range(2 + PROBE_STEPS):
-        rng = np.random.default_rng([0, step])
-        started = time.perf_counter()
-        loss, _ = task.loss(task.batch(step, rng), torch.Generator())
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        times.append(time.perf_counter() - started)
-    mean = float(np.mean(times[2:]))
-    steps = max(1, int(recipe.budget_s / mean)) if recipe.budget_s else recipe.train.steps
-    plan = {"steps": steps, "step_ms": 1000 * mean}
-    write_json(path, plan)
-    return plan
 
 
 def table(results: Sequence[Result]) -> list[dict[str, Any]]:

@@ -1,0 +1,160 @@
+"""The tasks by name, each with its data and two presets: `short` for two cores, `full` as published.
+
+`full` follows the settings of S4 (state-spaces/s4, configs/experiment/lra/s4-*.yaml): 6 layers, AdamW with decay 0.05,
+a tenth of the steps as warm-up, then cosine. Every mixer gets the number of parameters that S4D has at the published
+width with 64 states; S4's own runs have 4 states on ListOps and Text.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from exuvia.bench.lra import image, listops, probes, text
+from exuvia.bench.lra.packed import Packed
+from exuvia.bench.lra.run import Problem, Recipe
+from exuvia.bench.lra.task import Sequences, Splits
+from exuvia.errors import ConfigError, DataError
+from exuvia.files import whole_file
+from exuvia.registry import suggest
+from exuvia.sequence.stack import StackConfig, parameters
+from exuvia.train import TrainConfig
+
+Size = Literal["short", "full"]
+PROBE_LENGTH = 256
+LISTOPS_COUNTS = {"short": (20_000, 1000, 2000), "full": (96_000, 2000, 2000)}
+"""Training, validation and test trees; `full` is the published split."""
+HELD_OUT_REVIEWS = 2500
+"""Training reviews for validation in Text, every tenth one; the published runs validate on the test set."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where data are found and kept."""
+
+    data: Path | None
+    """Folder in which aclImdb (or its archive) and cifar10 are looked for."""
+    cache: Path
+    """Folder for generated data."""
+    size: Size = "short"
+
+
+def load_problem(name: str, source: Source) -> Problem:
+    """A task with its data.
+
+    Raises:
+        ConfigError: no task of this name.
+        DataError: its data are not there.
+    """
+    if name not in PROBLEMS:
+        raise ConfigError(f"unknown task {name!r}; {suggest(name, PROBLEMS)}")
+    return PROBLEMS[name](source)
+
+
+def recipe_of(name: str, size: Size) -> Recipe:
+    """How the models of a task are built and trained. Raises ConfigError for an unknown task or size."""
+    if name not in PROBLEMS:
+        raise ConfigError(f"unknown task {name!r}; {suggest(name, PROBLEMS)}")
+    if size == "short":
+        return SHORT.get(name, _short(2000, 32, 3e-3))
+    if size == "full" and name in FULL:
+        return FULL[name]()
+    raise ConfigError(f"{name} has no preset {size!r}; known: short{', full' if name in FULL else ''}")
+
+
+def _short(steps: int, batch: int, lr: float) -> Recipe:
+    warmup = max(1, steps // 10)
+    train = TrainConfig(steps=steps, lr=lr, warmup=warmup, weight_decay=0.05, clip_norm=1.0, validate_every=steps)
+    return Recipe(60_000, 2, batch, train)
+
+
+def _full(width: int, steps: int, batch: int, lr: float, dropout: float = 0.0) -> Recipe:
+    train = TrainConfig(steps=steps, lr=lr, warmup=steps // 10, weight_decay=0.05, validate_every=5000)
+    budget = parameters(StackConfig(width, 6, "s4d", causal=False))
+    return Recipe(budget, 6, batch, replace(train, clip_norm=1.0), heads=8, dropout=dropout)
+
+
+SHORT = {
+    "listops": _short(2000, 16, 3e-3),
+    "text": _short(1000, 8, 3e-3),
+    "image": _short(2000, 24, 4e-3),
+}
+FULL: dict[str, Callable[[], Recipe]] = {
+    "listops": lambda: _full(256, 120_000, 32, 0.01),
+    "text": lambda: _full(256, 50_000, 16, 0.01),
+    "image": lambda: _full(512, 180_000, 50, 0.01, dropout=0.1),
+}
+
+
+def _problem(
+    name: str,
+    train: Sequences,
+    valid: Sequences,
+    test: Sequences,
+    labels: np.ndarray,
+    classes: int,
+    vocabulary: int = 0,
+) -> Problem:
+    chance = float(np.bincount(labels, minlength=classes).max() / max(1, len(labels)))
+    return Problem(name, Splits(train, valid, test), classes, vocabulary, chance=chance)
+
+
+def _listops(source: Source) -> Problem:
+    counts = LISTOPS_COUNTS[source.size]
+    path = source.cache / f"listops-{sum(counts)}.npz"
+    if path.is_file():
+        kept = np.load(path, allow_pickle=False)
+        data = Packed(kept["tokens"], kept["offsets"], kept["labels"])
+    else:
+        data = listops.generate(sum(counts), seed=0)
+        with whole_file(path) as temporary, open(temporary, "wb") as stream:
+            np.savez_compressed(stream, tokens=data.tokens, offsets=data.offsets, labels=data.labels)
+    first, second = counts[0], counts[0] + counts[1]
+    test = data.part(second, len(data))
+    parts = data.part(0, first), data.part(first, second), test
+    return _problem("listops", *parts, test.labels, listops.CLASSES, listops.VOCABULARY)
+
+
+def _text(source: Source) -> Problem:
+    train, test = text.read_imdb(_found(source, "aclImdb", "aclImdb.tar.xz", "aclImdb_v1.tar.gz"))
+    order = np.random.default_rng(0).permutation(len(train))
+    held = min(HELD_OUT_REVIEWS, len(train) // 10)
+    parts = [
+        Packed.of([train[int(n)] for n in rows], train.labels[rows].tolist(), train.longest)
+        for rows in (order[held:], order[:held])
+    ]
+    return _problem("text", parts[0], parts[1], test, test.labels, text.CLASSES, text.VOCABULARY)
+
+
+def _image(source: Source) -> Problem:
+    train, valid, test = image.read_cifar10(_found(source, "cifar10", "cifar-10-batches-bin", "cifar-10-batches-py"))
+    return _problem("image", train, valid, test, test.labels, image.CLASSES)
+
+
+def _probe(
+    name: str, make: Callable[[int, int, int], Packed | probes.PixelSequences], classes: int, tokens: bool
+) -> Problem:
+    train, valid, test = (make(count, PROBE_LENGTH, seed) for seed, count in enumerate((50_000, 1000, 5000)))
+    return _problem(name, train, valid, test, test.labels, classes, probes.VOCABULARY if tokens else 0)
+
+
+def _found(source: Source, *names: str) -> Path:
+    """The first of several names in the data folder or in its folder `text`."""
+    folders = [] if source.data is None else [source.data, source.data / "text"]
+    for path in (folder / name for folder in folders for name in names):
+        if path.exists():
+            return path
+    where = source.data if source.data is not None else "no folder"
+    raise DataError(f"found none of {', '.join(names)} in {where}; name the folder that holds one with --data")
+
+
+PROBLEMS: dict[str, Callable[[Source], Problem]] = {
+    "listops": _listops,
+    "text": _text,
+    "image": _image,
+    "induction": lambda source: _probe("induction", probes.induction, probes.LETTERS, True),
+    "copying": lambda source: _probe("copying", probes.copying, probes.LETTERS, True),
+    "events": lambda source: _probe("events", probes.events, 4, False),
+}
