@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exuvia.bench.lra import problems
 from exuvia.bench.lra.probes import BLANK, LETTERS, MARK, VOCABULARY, copying, events, induction
 from exuvia.bench.lra.problems import FULL, PROBLEMS, Source, load_problem, recipe_of
 from exuvia.bench.lra.run import model_config
@@ -79,3 +80,16 @@ def test_missing_data_and_unknown_tasks_are_named(tmp_path: Path) -> None:
         load_problem("listop", Source(None, tmp_path))
     with pytest.raises(ConfigError, match="unknown task"):
         recipe_of("listop", "short")
+
+
+def test_pathfinder_comes_by_name_and_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(problems.PATHFINDER_COUNTS, "short", (20, 4, 6))
+    first = load_problem("pathfinder", Source(None, tmp_path))
+    again = load_problem("pathfinder", Source(None, tmp_path))
+    assert [len(part) for part in vars(first.splits).values()] == [20, 4, 6]
+    x, mask, labels = first.splits.test.batch(np.arange(6))
+    assert x.shape == (6, 1024)
+    assert mask is None
+    assert -1 <= x.min() < x.max() <= 1
+    assert x.equal(again.splits.test.batch(np.arange(6))[0])
+    assert labels.tolist() == again.splits.test.labels.tolist()  # type: ignore[attr-defined]

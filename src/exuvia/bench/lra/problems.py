@@ -13,7 +13,10 @@ from typing import Literal
 import numpy as np
 
 from exuvia.bench.lra import image, listops, probes, text
+from exuvia.bench.lra.image import PixelSequences
 from exuvia.bench.lra.packed import Packed
+from exuvia.bench.lra.pathfinder.generate import generate
+from exuvia.bench.lra.pathfinder.tables import PRESETS
 from exuvia.bench.lra.run import Problem, Recipe
 from exuvia.bench.lra.task import Sequences, Splits
 from exuvia.errors import ConfigError, DataError
@@ -26,6 +29,10 @@ Size = Literal["short", "full"]
 PROBE_LENGTH = 256
 LISTOPS_COUNTS = {"short": (20_000, 1000, 2000), "full": (96_000, 2000, 2000)}
 """Training, validation and test trees; `full` is the published split."""
+PATHFINDER_COUNTS = {"short": (20_000, 1000, 2000), "full": (160_000, 20_000, 20_000)}
+"""Training, validation and test pictures; `full` is the published split."""
+THREADS = 2
+"""That draw pictures."""
 HELD_OUT_REVIEWS = 2500
 """Training reviews for validation in Text, every tenth one; the published runs validate on the test set."""
 
@@ -80,11 +87,15 @@ SHORT = {
     "listops": _short(2000, 16, 3e-3),
     "text": _short(1000, 8, 3e-3),
     "image": _short(2000, 24, 4e-3),
+    "pathfinder": _short(2000, 24, 4e-3),
+    "pathx": _short(500, 2, 2e-3),
 }
 FULL: dict[str, Callable[[], Recipe]] = {
     "listops": lambda: _full(256, 120_000, 32, 0.01),
     "text": lambda: _full(256, 50_000, 16, 0.01),
     "image": lambda: _full(512, 180_000, 50, 0.01, dropout=0.1),
+    "pathfinder": lambda: _full(256, 500_000, 64, 0.004),
+    "pathx": lambda: _full(256, 500_000, 16, 0.001),
 }
 
 
@@ -133,9 +144,23 @@ def _image(source: Source) -> Problem:
     return _problem("image", train, valid, test, test.labels, image.CLASSES)
 
 
-def _probe(
-    name: str, make: Callable[[int, int, int], Packed | probes.PixelSequences], classes: int, tokens: bool
-) -> Problem:
+def _pathfinder(name: str, preset: str, source: Source) -> Problem:
+    """Pictures of our own in the published manner, pixel after pixel, centred on 1/2 and divided by it as in s4."""
+    counts, config = PATHFINDER_COUNTS[source.size], PRESETS[preset]
+    path = source.cache / f"{name}-{sum(counts)}.npz"
+    if path.is_file():
+        kept = np.load(path, allow_pickle=False)
+        images, labels = kept["images"], kept["labels"]
+    else:
+        images, labels = generate(sum(counts), config, seed=0, threads=THREADS)
+        with whole_file(path) as temporary, open(temporary, "wb") as stream:
+            np.savez_compressed(stream, images=images, labels=labels)
+    data = PixelSequences(images.reshape(len(images), -1), labels, mean=127.5, deviation=127.5)
+    parts = [data.part(rows) for rows in np.split(np.arange(len(data)), np.cumsum(counts[:2]))]
+    return _problem(name, parts[0], parts[1], parts[2], parts[2].labels, classes=2)
+
+
+def _probe(name: str, make: Callable[[int, int, int], Packed | PixelSequences], classes: int, tokens: bool) -> Problem:
     train, valid, test = (make(count, PROBE_LENGTH, seed) for seed, count in enumerate((50_000, 1000, 5000)))
     return _problem(name, train, valid, test, test.labels, classes, probes.VOCABULARY if tokens else 0)
 
@@ -154,6 +179,8 @@ PROBLEMS: dict[str, Callable[[Source], Problem]] = {
     "listops": _listops,
     "text": _text,
     "image": _image,
+    "pathfinder": lambda source: _pathfinder("pathfinder", "32", source),
+    "pathx": lambda source: _pathfinder("pathx", "128", source),
     "induction": lambda source: _probe("induction", probes.induction, probes.LETTERS, True),
     "copying": lambda source: _probe("copying", probes.copying, probes.LETTERS, True),
     "events": lambda source: _probe("events", probes.events, 4, False),

@@ -39,22 +39,24 @@ class BuildError(ExuviaError):
     """The kernel cannot be built here; the message says why."""
 
 
-def library(arch: str | None = "native") -> Path:
-    """The shared library, built now unless the cache has it.
+def library(arch: str | None = "native", source: Path | None = None) -> Path:
+    """The shared library of a source file and the headers beside it, built now unless the cache has it.
 
     Args:
         arch: "native" for this processor (falling back to plain code where the compiler knows no such flag), None for
             plain code, else a name for the compiler's -march.
+        source: another file of the package than the scan's
     Raises:
         BuildError: no compiler, a failing one, or no folder that only this user can write.
     """
     compiler = _compiler()
-    key = _key(compiler, arch)
+    source = source or SOURCES / "scan.cpp"
+    key = _key(compiler, arch, source)
     folder = _cache_folder()
-    target = folder / f"scan-{key}.so"
-    with _locked(folder / f"scan-{key}.lock"):
+    target = folder / f"{source.stem}-{key}.so"
+    with _locked(folder / f"{source.stem}-{key}.lock"):
         if not target.exists():
-            _compile(compiler, SOURCES / "scan.cpp", _attempts(compiler, arch), target)
+            _compile(compiler, source, _attempts(compiler, arch), target)
     _check_owner(target)
     return target
 
@@ -106,9 +108,9 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _key(compiler: tuple[str, ...], arch: str | None) -> str:
+def _key(compiler: tuple[str, ...], arch: str | None, source: Path) -> str:
     digest = hashlib.sha256()
-    for path in [*sorted(SOURCES.glob("*.h")), SOURCES / "scan.cpp"]:
+    for path in [*sorted(source.parent.glob("*.h")), source]:
         digest.update(path.read_bytes() + b"\0")
     facts = (compiler, _version(compiler), _attempts(compiler, arch), platform.machine(), sys.platform)
     digest.update(repr(facts).encode() + (_processor().encode() if arch == "native" else b""))
