@@ -41,7 +41,7 @@ class LRABench(_Common):
     """Which tasks, which models."""
 
     tasks: tuple[str, ...] = ("listops", "text", "image")
-    """listops, text, image, pathfinder, pathx; and the probes induction, copying, events."""
+    """listops, text, image, retrieval, pathfinder, pathx; and the probes induction, copying, events."""
     preset: Literal["short", "full"] = "short"
     """short: for two cores; full: the published sizes and steps."""
     data: Path | None = None

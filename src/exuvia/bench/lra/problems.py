@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from exuvia.bench.lra import image, listops, probes, text
+from exuvia.bench.lra import image, listops, probes, retrieval, text
 from exuvia.bench.lra.image import PixelSequences
 from exuvia.bench.lra.packed import Packed
 from exuvia.bench.lra.pathfinder.generate import generate
@@ -87,6 +87,7 @@ SHORT = {
     "listops": _short(2000, 16, 3e-3),
     "text": _short(1000, 8, 3e-3),
     "image": _short(2000, 24, 4e-3),
+    "retrieval": _short(1000, 4, 3e-3),
     "pathfinder": _short(2000, 24, 4e-3),
     "pathx": _short(500, 2, 2e-3),
 }
@@ -94,6 +95,7 @@ FULL: dict[str, Callable[[], Recipe]] = {
     "listops": lambda: _full(256, 120_000, 32, 0.01),
     "text": lambda: _full(256, 50_000, 16, 0.01),
     "image": lambda: _full(512, 180_000, 50, 0.01, dropout=0.1),
+    "retrieval": lambda: _full(256, 50_000, 64, 0.01),
     "pathfinder": lambda: _full(256, 500_000, 64, 0.004),
     "pathx": lambda: _full(256, 500_000, 16, 0.001),
 }
@@ -144,6 +146,12 @@ def _image(source: Source) -> Problem:
     return _problem("image", train, valid, test, test.labels, image.CLASSES)
 
 
+def _retrieval(source: Source) -> Problem:
+    train, valid, test = retrieval.read_pairs(_found(source, "lra_release/lra_release/tsv_data", "tsv_data", "aan"))
+    problem = _problem("retrieval", train, valid, test, test.labels, retrieval.CLASSES, retrieval.VOCABULARY)
+    return replace(problem, pair=True)
+
+
 def _pathfinder(name: str, preset: str, source: Source) -> Problem:
     """Pictures of our own in the published manner, pixel after pixel, centred on 1/2 and divided by it as in s4."""
     counts, config = PATHFINDER_COUNTS[source.size], PRESETS[preset]
@@ -179,6 +187,7 @@ PROBLEMS: dict[str, Callable[[Source], Problem]] = {
     "listops": _listops,
     "text": _text,
     "image": _image,
+    "retrieval": _retrieval,
     "pathfinder": lambda source: _pathfinder("pathfinder", "32", source),
     "pathx": lambda source: _pathfinder("pathx", "128", source),
     "induction": lambda source: _probe("induction", probes.induction, probes.LETTERS, True),
