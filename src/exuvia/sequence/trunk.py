@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
+from exuvia.registry import suggest
+from exuvia.sequence.backbone import MIXER_OF, StackEncoder
 from exuvia.sequence.sampling import seeded_noise
 
 
@@ -44,8 +46,15 @@ class TrunkConfig:
     """Rows of a learned position embedding for condition tokens; 0 = none, as published."""
     table_length: int = 5000
     """Rows of the fixed sinusoidal position table: the longest token sequence."""
+    backbone: str = "transformer"
+    """transformer, as published, or state-space layers that see the whole sequence: mamba, s4d, serpent (over Mamba),
+    serpent-s4d. Of `inner_width` and the places of dropout these have no use."""
 
     def __post_init__(self) -> None:
+        if self.backbone not in ("transformer", *MIXER_OF):
+            raise ConfigError(
+                f"unknown backbone {self.backbone!r}; {suggest(self.backbone, ('transformer', *MIXER_OF))}"
+            )
         if self.width % self.num_heads:
             raise ConfigError(f"num_heads {self.num_heads} does not divide width {self.width}")
         if self.width % 2:
@@ -249,7 +258,11 @@ class Trunk(nn.Module):
         super().__init__()
         self.input_process = InputProcess(config.code_dim, config.width)
         self.position_enc = PositionTable(config.width, config.dropout, config.table_length)
-        self.seqTransEncoder = Encoder(config)
+        if config.backbone == "transformer":
+            self.seqTransEncoder: nn.Module = Encoder(config)
+        else:
+            sizes = config.width, config.num_layers, config.num_heads, config.dropout
+            self.seqTransEncoder = StackEncoder(config.backbone, *sizes)
         self.cond_emb = nn.Linear(config.text_dim, config.width)
         self.output_process = OutputProcess(config.width, out)
         if config.text_positions:
@@ -263,10 +276,13 @@ class Trunk(nn.Module):
 
     def initialise(self, seed: int) -> None:
         """Published initialisation: linear maps, embeddings and tables N(0, 0.02), biases 0, attention input Xavier."""
-        generator = torch.Generator().manual_seed(seed)
+        generator, encoder = torch.Generator().manual_seed(seed), self.seqTransEncoder
+        own = isinstance(encoder, StackEncoder)
+        if isinstance(encoder, StackEncoder):
+            encoder.initialise(seed)
         with torch.no_grad():
             for name, parameter in self.named_parameters():
-                if parameter.is_meta or "norm" in name.lower():
+                if parameter.is_meta or "norm" in name.lower() or (own and name.startswith("seqTransEncoder.")):
                     continue
                 if name.endswith("bias"):
                     parameter.zero_()

@@ -1,0 +1,33 @@
+"""What stands between the embeddings and the head of a sequence model: attention as published, or state-space layers.
+
+A state-space backbone is a bidirectional `Stack`: every output sees the whole sequence, as attention's does, in time
+and memory that grow with the length and not with its square. Heads, training, sampling and unlearning stay the same.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from exuvia.sequence.stack import Stack, StackConfig
+
+MIXER_OF = {"mamba": "mamba", "s4d": "s4d", "serpent": "serpent-mamba", "serpent-s4d": "serpent-s4d"}
+"""Backbone -> mixer of its stack."""
+
+
+class StackEncoder(nn.Module):
+    """x [B, L, D] -> y [B, L, D], in the place of the published encoder."""
+
+    def __init__(self, backbone: str, width: int, layers: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.config = StackConfig(width, layers, MIXER_OF[backbone], causal=False, heads=heads, dropout=dropout)
+        self.stack = Stack(self.config)
+
+    def forward(self, x: Tensor, valid: Tensor, packed: bool = False) -> Tensor:
+        """valid bool [B, L], in any pattern; `packed` makes no difference: scans pass over padding anyway."""
+        return self.stack(x, valid)
+
+    def initialise(self, seed: int) -> None:
+        """New weights, as the layers start, from a seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            fresh = Stack(self.config)
+        self.stack.load_state_dict(fresh.state_dict())
