@@ -85,3 +85,14 @@ def test_the_penn_treebank_has_its_published_counts() -> None:
     corpus = read_corpus(DATA / "text" / "ptb.tar.xz", "words")
     assert len(corpus.train) == 929_589
     assert corpus.vocabulary == 10_000
+
+
+def test_enwik8_is_found_in_its_folder_and_damage_is_named(tmp_path: Path) -> None:
+    (tmp_path / "enwik8").write_bytes(b"<mediawiki>" * 100)
+    assert len(read_corpus(tmp_path).train) == 990
+    packed = bytearray(gzip.compress(np.random.default_rng(0).bytes(5000)))
+    for place in range(20, 4000, 400):
+        damaged = packed[:place] + bytes([packed[place] ^ 255]) + packed[place + 1 :]
+        (tmp_path / "text.gz").write_bytes(bytes(damaged))
+        with pytest.raises(DataError, match="cannot be read"):
+            read_corpus(tmp_path / "text.gz")

@@ -8,7 +8,7 @@ Layouts, each found by its file names:
     any other file                     90 / 5 / 5 per cent of its bytes; plain, .gz or .xz
 
 Words are what blanks separate, with <eos> for the end of every line, as the published counts have it (PTB: 929,589
-training tokens). The vocabulary is that of the training part, where there is one; words beyond it are <unk>.
+training tokens). The vocabulary is that of the training part; words beyond it are <unk>.
 """
 
 import gzip
@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia.bench.archive import UNREADABLE, archive_files
 from exuvia.errors import ConfigError, DataError
 
 Level = Literal["bytes", "words"]
@@ -87,14 +88,17 @@ def read_corpus(source: str | Path, level: Level = "bytes", min_count: int = 1) 
 
 def _parts(place: Path) -> list[bytes]:
     try:
+        if (place / "enwik8").is_file():
+            place = place / "enwik8"
         if place.is_dir():
             named = {path.name: path.read_bytes for path in sorted(place.rglob("*")) if path.is_file()}
             return _of_layout({name: read() for name, read in named.items() if _is_part(name)}, place)
         if tarfile.is_tarfile(place):
-            return _of_layout(_of_archive(place), place)
+            files = archive_files(place, lambda name: _is_part(Path(name).name))
+            return _of_layout({Path(name).name: content for name, content in files}, place)
         raw = place.read_bytes()
         content = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(place.suffix, bytes)(raw)
-    except (OSError, EOFError, lzma.LZMAError, tarfile.TarError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{place} cannot be read as a text ({error})") from None
     first, second = (round(len(content) * share) for share in (SHARES[0], SHARES[0] + SHARES[1]))
     return [content[:first], content[first:second], content[second:]]
@@ -102,17 +106,6 @@ def _parts(place: Path) -> list[bytes]:
 
 def _is_part(name: str) -> bool:
     return any(name == layout.format(part) for layout in LAYOUTS for part in PARTS)
-
-
-def _of_archive(path: Path) -> dict[str, bytes]:
-    found = {}
-    with tarfile.open(path) as archive:
-        for member in archive:
-            name = Path(member.name).name
-            stream = archive.extractfile(member) if member.isfile() and _is_part(name) else None
-            if stream is not None:
-                found[name] = stream.read()
-    return found
 
 
 def _of_layout(files: dict[str, bytes], place: Path) -> list[bytes]:

@@ -1,8 +1,8 @@
 """A text read on and on: streams side by side, window after window, with the state carried from each to the next.
 
-The targets of a text of T tokens, which are tokens 1 to T - 1, are cut into B stretches of n = ceil((T - 1) / B); window
-w has targets w L + 1 to (w + 1) L of every stretch. Where a stretch ends early its targets are IGNORED, so that a pass
-over all windows has every target exactly once. Gradients end at windows (truncated back-propagation).
+The targets of a text of T tokens, which are tokens 1 to T - 1, are cut into B stretches of n = ceil((T - 1) / B).
+Window w has targets w L + 1 to (w + 1) L of every stretch. Where a stretch ends early its targets are IGNORED, so that
+a pass over all windows has every target exactly once. Gradients end at windows (truncated back-propagation).
 
 A state belongs to whoever trains: it is no part of a checkpoint, and `NextToken` of bench/lm/model.py, whose steps need
 no past, stays the task of resumable runs.

@@ -75,11 +75,18 @@ def read_cifar10(folder: str | Path, seed: int = 42) -> tuple[PixelSequences, Pi
     place = Path(folder)
     names = [f"data_batch_{n}" for n in range(1, 6)]
     colours, labels = (np.concatenate(both) for both in zip(*(_batch(place, name) for name in names), strict=True))
-    train = PixelSequences(grey(colours), labels)
+    train = PixelSequences(grey(colours), _checked(labels, place))
     order = np.random.default_rng(seed).permutation(len(train))
     held = min(VALIDATION, len(train) // 10)
     colours, labels = _batch(place, "test_batch")
-    return train.part(order[:-held]), train.part(order[-held:]), PixelSequences(grey(colours), labels)
+    test = PixelSequences(grey(colours), _checked(labels, place))
+    return train.part(order[:-held]), train.part(order[-held:]), test
+
+
+def _checked(labels: NDArray[np.int64], place: Path) -> NDArray[np.int64]:
+    if len(labels) and not 0 <= labels.min() <= labels.max() < CLASSES:
+        raise DataError(f"{place} has labels from {labels.min()} to {labels.max()}, expected 0 to {CLASSES - 1}")
+    return labels
 
 
 def grey(colours: Pixels) -> Pixels:
@@ -127,7 +134,8 @@ class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """What arrays are built with. Raises DataError for anything else."""
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+            core: Any = getattr(np, "_core", None) or np.core  # the name before and since NumPy 2
+            return core.multiarray._reconstruct
         if module == "numpy" and name in ("ndarray", "dtype"):
             return getattr(np, name)
         raise DataError(f"found {module}.{name} in a batch of CIFAR-10, which holds plain data only; it is not read")

@@ -1,16 +1,16 @@
 """Retrieval: does one paper cite the other? Pairs of documents as bytes, in the files of the Long Range Arena.
 
 Layout, from google-research long-range-arena, lra_benchmarks/matching/input_pipeline.py [tay2021lra]: three files
-`new_aan_pairs.{train,eval,test}.tsv` without a heading; a line has five fields between tabs: label (`0.0` or `1.0`), id
-and id, text and text. There are no quotes. The texts stand there as Python writes bytes, `b'...'` with `\\n` for an end of
-line; the official reader and s4's (src/dataloaders/lra.py) take these characters as they are, and so does this one.
-A byte b is token b + 1, and the first 4,000 bytes of a document count.
+`new_aan_pairs.{train,eval,test}.tsv` without a heading or quotes; a line has five fields between tabs: label (`0.0` or
+`1.0`), id and id, text and text. By third-party readers, which decode them, texts stand there as Python writes bytes
+(`b'...'`); the official reader and s4's (src/dataloaders/lra.py) take the characters as they are, and so does this one.
+A byte b is token b + 1, and the first 4,000 bytes of a document count; s4 takes 3,999 and an end token.
 
 The texts are those of the ACL Anthology Network, which are not free to pass on: whoever has the files names their
-folder. `made_pairs` writes lines of the same layout for tests. They are another task, never to be reported as Retrieval.
+folder. `made_pairs` makes lines of this layout for tests: another task, never to be reported as Retrieval.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +99,9 @@ def _read_file(path: Path, longest: int) -> Pairs:
                 labels.append(int(label == b"1"))
                 rows += [documents.setdefault(text[:longest], len(documents)) for text in texts]
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}); expected the files {FILE.format('*')} in one folder") from None
+        raise DataError(
+            f"{path} cannot be read ({error}); expected the files {FILE.format('*')} in one folder"
+        ) from None
     if not labels:
         raise DataError(f"{path} has no lines, expected a pair of documents on each")
     return Pairs(_packed(documents, path), np.asarray(rows, np.int64).reshape(-1, 2), np.asarray(labels, np.int64))
@@ -116,7 +118,7 @@ def _fields(line: bytes, where: str) -> tuple[bytes, bytes, bytes]:
     return label, fields[3], fields[4]
 
 
-def _packed(documents: Sequence[bytes] | dict[bytes, int], path: Path) -> Packed:
+def _packed(documents: Collection[bytes], path: Path) -> Packed:
     """Byte 255 would be token 256, which eight bits do not hold; UTF-8 has no such byte."""
     if any(b"\xff" in text for text in documents):
         raise DataError(f"found the byte 255 in {path}, expected text in UTF-8")
@@ -152,9 +154,9 @@ def made_pairs(count: int, seed: int, words: int = 60) -> list[str]:
 def _made_words(rng: np.random.Generator, topic: int, count: int) -> Iterator[str]:
     """One word in four tells the topic."""
     for place, own in enumerate(rng.permuted(np.arange(count) % 4 == 0)):
-        word = f"t{topic}{_letter(rng, TOPIC_WORDS)}" if own else f"c{_letter(rng, COMMON_WORDS)}"
-        yield word + ("." if place == count - 1 else "")
+        word = f"t{topic}{_two_digits(rng, TOPIC_WORDS)}" if own else f"c{_two_digits(rng, COMMON_WORDS)}"
+        yield word + (".\n" if place == count - 1 else "")
 
 
-def _letter(rng: np.random.Generator, size: int) -> str:
+def _two_digits(rng: np.random.Generator, size: int) -> str:
     return f"{int(rng.integers(size)):02d}"

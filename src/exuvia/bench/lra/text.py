@@ -6,12 +6,12 @@ configs/experiment/lra/s4-imdb.yaml, whose settings are taken here) bytes count.
 """
 
 import re
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from exuvia.bench.archive import archive_files
 from exuvia.bench.lra.packed import Packed
 from exuvia.errors import DataError
 
@@ -29,17 +29,17 @@ def read_imdb(source: str | Path, longest: int = LONGEST) -> tuple[Packed, Packe
         source: the folder aclImdb (or the one around it), or a .tar, .tar.gz or .tar.xz of it
         longest: bytes of a review that count
     Raises:
-        DataError: nothing there, or no reviews of both kinds in it.
+        DataError: nothing there, a damaged archive, or no reviews of both kinds in it.
     """
     place, found = Path(source), dict[tuple[str, int, int], bytes]()
     try:
-        files = _of_folder(place) if place.is_dir() else _of_archive(place)
+        files = _of_folder(place) if place.is_dir() else archive_files(place, lambda name: name.endswith(".txt"))
         for name, content in files:
             match = _NAME.search(name)
             if match:
                 found[match[1], int(match[2] == "pos"), int(match[3])] = content
-    except (OSError, tarfile.TarError, EOFError) as error:
-        raise DataError(f"{place} is no readable folder or archive of IMDB ({error})") from None
+    except OSError as error:
+        raise DataError(f"{place} is no readable folder of IMDB ({error})") from None
     parts = []
     for split in ("train", "test"):
         keys = sorted(key for key in found if key[0] == split)
@@ -60,12 +60,3 @@ def _packed(sequences: list[np.ndarray], labels: list[int], longest: int) -> Pac
 def _of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(folder.rglob("*.txt")):
         yield path.as_posix(), path.read_bytes()
-
-
-def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(path) as archive:
-        for member in archive:
-            if member.isfile() and member.name.endswith(".txt"):
-                stream = archive.extractfile(member)
-                if stream is not None:
-                    yield member.name, stream.read()
