@@ -129,6 +129,20 @@ def test_the_front_is_what_nothing_beats() -> None:
     assert draw([], "", "", "") == ""
 
 
+def test_ticks_are_round_and_names_keep_apart() -> None:
+    def point(label: str, x: float, y: float) -> Point:
+        return Point(label, Interval(x, x, x), Interval(y, y, y))
+
+    picture = draw([point("none", 0.80, 0.2), point("retrain", 0.93, 1.0), point("twin", 0.931, 1.0)], "t", "x", "y")
+    texts = re.findall(r">([^<>]+)</text>", picture)
+    ticks = [text for text in texts if re.fullmatch(r"-?[\d.]+", text)]
+    assert {"0.8", "0.2", "1"} <= set(ticks)
+    assert all(len(text) <= 4 for text in ticks)
+    found = re.findall(r'<text x="([-\d.]+)" y="([-\d.]+)" text-anchor="(\w+)">(retrain|twin)</text>', picture)
+    (x1, y1, anchor1, _), (x2, y2, anchor2, _) = found
+    assert (anchor1 != anchor2 and abs(float(x1) - float(x2)) > 10) or abs(float(y1) - float(y2)) > 10
+
+
 def test_damaged_results_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DataError, match=r"has no results\.json"):
         write_report(tmp_path)

@@ -13,7 +13,7 @@ from exuvia.errors import DataError
 from exuvia.files import whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.report.export import to_csv, to_json, to_latex
-from exuvia.report.pareto import draw, points_of
+from exuvia.report.pareto import axis_name, draw, points_of
 from exuvia.report.summary import Line, Summary, read_results
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
 
@@ -40,6 +40,7 @@ STYLE = """
 .plots{display:flex;flex-wrap:wrap;gap:1rem}
 .report .pareto{flex:0 1 520px;width:100%;max-width:520px;height:auto;font:12px sans-serif;fill:currentColor}
 .report .pareto .title{font-size:14px}
+.panels{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}
 .pareto .grid{stroke:#8884;fill:none}
 .pareto .bar{stroke:currentColor;opacity:.45;fill:none}
 .pareto .front{stroke:#2563a8;stroke-dasharray:4 3;fill:none}
@@ -140,7 +141,12 @@ def _notes(summary: Summary) -> list[str]:
 def _top(summary: Summary) -> str:
     """Plots, tabs and tables, as HTML."""
     plots = "".join(
-        draw(points_of(summary, forget, retain), title, f"kept: {retain[1]}", f"forgotten: {forget[1]}")
+        draw(
+            points_of(summary, forget, retain),
+            title,
+            f"kept: {axis_name(summary, retain[1])}",
+            f"forgotten: {axis_name(summary, forget[1])}",
+        )
         for title, forget, retain in PLOTS
     )
     sets = summary.sets()
