@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exuvia.bench.lm.corpus import read_corpus
+from exuvia.bench.lm.corpus import learned_pieces, read_corpus
 from exuvia.errors import ConfigError, DataError
 
 DATA = Path(os.environ.get("EXUVIA_DATA", "../shared/data"))
@@ -41,6 +41,26 @@ def test_words_of_a_folder_and_of_an_archive(tmp_path: Path) -> None:
         assert corpus.bytes_a_token == pytest.approx(len(PTB["ptb.test.txt"]) / 4)
         assert np.concatenate([corpus.train, corpus.valid, corpus.test]).max() < corpus.vocabulary
     assert read_corpus(folder, "words", min_count=2).vocabulary == 4
+
+
+@pytest.mark.parametrize("characters", ["abc ", "äöü ", "猫が座る\n"])
+def test_pieces_write_any_text_and_are_fewer_than_its_bytes(characters: str, tmp_path: Path) -> None:
+    text = characters * 300 + "end\r\n"
+    (tmp_path / "text").write_text(text, encoding="utf-8", newline="")
+    corpus = read_corpus(tmp_path / "text", "bpe", pieces=300)
+    sizes = [len(corpus.train), len(corpus.valid), len(corpus.test)]
+    assert sum(sizes) < len(text.encode()) / 2
+    assert 256 <= corpus.vocabulary <= 300
+    assert max(part.max() for part in (corpus.train, corpus.valid, corpus.test)) < corpus.vocabulary
+    assert corpus.bytes_a_token == pytest.approx(len(text.encode()) * 0.05 / len(corpus.test), rel=0.05)
+    again = read_corpus(tmp_path / "text", "bpe", pieces=300)
+    np.testing.assert_array_equal(corpus.train, again.train)
+
+
+def test_pieces_give_the_text_back() -> None:
+    text = "the cat sat on the mat\n\n the dog\tsat äöü 猫\n" * 5
+    tokenizer = learned_pieces(text, 280)
+    assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
 def test_bits_a_byte_and_perplexity() -> None:
@@ -76,6 +96,10 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
         read_corpus(tmp_path / "latin", "words")
     with pytest.raises(ConfigError, match="unknown level 'letters'"):
         read_corpus(__file__, "letters")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="UTF-8"):
+        read_corpus(tmp_path / "latin", "bpe")
+    with pytest.raises(ConfigError, match="256 pieces"):
+        read_corpus(__file__, "bpe", pieces=256)
     with pytest.raises(ConfigError, match="min_count 0"):
         read_corpus(__file__, "words", 0)
 

@@ -1,7 +1,8 @@
 """Classifiers of sequences, their task, and the runner: padding, pairs, learning, resuming, one table."""
 
 import csv
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from torch import Tensor
 
 from exuvia.__main__ import main
 from exuvia.bench.lra.model import ClassifierConfig, SequenceClassifier
-from exuvia.bench.lra.run import Problem, Recipe, model_config, run_problem, table, write_table
+from exuvia.bench.lra.run import Problem, Recipe, measure_speeds, model_config, run_problem, table, write_table
 from exuvia.bench.lra.task import ClassifyTask, Splits, score
+from exuvia.bench.variant import parse_variant
 from exuvia.commands import bench_sequence
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.stack import MIXER, StackConfig, parameters
@@ -78,7 +80,7 @@ def test_numbers_and_pairs() -> None:
 
 
 def test_batches_hold_like_lengths_and_every_example_comes_up() -> None:
-    task = ClassifyTask(model_config(problem(), RECIPE, "mamba"), problem().splits, 16)
+    task = ClassifyTask(model_config(problem(), RECIPE, parse_variant("mamba")), problem().splits, 16)
     seen, spread = set(), []
     for step in range(120):
         batch = task.batch(step, np.random.default_rng(step))
@@ -92,7 +94,7 @@ def test_batches_hold_like_lengths_and_every_example_comes_up() -> None:
 @pytest.mark.parametrize("mixer", MIXER)
 def test_models_are_of_equal_size(mixer: str) -> None:
     recipe = Recipe(60_000, 2, 8, TrainConfig())
-    assert parameters(model_config(problem(), recipe, mixer).stack) == pytest.approx(60_000, rel=0.12)
+    assert parameters(model_config(problem(), recipe, parse_variant(mixer)).stack) == pytest.approx(60_000, rel=0.12)
 
 
 def test_a_run_learns_resumes_and_is_one_table(tmp_path: Path) -> None:
@@ -102,20 +104,58 @@ def test_a_run_learns_resumes_and_is_one_table(tmp_path: Path) -> None:
     assert max(one.accuracy for one in found) > 0.8
     again = run_problem(problem(), RECIPE, ["mamba", "serpent-mamba"], [0, 1], tmp_path)
     assert again == found
-    first, second = table(found)
-    assert (first["mixer"], second["mixer"]) == ("mamba", "serpent-mamba")
+    first, second = rows = table(
+        found, {"toy": measure_speeds(problem(), RECIPE, ["mamba", "serpent-mamba"], tmp_path)}
+    )
+    assert (first["variant"], second["variant"]) == ("mamba", "serpent-mamba")
     assert first["times_backbone"] == 1
     assert second["times_backbone"] > 0
-    assert first["accuracy"] == pytest.approx(np.mean([one.accuracy for one in found if one.mixer == "mamba"]))
-    _, path = write_table(found, tmp_path)
-    rows = list(csv.DictReader(path.open(encoding="utf-8")))
-    assert [float(row["accuracy"]) for row in rows] == [one.accuracy for one in found]
+    assert first["train_s"] == pytest.approx(first["step_ms"] * RECIPE.train.steps / 1000)
+    assert first["accuracy"] == pytest.approx(np.mean([one.accuracy for one in found if one.variant == "mamba"]))
+    _, path = write_table(found, rows, tmp_path)
+    lines = list(csv.DictReader(path.open(encoding="utf-8")))
+    assert [float(line["accuracy"]) for line in lines] == [one.accuracy for one in found]
+
+
+def test_a_folder_belongs_to_its_settings(tmp_path: Path) -> None:
+    short = replace(RECIPE, train=replace(RECIPE.train, steps=2))
+    run_problem(problem(), short, ["s4d"], [0], tmp_path)
+    with pytest.raises(ConfigError, match=r"recipe\.train\.steps 2 there and 60 here"):
+        run_problem(problem(), RECIPE, ["s4d"], [0], tmp_path)
+    assert len(run_problem(problem(), short, ["s4d"], [0], tmp_path)) == 1
 
 
 def test_a_budget_in_seconds_becomes_steps_that_are_kept(tmp_path: Path) -> None:
     recipe = Recipe(6000, 1, 16, RECIPE.train, state=4, budget_s=0.5)
     (one,) = run_problem(problem(), recipe, ["s4d"], [0], tmp_path)
-    assert one.steps == max(1, int(0.5 / (one.step_ms / 1000)))
+    plan = json.loads((tmp_path / "toy-s4d-seed0" / "plan.json").read_text(encoding="utf-8"))
+    assert one.steps == plan["steps"] == max(1, int(500 / plan["step_ms"]))
+
+
+def test_speeds_are_kept_until_another_model_is_asked_for(tmp_path: Path) -> None:
+    first = measure_speeds(problem(), RECIPE, ["s4d"], tmp_path)
+    assert measure_speeds(problem(), RECIPE, ["s4d"], tmp_path) == first
+    both = measure_speeds(problem(), RECIPE, ["s4d", "uniform-s4d@rates=0.25"], tmp_path)
+    assert set(both) == {"s4d", "uniform-s4d@rates=0.25"}
+    assert all(0 < one.fastest_ms <= one.step_ms for one in both.values())
+
+
+def test_variants_say_what_resamples_and_how() -> None:
+    variant = parse_variant("serpent-s4d@K=5@rates=0.5+0.25")
+    assert variant.mixer == "serpent-s4d"
+    assert variant.backbone == "s4d"
+    assert variant.serpent == {"K": 5, "rates": (0.5, 0.25)}
+    stack = model_config(problem(), RECIPE, variant).stack
+    assert stack.serpent["K"] == 5
+    for name, words in {
+        "serpent-s4": "did you mean 'serpent-s4d'",
+        "s4d@K=3": "options for s4d",
+        "serpent-s4d@k=3": "unknown option 'k'",
+        "serpent-s4d@K=three": "expected a number",
+        "serpent-s4d@rates=2": "rate",
+    }.items():
+        with pytest.raises(ConfigError, match=words):
+            parse_variant(name)
 
 
 def test_scores_are_those_of_all_examples() -> None:
@@ -142,17 +182,22 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     monkeypatch.setattr(bench_sequence, "load_problem", lambda name, source: problem())
     ledger = tmp_path / "numbers.jsonl"
     line = f"bench lra --tasks toy --mixers mamba serpent-mamba --seeds 0 1 --out {tmp_path / 'lra'} --record {ledger}"
+    line += f" --draw {tmp_path / 'accuracy.svg'}"
     assert main(line.split()) == 0
     assert "times_backbone" in capsys.readouterr().out
+    picture = (tmp_path / "accuracy.svg").read_text(encoding="utf-8")
+    assert "serpent-mamba" in picture or picture.count("<path") > 20
     text = tmp_path / "text"
     text.write_bytes(b"to be or not to be, " * 400)
     more = "--recipe.train.steps 3 --recipe.train.warmup 1 --recipe.parameters 4000 --recipe.length 32 --mixers s4d"
     assert main(f"bench lm {text} {more} --seeds 0 --out {tmp_path / 'lm'} --record {ledger}".split()) == 0
     recorded = ledger.read_text(encoding="utf-8")
     for name in (
-        "lra.toy.serpent-mamba.short.accuracy",
-        "lra.toy.mamba.short.step_ms",
-        "lm.text.bytes.s4d.bits_a_byte",
+        "lra.toy.short.serpent-mamba.accuracy",
+        "lra.toy.short.mamba.train_s",
+        "lra.toy.short.mamba.params",
+        "lm.text.bytes.s4d.bpb",
+        "lm.text.bytes.s4d.ppl",
     ):
         assert f'"{name}"' in recorded
     assert main(f"bench lm {tmp_path / 'missing'}".split()) == 2

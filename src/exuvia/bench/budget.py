@@ -1,12 +1,12 @@
 """Steps of a training: as many as asked for, or as many as fit into some seconds; measured once and kept."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from exuvia.bench.speed import timed_step, training_device
 from exuvia.files import read_json, write_json
 from exuvia.train import Task
 
@@ -26,15 +26,9 @@ def planned_steps(task: Task, steps: int, budget_s: float, path: Path) -> tuple[
     if path.is_file():
         kept: dict[str, Any] = read_json(path)
         return int(kept["steps"]), float(kept["step_ms"])
+    task.model.to(training_device())
     optimizer = torch.optim.AdamW(task.model.parameters())
-    times = []
-    for step in range(WARM + TIMED):
-        started = time.perf_counter()
-        loss, _ = task.loss(task.batch(step, np.random.default_rng([0, step])), torch.Generator())
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        times.append(time.perf_counter() - started)
+    times = [timed_step(task, optimizer, step) for step in range(WARM + TIMED)]
     mean = float(np.mean(times[WARM:]))
     wanted = max(1, int(budget_s / mean)) if budget_s else steps
     write_json(path, {"steps": wanted, "step_ms": 1000 * mean})

@@ -3,18 +3,18 @@
 import dataclasses
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
+from exuvia.bench import figures
+from exuvia.bench.lm import run as lm
 from exuvia.bench.lm.corpus import read_corpus
-from exuvia.bench.lm.run import Recipe as TextRecipe
-from exuvia.bench.lm.run import run_text
+from exuvia.bench.lra import run as lra
 from exuvia.bench.lra.problems import Source, load_problem, recipe_of
-from exuvia.bench.lra.run import run_problem, table, write_table
 from exuvia.commands.numbers import record_number
 from exuvia.commands.table import part
 from exuvia.files import write_json
@@ -25,13 +25,20 @@ MIXERS = ("transformer", "s4d", "mamba", "serpent-s4d", "serpent-mamba", "unifor
 @dataclass(frozen=True, kw_only=True)
 class _Common:
     mixers: tuple[str, ...] = MIXERS
-    """Kinds of layers; `uniform` is SeRpEnt with unlearned intervals, the ablation of its selectivity."""
+    """Kinds of layers; `uniform` is SeRpEnt with unlearned intervals, the ablation of its selectivity. Options of
+    SeRpEnt follow an @, as in serpent-s4d@K=5@rates=0.5+0.25."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """A model each."""
+    parameters: int = 0
+    """Of every stack; 0: the preset's."""
+    steps: int = 0
+    """Of every training; 0: the preset's."""
     budget_s: float = 0.0
-    """Seconds of training a model, in place of the preset's steps; 0: the steps count."""
+    """Seconds of training a model, in place of steps; 0: the steps count."""
     threads: int = 2
     """Threads of torch."""
+    draw: Path | None = None
+    """SVG file for accuracy against training time."""
     record: Path | None = None
     """Ledger to append the results to."""
 
@@ -43,7 +50,7 @@ class LRABench(_Common):
     tasks: tuple[str, ...] = ("listops", "text", "image")
     """listops, text, image, retrieval, pathfinder, pathx; and the probes induction, copying, events."""
     preset: Literal["short", "full"] = "short"
-    """short: for two cores; full: the published sizes and steps."""
+    """short: short sequences, for two cores; full: the published sizes and steps."""
     data: Path | None = None
     """Folder with aclImdb (or its archive) and cifar10; the folder of EXUVIA_DATA without it."""
     out: Path = Path("runs/lra")
@@ -56,9 +63,9 @@ class LMBench(_Common):
 
     text: tyro.conf.Positional[Path]
     """A folder or archive of WikiText-103 or the Penn Treebank, enwik8, or any file."""
-    level: Literal["bytes", "words"] = "bytes"
-    """What a token is."""
-    recipe: TextRecipe = dataclasses.field(default_factory=TextRecipe)
+    level: Literal["bytes", "words", "bpe"] = "bytes"
+    """What a token is; bpe: byte pairs learned on the training part."""
+    recipe: lm.Recipe = dataclasses.field(default_factory=lm.Recipe)
     """Sizes and rates."""
     out: Path = Path("runs/lm")
     """Folder of the runs; a call that was stopped goes on there."""
@@ -71,81 +78,86 @@ def bench_lra(config: LRABench) -> None:
         exuvia bench lra --tasks listops --mixers mamba serpent-mamba --data ../data
 
     Raises:
-        ConfigError: an unknown task or mixer.
+        ConfigError: an unknown task or mixer, no seed, or a folder with runs of other settings.
         DataError: data that are not there.
         OutputError: the folder cannot be written.
     """
     part("set_threads")(config.threads)
-    found = []
+    found, speeds, out = [], {}, config.out / config.preset
+    if config.parameters:
+        out = out / str(config.parameters)
     for task in config.tasks:
-        recipe = dataclasses.replace(recipe_of(task, config.preset), budget_s=config.budget_s)
+        recipe = _sized(recipe_of(task, config.preset), config)
         problem = load_problem(task, Source(config.data or _data(), config.out / "data", config.preset))
-        found += run_problem(problem, recipe, config.mixers, config.seeds, config.out / config.preset, _tell)
-    rows = table(found)
-    _show(
-        rows, ("task", "mixer", "parameters", "steps", "accuracy", "deviation", "chance", "step_ms", "times_backbone")
-    )
-    for path in write_table(found, config.out):
+        found += lra.run_problem(problem, recipe, config.mixers, config.seeds, out, _tell)
+        speeds[task] = lra.measure_speeds(problem, recipe, config.mixers, out)
+    rows = lra.table(found, speeds)
+    shown = ("task", "variant", "parameters", "steps", "accuracy", "deviation", "chance", "step_ms", "times_backbone")
+    _show(rows, shown)
+    for path in lra.write_table(found, rows, out):
         print(f"wrote {path}")
+    if config.draw is not None:
+        print(f"wrote {figures.draw_accuracy(rows, config.draw)}")
     if config.record is not None:
-        words = [
-            "exuvia",
-            "bench",
-            "lra",
-            "--tasks",
-            *config.tasks,
-            "--preset",
-            config.preset,
-            "--mixers",
-            *config.mixers,
-        ]
-        line = shlex.join(
-            [*words, "--seeds", *map(str, config.seeds), *_budget(config), "--record", str(config.record)]
-        )
+        line = _line(config, ["--tasks", *config.tasks, "--preset", config.preset])
         for row in rows:
-            half = 1.96 * (row["deviation"] or 0.0) / row["seeds"] ** 0.5
-            name, value = f"lra.{row['task']}.{row['mixer']}.{config.preset}", row["accuracy"]
-            record_number(
-                config.record,
-                f"{name}.accuracy",
-                value,
-                unit="share",
-                command=line,
-                low=value - half,
-                high=value + half,
-            )
-            record_number(config.record, f"{name}.step_ms", row["step_ms"], unit="ms", command=line)
+            name = f"lra.{row['task']}.{config.preset}.{row['variant']}"
+            if config.parameters:
+                name = f"lra.{row['task']}.{config.preset}.{config.parameters}.{row['variant']}"
+            _record(config.record, row, name, {"accuracy": ("accuracy", "share")}, line)
 
 
 def bench_lm(config: LMBench) -> None:
     """Train language models of equal size on a text, and test them on all of its test part.
 
     Examples:
-        exuvia bench lm enwik8 --mixers mamba serpent-mamba --recipe.train.steps 4000
+        exuvia bench lm enwik8 --mixers mamba serpent-mamba --steps 4000
 
     Raises:
-        ConfigError: an unknown mixer.
+        ConfigError: an unknown mixer, no seed, or a folder with runs of other settings.
         DataError: a text that cannot be read, or is too short.
         OutputError: the folder cannot be written.
     """
     part("set_threads")(config.threads)
     corpus = read_corpus(config.text, config.level)
-    recipe = dataclasses.replace(config.recipe, budget_s=config.budget_s)
-    found = run_text(corpus, recipe, config.mixers, config.seeds, config.out, _tell)
-    rows = [vars(one) for one in found]
-    _show(rows, ("text", "mixer", "seed", "parameters", "steps", "perplexity", "bits_a_byte", "step_ms"))
-    write_json(config.out / "results.json", {"runs": rows})
+    recipe, out = _sized(config.recipe, config), config.out / config.level
+    found = lm.run_text(corpus, recipe, config.mixers, config.seeds, out, _tell)
+    rows = lm.table(found, lm.measure_speeds(corpus, recipe, config.mixers, out))
+    _show(rows, ("text", "variant", "parameters", "steps", "bits_a_byte", "deviation", "perplexity", "times_backbone"))
+    write_json(out / f"results-{corpus.name}.json", {"runs": [vars(one) for one in found], "table": rows})
+    if config.draw is not None:
+        print(f"wrote {figures.draw_accuracy(rows, config.draw, metric='bits_a_byte', label='bits a byte')}")
     if config.record is not None:
-        words = ["exuvia", "bench", "lm", str(config.text), "--level", config.level, "--mixers", *config.mixers]
-        line = shlex.join(
-            [*words, "--seeds", *map(str, config.seeds), *_budget(config), "--record", str(config.record)]
-        )
-        for mixer in config.mixers:
-            for metric, unit in (("bits_a_byte", "bit"), ("perplexity", "1"), ("step_ms", "ms")):
-                interval = part("interval")([row[metric] for row in rows if row["mixer"] == mixer])
-                limits = {} if len(config.seeds) == 1 else {"low": interval.low, "high": interval.high}
-                name = f"lm.{corpus.name}.{config.level}.{mixer}.{metric}"
-                record_number(config.record, name, interval.mean, unit=unit, command=line, **limits)
+        line = _line(config, [str(config.text), "--level", config.level])
+        metrics = {"bpb": ("bits_a_byte", "bit"), "ppl": ("perplexity", "1")}
+        for row in rows:
+            name = f"lm.{corpus.name}.{config.level}.{row['variant']}"
+            _record(config.record, row, name, metrics, line)
+
+
+def _sized(recipe: Any, config: _Common) -> Any:
+    """A recipe with what the command line says otherwise."""
+    recipe = dataclasses.replace(recipe, budget_s=config.budget_s)
+    if config.parameters:
+        recipe = dataclasses.replace(recipe, parameters=config.parameters)
+    if config.steps:
+        train = dataclasses.replace(recipe.train, steps=config.steps, warmup=max(1, config.steps // 10))
+        recipe = dataclasses.replace(recipe, train=train)
+    return recipe
+
+
+def _record(ledger: Path, row: dict[str, Any], name: str, metrics: dict[str, tuple[str, str]], line: str) -> None:
+    """Rows of one line of a table: the metrics, the first of them with its interval, and what it cost."""
+    for number, (short, (key, unit)) in enumerate(metrics.items()):
+        half = 1.96 * (row["deviation"] or 0.0) / row["seeds"] ** 0.5
+        limits = {"low": row[key] - half, "high": row[key] + half} if number == 0 and row["seeds"] > 1 else {}
+        record_number(ledger, f"{name}.{short}", row[key], unit=unit, command=line, **limits)
+    costs = {"train_s": "s", "times_backbone": "1", "peak_mb": "MB", "parameters": "1"}
+    for key, unit in costs.items():
+        if row[key] is not None:
+            record_number(
+                ledger, f"{name}.{'params' if key == 'parameters' else key}", row[key], unit=unit, command=line
+            )
 
 
 def _data() -> Path | None:
@@ -154,8 +166,17 @@ def _data() -> Path | None:
     return place if place.is_dir() else None
 
 
-def _budget(config: _Common) -> list[str]:
-    return ["--budget-s", f"{config.budget_s:g}"] if config.budget_s else []
+def _line(config: LRABench | LMBench, words: Sequence[str]) -> str:
+    """The command line that makes a table again."""
+    kind = "lra" if isinstance(config, LRABench) else "lm"
+    more = [*words, "--mixers", *config.mixers, "--seeds", *map(str, config.seeds), *_options(config)]
+    return shlex.join(["exuvia", "bench", kind, *more, "--record", str(config.record)])
+
+
+def _options(config: _Common) -> Iterator[str]:
+    for name, value in (("parameters", config.parameters), ("steps", config.steps), ("budget-s", config.budget_s)):
+        if value:
+            yield from (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
 
 
 def _tell(line: str) -> None:

@@ -10,8 +10,9 @@ for validation.
 
 import io
 import json
+import math
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,23 @@ class PixelSequences:
     def part(self, rows: NDArray[np.int64]) -> "PixelSequences":
         """Some of the pictures."""
         return PixelSequences(self.pixels[rows], self.labels[rows], self.mean, self.deviation)
+
+
+def shrunk(pictures: PixelSequences, side: int) -> PixelSequences:
+    """Square pictures with a side that divides theirs: means over blocks of pixels, rounded.
+
+    Raises:
+        ShapeError: no square pictures, or a side that does not divide theirs.
+    """
+    count, length = pictures.pixels.shape
+    whole = math.isqrt(length)
+    if whole * whole != length or side < 1 or whole % side:
+        raise ShapeError(f"found pictures of {length} pixels, expected a square with a side that {side} divides")
+    if side == whole:
+        return pictures
+    step = whole // side
+    blocks = pictures.pixels.reshape(count, side, step, side, step).mean((2, 4))
+    return replace(pictures, pixels=np.round(blocks).astype(np.uint8).reshape(count, -1))
 
 
 def read_cifar10(folder: str | Path, seed: int = 42) -> tuple[PixelSequences, PixelSequences, PixelSequences]:

@@ -1,5 +1,9 @@
 """The tasks by name, each with its data and two presets: `short` for two cores, `full` as published.
 
+`short` keeps the question and makes the sequences shorter, so that small models learn something within minutes: trees
+of 21 to 99 symbols, the first 512 bytes of a review, pictures of 16 x 16 (CIFAR-10 averaged over 2 x 2 pixels,
+Pathfinder drawn small). Its numbers are for comparing models with each other, never with published ones.
+
 `full` follows the settings of S4 (state-spaces/s4, configs/experiment/lra/s4-*.yaml): 6 layers, AdamW with decay 0.05,
 a tenth of the steps as warm-up, then cosine. Every mixer gets the number of parameters that S4D has at the published
 width with 64 states; S4's own runs have 4 states on ListOps and Text.
@@ -14,9 +18,10 @@ import numpy as np
 
 from exuvia.bench.lra import image, listops, probes, retrieval, text
 from exuvia.bench.lra.image import PixelSequences
+from exuvia.bench.lra.listops import ListOpsConfig
 from exuvia.bench.lra.packed import Packed
 from exuvia.bench.lra.pathfinder.generate import generate
-from exuvia.bench.lra.pathfinder.tables import PRESETS
+from exuvia.bench.lra.pathfinder.tables import PRESETS, PathfinderConfig
 from exuvia.bench.lra.run import Problem, Recipe
 from exuvia.bench.lra.task import Sequences, Splits
 from exuvia.errors import ConfigError, DataError
@@ -27,10 +32,16 @@ from exuvia.train import TrainConfig
 
 Size = Literal["short", "full"]
 PROBE_LENGTH = 256
-LISTOPS_COUNTS = {"short": (20_000, 1000, 2000), "full": (96_000, 2000, 2000)}
+LISTOPS_COUNTS = {"short": (50_000, 1000, 2000), "full": (96_000, 2000, 2000)}
 """Training, validation and test trees; `full` is the published split."""
-PATHFINDER_COUNTS = {"short": (20_000, 1000, 2000), "full": (160_000, 20_000, 20_000)}
+LISTOPS_TREES = {"short": ListOpsConfig(max_args=5, shortest=20, longest=100), "full": ListOpsConfig()}
+TEXT_BYTES = {"short": 512, "full": text.LONGEST}
+IMAGE_SIDE = {"short": 16, "full": image.SIDE}
+PATHFINDER_COUNTS = {"short": (50_000, 1000, 2000), "full": (160_000, 20_000, 20_000)}
 """Training, validation and test pictures; `full` is the published split."""
+SMALL_PATHFINDER = PathfinderConfig(16, 1, 3, contour_length=4, distractor_length=2, distractors=1, contrast="equal")
+SHORT_TEST = 5000
+"""Test examples of `short`."""
 THREADS = 2
 """That draw pictures."""
 HELD_OUT_REVIEWS = 2500
@@ -65,7 +76,7 @@ def recipe_of(name: str, size: Size) -> Recipe:
     if name not in PROBLEMS:
         raise ConfigError(f"unknown task {name!r}; {suggest(name, PROBLEMS)}")
     if size == "short":
-        return SHORT.get(name, _short(2000, 32, 3e-3))
+        return SHORT.get(name, _short(1200, 32, 3e-3))
     if size == "full" and name in FULL:
         return FULL[name]()
     raise ConfigError(f"{name} has no preset {size!r}; known: short{', full' if name in FULL else ''}")
@@ -74,7 +85,7 @@ def recipe_of(name: str, size: Size) -> Recipe:
 def _short(steps: int, batch: int, lr: float) -> Recipe:
     warmup = max(1, steps // 10)
     train = TrainConfig(steps=steps, lr=lr, warmup=warmup, weight_decay=0.05, clip_norm=1.0, validate_every=steps)
-    return Recipe(60_000, 2, batch, train)
+    return Recipe(60_000, 2, batch, train, test_limit=SHORT_TEST)
 
 
 def _full(width: int, steps: int, batch: int, lr: float, dropout: float = 0.0) -> Recipe:
@@ -84,11 +95,11 @@ def _full(width: int, steps: int, batch: int, lr: float, dropout: float = 0.0) -
 
 
 SHORT = {
-    "listops": _short(2000, 16, 3e-3),
-    "text": _short(1000, 8, 3e-3),
-    "image": _short(2000, 24, 4e-3),
+    "listops": _short(2000, 32, 5e-3),
+    "text": _short(1200, 16, 3e-3),
+    "image": _short(1200, 32, 5e-3),
     "retrieval": _short(1000, 4, 3e-3),
-    "pathfinder": _short(2000, 24, 4e-3),
+    "pathfinder": _short(3000, 32, 5e-3),
     "pathx": _short(500, 2, 2e-3),
 }
 FULL: dict[str, Callable[[], Recipe]] = {
@@ -116,12 +127,12 @@ def _problem(
 
 def _listops(source: Source) -> Problem:
     counts = LISTOPS_COUNTS[source.size]
-    path = source.cache / f"listops-{sum(counts)}.npz"
+    path = source.cache / f"listops-{source.size}-{sum(counts)}.npz"
     if path.is_file():
         kept = np.load(path, allow_pickle=False)
         data = Packed(kept["tokens"], kept["offsets"], kept["labels"])
     else:
-        data = listops.generate(sum(counts), seed=0)
+        data = listops.generate(sum(counts), seed=0, config=LISTOPS_TREES[source.size])
         with whole_file(path) as temporary, open(temporary, "wb") as stream:
             np.savez_compressed(stream, tokens=data.tokens, offsets=data.offsets, labels=data.labels)
     first, second = counts[0], counts[0] + counts[1]
@@ -131,7 +142,8 @@ def _listops(source: Source) -> Problem:
 
 
 def _text(source: Source) -> Problem:
-    train, test = text.read_imdb(_found(source, "aclImdb", "aclImdb.tar.xz", "aclImdb_v1.tar.gz"))
+    longest = TEXT_BYTES[source.size]
+    train, test = text.read_imdb(_found(source, "aclImdb", "aclImdb.tar.xz", "aclImdb_v1.tar.gz"), longest)
     order = np.random.default_rng(0).permutation(len(train))
     held = min(HELD_OUT_REVIEWS, len(train) // 10)
     parts = [
@@ -142,7 +154,8 @@ def _text(source: Source) -> Problem:
 
 
 def _image(source: Source) -> Problem:
-    train, valid, test = image.read_cifar10(_found(source, "cifar10", "cifar-10-batches-bin", "cifar-10-batches-py"))
+    parts = image.read_cifar10(_found(source, "cifar10", "cifar-10-batches-bin", "cifar-10-batches-py"))
+    train, valid, test = (image.shrunk(part, IMAGE_SIDE[source.size]) for part in parts)
     return _problem("image", train, valid, test, test.labels, image.CLASSES)
 
 
@@ -154,8 +167,9 @@ def _retrieval(source: Source) -> Problem:
 
 def _pathfinder(name: str, preset: str, source: Source) -> Problem:
     """Pictures of our own in the published manner, pixel after pixel, centred on 1/2 and divided by it as in s4."""
-    counts, config = PATHFINDER_COUNTS[source.size], PRESETS[preset]
-    path = source.cache / f"{name}-{sum(counts)}.npz"
+    small = source.size == "short" and name == "pathfinder"
+    counts, config = PATHFINDER_COUNTS[source.size], SMALL_PATHFINDER if small else PRESETS[preset]
+    path = source.cache / f"{name}-{source.size}-{sum(counts)}.npz"
     if path.is_file():
         kept = np.load(path, allow_pickle=False)
         images, labels = kept["images"], kept["labels"]

@@ -1,12 +1,13 @@
 """Models of equal size, trained alike on one task, several seeds each: one tidy table.
 
-A run is a folder `TASK-MIXER-seedN` under the output folder, resumable as every training is; `result.json` in it is
-what one line of the table comes from. Several processes may share an output folder.
+A run is a folder `TASK-VARIANT-seedN` under the output folder, resumable as every training is; `result.json` in it is
+what one line of the table comes from. Several processes may share an output folder. Times are measured apart from the
+runs, all models in turn (`speed-TASK.json`), so that what else the machine did then makes no difference.
 """
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ import numpy as np
 import torch
 
 from exuvia.bench.budget import planned_steps
+from exuvia.bench.claim import claim
 from exuvia.bench.lra.model import ClassifierConfig, SequenceClassifier
 from exuvia.bench.lra.task import ClassifyTask, Splits, score
+from exuvia.bench.speed import Speed, step_speeds
+from exuvia.bench.variant import Variant, parse_variant
 from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError
 from exuvia.files import read_json, write_json, write_text
-from exuvia.registry import suggest
-from exuvia.sequence.stack import MIXER, StackConfig, of_equal_size
+from exuvia.sequence.stack import StackConfig, of_equal_size
 from exuvia.train import WEIGHTS, TrainConfig, fit
 
 
@@ -56,6 +59,8 @@ class Recipe:
     causal: bool = False
     budget_s: float = 0.0
     """Seconds of training in place of `train.steps`; 0: the steps count."""
+    test_limit: int = 0
+    """At most so many test examples, the first of a shuffle; 0: all."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +68,11 @@ class Result:
     """One trained model."""
 
     task: str
-    mixer: str
+    variant: str
     seed: int
     width: int
     parameters: int
     steps: int
-    step_ms: float
-    """Mean over the timed steps of a fresh model."""
-    train_s: float
-    """Steps times that."""
     accuracy: float
     """Share of right answers on the test set."""
     loss: float
@@ -81,7 +82,7 @@ class Result:
 
 
 def run_problem(
-    problem: Problem, recipe: Recipe, mixers: Sequence[str], seeds: Sequence[int], out: Path,
+    problem: Problem, recipe: Recipe, variants: Sequence[str], seeds: Sequence[int], out: Path,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Result]:  # fmt: skip
     """Train what is not trained yet, seed by seed, and test everything.
@@ -89,56 +90,73 @@ def run_problem(
     Args:
         problem: the data
         recipe: sizes and rates
-        mixers: keys of sequence.stack.MIXER
+        variants: names as bench/variant.py has them
         seeds: of initial weights and batches
         out: folder of the runs
         tell: called with a line whenever a model is done
     Raises:
-        ConfigError: an unknown mixer, no seed, or a run of other settings in a folder.
+        ConfigError: an unknown variant, no seed, or a run of other settings in a folder.
         DivergedError: a loss is no longer a finite number.
     """
-    for mixer in mixers:
-        if mixer not in MIXER:
-            raise ConfigError(f"unknown mixer {mixer!r}; {suggest(mixer, MIXER)}")
-    if not seeds or not mixers:
+    lines = [parse_variant(name) for name in variants]
+    if not seeds or not lines:
         raise ConfigError("found no seed or no mixer, expected at least one of each")
     found = []
     for seed in seeds:
-        for mixer in mixers:
-            result = _run_one(problem, recipe, mixer, seed, out / f"{problem.name}-{mixer}-seed{seed}")
-            tell(f"{problem.name} {mixer} seed {seed}: accuracy {result.accuracy:.4f} after {result.steps} steps")
+        for variant in lines:
+            result = _run_one(problem, recipe, variant, seed, out / f"{problem.name}-{variant.name}-seed{seed}")
+            tell(f"{problem.name} {variant.name} seed {seed}: {result.accuracy:.4f} after {result.steps} steps")
             found.append(result)
     return found
 
 
-def model_config(problem: Problem, recipe: Recipe, mixer: str) -> ClassifierConfig:
-    """The classifier of one mixer at the recipe's size."""
+def measure_speeds(problem: Problem, recipe: Recipe, variants: Sequence[str], out: Path) -> dict[str, Speed]:
+    """Time and memory of a training step of every model, in turn; kept in `out` until other models are asked for."""
+    path = out / f"speed-{problem.name}.json"
+    kept = {name: Speed(**one) for name, one in read_json(path).items()} if path.is_file() else {}
+    if not set(variants) <= set(kept):
+        tasks = {n: _task(problem, recipe, model_config(problem, recipe, parse_variant(n)), 0) for n in variants}
+        kept = step_speeds(tasks)
+        write_json(path, {name: vars(one) for name, one in kept.items()})
+    return {name: kept[name] for name in variants}
+
+
+def model_config(problem: Problem, recipe: Recipe, variant: Variant) -> ClassifierConfig:
+    """The classifier of one variant at the recipe's size."""
     stack = StackConfig(
-        8 * recipe.heads, recipe.layers, mixer, recipe.causal, recipe.state, recipe.heads, recipe.dropout
-    )
+        8 * recipe.heads, recipe.layers, variant.mixer, recipe.causal, recipe.state, recipe.heads, recipe.dropout,
+        variant.serpent,
+    )  # fmt: skip
     stack = of_equal_size(stack, recipe.parameters)
     return ClassifierConfig(stack, problem.classes, problem.vocabulary, problem.pair)
 
 
-def _run_one(problem: Problem, recipe: Recipe, mixer: str, seed: int, out: Path) -> Result:
+def _run_one(problem: Problem, recipe: Recipe, variant: Variant, seed: int, out: Path) -> Result:
+    config = model_config(problem, recipe, variant)
+    claim(out, {"recipe": to_dict(recipe), "model": to_dict(config), "examples": len(problem.splits.train)})
     if (out / "result.json").is_file():
         return Result(**read_json(out / "result.json"))
-    config = model_config(problem, recipe, mixer)
-    fresh = _task(problem, recipe, config, 0)
-    steps, step_ms = planned_steps(fresh, recipe.train.steps, recipe.budget_s, out / "plan.json")
+    steps = recipe.train.steps
+    if recipe.budget_s:
+        steps, _ = planned_steps(_task(problem, recipe, config, 0), steps, recipe.budget_s, out / "plan.json")
     task = _task(problem, recipe, config, seed)
     train = replace(recipe.train, steps=steps, seed=recipe.train.seed + seed)
     fit(task, train, out, {"task": problem.name, "recipe": to_dict(recipe)})
-    model = SequenceClassifier(config)
-    load_into(model, load_tensors(out / WEIGHTS), f"the model of {out}")
-    answers = score(model.to(next(task.model.parameters()).device), problem.splits.test, recipe.batch_size)
+    model = trained(out, config).to(next(task.model.parameters()).device)
+    answers = score(model, problem.splits.test, recipe.batch_size, recipe.test_limit or None)
     result = Result(
-        problem.name, mixer, seed, config.stack.width, sum(p.numel() for p in model.parameters()),
-        steps, step_ms, step_ms * steps / 1000, answers.accuracy, answers.loss,
-        problem.chance, str(provenance()["commit"]),
+        problem.name, variant.name, seed, config.stack.width, sum(p.numel() for p in model.parameters()),
+        steps, answers.accuracy, answers.loss, problem.chance, str(provenance()["commit"]),
     )  # fmt: skip
     write_json(out / "result.json", vars(result))
     return result
+
+
+def trained(folder: Path, config: ClassifierConfig) -> SequenceClassifier:
+    """The model of a finished run."""
+    model = SequenceClassifier(config)
+    load_into(model, load_tensors(folder / WEIGHTS), f"the model of {folder}")
+    return model
 
 
 def _task(problem: Problem, recipe: Recipe, config: ClassifierConfig, seed: int) -> ClassifyTask:
@@ -148,33 +166,36 @@ def _task(problem: Problem, recipe: Recipe, config: ClassifierConfig, seed: int)
     return task
 
 
-def table(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """A row a task and mixer: mean accuracy, its deviation over seeds, and time beside that of its backbone."""
+def table(results: Sequence[Result], speeds: Mapping[str, Mapping[str, Speed]]) -> list[dict[str, Any]]:
+    """A row a task and variant: mean accuracy, its deviation over seeds, and time beside that of its backbone.
+
+    Args:
+        results: of any tasks, variants and seeds
+        speeds: task -> variant -> one training step
+    """
     rows = []
-    for task, mixer in dict.fromkeys((one.task, one.mixer) for one in results):
-        same = [one for one in results if (one.task, one.mixer) == (task, mixer)]
-        base = mixer.partition("-")[2] or mixer
-        backbone = [one.step_ms for one in results if (one.task, one.mixer) == (task, base)]
+    for task, name in dict.fromkeys((one.task, one.variant) for one in results):
+        same = [one for one in results if (one.task, one.variant) == (task, name)]
+        base, speed = speeds[task].get(parse_variant(name).backbone), speeds[task][name]
         accuracy = [one.accuracy for one in same]
-        step_ms = float(np.median([one.step_ms for one in same]))
         rows.append({
-            "task": task, "mixer": mixer, "seeds": len(same), "parameters": same[0].parameters, "steps": same[0].steps,
-            "accuracy": float(np.mean(accuracy)),
+            "task": task, "variant": name, "seeds": len(same), "parameters": same[0].parameters,
+            "steps": same[0].steps, "accuracy": float(np.mean(accuracy)),
             "deviation": float(np.std(accuracy, ddof=1)) if len(same) > 1 else None,
-            "step_ms": step_ms,
-            "times_backbone": step_ms / float(np.median(backbone)) if backbone else None,
-            "chance": same[0].chance,
+            "step_ms": speed.step_ms, "train_s": speed.step_ms * same[0].steps / 1000,
+            "times_backbone": speed.fastest_ms / base.fastest_ms if base else None,
+            "peak_mb": speed.peak_mb, "chance": same[0].chance,
         })  # fmt: skip
     return rows
 
 
-def write_table(results: Sequence[Result], out: Path) -> tuple[Path, Path]:
-    """results.json and results.csv, a line a trained model."""
-    rows = [vars(one) for one in results]
-    write_json(out / "results.json", {"runs": rows, "table": table(results)})
+def write_table(results: Sequence[Result], rows: Sequence[dict[str, Any]], out: Path) -> tuple[Path, Path]:
+    """results.json with runs and table, and results.csv, a line a trained model."""
+    runs = [vars(one) for one in results]
+    write_json(out / "results.json", {"runs": runs, "table": list(rows)})
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(stream, list(runs[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(runs)
     write_text(out / "results.csv", stream.getvalue())
     return out / "results.json", out / "results.csv"

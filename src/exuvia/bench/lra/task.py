@@ -57,7 +57,7 @@ class ClassifyTask:
             config: the model
             splits: the data
             batch_size: examples a step
-            valid_limit: at most so many validation examples, the first ones
+            valid_limit: at most so many validation examples
         """
         torch.manual_seed(0)
         self.model = SequenceClassifier(config)
@@ -98,11 +98,11 @@ class ClassifyTask:
 
 @torch.no_grad()
 def score(model: SequenceClassifier, data: Sequences, batch_size: int, limit: int | None = None) -> Score:
-    """Answers on (the first `limit` of) a set, in batches of like lengths."""
+    """Answers on a set, or on `limit` of its examples, always the same random ones; in batches of like lengths."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    rows = np.arange(len(data) if limit is None else min(limit, len(data)))
+    rows = np.random.default_rng(0).permutation(len(data))[:limit]
     rows = rows[np.argsort(data.lengths[rows], kind="stable")]
     right, nats = 0, 0.0
     for low in range(0, len(rows), batch_size):

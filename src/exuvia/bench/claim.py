@@ -1,0 +1,35 @@
+"""A run folder belongs to one set of settings: what was made with others is never taken for it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from exuvia.errors import ConfigError
+from exuvia.files import read_json, write_json
+
+
+def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Keep the settings (JSON-ready) in settings.json, or compare them with what is kept there.
+
+    Raises:
+        ConfigError: the folder has other settings; the first few that differ are named.
+    """
+    path, wanted = folder / "settings.json", json.loads(json.dumps(settings))
+    if not path.is_file():
+        write_json(path, wanted)
+        return
+    kept = read_json(path)
+    if kept != wanted:
+        old, new = _flat(kept), _flat(wanted)
+        names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        shown = ", ".join(f"{name} {old.get(name)} there and {new.get(name)} here" for name in names[:3])
+        raise ConfigError(f"{folder} was made with other settings ({shown}); name another folder with --out")
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {
+        name: leaf for key, part in tree.items() for name, leaf in _flat(part, f"{prefix}.{key}".strip(".")).items()
+    }
