@@ -88,7 +88,7 @@ def bench_lra(config: LRABench) -> None:
         out = out / str(config.parameters)
     for task in config.tasks:
         recipe = _sized(recipe_of(task, config.preset), config)
-        problem = load_problem(task, Source(config.data or _data(), config.out / "data", config.preset))
+        problem = load_problem(task, Source(config.data or data_folder(), config.out / "data", config.preset))
         found += lra.run_problem(problem, recipe, config.mixers, config.seeds, out, _tell)
         speeds[task] = lra.measure_speeds(problem, recipe, config.mixers, out)
     rows = lra.table(found, speeds)
@@ -160,7 +160,7 @@ def _record(ledger: Path, row: dict[str, Any], name: str, metrics: dict[str, tup
             )
 
 
-def _data() -> Path | None:
+def data_folder() -> Path | None:
     """The data folder that the environment names, or the usual one where it is there."""
     place = Path(os.environ.get("EXUVIA_DATA", "../shared/data"))
     return place if place.is_dir() else None

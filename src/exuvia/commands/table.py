@@ -149,6 +149,16 @@ _USE = {
         "classifiers of long sequences at equal size: does selective resampling help?",
         ("exuvia bench lra --tasks listops image --preset short", "exuvia bench lra --tasks induction --seeds 0"),
     ),
+    "bench intervals": Entry(
+        "exuvia.commands.bench_intervals:bench_intervals",
+        "what trained SeRpEnt classifiers keep of their inputs",
+        ("exuvia bench intervals --tasks listops --mixers serpent-mamba",),
+    ),
+    "bench generators": Entry(
+        "exuvia.commands.bench_generators:bench_generators",
+        "how fast ListOps, Pathfinder and Path-X are made",
+        ("exuvia bench generators --trees 10000",),
+    ),
     "bench lm": Entry(
         "exuvia.commands.bench_sequence:bench_lm",
         "language models at equal size, on any text",
