@@ -58,6 +58,7 @@ GOLDEN = {
     "03_tools": "exuvia.goldens.mask:tools",
     "03_length_estimator": "exuvia.goldens.mask:length",
     "04_res_transformer": "exuvia.goldens.residual:residual",
+    "05_bamm": "exuvia.goldens.bamm:bamm",
     "06_evaluators": "exuvia.goldens.evaluators:evaluators",
     "07_metrics": "exuvia.goldens.evaluators:metrics",
     "08_lcr": "exuvia.goldens.unlearn:lcr",
