@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.bamm import BAMM, BAMMConfig, Reveal, attention_table, cut_at_end
-from exuvia.sequence.bamm_generate import Writing, generate
+from exuvia.sequence.bamm import BAMM, BAMMConfig, Reveal
+from exuvia.sequence.bamm_decoder import attention_table
+from exuvia.sequence.bamm_generate import Writing, cut_at_end, first_pass, generate
 
 SIZES = {"num_codes": 11, "code_dim": 16, "width": 24, "inner_width": 32, "num_layers": 2, "num_heads": 2}
 
@@ -118,6 +119,20 @@ def test_lengths_keep_to_their_limits() -> None:
     assert ids[0, 0] == 0
 
 
+def test_few_codes_to_draw_from_leave_the_end_as_likely() -> None:
+    net, (cond, _) = model(), condition(1)
+    noise = torch.rand(2, 400, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ends = []
+    for share in (0.0, 0.8):
+        how = Writing(keep_share=share, released=True)
+        with torch.inference_mode():
+            first, _ = first_pass(net, cond.repeat(400, 1), None, how, 1, None, 1, noise)
+        ends.append(first[:, 0] == net.end_id)
+        assert len(first.unique()) <= (12 if share == 0 else 4)
+    assert 0.02 < float(ends[0].float().mean()) < 0.98
+    assert ends[0].equal(ends[1])
+
+
 def test_what_does_not_fit_is_refused() -> None:
     net, (cond, _) = model(), condition(2)
     with pytest.raises(ConfigError, match="seeds for 2"):
@@ -165,7 +180,7 @@ def test_it_learns_codes_and_lengths() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    made = generate(net, cond, seeds=[0, 1, 2, 3], longest=12, writing=Writing(temperature=0))
+    made = generate(net, cond, seeds=[0, 1, 2, 3], longest=12, writing=Writing(1, 1, temperature=0))
     assert (made >= 0).sum(1).tolist() == lengths.tolist()
     for row, length in enumerate(lengths.tolist()):
         assert made[row, :length].tolist() == codes[row, :length].tolist()

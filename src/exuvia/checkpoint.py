@@ -84,8 +84,8 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
     module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
 
 
-def read_config(folder: str | Path, kind: str) -> dict[str, Any]:
-    """`config.json` of a run folder of the given kind.
+def read_config(folder: str | Path, *kinds: str) -> dict[str, Any]:
+    """`config.json` of a run folder of one of the given kinds.
 
     Raises:
         CheckpointError: no such folder, no config, another format or kind.
@@ -96,8 +96,9 @@ def read_config(folder: str | Path, kind: str) -> dict[str, Any]:
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{folder}/config.json is not of format {FORMAT}")
-    if config.get("kind") != kind:
-        raise CheckpointError(f"{folder} holds a {config.get('kind')!r} run, expected {kind!r}")
+    if config.get("kind") not in kinds:
+        expected = " or ".join(map(repr, kinds))
+        raise CheckpointError(f"{folder} holds a {config.get('kind')!r} run, expected {expected}")
     return config
 
 

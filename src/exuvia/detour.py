@@ -19,7 +19,7 @@ from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import find_concept
 from exuvia.data.words import judge
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
 
 Embed = Callable[[Sequence[str]], Tensor]
@@ -102,8 +102,8 @@ class Detour:
     """Who flags."""
     instead: str | None = None
     """The prompt to use in their place; None: they stay as they are."""
-    mask: MaskTransformer | None = None
-    """Masked transformer to use for them; None: the generator's own."""
+    mask: BaseCodes | None = None
+    """Writer of base codes to use for them; None: the generator's own."""
     residual: ResidualTransformer | None = None
     """Residual transformer to use for them; None: the generator's own."""
 
@@ -113,7 +113,9 @@ class Detour:
 
     def describe(self) -> dict[str, Any]:
         """Everything but weights, JSON-ready; `from_folder` reads it."""
-        sizes = {name: to_dict(getattr(self, name).config) for name in self.modules()}
+        sizes = {} if self.mask is None else {"mask": describe_generator(self.mask)}
+        if self.residual is not None:
+            sizes["residual"] = to_dict(self.residual.config)
         return {"guard": {"kind": self.guard.kind, **self.guard.describe()}, "instead": self.instead, **sizes}
 
     def tensors(self) -> dict[str, Tensor]:
@@ -137,7 +139,7 @@ class Route:
     """Their places in the batch."""
     texts: list[str]
     """What is generated in their place."""
-    mask: MaskTransformer | None
+    mask: BaseCodes | None
     residual: ResidualTransformer | None
 
 
@@ -187,7 +189,7 @@ def _load(path: Path, about: dict[str, Any]) -> Detour:
         raise CheckpointError(f"{path.parent}/config.json describes a detour without {error}") from None
     parts: dict[str, Any] = {}
     if "mask" in about:
-        parts["mask"] = MaskTransformer(from_dict(MaskTransformerConfig, about["mask"]))
+        parts["mask"] = build_generator(about["mask"])
     if "residual" in about:
         parts["residual"] = ResidualTransformer(from_dict(ResidualTransformerConfig, about["residual"]))
     for name, module in parts.items():

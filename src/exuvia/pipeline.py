@@ -31,8 +31,8 @@ from exuvia.files import read_json, whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.noise import CodeNoise, added, load_noise
 from exuvia.registry import TEXT_ENCODER, resolve
+from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
 from exuvia.text.base import TextEncoder, TextStates
 from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
@@ -88,7 +88,8 @@ class MotionPipeline:
     """A text-to-motion generator: caption encoder, length, masked and residual transformers, tokenizer."""
 
     tokenizer: RVQVAE
-    mask: MaskTransformer
+    mask: BaseCodes
+    """What writes the base codes: a masked transformer, or BAMM."""
     residual: ResidualTransformer
     length: LengthEstimator
     normaliser: Normaliser
@@ -125,7 +126,7 @@ class MotionPipeline:
         try:
             parts: dict[str, Any] = {
                 "tokenizer": RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"])),
-                "mask": MaskTransformer(from_dict(MaskTransformerConfig, config["mask"])),
+                "mask": build_generator(config["mask"]),
                 "residual": ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"])),
                 "length": LengthEstimator(from_dict(LengthEstimatorConfig, config["length"])),
             }
@@ -169,7 +170,7 @@ class MotionPipeline:
             sizes = {}
             for part in PARTS:
                 module = getattr(self, part)
-                sizes[part] = to_dict(module.config)
+                sizes[part] = describe_generator(module) if part == "mask" else to_dict(module.config)
                 state = module.state_dict()
                 save_tensors(out / f"{part}.safetensors", halved(state) if half else state)
             mean, std = torch.from_numpy(self.normaliser.mean), torch.from_numpy(self.normaliser.std)
@@ -311,23 +312,19 @@ class MotionPipeline:
         self, route: Route, seeds: Sequence[int], lengths: Tensor | None, settings: GenerationConfig
     ) -> tuple[Tensor, Tensor]:
         states = self.text.encode(route.texts)
-        if lengths is None:
+        writer: Any = route.mask or self.mask
+        chosen = {name: getattr(settings, name) for name in writer.SAMPLING}
+        limits = {"shortest": settings.min_steps, "longest": settings.max_steps}
+        if lengths is None and not writer.PREDICTS_LENGTH:
             pooled = states.pooled.to(self.device)
             lengths = self.length.sample(pooled, seeds=seeds, low=settings.min_steps, high=settings.max_steps)
         cond, valid = self._condition(states)
         device = self.device
-        lengths = lengths.to(device)
+        lengths = None if lengths is None else lengths.to(device)
         common: dict[str, Any] = {"cond_valid": None if valid is None else valid.to(device)}
-        base = (route.mask or self.mask).generate(
-            cond.to(device),
-            lengths,
-            **common,
-            seeds=seeds,
-            steps=settings.steps,
-            cond_scale=settings.cond_scale,
-            keep_share=settings.keep_share,
-            temperature=settings.temperature,
-        )
+        more = limits if writer.PREDICTS_LENGTH else {}
+        base = writer.generate(cond.to(device), lengths, **common, seeds=seeds, **chosen, **more)
+        lengths = (base >= 0).sum(1) if lengths is None else lengths
         codes = (route.residual or self.residual).generate(
             base,
             cond.to(device),
@@ -379,7 +376,7 @@ def _changed(settings: GenerationConfig, changes: dict[str, Any]) -> GenerationC
 def assemble(
     tokenizer: RVQVAE,
     normaliser: Normaliser,
-    mask: MaskTransformer,
+    mask: BaseCodes,
     residual: ResidualTransformer,
     length: LengthEstimator,
     text: TextEncoder,

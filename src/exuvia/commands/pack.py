@@ -23,7 +23,7 @@ class PackConfig:
     tokenizer: Path = Path("runs/tokenizer")
     """Run folder of the tokenizer."""
     mask: Path = Path("runs/mask")
-    """Run folder of the masked transformer."""
+    """Run folder of what writes the base codes: a masked transformer or BAMM."""
     residual: Path = Path("runs/residual")
     """Run folder of the residual transformer."""
     length: Path = Path("runs/length")
@@ -64,11 +64,15 @@ def save(pipe: Any, out: Path, half: bool) -> None:
 
 
 MODELS = {
-    "mask": ("mask_transformer", "mask_config"),
+    "mask": ("build_generator", ""),
     "residual": ("residual_transformer", "residual_config"),
     "length": ("length_estimator", "length_config"),
 }
 """Kind of run -> parts of its model and configuration, in the order that `assemble` takes them."""
+
+
+KINDS = {"mask": ("mask", "bamm")}
+"""Kinds of run that can stand at a place, where there are several."""
 
 
 def _from_runs(config: PackConfig) -> Any:
@@ -88,10 +92,13 @@ def _from_runs(config: PackConfig) -> Any:
 
 
 def _model(folder: Path, kind: str) -> tuple[Any, dict[str, Any]]:
-    model_part, config_part = MODELS[kind]
-    about = part("read_config")(folder, kind)
+    about = part("read_config")(folder, *KINDS.get(kind, (kind,)))
     try:
-        model = part(model_part)(from_dict(part(config_part), about["model"]))
+        if kind == "mask":
+            model = part("build_generator")({"kind": about["kind"], **about["model"]})
+        else:
+            model_part, config_part = MODELS[kind]
+            model = part(model_part)(from_dict(part(config_part), about["model"]))
     except KeyError as error:
         raise CheckpointError(f"{folder}/config.json has no {error}") from None
     part("load_into")(model, part("load_tensors")(folder / WEIGHTS), f"the {kind} model of {folder}")

@@ -34,6 +34,11 @@ _PREPARE_TRAIN = {
         "train the masked transformer over base codes",
         ("exuvia train mask --tokenizer runs/tokenizer --corpus.data stores/mocap --out runs/mask",),
     ),
+    "train bamm": Entry(
+        "exuvia.recipes.generator:train_bamm",
+        "train BAMM, which writes base codes from left to right and finds its own lengths",
+        ("exuvia train bamm --tokenizer runs/tokenizer --corpus.data stores/mocap --out runs/bamm",),
+    ),
     "train residual": Entry(
         "exuvia.recipes.generator:train_residual",
         "train the transformer over residual codes",
@@ -236,8 +241,7 @@ PART = {
     "load_momask": "exuvia.official:load_momask",
     "normaliser": "exuvia.features.normaliser:Normaliser",
     "load_tokenizer": "exuvia.recipes.tokenizer:load_tokenizer",
-    "mask_transformer": "exuvia.sequence.mask_transformer:MaskTransformer",
-    "mask_config": "exuvia.sequence.mask_transformer:MaskTransformerConfig",
+    "build_generator": "exuvia.sequence.generators:build_generator",
     "residual_transformer": "exuvia.sequence.residual_transformer:ResidualTransformer",
     "residual_config": "exuvia.sequence.residual_transformer:ResidualTransformerConfig",
     "length_estimator": "exuvia.sequence.length:LengthEstimator",

@@ -6,8 +6,9 @@ import torch
 
 from exuvia.goldens.case import Case
 from exuvia.goldens.mask import position_rows, trunk_settings
-from exuvia.sequence.bamm import BAMM, BAMMConfig, Reveal, attention_table, cut_at_end
-from exuvia.sequence.bamm_generate import Writing, first_pass, generate
+from exuvia.sequence.bamm import BAMM, BAMMConfig, Reveal
+from exuvia.sequence.bamm_decoder import attention_table
+from exuvia.sequence.bamm_generate import Writing, cut_at_end, first_pass, generate
 
 
 def model_of(case: Case) -> BAMM:

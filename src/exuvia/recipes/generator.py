@@ -17,6 +17,7 @@ from exuvia.recipes.codes import CodeCorpus
 from exuvia.recipes.corpus import Corpus, CorpusConfig
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
+from exuvia.sequence.bamm import BAMM, BAMMConfig
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
@@ -50,6 +51,16 @@ class MaskRecipe(CodesRecipe):
     """Training of the masked transformer."""
 
     model: MaskTransformerConfig = field(default_factory=MaskTransformerConfig)
+    """Sizes."""
+
+
+@dataclass(frozen=True)
+class BAMMRecipe(CodesRecipe):
+    """Training of BAMM."""
+
+    out: str = "runs/bamm"
+    """Run folder."""
+    model: BAMMConfig = field(default_factory=BAMMConfig)
     """Sizes."""
 
 
@@ -137,6 +148,13 @@ class MaskTask(CodesTask):
         return self.model.loss(batch["codes"][..., 0], batch["lengths"], cond, valid, generator=generator)
 
 
+class BAMMTask(MaskTask):
+    """Base codes and their end, from left to right with revealed places.   [pinyo2024bamm]"""
+
+    kind = "bamm"
+    model: BAMM  # type: ignore[assignment]
+
+
 class ResidualTask(CodesTask):
     """Prediction of each residual level from the levels before.   Sec. 3.3 [guo2024momask]"""
 
@@ -169,6 +187,11 @@ def _train(task: CodesTask) -> dict[str, float]:
 def train_mask(recipe: MaskRecipe) -> dict[str, float]:
     """Train, continue or return a masked-transformer run. Raises as `train.fit` does."""
     return _train(MaskTask(recipe, MaskTransformer(recipe.model)))
+
+
+def train_bamm(recipe: BAMMRecipe) -> dict[str, float]:
+    """Train, continue or return a BAMM run. Raises as `train.fit` does."""
+    return _train(BAMMTask(recipe, BAMM(recipe.model)))
 
 
 def train_residual(recipe: ResidualRecipe) -> dict[str, float]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.bamm import BAMM, attention_table, cut_at_end
+from exuvia.sequence.bamm_decoder import BAMMDecoder, attention_table
 from exuvia.sequence.gpt_blocks import GPTDecoder
 from exuvia.sequence.trunk import EncoderLayer, Prefix, branches_of, evaluating, guide, noise_of
 
@@ -40,7 +40,7 @@ class Writing:
 
 
 def generate(
-    model: BAMM,
+    model: BAMMDecoder,
     cond: Tensor,
     lengths: Tensor | None = None,
     cond_valid: Tensor | None = None,
@@ -98,9 +98,24 @@ def generate(
         return torch.where(inside, ids, -1)[:, :size].clone()
 
 
+def cut_at_end(ids: Tensor, end_id: int) -> tuple[Tensor, Tensor]:
+    """Lengths by the first id that is no code: the whole row where there is none; at least 1.
+
+    Args:
+        ids: int64 [B, N]
+    Returns:
+        ids with 0 as first code where the end came at once, and lengths [B]
+    """
+    over = ids >= end_id
+    lengths = torch.where(over.any(1), over.int().argmax(1), ids.shape[1])
+    ids = ids.clone()
+    ids[:, 0] = torch.where(lengths == 0, 0, ids[:, 0])
+    return ids, lengths.clamp(min=1)
+
+
 def first_pass(
-    model: BAMM, cond: Tensor, known: Tensor | None, how: Writing, size: int, lengths: Tensor | None, shortest: int,
-    noise: Tensor | None,
+    model: BAMMDecoder, cond: Tensor, known: Tensor | None, how: Writing, size: int, lengths: Tensor | None,
+    shortest: int, noise: Tensor | None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Tokens [B, size], padding after every row's end, and how likely each was."""
     reader = _Reader(model, cond, known, how.cond_scale, size)
@@ -119,7 +134,13 @@ def first_pass(
 
 
 def _second_pass(
-    model: BAMM, cond: Tensor, known: Tensor | None, how: Writing, ids: Tensor, given: Tensor, noise: Tensor | None
+    model: BAMMDecoder,
+    cond: Tensor,
+    known: Tensor | None,
+    how: Writing,
+    ids: Tensor,
+    given: Tensor,
+    noise: Tensor | None,
 ) -> Tensor:
     """Ids [B, N + 1] with everything that is not given drawn anew."""
     size, kept = ids.shape[1] - 1, ids.clone()
@@ -140,19 +161,22 @@ def _second_pass(
 
 
 def _drawn(
-    model: BAMM, logits: Tensor, how: Writing, noise: Tensor | None, row: int, k: int, ends: bool
+    model: BAMMDecoder, logits: Tensor, how: Writing, noise: Tensor | None, row: int, k: int, ends: bool
 ) -> tuple[Tensor, Tensor]:
     """Token k of every sample from logits [B, V + 1], and its probability."""
     logits = (logits if ends else logits[:, : model.end_id]).float()
+    codes = logits[:, : model.end_id]
+    kept = sampling.top_share(codes, how.keep_share)
+    kept = kept + (codes.logsumexp(-1, keepdim=True) - kept.logsumexp(-1, keepdim=True))  # the end stays as likely
     uniform = None if noise is None else noise[row, :, k]
-    drawn = sampling.draw(sampling.top_share(logits, how.keep_share), how.temperature, uniform)
+    drawn = sampling.draw(torch.cat([kept, logits[:, model.end_id :]], dim=-1), how.temperature, uniform)
     return drawn, logits.softmax(-1).gather(-1, drawn[:, None])[:, 0]
 
 
 class _Reader:
     """The decoder with a cache, both branches of guidance in one batch; the condition is read by `begin` or `whole`."""
 
-    def __init__(self, model: BAMM, cond: Tensor, known: Tensor | None, scale: float, size: int) -> None:
+    def __init__(self, model: BAMMDecoder, cond: Tensor, known: Tensor | None, scale: float, size: int) -> None:
         self.model, self.scale = model, scale
         self.branches = branches_of(scale)
         self.prefix: Prefix = model.guided_prefix(cond, known, self.branches)

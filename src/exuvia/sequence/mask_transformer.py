@@ -70,6 +70,11 @@ class Corruption:
 class MaskTransformer(Trunk):
     """Bidirectional transformer over base codes with a mask id."""
 
+    PREDICTS_LENGTH = False
+    """Whether `generate` can do without lengths."""
+    SAMPLING = ("steps", "cond_scale", "keep_share", "temperature")
+    """Settings of a pipeline's generation that `generate` takes."""
+
     def __init__(self, config: MaskTransformerConfig, seed: int = 0) -> None:
         super().__init__(config, config.num_codes)
         self.config = config
@@ -129,6 +134,22 @@ class MaskTransformer(Trunk):
         to_mask = chosen & ~to_random & draws.to_mask.to(device)
         ids = torch.where(to_random, draws.random_codes.to(device), clean)
         return torch.where(to_mask, self.mask_id, ids), labels
+
+    def training_input(
+        self, codes: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What one training step reads, for objectives of one's own.
+
+        Args:
+            codes: int64 [B, T] base codes; lengths: int64 [B]
+            generator: source of the draws
+        Returns:
+            ids and the table of places that `logits` takes after the condition, and which outputs count, bool [B, N]
+        """
+        valid = valid_from_lengths(lengths, codes.shape[1])
+        draws = Corruption.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, 0.0, generator)
+        ids, labels = self.corrupt(codes, valid, draws)
+        return ids, valid, labels != self.mask_id
 
     def loss(
         self,

@@ -20,8 +20,7 @@ from torch.nn import functional as F
 
 from exuvia.errors import ConfigError
 from exuvia.pipeline import MotionPipeline
-from exuvia.sequence.mask_transformer import Corruption, MaskTransformer
-from exuvia.sequence.trunk import valid_from_lengths
+from exuvia.sequence.generators import BaseCodes
 from exuvia.unlearn.base import Evidence
 from exuvia.unlearn.tuning import Batch, CaptionedCodes, Objective, TuneConfig, blend, own_loss, snapshot, tune
 
@@ -67,23 +66,20 @@ class ESD:
         return {"clips": {kind: len(codes) for kind, codes in data.items()}, "loss": loss}
 
 
-def steering(model: MaskTransformer, frozen: MaskTransformer, eta: float, retain: float) -> Objective:
+def steering(model: BaseCodes, frozen: BaseCodes, eta: float, retain: float) -> Objective:
     """Cross-entropy with the distribution of (E1) on forget clips, plus the usual loss on retain clips."""
     usual = own_loss("mask", model, "retain")
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         one = batch["forget"]
-        codes, valid = one["codes"][..., 0], valid_from_lengths(one["lengths"], one["codes"].shape[1])
-        draws = Corruption.draw((codes.shape[0], codes.shape[1]), model.config.num_codes, 0.0, generator)
-        ids, labels = model.corrupt(codes, valid, draws)
-        given = (one["cond"], valid, one.get("cond_valid"))
+        ids, places, counted = model.training_input(one["codes"][..., 0], one["lengths"], generator)
+        given, size = (one["cond"], places, one.get("cond_valid")), counted.shape[1]
         with torch.no_grad():
-            nobody = torch.ones(len(codes), dtype=torch.bool, device=codes.device)
+            nobody = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
             cond, uncond = frozen.logits(ids, *given), frozen.logits(ids, *given, nobody)
-            wanted = (uncond - eta * (cond - uncond)).float().softmax(1)
-        logits = model.logits(ids, *given).float()
-        hidden = labels != model.mask_id
-        erase = -(wanted * F.log_softmax(logits, 1)).sum(1)[hidden].mean()
+            wanted = (uncond - eta * (cond - uncond)).float().softmax(1)[..., :size]
+        logits = model.logits(ids, *given).float()[..., :size]
+        erase = -(wanted * F.log_softmax(logits, 1)).sum(1)[counted].mean()
         keep, metrics = usual(batch, generator)
         return erase + retain * keep, {"erase": erase.detach(), "keep": keep.detach(), **metrics}
 

@@ -1,0 +1,126 @@
+"""BAMM's decoder: a table a sample says what may attend to what.   [pinyo2024bamm]
+
+Ids: 0 .. V-1 codes, V = end, V+1 = padding, V+2 = mask; the head has V+1 classes. Sequence = [condition tokens, motion
+tokens]; the output before token k predicts token k, so that the condition predicts the first. Every row sees its past,
+all rows see the *given* places (the condition and revealed tokens), and rows of given places nothing but these. Facts:
+BAMM, models/mask_transformer/transformer.py, commit c9c6be0.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exuvia.errors import ConfigError
+from exuvia.sequence.gpt_blocks import GPTDecoder
+from exuvia.sequence.trunk import Encoder, Layout, Prefix, Trunk, TrunkConfig, branches_of, guide
+
+
+@dataclass(frozen=True)
+class BAMMConfig(TrunkConfig):
+    """BAMM's decoder; the defaults are the published ones (12,049,665 parameters)."""
+
+    blocks: str = "official"
+    """official: the post-norm layers of the masked transformer; t2mgpt: pre-norm blocks."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.blocks not in ("official", "t2mgpt"):
+            raise ConfigError(f"unknown blocks {self.blocks!r}; known: official, t2mgpt")
+        if self.backbone != "transformer":
+            raise ConfigError(f"BAMM attends through a table of its own; found the backbone {self.backbone!r}")
+
+
+class BAMMDecoder(Trunk):
+    """Causal decoder over base codes with an end token and revealed places."""
+
+    def __init__(self, config: BAMMConfig, seed: int = 0) -> None:
+        super().__init__(config, config.num_codes + 1)
+        self.config = config
+        self.end_id, self.pad_id, self.mask_id = (config.num_codes + n for n in range(3))
+        self.token_emb = nn.Embedding(config.num_codes + 3, config.code_dim)
+        if config.blocks == "t2mgpt":
+            sizes = config.width, config.inner_width, config.num_layers, config.num_heads
+            self.seqTransEncoder = GPTDecoder(*sizes, config.dropout)
+        self.initialise(seed)
+
+    def sequence(self, ids: Tensor, prefix: Prefix) -> Tensor:
+        """Input of the decoder [B, S + N, D]: condition tokens at position 0, ids [B, N] at 1, 2, ..."""
+        motion = self.input_process(self.token_emb(ids))
+        blank = motion.new_zeros(len(ids), 1, motion.shape[-1])
+        placed = self.position_enc(torch.cat([blank, motion], dim=1))
+        first = self.position_enc.pe[:1, 0] + prefix.tokens.to(motion.dtype)
+        return torch.cat([self.position_enc.dropout(first), placed[:, 1:]], dim=1)
+
+    def logits(
+        self,
+        ids: Tensor,
+        cond: Tensor,
+        given: Tensor | None = None,
+        cond_valid: Tensor | None = None,
+        drop: Tensor | None = None,
+    ) -> Tensor:
+        """Logits of every token and of the one after the last.
+
+        Args:
+            ids: int64 [B, N], any ids; cond: [B, E] or [B, S, E]
+            given: bool [B, N], revealed places; None = none, purely causal
+            cond_valid: bool [B, S]; drop: bool [B], True = without condition
+        Returns:
+            [B, V + 1, N + 1]; column k holds the logits of token k
+        """
+        prefix = self.prefix(cond, cond_valid, drop)
+        return self._logits(ids, prefix, given).transpose(1, 2)
+
+    def guided_logits(
+        self,
+        ids: Tensor,
+        cond: Tensor,
+        given: Tensor | None = None,
+        cond_valid: Tensor | None = None,
+        *,
+        cond_scale: float,
+        unconditional: bool = False,
+    ) -> Tensor:
+        """Logits with classifier-free guidance [B, V + 1, N + 1], both branches in one forward."""
+        branches = branches_of(cond_scale, unconditional)
+        n, prefix = len(branches), self.guided_prefix(cond, cond_valid, branches)
+        several = None if given is None else given.repeat(n, 1)
+        return guide(self._logits(ids.repeat(n, 1), prefix, several).transpose(1, 2), branches, cond_scale)
+
+    def _logits(self, ids: Tensor, prefix: Prefix, given: Tensor | None) -> Tensor:
+        """[B, N + 1, V + 1]."""
+        table = attention_table(ids.new_zeros(ids.shape, dtype=torch.bool) if given is None else given, prefix.valid)
+        hidden = self.decode_hidden(self.sequence(ids, prefix), table)
+        size = prefix.tokens.shape[1]
+        return self.output_process(torch.cat([hidden[:, :1], hidden[:, size:]], dim=1))
+
+    def decode_hidden(self, x: Tensor, table: Tensor) -> Tensor:
+        """x [B, L, D] through the layers, attending as table [B, L, L] says -> [B, L, D]."""
+        if isinstance(self.seqTransEncoder, GPTDecoder):
+            dropout = self.config.dropout if self.training else 0.0
+            for block in self.seqTransEncoder.blocks:
+                x = block(x, lambda q, k, v: F.scaled_dot_product_attention(q, k, v, table[:, None], dropout))
+            return x
+        assert isinstance(self.seqTransEncoder, Encoder)
+        layout = Layout(table[:, None], None)
+        for layer in self.seqTransEncoder.layers:
+            x = layer(x, layout)
+        return x
+
+
+def attention_table(given: Tensor, prefix_valid: Tensor) -> Tensor:
+    """What may attend to what, bool [B, S + N, S + N].
+
+    Args:
+        given: bool [B, N], revealed places
+        prefix_valid: bool [B, S], real condition tokens, which are given too
+    """
+    known = torch.cat([prefix_valid, given], dim=1)
+    L, S = known.shape[1], prefix_valid.shape[1]
+    past = torch.ones(L, L, dtype=torch.bool, device=given.device).tril()
+    past = past[None] & torch.cat([prefix_valid, torch.ones_like(given)], dim=1)[:, None]
+    rows = known.clone()
+    rows[:, :S] = True  # padded condition tokens see the condition only
+    return torch.where(rows[:, :, None], known[:, None], past | known[:, None])
