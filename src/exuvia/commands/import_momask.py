@@ -51,4 +51,6 @@ def from_momask(folder: Path, text: str) -> Any:
         )
     parts = (found.tokenizer, part("normaliser")(found.mean, found.std), found.mask, found.residual, found.length)
     hashes = {name: sha256_file(path) for name, path in found.files.items()}
-    return part("assemble")(*parts, encoder, pooled=True, facts={"momask": hashes})
+    names = {name: path.parent.parent.name for name, path in found.files.items() if name != "length"}
+    facts = {"momask": hashes, "momask_names": names, "momask_options": found.options}
+    return part("assemble")(*parts, encoder, pooled=True, facts=facts)

@@ -174,6 +174,11 @@ _USE = {
         "do Mamba's step sizes follow the information of what it reads?",
         ("exuvia bench selectivity --quick", "exuvia bench selectivity --sources markov --seeds 0 1 2"),
     ),
+    "export momask": Entry(
+        "exuvia.commands.export_momask:export_momask",
+        "a pipeline as checkpoints that MoMask's own scripts load",
+        ("exuvia export momask runs/safe checkpoints/t2m",),
+    ),
     "export humanml3d": Entry("exuvia.commands.export:export", "a prepared store in the layout of another project"),
     "import momask": Entry(
         "exuvia.commands.import_momask:import_momask",
@@ -241,6 +246,7 @@ PART = {
     "load_momask": "exuvia.official:load_momask",
     "normaliser": "exuvia.features.normaliser:Normaliser",
     "load_tokenizer": "exuvia.recipes.tokenizer:load_tokenizer",
+    "save_momask": "exuvia.official_export:save_momask",
     "build_generator": "exuvia.sequence.generators:build_generator",
     "residual_transformer": "exuvia.sequence.residual_transformer:ResidualTransformer",
     "residual_config": "exuvia.sequence.residual_transformer:ResidualTransformerConfig",

@@ -1,0 +1,112 @@
+"""Pipelines as published MoMask folders: official -> Exuvia -> unlearned -> official, and what has no place there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import exuvia
+from exuvia.__main__ import main
+from exuvia.commands.import_momask import from_momask
+from exuvia.data.prepare import prepare
+from exuvia.data.store import Store
+from exuvia.errors import CheckpointError
+from exuvia.official import load_momask, read_options
+from exuvia.official_export import OWN, folder_names, save_momask
+from exuvia.pipeline import MotionPipeline
+from exuvia.text.hashed import HashedText
+from exuvia.unlearn.base import pipeline_hash
+from official_layout import MASK, RESIDUAL, TOKENIZER, published_folder
+from tiny import tiny_pipeline
+
+FILES = {
+    "tokenizer": (TOKENIZER, "net_best_fid.tar", "vq_model"),
+    "mask": (MASK, "latest.tar", "t2m_transformer"),
+    "residual": (RESIDUAL, "net_best_fid.tar", "res_transformer"),
+    "length": ("length_estimator", "finest.tar", "estimator"),
+}
+
+
+def weights(folder: Path, part: str) -> dict[str, torch.Tensor]:
+    """As the published scripts read them."""
+    name, file, key = FILES[part]
+    return torch.load(folder / name / "model" / file, map_location="cpu", weights_only=True)[key]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Synthetic motion, a third of it violent."""
+    return prepare("synthetic", tmp_path_factory.mktemp("export") / "store", count=60)
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published folder for captions of the hashed encoder."""
+    return published_folder(tmp_path_factory.mktemp("official") / "t2m", HashedText().dim)
+
+
+def test_there_and_back_is_the_same(official: Path, tmp_path: Path) -> None:
+    pipe = from_momask(official, "hashed")
+    saved = MotionPipeline.from_pretrained(pipe.save_pretrained(tmp_path / "ours"))
+    back = save_momask(saved, tmp_path / "t2m")
+    assert {p.name for p in back.iterdir()} == {TOKENIZER, MASK, RESIDUAL, "length_estimator"}
+    for part in FILES:
+        before, after = weights(official, part), weights(back, part)
+        assert before.keys() == after.keys()
+        assert all(after[name].equal(value) for name, value in before.items() if not name.endswith(".pe"))
+    for name in (TOKENIZER, MASK, RESIDUAL):
+        before, after = read_options(official / name / "opt.txt"), read_options(back / name / "opt.txt")
+        assert before.items() <= {**after, "name": before.get("name")}.items()
+    again = from_momask(back, "hashed")
+    assert pipeline_hash(again) == pipeline_hash(pipe)
+
+
+@pytest.mark.parametrize("method", ["lcr", "uce"])
+def test_a_cleaned_generator_goes_back_to_its_owner(official: Path, store: Store, method: str, tmp_path: Path) -> None:
+    assert main(f"import momask {official} --out {tmp_path}/ours --text hashed".split()) == 0
+    pipe = MotionPipeline.from_pretrained(tmp_path / "ours")
+    more = {"num_codes": 4, "variant": "released", "destination": 0} if method == "lcr" else {}
+    safe = exuvia.unlearn(method, pipe, data=store, forget="kick", **more)
+    safe.save_pretrained(tmp_path / "safe")
+    assert main(f"export momask {tmp_path}/safe {tmp_path}/t2m".split()) == 0
+    changed = {
+        part
+        for part in FILES
+        if any(
+            not weights(tmp_path / "t2m", part)[name].equal(value)
+            for name, value in weights(official, part).items()
+            if not name.endswith(".pe")
+        )
+    }
+    assert changed == ({"tokenizer"} if method == "lcr" else {"mask", "residual"})
+    loaded = load_momask(tmp_path / "t2m")
+    cond, lengths = torch.randn(2, 64, generator=torch.Generator().manual_seed(0)), torch.tensor([5, 3])
+    codes = loaded.mask.generate(cond, lengths, seeds=[1, 2], steps=4)
+    assert codes.equal(safe.mask.generate(cond, lengths, seeds=[1, 2], steps=4))
+
+
+def test_a_pipeline_of_our_own_gets_published_names(tmp_path: Path) -> None:
+    pipe = tiny_pipeline()
+    pipe.config["text"]["pooled"] = True
+    names = folder_names(pipe)
+    assert names["tokenizer"] == "rvq_nq3_dc8_nc32_noshare_qdp0.2"
+    assert names["mask"] == "t2m_nlayer1_nhead2_ld16_ff16_cdp0.1_rvq3ns"
+    assert names["residual"].startswith("tres_nlayer1_ld16_ff16_rvq3ns_cdp0")
+    found = load_momask(save_momask(pipe, tmp_path / "t2m"))
+    for part in ("tokenizer", "mask", "residual", "length"):
+        own = getattr(pipe, part).state_dict()
+        kept = {name: value for name, value in getattr(found, part).state_dict().items() if not name.endswith(OWN)}
+        assert all(own[name].equal(value) for name, value in kept.items())
+    assert found.mean == pytest.approx(pipe.normaliser.mean)
+
+
+def test_what_has_no_place_there_is_refused(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CheckpointError, match="word by word"):
+        save_momask(tiny_pipeline(), tmp_path / "t2m")
+    pipe = tiny_pipeline()
+    pipe.config["text"]["pooled"] = True
+    gated = exuvia.unlearn("prompt_filter", pipe, forget="kick")
+    gated.save_pretrained(tmp_path / "gated")
+    assert main(f"export momask {tmp_path}/gated {tmp_path}/t2m".split()) == 2
+    assert "another way" in capsys.readouterr().err
+    assert not (tmp_path / "t2m").exists()
