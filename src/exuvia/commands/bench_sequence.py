@@ -3,8 +3,9 @@
 import dataclasses
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,9 @@ from exuvia.bench.lm import run as lm
 from exuvia.bench.lm.corpus import read_corpus
 from exuvia.bench.lra import run as lra
 from exuvia.bench.lra.problems import Source, load_problem, recipe_of
+from exuvia.commands.document import check_place, fill_file
 from exuvia.commands.numbers import record_number
+from exuvia.commands.sequence_table import document_table
 from exuvia.commands.table import part
 from exuvia.files import write_json
 
@@ -41,6 +44,9 @@ class _Common:
     """SVG file for accuracy against training time."""
     record: Path | None = None
     """Ledger to append the results to."""
+    document: Path | None = None
+    """Markdown file whose part between <!--table:lra.PRESET--> (or <!--table:lm.TEXT.LEVEL-->) and <!--/table--> gets
+    the tables; every number quotes the ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +89,8 @@ def bench_lra(config: LRABench) -> None:
         OutputError: the folder cannot be written.
     """
     part("set_threads")(config.threads)
+    if config.document is not None:
+        check_place(config.document, f"lra.{config.preset}")
     found, speeds, out = [], {}, config.out / config.preset
     if config.parameters:
         out = out / str(config.parameters)
@@ -98,13 +106,15 @@ def bench_lra(config: LRABench) -> None:
         print(f"wrote {path}")
     if config.draw is not None:
         print(f"wrote {figures.draw_accuracy(rows, config.draw)}")
+    name_of = partial(_lra_name, config.preset, config.parameters)
+    if config.document is not None:
+        fill_file(
+            config.document, f"lra.{config.preset}", document_table(rows, "task", "accuracy", "accuracy", name_of)
+        )
     if config.record is not None:
         line = _line(config, ["--tasks", *config.tasks, "--preset", config.preset])
         for row in rows:
-            name = f"lra.{row['task']}.{config.preset}.{row['variant']}"
-            if config.parameters:
-                name = f"lra.{row['task']}.{config.preset}.{config.parameters}.{row['variant']}"
-            _record(config.record, row, name, {"accuracy": ("accuracy", "share")}, line)
+            _record(config.record, row, name_of(row), {"accuracy": ("accuracy", "share")}, line)
 
 
 def bench_lm(config: LMBench) -> None:
@@ -120,6 +130,8 @@ def bench_lm(config: LMBench) -> None:
     """
     part("set_threads")(config.threads)
     corpus = read_corpus(config.text, config.level)
+    if config.document is not None:
+        check_place(config.document, f"lm.{corpus.name}.{config.level}")
     recipe, out = _sized(config.recipe, config), config.out / config.level
     found = lm.run_text(corpus, recipe, config.mixers, config.seeds, out, _tell)
     rows = lm.table(found, lm.measure_speeds(corpus, recipe, config.mixers, out))
@@ -127,12 +139,24 @@ def bench_lm(config: LMBench) -> None:
     write_json(out / f"results-{corpus.name}.json", {"runs": [vars(one) for one in found], "table": rows})
     if config.draw is not None:
         print(f"wrote {figures.draw_accuracy(rows, config.draw, metric='bits_a_byte', label='bits a byte')}")
+    name_of = partial(_lm_name, config.level)
+    if config.document is not None:
+        table = document_table(rows, "text", "bits_a_byte", "bpb", name_of)
+        fill_file(config.document, f"lm.{corpus.name}.{config.level}", table)
     if config.record is not None:
         line = _line(config, [str(config.text), "--level", config.level])
         metrics = {"bpb": ("bits_a_byte", "bit"), "ppl": ("perplexity", "1")}
         for row in rows:
-            name = f"lm.{corpus.name}.{config.level}.{row['variant']}"
-            _record(config.record, row, name, metrics, line)
+            _record(config.record, row, name_of(row), metrics, line)
+
+
+def _lra_name(preset: str, parameters: int, row: Mapping[str, Any]) -> str:
+    sized = f".{parameters}" if parameters else ""
+    return f"lra.{row['task']}.{preset}{sized}.{row['variant']}"
+
+
+def _lm_name(level: str, row: Mapping[str, Any]) -> str:
+    return f"lm.{row['text']}.{level}.{row['variant']}"
 
 
 def _sized(recipe: Any, config: _Common) -> Any:
@@ -152,6 +176,9 @@ def _record(ledger: Path, row: dict[str, Any], name: str, metrics: dict[str, tup
         half = 1.96 * (row["deviation"] or 0.0) / row["seeds"] ** 0.5
         limits = {"low": row[key] - half, "high": row[key] + half} if number == 0 and row["seeds"] > 1 else {}
         record_number(ledger, f"{name}.{short}", row[key], unit=unit, command=line, **limits)
+    if row["deviation"] is not None:
+        short, (_, unit) = next(iter(metrics.items()))
+        record_number(ledger, f"{name}.{short}_deviation", row["deviation"], unit=unit, command=line)
     costs = {"train_s": "s", "times_backbone": "1", "peak_mb": "MB", "parameters": "1"}
     for key, unit in costs.items():
         if row[key] is not None:
