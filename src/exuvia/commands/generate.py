@@ -117,10 +117,11 @@ def read_prompts(path: Path) -> list[tuple[str, int | None]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a readable text file of prompts ({error})") from None
-    return [_prompt(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    return [read_prompt(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _prompt(line: str, place: str) -> tuple[str, int | None]:
+def read_prompt(line: str, place: str) -> tuple[str, int | None]:
+    """A sentence and its length in frames, where `#frames` follows it. Raises DataError for no positive number."""
     sentence, mark, length = line.rpartition("#")
     if not mark:
         return line, None

@@ -62,6 +62,11 @@ _USE = {
         "a finished run from the last checkpoint of one that was stopped",
         ("exuvia finish runs/mask",),
     ),
+    "stream": Entry(
+        "exuvia.commands.stream:stream",
+        "several captions in a row as one motion of any length",
+        ('exuvia stream "a person walks forward#120" "a person sits down#80" --out walk.html',),
+    ),
     "generate": Entry(
         "exuvia.commands.generate:generate",
         "text -> motion files",
@@ -246,6 +251,9 @@ PART = {
     "load_momask": "exuvia.official:load_momask",
     "normaliser": "exuvia.features.normaliser:Normaliser",
     "load_tokenizer": "exuvia.recipes.tokenizer:load_tokenizer",
+    "stream": "exuvia.long:stream",
+    "scene": "exuvia.long:Scene",
+    "long_config": "exuvia.long:LongConfig",
     "save_momask": "exuvia.official_export:save_momask",
     "build_generator": "exuvia.sequence.generators:build_generator",
     "residual_transformer": "exuvia.sequence.residual_transformer:ResidualTransformer",

@@ -1,0 +1,83 @@
+"""`exuvia stream`: several captions in a row as one motion of any length."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from exuvia.commands.generate import read_prompt
+from exuvia.commands.table import part
+from exuvia.errors import ConfigError
+from exuvia.registry import EXPORTER, suggest
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """What follows what, and where to put it."""
+
+    prompts: tyro.conf.Positional[tuple[str, ...]]
+    """Sentences in order; `sentence#120` lasts 120 frames."""
+    out: Path = Path("motion.html")
+    """One file, by suffix: .npy .bvh .mp4 .gif .png .html."""
+    frames: int = 120
+    """Length of a sentence without one of its own, in frames (20 a second)."""
+    repeat: int = 1
+    """Times that the sentences come round."""
+    pipeline: str = "base"
+    """A shipped pipeline's name or a pipeline folder."""
+    seed: int = 0
+    """The same seed gives the same motion."""
+    context: int = 16
+    """Code steps (of 4 frames) of what there is that the next window sees."""
+    blend: int = 3
+    """Of these, steps that are written anew when the next sentence begins."""
+    device: str = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, mps."""
+
+
+def stream(config: StreamConfig) -> None:
+    """Generate one motion that shows one sentence after the other; when interrupted, what exists is written.
+
+    Examples:
+        exuvia stream "a person walks forward#120" "a person sits down#80" --out walk.html
+
+    Raises:
+        ConfigError: no sentence, a length below one code step, an unknown format.
+        CheckpointError: the pipeline cannot be loaded.
+        OutputError: the file cannot be written.
+    """
+    if config.out.suffix not in EXPORTER:
+        raise ConfigError(f"unknown format {config.out.suffix!r}; {suggest(config.out.suffix, EXPORTER)}")
+    if not config.prompts or config.repeat < 1:
+        raise ConfigError(
+            f"found {len(config.prompts)} sentences and {config.repeat} rounds, expected at least one each"
+        )
+    pipe = part("pipeline").from_pretrained(config.pipeline, device=config.device)
+    joined = part("long_config")(config.context, config.blend)
+    pieces: list[Any] = []
+    try:
+        scenes = list(_scenes(config))
+        total = sum(scene.frames for scene in scenes)
+        with tqdm(unit=" frames", desc="stream", file=sys.stderr, disable=None, total=total) as bar:
+            for piece in part("stream")(pipe, scenes, seed=config.seed, config=joined):
+                pieces.append(piece)
+                bar.update(piece.frames)
+    except KeyboardInterrupt:
+        if not pieces:
+            raise
+        print("interrupted: what exists is written", file=sys.stderr)
+    joints = np.concatenate([piece.joints for piece in pieces])
+    caption = "; ".join(dict.fromkeys(piece.caption for piece in pieces))
+    print(replace(pieces[0], joints=joints, caption=caption).save(config.out))
+
+
+def _scenes(config: StreamConfig) -> Iterator[Any]:
+    for _ in range(config.repeat):
+        for line in config.prompts:
+            prompt, frames = read_prompt(line, "the command line")
+            yield part("scene")(prompt, frames or config.frames)
