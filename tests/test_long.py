@@ -51,7 +51,7 @@ def test_pieces_are_what_decoding_at_once_gives(
     assert len(codes) == sum(scene.frames // 4 for scene in SCENES)
     (once,) = pipe.decode(codes[None], torch.tensor([len(codes)]), smoothing=smoothing)
     np.testing.assert_allclose(rows, once, atol=1e-6)
-    joints = np.concatenate([clip.joints for clip in stream(pipe, SCENES, seed=4)])
+    joints = np.concatenate([clip.joints for clip in pipe.stream(SCENES, seed=4)])
     np.testing.assert_allclose(joints, HUMANML3D.recover(once.astype(np.float64)), atol=1e-5)
 
 
@@ -123,6 +123,17 @@ def test_what_cannot_be_is_named(pipe: MotionPipeline, tmp_path: Path, capsys: p
     assert main(["stream", "a man walks", "--out", str(tmp_path / "a.xyz")]) == 2
     assert "unknown format" in capsys.readouterr().err
     assert main(["stream", "a man walks#0", "--out", str(tmp_path / "a.npy")]) == 2
+
+
+def test_the_bench(pipe: MotionPipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, ledger = pipe.save_pretrained(tmp_path / "pipe"), tmp_path / "numbers.jsonl"
+    line = f"bench long --minutes 0.5 --frames 24 --pipeline {folder} --threads 1 --record {ledger}"
+    assert main(line.split()) == 0
+    assert "600 frames, 25 scenes" in capsys.readouterr().out
+    recorded = ledger.read_text(encoding="utf-8")
+    assert '"long.join_jump_ratio"' in recorded
+    assert '"long.floor_drift_mm"' in recorded
+    assert main(f"bench long --minutes 0.1 --pipeline {folder}".split()) == 2
 
 
 def test_the_command_writes_one_motion(pipe: MotionPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from exuvia.features.normaliser import Normaliser
 from exuvia.files import read_json, whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.noise import CodeNoise, added, load_noise
-from exuvia.registry import TEXT_ENCODER, resolve
+from exuvia.registry import STREAM, TEXT_ENCODER, resolve
 from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
@@ -303,6 +303,10 @@ class MotionPipeline:
                     real[:, :-4] = gaussian_filter1d(real[:, :-4], smoothing, axis=0, mode="nearest")
                 rows.append(real)
         return rows
+
+    def stream(self, scenes: Iterable[Any], *, seed: int = 0) -> Iterator[Clip]:
+        """One motion of any length, a piece at a time, for scenes (`exuvia.long.Scene`); see `exuvia.long.stream`."""
+        yield from resolve(STREAM, "scenes", "stream")(self, scenes, seed=seed)
 
     def _embed(self, texts: Sequence[str]) -> Tensor:
         return self.text.encode(list(texts)).pooled

@@ -42,6 +42,9 @@ UNLEARN = {
     "rece": "exuvia.unlearn.rece:RECE",
     "lcr": "exuvia.unlearn.lcr:LCR",
 }
+STREAM = {
+    "scenes": "exuvia.long:stream",
+}
 GOLDEN = {
     "01_hml_recover": "exuvia.goldens.features:recover",
     "01_hml": "exuvia.goldens.features:encode",

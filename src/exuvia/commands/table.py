@@ -159,6 +159,11 @@ _USE = {
         "classifiers of long sequences at equal size: does selective resampling help?",
         ("exuvia bench lra --tasks listops image --preset short", "exuvia bench lra --tasks induction --seeds 0"),
     ),
+    "bench long": Entry(
+        "exuvia.commands.bench_long:bench_long",
+        "joins, drift, time and memory of one motion of many captions",
+        ("exuvia bench long --minutes 2",),
+    ),
     "bench intervals": Entry(
         "exuvia.commands.bench_intervals:bench_intervals",
         "what trained SeRpEnt classifiers keep of their inputs",
@@ -253,6 +258,7 @@ PART = {
     "load_tokenizer": "exuvia.recipes.tokenizer:load_tokenizer",
     "stream": "exuvia.long:stream",
     "scene": "exuvia.long:Scene",
+    "join_jump_ratio": "exuvia.long:join_jump_ratio",
     "long_config": "exuvia.long:LongConfig",
     "save_momask": "exuvia.official_export:save_momask",
     "build_generator": "exuvia.sequence.generators:build_generator",
