@@ -77,9 +77,13 @@ class SeRpEnt(nn.Module):
         self.interval = nn.Linear(d_model, n) if c.intervals == "learned" else None
         if self.interval is not None:
             nn.init.constant_(self.interval.bias, c.interval_bias)
-        self.mixes = nn.ModuleList(build_mix(c.mix, d_model, c.width, c.K, c.num_features) for _ in c.rates)
+        own = c.K - 1 if c.neighbours == "trailing" else c.K // 2
+        self.mixes = nn.ModuleList(build_mix(c.mix, d_model, c.width, c.K, c.num_features, own) for _ in c.rates)
         self.layers = nn.ModuleList(build(c.width) for _ in c.rates)
         self.output = nn.Linear(n * c.width, d_model) if c.combine == "linear" else None
+        if self.output is not None:  # as loud as what goes in
+            nn.init.normal_(self.output.weight, std=(n * c.width) ** -0.5)
+            nn.init.zeros_(self.output.bias)
         low, high = (1 - c.K, 1) if c.neighbours == "trailing" else (-c.K, c.K)
         self.window_basis = self.since_basis = self.since = None
         if c.num_features and c.mix != "none":

@@ -76,7 +76,7 @@ def recipe_of(name: str, size: Size) -> Recipe:
     if name not in PROBLEMS:
         raise ConfigError(f"unknown task {name!r}; {suggest(name, PROBLEMS)}")
     if size == "short":
-        return SHORT.get(name, _short(1200, 32, 3e-3))
+        return SHORT.get(name, _short(1200, 32, 2e-3))
     if size == "full" and name in FULL:
         return FULL[name]()
     raise ConfigError(f"{name} has no preset {size!r}; known: short{', full' if name in FULL else ''}")
@@ -95,9 +95,9 @@ def _full(width: int, steps: int, batch: int, lr: float, dropout: float = 0.0) -
 
 
 SHORT = {
-    "listops": _short(2000, 32, 5e-3),
-    "text": _short(1200, 16, 3e-3),
-    "image": _short(1200, 32, 5e-3),
+    "listops": _short(2000, 32, 2e-3),
+    "text": _short(1200, 16, 2e-3),
+    "image": _short(1200, 32, 3e-3),
     "retrieval": _short(1000, 4, 3e-3),
     "pathfinder": _short(3000, 32, 5e-3),
     "pathx": _short(500, 2, 2e-3),
