@@ -11,7 +11,7 @@ from exuvia.__main__ import main
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.evaluate.forget import prompt_sets
-from exuvia.evaluate.plain_loop import base_codes, plain_evaluation, residual_codes
+from exuvia.evaluate.plain_loop import base_codes, plain_clips, plain_evaluation, residual_codes
 from exuvia.evaluate.shipped import shipped_evaluator
 from exuvia.pipeline import MotionPipeline
 from exuvia.unlearn.base import ship_statistics
@@ -60,3 +60,16 @@ def test_the_command(pipe: MotionPipeline, store: Store, tmp_path: Path, capsys:
     assert "benchmark.speedup_vs_plain_loop.same_motions" in recorded
     assert "benchmark.speedup_vs_plain_loop.kept_codes" in recorded
     assert main([*line.split(), "optical"]) == 2
+
+
+def test_single_captions_and_their_bench(
+    pipe: MotionPipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = plain_clips(pipe, ["a man walks", "a man kicks"], [41, 60])
+    assert [clip.shape for clip in clips] == [(40, 22, 3), (60, 22, 3)]
+    folder, ledger = pipe.save_pretrained(tmp_path / "tiny"), tmp_path / "numbers.jsonl"
+    line = f"bench pipeline --pipeline {folder} --clips 3 --repeats 1 --record {ledger}"
+    assert main(line.split()) == 0
+    assert "times as fast" in capsys.readouterr().out
+    assert '"pipeline.speedup_vs_plain_loop"' in ledger.read_text(encoding="utf-8")
+    assert main(f"bench pipeline --pipeline {folder} --clips 0".split()) == 2

@@ -13,9 +13,10 @@ from exuvia.errors import ExuviaError
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs" / "ssm").glob("*.md"))
+RUNNABLE = [*PAGES, ROOT / "docs" / "generators.md"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
 def test_the_code_of_a_page_runs(page: Path) -> None:
     blocks = re.findall(r"(?ms)^```python\n(.*?)^```", page.read_text(encoding="utf-8"))
     assert blocks

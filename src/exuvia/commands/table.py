@@ -159,6 +159,11 @@ _USE = {
         "classifiers of long sequences at equal size: does selective resampling help?",
         ("exuvia bench lra --tasks listops image --preset short", "exuvia bench lra --tasks induction --seeds 0"),
     ),
+    "bench pipeline": Entry(
+        "exuvia.commands.bench_pipeline:bench_pipeline",
+        "clips a second, beside the published loop in plain words",
+        ("exuvia bench pipeline --clips 20",),
+    ),
     "bench long": Entry(
         "exuvia.commands.bench_long:bench_long",
         "joins, drift, time and memory of one motion of many captions",
@@ -280,6 +285,8 @@ PART = {
     "Generations": "exuvia.evaluate.forget:Generations",
     "Judge": "exuvia.evaluate.judge:Judge",
     "plain_evaluation": "exuvia.evaluate.plain_loop:plain_evaluation",
+    "load_prompts": "exuvia.evaluate.prompts.load:load_prompts",
+    "plain_clips": "exuvia.evaluate.plain_loop:plain_clips",
     "plain_batch": "exuvia.evaluate.plain_loop:BATCH",
     "Evidence": "exuvia.unlearn.base:Evidence",
     "find_concept": "exuvia.data.concepts:find_concept",

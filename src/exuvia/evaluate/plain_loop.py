@@ -18,10 +18,11 @@ from torch import Tensor
 from exuvia.evaluate.forget import PromptSet
 from exuvia.evaluate.guo import MotionTextEvaluator
 from exuvia.evaluate.metrics import diversity, diversity_pairs, fid, mm_dist, r_precision
+from exuvia.features.humanml3d import HUMANML3D
 from exuvia.pipeline import MotionPipeline
 from exuvia.sequence import sampling
 from exuvia.sequence.trunk import valid_from_lengths
-from exuvia.shapes import Features
+from exuvia.shapes import Features, Joints
 
 BATCH = 32
 MULTIMODAL_BATCHES = 3
@@ -123,6 +124,21 @@ def _generate(pipe: MotionPipeline, prompts: PromptSet, rows: np.ndarray) -> lis
     decoded = pipe.tokenizer.decode(codes).float().cpu().numpy()
     every = zip(decoded, lengths.tolist(), strict=True)
     return [pipe.normaliser.denormalise(x[: steps * stride]) for x, steps in every]
+
+
+@torch.no_grad()
+def plain_clips(pipe: MotionPipeline, texts: Sequence[str], frames: Sequence[int]) -> list[Joints]:
+    """Joints [F, 22, 3] for one caption after the other, as the published script for single prompts makes them."""
+    found = []
+    for text, wanted in zip(texts, frames, strict=True):
+        lengths, states = torch.tensor([wanted // pipe.tokenizer.config.stride]), pipe.text.encode([text])
+        pooled = pipe.config["text"]["pooled"]
+        cond, known = (states.pooled[:, None], None) if pooled else (states.states, states.valid)
+        codes = base_codes(pipe, cond, known, lengths, pipe.generation.temperature)
+        codes = residual_codes(pipe, codes, cond, known, lengths, pipe.generation.residual_temperature)
+        rows = pipe.normaliser.denormalise(pipe.tokenizer.decode(codes)[0].float().cpu().numpy())
+        found.append(HUMANML3D.recover(rows))
+    return found
 
 
 def base_codes(pipe: MotionPipeline, cond: Tensor, known: Tensor | None, lengths: Tensor, temperature: float) -> Tensor:

@@ -1,0 +1,73 @@
+"""`exuvia bench pipeline`: clips a second of a pipeline, and of the published loop in plain words with its weights."""
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exuvia.commands.numbers import record_number
+from exuvia.commands.table import part
+from exuvia.errors import ConfigError
+
+FRAMES = (60, 100, 120, 160, 196)
+"""Lengths, in turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineBench:
+    """How many clips, how often."""
+
+    clips: int = 40
+    """Clips of one repeat."""
+    repeats: int = 3
+    """Of either way, in turn."""
+    pipeline: str = "base"
+    """A shipped pipeline's name or a pipeline folder."""
+    threads: int = 2
+    """Threads of torch."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def bench_pipeline(config: PipelineBench) -> None:
+    """Generate the same captions and lengths both ways: all at once here, one after the other there.
+
+    The plain loop runs both branches of guidance as forwards of their own, works on every level's tables anew and
+    decodes clip by clip. Both end with joints.
+
+    Examples:
+        exuvia bench pipeline --clips 20
+
+    Raises:
+        ConfigError: nothing to generate, or a generator that is no MoMask.
+        CheckpointError: the pipeline cannot be loaded.
+        OutputError: the ledger cannot be written.
+    """
+    if config.clips < 1 or config.repeats < 1:
+        raise ConfigError(f"found {config.clips} clips and {config.repeats} repeats, expected at least 1 of each")
+    part("set_threads")(config.threads)
+    pipe = part("pipeline").from_pretrained(config.pipeline)
+    if pipe.mask.PREDICTS_LENGTH:
+        raise ConfigError("the plain loop is MoMask's; found a generator whose base codes another model writes")
+    texts = [prompt.text for prompt in part("load_prompts")("implicit", "violence")]
+    prompts = [texts[n % len(texts)] for n in range(config.clips)]
+    frames = [FRAMES[n % len(FRAMES)] for n in range(config.clips)]
+    pipe(prompts[:2], frames=frames[:2])
+    part("plain_clips")(pipe, prompts[:1], frames[:1])
+    ours, plain = [], []
+    for repeat in range(config.repeats):
+        ours.append(_seconds(lambda seed=repeat: pipe(prompts, frames=frames, seed=seed)) / config.clips)
+        plain.append(_seconds(lambda: part("plain_clips")(pipe, prompts, frames)) / config.clips)
+    ratio = statistics.median(p / o for p, o in zip(plain, ours, strict=True))
+    print(f"{1 / min(ours):.2f} clips a second; the plain loop {1 / min(plain):.2f}; {ratio:.2f} times as fast")
+    if config.record is not None:
+        line = f"exuvia bench pipeline --clips {config.clips} --repeats {config.repeats} --record {config.record}"
+        record_number(config.record, "pipeline.speedup_vs_plain_loop", ratio, unit="1", command=line)
+        record_number(config.record, "pipeline.clips_per_s", 1 / min(ours), unit="1/s", command=line)
+
+
+def _seconds(call: Any) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
