@@ -100,7 +100,7 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(f"bench intervals --tasks induction --out {tmp_path}".split()) == 2
-    assert "holds no trained model" in capsys.readouterr().err
+    assert "holds no trained serpent-s4d of seed 0" in capsys.readouterr().err
     ledger = tmp_path / "numbers.jsonl"
     made = f"bench generators --trees 20 --small 20 --large 2 --record {ledger} --sheet {tmp_path / 'sheet.png'}"
     assert main(made.split()) == 0

@@ -13,7 +13,16 @@ from torch import Tensor
 
 from exuvia.__main__ import main
 from exuvia.bench.lra.model import ClassifierConfig, SequenceClassifier
-from exuvia.bench.lra.run import Problem, Recipe, measure_speeds, model_config, run_problem, table, write_table
+from exuvia.bench.lra.run import (
+    Problem,
+    Recipe,
+    measure_speeds,
+    model_config,
+    run_folder,
+    run_problem,
+    table,
+    write_table,
+)
 from exuvia.bench.lra.task import ClassifyTask, Splits, score
 from exuvia.bench.variant import parse_variant
 from exuvia.commands import bench_sequence
@@ -128,8 +137,20 @@ def test_a_folder_belongs_to_its_settings(tmp_path: Path) -> None:
 def test_a_budget_in_seconds_becomes_steps_that_are_kept(tmp_path: Path) -> None:
     recipe = Recipe(6000, 1, 16, RECIPE.train, state=4, budget_s=0.5)
     (one,) = run_problem(problem(), recipe, ["s4d"], [0], tmp_path)
-    plan = json.loads((tmp_path / "toy-s4d-seed0" / "plan.json").read_text(encoding="utf-8"))
+    plan = json.loads(
+        (run_folder(tmp_path, "toy", "s4d", RECIPE.train.lr, 0) / "plan.json").read_text(encoding="utf-8")
+    )
     assert one.steps == plan["steps"] == max(1, int(500 / plan["step_ms"]))
+
+
+def test_the_first_seed_tries_every_rate_and_all_seeds_keep_the_best(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, rates=(1e-6, 2e-2))
+    found = run_problem(problem(), recipe, ["mamba"], [3, 4], tmp_path)
+    assert [one.lr for one in found] == [2e-2, 2e-2]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "toy-mamba-lr1e-06-seed3", "toy-mamba-lr0.02-seed3", "toy-mamba-lr0.02-seed4",
+    }  # fmt: skip
+    assert found[0].valid_accuracy > 0.7
 
 
 def test_speeds_are_kept_until_another_model_is_asked_for(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from exuvia.bench.variant import parse_variant
 from exuvia.commands.bench_sequence import data_folder
 from exuvia.commands.numbers import record_number
 from exuvia.errors import DataError
+from exuvia.files import read_json
 
 PICTURES = 6
 """Pictures in a drawing."""
@@ -66,9 +67,7 @@ def bench_intervals(config: IntervalsBench) -> None:
         for name in config.mixers:
             found: dict[tuple[int, float, str], list[Kept]] = {}
             for seed in config.seeds:
-                folder = config.out / config.preset / f"{task}-{name}-seed{seed}"
-                if not (folder / "result.json").is_file():
-                    raise DataError(f"{folder} holds no trained model; exuvia bench lra --tasks {task} makes it")
+                folder = _folder(config, task, name, seed)
                 model = trained(folder, model_config(problem, recipe_of(task, config.preset), parse_variant(name)))
                 for one in kept_by_kind(task, model, x, valid, side):
                     found.setdefault((one.layer, one.rate, one.kind), []).append(one)
@@ -81,6 +80,15 @@ def bench_intervals(config: IntervalsBench) -> None:
                     tag = f"intervals.{task}.{config.preset}.{name}.layer{layer}.{rate:g}.{kind.replace(' ', '_')}.kept"
                     record_number(config.record, tag, float(np.mean(values)), unit="1", command=line,
                                   low=min(values), high=max(values))  # fmt: skip
+
+
+def _folder(config: IntervalsBench, task: str, name: str, seed: int) -> Path:
+    """The finished run of a seed; of several learning rates, the one with the best validation. Raises DataError."""
+    found = sorted((config.out / config.preset).glob(f"{task}-{name}-lr*-seed{seed}/result.json"))
+    if not found:
+        where = config.out / config.preset
+        raise DataError(f"{where} holds no trained {name} of seed {seed}; exuvia bench lra --tasks {task} makes it")
+    return max(found, key=lambda path: read_json(path)["valid_accuracy"]).parent
 
 
 def _show(task: str, name: str, found: dict[tuple[int, float, str], list[Kept]]) -> None:

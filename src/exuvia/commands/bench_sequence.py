@@ -100,7 +100,18 @@ def bench_lra(config: LRABench) -> None:
         found += lra.run_problem(problem, recipe, config.mixers, config.seeds, out, _tell)
         speeds[task] = lra.measure_speeds(problem, recipe, config.mixers, out)
     rows = lra.table(found, speeds)
-    shown = ("task", "variant", "parameters", "steps", "accuracy", "deviation", "chance", "step_ms", "times_backbone")
+    shown = (
+        "task",
+        "variant",
+        "parameters",
+        "steps",
+        "lr",
+        "accuracy",
+        "deviation",
+        "chance",
+        "step_ms",
+        "times_backbone",
+    )
     _show(rows, shown)
     for path in lra.write_table(found, rows, out):
         print(f"wrote {path}")

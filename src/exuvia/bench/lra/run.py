@@ -1,8 +1,8 @@
 """Models of equal size, trained alike on one task, several seeds each: one tidy table.
 
-A run is a folder `TASK-VARIANT-seedN` under the output folder, resumable as every training is; `result.json` in it is
-what one line of the table comes from. Several processes may share an output folder. Times are measured apart from the
-runs, all models in turn (`speed-TASK.json`), so that what else the machine did then makes no difference.
+A run is a folder `TASK-VARIANT-lrRATE-seedN` under the output folder, resumable as every training is; `result.json` in
+it is what one line of the table comes from. Several processes may share an output folder. Times are measured apart
+from the runs, all models in turn (`speed-TASK.json`), so that what else the machine did then makes no difference.
 """
 
 import csv
@@ -59,6 +59,9 @@ class Recipe:
     causal: bool = False
     budget_s: float = 0.0
     """Seconds of training in place of `train.steps`; 0: the steps count."""
+    rates: tuple[float, ...] = ()
+    """Learning rates in place of `train.lr`: with the first seed every variant tries all of them, and keeps the one
+    with the best accuracy on the validation set."""
     test_limit: int = 0
     """At most so many test examples, the first of a shuffle; 0: all."""
 
@@ -73,6 +76,10 @@ class Result:
     width: int
     parameters: int
     steps: int
+    lr: float
+    """Peak learning rate."""
+    valid_accuracy: float
+    """Share of right answers on the validation set, by which a learning rate is chosen."""
     accuracy: float
     """Share of right answers on the test set."""
     loss: float
@@ -101,13 +108,27 @@ def run_problem(
     lines = [parse_variant(name) for name in variants]
     if not seeds or not lines:
         raise ConfigError("found no seed or no mixer, expected at least one of each")
-    found = []
+    found: list[Result] = []
+    chosen: dict[str, float] = {}
     for seed in seeds:
         for variant in lines:
-            result = _run_one(problem, recipe, variant, seed, out / f"{problem.name}-{variant.name}-seed{seed}")
-            tell(f"{problem.name} {variant.name} seed {seed}: {result.accuracy:.4f} after {result.steps} steps")
-            found.append(result)
+            rates = [chosen[variant.name]] if variant.name in chosen else list(recipe.rates) or [recipe.train.lr]
+            tried = [_run_one(problem, with_rate(recipe, rate), variant, seed, out) for rate in rates]
+            best = max(tried, key=lambda one: one.valid_accuracy)
+            chosen[variant.name] = best.lr
+            tell(f"{problem.name} {variant.name} seed {seed}: {best.accuracy:.4f} at a rate of {best.lr:g}")
+            found.append(best)
     return found
+
+
+def with_rate(recipe: Recipe, lr: float) -> Recipe:
+    """The recipe of one learning rate."""
+    return replace(recipe, rates=(), train=replace(recipe.train, lr=lr))
+
+
+def run_folder(out: Path, task: str, variant: str, lr: float, seed: int) -> Path:
+    """Where a run is kept."""
+    return out / f"{task}-{variant}-lr{lr:g}-seed{seed}"
 
 
 def measure_speeds(problem: Problem, recipe: Recipe, variants: Sequence[str], out: Path) -> dict[str, Speed]:
@@ -131,8 +152,11 @@ def model_config(problem: Problem, recipe: Recipe, variant: Variant) -> Classifi
     return ClassifierConfig(stack, problem.classes, problem.vocabulary, problem.pair)
 
 
-def _run_one(problem: Problem, recipe: Recipe, variant: Variant, seed: int, out: Path) -> Result:
-    config = model_config(problem, recipe, variant)
+def _run_one(problem: Problem, recipe: Recipe, variant: Variant, seed: int, runs: Path) -> Result:
+    config, out = (
+        model_config(problem, recipe, variant),
+        run_folder(runs, problem.name, variant.name, recipe.train.lr, seed),
+    )
     claim(out, {"recipe": to_dict(recipe), "model": to_dict(config), "examples": len(problem.splits.train)})
     if (out / "result.json").is_file():
         return Result(**read_json(out / "result.json"))
@@ -141,12 +165,13 @@ def _run_one(problem: Problem, recipe: Recipe, variant: Variant, seed: int, out:
         steps, _ = planned_steps(_task(problem, recipe, config, 0), steps, recipe.budget_s, out / "plan.json")
     task = _task(problem, recipe, config, seed)
     train = replace(recipe.train, steps=steps, seed=recipe.train.seed + seed)
-    fit(task, train, out, {"task": problem.name, "recipe": to_dict(recipe)})
+    last = fit(task, train, out, {"task": problem.name, "recipe": to_dict(recipe)})
     model = trained(out, config).to(next(task.model.parameters()).device)
     answers = score(model, problem.splits.test, recipe.batch_size, recipe.test_limit or None)
     result = Result(
         problem.name, variant.name, seed, config.stack.width, sum(p.numel() for p in model.parameters()),
-        steps, answers.accuracy, answers.loss, problem.chance, str(provenance()["commit"]),
+        steps, recipe.train.lr, last["val/accuracy"], answers.accuracy, answers.loss, problem.chance,
+        str(provenance()["commit"]),
     )  # fmt: skip
     write_json(out / "result.json", vars(result))
     return result
@@ -180,7 +205,7 @@ def table(results: Sequence[Result], speeds: Mapping[str, Mapping[str, Speed]]) 
         accuracy = [one.accuracy for one in same]
         rows.append({
             "task": task, "variant": name, "seeds": len(same), "parameters": same[0].parameters,
-            "steps": same[0].steps, "accuracy": float(np.mean(accuracy)),
+            "steps": same[0].steps, "lr": same[0].lr, "accuracy": float(np.mean(accuracy)),
             "deviation": float(np.std(accuracy, ddof=1)) if len(same) > 1 else None,
             "step_ms": speed.step_ms, "train_s": speed.step_ms * same[0].steps / 1000,
             "times_backbone": speed.fastest_ms / base.fastest_ms if base else None,
