@@ -28,7 +28,8 @@ FLOOR = {
     "checkpoint": 2, "motion": 2, "text": 2,
     "features": 3, "view": 3, "synthetic": 3, "ssm": 3,
     "data": 4, "tokens": 4, "sequence": 4,
-    "train": 5, "detour": 5, "noise": 3, "pipeline": 5, "official": 5, "official_export": 5, "long": 5, "unlearn": 5,
+    "train": 5, "detour": 5, "noise": 3, "pipeline": 5, "unlearn": 5, "long": 5,
+    "official": 5, "official_bamm": 5, "official_export": 5,
     "evaluate": 6, "report": 6, "recipes": 6, "bench": 6,
     "commands": 7, "goldens": 7, "__main__": 7,
 }  # fmt: skip
@@ -141,6 +142,7 @@ SIDEWAYS = {
     ("config", "registry"),
     ("__main__", "commands"),
     ("pipeline", "detour"),
+    ("official_bamm", "official"),
     ("official_export", "official"),
     ("long", "pipeline"),
     ("official_export", "pipeline"),

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from exuvia.errors import CheckpointError, ConfigError
+from exuvia.sequence.bamm import BAMM, BAMMConfig
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
@@ -101,11 +102,11 @@ def load_momask(
         tokenizer = wanted["mask"]
     names["tokenizer"] = _choose(folder, kinds, "tokenizer", tokenizer)
     options["tokenizer"] = read_options(folder / names["tokenizer"] / "opt.txt")
-    files = {part: _file(folder / name, part) for part, name in names.items()}
-    mean, std = (_statistic(folder / names["tokenizer"] / "meta" / f"{kind}.npy") for kind in ("mean", "std"))
+    files = {part: weights_file(folder / name, part) for part, name in names.items()}
+    mean, std = (statistic(folder / names["tokenizer"] / "meta" / f"{kind}.npy") for kind in ("mean", "std"))
     length = None
     if (folder / LENGTH_FOLDER).is_dir():
-        files["length"] = _file(folder / LENGTH_FOLDER, "length")
+        files["length"] = weights_file(folder / LENGTH_FOLDER, "length")
         length = load_length(files["length"])
     else:
         log.warning("%s has no %s: lengths must be given with every prompt", folder, LENGTH_FOLDER)
@@ -196,6 +197,14 @@ def load_mask(path: str | Path, options: Options, tokenizer: Options) -> MaskTra
     with _options_of(path):
         module = MaskTransformer(MaskTransformerConfig(**_trunk(options, tokenizer, state)))
     return _filled(module, state, f"the masked transformer of {path}")
+
+
+def load_bamm(path: str | Path, options: Options, tokenizer: Options) -> BAMM:
+    """BAMM's decoder of a checkpoint file; `trans` among its options names the blocks. Raises CheckpointError."""
+    state = read_weights(path, "mask")
+    with _options_of(path):
+        module = BAMM(BAMMConfig(**_trunk(options, tokenizer, state), blocks=options.get("trans", "official")))
+    return _filled(module, state, f"the decoder of {path}")
 
 
 def load_residual(path: str | Path, options: Options, tokenizer: Options) -> ResidualTransformer:
@@ -323,7 +332,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _statistic(path: Path) -> Floats:
+def statistic(path: Path) -> Floats:
+    """A tokenizer's mean or deviation, float32 [C]. Raises CheckpointError."""
     try:
         return np.load(path, allow_pickle=False).astype(np.float32).reshape(-1)
     except (OSError, ValueError) as error:
@@ -332,7 +342,8 @@ def _statistic(path: Path) -> Floats:
         ) from None
 
 
-def _file(folder: Path, part: str) -> Path:
+def weights_file(folder: Path, part: str) -> Path:
+    """The file of a part that the published scripts prefer. Raises CheckpointError."""
     for name in FILES[part]:
         if (folder / "model" / name).is_file():
             return folder / "model" / name

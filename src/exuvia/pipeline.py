@@ -32,7 +32,7 @@ from exuvia.motion.clip import Clip
 from exuvia.noise import CodeNoise, added, load_noise
 from exuvia.registry import STREAM, TEXT_ENCODER, resolve
 from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
+from exuvia.sequence.length import LengthEstimator, OwnLength, build_length
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
 from exuvia.text.base import TextEncoder, TextStates
 from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
@@ -91,7 +91,7 @@ class MotionPipeline:
     mask: BaseCodes
     """What writes the base codes: a masked transformer, or BAMM."""
     residual: ResidualTransformer
-    length: LengthEstimator
+    length: LengthEstimator | OwnLength
     normaliser: Normaliser
     text: TextEncoder
     config: dict[str, Any]
@@ -128,7 +128,7 @@ class MotionPipeline:
                 "tokenizer": RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"])),
                 "mask": build_generator(config["mask"]),
                 "residual": ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"])),
-                "length": LengthEstimator(from_dict(LengthEstimatorConfig, config["length"])),
+                "length": build_length(config["length"]),
             }
             about = {"text": config["text"], "generation": config["generation"]}
             detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
@@ -382,7 +382,7 @@ def assemble(
     normaliser: Normaliser,
     mask: BaseCodes,
     residual: ResidualTransformer,
-    length: LengthEstimator,
+    length: LengthEstimator | OwnLength,
     text: TextEncoder,
     *,
     pooled: bool,

@@ -195,6 +195,11 @@ _USE = {
         ("exuvia export momask runs/safe checkpoints/t2m",),
     ),
     "export humanml3d": Entry("exuvia.commands.export:export", "a prepared store in the layout of another project"),
+    "import bamm": Entry(
+        "exuvia.commands.import_bamm:import_bamm",
+        "published BAMM checkpoints as one pipeline",
+        ("exuvia import bamm log/t2m/NAME --tokenizer log/vq/NAME --residual RES --out runs/bamm",),
+    ),
     "import momask": Entry(
         "exuvia.commands.import_momask:import_momask",
         "published MoMask checkpoints -> one pipeline folder",
@@ -265,6 +270,9 @@ PART = {
     "scene": "exuvia.long:Scene",
     "join_jump_ratio": "exuvia.long:join_jump_ratio",
     "long_config": "exuvia.long:LongConfig",
+    "load_bamm_folders": "exuvia.official_bamm:load_bamm_folders",
+    "own_length": "exuvia.sequence.length:OwnLength",
+    "generation_config": "exuvia.pipeline:GenerationConfig",
     "save_momask": "exuvia.official_export:save_momask",
     "build_generator": "exuvia.sequence.generators:build_generator",
     "residual_transformer": "exuvia.sequence.residual_transformer:ResidualTransformer",

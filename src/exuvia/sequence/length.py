@@ -4,13 +4,15 @@ Facts: momask-codes, models/vq/model.py, LengthEstimator, whose parameter names 
 = 4 c frames at the published rates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from exuvia.config import from_dict
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
 from exuvia.sequence.trunk import evaluating
@@ -92,3 +94,28 @@ class LengthEstimator(nn.Module):
             noise = None if seeds is None else sampling.seeded_noise(seeds, 1, 1)[0, :, 0]
             drawn = sampling.draw(logits, temperature, noise)
         return drawn.clone()
+
+
+@dataclass(frozen=True)
+class OwnLengthConfig:
+    """No length estimator."""
+
+    kind: str = "own"
+    """Tells it from an estimator in a configuration."""
+
+
+class OwnLength(nn.Module):
+    """In the place of an estimator, for generators that find their lengths themselves; it has no weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = OwnLengthConfig()
+
+    def sample(self, pooled: Tensor, **settings: Any) -> Tensor:
+        """Raise ConfigError: there is nothing to ask."""
+        raise ConfigError("this generator has no length estimator; give every prompt its frames")
+
+
+def build_length(about: Mapping[str, Any]) -> LengthEstimator | OwnLength:
+    """An estimator with new weights from its configuration, or none. Raises ConfigError for unknown settings."""
+    return OwnLength() if about.get("kind") == "own" else LengthEstimator(from_dict(LengthEstimatorConfig, about))
