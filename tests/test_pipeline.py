@@ -114,3 +114,25 @@ def test_progress_is_reported() -> None:
     seen: list[tuple[int, int]] = []
     PIPE.generate(PROMPTS, batch_size=2, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(2, 3), (3, 3)]
+
+
+def test_lower_precision_makes_nearly_the_same_motion_and_leaves_the_weights(tmp_path: Path) -> None:
+    folder = PIPE.save_pretrained(tmp_path / "tiny")
+    exact, rough = (MotionPipeline.from_pretrained(folder, dtype=dtype) for dtype in ("float32", "bfloat16"))
+    assert all(torch.equal(value, exact.mask.state_dict()[name]) for name, value in rough.mask.state_dict().items())
+    one, other = (pipe.generate(PROMPTS, seed=5, frames=120) for pipe in (exact, rough))
+    assert torch.equal(one.lengths, other.lengths)
+    assert (one.codes == other.codes).float().mean() > 0.3  # codes are drawn: close logits often give the same ones
+    assert np.isfinite(other.clips[0].joints).all()
+    with pytest.raises(ConfigError, match="did you mean 'bfloat16'"):
+        MotionPipeline.from_pretrained(folder, dtype="bfloat")
+
+
+def test_order_of_lengths_makes_no_difference() -> None:
+    frames = [196, 40, 120, 60, 196, 20]
+    prompts = [PROMPTS[i % 3] for i in range(6)]
+    together = PIPE.generate(prompts, seed=list(range(6)), frames=frames, batch_size=2)
+    assert together.lengths.tolist() == [length // 4 for length in frames]
+    for row, length in enumerate(frames):
+        alone = PIPE.generate([prompts[row]], seed=row, frames=length)
+        assert torch.equal(alone.codes[0], together.codes[row, : length // 4])

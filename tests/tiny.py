@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
+from exuvia.assemble import assemble
 from exuvia.features.normaliser import Normaliser
-from exuvia.pipeline import GenerationConfig, MotionPipeline, assemble
+from exuvia.pipeline import GenerationConfig, MotionPipeline
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig

@@ -17,7 +17,6 @@ from exuvia.checkpoint import (
     halved,
     load_into,
     load_tensors,
-    provenance,
     read_config,
     save_tensors,
     write_config,
@@ -30,7 +29,7 @@ from exuvia.features.normaliser import Normaliser
 from exuvia.files import read_json, whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.noise import CodeNoise, added, load_noise
-from exuvia.registry import STREAM, TEXT_ENCODER, resolve
+from exuvia.registry import STREAM, TEXT_ENCODER, resolve, suggest
 from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
 from exuvia.sequence.length import LengthEstimator, OwnLength, build_length
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
@@ -42,6 +41,9 @@ log = logging.getLogger(__name__)
 PARTS = ("tokenizer", "mask", "residual", "length")
 """The models of a pipeline: one file of weights each."""
 MAX_PROMPT_CHARACTERS = 2000
+DTYPES = ("float32", "bfloat16", "float16")
+BATCH = 16
+"""Prompts at a time: what of them is worked on stays in a CPU's caches."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,12 @@ class MotionPipeline:
     """Prompts that are rewritten or go through other weights; see detour.py."""
     noise: list[CodeNoise] = field(default_factory=list)
     """Codebook rows that every motion has elsewhere; see noise.py."""
+    dtype: str = "float32"
+    """In which the transformers multiply matrices: float32, bfloat16 or float16; weights stay as they are."""
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, *, device: str = "cpu", text: TextEncoder | None = None
+        cls, name: str | Path, *, device: str = "cpu", text: TextEncoder | None = None, dtype: str = "float32"
     ) -> "MotionPipeline":
         """Load a shipped checkpoint by name, a folder, or a Hugging Face hub id.
 
@@ -117,10 +121,13 @@ class MotionPipeline:
             name: "base", a folder made by `save_pretrained`, or "owner/model"
             device: where the models run
             text: a caption encoder to use instead of the recorded one
+            dtype: float32, bfloat16 or float16, of matrix products; the last two are faster, motions differ a little
         Raises:
             CheckpointError: nothing there, or weights of another architecture.
             ConfigError: unknown name, or the recorded caption encoder is not installed.
         """
+        if dtype not in DTYPES:
+            raise ConfigError(f"unknown dtype {dtype!r}; {suggest(dtype, DTYPES)}")
         folder = find_pipeline(name)
         config = read_config(folder, "pipeline")
         try:
@@ -156,6 +163,7 @@ class MotionPipeline:
             card=card.read_text(encoding="utf-8") if card.exists() else "",
             detours=detours,
             noise=noise,
+            dtype=dtype,
         )
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> Path:
@@ -231,7 +239,7 @@ class MotionPipeline:
         *,
         seed: int | Sequence[int] = 0,
         frames: int | Sequence[int] | None = None,
-        batch_size: int = 32,
+        batch_size: int = BATCH,
         progress: Callable[[int, int], None] | None = None,
         **sampling: Any,
     ) -> Generation:
@@ -252,7 +260,7 @@ class MotionPipeline:
         *,
         seed: int | Sequence[int] = 0,
         frames: int | Sequence[int] | None = None,
-        batch_size: int = 32,
+        batch_size: int = BATCH,
         progress: Callable[[int, int], None] | None = None,
         **sampling: Any,
     ) -> tuple[Tensor, Tensor, list[int]]:
@@ -268,11 +276,14 @@ class MotionPipeline:
         steps = self._steps(frames, len(prompts), settings)
         codes = torch.full((len(prompts), settings.max_steps, self.tokenizer.config.num_quantizers), -1)
         lengths = torch.zeros(len(prompts), dtype=torch.long)
+        order = range(len(prompts)) if steps is None else np.argsort(steps, kind="stable").tolist()  # little padding
         for low in range(0, len(prompts), batch_size):
-            for route in routes(self.detours, prompts[low : low + batch_size], self._embed):
-                rows = [low + row for row in route.rows]
+            some = order[low : low + batch_size]
+            for route in routes(self.detours, [prompts[row] for row in some], self._embed):
+                rows = [some[row] for row in route.rows]
                 wanted = None if steps is None else torch.tensor([steps[row] for row in rows])
-                lengths[rows], made = self._codes(route, [seeds[row] for row in rows], wanted, settings)
+                with torch.autocast(self.device.type, getattr(torch, self.dtype), self.dtype != DTYPES[0]):
+                    lengths[rows], made = self._codes(route, [seeds[row] for row in rows], wanted, settings)
                 codes[rows, : made.shape[1]] = made
             if progress is not None:
                 progress(min(len(prompts), low + batch_size), len(prompts))
@@ -283,7 +294,7 @@ class MotionPipeline:
         self,
         codes: Tensor,
         lengths: Tensor,
-        batch_size: int = 32,
+        batch_size: int = BATCH,
         smoothing: float = 0.0,
         seeds: Sequence[int] | None = None,
     ) -> list[np.ndarray]:
@@ -375,26 +386,3 @@ def check_prompts(prompts: Sequence[str]) -> None:
 
 def _changed(settings: GenerationConfig, changes: dict[str, Any]) -> GenerationConfig:
     return from_dict(GenerationConfig, {**to_dict(settings), **changes})
-
-
-def assemble(
-    tokenizer: RVQVAE,
-    normaliser: Normaliser,
-    mask: BaseCodes,
-    residual: ResidualTransformer,
-    length: LengthEstimator | OwnLength,
-    text: TextEncoder,
-    *,
-    pooled: bool,
-    generation: GenerationConfig | None = None,
-    facts: dict[str, Any] | None = None,
-) -> MotionPipeline:
-    """A pipeline from trained parts."""
-    about = {
-        "text": {"name": text.name, "fingerprint": text.fingerprint, "pooled": pooled},
-        "generation": to_dict(generation or GenerationConfig()),
-    }
-    history = provenance(**(facts or {}), edits=[])
-    for module in (tokenizer, mask, residual, length):
-        module.eval().requires_grad_(False)
-    return MotionPipeline(tokenizer, mask, residual, length, normaliser, text, about, history)

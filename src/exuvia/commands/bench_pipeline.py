@@ -26,6 +26,8 @@ class PipelineBench:
     """A shipped pipeline's name or a pipeline folder."""
     threads: int = 2
     """Threads of torch."""
+    dtype: str = "float32"
+    """Of the pipeline's matrix products: float32, bfloat16, float16. The plain loop's are float32."""
     record: Path | None = None
     """Ledger to append the results to."""
 
@@ -47,7 +49,7 @@ def bench_pipeline(config: PipelineBench) -> None:
     if config.clips < 1 or config.repeats < 1:
         raise ConfigError(f"found {config.clips} clips and {config.repeats} repeats, expected at least 1 of each")
     part("set_threads")(config.threads)
-    pipe = part("pipeline").from_pretrained(config.pipeline)
+    pipe = part("pipeline").from_pretrained(config.pipeline, dtype=config.dtype)
     if pipe.mask.PREDICTS_LENGTH:
         raise ConfigError("the plain loop is MoMask's; found a generator whose base codes another model writes")
     texts = [prompt.text for prompt in part("load_prompts")("implicit", "violence")]
@@ -62,9 +64,10 @@ def bench_pipeline(config: PipelineBench) -> None:
     ratio = statistics.median(p / o for p, o in zip(plain, ours, strict=True))
     print(f"{1 / min(ours):.2f} clips a second; the plain loop {1 / min(plain):.2f}; {ratio:.2f} times as fast")
     if config.record is not None:
-        line = f"exuvia bench pipeline --clips {config.clips} --repeats {config.repeats} --record {config.record}"
-        record_number(config.record, "pipeline.speedup_vs_plain_loop", ratio, unit="1", command=line)
-        record_number(config.record, "pipeline.clips_per_s", 1 / min(ours), unit="1/s", command=line)
+        words = f"--clips {config.clips} --repeats {config.repeats} --dtype {config.dtype} --record {config.record}"
+        line, tag = f"exuvia bench pipeline {words}", "" if config.dtype == "float32" else f".{config.dtype}"
+        record_number(config.record, f"pipeline.speedup_vs_plain_loop{tag}", ratio, unit="1", command=line)
+        record_number(config.record, f"pipeline.clips_per_s{tag}", 1 / min(ours), unit="1/s", command=line)
 
 
 def _seconds(call: Any) -> float:

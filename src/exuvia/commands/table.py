@@ -262,7 +262,7 @@ PART = {
     "read_config": "exuvia.checkpoint:read_config",
     "load_tensors": "exuvia.checkpoint:load_tensors",
     "load_into": "exuvia.checkpoint:load_into",
-    "assemble": "exuvia.pipeline:assemble",
+    "assemble": "exuvia.assemble:assemble",
     "load_momask": "exuvia.official:load_momask",
     "normaliser": "exuvia.features.normaliser:Normaliser",
     "load_tokenizer": "exuvia.recipes.tokenizer:load_tokenizer",
