@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from exuvia.bench.lra import problems
+from exuvia.bench.lra.image import PixelSequences, shrunk
 from exuvia.bench.lra.probes import BLANK, LETTERS, MARK, VOCABULARY, copying, events, induction
-from exuvia.bench.lra.problems import FULL, PROBLEMS, Source, load_problem, recipe_of
+from exuvia.bench.lra.problems import FULL, PROBLEMS, Size, Source, load_problem, recipe_of
 from exuvia.bench.lra.run import model_config
-from exuvia.errors import ConfigError, DataError
+from exuvia.bench.variant import parse_variant
+from exuvia.errors import ConfigError, DataError, ShapeError
 from exuvia.sequence.stack import parameters
 
 
@@ -64,12 +66,28 @@ def test_every_task_has_a_recipe_and_models_of_its_size(name: str, tmp_path: Pat
     recipe = recipe_of(name, "short")
     problem = load_problem("induction", Source(None, tmp_path))
     for mixer in ("transformer", "serpent-mamba"):
-        assert parameters(model_config(problem, recipe, mixer).stack) == pytest.approx(recipe.parameters, rel=0.12)
+        assert parameters(model_config(problem, recipe, parse_variant(mixer)).stack) == pytest.approx(
+            recipe.parameters, rel=0.12
+        )
     if name in FULL:
         assert recipe_of(name, "full").parameters > 500_000
     else:
         with pytest.raises(ConfigError, match="no preset 'full'"):
             recipe_of(name, "full")
+
+
+def test_short_tasks_ask_the_same_of_shorter_sequences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(problems.LISTOPS_COUNTS, "short", (60, 10, 20))
+    data = load_problem("listops", Source(None, tmp_path)).splits
+    assert 20 < data.train.lengths.min() <= data.train.lengths.max() < 100
+    pictures = PixelSequences(np.arange(2 * 1024).reshape(2, 1024).astype(np.uint8), np.zeros(2, np.int64))
+    small = shrunk(pictures, 16)
+    assert small.pixels.shape == (2, 256)
+    assert small.pixels[0, 0] == round(np.mean([0, 1, 32, 33]))
+    assert shrunk(pictures, 32) is pictures
+    for side in (0, 5):
+        with pytest.raises(ShapeError, match="divides"):
+            shrunk(pictures, side)
 
 
 def test_missing_data_and_unknown_tasks_are_named(tmp_path: Path) -> None:
@@ -82,13 +100,16 @@ def test_missing_data_and_unknown_tasks_are_named(tmp_path: Path) -> None:
         recipe_of("listop", "short")
 
 
-def test_pathfinder_comes_by_name_and_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(problems.PATHFINDER_COUNTS, "short", (20, 4, 6))
-    first = load_problem("pathfinder", Source(None, tmp_path))
-    again = load_problem("pathfinder", Source(None, tmp_path))
+@pytest.mark.parametrize(("size", "steps"), [("short", 256), ("full", 1024)])
+def test_pathfinder_comes_by_name_and_is_kept(
+    size: Size, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(problems.PATHFINDER_COUNTS, size, (20, 4, 6))
+    first = load_problem("pathfinder", Source(None, tmp_path, size))
+    again = load_problem("pathfinder", Source(None, tmp_path, size))
     assert [len(part) for part in vars(first.splits).values()] == [20, 4, 6]
     x, mask, labels = first.splits.test.batch(np.arange(6))
-    assert x.shape == (6, 1024)
+    assert x.shape == (6, steps)
     assert mask is None
     assert -1 <= x.min() < x.max() <= 1
     assert x.equal(again.splits.test.batch(np.arange(6))[0])
