@@ -18,7 +18,7 @@ from exuvia.report.summary import Line, Summary, read_results
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
 
 PLOTS = (
-    ("Captions of violent clips", ("forget", "violence_rate"), ("retain", "r_precision@3")),
+    ("Captions to forget", ("forget", "violence_rate"), ("retain", "r_precision@3")),
     ("Prompts that name nothing", ("implicit", "violence_rate"), ("retain", "r_precision@3")),
     ("Captions, quality by KID", ("forget", "violence_rate"), ("retain", "kid")),
 )
