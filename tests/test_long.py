@@ -14,15 +14,20 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.long import LongConfig, Scene, decoder_reach, join_jump_ratio, long_features, stream
 from exuvia.pipeline import MotionPipeline
 from exuvia.sequence.bamm import BAMM, BAMMConfig
+from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from tiny import CODES, tiny_pipeline
 
 SCENES = [Scene("a man walks", 200), Scene("a man sits down", 90), Scene("a man waves", 40), Scene("a man turns", 12)]
 
 
-@pytest.fixture(scope="module")
-def pipe() -> MotionPipeline:
-    """A tiny generator."""
-    return tiny_pipeline()
+@pytest.fixture(scope="module", params=["mask", "causal"])
+def pipe(request: pytest.FixtureRequest) -> MotionPipeline:
+    """A tiny generator with a masked transformer, or a causal state-space model."""
+    made = tiny_pipeline()
+    if request.param == "causal":
+        shared = {name: getattr(made.mask.config, name) for name in ("code_dim", "width", "text_dim")}
+        made.mask = CausalGenerator(CausalConfig(num_codes=CODES, num_layers=1, num_heads=2, **shared), seed=1).eval()
+    return made
 
 
 def whole(pipe: MotionPipeline, scenes: list[Scene], **more: object) -> np.ndarray:
@@ -118,7 +123,7 @@ def test_what_cannot_be_is_named(pipe: MotionPipeline, tmp_path: Path, capsys: p
     other, sizes = pipe.clone(), pipe.mask.config
     shared = {name: getattr(sizes, name) for name in ("code_dim", "width", "inner_width", "text_dim")}
     other.mask = BAMM(BAMMConfig(num_codes=CODES, num_layers=1, num_heads=2, **shared))
-    with pytest.raises(ConfigError, match="needs a masked transformer"):
+    with pytest.raises(ConfigError, match="needs a masked or a causal generator"):
         list(stream(other, SCENES))
     assert main(["stream", "a man walks", "--out", str(tmp_path / "a.xyz")]) == 2
     assert "unknown format" in capsys.readouterr().err

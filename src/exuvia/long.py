@@ -1,15 +1,15 @@
 """Motion without an end: captions one after another, each written on from the last steps of the one before.
 
-A window of the masked transformer holds the last steps of what there is, fixed, and masked steps behind them, filled
-under the next caption; the last few steps before the join are written anew with it, so that the way from one movement
-to the other is the model's own. Decoding looks a fixed number of steps ahead (the reach of the decoder's convolutions),
-and the path is carried from piece to piece: memory does not grow with the motion, and pieces together are the frames
-that decoding everything at once would give.
+A masked transformer fills a window: the last steps of what there is, fixed, and masked steps behind them. A causal
+generator reads the caption and the last steps when a scene begins, and goes on from its carried state however long the
+scene is. Either way the last few steps before a join are written anew under the next caption, so that the way from one
+movement to the other is the model's own. Decoding looks a fixed number of steps ahead (the reach of the decoder's
+convolutions), and the path is carried from piece to piece: memory does not grow with the motion, and pieces together
+are the frames that decoding everything at once would give.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,9 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.recover import recover_root
 from exuvia.motion.clip import Clip
 from exuvia.pipeline import MotionPipeline, check_prompts
+from exuvia.sequence.causal import CausalGenerator, Drawing, Writer
 from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.sampling import seeded_noise
 from exuvia.shapes import Features
 from exuvia.tokens.rvqvae import RVQVAEConfig
 
@@ -56,7 +58,7 @@ def stream(
     """Clips that follow one another, a piece at a time; joined end to end they are one motion.
 
     Args:
-        pipe: a generator with a masked transformer
+        pipe: a generator with a masked transformer, or a causal one
         scenes: captions with lengths, as many as there may be: they are asked for one by one
         seed: the same seed and scenes give the same motion
         config: how scenes are joined
@@ -119,8 +121,8 @@ def join_jump_ratio(joints: Sequence[np.ndarray], fps: float = 20.0) -> float:
 
 def _written(pipe: MotionPipeline, scenes: Iterable[Scene], seed: int, how: LongConfig) -> Iterator[tuple[Tensor, str]]:
     """Codes [n, Q] that will not change any more, in order, and their captions."""
-    if not isinstance(pipe.mask, MaskTransformer):
-        raise ConfigError("motion without an end needs a masked transformer; BAMM writes whole motions only")
+    if not isinstance(pipe.mask, MaskTransformer | CausalGenerator):
+        raise ConfigError("motion without an end needs a masked or a causal generator; BAMM writes whole motions only")
     window, stride = pipe.generation.max_steps, pipe.tokenizer.config.stride
     if window <= how.context:
         raise ConfigError(f"found a context of {how.context} steps, expected less than the {window} of a window")
@@ -131,12 +133,12 @@ def _written(pipe: MotionPipeline, scenes: Iterable[Scene], seed: int, how: Long
         steps = scene.frames // stride
         if steps < 1:
             raise ConfigError(f"found a scene of {scene.frames} frames, expected at least {stride}")
-        blend, caption = how.blend, scene.prompt
+        blend, caption, pen = how.blend, scene.prompt, _Pen(pipe, scene.prompt)
         while steps > 0:
             block = min(steps, window - min(how.context, len(past)))
             keep = past[-how.context :]
             anew = min(blend, max(0, len(keep) - 1))
-            codes = _window(pipe, scene.prompt, keep, anew, block, seed * 1_000_003 + number)
+            codes = pen.window(keep, anew, block, seed * 1_000_003 + number)
             past = torch.cat([past[: len(past) - len(keep)], codes])
             steps, blend, number = steps - block, 0, number + 1
             done = len(past) - how.blend  # what a next scene may still change is held back
@@ -149,30 +151,53 @@ def _written(pipe: MotionPipeline, scenes: Iterable[Scene], seed: int, how: Long
         yield past[fixed:], caption
 
 
-@torch.inference_mode()
-def _window(pipe: MotionPipeline, prompt: str, keep: Tensor, anew: int, block: int, seed: int) -> Tensor:
-    """Codes [k + block, Q]: those given, of which the last `anew` are written again, and `block` more."""
-    settings, size = pipe.generation, len(keep) + block
-    fixed = len(keep) - anew
-    states = pipe.text.encode([prompt])
-    cond, valid = (states.pooled[:, None], None) if pipe.config["text"]["pooled"] else (states.states, states.valid)
-    lengths, device = torch.tensor([size]), pipe.device
-    common: dict[str, Any] = {"cond_valid": None if valid is None else valid.to(device)}
-    base = torch.zeros(1, size, dtype=torch.long)
-    base[0, :fixed] = keep[:fixed, 0]
-    region = torch.arange(size)[None] >= fixed
-    drawn: dict[str, Any] = {"keep_share": settings.keep_share}
-    assert isinstance(pipe.mask, MaskTransformer)
-    base = pipe.mask.edit(
-        base, cond.to(device), lengths.to(device), **common, **drawn, region=region, seeds=[seed],
-        steps=settings.steps, cond_scale=settings.cond_scale, temperature=settings.temperature,
-    )  # fmt: skip
-    codes = pipe.residual.generate(
-        base, cond.to(device), lengths.to(device), **common, **drawn, seeds=[seed + 1],
-        cond_scale=settings.residual_scale, temperature=settings.residual_temperature,
-    )[0].cpu()  # fmt: skip
-    codes[:fixed] = keep[:fixed]
-    return codes
+class _Pen:
+    """Writes the windows of one scene."""
+
+    def __init__(self, pipe: MotionPipeline, prompt: str) -> None:
+        self.pipe, states = pipe, pipe.text.encode([prompt])
+        pooled = pipe.config["text"]["pooled"]
+        self.cond = (states.pooled[:, None] if pooled else states.states).to(pipe.device)
+        self.known = None if pooled else states.valid.to(pipe.device)
+        self.writer: Writer | None = None
+
+    @torch.inference_mode()
+    def window(self, keep: Tensor, anew: int, block: int, seed: int) -> Tensor:
+        """Codes [k + block, Q]: those given, of which the last `anew` are written again, and `block` more."""
+        settings, fixed = self.pipe.generation, len(keep) - anew
+        base = torch.zeros(1, len(keep) + block, dtype=torch.long)
+        base[0, :fixed] = keep[:fixed, 0]
+        if isinstance(self.pipe.mask, CausalGenerator):
+            base[:, fixed:] = self._after(self.pipe.mask, base[:, :fixed], anew + block, seed)
+        else:
+            base = self._filled(base, fixed, seed)
+        codes = self.pipe.residual.generate(
+            base.to(self.pipe.device), self.cond, torch.tensor([base.shape[1]], device=self.pipe.device), self.known,
+            seeds=[seed + 1], keep_share=settings.keep_share, cond_scale=settings.residual_scale,
+            temperature=settings.residual_temperature,
+        )[0].cpu()  # fmt: skip
+        codes[:fixed] = keep[:fixed]
+        return codes
+
+    def _filled(self, base: Tensor, fixed: int, seed: int) -> Tensor:
+        """The window [1, N] with everything behind its fixed codes filled at once."""
+        settings, size = self.pipe.generation, base.shape[1]
+        assert isinstance(self.pipe.mask, MaskTransformer)
+        return self.pipe.mask.edit(
+            base, self.cond, torch.tensor([size], device=self.pipe.device), self.known,
+            region=torch.arange(size)[None] >= fixed, seeds=[seed], steps=settings.steps,
+            cond_scale=settings.cond_scale, keep_share=settings.keep_share, temperature=settings.temperature,
+        )  # fmt: skip
+
+    def _after(self, model: CausalGenerator, given: Tensor, count: int, seed: int) -> Tensor:
+        """What comes after `given` [1, n]; the scene's first window reads these, the others go on from the state."""
+        settings = self.pipe.generation
+        if self.writer is None:
+            drawing = Drawing(settings.cond_scale, settings.keep_share, settings.temperature)
+            self.writer = Writer(model, self.cond, self.known, drawing)
+            self.writer.read(given)
+        noise = seeded_noise([seed], 1, count)[0] if settings.temperature > 0 else None
+        return self.writer.write(count, noise).cpu()
 
 
 def _decoded(pipe: MotionPipeline, codes: Tensor, smoothing: float) -> Features:

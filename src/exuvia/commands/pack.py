@@ -23,7 +23,7 @@ class PackConfig:
     tokenizer: Path = Path("runs/tokenizer")
     """Run folder of the tokenizer."""
     mask: Path = Path("runs/mask")
-    """Run folder of what writes the base codes: a masked transformer or BAMM."""
+    """Run folder of what writes the base codes: of `exuvia train mask`, `bamm` or `causal`."""
     residual: Path = Path("runs/residual")
     """Run folder of the residual transformer."""
     length: Path = Path("runs/length")
@@ -71,7 +71,7 @@ MODELS = {
 """Kind of run -> parts of its model and configuration, in the order that `assemble` takes them."""
 
 
-KINDS = {"mask": ("mask", "bamm")}
+KINDS = {"mask": ("mask", "bamm", "causal")}
 """Kinds of run that can stand at a place, where there are several."""
 
 

@@ -39,6 +39,11 @@ _PREPARE_TRAIN = {
         "train BAMM, which writes base codes from left to right and finds its own lengths",
         ("exuvia train bamm --tokenizer runs/tokenizer --corpus.data stores/mocap --out runs/bamm",),
     ),
+    "train causal": Entry(
+        "exuvia.recipes.generator:train_causal",
+        "train the autoregressive state-space generator, which writes base codes from a carried state",
+        ("exuvia train causal --model.backbone serpent --tokenizer runs/tokenizer --corpus.data stores/mocap",),
+    ),
     "train residual": Entry(
         "exuvia.recipes.generator:train_residual",
         "train the transformer over residual codes",

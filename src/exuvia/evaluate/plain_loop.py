@@ -21,6 +21,7 @@ from exuvia.evaluate.metrics import diversity, diversity_pairs, fid, mm_dist, r_
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.pipeline import MotionPipeline
 from exuvia.sequence import sampling
+from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.trunk import valid_from_lengths
 from exuvia.shapes import Features, Joints
 
@@ -144,6 +145,7 @@ def plain_clips(pipe: MotionPipeline, texts: Sequence[str], frames: Sequence[int
 def base_codes(pipe: MotionPipeline, cond: Tensor, known: Tensor | None, lengths: Tensor, temperature: float) -> Tensor:
     """Base codes [B, T], -1 at padding."""
     model, settings = pipe.mask, pipe.generation
+    assert isinstance(model, MaskTransformer)
     valid = valid_from_lengths(lengths, int(lengths.max()))
     ids = torch.where(valid, model.mask_id, model.pad_id)
     scores = torch.where(valid, 0.0, 1e5)

@@ -1,4 +1,4 @@
-"""How the masked transformer, the residual transformer and the length estimator are trained."""
+"""How the generators of base codes, the residual transformer and the length estimator are trained."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from exuvia.recipes.corpus import Corpus, CorpusConfig
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.sequence.bamm import BAMM, BAMMConfig
+from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
@@ -61,6 +62,16 @@ class BAMMRecipe(CodesRecipe):
     out: str = "runs/bamm"
     """Run folder."""
     model: BAMMConfig = field(default_factory=BAMMConfig)
+    """Sizes."""
+
+
+@dataclass(frozen=True)
+class CausalRecipe(CodesRecipe):
+    """Training of the autoregressive generator."""
+
+    out: str = "runs/causal"
+    """Run folder."""
+    model: CausalConfig = field(default_factory=CausalConfig)
     """Sizes."""
 
 
@@ -155,6 +166,13 @@ class BAMMTask(MaskTask):
     model: BAMM  # type: ignore[assignment]
 
 
+class CausalTask(MaskTask):
+    """Base codes and their end, from left to right."""
+
+    kind = "causal"
+    model: CausalGenerator  # type: ignore[assignment]
+
+
 class ResidualTask(CodesTask):
     """Prediction of each residual level from the levels before.   Sec. 3.3 [guo2024momask]"""
 
@@ -192,6 +210,11 @@ def train_mask(recipe: MaskRecipe) -> dict[str, float]:
 def train_bamm(recipe: BAMMRecipe) -> dict[str, float]:
     """Train, continue or return a BAMM run. Raises as `train.fit` does."""
     return _train(BAMMTask(recipe, BAMM(recipe.model)))
+
+
+def train_causal(recipe: CausalRecipe) -> dict[str, float]:
+    """Train, continue or return a run of the autoregressive generator. Raises as `train.fit` does."""
+    return _train(CausalTask(recipe, CausalGenerator(recipe.model)))
 
 
 def train_residual(recipe: ResidualRecipe) -> dict[str, float]:

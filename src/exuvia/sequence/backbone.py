@@ -1,7 +1,8 @@
 """What stands between the embeddings and the head of a sequence model: attention as published, or state-space layers.
 
-A state-space backbone is a bidirectional `Stack`: every output sees the whole sequence, as attention's does, in time
-and memory that grow with the length and not with its square. Heads, training, sampling and unlearning stay the same.
+In the place of the masked transformer's encoder stands a bidirectional `Stack`: every output sees the whole sequence,
+as attention's does, in time and memory that grow with the length and not with its square. A causal one reads one code
+after another. Heads, training, sampling and unlearning stay the same.
 """
 
 import torch
@@ -16,9 +17,11 @@ MIXER_OF = {"mamba": "mamba", "s4d": "s4d", "serpent": "serpent-mamba", "serpent
 class StackEncoder(nn.Module):
     """x [B, L, D] -> y [B, L, D], in the place of the published encoder."""
 
-    def __init__(self, backbone: str, width: int, layers: int, heads: int, dropout: float) -> None:
+    def __init__(
+        self, backbone: str, width: int, layers: int, heads: int, dropout: float, causal: bool = False
+    ) -> None:
         super().__init__()
-        self.config = StackConfig(width, layers, MIXER_OF[backbone], causal=False, heads=heads, dropout=dropout)
+        self.config = StackConfig(width, layers, MIXER_OF[backbone], causal=causal, heads=heads, dropout=dropout)
         self.stack = Stack(self.config)
 
     def forward(self, x: Tensor, valid: Tensor, packed: bool = False) -> Tensor:

@@ -125,7 +125,7 @@ def first_pass(
     logits = reader.begin()
     for k in range(size):
         ends = lengths is None and k >= (0 if how.released else shortest)
-        ids[:, k], sure[:, k] = _drawn(model, logits, how, noise, 0, k, ends)
+        ids[:, k], sure[:, k] = _drawn(logits, how, noise, 0, k, ends)
         open_rows &= ids[:, k] != model.end_id
         if k + 1 == size or (lengths is None and not how.released and not bool(open_rows.any())):
             break
@@ -148,29 +148,22 @@ def _second_pass(
     level = None if noise is None else noise[None]
     if how.released:
         for k in range(size):
-            ids[:, k], _ = _drawn(model, reader.whole(ids, given)[:, k], how, level, 0, k, ends=False)
+            ids[:, k], _ = _drawn(reader.whole(ids, given)[:, k], how, level, 0, k, ends=False)
         return torch.where(given, kept, ids)
     every = reader.whole(ids, given, keep=True)
     logits = every[:, 0]
     for k in range(size):
-        fresh, _ = _drawn(model, logits, how, level, 0, k, ends=False)
+        fresh, _ = _drawn(logits, how, level, 0, k, ends=False)
         ids[:, k] = torch.where(given[:, k], ids[:, k], fresh)
         if k + 1 < size:
             logits = reader.read(ids[:, k], k, given)
     return ids
 
 
-def _drawn(
-    model: BAMMDecoder, logits: Tensor, how: Writing, noise: Tensor | None, row: int, k: int, ends: bool
-) -> tuple[Tensor, Tensor]:
+def _drawn(logits: Tensor, how: Writing, noise: Tensor | None, row: int, k: int, ends: bool) -> tuple[Tensor, Tensor]:
     """Token k of every sample from logits [B, V + 1], and its probability."""
-    logits = (logits if ends else logits[:, : model.end_id]).float()
-    codes = logits[:, : model.end_id]
-    kept = sampling.top_share(codes, how.keep_share)
-    kept = kept + (codes.logsumexp(-1, keepdim=True) - kept.logsumexp(-1, keepdim=True))  # the end stays as likely
     uniform = None if noise is None else noise[row, :, k]
-    drawn = sampling.draw(torch.cat([kept, logits[:, model.end_id :]], dim=-1), how.temperature, uniform)
-    return drawn, logits.softmax(-1).gather(-1, drawn[:, None])[:, 0]
+    return sampling.draw_or_end(logits, how.keep_share, how.temperature, uniform, ends)
 
 
 class _Reader:

@@ -7,13 +7,15 @@ from exuvia.config import from_dict, to_dict
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from exuvia.sequence.bamm import BAMM, BAMMConfig
+from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 
-BaseCodes = MaskTransformer | BAMM
+BaseCodes = MaskTransformer | BAMM | CausalGenerator
 """What a generator of base codes can be."""
 GENERATOR: dict[str, tuple[type[BaseCodes], type]] = {
     "mask": (MaskTransformer, MaskTransformerConfig),
     "bamm": (BAMM, BAMMConfig),
+    "causal": (CausalGenerator, CausalConfig),
 }
 """Kind -> model and its configuration."""
 

@@ -107,6 +107,25 @@ def draw(logits: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
     return ids.clamp(max=logits.shape[-1] - 1)
 
 
+def draw_or_end(
+    logits: Tensor, keep_share: float, temperature: float, noise: Tensor | None, ends: bool
+) -> tuple[Tensor, Tensor]:
+    """One token a sample, a code or, where `ends`, the end; however few codes may be drawn, the end is as likely.
+
+    Args:
+        logits: [B, V + 1], the end last; noise: uniforms [B]; others: see `top_share` and `draw`
+    Returns:
+        ids int64 [B], and their probabilities [B] before codes were left out
+    """
+    V = logits.shape[-1] - 1
+    logits = (logits if ends else logits[:, :V]).float()
+    codes = logits[:, :V]
+    kept = top_share(codes, keep_share)
+    kept = kept + (codes.logsumexp(-1, keepdim=True) - kept.logsumexp(-1, keepdim=True))
+    drawn = draw(torch.cat([kept, logits[:, V:]], dim=-1), temperature, noise)
+    return drawn, logits.softmax(-1).gather(-1, drawn[:, None])[:, 0]
+
+
 def seeded_noise(seeds: Sequence[int], steps: int, length: int, classes: int | None = None) -> Tensor:
     """Noise of one generation, one generator per sample.
 

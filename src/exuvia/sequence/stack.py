@@ -102,10 +102,15 @@ class Part(nn.Module):
         """valid bool [B, L]; what stands at other places has no meaning."""
         return x + self.dropout(self.mixer(self.norm(x), valid))
 
-    def carried(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def carried(self, x: Tensor, state: Any, valid: Tensor | None = None) -> tuple[Tensor, Any]:
         """The same from a state on; returns the state after."""
-        y, after = self.mixer(self.norm(x), None, state, return_state=True)
+        y, after = self.mixer(self.norm(x), valid, state, return_state=True)
         return x + self.dropout(y), after
+
+    def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One element x_t [B, D] from a state on."""
+        y, after = self.mixer.step(self.norm(x_t), state)  # type: ignore[operator]
+        return x_t + self.dropout(y), after
 
 
 class Stack(nn.Module):
@@ -129,20 +134,42 @@ class Stack(nn.Module):
             x = part(x, valid)
         return self.norm(x)
 
-    def carried(self, x: Tensor, state: Sequence[Any] | None = None) -> tuple[Tensor, list[Any]]:
+    def carried(
+        self, x: Tensor, state: Sequence[Any] | None = None, valid: Tensor | None = None
+    ) -> tuple[Tensor, list[Any]]:
         """A piece of a longer sequence: output, and the state to give with the next piece.
+
+        Args:
+            x: [B, L, D]; valid: bool [B, L], real steps, the others are passed over; None = all
+            state: what the piece before left; None = nothing came before
+        Raises:
+            ConfigError: attention or bidirectional layers keep no state.
+        """
+        self._need_state()
+        after = []
+        for part, before in zip(self.parts, state or [None] * len(self.parts), strict=True):
+            assert isinstance(part, Part)
+            x, kept = part.carried(x, before, valid)
+            after.append(kept)
+        return self.norm(x), after
+
+    def step(self, x_t: Tensor, state: Sequence[Any]) -> tuple[Tensor, list[Any]]:
+        """One element [B, D] of a stream after what `carried` or an earlier step left; equal to `carried` over it.
 
         Raises:
             ConfigError: attention or bidirectional layers keep no state.
         """
+        self._need_state()
+        after = []
+        for part, before in zip(self.parts, state, strict=True):
+            assert isinstance(part, Part)
+            x_t, kept = part.step(x_t, before)
+            after.append(kept)
+        return self.norm(x_t), after
+
+    def _need_state(self) -> None:
         if not self.carries_state:
             raise ConfigError(f"a stack of {self.config.mixer} layers, causal={self.config.causal}, keeps no state")
-        after = []
-        for part, before in zip(self.parts, state or [None] * len(self.parts), strict=True):
-            assert isinstance(part, Part)
-            x, kept = part.carried(x, before)
-            after.append(kept)
-        return self.norm(x), after
 
     def step_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Parameter groups for an optimiser: S4D's dynamics slower and without decay."""

@@ -1,0 +1,272 @@
+"""An autoregressive generator over state-space layers: one code after another, each from a state of fixed size.
+
+Ids: 0 .. V-1 codes, V = start and end, V+1 = padding; the head has V+1 classes. Sequence = [condition tokens, start,
+codes]; the output at the start predicts the first code, that at a code the one after it, the last one the end. A
+recurrence knows its place, so that there is no position table and no longest motion: a code costs the same time and
+memory after a minute as after a second. Codes of the past are partly replaced by random ones in training, so that the
+model keeps its way after a poor draw (as in BAMM's training [pinyo2024bamm]).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exuvia.errors import ConfigError, ShapeError
+from exuvia.sequence import sampling
+from exuvia.sequence.backbone import MIXER_OF, StackEncoder
+from exuvia.sequence.trunk import Prefix, Trunk, TrunkConfig, branches_of, evaluating, guide, noise_of
+
+RANDOM_SHARE = 0.5
+"""A training sample's share of random codes is uniform up to this."""
+
+
+@dataclass(frozen=True)
+class CausalConfig(TrunkConfig):
+    """The autoregressive generator. `table_length` is of no use to it: there is no position table."""
+
+    backbone: str = "mamba"
+    """State-space layers that see the past only: mamba, s4d, serpent (over Mamba), serpent-s4d."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.backbone not in MIXER_OF:
+            known = ", ".join(MIXER_OF)
+            raise ConfigError(
+                f"found the backbone {self.backbone!r}, expected one that carries a state: {known}; the causal "
+                "transformer is BAMM"
+            )
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The random draws of one training step."""
+
+    to_random: Tensor
+    """bool [B, T]: if real, the network reads a random code there."""
+    random_codes: Tensor
+    """int64 [B, T] in [0, V)."""
+    drop: Tensor | None = None
+    """bool [B]: loses its condition; None = none does."""
+
+    @classmethod
+    def draw(cls, shape: tuple[int, int], num_codes: int, cond_drop: float, generator: torch.Generator) -> "Noise":
+        """Draw for codes of shape [B, T] on the generator's device."""
+
+        def uniform(*size: int) -> Tensor:
+            return torch.rand(size, generator=generator, device=generator.device)
+
+        share = RANDOM_SHARE * uniform(shape[0], 1)
+        return cls(
+            to_random=uniform(*shape) < share,
+            random_codes=torch.randint(num_codes, shape, generator=generator, device=generator.device),
+            drop=uniform(shape[0]) < cond_drop,
+        )
+
+
+class CausalGenerator(Trunk):
+    """Writes base codes from left to right until the end token, from a carried state."""
+
+    PREDICTS_LENGTH = True
+    """Whether `generate` can do without lengths."""
+    SAMPLING = ("cond_scale", "keep_share", "temperature")
+    """Settings of a pipeline's generation that `generate` takes."""
+    seqTransEncoder: StackEncoder
+
+    def __init__(self, config: CausalConfig, seed: int = 0) -> None:
+        super().__init__(config, config.num_codes + 1)
+        self.config = config
+        self.end_id, self.pad_id = config.num_codes, config.num_codes + 1
+        self.token_emb = nn.Embedding(config.num_codes + 2, config.code_dim)
+        sizes = config.width, config.num_layers, config.num_heads, config.dropout
+        self.seqTransEncoder = StackEncoder(config.backbone, *sizes, causal=True)
+        del self.position_enc
+        self.initialise(seed)
+
+    def sequence(self, ids: Tensor, prefix: Prefix) -> Tensor:
+        """Input of the layers [B, S + N, D] for ids [B, N], the start among them."""
+        motion = self.input_process(self.token_emb(ids))
+        return torch.cat([prefix.tokens.to(motion.dtype), motion], dim=1)
+
+    def logits(
+        self,
+        ids: Tensor,
+        cond: Tensor,
+        valid: Tensor,
+        cond_valid: Tensor | None = None,
+        drop: Tensor | None = None,
+    ) -> Tensor:
+        """Logits of what follows every token.
+
+        Args:
+            ids: int64 [B, N], the start first; cond: [B, E] or [B, S, E]; valid: bool [B, N]
+            cond_valid: bool [B, S]; drop: bool [B], True = without condition
+        Returns:
+            [B, V + 1, N]; padded positions hold values without meaning
+        """
+        prefix = self.prefix(cond, cond_valid, drop)
+        real = torch.cat([prefix.valid, valid.bool()], dim=1)
+        hidden = self.seqTransEncoder(self.sequence(ids, prefix), real)
+        return self.output_process(hidden[:, prefix.tokens.shape[1] :]).transpose(1, 2)
+
+    def corrupt(self, codes: Tensor, lengths: Tensor, draws: Noise) -> tuple[Tensor, Tensor, Tensor]:
+        """Network input, its real places and the targets (padding id where none) of one training step, [B, T + 1]."""
+        where, (batch, size) = codes.device, codes.shape
+        place, until = torch.arange(size + 1, device=where)[None], lengths[:, None]
+        noisy = torch.where(draws.to_random.to(where), draws.random_codes.to(where), codes)
+        ids = F.pad(noisy, (1, 0), value=self.end_id).masked_fill(place > until, self.pad_id)
+        labels = F.pad(codes, (0, 1), value=self.end_id).masked_fill(place > until, self.pad_id)
+        return ids, (place <= until).expand(batch, -1), labels.masked_fill(place == until, self.end_id)
+
+    def training_input(
+        self, codes: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What one training step reads: see `MaskTransformer.training_input`."""
+        draws = Noise.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, 0.0, generator)
+        ids, valid, _ = self.corrupt(codes, lengths, draws)
+        return ids, valid, valid
+
+    def loss(
+        self,
+        codes: Tensor,
+        lengths: Tensor,
+        cond: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        draws: Noise | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Cross entropy and accuracy of the codes and the end, a mean over all tokens of the batch.
+
+        Args:
+            codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B] in tokens
+            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
+            generator: source of the draws; draws: the draws themselves (one of the two is needed)
+        """
+        if codes.ndim != 2:
+            raise ShapeError(f"codes have shape {list(codes.shape)}; the generator takes base codes [B, T]")
+        if draws is None:
+            if generator is None:
+                raise ConfigError("the training loss needs a torch.Generator (generator=) or its draws (draws=)")
+            cond_drop = self.config.cond_drop if self.training else 0.0
+            draws = Noise.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, cond_drop, generator)
+        ids, valid, labels = self.corrupt(codes, lengths, draws)
+        drop = None if draws.drop is None else draws.drop.to(codes.device)
+        logits = self.logits(ids, cond, valid, cond_valid, drop)
+        accuracy = sampling.token_accuracy(logits.detach(), labels, self.pad_id)
+        return sampling.token_loss(logits, labels, self.pad_id), accuracy
+
+    def generate(
+        self,
+        cond: Tensor,
+        lengths: Tensor | None = None,
+        cond_valid: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        shortest: int = 1,
+        longest: int = 49,
+        cond_scale: float = 4.0,
+        keep_share: float = 0.0,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Base codes from text.
+
+        Args:
+            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
+            lengths: int64 [B] in tokens; None = until the end token comes
+            seeds: one a sample; a sample depends on its own seed only, not on its neighbours
+            shortest, longest: limits of a length that is not given
+            cond_scale, keep_share, temperature: as in `MaskTransformer.generate`
+        Returns:
+            int64 [B, N], -1 beyond a sample's length
+        Raises:
+            ConfigError: lengths and limits that do not fit, or not one seed a sample.
+        """
+        if not 1 <= shortest <= longest or (lengths is not None and not 1 <= int(lengths.min())):
+            raise ConfigError(f"found lengths from {shortest} to {longest}, expected 1 or more, no sample without any")
+        if lengths is not None and len(lengths) != len(cond):
+            raise ShapeError(f"{len(cond)} conditions for {len(lengths)} lengths; expected one each")
+        size = longest if lengths is None else int(lengths.max())
+        noise = None
+        if temperature > 0:
+            noise = noise_of(seeds, 1, torch.ones(len(cond), size), None)[0]
+        writer = Writer(self, cond, cond_valid, Drawing(cond_scale, keep_share, temperature))
+        ids = writer.write(size, noise, shortest if lengths is None else None)
+        over = (ids >= self.end_id).cumsum(1) > 0
+        if lengths is not None:
+            over = torch.arange(ids.shape[1], device=ids.device)[None] >= lengths.to(ids.device)[:, None]
+        return ids.masked_fill(over, -1)[:, : int((~over).sum(1).max())]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How codes are drawn."""
+
+    cond_scale: float = 4.0
+    keep_share: float = 0.0
+    temperature: float = 1.0
+
+
+class Writer:
+    """Motions under way: the state after what was read and written, both branches of guidance in one batch.
+
+    Args:
+        model: the generator, in evaluation mode while it writes
+        cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
+        how: how codes are drawn
+    """
+
+    def __init__(
+        self, model: CausalGenerator, cond: Tensor, cond_valid: Tensor | None = None, how: Drawing | None = None
+    ) -> None:
+        self.model, self.how = model, how or Drawing()
+        self.branches = branches_of(self.how.cond_scale)
+        self.state: list[Any] | None = None
+        known = None if cond_valid is None else cond_valid.to(model.device)
+        with evaluating(model), torch.inference_mode():
+            prefix = model.guided_prefix(cond.to(model.device), known, self.branches)
+            start = torch.full((len(prefix.valid), 1), model.end_id, device=model.device)
+            real = torch.cat([prefix.valid, torch.ones_like(start, dtype=torch.bool)], dim=1)
+            self._next = self._carried(model.sequence(start, prefix), real)
+
+    def read(self, ids: Tensor) -> None:
+        """Go on after given codes, int64 [B, N]."""
+        if ids.shape[1]:
+            model = self.model
+            with evaluating(model), torch.inference_mode():
+                several = ids.to(model.device).repeat(len(self.branches), 1)
+                self._next = self._carried(model.input_process(model.token_emb(several)), None)
+
+    def write(self, count: int, noise: Tensor | None = None, shortest: int | None = None) -> Tensor:
+        """Draw up to `count` more codes; the end may come after `shortest` of them, or never if that is None.
+
+        Args:
+            noise: uniforms [B, count]; may be None at temperature 0
+        Returns:
+            int64 [B, n], n = count unless every sample has ended; the end id from its place on
+        """
+        model, how, rows = self.model, self.how, []
+        with evaluating(model), torch.inference_mode():
+            over = torch.zeros(len(self._next) // len(self.branches), dtype=torch.bool, device=model.device)
+            for k in range(count):
+                logits = guide(self._next, self.branches, how.cond_scale)
+                uniform = None if noise is None else noise[:, k]
+                ends = shortest is not None and k >= shortest
+                drawn, _ = sampling.draw_or_end(logits, how.keep_share, how.temperature, uniform, ends)
+                over = over | (drawn == model.end_id)
+                rows.append(drawn.masked_fill(over, model.end_id))
+                if bool(over.all()):
+                    break
+                x = model.input_process(model.token_emb(drawn.repeat(len(self.branches))))
+                assert self.state is not None
+                hidden, self.state = model.seqTransEncoder.stack.step(x, self.state)
+                self._next = model.output_process(hidden)
+        return torch.stack(rows, dim=1)
+
+    def _carried(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """Read x [n B, L, D] and give the logits after its last element [n B, V + 1]."""
+        hidden, self.state = self.model.seqTransEncoder.stack.carried(x, self.state, valid)
+        return self.model.output_process(hidden[:, -1])
