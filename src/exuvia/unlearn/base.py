@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,12 @@ from exuvia.errors import ConfigError
 from exuvia.pipeline import PARTS, MotionPipeline
 from exuvia.registry import UNLEARN, resolve, suggest
 from exuvia.unlearn.encoding import Precision, encode_clips, hash_tensors
-from exuvia.unlearn.statistics import CodeStatistics, count_codes, shipped_concepts
+from exuvia.unlearn.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
 
 log = logging.getLogger(__name__)
+
+Weigh = Callable[[PackedCodes], NDArray[np.float64]]
+"""Clips -> what each of their steps counts."""
 
 
 class Method(Protocol):
@@ -75,14 +78,17 @@ class Evidence:
             raise ConfigError("this needs motion data; pass data=, a data set made by `exuvia prepare`")
         return self.store
 
-    def statistics(self, levels: int) -> CodeStatistics:
+    def statistics(self, levels: int, weigh: Weigh | None = None) -> CodeStatistics:
         """Code counts on the first so many levels: of the data where there are any, else those shipped.
 
+        Args:
+            weigh: clips -> what each of their steps counts, as `count_codes` takes it; needs data
         Raises:
             ConfigError: neither data nor shipped counts of the concept, or counts of fewer levels.
         """
-        if self.store is not None:
-            return store_statistics(self, levels)
+        if self.store is not None or weigh is not None:
+            self.need_store()
+            return store_statistics(self, levels, weigh)
         counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept)
         if counts.levels < levels:
             raise ConfigError(f"the shipped statistics cover {counts.levels} levels, expected {levels}; pass data=")
@@ -179,7 +185,7 @@ def forget_indices(
     return np.sort(np.asarray([store.index_of[name] for name in split.forget], np.int64))
 
 
-def store_statistics(evidence: Evidence, levels: int | None = None) -> CodeStatistics:
+def store_statistics(evidence: Evidence, levels: int | None = None, weigh: Weigh | None = None) -> CodeStatistics:
     """Count the codes of the evidence's clips with its generator's tokenizer.
 
     The tokenizer's codebook serves encoding too: counts taken with a generator whose codebook was already edited differ
@@ -197,7 +203,8 @@ def store_statistics(evidence: Evidence, levels: int | None = None) -> CodeStati
         precision=evidence.precision,
         cache=evidence.cache,
     )
-    return count_codes(codes, np.isin(evidence.clips, evidence.forget))
+    weights = None if weigh is None else weigh(codes)
+    return count_codes(codes, np.isin(evidence.clips, evidence.forget), weights=weights)
 
 
 def ship_statistics(

@@ -30,7 +30,8 @@ from exuvia.noise import CodeNoise
 from exuvia.pipeline import MotionPipeline
 from exuvia.registry import suggest
 from exuvia.tokens.quantiser import EMAQuantiser
-from exuvia.unlearn.base import Evidence
+from exuvia.unlearn.base import Evidence, Weigh
+from exuvia.unlearn.information import MEASURES, Measure, information_weights, load_informant
 from exuvia.unlearn.selection import Criterion, released_selection, safe_codes, select_codes
 from exuvia.unlearn.statistics import CodeStatistics
 
@@ -69,6 +70,11 @@ class LCRConfig:
     """A code in fewer forget clips than this is left alone."""
     prior: float = 10.0
     """Imagined clips on either side that shrink the ratio of rare codes."""
+    information: str = ""
+    """Count every code by the information it carries where it occurs (information.py): the folder of a run of `exuvia
+    train causal` on the same tokenizer, or "own". Empty, as published: every occurrence counts the same."""
+    measure: Measure = "intervals"
+    """Of that information: the model's learned intervals, or its surprisal."""
     seed: int = RELEASED_SEED
     """Of noise and random destinations."""
     variant: Literal["default", "released"] = "default"
@@ -91,6 +97,8 @@ class LCRConfig:
             raise ConfigError(
                 "noise anew for every motion needs an alpha above 0, and replaced rather than projected rows"
             )
+        if self.measure not in MEASURES:
+            raise ConfigError(f"unknown measure {self.measure!r}; {suggest(self.measure, MEASURES)}")
         if self.variant not in ("default", "released"):
             raise ConfigError(f"unknown variant {self.variant!r}; known: default, released")
 
@@ -262,7 +270,7 @@ class LCR:
             raise ConfigError("all levels of this tokenizer share one codebook; edit levels (0,) only")
         if max(self.config.levels) >= len(layers):
             raise ConfigError(f"found level {max(self.config.levels)}, expected 0 to {len(layers) - 1}")
-        statistics = evidence.statistics(max(self.config.levels) + 1)
+        statistics = evidence.statistics(max(self.config.levels) + 1, self._weigh(pipe))
         books = [layer.codebook for layer in layers]
         if statistics.num_codes != len(books[0]):
             raise ConfigError(f"found counts of {statistics.num_codes} codes, expected {len(books[0])}")
@@ -278,6 +286,13 @@ class LCR:
             "destination": {str(edit.level): edit.destination for edit in edits},
             "clips": {"forget": statistics.clips_forget, "retain": statistics.clips_retain},
         }
+
+    def _weigh(self, pipe: MotionPipeline) -> Weigh | None:
+        """What a step counts, where the settings name a model that says so."""
+        if not self.config.information:
+            return None
+        informant = load_informant(self.config.information, pipe)
+        return lambda codes: information_weights(codes, informant, self.config.measure)
 
 
 def set_rows(layer: EMAQuantiser, codes: NDArray[np.int64], rows: Tensor) -> None:

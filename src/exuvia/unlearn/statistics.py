@@ -116,15 +116,21 @@ class PackedCodes:
         return cls(packed.astype(np.int16), offsets, num_codes)
 
 
-def count_codes(codes: PackedCodes, forget: Iterable[bool], levels: int | None = None) -> CodeStatistics:
+def count_codes(
+    codes: PackedCodes,
+    forget: Iterable[bool],
+    levels: int | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> CodeStatistics:
     """Count clips and steps a code, in one pass over the codes.
 
     Args:
         codes: the clips
         forget: a flag a clip, True where it shows the concept
         levels: only the first so many levels
+        weights: what a step counts [sum of T], 1 on average (see `_weigh_level`); the tables are float64 then
     Raises:
-        ShapeError: not one flag a clip.
+        ShapeError: not one flag a clip, or not one weight a step.
         ConfigError: the forget or the retain set is empty.
     """
     flags = np.asarray(list(forget), bool)
@@ -132,9 +138,15 @@ def count_codes(codes: PackedCodes, forget: Iterable[bool], levels: int | None =
         raise ShapeError(f"found {flags.size} forget flags for {len(codes)} clips, expected one each")
     if not flags.any() or flags.all():
         raise ConfigError(f"{int(flags.sum())} of {len(flags)} clips show the concept; both kinds are needed")
+    if weights is not None and weights.shape != (len(codes.codes),):
+        raise ShapeError(f"found weights of shape {weights.shape} for {len(codes.codes)} steps, expected one each")
     clip = np.repeat(np.arange(len(codes)), np.diff(codes.offsets))
     columns = codes.codes[:, :levels].T.astype(np.int64)
-    counts = [_count_level(column, clip, flags, codes.num_codes) for column in columns]
+    counts: list[tuple[NDArray[Any], ...]]
+    if weights is None:
+        counts = [_count_level(column, clip, flags, codes.num_codes) for column in columns]
+    else:
+        counts = [_weigh_level(column, clip, flags, codes.num_codes, weights) for column in columns]
     tables = (torch.from_numpy(np.stack(part)) for part in zip(*counts, strict=True))
     named: dict[str, Any] = dict(zip(_COUNTS, tables, strict=True))
     return CodeStatistics(**named, clips_forget=int(flags.sum()), clips_retain=int((~flags).sum()))
@@ -152,3 +164,26 @@ def _count_level(
     occurrences = np.bincount(column, minlength=num_codes)
     in_forget = np.bincount(column[flags[clip]], minlength=num_codes)
     return table[flags].sum(0), table[~flags].sum(0), in_forget, occurrences - in_forget
+
+
+def _weigh_level(
+    column: NDArray[np.int64],
+    clip: NDArray[np.int64],
+    flags: NDArray[np.bool_],
+    num_codes: int,
+    weights: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], ...]:
+    """The same with weighted steps. A clip with the code votes for it with the mean weight w of the steps that have it,
+    one without votes against it with 1: N becomes n W / (W + n - N), where W is the sum of w over the N of n clips."""
+    present = column >= 0
+    column, clip, weights = column[present], clip[present], weights[present]
+    place, shape = clip * num_codes + column, (len(flags), num_codes)
+    steps = np.bincount(place, minlength=len(flags) * num_codes).reshape(shape)
+    total = np.bincount(place, weights, minlength=len(flags) * num_codes).reshape(shape)
+    votes, seen = total / np.maximum(steps, 1), steps > 0
+
+    def documents(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        pro, contra = votes[rows].sum(0), (~seen[rows]).sum(0)
+        return rows.sum() * pro / np.maximum(pro + contra, 1e-12)
+
+    return documents(flags), documents(~flags), total[flags].sum(0), total[~flags].sum(0)

@@ -99,7 +99,7 @@ def _full(width: int, steps: int, batch: int, lr: float, dropout: float = 0.0) -
 SHORT = {
     "listops": _short(2000, 32),
     "text": _short(1200, 16),
-    "image": _short(1200, 32),
+    "image": _short(800, 32),
     "retrieval": _short(1000, 4),
     "pathfinder": _short(3000, 32),
     "pathx": _short(500, 2),
