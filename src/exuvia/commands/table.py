@@ -174,6 +174,11 @@ _USE = {
         "joins, drift, time and memory of one motion of many captions",
         ("exuvia bench long --minutes 2",),
     ),
+    "bench backbones": Entry(
+        "exuvia.commands.bench_backbones:bench_backbones",
+        "quality, training time, and time and memory by length of generators of base codes",
+        ("exuvia bench backbones --pipelines runs/backbones/mamba runs/backbones/transformer",),
+    ),
     "bench intervals": Entry(
         "exuvia.commands.bench_intervals:bench_intervals",
         "what trained SeRpEnt classifiers keep of their inputs",

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Generators of base codes with other backbones, of equal size and with equal training, in the place of the one in `base`.
+#   configs/backbones.sh [NAME ...]         needs what configs/base.sh leaves in runs/base; all without a name
+# Every command continues where it was stopped; a generator takes about a quarter of an hour on one free core.
+set -euo pipefail
+names=("${@:-}")
+[ -n "${names[0]}" ] || names=(transformer mamba serpent serpent-s4d bamm causal-mamba causal-serpent)
+base=runs/base
+run=runs/backbones
+
+corpus=(--corpus.data stores/mocap stores/synthetic --corpus.shares 0.7 0.3 --corpus.sensors optical synthetic)
+train=(--train.precision bf16 --train.clip-norm 1 --train.steps 2000 --train.lr 5e-4 --train.ema 0.999
+  --train.weight-decay 0.01 --train.validate-every 500)
+sizes=(--model.text-dim 384 --model.code-dim 192 --model.text-positions 32 --model.dropout 0.1 --model.num-heads 4)
+table=(--model.table-length 64)
+
+# 1.44 to 1.63 million trained numbers each; `exuvia bench backbones` counts them.
+declare -A kind=(
+  [transformer]="mask --model.width 192 --model.inner-width 384 --model.num-layers 4"
+  [mamba]="mask --model.backbone mamba --model.width 148 --model.num-layers 4"
+  [serpent]="mask --model.backbone serpent --model.width 176 --model.num-layers 4"
+  [serpent-s4d]="mask --model.backbone serpent-s4d --model.width 208 --model.num-layers 4"
+  [bamm]="bamm --model.width 192 --model.inner-width 384 --model.num-layers 4"
+  [causal-mamba]="causal --model.backbone mamba --model.width 208 --model.num-layers 4"
+  [causal-serpent]="causal --model.backbone serpent --model.width 208 --model.num-layers 4"
+)
+
+for name in "${names[@]}"; do
+  read -ra model <<<"${kind[$name]}"
+  exuvia train "${model[0]}" --out "$run/$name/run" --tokenizer "$base/tokenizer" "${corpus[@]}" "${train[@]}" \
+    "${sizes[@]}" "${table[@]}" "${model[@]:1}"
+  exuvia pack --tokenizer "$base/tokenizer" --mask "$run/$name/run" --residual "$base/residual" --length "$base/length" \
+    --statistics stores/mocap --out "$run/$name/packed" \
+    --generation.residual-temperature 0.5 --generation.residual-scale 2
+done
