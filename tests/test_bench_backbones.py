@@ -74,7 +74,7 @@ def test_the_command_fills_ledger_and_document(tmp_path: Path, capsys: pytest.Ca
     assert rows["backbone.one.train_s"] == pytest.approx(7 * rows["backbone.one.step_ms"] / 1000)
     assert "backbone.two.train_s" not in rows, "no history, no training time"
     assert rows["backbone.one.fid"] == pytest.approx(rows["backbone.two.fid"])
-    assert {"backbone.two.generate_s.40", "backbone.two.r3", "backbone.two.kid"} <= set(rows)
+    assert {"backbone.two.generate_s.40", "backbone.two.kid"} <= set(rows)
     text = page.read_text(encoding="utf-8")
     assert "<!--n:backbone.one.fid-->" in text
     assert main(f"{words.replace('/two', '/one')}".split()) == 2

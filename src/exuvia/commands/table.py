@@ -179,6 +179,11 @@ _USE = {
         "quality, training time, and time and memory by length of generators of base codes",
         ("exuvia bench backbones --pipelines runs/backbones/mamba runs/backbones/transformer",),
     ),
+    "bench frames": Entry(
+        "exuvia.commands.bench_frames:bench_frames",
+        "which frames of real motion a generator's SeRpEnt layers keep",
+        ("exuvia bench frames --pipeline runs/backbones/serpent/packed --data stores/mocap",),
+    ),
     "bench intervals": Entry(
         "exuvia.commands.bench_intervals:bench_intervals",
         "what trained SeRpEnt classifiers keep of their inputs",
@@ -260,6 +265,8 @@ PART = {
     "write_report": "exuvia.report.page:write_report",
     "EvaluatorRecipe": "exuvia.recipes.evaluator:EvaluatorRecipe",
     "train_evaluator": "exuvia.recipes.evaluator:train_evaluator",
+    "encode_clips": "exuvia.unlearn.encoding:encode_clips",
+    "violent_frames": "exuvia.synthetic.catalogue:VIOLENT_FRAME_LABELS",
     "run_benchmark": "exuvia.evaluate.benchmark:run_benchmark",
     "Plan": "exuvia.evaluate.benchmark:Plan",
     "MethodSpec": "exuvia.evaluate.benchmark:MethodSpec",

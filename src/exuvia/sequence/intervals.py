@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from exuvia.errors import ConfigError
 from exuvia.ssm.mamba import Mamba
 from exuvia.ssm.serpent import SeRpEnt
+from exuvia.ssm.serpent_state import Resampling
 
 
-@torch.no_grad()
 def learned_intervals(model: nn.Module, run: Callable[[], Any]) -> list[Tensor]:
     """Intervals of every outermost selective layer while `run` calls the model, in the order of the layers.
 
@@ -27,19 +27,41 @@ def learned_intervals(model: nn.Module, run: Callable[[], Any]) -> list[Tensor]:
     Raises:
         ConfigError: no layer of the model selects.
     """
-    found: list[Tensor] = []
 
-    def look(layer: nn.Module, args: tuple[Any, ...]) -> None:
-        x, valid = args[0], args[1] if len(args) > 1 else None
+    def look(layer: Any, x: Tensor, valid: Tensor | None) -> Tensor:
         if isinstance(layer, SeRpEnt):
-            found.append(torch.stack([branch.steps for branch in layer.resampling(x, valid)]).mean(0))
-        elif isinstance(layer, Mamba):
-            found.append(layer.step_sizes(x, valid).mean(-1))
+            return torch.stack([branch.steps for branch in layer.resampling(x, valid)]).mean(0)
+        return layer.step_sizes(x, valid).mean(-1)
 
-    layers = list(_outermost(model))
+    layers = _outermost(model, (SeRpEnt, Mamba))
     if not layers:
         raise ConfigError("found no Mamba or SeRpEnt layer in this model; only these have learned intervals")
-    hooks = [layer.register_forward_pre_hook(look) for layer in layers]
+    return _watched(layers, run, look)
+
+
+def resamplings(model: nn.Module, run: Callable[[], Any]) -> list[tuple[Resampling, ...]]:
+    """How every SeRpEnt layer resamples what it reads while `run` calls the model, layer by layer.
+
+    Raises:
+        ConfigError: no layer resamples.
+    """
+    layers = _outermost(model, (SeRpEnt,))
+    if not layers:
+        raise ConfigError("found no SeRpEnt layer in this model; only serpent-... and uniform-... resample")
+    return _watched(layers, run, lambda layer, x, valid: layer.resampling(x, valid))
+
+
+@torch.no_grad()
+def _watched(
+    layers: list[nn.Module], run: Callable[[], Any], look: Callable[[Any, Tensor, Tensor | None], Any]
+) -> list[Any]:
+    """What `look` says of each layer and its input, in the order of their calls."""
+    found: list[Any] = []
+
+    def before(layer: nn.Module, args: tuple[Any, ...]) -> None:
+        found.append(look(layer, args[0], args[1] if len(args) > 1 else None))
+
+    hooks = [layer.register_forward_pre_hook(before) for layer in layers]
     try:
         run()
     finally:
@@ -48,8 +70,8 @@ def learned_intervals(model: nn.Module, run: Callable[[], Any]) -> list[Tensor]:
     return found
 
 
-def _outermost(module: nn.Module) -> list[nn.Module]:
-    """Selective layers that stand in no other."""
-    if isinstance(module, SeRpEnt | Mamba):
+def _outermost(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[nn.Module]:
+    """Layers of some kinds that stand in no other such layer."""
+    if isinstance(module, kinds):
         return [module]
-    return [layer for child in module.children() for layer in _outermost(child)]
+    return [layer for child in module.children() for layer in _outermost(child, kinds)]

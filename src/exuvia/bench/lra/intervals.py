@@ -17,7 +17,8 @@ from exuvia.bench.lra import listops, probes
 from exuvia.bench.lra.model import SequenceClassifier
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
-from exuvia.ssm.serpent import SeRpEnt
+from exuvia.sequence.intervals import resamplings
+from exuvia.sequence.trunk import evaluating
 from exuvia.ssm.serpent_state import Resampling
 
 Kinds = NDArray[np.str_]
@@ -38,23 +39,8 @@ def layer_intervals(model: SequenceClassifier, x: Tensor, valid: Tensor | None =
     Raises:
         ConfigError: no layer resamples.
     """
-    found: list[tuple[Resampling, ...]] = []
-
-    def look(module: torch.nn.Module, args: tuple[Tensor, Tensor | None]) -> None:
-        assert isinstance(module, SeRpEnt)
-        found.append(module.resampling(*args))
-
-    layers = [part.mixer for part in model.stack.parts if isinstance(part.mixer, SeRpEnt)]
-    if not layers:
-        raise ConfigError("found no SeRpEnt layer in this model; only serpent-... and uniform-... resample")
-    hooks, training = [layer.register_forward_pre_hook(look) for layer in layers], model.training
-    try:
-        model.eval()(x, valid)
-    finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
-    return found
+    with evaluating(model):
+        return resamplings(model, lambda: model(x, valid))
 
 
 @dataclass(frozen=True)

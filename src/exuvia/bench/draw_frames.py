@@ -1,0 +1,70 @@
+"""A motion with what a branch keeps of it: poses, speeds of hands and feet, contacts, intervals and selected steps."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exuvia.bench.figures import plots, save
+from exuvia.bench.frames import ENDS, FPS, STRIDE, Kept, kinds_of_steps
+from exuvia.motion.kinematics import foot_contacts
+from exuvia.motion.skeleton import SMPL22
+from exuvia.shapes import Joints
+
+NAMES = ("left foot", "right foot", "left hand", "right hand")
+COLOURS = ("#2563a8", "#0f766e", "#c2410c", "#a21caf")
+POSES = 14
+"""Drawn side by side."""
+
+
+def draw_kept(joints: Joints, branch: Kept, path: Path, title: str) -> Path:
+    """Four panels over time: poses from the side, speeds seen from the pelvis, contacts, and the branch's intervals.
+
+    Args:
+        joints: [F, 22, 3] metres
+        branch: of the same clip
+        path: .svg or another format of matplotlib
+        title: above all
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    pyplot = plots()
+    figure, panels = pyplot.subplots(4, 1, figsize=(9, 6), sharex=True, height_ratios=(3, 2, 0.8, 2))
+    seconds = np.arange(len(joints)) / FPS
+    _poses(panels[0], joints)
+    ends = joints[:, ENDS] - joints[:, :1]
+    for name, colour, speed in zip(NAMES, COLOURS, np.linalg.norm(np.diff(ends, axis=0), axis=-1).T * FPS, strict=True):
+        panels[1].plot(seconds[1:], speed, color=colour, lw=1, label=name)
+    panels[1].set_ylabel("m/s")
+    panels[1].legend(loc="upper right", ncols=4, frameon=False, fontsize=7)
+    contacts = foot_contacts(joints, FPS)[:, (0, 2)]
+    for row, name in enumerate(("left", "right")):
+        panels[2].fill_between(seconds[1:], row, row + 0.8 * contacts[:, row], step="mid", color=COLOURS[row], lw=0)
+        panels[2].text(-0.01, row + 0.1, f"{name} foot down", ha="right", fontsize=7)
+    panels[2].set_yticks([])
+    middle = (np.arange(len(branch.steps)) + 0.5) * STRIDE / FPS
+    colours = np.where(branch.selected, "#1d4ed8", "#c7cdd6")
+    panels[3].bar(middle, branch.steps, width=0.9 * STRIDE / FPS, color=colours)
+    panels[3].set_ylabel("interval")
+    panels[3].set_xlabel("seconds; blue: selected")
+    turns = kinds_of_steps(joints)["reversal"]
+    panels[3].scatter(middle[turns], np.full(turns.sum(), branch.steps.max() * 1.08), marker="v", s=14, c="#c2410c")
+    panels[3].text(middle[-1], branch.steps.max() * 1.14, "triangle: a hand or foot turns back", ha="right", fontsize=7)
+    figure.suptitle(title)
+    figure.align_ylabels()
+    return save(figure, path)
+
+
+def _poses(place: Any, joints: Joints) -> None:
+    """Stick figures at even times, seen along the axis that the hips lie on least."""
+    width = 0.9 * len(joints) / FPS / POSES
+    scale = width / 1.6
+    for frame in np.linspace(0, len(joints) - 1, POSES).astype(int):
+        pose = joints[frame] - joints[frame, :1] * (1, 0, 1)
+        for joint, parent in enumerate(SMPL22.parents):
+            if parent >= 0:
+                x = frame / FPS + scale * pose[[joint, parent], 2]
+                place.plot(x, pose[[joint, parent], 1], color="#374151", lw=1)
+    place.set_yticks([])
+    place.set_ylim(0, None)
+    place.spines["left"].set_visible(False)

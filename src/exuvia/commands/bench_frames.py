@@ -1,0 +1,109 @@
+"""`exuvia bench frames`: which frames of real motion the SeRpEnt layers of a generator keep."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from exuvia.bench.draw_frames import draw_kept
+from exuvia.bench.frames import Kept, Preference, kept_steps, kinds_of_steps, preferences
+from exuvia.commands.numbers import record_number
+from exuvia.commands.table import part
+from exuvia.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramesBench:
+    """Which generator, on what."""
+
+    pipeline: Path
+    """Pipeline folder with a SeRpEnt backbone, as configs/backbones.sh makes it."""
+    data: Path = Path("stores/mocap")
+    """Folder made by `exuvia prepare`."""
+    split: str = "test"
+    """Of the clips."""
+    sensors: tuple[str, ...] = ()
+    """Only clips of these sensors, such as optical; all without it."""
+    limit: int = 300
+    """At most so many captioned clips."""
+    name: str = ""
+    """In the ledger and in titles; the folder's name, or that of the one above `packed`, without it."""
+    draw: Path | None = None
+    """Folder for pictures of a few clips."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+PICTURES = 4
+"""Clips that are drawn: those with the most reversals."""
+
+
+def bench_frames(config: FramesBench) -> None:
+    """Compare the learned intervals at contacts, reversals, fast, still and violent steps with those of all steps.
+
+    Examples:
+        exuvia bench frames --pipeline runs/backbones/serpent/packed --data stores/mocap --sensors optical
+
+    Raises:
+        ConfigError: the generator has no SeRpEnt layer, or matplotlib is not installed for a picture.
+        CheckpointError: the pipeline cannot be loaded.
+        DataError: the data cannot be read, or hold no captioned clip of this kind.
+        OutputError: a picture or the ledger cannot be written.
+    """
+    pipe, store = part("pipeline").from_pretrained(config.pipeline), part("store").open(config.data)
+    chosen = {"split": config.split, **({"sensor": list(config.sensors)} if config.sensors else {})}
+    numbers = [int(n) for n in store.select(**chosen) if store.clips[int(n)].captions][: config.limit]
+    if not numbers:
+        raise DataError(f"{config.data} has no captioned clip in split {config.split!r} of sensors {config.sensors}")
+    clips = [_clip(pipe, store, number) for number in numbers]
+    rows = preferences([(flags, branches) for _, flags, branches in clips])
+    name = config.name or (config.pipeline.parent if config.pipeline.name == "packed" else config.pipeline).name
+    _show(name, len(clips), rows)
+    if config.draw is not None:
+        for which in sorted(range(len(clips)), key=lambda n: -int(clips[n][1]["reversal"].sum()))[:PICTURES]:
+            _draw(name, store.clips[numbers[which]], *clips[which], config.draw)
+    if config.record is not None:
+        words = ["exuvia", "bench", "frames", "--pipeline", str(config.pipeline), "--data", str(config.data)]
+        words += ["--split", config.split, *(["--sensors", *config.sensors] if config.sensors else [])]
+        line = shlex.join([*words, "--limit", str(config.limit), "--record", str(config.record)])
+        for row in rows:
+            tag = f"frames.{name}.layer{row.layer}.{row.rate:g}.{row.kind}"
+            found = {"interval": (row.interval, row.interval_range), "kept": (row.kept, row.kept_range)}
+            for what, (value, (low, high)) in found.items():
+                record_number(config.record, f"{tag}.{what}", value, unit="1", command=line, low=low, high=high)
+
+
+def _clip(pipe: Any, store: Any, number: int) -> tuple[Any, dict[str, Any], list[Kept]]:
+    """Joints, kinds of steps and branches of one clip under its first caption."""
+    codes = torch.from_numpy(
+        part("encode_clips")(store, [number], pipe.tokenizer, pipe.normaliser, levels=1)[0][:, 0].astype(np.int64)
+    )
+    joints = np.asarray(store.joints(number)[: 4 * len(codes)])
+    labels, violent = store.frame_labels(number), None
+    if labels is not None:
+        names = store.frame_label_names
+        violent = np.isin(labels, [names.index(one) for one in part("violent_frames") if one in names])
+    states = pipe.text.encode([store.clips[number].captions[0].text])
+    pooled = pipe.config["text"]["pooled"]
+    cond, known = (states.pooled[:, None], None) if pooled else (states.states, states.valid)
+    return joints, kinds_of_steps(joints, violent), kept_steps(pipe.mask, codes, cond, known)
+
+
+def _show(name: str, clips: int, rows: list[Preference]) -> None:
+    print(f"{name}: intervals and selection by kind of code step, relative to all steps of {clips} clips")
+    for row in rows:
+        print(
+            f"  layer {row.layer}, rate {row.rate:g}, {row.kind} ({100 * row.share:.0f} % of steps): interval "
+            f"{row.interval:.2f} [{row.interval_range[0]:.2f}, {row.interval_range[1]:.2f}], kept {row.kept:.2f} "
+            f"[{row.kept_range[0]:.2f}, {row.kept_range[1]:.2f}]"
+        )
+
+
+def _draw(name: str, about: Any, joints: Any, flags: Any, branches: list[Kept], folder: Path) -> None:
+    """The branch whose intervals differ most."""
+    branch = max(branches, key=lambda one: float(one.steps.std() / one.steps.mean()))
+    title = f"{name}, layer {branch.layer + 1}, rate {branch.rate:g}: {about.captions[0].text}"
+    print(f"wrote {draw_kept(joints, branch, folder / f'{name}-{about.id}.svg', title)}")

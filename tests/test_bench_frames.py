@@ -1,0 +1,116 @@
+"""Frames that SeRpEnt keeps: kinds of steps on made motion, ratios by hand, pictures, the command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from exuvia.__main__ import main
+from exuvia.bench.draw_frames import draw_kept
+from exuvia.bench.frames import Kept, kept_steps, kinds_of_steps, preferences
+from exuvia.data.prepare import prepare
+from exuvia.errors import ConfigError
+from exuvia.motion.skeleton import SMPL22
+from exuvia.sequence.causal import CausalConfig, CausalGenerator
+from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from tiny import CODES, tiny_pipeline
+
+LEFT_WRIST, RIGHT_FOOT = 20, 11
+
+
+def standing(frames: int) -> np.ndarray:
+    """A body at rest, [F, 22, 3] metres."""
+    rest = np.zeros((22, 3), np.float32)
+    for joint, parent in enumerate(SMPL22.parents):
+        if parent >= 0:
+            rest[joint] = rest[parent] + SMPL22.rest_offsets[joint]
+    return np.tile(rest + np.array([0, 0.9, 0]), (frames, 1, 1))
+
+
+def test_kinds_of_made_motion() -> None:
+    still = kinds_of_steps(standing(43))
+    assert {name: flags.shape for name, flags in still.items()} == dict.fromkeys(still, (10,))
+    assert still["still"].all()
+    assert not any(still[name].any() for name in ("contact", "reversal", "fast"))
+    joints = standing(40)
+    joints[:20, LEFT_WRIST, 2] += np.arange(20) * 0.05  # 1 m/s ahead ...
+    joints[20:, LEFT_WRIST, 2] += 0.95 - np.arange(1, 21) * 0.05  # ... and back from frame 20 on
+    swung = kinds_of_steps(joints)
+    assert np.flatnonzero(swung["reversal"]).tolist() == [4]
+    assert not swung["still"].any()
+    joints = standing(40)
+    joints[24:, RIGHT_FOOT, 1] += np.minimum(np.arange(16) * 0.05, 0.3)  # lifted at 1 m/s
+    assert np.flatnonzero(kinds_of_steps(joints)["contact"]).tolist() == [5, 7]
+    violent = np.zeros(40, bool)
+    violent[13] = True
+    assert np.flatnonzero(kinds_of_steps(joints, violent)["violent"]).tolist() == [3]
+
+
+def test_preferences_are_ratios_over_all_steps_of_all_clips() -> None:
+    one = Kept(0, 0.5, np.array([1.0, 1.0, 4.0, 2.0]), np.array([False, False, True, True]))
+    two = Kept(0, 0.5, np.array([1.0, 3.0]), np.array([False, True]))
+    flags = {"fast": np.array([False, False, True, False]), "still": np.zeros(4, bool)}
+    (row,) = preferences([(flags, [one]), ({"fast": np.array([False, True]), "still": np.zeros(2, bool)}, [two])])
+    assert (row.layer, row.rate, row.kind) == (0, 0.5, "fast")
+    assert row.share == pytest.approx(2 / 6)
+    assert row.interval == pytest.approx(3.5 / (12 / 6))
+    assert row.kept == pytest.approx(1 / (3 / 6))
+    assert row.interval_range[0] <= row.interval <= row.interval_range[1]
+
+
+@pytest.mark.parametrize("kind", ["mask", "causal"])
+def test_steps_are_those_of_the_codes_alone(kind: str) -> None:
+    sizes: dict[str, Any] = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_heads": 2, "text_dim": 8}
+    model: Any = (
+        MaskTransformer(MaskTransformerConfig(**sizes, num_layers=2, backbone="serpent"))
+        if kind == "mask"
+        else CausalGenerator(CausalConfig(**sizes, num_layers=2, backbone="serpent"))
+    )
+    codes, cond = torch.arange(12) % CODES, torch.randn(1, 3, 8, generator=torch.Generator().manual_seed(0))
+    branches = kept_steps(model, codes, cond)
+    rates = {branch.rate for branch in branches}
+    assert len(branches) == 2 * len(rates)
+    for branch in branches:
+        assert branch.steps.shape == branch.selected.shape == (12,)
+        assert (branch.steps >= branch.rate - 1e-9).all()
+        assert (branch.steps <= 1).all()
+    other = codes.clone()
+    other[-1] = (other[-1] + 1) % CODES
+    moved = [not np.allclose(a.steps, b.steps) for a, b in zip(branches, kept_steps(model, other, cond), strict=True)]
+    assert all(moved[: len(rates)]), "the first layer reads the codes themselves"
+    plain = MaskTransformer(MaskTransformerConfig(**sizes, inner_width=8, num_layers=1))
+    with pytest.raises(ConfigError, match="no SeRpEnt layer"):
+        kept_steps(plain, codes, cond)
+
+
+def test_a_picture_is_drawn(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    joints = standing(40) + rng.normal(0, 0.02, (40, 22, 3)).astype(np.float32)
+    branch = Kept(0, 0.5, rng.uniform(0.5, 1, 10), np.arange(10) % 2 == 0)
+    path = draw_kept(joints, branch, tmp_path / "clip.svg", "a person kicks")
+    text = path.read_text(encoding="utf-8")
+    assert text.count("<!-- a person kicks -->") == 1  # matplotlib writes the text of a title as a comment
+    assert text.count("#1d4ed8") >= 5, "a bar for every selected step"
+
+
+def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = prepare("synthetic", tmp_path / "store", count=60)
+    pipe = tiny_pipeline()
+    sizes = {name: getattr(pipe.mask.config, name) for name in ("code_dim", "width", "text_dim")}
+    pipe.mask = MaskTransformer(
+        MaskTransformerConfig(num_codes=CODES, num_layers=1, num_heads=2, backbone="serpent", **sizes)
+    )
+    pipe.save_pretrained(tmp_path / "serpent" / "packed")
+    ledger = tmp_path / "numbers.jsonl"
+    words = f"bench frames --pipeline {tmp_path}/serpent/packed --data {store.folder} --split test"
+    assert main(f"{words} --record {ledger} --draw {tmp_path}/drawn".split()) == 0, capsys.readouterr().err
+    names = [json.loads(line)["name"] for line in ledger.read_text(encoding="utf-8").splitlines()]
+    kinds = {name.split(".")[-2] for name in names}
+    assert {"contact", "reversal", "fast", "violent"} <= kinds
+    assert all(name.startswith("frames.serpent.layer0.") for name in names)
+    assert len(list((tmp_path / "drawn").glob("serpent-*.svg"))) == 4
+    assert main(f"{words} --sensors sonar".split()) == 2
+    assert "no captioned clip" in capsys.readouterr().err
