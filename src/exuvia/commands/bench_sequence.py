@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+from scipy.stats import t
 
 from exuvia.bench import figures
 from exuvia.bench.lm import run as lm
@@ -181,10 +182,15 @@ def _sized(recipe: Any, config: _Common) -> Any:
     return recipe
 
 
+def _half_interval(deviation: float, seeds: int) -> float:
+    """Half of the 95 % interval of a mean over seeds, by Student's t; 0 for one seed."""
+    return float(t.ppf(0.975, seeds - 1)) * deviation / seeds**0.5 if seeds > 1 else 0.0
+
+
 def _record(ledger: Path, row: dict[str, Any], name: str, metrics: dict[str, tuple[str, str]], line: str) -> None:
     """Rows of one line of a table: the metrics, the first of them with its interval, and what it cost."""
     for number, (short, (key, unit)) in enumerate(metrics.items()):
-        half = 1.96 * (row["deviation"] or 0.0) / row["seeds"] ** 0.5
+        half = _half_interval(row["deviation"] or 0.0, row["seeds"])
         limits = {"low": row[key] - half, "high": row[key] + half} if number == 0 and row["seeds"] > 1 else {}
         record_number(ledger, f"{name}.{short}", row[key], unit=unit, command=line, **limits)
     if row["deviation"] is not None:
