@@ -101,23 +101,24 @@ def write_checkpoint(path: Path, key: str, state: dict[str, Tensor], **more: Any
     torch.save({key: state, f"opt_{key}": optimiser, "scheduler": scheduler, "ep": 7, "total_it": 99, **more}, path)
 
 
-def published_folder(root: Path, text: int = 12) -> Path:
-    """2 layers of width 24, 16 codes of width 20, text of a width."""
+def published_folder(root: Path, text: int = 12, data: str = "t2m") -> Path:
+    """2 layers of width 24, 16 codes of width 20, text of a width; of HumanML3D (t2m) or of KIT-ML (kit)."""
+    channels = {"t2m": 263, "kit": 251}[data]
     vq = {"nb_code": 16, "code_dim": 20, "output_emb_width": 20, "width": 32, "depth": 3, "down_t": 2, "stride_t": 2}
     vq |= {"dilation_growth_rate": 3, "vq_act": "relu", "vq_norm": "None", "num_quantizers": 4, "mu": 0.99}
     vq |= {
         "shared_codebook": False,
         "quantize_dropout_prob": 0.2,
         "milestones": "[150000, 250000]",
-        "dataset_name": "t2m",
+        "dataset_name": data,
     }
     write_options(root / TOKENIZER / "opt.txt", **vq)
     write_checkpoint(
-        root / TOKENIZER / "model/net_best_fid.tar", "vq_model", filled(tokenizer_shapes(32, 20, 16, 4), 1)
+        root / TOKENIZER / "model/net_best_fid.tar", "vq_model", filled(tokenizer_shapes(32, 20, 16, 4, channels), 1)
     )
     (root / TOKENIZER / "meta").mkdir()
-    np.save(root / TOKENIZER / "meta/mean.npy", np.arange(263.0))
-    np.save(root / TOKENIZER / "meta/std.npy", np.ones(263, np.float32))
+    np.save(root / TOKENIZER / "meta/mean.npy", np.arange(float(channels)))
+    np.save(root / TOKENIZER / "meta/std.npy", np.ones(channels, np.float32))
     sizes = {"latent_dim": 24, "ff_size": 40, "n_layers": 2, "n_heads": 3, "dropout": 0.2, "vq_name": TOKENIZER}
     common = {"width": 24, "inner": 40, "layers": 2, "text": text, "code": 20, "codes": 16}
     write_options(root / MASK / "opt.txt", **sizes, cond_drop_prob=0.1, share_weight=False)
@@ -126,5 +127,5 @@ def published_folder(root: Path, text: int = 12) -> Path:
     weights = filled(residual_shapes(**common, levels=4), 3)
     write_checkpoint(root / RESIDUAL / "model/net_best_fid.tar", "res_transformer", weights)
     write_checkpoint(root / "length_estimator/model/finest.tar", "estimator", filled(length_shapes(text), 4))
-    write_options(root / "Comp_v6_KLD005/opt.txt", dataset_name="t2m", dim_movement_latent=512)
+    write_options(root / "Comp_v6_KLD005/opt.txt", dataset_name=data, dim_movement_latent=512)
     return root

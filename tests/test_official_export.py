@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +11,10 @@ from exuvia.__main__ import main
 from exuvia.commands.import_momask import from_momask
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
-from exuvia.errors import CheckpointError
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.features.kit import KIT
+from exuvia.long import Scene
+from exuvia.motion.arrays import smpl22_from_kit
 from exuvia.official import load_momask, read_options
 from exuvia.official_export import OWN, folder_names, save_momask
 from exuvia.pipeline import MotionPipeline
@@ -83,6 +87,52 @@ def test_a_cleaned_generator_goes_back_to_its_owner(official: Path, store: Store
     cond, lengths = torch.randn(2, 64, generator=torch.Generator().manual_seed(0)), torch.tensor([5, 3])
     codes = loaded.mask.generate(cond, lengths, seeds=[1, 2], steps=4)
     assert codes.equal(safe.mask.generate(cond, lengths, seeds=[1, 2], steps=4))
+
+
+@pytest.fixture(scope="module")
+def kit_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """KIT-ML's layout: 21 joints at 12.5 frames a second, 251 features."""
+    folder = tmp_path_factory.mktemp("kit") / "KIT-ML"
+    for part in ("new_joint_vecs", "texts"):
+        (folder / part).mkdir(parents=True)
+    rng, ids = np.random.default_rng(0), [f"{number:05d}" for number in range(12)]
+    for number, name in enumerate(ids):
+        np.save(folder / "new_joint_vecs" / f"{name}.npy", rng.normal(0, 20, (48, 251)).astype(np.float32))
+        verb = "kicks" if number % 3 == 0 else "walks"
+        (folder / "texts" / f"{name}.txt").write_text(f"a person {verb}#a/DET person/NOUN {verb}/VERB#0.0#0.0\n")
+    (folder / "train.txt").write_text("\n".join(ids))
+    return prepare(folder, folder.parent / "store", representation="kit", mirror=False)
+
+
+def test_a_generator_of_kit_there_cleaned_and_back(kit_store: Store, store: Store, tmp_path: Path) -> None:
+    folder = published_folder(tmp_path / "kit", HashedText().dim, "kit")
+    assert main(f"import momask {folder} --out {tmp_path}/ours --text hashed".split()) == 0
+    pipe = MotionPipeline.from_pretrained(tmp_path / "ours")
+    assert pipe.representation is KIT
+    assert pipe.generation.cond_scale == 2
+    made = pipe.generate(["a person walks"], frames=100)
+    assert made.features[0].shape == (100, 251)
+    assert made.clips[0].fps == 12.5
+    assert made.clips[0].joints.shape == (100, 22, 3)
+    wanted = smpl22_from_kit(KIT.recover(made.features[0]).astype(np.float64)) / 1000
+    np.testing.assert_allclose(made.clips[0].joints, wanted, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ConfigError, match=r"1\.6 to 15\.68 s"):
+        pipe("a person walks", frames=400)
+    with pytest.raises(ConfigError, match="found kit's"):
+        next(pipe.stream([Scene("a person walks", 40)]))
+    with pytest.raises(ConfigError, match="features of two layouts"):
+        exuvia.unlearn("lcr", pipe, data=store, forget="kick", num_codes=2)
+    safe = exuvia.unlearn("lcr", pipe, data=kit_store, forget="kick", num_codes=4, variant="released", destination=0)
+    again = MotionPipeline.from_pretrained(safe.save_pretrained(tmp_path / "safe"))
+    assert again.representation is KIT
+    with pytest.raises(ConfigError, match="read HumanML3D's features"):
+        exuvia.evaluate(again, original=pipe, store=kit_store)
+    assert main(f"export momask {tmp_path}/safe {tmp_path}/back".split()) == 0
+    assert read_options(tmp_path / "back" / TOKENIZER / "opt.txt")["dataset_name"] == "kit"
+    assert np.load(tmp_path / "back" / TOKENIZER / "meta" / "mean.npy").shape == (251,)
+    assert not weights(tmp_path / "back", "tokenizer")["quantizer.layers.0.codebook"].equal(
+        weights(folder, "tokenizer")["quantizer.layers.0.codebook"]
+    )
 
 
 def test_a_pipeline_of_our_own_gets_published_names(tmp_path: Path) -> None:

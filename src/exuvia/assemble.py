@@ -24,12 +24,15 @@ def assemble(
     pooled: bool,
     generation: GenerationConfig | None = None,
     facts: dict[str, Any] | None = None,
+    representation: str = "humanml3d",
 ) -> MotionPipeline:
-    """A pipeline from trained parts."""
-    about = {
+    """A pipeline from trained parts; `representation` is the layout of the tokenizer's features, a registry name."""
+    about: dict[str, Any] = {
         "text": {"name": text.name, "fingerprint": text.fingerprint, "pooled": pooled},
         "generation": to_dict(generation or GenerationConfig()),
     }
+    if representation != "humanml3d":  # folders without the name are HumanML3D's
+        about["representation"] = representation
     history = provenance(**(facts or {}), edits=[])
     for module in (tokenizer, mask, residual, length):
         module.eval().requires_grad_(False)

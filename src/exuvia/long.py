@@ -123,6 +123,8 @@ def _written(pipe: MotionPipeline, scenes: Iterable[Scene], seed: int, how: Long
     """Codes [n, Q] that will not change any more, in order, and their captions."""
     if not isinstance(pipe.mask, MaskTransformer | CausalGenerator):
         raise ConfigError("motion without an end needs a masked or a causal generator; BAMM writes whole motions only")
+    if pipe.representation.name != HUMANML3D.name:
+        raise ConfigError(f"motion without an end needs HumanML3D's features; found {pipe.representation.name}'s")
     window, stride = pipe.generation.max_steps, pipe.tokenizer.config.stride
     if window <= how.context:
         raise ConfigError(f"found a context of {how.context} steps, expected less than the {window} of a window")

@@ -49,6 +49,10 @@ FILES = {
     "length": ("finest.tar", "latest.tar"),
 }
 """Part -> files in the order in which the published scripts prefer them."""
+LAYOUTS = {263: "humanml3d", 251: "kit"}
+"""Channels of the features -> their layout."""
+GUIDANCE = {"humanml3d": 4.0, "kit": 2.0}
+"""Published guidance of the base codes, by layout (momask-codes, README: --cond_scale 4, KIT 2)."""
 LENGTH_FOLDER = "length_estimator"
 NOT_SAVED = ("code_sum", "code_count", "initialised", "position_enc.pe")
 """Ends of names that our modules have and a published file need not have."""
@@ -120,6 +124,18 @@ def load_momask(
         options=options,
         files=files,
     )
+
+
+def layout_of(mean: Floats) -> str:
+    """The layout of the features that a folder's statistics [C] belong to, as the registry names it.
+
+    Raises:
+        CheckpointError: neither HumanML3D's 263 channels nor KIT-ML's 251.
+    """
+    if len(mean) not in LAYOUTS:
+        known = ", ".join(f"{channels} ({name})" for channels, name in LAYOUTS.items())
+        raise CheckpointError(f"found statistics of {len(mean)} channels, expected {known}")
+    return LAYOUTS[len(mean)]
 
 
 def read_options(path: str | Path) -> Options:

@@ -24,12 +24,13 @@ from exuvia.checkpoint import (
 from exuvia.config import from_dict, to_dict
 from exuvia.detour import Detour, Route, load_detours, routes, save_detours
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.features.humanml3d import HUMANML3D
+from exuvia.features.clips import clip_of
 from exuvia.features.normaliser import Normaliser
+from exuvia.features.representation import Representation
 from exuvia.files import read_json, whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.noise import CodeNoise, added, load_noise
-from exuvia.registry import STREAM, TEXT_ENCODER, resolve, suggest
+from exuvia.registry import REPRESENTATION, STREAM, TEXT_ENCODER, resolve, suggest
 from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
 from exuvia.sequence.length import LengthEstimator, OwnLength, build_length
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
@@ -97,7 +98,7 @@ class MotionPipeline:
     normaliser: Normaliser
     text: TextEncoder
     config: dict[str, Any]
-    """`text` (name, fingerprint, pooled) and `generation` settings."""
+    """`text` (name, fingerprint, pooled), `generation` settings, and `representation` where it is not HumanML3D's."""
     provenance: dict[str, Any]
     """Where the weights came from; every edit adds to `edits`."""
     statistics: dict[str, Tensor] | None = None
@@ -138,6 +139,7 @@ class MotionPipeline:
                 "length": build_length(config["length"]),
             }
             about = {"text": config["text"], "generation": config["generation"]}
+            about |= {name: config[name] for name in ("representation",) if name in config}
             detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
             sizes = parts["tokenizer"].config
             noise = load_noise(config.get("noise", []), sizes.num_quantizers, sizes.num_codes)
@@ -206,6 +208,11 @@ class MotionPipeline:
         return from_dict(GenerationConfig, self.config["generation"])
 
     @property
+    def representation(self) -> Representation:
+        """Layout of the features: HumanML3D's, or KIT-ML's, at its own rate. Raises ConfigError for an unknown one."""
+        return resolve(REPRESENTATION, self.config.get("representation", "humanml3d"), "representation")
+
+    @property
     def device(self) -> torch.device:
         """Where the models are."""
         return next(self.mask.parameters()).device
@@ -223,7 +230,7 @@ class MotionPipeline:
         Args:
             prompt: what the motion shows, English
             seed: one for all prompts, or one each; a prompt and seed give the same motion alone or in any batch
-            frames: length in frames at 20 fps, one for all or one each; None: estimated from the prompt
+            frames: length in frames (20 a second, KIT-ML 12.5), one for all or one each; None: estimated
             sampling: settings of `GenerationConfig` to change
         Raises:
             ConfigError: empty or overlong prompt, length out of range, unknown setting.
@@ -249,7 +256,7 @@ class MotionPipeline:
         )
         features = self.decode(codes, lengths, smoothing=_changed(self.generation, sampling).smoothing, seeds=seeds)
         clips = [
-            Clip(HUMANML3D.recover(rows), caption=text, meta={"seed": one, "prompt": text})
+            clip_of(rows, self.representation, caption=text, meta={"seed": one, "prompt": text})
             for rows, text, one in zip(features, prompts, seeds, strict=True)
         ]
         return Generation(clips, codes, lengths, features)
@@ -367,7 +374,8 @@ class MotionPipeline:
         low, high = settings.min_steps * stride, settings.max_steps * stride
         for length in wanted:
             if not low <= length <= high:
-                seconds = f"{low / 20:g} to {high / 20:g} s"
+                rate = self.representation.fps
+                seconds = f"{low / rate:g} to {high / rate:g} s"
                 raise ConfigError(f"found a length of {length} frames, expected {low} to {high} ({seconds})")
         return [length // stride for length in wanted]
 

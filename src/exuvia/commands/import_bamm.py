@@ -54,5 +54,7 @@ def from_bamm(config: ImportBammConfig) -> Any:
     facts = {"bamm": {name: sha256_file(path) for name, path in found.files.items()}, "bamm_options": found.options}
     parts = found.tokenizer, part("normaliser")(found.mean, found.std), found.decoder, found.residual
     # published: every code may be drawn, and the second pass has a guidance of its own
-    settings = part("generation_config")(keep_share=0.0)
-    return part("assemble")(*parts, part("own_length")(), encoder, pooled=True, generation=settings, facts=facts)
+    layout = part("layout_of")(found.mean)
+    settings = part("generation_config")(keep_share=0.0, cond_scale=part("published_guidance")[layout])
+    about = {"generation": settings, "facts": facts, "representation": layout}
+    return part("assemble")(*parts, part("own_length")(), encoder, pooled=True, **about)

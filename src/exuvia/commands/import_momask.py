@@ -18,7 +18,7 @@ class ImportMomaskConfig:
     """Where the published weights lie, and where the pipeline goes."""
 
     folder: tyro.conf.Positional[Path]
-    """Folder of published checkpoints, such as checkpoints/t2m."""
+    """Folder of published checkpoints, such as checkpoints/t2m or checkpoints/kit."""
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
     text: str = "clip"
@@ -53,4 +53,7 @@ def from_momask(folder: Path, text: str) -> Any:
     hashes = {name: sha256_file(path) for name, path in found.files.items()}
     names = {name: path.parent.parent.name for name, path in found.files.items() if name != "length"}
     facts = {"momask": hashes, "momask_names": names, "momask_options": found.options}
-    return part("assemble")(*parts, encoder, pooled=True, facts=facts)
+    layout = part("layout_of")(found.mean)
+    settings = part("generation_config")(cond_scale=part("published_guidance")[layout])
+    about = {"generation": settings, "facts": facts, "representation": layout}
+    return part("assemble")(*parts, encoder, pooled=True, **about)

@@ -287,6 +287,8 @@ PART = {
     "scene": "exuvia.long:Scene",
     "join_jump_ratio": "exuvia.long:join_jump_ratio",
     "long_config": "exuvia.long:LongConfig",
+    "layout_of": "exuvia.official:layout_of",
+    "published_guidance": "exuvia.official:GUIDANCE",
     "load_bamm_folders": "exuvia.official_bamm:load_bamm_folders",
     "own_length": "exuvia.sequence.length:OwnLength",
     "generation_config": "exuvia.pipeline:GenerationConfig",

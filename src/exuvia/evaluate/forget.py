@@ -96,8 +96,11 @@ def prompt_sets(
         limit: at most so many prompts a set, evenly spread
         moved: ids of forget clips that are to be in the retain set (refine.py)
     Raises:
-        ConfigError: unknown concept or rule, or a set without any prompt.
+        ConfigError: unknown concept or rule, a set without any prompt, or features that no evaluator here reads.
     """
+    if store.representation.name != "humanml3d":
+        found = store.representation.name
+        raise ConfigError(f"evaluators and classifiers here read HumanML3D's features; {store.folder} has {found}'s")
     clips = store.select(split=split, sensor=list(sensors)) if sensors else store.select(split=split)
     chosen = actual_rule(store, benchmark, rule, clips)
     parts: ConceptSplit = split_store(store, benchmark, chosen, clips)

@@ -135,6 +135,9 @@ def unlearn(
     method = make_method(name, settings)
     concept = _concept(forget, pipe, data is not None)
     store = Store.open(data) if isinstance(data, str | Path) else data
+    if store is not None and store.representation.name != pipe.representation.name:
+        found = f"{store.representation.name} in {store.folder}, {pipe.representation.name} in the generator"
+        raise ConfigError(f"found features of two layouts ({found}); prepare the data with the generator's")
     folder = None if cache is None else Path(cache)
     evidence = Evidence(pipe, concept, store, rule, split, precision, folder)
     edited = pipe.clone()

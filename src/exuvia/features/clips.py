@@ -1,0 +1,29 @@
+"""From features of either layout to clips: 22 SMPL joints in metres at the layout's own rate."""
+
+from typing import Any
+
+import numpy as np
+
+from exuvia.features.representation import Representation
+from exuvia.motion.arrays import smpl22_from_kit
+from exuvia.motion.clip import Clip
+from exuvia.motion.skeleton import SMPL22
+from exuvia.shapes import Features
+
+MILLIMETRES = 1000.0
+
+
+def clip_of(
+    rows: Features, kind: Representation, caption: str | None = None, meta: dict[str, Any] | None = None
+) -> Clip:
+    """The motion that un-normalised features [F, C] describe.
+
+    KIT-ML's 21 joints in millimetres become the 22 of SMPL as its files do (motion/arrays.py), at 12.5 frames a second.
+
+    Raises:
+        ShapeError: another number of channels than the layout has.
+    """
+    joints = kind.recover(rows)
+    if kind.skeleton.num_joints != SMPL22.num_joints:
+        joints = (smpl22_from_kit(np.asarray(joints, np.float64)) / MILLIMETRES).astype(np.float32)
+    return Clip(joints, fps=kind.fps, caption=caption, meta=meta or {})
