@@ -252,8 +252,30 @@ def test_generate_refuses_before_loading_anything(config: generate.GenerateConfi
         generate.generate(config)
 
 
+def test_ten_thousand_captions_are_written_as_they_are_made(pipe: FakePipe, tmp_path: Path) -> None:
+    path, out = tmp_path / "p.txt", tmp_path / "out"
+    path.write_text("".join(f"a man walks {number}\n" for number in range(10_000)))
+    written_before = []
+    call = pipe.__class__.__call__
+
+    class Counting(FakePipe):
+        def __call__(self, prompts: list[str], **settings: Any) -> list[Any]:
+            written_before.append(len(list(out.iterdir())) if out.exists() else 0)
+            return call(self, prompts, **settings)
+
+    pipe.__class__ = Counting
+    generate.generate(generate.GenerateConfig(file=path, out=out, formats=("npy",)))
+    assert len(list(out.iterdir())) == 10_000
+    sizes = [len(one["prompts"]) for one in pipe.calls]
+    assert max(sizes) == generate.AT_ONCE
+    assert written_before == [generate.AT_ONCE * n for n in range(len(sizes))]
+
+
 def test_prompt_files_with_bad_lengths_name_their_line(tmp_path: Path) -> None:
     path = tmp_path / "p.txt"
+    path.write_text("fine\na man walks#0\n")
+    with pytest.raises(DataError, match=r"p.txt:2: found the length '0'"):
+        generate.read_prompts(path)
     path.write_text("fine\nbad#many\n")
     with pytest.raises(DataError, match=r"p.txt:2: found the length 'many'"):
         generate.read_prompts(path)

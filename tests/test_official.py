@@ -150,6 +150,24 @@ def test_a_broken_file_is_named(folder: Path, content: bytes) -> None:
         load_momask(folder)
 
 
+def test_weights_in_half_precision_are_widened(folder: Path) -> None:
+    path = folder / MASK / "model/latest.tar"
+    content = torch.load(path, weights_only=True)
+    half = {name: value.half() for name, value in content["t2m_transformer"].items()}
+    torch.save({"t2m_transformer": half}, path)
+    found = load_momask(folder).mask.state_dict()
+    for name, value in half.items():
+        if not name.endswith(".pe"):
+            assert found[name].dtype == torch.float32
+            assert found[name].equal(value.float())
+
+
+def test_a_missing_option_file_is_named(folder: Path) -> None:
+    (folder / TOKENIZER / "opt.txt").unlink()
+    with pytest.raises(CheckpointError, match=r"opt\.txt|tokenizer"):
+        load_momask(folder)
+
+
 def test_a_truncated_file_is_named(folder: Path) -> None:
     path = folder / MASK / "model/latest.tar"
     path.write_bytes(path.read_bytes()[:-5000])

@@ -11,6 +11,8 @@ from exuvia.commands.table import part
 from exuvia.errors import ConfigError, DataError
 from exuvia.registry import EXPORTER, suggest
 
+AT_ONCE = 256
+"""Motions that are held before they are written, however many are asked for."""
 MAX_NAME = 60
 """Longest part of a file name that comes from a prompt."""
 
@@ -77,11 +79,13 @@ def generate(config: GenerateConfig) -> None:
         batch = [request for request in wanted if (request.frames is not None) == known]
         if not batch:
             continue
-        frames: Any = [request.frames for request in batch] if known else None
-        clips = pipe([r.prompt for r in batch], seed=[r.seed for r in batch], frames=frames, **sampling)
-        for request, clip in zip(batch, clips, strict=True):
-            for target in _targets(config.out, request, suffixes):
-                print(clip.save(target))
+        for low in range(0, len(batch), AT_ONCE):
+            some = batch[low : low + AT_ONCE]
+            frames: Any = [request.frames for request in some] if known else None
+            clips = pipe([r.prompt for r in some], seed=[r.seed for r in some], frames=frames, **sampling)
+            for request, clip in zip(some, clips, strict=True):
+                for target in _targets(config.out, request, suffixes):
+                    print(clip.save(target))
 
 
 def requests(config: GenerateConfig) -> list[Request]:
