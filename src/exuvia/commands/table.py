@@ -210,6 +210,11 @@ _USE = {
         ("exuvia export momask runs/safe checkpoints/t2m",),
     ),
     "export humanml3d": Entry("exuvia.commands.export:export", "a prepared store in the layout of another project"),
+    "import evaluator": Entry(
+        "exuvia.commands.import_evaluator:import_evaluator",
+        "a published text-motion evaluator, for --evaluator",
+        ("exuvia import evaluator checkpoints/t2m --glove glove --out runs/guo",),
+    ),
     "import bamm": Entry(
         "exuvia.commands.import_bamm:import_bamm",
         "published BAMM checkpoints as one pipeline",
@@ -287,6 +292,8 @@ PART = {
     "scene": "exuvia.long:Scene",
     "join_jump_ratio": "exuvia.long:join_jump_ratio",
     "long_config": "exuvia.long:LongConfig",
+    "load_evaluator_folder": "exuvia.evaluate.official:load_evaluator_folder",
+    "save_evaluator": "exuvia.evaluate.official:save_evaluator",
     "layout_of": "exuvia.official:layout_of",
     "published_guidance": "exuvia.official:GUIDANCE",
     "load_bamm_folders": "exuvia.official_bamm:load_bamm_folders",

@@ -25,7 +25,7 @@ from exuvia.evaluate.clips import ClipSet, binary_labels, negatives
 from exuvia.evaluate.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
 from exuvia.evaluate.metrics import BATCH, mm_dist, r_precision
 from exuvia.evaluate.roc import OperatingPoint, operating_point, roc_auc
-from exuvia.evaluate.words import MiniLMWords, Words, WordTable, WordVectors
+from exuvia.evaluate.words import GloVeWords, MiniLMWords, Words, WordTable, WordVectors
 from exuvia.features.normaliser import Normaliser
 from exuvia.files import read_json
 from exuvia.text.pos import tag
@@ -264,17 +264,22 @@ def auc_within(scores: Any, labels: Any, sources: Sequence[str]) -> float:
     return right / pairs if pairs else float("nan")
 
 
+GLOVE_FOLDER = "glove"
+"""Word vectors of an imported evaluator, in its folder."""
+
+
 def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> MotionTextEvaluator:
     """The evaluator of a finished run, with its statistics.
 
     Args:
         folder: written by `train.fit` with an EvaluatorTask
-        vectors: the word vectors it was trained with; default: MiniLM's
+        vectors: the word vectors it was trained with; default: those in the folder, else MiniLM's
     Raises:
         CheckpointError: no such run, weights that do not fit, or other word vectors than it was trained with.
     """
     config = read_config(folder, EvaluatorTask.kind)
-    vectors = vectors or MiniLMWords()
+    own = Path(folder) / GLOVE_FOLDER
+    vectors = vectors or (GloVeWords(own) if own.is_dir() else MiniLMWords())
     trained = config["words"]
     if trained != {"name": vectors.name, "fingerprint": vectors.fingerprint}:
         raise CheckpointError(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError, DataError
+from exuvia.evaluate.word_lists import read_words
 from exuvia.shapes import Floats
 from exuvia.text.base import fingerprint_of
 from exuvia.text.minilm import MiniLM
@@ -99,45 +100,46 @@ class GloVeWords:
         """Read the vectors.
 
         Args:
-            path: a folder with `our_vab_data.npy` [W, 300] and `our_vab_words.txt` (one word a line, in the array's
-                order) or `our_vab_words.npy` (an array of strings); or a file with `word v1 ... v300` lines
+            path: a folder with `our_vab_data.npy` [W, 300] and the words in the array's order: `our_vab_words.pkl` as
+                published (word_lists.py), `.txt` (one a line) or `.npy` (an array of strings); or a file with lines
+                `word v1 ... v300`
         Raises:
-            DataError: neither was found, or a vector has another length. Pickled word lists are never opened.
+            DataError: neither was found, a vector has another length, or a list holds anything but plain text.
         """
         words, vectors = _read_published(Path(path)) if Path(path).is_dir() else _read_lines(Path(path))
         if vectors.shape != (len(words), WORD_DIM):
             raise DataError(f"{path}: found vectors {vectors.shape} for {len(words)} words, expected [words, 300]")
-        self._vectors = dict(zip(words, vectors, strict=True))
+        self.known: dict[str, Floats] = dict(zip(words, vectors, strict=True))
+        """Every word with its vector [300]."""
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes with the vectors."""
-        words = sorted(self._vectors)
-        table = torch.from_numpy(np.stack([self._vectors[word] for word in words]))
+        words = sorted(self.known)
+        table = torch.from_numpy(np.stack([self.known[word] for word in words]))
         return fingerprint_of({"vectors": table}, {"words": words})
 
     def vector(self, word: str) -> Floats | None:
         """[300] float32, or None for a word outside the vocabulary."""
-        return self._vectors.get(word)
+        return self.known.get(word)
 
 
 def _read_published(folder: Path) -> tuple[list[str], Floats]:
-    data = folder / "our_vab_data.npy"
-    listed = next(
-        (folder / f"our_vab_words.{s}" for s in ("txt", "npy") if (folder / f"our_vab_words.{s}").is_file()), None
-    )
+    data, kinds = folder / "our_vab_data.npy", ("txt", "npy", "pkl")
+    listed = next((folder / f"our_vab_words.{s}" for s in kinds if (folder / f"our_vab_words.{s}").is_file()), None)
     if not data.is_file() or listed is None:
-        raise DataError(
-            f"{folder} needs our_vab_data.npy and our_vab_words.txt with one word a line in the order of the array; "
-            "our_vab_words.pkl is a pickle and is not opened: write its words to the text file yourself"
-        )
+        raise DataError(f"{folder} needs our_vab_data.npy and our_vab_words.pkl, or .txt with one word a line")
+    if listed.suffix == ".pkl":
+        words = read_words(listed, folder / "our_vab_idx.pkl")
     try:
         vectors = np.load(data, allow_pickle=False).astype(np.float32)
         if listed.suffix == ".npy":
-            return [str(word) for word in np.load(listed, allow_pickle=False)], vectors
-        return listed.read_text(encoding="utf-8").split("\n")[: len(vectors)], vectors
+            words = [str(word) for word in np.load(listed, allow_pickle=False)]
+        elif listed.suffix == ".txt":
+            words = listed.read_text(encoding="utf-8").split("\n")[: len(vectors)]
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} holds no readable word vectors ({error})") from None
+    return words, vectors
 
 
 def _read_lines(path: Path) -> tuple[list[str], Floats]:
