@@ -28,9 +28,7 @@ def published(root: Path, config: GuoConfig = SIZES) -> Path:
     torch.manual_seed(0)
     model = GuoEvaluator(config)
     (root / "t2m" / MATCHING).parent.mkdir(parents=True)
-    parts = {
-        f"{name}_encoder": getattr(model, f"{name}_encoder").state_dict() for name in ("movement", "motion", "text")
-    }
+    parts = {name: getattr(model, name).state_dict() for name in PARTS}
     torch.save({**parts, "epoch": 3}, root / "t2m" / MATCHING)
     (root / "t2m" / STATISTICS).mkdir(parents=True)
     rng = np.random.default_rng(1)
