@@ -26,6 +26,7 @@ IMPORTER = {
 EXPORTER = {
     ".npy": "exuvia.motion.arrays:write_npy",
     ".bvh": "exuvia.motion.bvh_writer:write_bvh",
+    ".glb": "exuvia.motion.glb_writer:write_glb",
     ".mp4": "exuvia.view.video:write_video",
     ".gif": "exuvia.view.video:write_video",
     ".png": "exuvia.view.strip:write_strip",

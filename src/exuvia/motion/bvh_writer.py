@@ -25,8 +25,9 @@ from exuvia.motion.skeleton import SMPL22
 Array = NDArray[np.floating[Any]]
 
 EULER = "ZXY"
-_END_M = {"head": (0.0, 0.12, 0.0), "left_foot": (0.0, 0.0, 0.06), "right_foot": (0.0, 0.0, 0.06),
+END_M = {"head": (0.0, 0.12, 0.0), "left_foot": (0.0, 0.0, 0.06), "right_foot": (0.0, 0.0, 0.06),
           "left_wrist": (0.09, 0.0, 0.0), "right_wrist": (-0.09, 0.0, 0.0)}  # fmt: skip
+"""From a last joint to the tip of its part, metres."""
 _LEFT, _FOOT = (1.0, 0.0, 0.0), (0.0, -0.35, 0.94)
 _T_POSE = {
     "foot": _FOOT, "knee": (0.0, -1.0, 0.0), "ankle": (0.0, -1.0, 0.0), "hip": (0.7, -0.7, 0.0),
@@ -164,7 +165,7 @@ def _hierarchy(nodes: list[Node], scale: float) -> str:
             if other.parent == index:
                 write(child, depth + 1)
         if not node.aims:
-            end = " ".join(f"{value * scale:.6f}" for value in _END_M[node.name])
+            end = " ".join(f"{value * scale:.6f}" for value in END_M[node.name])
             lines.extend((f"{pad}  End Site", f"{pad}  {{", f"{pad}    OFFSET {end}", f"{pad}  }}"))
         lines.append(f"{pad}}}")
 
