@@ -13,7 +13,7 @@ from exuvia.errors import ExuviaError
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs" / "ssm").glob("*.md"))
-RUNNABLE = [*PAGES, ROOT / "docs" / "generators.md"]
+RUNNABLE = [*PAGES, *(ROOT / "docs" / name for name in ("generators.md", "formats.md"))]
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)

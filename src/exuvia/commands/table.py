@@ -179,6 +179,11 @@ _USE = {
         "quality, training time, and time and memory by length of generators of base codes",
         ("exuvia bench backbones --pipelines runs/backbones/mamba runs/backbones/transformer",),
     ),
+    "bench formats": Entry(
+        "exuvia.commands.bench_formats:bench_formats",
+        "what BVH keeps of a motion, and what foot lock does to it",
+        ("exuvia bench formats --clips 10",),
+    ),
     "bench frames": Entry(
         "exuvia.commands.bench_frames:bench_frames",
         "which frames of real motion a generator's SeRpEnt layers keep",
@@ -203,6 +208,11 @@ _USE = {
         "exuvia.commands.bench_selectivity:bench_selectivity",
         "do Mamba's step sizes follow the information of what it reads?",
         ("exuvia bench selectivity --quick", "exuvia bench selectivity --sources markov --seeds 0 1 2"),
+    ),
+    "convert": Entry(
+        "exuvia.commands.convert:convert",
+        "a motion file, or a folder of them, in another format",
+        ("exuvia convert walk.bvh walk.glb", "exuvia convert mocap motions --to npy --fps 20"),
     ),
     "export momask": Entry(
         "exuvia.commands.export_momask:export_momask",
@@ -294,6 +304,7 @@ PART = {
     "long_config": "exuvia.long:LongConfig",
     "load_evaluator_folder": "exuvia.evaluate.official:load_evaluator_folder",
     "save_evaluator": "exuvia.evaluate.official:save_evaluator",
+    "lock_feet": "exuvia.motion.foot_lock:lock_feet",
     "layout_of": "exuvia.official:layout_of",
     "published_guidance": "exuvia.official:GUIDANCE",
     "load_bamm_folders": "exuvia.official_bamm:load_bamm_folders",

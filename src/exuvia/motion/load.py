@@ -12,13 +12,13 @@ from exuvia.registry import IMPORTER, resolve
 
 
 def load_clip(
-    path: str | Path, fps: float = 20.0, *, source: Source | None = None, normalise_scale: bool = False
+    path: str | Path, fps: float | None = 20.0, *, source: Source | None = None, normalise_scale: bool = False
 ) -> Clip:
     """Read a motion and bring it to the 22 SMPL joints: metres, y up, right-handed (facing +z, the left is at +x).
 
     Args:
         path: .bvh, .amc (skeleton .asf beside it), .npy, .npz (joints or AMASS) or DeepMimic .txt
-        fps: rate of the clip returned; the file's own rate stays in meta["source_fps"]
+        fps: rate of the clip returned, None: the file's own; the file's own rate stays in meta["source_fps"]
         source: what the file does not say (rate, unit, skeleton, body models)
         normalise_scale: scale the body so that the median of thigh + shin is 0.80 m
     Raises:
@@ -26,7 +26,7 @@ def load_clip(
         DataError: the file is missing or is not what it claims to be.
         ShapeError: wrong joint count, NaN or too few frames.
     """
-    if not 0 < fps <= 1000:
+    if fps is not None and not 0 < fps <= 1000:
         raise ConfigError(f"found fps = {fps}, expected a rate above 0 and up to 1000")
     file = Path(path)
     reader = resolve(IMPORTER, file.suffix.lower(), "motion format")
@@ -35,6 +35,7 @@ def load_clip(
     try:
         with np.errstate(all="ignore"):  # absurd numbers end in the readers' own check for finite values
             clip = reader(file, source or Source())
-        return (scaled(clip) if normalise_scale else clip).resampled(fps)
+        clip = scaled(clip) if normalise_scale else clip
+        return clip if fps is None else clip.resampled(fps)
     except ExuviaError as error:
         raise type(error)(f"{file.name}: {error}") from error.__cause__

@@ -1,0 +1,137 @@
+"""`exuvia convert A B`: any motion file, or a folder of them, in any other format."""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tyro
+from tqdm import tqdm
+
+from exuvia.commands.table import part
+from exuvia.errors import ConfigError, DataError, ExuviaError
+from exuvia.registry import EXPORTER, IMPORTER, suggest
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """What to convert, and how."""
+
+    source: tyro.conf.Positional[Path]
+    """Motion file, or a folder: every motion in it and below is converted."""
+    target: tyro.conf.Positional[Path]
+    """File of the wanted format, or for a folder a folder, in which names are kept."""
+    to: str | None = None
+    """Format of the files in a folder, such as glb."""
+    fps: float | None = None
+    """Frames a second; without it those of the source."""
+    foot_lock: bool = False
+    """Hold standing feet still, as far as the motion does not jerk more than before."""
+    overwrite: bool = False
+    """Replace files that are there."""
+    workers: int = 1
+    """Processes, for folders."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one file."""
+
+    source: Path
+    target: Path
+    problem: str = ""
+    told: str = ""
+
+
+def convert(config: ConvertConfig) -> None:
+    """Read a motion by its suffix and write it in another format; of a folder, what can be read.
+
+    Examples:
+        exuvia convert walk.bvh walk.glb
+        exuvia convert mocap motions --to npy --fps 20 --workers 2
+        exuvia convert kick.npy kick.mp4 --foot-lock
+
+    Raises:
+        ConfigError: an unknown format, or a target that is there already.
+        DataError: the source is not there, or not every file of a folder could be converted.
+        OutputError: a file cannot be written.
+    """
+    if not config.source.exists():
+        raise DataError(f"{config.source} does not exist; expected a motion file or a folder of them")
+    jobs = list(_jobs(config))
+    if not config.overwrite:
+        there = [target for _, target in jobs if target.exists()]
+        if there:
+            raise ConfigError(f"{there[0]} is there already ({len(there)} of {len(jobs)}); --overwrite replaces files")
+    work = partial(_convert, fps=config.fps, foot_lock=config.foot_lock)
+    if config.source.is_file():
+        found = work(jobs[0], fail=True)
+        print(f"{found.target}{found.told}")
+        return
+    done = []
+    with tqdm(total=len(jobs), unit=" files", desc="convert", file=sys.stderr, disable=None) as bar:
+        for one in _each(work, jobs, config.workers):
+            done.append(one)
+            bar.update()
+    bad = [one for one in done if one.problem]
+    for one in bad:
+        print(f"{one.source}: {one.problem}", file=sys.stderr)
+    print(f"{config.target}: {len(done) - len(bad)} motions")
+    if bad:
+        raise DataError(f"{len(bad)} of {len(done)} files could not be converted; they are named above")
+
+
+def _jobs(config: ConvertConfig) -> Iterator[tuple[Path, Path]]:
+    """Sources and targets, in the order of their names. Raises ConfigError, DataError."""
+    if config.source.is_file():
+        yield config.source, config.target
+        _known(config.target.suffix.lower())
+        return
+    suffix = "." + (config.to or "").lower().lstrip(".")
+    if not config.to:
+        raise ConfigError(f"{config.source} is a folder; name the format of the files in {config.target} with --to")
+    _known(suffix)
+    files = [path for path in sorted(config.source.rglob("*")) if path.suffix.lower() in IMPORTER and path.is_file()]
+    if not files:
+        raise DataError(f"{config.source} holds no motion file ({' '.join(sorted(IMPORTER))})")
+    targets = [config.target / path.relative_to(config.source).with_suffix(suffix) for path in files]
+    twice = {target for target in targets if targets.count(target) > 1}
+    for path, target in zip(files, targets, strict=True):
+        yield path, target.with_name(path.name.replace(".", "_") + suffix) if target in twice else target
+
+
+def _known(suffix: str) -> None:
+    if suffix not in EXPORTER:
+        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
+
+
+def _each(work: Any, jobs: list[tuple[Path, Path]], workers: int) -> Iterator[Done]:
+    if workers < 2:
+        yield from map(work, jobs)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(work, jobs)
+
+
+def _convert(job: tuple[Path, Path], *, fps: float | None, foot_lock: bool, fail: bool = False) -> Done:
+    """One file; a problem is told, or raised where `fail` is set."""
+    source, target = job
+    try:
+        clip = part("load_clip")(source, fps)
+        told = ""
+        if foot_lock:
+            locked = part("lock_feet")(clip)
+            clip = locked.clip
+            before, after = 100 * locked.skate_before_m_per_s, 100 * locked.skate_after_m_per_s
+            jerk = f"{locked.jerk_before_m_per_s3:.0f} to {locked.jerk_after_m_per_s3:.0f} m/s³"
+            told = f": feet near the floor slide at {after:.1f} cm/s (before: {before:.1f}), jerk {jerk}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        clip.save(target)
+    except ExuviaError as error:
+        if fail:
+            raise
+        return Done(source, target, problem=str(error))
+    return Done(source, target, told=told)
