@@ -304,6 +304,7 @@ PART = {
     "long_config": "exuvia.long:LongConfig",
     "load_evaluator_folder": "exuvia.evaluate.official:load_evaluator_folder",
     "save_evaluator": "exuvia.evaluate.official:save_evaluator",
+    "clip": "exuvia.motion.clip:Clip",
     "lock_feet": "exuvia.motion.foot_lock:lock_feet",
     "layout_of": "exuvia.official:layout_of",
     "published_guidance": "exuvia.official:GUIDANCE",
