@@ -3,12 +3,13 @@
 A joint with one child turns by the shortest arc from its parent's frame, so no twist is invented. Pelvis and upper
 spine turn by the least-squares rotation of their three bones (Kabsch); each of those bones then has a joint of length
 zero between, as in CMU's conversions, which takes up what a rigid triangle cannot follow. So the file poses every
-joint exactly, up to the variation of bone lengths within the clip.
+joint exactly, up to the variation of bone lengths within the clip (`rigid_joints`).
 """
 
 import io
 import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,25 @@ def body_nodes(offsets: Array) -> list[Node]:
     return nodes
 
 
+def rigid_joints(joints: Array, lengths: Array) -> Array:
+    """The joints of a body whose bones have fixed lengths [22], posed as joints [F, 22, 3].
+
+    Every bone aims at its joint from where its start has come to stand, so that what bones of changing length cost does
+    not add up along a limb. (Reaching for wrists and ankles first makes knees and elbows jut out: tried, not kept.)
+    """
+    found = joints.copy()
+    for chain in SMPL22.chains:
+        for start, joint in pairwise(chain):
+            aim, bone = joints[:, joint] - found[:, start], joints[:, joint] - joints[:, start]
+            aim = np.where(np.linalg.norm(aim, axis=1, keepdims=True) > 1e-9, aim, bone)
+            size = np.maximum(np.linalg.norm(aim, axis=1, keepdims=True), 1e-9)
+            found[:, joint] = found[:, start] + aim / size * lengths[joint]
+    return found
+
+
 def solve_rotations(joints: Array, nodes: list[Node], offsets: Array) -> Array:
     """Local rotation matrices [F, nodes, 3, 3] that bring the rest bones to the joints [F, 22, 3]."""
-    frames = len(joints)
+    frames, joints = len(joints), rigid_joints(joints, np.linalg.norm(offsets, axis=1))
     world = np.empty((frames, len(nodes), 3, 3))
     local = np.empty_like(world)
     for index, node in enumerate(nodes):

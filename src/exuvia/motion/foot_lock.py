@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from exuvia.motion.clip import Clip
 from exuvia.motion.kinematics import foot_skate_m_per_s, mean_jerk_m_per_s3
 from exuvia.motion.skeleton import SMPL22
+from exuvia.motion.two_bone import REACH, bend, hips_forward
 
 Array = NDArray[np.floating[Any]]
 
@@ -29,10 +30,6 @@ SLOW_M_PER_S = ((0.4, 0.9), (0.6, 1.0), (0.8, 1.2))
 """Its horizontal speed likewise: pairs of limits that are tried."""
 SHORTEST_S = 0.15
 FADE_S = 0.5
-REACH = 0.999
-"""Of a leg's length: a straight knee has no plane to bend in."""
-STRAIGHT_M = 1e-4
-"""A knee nearer to the line from hip to ankle bends forward."""
 SMOOTHINGS = (0.0, 1.0, 2.0)
 """Deviations of a Gaussian over the correction, frames."""
 STRENGTHS = (1.0, 0.85, 0.7, 0.5, 0.3, 0.15)
@@ -129,31 +126,9 @@ def move_foot(joints: Array, leg: tuple[int, ...], shift: Array) -> None:
     rows = np.flatnonzero(np.abs(shift).max(1) > 1e-9)
     h, k, a = (joints[rows, joint] for joint in (hip, knee, ankle))
     thigh, shin = (np.linalg.norm(x, axis=1, keepdims=True) for x in (k - h, a - k))
-    aim = a + shift[rows] - h
-    size = np.linalg.norm(aim, axis=1, keepdims=True)
     now = np.linalg.norm(a - h, axis=1, keepdims=True)
     longest = np.maximum((thigh + shin) * REACH, now)  # a leg that is straight already may stay so
-    reach = np.clip(size, np.abs(thigh - shin) * 1.001, longest)
-    along = aim / np.maximum(size, 1e-9)
-    target = h + along * reach
-    bent = _beside(k - h, along)
-    straight = np.linalg.norm(bent, axis=1, keepdims=True) < STRAIGHT_M
-    bent = np.where(straight, _beside(_forward(joints[rows]), along), bent)
-    out = bent / np.maximum(np.linalg.norm(bent, axis=1, keepdims=True), 1e-9)
-    ahead = (thigh**2 - shin**2 + reach**2) / (2 * np.maximum(reach, 1e-9))
-    aside = np.sqrt(np.maximum(thigh**2 - ahead**2, 0))
-    joints[rows, knee] = h + along * ahead + out * aside
+    bent, target = bend(h, k, a + shift[rows], (thigh, shin), hips_forward(joints[rows]), longest)
+    joints[rows, knee] = bent
     joints[rows, foot] += target - a
     joints[rows, ankle] = target
-
-
-def _beside(vector: Array, along: Array) -> Array:
-    """The part of vectors [F, 3] at right angles to unit vectors [F, 3]."""
-    return vector - (vector * along).sum(1, keepdims=True) * along
-
-
-def _forward(joints: Array) -> Array:
-    """Where the hips face [F, 3], unit vectors on the floor."""
-    across = joints[:, LEGS[0][0]] - joints[:, LEGS[1][0]]
-    forward = np.cross(across, (0.0, 1.0, 0.0))
-    return forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)
