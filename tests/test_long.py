@@ -146,6 +146,10 @@ def test_the_command_writes_one_motion(pipe: MotionPipeline, tmp_path: Path, mon
     line = ["stream", "a man walks#60", "a man sits", "--frames", "40", "--repeat", "2", "--pipeline", str(folder)]
     assert main([*line, "--out", str(out)]) == 0
     assert np.load(out).shape == (200, 22, 3)
+    assert main([*line, "--out", str(tmp_path / "long.html")]) == 0
+    page = (tmp_path / "long.html").read_text(encoding="utf-8")
+    assert "4 captions, one motion" in page
+    assert '"scenes":[[0,"a man walks"],[60,"a man sits"],[100,"a man walks"],[160,"a man sits"]]' in page
     real = exuvia.long.stream
 
     def interrupted(*args: object, **more: object) -> object:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,17 @@ def test_the_picture_follows_the_moment_in_the_address(browser: str, tmp_path: P
     orange = (low[..., 0] - low[..., 2] > 60).mean()
     assert blue > 0.003, "left limbs are drawn"
     assert orange > 0.003, "right limbs are drawn"
+
+
+def test_the_player_names_the_scene_of_the_moment(browser: str, tmp_path: Path) -> None:
+    page = tmp_path / "s.html"
+    clip = swing()
+    write_page(replace(clip, meta={"scenes": [(0, "first <b>"), (10, "then & there")]}), page)
+    for moment, text in (("0", "first &lt;b&gt;"), ("0.49", "first &lt;b&gt;"), ("0.5", "then &amp; there")):
+        dom = visit(browser, tmp_path / "profile", page, f"t={moment}", "--dump-dom")
+        assert f'<p class="scene">{text}</p>' in dom
+    write_page(clip, page)
+    assert 'class="scene"' not in visit(browser, tmp_path / "profile", page, "t=0", "--dump-dom")
 
 
 def test_one_context_serves_more_players_than_a_browser_has_contexts(browser: str, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ export interface PackedClip {
   scale: number;
   centre: [number, number, number];
   joints: string;
+  /** First frame and caption of every scene of a motion that shows several, in order. */
+  scenes?: [number, string][];
 }
 
 export interface PanelData {

@@ -4,12 +4,14 @@ import { Clip, type PanelData, type Skeleton } from "./data";
 import { icon, make } from "./dom";
 import { Orbit } from "./orbit";
 import { Ribbon } from "./ribbon";
+import { Scene } from "./scene";
 import type { Options, Stage } from "./stage";
 
 interface View {
   canvas: HTMLCanvasElement;
   clip: Clip;
   ribbon: Ribbon | null;
+  scene: Scene | null;
 }
 
 export class Row {
@@ -50,12 +52,14 @@ export class Row {
     canvas.setAttribute("role", "img");
     const name = figure.dataset.name || "Motion";
     canvas.setAttribute("aria-label", `${name}: 3-D view. Arrow keys turn the camera, plus and minus zoom.`);
-    figure.querySelector(".screen")?.append(canvas);
+    const screen = figure.querySelector<HTMLElement>(".screen");
+    screen?.append(canvas);
     this.orbit.attach(canvas, scrolls);
     new ResizeObserver(() => (this.dirty = true)).observe(canvas);
     const place = figure.querySelector<HTMLElement>(".ribbon");
     const seek = (time: number) => this.seek(time, true);
-    return { canvas, clip, ribbon: place ? new Ribbon(place, panel, clip.duration, seek) : null };
+    const ribbon = place ? new Ribbon(place, panel, clip.duration, seek) : null;
+    return { canvas, clip, ribbon, scene: Scene.of(screen, panel.clip) };
   }
 
   private addTimeline(bar: HTMLElement): void {
@@ -139,6 +143,9 @@ export class Row {
     this.slider.setAttribute("aria-valuetext", `${time.toFixed(2)} seconds, frame ${frame}`);
     const clock = `${time.toFixed(2)} / ${this.duration.toFixed(2)} s`;
     if (this.clock.value !== clock) this.clock.value = clock;
-    for (const { ribbon } of this.views) ribbon?.mark(time);
+    for (const { ribbon, scene } of this.views) {
+      ribbon?.mark(time);
+      scene?.mark(time);
+    }
   }
 }

@@ -72,8 +72,20 @@ def stream(config: StreamConfig) -> None:
             raise
         print("interrupted: what exists is written", file=sys.stderr)
     joints = np.concatenate([piece.joints for piece in pieces])
-    caption = "; ".join(dict.fromkeys(piece.caption for piece in pieces))
-    print(replace(pieces[0], joints=joints, caption=caption).save(config.out))
+    shown = _shown(scenes, len(joints), pipe.tokenizer.config.stride)
+    caption = "; ".join(dict.fromkeys(text for _, text in shown))
+    meta = {**pieces[0].meta, "scenes": shown}
+    print(replace(pieces[0], joints=joints, caption=caption, meta=meta).save(config.out))
+
+
+def _shown(scenes: list[Any], frames: int, stride: int) -> list[tuple[int, str]]:
+    """First frame and caption of every scene that a motion of so many frames came to."""
+    found, first = [], 0
+    for scene in scenes:
+        if first < frames:
+            found.append((first, scene.prompt))
+        first += scene.frames // stride * stride
+    return found
 
 
 def _scenes(config: StreamConfig) -> Iterator[Any]:

@@ -55,7 +55,7 @@ def write_page(clips: Clip | Sequence[Clip], path: str | Path, *, title: str | N
     half a second in.
 
     Args:
-        title: the heading; the caption of a single clip where None.
+        title: the heading; where None the caption of a single clip, or how many it shows one after another.
     Raises:
         ConfigError: no clips.
         OutputError: the file cannot be written.
@@ -66,7 +66,8 @@ def write_page(clips: Clip | Sequence[Clip], path: str | Path, *, title: str | N
         raise ConfigError("found no clips for the page, expected at least one")
     rows = [ComparisonRow(clip.caption or f"Motion {i + 1}", [Panel("", clip)]) for i, clip in enumerate(chosen)]
     if single:
-        heading = title or chosen[0].caption or "Motion"
+        scenes = len(chosen[0].meta.get("scenes", ()))
+        heading = title or (f"{scenes} captions, one motion" if scenes > 1 else chosen[0].caption) or "Motion"
         intro = f'<p class="facts">{escape(_facts(chosen[0]))}</p>'
         body = _row(0, rows[0], head=False)
     else:

@@ -20,13 +20,16 @@ _ENDS = ("left_foot", "right_foot", "left_wrist", "right_wrist")
 def pack_clip(clip: Clip) -> dict[str, Any]:
     """A clip as JSON-ready values; joints are 16-bit steps around the middle of the clip's box.
 
-    The largest rounding error is half of `scale` metres: 0.15 mm for a clip that covers 20 m.
+    `meta["scenes"]`, pairs of a first frame and a caption, goes along: the player shows the caption of the moment. The
+    largest rounding error is half of `scale` metres: 0.15 mm for a clip that covers 20 m.
     """
     low, high = clip.joints.min(axis=(0, 1)).astype(np.float64), clip.joints.max(axis=(0, 1)).astype(np.float64)
     centre = (low + high) / 2
     scale = max(float((high - low).max()) / 2, 1e-6) / _STEPS
     steps = np.clip(np.rint((clip.joints - centre) / scale), -_STEPS, _STEPS).astype("<i2")
+    scenes = [[int(first), str(text)] for first, text in clip.meta.get("scenes", ())]
     return {
+        **({"scenes": scenes} if scenes else {}),
         "frames": clip.frames,
         "fps": float(clip.fps),
         "facing": round(facing_rad(clip.joints), 5),
