@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from exuvia.__main__ import main
+from exuvia.features.humanml3d import HUMANML3D
 from exuvia.motion.clip import Clip
 from exuvia.motion.load import load_clip
 from made_mocap import body
@@ -33,6 +34,19 @@ def test_a_file_keeps_its_rate_and_its_joints(tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert main(f"convert {tmp_path}/a.bvh {tmp_path}/c.glb --foot-lock".split()) == 0
     assert "cm/s (before:" in capsys.readouterr().out
+
+
+def test_archives_hold_joints_rate_and_features(tmp_path: Path) -> None:
+    clip = Clip(body(60, 4), fps=30.0, caption="a person walks")
+    clip.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as found:
+        np.testing.assert_array_equal(found["joints"], clip.joints)
+        wanted = HUMANML3D.encode([clip.resampled(20.0).joints])[0]
+        np.testing.assert_array_equal(found["features"], wanted)
+        assert found["caption"] == "a person walks"
+    again = load_clip(tmp_path / "a.npz", None)
+    assert again.fps == 30.0
+    np.testing.assert_allclose(again.joints, clip.joints, atol=1e-5)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -70,7 +70,7 @@ class Clip:
         return replace(self, joints=joints)
 
     def save(self, path: str | Path, **options: Any) -> Path:
-        """Write the clip in the format of the path's suffix (.npy .bvh .glb .mp4 .gif .png .html).
+        """Write the clip in the format of the path's suffix (.npy .npz .bvh .glb .mp4 .gif .png .html).
 
         Raises:
             ConfigError: unknown suffix.

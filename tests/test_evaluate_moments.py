@@ -1,0 +1,48 @@
+"""Violence by the moment: strikes stand out from what surrounds them, and every frame has a score."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exuvia.errors import ConfigError
+from exuvia.evaluate.moments import violence_by_frame
+from exuvia.evaluate.shipped import shipped_detector
+from exuvia.features.humanml3d import HUMANML3D
+from exuvia.synthetic.catalogue import FRAME_LABELS, VIOLENT_FRAME_LABELS
+from exuvia.synthetic.dataset import synthesise
+
+DETECTOR = shipped_detector()
+
+
+def test_strikes_stand_out_from_the_rest_of_their_clip() -> None:
+    violent = np.isin(np.arange(len(FRAME_LABELS)), [FRAME_LABELS.index(name) for name in VIOLENT_FRAME_LABELS])
+    inside, outside = [], []
+    for made in synthesise(60, seed=11):
+        labels = violent[made.frame_labels[:-1]]
+        if 10 <= labels.sum() <= 0.6 * len(labels):
+            scores = violence_by_frame(DETECTOR, HUMANML3D.encode([made.clip.joints])[0])
+            inside.append(scores[labels].mean())
+            outside.append(scores[~labels].mean())
+    assert len(inside) >= 8
+    assert np.mean(np.array(inside) > np.array(outside)) > 0.8
+    assert np.mean(inside) > np.mean(outside) + 0.1
+
+
+@settings(max_examples=15, deadline=None)
+@given(frames=st.integers(4, 90), window=st.integers(4, 40), data=st.data())
+def test_every_frame_has_a_probability(frames: int, window: int, data: st.DataObject) -> None:
+    hop = data.draw(st.integers(1, window))
+    rows = np.random.default_rng(frames).normal(0, 0.1, (frames, 263)).astype(np.float32)
+    scores = violence_by_frame(DETECTOR, rows, window, hop)
+    assert scores.shape == (frames,)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    if frames <= window:
+        np.testing.assert_allclose(scores, DETECTOR.violence_probability([rows])[0])
+
+
+def test_windows_that_cannot_be_are_refused() -> None:
+    rows = np.zeros((40, 263), np.float32)
+    for window, hop in ((3, 1), (20, 0), (20, 21)):
+        with pytest.raises(ConfigError, match=f"windows of {window} frames every {hop}"):
+            violence_by_frame(DETECTOR, rows, window, hop)
