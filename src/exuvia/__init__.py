@@ -10,10 +10,11 @@ __version__ = "0.1.0"
 _LAZY = {
     "Clip": "exuvia.motion.clip:Clip",
     "MotionPipeline": "exuvia.pipeline:MotionPipeline",
+    "load_clip": "exuvia.motion.load:load_clip",
     "unlearn": "exuvia.unlearn.base:unlearn",
     "evaluate": "exuvia.evaluate.suite:evaluate",
 }
-__all__ = ["Clip", "MotionPipeline", "__version__", "evaluate", "unlearn"]
+__all__ = ["Clip", "MotionPipeline", "__version__", "evaluate", "load_clip", "unlearn"]
 
 
 def __getattr__(name: str) -> Any:

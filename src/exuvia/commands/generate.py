@@ -26,7 +26,7 @@ class GenerateConfig:
     file: Path | None = None
     """Text file with one prompt a line; `sentence#120` asks for 120 frames, `sentence#NA` for an estimated length."""
     out: Path = Path("motions")
-    """One file, by suffix (.npy .bvh .mp4 .gif .png .html), for one motion; else a folder."""
+    """One file, by suffix (.npy .npz .bvh .glb .mp4 .gif .png .html), for one motion; else a folder."""
     formats: tuple[str, ...] = ("npy", "html")
     """Formats of the files in a folder."""
     pipeline: str = "base"

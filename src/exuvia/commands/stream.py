@@ -23,7 +23,7 @@ class StreamConfig:
     prompts: tyro.conf.Positional[tuple[str, ...]]
     """Sentences in order; `sentence#120` lasts 120 frames."""
     out: Path = Path("motion.html")
-    """One file, by suffix: .npy .bvh .mp4 .gif .png .html."""
+    """One file, by suffix: .npy .npz .bvh .glb .mp4 .gif .png .html."""
     frames: int = 120
     """Length of a sentence without one of its own, in frames (20 a second)."""
     repeat: int = 1
