@@ -1,31 +1,35 @@
-// Bundles the player into the Python package: one script, one style sheet, the licence of three.js.
+// Bundles the pages into the Python package: for each one script, one style sheet, the licences of what it contains.
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { build } from "esbuild";
 
-const assets = new URL("../src/exuvia/view/assets/", import.meta.url);
-mkdirSync(assets, { recursive: true });
-
 // The tests compare this sum with the sources, so that a stale bundle is noticed without node.
-const sources = createHash("sha256");
-for (const name of readdirSync("src").sort()) {
-  sources.update(name + "\n");
-  sources.update(readFileSync("src/" + name));
+function stamp(name, folders) {
+  const sources = createHash("sha256");
+  for (const folder of folders) {
+    for (const file of readdirSync(folder).sort()) {
+      sources.update(file + "\n");
+      sources.update(readFileSync(`${folder}/${file}`));
+    }
+  }
+  return `/* Exuvia ${name}; sources sha256 ${sources.digest("hex")} */`;
 }
-const stamp = `/* Exuvia motion player; sources sha256 ${sources.digest("hex")} */`;
 
 const common = { bundle: true, minify: true, charset: "utf8", legalComments: "inline", logLevel: "info" };
-await build({
-  ...common,
-  entryPoints: ["src/page.ts"],
-  outfile: new URL("player.js", assets).pathname,
-  format: "iife",
-  target: "es2022",
-  banner: { js: `${stamp}\n/* contains three.js, MIT licence, see THREE-LICENSE.txt */` },
-});
-await build({
-  ...common,
-  entryPoints: ["src/page.css"],
-  outfile: new URL("player.css", assets).pathname,
-});
-copyFileSync("node_modules/three/LICENSE", new URL("THREE-LICENSE.txt", assets));
+const script = { ...common, format: "iife", target: "es2022", jsx: "automatic", jsxImportSource: "preact" };
+
+async function bundle(folder, name, entry, style, banner) {
+  const assets = new URL(`../src/exuvia/${folder}/assets/`, import.meta.url);
+  mkdirSync(assets, { recursive: true });
+  await build({ ...script, entryPoints: [entry], outfile: new URL(`${name}.js`, assets).pathname, banner: { js: banner } });
+  await build({ ...common, entryPoints: [style], outfile: new URL(`${name}.css`, assets).pathname });
+  copyFileSync("node_modules/three/LICENSE", new URL("THREE-LICENSE.txt", assets));
+  return assets;
+}
+
+const contains = "/* contains three.js, MIT licence, see THREE-LICENSE.txt";
+await bundle("view", "player", "src/page.ts", "src/page.css", `${stamp("motion player", ["src"])}\n${contains} */`);
+const both = `${contains}; Preact, MIT licence, see PREACT-LICENSE.txt */`;
+const banner = `${stamp("Studio", ["src", "studio"])}\n${both}`;
+const studio = await bundle("studio", "studio", "studio/main.tsx", "studio/studio.css", banner);
+copyFileSync("node_modules/preact/LICENSE", new URL("PREACT-LICENSE.txt", studio));

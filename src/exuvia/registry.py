@@ -47,6 +47,13 @@ UNLEARN = {
 STREAM = {
     "scenes": "exuvia.long:stream",
 }
+STUDIO_JOB = {
+    "generate": "exuvia.studio.jobs.generate:generate",
+    "unlearn": "exuvia.studio.jobs.unlearn:unlearn",
+    "audit": "exuvia.studio.jobs.audit:audit",
+    "evaluate": "exuvia.studio.jobs.evaluate:evaluate",
+    "look": "exuvia.studio.jobs.look:look",
+}
 GOLDEN = {
     "01_hml_recover": "exuvia.goldens.features:recover",
     "01_hml": "exuvia.goldens.features:encode",

@@ -7,7 +7,9 @@ moments and the step number, and continues bit for bit on a CPU with the same nu
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +29,17 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"
+_WATCHER: ContextVar[Callable[[int, int], None] | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(callback: Callable[[int, int], None]) -> Iterator[None]:
+    """Inside the block every training calls `callback(step, steps)` after each step; what it raises ends it."""
+    before = _WATCHER.set(callback)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(before)
 
 
 @dataclass(frozen=True)
@@ -195,6 +208,8 @@ class Trainer:
                 self._note(validated, writer)
                 log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
             bar.update()
+            if (watcher := _WATCHER.get()) is not None:
+                watcher(self.step, self.config.steps)
             if self.accelerator.is_main_process and time.monotonic() - saved > self.config.checkpoint_s and not last:
                 self.save()
                 saved = time.monotonic()

@@ -19,6 +19,8 @@ export interface PackedClip {
   scale: number;
   centre: [number, number, number];
   joints: string;
+  /** One character a frame: 0 neither foot stands, 1 the left, 2 the right, 3 both. */
+  contacts?: string;
   /** First frame and caption of every scene of a motion that shows several, in order. */
   scenes?: [number, string][];
 }
@@ -27,6 +29,13 @@ export interface PanelData {
   clip: PackedClip;
   codes: number[];
   replaced: number[];
+  /** Code -> percent of the concept's clips that have it, and of the others. */
+  counts?: Record<string, [number, number]>;
+  concept?: string | null;
+  /** Probability of violence around every code step, percent. */
+  moments?: number[] | null;
+  /** Learned interval of every code step, 1 = their mean. */
+  intervals?: number[] | null;
 }
 
 export interface PageData {
@@ -47,6 +56,7 @@ export class Clip {
   readonly facing: number;
   readonly floor: number;
   readonly joints: number;
+  readonly contacts: string;
   /** Positions, frame by frame, metres. */
   readonly positions: Float32Array;
   /** x and z of the root with steps averaged out. */
@@ -61,6 +71,7 @@ export class Clip {
     this.facing = packed.facing;
     this.floor = packed.floor;
     this.joints = joints;
+    this.contacts = packed.contacts ?? "";
     this.positions = unpack(packed, joints);
     this.path = smoothPath(this.positions, this.frames, joints, Math.round(packed.fps * 0.5));
     let reach = 0;
@@ -102,6 +113,12 @@ export class Clip {
       this.path[2 * low] * (1 - weight) + this.path[2 * high] * weight,
       this.path[2 * low + 1] * (1 - weight) + this.path[2 * high + 1] * weight,
     ];
+  }
+
+  /** Which feet stand at a time: 0 neither, 1 the left, 2 the right, 3 both. */
+  standing(time: number): number {
+    const [low, weight] = this.locate(time);
+    return Number(this.contacts[low + Math.round(weight)] ?? 0);
   }
 
   private locate(time: number): [number, number] {

@@ -20,6 +20,7 @@ export class Figure {
   private readonly balls: { mesh: THREE.Mesh; joint: number }[] = [];
   private readonly head: THREE.Mesh;
   private readonly materials: Record<Side, THREE.MeshLambertMaterial>;
+  private thin = false;
   private readonly a = new THREE.Vector3();
   private readonly b = new THREE.Vector3();
   private readonly along = new THREE.Vector3();
@@ -60,6 +61,15 @@ export class Figure {
     for (const side of ["left", "right", "trunk"] as const) this.materials[side].color.set(palette[side]);
   }
 
+  /** Thin bones instead of a body. */
+  bones(thin: boolean): void {
+    if (thin === this.thin) return;
+    this.thin = thin;
+    const share = thin ? 0.45 : 0.98;
+    for (const { mesh, joint } of this.balls) mesh.scale.setScalar(this.skeleton.radii[joint] * share);
+    for (const { mesh, beyond } of this.limbs) mesh.visible = !thin || !beyond;
+  }
+
   pose(points: Float32Array): void {
     const { a, b, along } = this;
     for (const { mesh, joint } of this.balls) mesh.position.fromArray(points, joint * 3);
@@ -73,7 +83,8 @@ export class Figure {
       if (beyond) mesh.position.copy(b).addScaledVector(along, beyond);
       else {
         mesh.position.copy(a);
-        mesh.scale.set(1, length, 1);
+        const thick = this.thin ? 0.22 : 1;
+        mesh.scale.set(thick, length, thick);
       }
     }
     a.fromArray(points, this.skeleton.neck * 3);
@@ -81,6 +92,7 @@ export class Figure {
     along.subVectors(b, a).normalize();
     this.head.quaternion.setFromUnitVectors(UP, along);
     this.head.position.copy(b).addScaledVector(along, 0.055);
-    this.head.scale.set(0.088, 0.118, 0.098);
+    const small = this.thin ? 0.4 : 1;
+    this.head.scale.set(0.088 * small, 0.118 * small, 0.098 * small);
   }
 }

@@ -20,7 +20,7 @@ export class Ribbon {
     this.cells = panel.codes.map((code, i) => {
       const cell = make("span", replaced.has(i) ? "cell replaced" : "cell");
       cell.style.setProperty("--tone", String((code * 37) % 100));
-      cell.title = `code ${i}: ${code}${replaced.has(i) ? ", replaced" : ""}`;
+      cell.title = `code ${i}: ${code}${replaced.has(i) ? ", replaced" : ""}${this.usual(code)}`;
       return cell;
     });
     strip.append(...this.cells);
@@ -33,6 +33,12 @@ export class Ribbon {
     this.mark(0);
   }
 
+  /** How usual the code is in the concept's clips and in others, where that is known. */
+  private usual(code: number): string {
+    const shares = this.panel.counts?.[String(code)];
+    return shares ? ` · in ${shares[0]} % of ${this.panel.concept} clips, ${shares[1]} % of others` : "";
+  }
+
   mark(time: number): void {
     const count = this.panel.codes.length;
     const now = Math.min(Math.floor((time / Math.max(this.duration, 1e-6)) * count), count - 1);
@@ -41,7 +47,8 @@ export class Ribbon {
     this.cells[now]?.classList.add("now");
     this.current = now;
     const replaced = this.panel.replaced.includes(now);
-    this.label.textContent = `code ${this.panel.codes[now]}${replaced ? " · replaced" : ""}`;
+    const code = this.panel.codes[now];
+    this.label.textContent = `code ${code}${replaced ? " · replaced" : ""}${this.usual(code)}`;
     this.label.classList.toggle("replaced", replaced);
   }
 }

@@ -6,12 +6,14 @@ import { Orbit } from "./orbit";
 import { Ribbon } from "./ribbon";
 import { Scene } from "./scene";
 import type { Options, Stage } from "./stage";
+import { INTERVALS, MOMENTS, Strip, type Kind } from "./strip";
 
 interface View {
   canvas: HTMLCanvasElement;
   clip: Clip;
   ribbon: Ribbon | null;
   scene: Scene | null;
+  strips: Strip[];
 }
 
 export class Row {
@@ -59,7 +61,14 @@ export class Row {
     const place = figure.querySelector<HTMLElement>(".ribbon");
     const seek = (time: number) => this.seek(time, true);
     const ribbon = place ? new Ribbon(place, panel, clip.duration, seek) : null;
-    return { canvas, clip, ribbon, scene: Scene.of(screen, panel.clip) };
+    const strips = [this.strip(figure, MOMENTS, panel.moments, clip), this.strip(figure, INTERVALS, panel.intervals, clip)];
+    return { canvas, clip, ribbon, scene: Scene.of(screen, panel.clip), strips: strips.filter((each) => each !== null) };
+  }
+
+  private strip(figure: HTMLElement, kind: Kind, values: number[] | null | undefined, clip: Clip): Strip | null {
+    const place = figure.querySelector<HTMLElement>(`.strip.${kind.name}`);
+    const seek = (time: number) => this.seek(time, true);
+    return place && values?.length ? new Strip(place, values, kind, clip.duration, seek) : null;
   }
 
   private addTimeline(bar: HTMLElement): void {
@@ -143,9 +152,10 @@ export class Row {
     this.slider.setAttribute("aria-valuetext", `${time.toFixed(2)} seconds, frame ${frame}`);
     const clock = `${time.toFixed(2)} / ${this.duration.toFixed(2)} s`;
     if (this.clock.value !== clock) this.clock.value = clock;
-    for (const { ribbon, scene } of this.views) {
+    for (const { ribbon, scene, strips } of this.views) {
       ribbon?.mark(time);
       scene?.mark(time);
+      for (const strip of strips) strip.mark(time);
     }
   }
 }

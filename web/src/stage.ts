@@ -3,6 +3,7 @@
 import * as THREE from "three";
 import type { Clip, Skeleton } from "./data";
 import { Figure, type Palette } from "./figure";
+import { Contacts } from "./contacts";
 import { Floor } from "./floor";
 import type { Orbit } from "./orbit";
 import { Trails } from "./trails";
@@ -13,6 +14,8 @@ export interface Options {
   follow: boolean;
   path: boolean;
   ends: boolean;
+  contacts: boolean;
+  bones: boolean;
 }
 
 export class Stage {
@@ -22,6 +25,7 @@ export class Stage {
   private readonly figure: Figure;
   private readonly floor = new Floor();
   private readonly trails: Trails;
+  private readonly contacts: Contacts;
   private readonly sun = new THREE.DirectionalLight(0xffffff, 2.0);
   private readonly sky = new THREE.HemisphereLight(0xffffff, 0xb4b8bd, 1.7);
   private readonly pose: Float32Array;
@@ -35,6 +39,7 @@ export class Stage {
     this.renderer.shadowMap.type = THREE.PCFShadowMap;
     this.figure = new Figure(skeleton);
     this.trails = new Trails(skeleton);
+    this.contacts = new Contacts(skeleton);
     this.pose = new Float32Array(skeleton.parents.length * 3);
     this.sun.castShadow = true;
     this.sun.shadow.mapSize.set(1024, 1024);
@@ -43,7 +48,7 @@ export class Stage {
     this.sun.shadow.normalBias = 0.01;
     const box = this.sun.shadow.camera;
     [box.left, box.right, box.bottom, box.top, box.near, box.far] = [-2.2, 2.2, -2.2, 2.2, 0.5, 12];
-    this.scene.add(this.figure.group, this.floor.group, this.trails.group, this.sky, this.sun, this.sun.target);
+    this.scene.add(this.figure.group, this.floor.group, this.trails.group, this.contacts.group, this.sky, this.sun, this.sun.target);
   }
 
   /** Takes the colours of the page's theme. */
@@ -57,6 +62,7 @@ export class Stage {
     };
     this.figure.colour(palette);
     this.trails.colour(palette);
+    this.contacts.colour(palette);
     this.floor.colour(value("--grid"), Number(value("--grid-strength")), Number(value("--shadow-strength")));
   }
 
@@ -65,7 +71,9 @@ export class Stage {
     const { width, height } = canvas;
     if (!width || !height) return;
     clip.pose(time, this.pose);
+    this.figure.bones(options.bones);
     this.figure.pose(this.pose);
+    this.contacts.place(this.pose, clip.floor, options.contacts ? clip.standing(time) : 0);
     this.trails.update(clip, time, options.path, options.ends);
     this.trails.fit(width, height, width / Math.max(canvas.clientWidth, 1));
     const [x, z] = clip.root(time);

@@ -10,11 +10,13 @@ export interface Actions {
   resetCamera: () => void;
   playAll: (() => void) | null;
   theme: () => void;
+  /** Whether clips say which feet stand. */
+  contacts?: boolean;
 }
 
 export class Toolbar {
   speed = 1;
-  readonly options: Options = { follow: true, path: true, ends: false };
+  readonly options: Options = { follow: true, path: true, ends: false, contacts: false, bones: false };
   private readonly switches = new Map<keyof Options, HTMLButtonElement>();
 
   constructor(bar: HTMLElement, private readonly actions: Actions) {
@@ -24,6 +26,8 @@ export class Toolbar {
       this.toggleButton("follow", "Follow", "The camera follows the body (f)"),
       this.toggleButton("path", "Path", "The root's path on the floor (p)"),
       this.toggleButton("ends", "Trails", "The last second of hands and feet (t)"),
+      ...(actions.contacts ? [this.toggleButton("contacts", "Contacts", "Feet that stand (c)")] : []),
+      this.toggleButton("bones", "Bones", "Bones instead of a body (b)"),
       this.iconButton("reset", "Reset the camera (r)", actions.resetCamera),
       this.iconButton("theme", "Dark or light (d)", actions.theme),
     );

@@ -94,6 +94,11 @@ _USE = {
         "take an edit back",
         ("exuvia undo runs/safe runs/safe-undo.safetensors --out runs/restored",),
     ),
+    "studio": Entry(
+        "exuvia.commands.studio:studio",
+        "the web application: see motion, compare generators, make them forget, export",
+        ("exuvia studio --open", "exuvia studio --pipelines safe runs/safe --data mocap stores/mocap --port 8020"),
+    ),
     "evaluate": Entry(
         "exuvia.commands.evaluate:evaluate",
         "measure forgetting and retention against the original",
@@ -344,6 +349,9 @@ PART = {
     "roc_auc": "exuvia.evaluate.roc:roc_auc",
     "shipped_detector": "exuvia.evaluate.shipped:shipped_detector",
     "measure": "exuvia.motion.kinematics:measure",
+    "serve_studio": "exuvia.studio.serve:serve",
+    "studio_settings": "exuvia.studio.settings:Settings",
+    "find_pipeline": "exuvia.checkpoint:find_pipeline",
 }
 """Heavy parts that commands use when they run."""
 

@@ -1,0 +1,123 @@
+"""The studio as an ASGI application: JSON under /api/v1, its page everywhere else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from sqlalchemy.exc import DBAPIError
+
+from exuvia import __version__
+from exuvia.errors import ExuviaError, OutputError
+from exuvia.studio.context import Context
+from exuvia.studio.database import open_database
+from exuvia.studio.events import Broadcast
+from exuvia.studio.guard import Guard
+from exuvia.studio.library import Library, Unknown
+from exuvia.studio.queue import Full, Queue, UnknownJob
+from exuvia.studio.routes_jobs import routes as job_routes
+from exuvia.studio.routes_library import pages
+from exuvia.studio.routes_library import routes as library_routes
+from exuvia.studio.schemas import Problem
+from exuvia.studio.settings import Settings
+from exuvia.studio.supervisor import Supervisor
+
+ASSETS = {"studio.js": "text/javascript", "studio.css": "text/css", "icon.svg": "image/svg+xml"}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Problem, "description": text}
+    for code, text in {
+        400: "cannot be done as asked", 401: "the token is missing", 403: "from another site's page",
+        404: "no such thing", 409: "a page of another version", 413: "too large", 421: "another name of this machine",
+        422: "not as described here", 429: "too many jobs wait", 503: "the database does not answer", 507: "no room",
+    }.items()
+}  # fmt: skip
+
+
+def create_app(settings: Settings, workers: bool = True) -> FastAPI:
+    """A studio.
+
+    Args:
+        settings: what it offers and allows
+        workers: start the processes that do the work; tests do it themselves
+    Raises:
+        ConfigError, DataError, OutputError: the database cannot be used.
+    """
+    engine = open_database(settings.url)
+    queue, library = Queue(engine, settings.limits.waiting), Library(engine, settings)
+    library.offer()
+    context = Context(settings, queue, library, Broadcast(queue), Supervisor(settings, queue) if workers else None)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if context.supervisor is not None:
+            context.supervisor.start()
+        await context.broadcast.start()
+        yield
+        await context.broadcast.stop()
+        if context.supervisor is not None:
+            context.supervisor.stop()
+        engine.dispose()
+
+    app = FastAPI(
+        title="Exuvia Studio",
+        version=__version__,
+        description="Motion from text, generators that forget, and what slips through.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        responses=PROBLEMS,
+    )
+    app.state.context = context
+    app.include_router(job_routes)
+    app.include_router(library_routes)
+    app.include_router(pages)
+    _add_page(app)
+    _add_handlers(app)
+    app.add_middleware(Guard, settings=settings)
+    return app
+
+
+def _add_page(app: FastAPI) -> None:
+    folder = files("exuvia.studio").joinpath("assets")
+
+    @app.get("/", include_in_schema=False)
+    def page() -> HTMLResponse:
+        text = folder.joinpath("index.html").read_text(encoding="utf-8")
+        return HTMLResponse(text.replace("{version}", __version__), headers={"cache-control": "no-store"})
+
+    @app.get("/assets/{name}", include_in_schema=False)
+    def asset(name: str) -> Response:
+        if name not in ASSETS:
+            return JSONResponse({"detail": "there is no such file"}, 404)
+        data = folder.joinpath(name).read_bytes()
+        return Response(data, media_type=ASSETS[name], headers={"cache-control": "no-cache"})
+
+
+def _add_handlers(app: FastAPI) -> None:
+    """Every failure as one sentence with a fitting status."""
+
+    def answer(status: int, text: str) -> JSONResponse:
+        return JSONResponse({"detail": text}, status)
+
+    @app.exception_handler(ExuviaError)
+    async def told(_: Request, error: ExuviaError) -> JSONResponse:
+        missing, full = isinstance(error, (Unknown, UnknownJob)), isinstance(error, Full)
+        status = 404 if missing else 429 if full else 507 if isinstance(error, OutputError) else 400
+        return answer(status, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def refused(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
+        return answer(422, f"{where or 'the request'}: {first['msg'].removeprefix('Value error, ')}")
+
+    @app.exception_handler(DBAPIError)
+    async def no_database(_: Request, error: DBAPIError) -> JSONResponse:
+        reason = str(error.orig).splitlines()[0] if error.orig else "it does not answer"
+        full = "full" in reason or "No space" in reason
+        hint = "make room and ask again" if full else "ask again in a while"
+        return answer(507 if full else 503, f"the database could not keep this ({reason[:120]}); {hint}")

@@ -1,0 +1,155 @@
+"""The studio's tables, and the engine that reaches them: SQLite in the folder, or PostgreSQL by its URL."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from exuvia.errors import ConfigError, DataError, OutputError
+
+SCHEMA = 1
+"""Counts up when a table changes in a way that older programs do not understand."""
+
+tables = MetaData()
+
+about = Table("about", tables, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
+
+clock = Table("clock", tables, Column("id", Integer, primary_key=True), Column("revision", Integer, nullable=False))
+"""One row: the number of the last change of a job."""
+
+jobs = Table(
+    "jobs",
+    tables,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("lane", String(10), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("result", JSON),
+    Column("message", Text, nullable=False, default=""),
+    Column("done", Integer, nullable=False, default=0),
+    Column("total", Integer, nullable=False, default=0),
+    Column("cancel", Boolean, nullable=False, default=False),
+    Column("attempt", Integer, nullable=False, default=1),
+    Column("revision", Integer, nullable=False, default=0),
+    Column("worker", String(40), nullable=False, default=""),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Index("jobs_waiting", "state", "lane", "created"),
+    Index("jobs_revision", "revision"),
+)
+motions = Table(
+    "motions",
+    tables,
+    Column("id", String(32), primary_key=True),
+    Column("job", String(32), ForeignKey("jobs.id", ondelete="CASCADE"), index=True),
+    Column("pipeline", String(32), index=True),
+    Column("number", Integer, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("seed", Integer),
+    Column("fps", Float, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("violence", Float),
+    Column("joints", LargeBinary, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("created", Float, nullable=False),
+)
+marks = Table(
+    "marks",
+    tables,
+    Column("motion", String(32), ForeignKey("motions.id", ondelete="CASCADE"), primary_key=True),
+    Column("label", String(20), nullable=False),
+    Column("note", Text, nullable=False, default=""),
+    Column("changed", Float, nullable=False),
+)
+pipelines = Table(
+    "pipelines",
+    tables,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("origin", String(10), nullable=False),  # shipped, given, edited
+    Column("place", Text, nullable=False),
+    Column("parent", String(32)),
+    Column("job", String(32)),
+    Column("facts", JSON, nullable=False),
+    Column("kept", Boolean, nullable=False, default=False),
+    Column("created", Float, nullable=False),
+)
+
+
+def open_database(url: str) -> Engine:
+    """An engine with all tables in place.
+
+    Raises:
+        ConfigError: a URL that names no database, or its driver is not installed.
+        DataError: made by a program with other tables.
+        OutputError: it cannot be reached or written.
+    """
+    shown = _shown(url)
+    try:
+        if url.startswith("sqlite:///"):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _prepare_sqlite)
+        _create(engine, shown)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        expected = "expected sqlite:///FILE or postgresql://USER@HOST/NAME"
+        raise ConfigError(f"{shown} is no database that can be used here ({error}); {expected}") from None
+    except (DBAPIError, OSError) as error:
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        raise OutputError(f"the database {shown} cannot be used: {reason}") from None
+    return engine
+
+
+def _shown(url: str) -> str:
+    """The URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return repr(url.split("@")[-1])
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    """Readers beside one writer, waits instead of failures, and rows that go with their parents."""
+    cursor = connection.cursor()
+    for line in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=15000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {line}")
+    cursor.close()
+
+
+def _create(engine: Engine, shown: str) -> None:
+    fresh = not inspect(engine).has_table("about")
+    tables.create_all(engine)
+    with engine.begin() as link:
+        if fresh:
+            link.execute(insert(about).values(key="schema", value=str(SCHEMA)))
+            link.execute(insert(clock).values(id=1, revision=0))
+        found = link.scalar(select(about.c.value).where(about.c.key == "schema"))
+    if found != str(SCHEMA):
+        raise DataError(
+            f"the database {shown} has tables of version {found}, expected {SCHEMA}; "
+            "use the Exuvia that made it, or another folder"
+        )

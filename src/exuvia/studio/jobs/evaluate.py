@@ -1,0 +1,36 @@
+"""A report on an edited generator beside its original, on the built-in prompts or a data set's captions."""
+
+from functools import partial
+from typing import Any
+
+from exuvia.errors import ConfigError
+from exuvia.evaluate.suite import evaluate as measure
+from exuvia.studio.jobs.base import Desk
+from exuvia.studio.queue import DONE, Job
+
+
+def evaluate(jobs: list[Job], desk: Desk) -> None:
+    """Measure what a generator forgot and kept. Raises Cancelled, ExuviaError."""
+    for job in jobs:
+        ask: dict[str, Any] = job.request
+        edited = desk.library.generator(ask["pipeline"])
+        if edited.parent is None:
+            raise ConfigError(
+                f"{edited.name!r} was not edited here; a report compares an edited generator with its original"
+            )
+        data = ask.get("data")
+        if data is not None and data not in desk.settings.data:
+            raise ConfigError(f"there is no data set {data[:40]!r} here; the studio was started without it")
+        original = desk.library.generator(edited.parent)
+        report = measure(
+            desk.shelf(edited.id),
+            original=desk.shelf(original.id),
+            store=None if data is None else desk.settings.data[data],
+            benchmark=edited.facts.get("concept", "violence"),
+            seeds=tuple(ask["seeds"]),
+            limit=ask["limit"],
+            cache=desk.settings.folder / "cache" / "motions",
+            progress=partial(desk.progress, job),
+        )
+        names = {"edited": edited.name, "original": original.name}
+        desk.queue.finish(job.id, DONE, {"report": report.to_dict(), "table": report.table(), "names": names})

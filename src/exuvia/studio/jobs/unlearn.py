@@ -1,0 +1,58 @@
+"""Making a generator forget: a copy of it, edited by a method, is kept under a name of its own."""
+
+import time
+from typing import Any
+
+from exuvia.errors import ConfigError
+from exuvia.studio.jobs.base import Desk
+from exuvia.studio.queue import DONE, Cancelled, Job, new_id
+from exuvia.train import watched
+from exuvia.unlearn.base import unlearn as edit_generator
+
+
+def unlearn(jobs: list[Job], desk: Desk) -> None:
+    """Edit a copy of a generator and offer it. The original stays as it is. Raises Cancelled, ExuviaError."""
+    for job in jobs:
+        ask: dict[str, Any] = job.request
+        parent = desk.library.generator(ask["pipeline"])
+        desk.progress(job, 0, 100, "loading the generator")
+        pipe = desk.shelf(parent.id)
+        data = ask.get("data")
+        if data is not None and data not in desk.settings.data:
+            raise ConfigError(f"there is no data set {data[:40]!r} here; the studio was started without it")
+        store = None if data is None else desk.settings.data[data]
+        desk.progress(job, 0, 100, "editing")
+        cache = desk.settings.folder / "cache"
+        began = time.perf_counter()
+        seen: list[tuple[int, int]] = []
+
+        def follow(step: int, steps: int, job: Job = job, seen: list[tuple[int, int]] = seen) -> None:
+            """Trainings of a method come one after another; how many is not known before."""
+            if step == 1:
+                seen.append((0, steps))
+            desk.progress(job, step, steps, f"training {len(seen)}: step {step} of {steps}" if step % 10 == 0 else "")
+
+        with watched(follow):
+            safe = edit_generator(
+                ask["method"],
+                pipe,
+                forget=ask["concept"],
+                data=store,
+                cache=cache,
+                **ask["settings"],
+            )
+        seconds = time.perf_counter() - began
+        name, edit = new_id(), safe.provenance["edits"][-1]
+        desk.progress(job, 99, 100, "saving")
+        place = desk.library.place_for(name)
+        safe.save_pretrained(place)
+        facts = {"method": ask["method"], "concept": edit["forget"], "settings": edit["settings"], "data": data}
+        facts |= {"edit_s": round(seconds, 3), "replaced": edit.get("replaced"), "clips": edit.get("clips")}
+        title = ask.get("name") or desk.library.free_name(f"{parent.name} without {edit['forget']} ({ask['method']})")
+        try:
+            desk.queue.progress(job.id, 99, 100)
+        except Cancelled:
+            desk.library.discard(name)
+            raise
+        desk.library.add_edited(name, title, parent.id, job.id, facts)
+        desk.queue.finish(job.id, DONE, {"pipeline": name, "edit_s": round(seconds, 3)})

@@ -1,0 +1,217 @@
+"""What there is: generators, motions, marks, reports, and what one can ask for."""
+
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, HTTPException, Query, UploadFile
+from fastapi.responses import FileResponse, HTMLResponse, Response
+from sqlalchemy import Connection
+
+from exuvia import __version__
+from exuvia.errors import ConfigError, DataError
+from exuvia.evaluate.prompts.load import load_prompts
+from exuvia.motion.clip import Clip
+from exuvia.motion.foot_lock import lock_feet
+from exuvia.motion.load import load_clip
+from exuvia.registry import EXPORTER
+from exuvia.studio.catalogue import CATALOGUE, ready
+from exuvia.studio.context import Context, Studio
+from exuvia.studio.library import Unknown
+from exuvia.studio.schemas import (
+    GeneratorAsk,
+    GeneratorView,
+    Id,
+    Kind,
+    MarkAsk,
+    MotionView,
+    ReportView,
+    Status,
+)
+from exuvia.studio.views import generator_view, motion_view, report_id, report_views
+from exuvia.view.payload import pack_skeleton
+
+routes = APIRouter(prefix="/api/v1", tags=["library"])
+pages = APIRouter(tags=["pages"])
+
+Form = Literal["npy", "npz", "bvh", "glb", "mp4", "gif", "png", "html"]
+TAKEN = (".bvh", ".npy", ".npz", ".txt")
+UNPACKED_BYTES = 64_000_000
+"""Of an archive's contents."""
+REPORT_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; frame-ancestors 'self'"
+)
+
+
+@routes.get("/status")
+def status(studio: Studio) -> Status:
+    """How the studio is."""
+    return Status(
+        version=__version__,
+        ready=ready(studio.library) is not None,
+        workers=studio.supervisor.alive() if studio.supervisor else {},
+        jobs=studio.queue.counts(),
+        motions=studio.library.count_motions(),
+        revision=studio.queue.revision(),
+    )
+
+
+@routes.get("/catalogue")
+def catalogue(studio: Studio) -> dict[str, Any]:
+    """What can be asked for: methods with their settings, concepts, sets of prompts, data sets, formats, examples."""
+    found = ready(studio.library) or CATALOGUE
+    formats = [suffix.removeprefix(".") for suffix in EXPORTER]
+    return found | {"data": list(studio.settings.data), "formats": formats, "skeleton": pack_skeleton()}
+
+
+@routes.get("/prompts")
+def prompts(kind: Annotated[Kind, Query()]) -> list[dict[str, Any]]:
+    """The shipped prompts of a kind."""
+    return [{"id": one.id, "text": one.text, "violent": one.violent} for one in load_prompts(kind)]
+
+
+@routes.get("/generators")
+def list_generators(studio: Studio) -> list[GeneratorView]:
+    """Generators on offer."""
+    return [generator_view(one) for one in studio.library.generators()]
+
+
+@routes.get("/generators/{generator}")
+def show_generator(generator: Id, studio: Studio) -> GeneratorView:
+    """One generator."""
+    return generator_view(studio.library.generator(generator))
+
+
+@routes.patch("/generators/{generator}")
+def change_generator(generator: Id, ask: GeneratorAsk, studio: Studio) -> GeneratorView:
+    """Rename a generator or mark it as one to keep."""
+    return generator_view(studio.library.keep(generator, ask.name, ask.kept))
+
+
+@routes.delete("/generators/{generator}", status_code=204)
+def throw_generator_away(generator: Id, studio: Studio) -> None:
+    """Delete an edited generator; its motions stay."""
+    studio.library.throw_away(generator)
+
+
+@routes.get("/generators/{generator}/file", response_class=FileResponse)
+def download_generator(generator: Id, studio: Studio) -> FileResponse:
+    """An edited generator's folder as a zip archive; unpacked, `MotionPipeline.from_pretrained` reads it."""
+    one = studio.library.generator(generator)
+    if one.origin != "edited":
+        raise ConfigError(f"{one.name!r} was not made here; only edited generators can be downloaded")
+    path = studio.library.archive(generator)
+    return FileResponse(path, media_type="application/zip", filename=f"generator-{generator[:8]}.zip")
+
+
+@routes.get("/motions/{motion}")
+def show_motion(motion: Id, studio: Studio) -> MotionView:
+    """A motion, ready to be drawn."""
+    return motion_view(studio.library.motion(motion), studio.library)
+
+
+@routes.get("/motions/{motion}/file", response_class=Response)
+def download_motion(
+    motion: Id,
+    studio: Studio,
+    form: Annotated[Form, Query(description="format of the file")] = "glb",
+    foot_lock: Annotated[bool, Query(description="feet that stand, stand still")] = False,
+) -> Response:
+    """A motion as a file."""
+    clip = studio.library.clip(motion)
+    if foot_lock:
+        clip = lock_feet(clip).clip
+    with tempfile.TemporaryDirectory() as folder:
+        data = clip.save(Path(folder) / f"motion.{form}").read_bytes()
+    name = (
+        "".join(c if c.isascii() and c.isalnum() else "-" for c in clip.caption or "motion").strip("-")[:50] or "motion"
+    )
+    headers = {"content-disposition": f'attachment; filename="{name}.{form}"'}
+    return Response(data, media_type=_MEDIA[form], headers=headers)
+
+
+_MEDIA: dict[str, str] = {
+    "npy": "application/octet-stream",
+    "npz": "application/octet-stream",
+    "bvh": "application/octet-stream",
+    "glb": "model/gltf-binary",
+    "mp4": "video/mp4",
+    "gif": "image/gif",
+    "png": "image/png",
+    "html": "application/octet-stream",
+}
+
+
+@routes.post("/motions", status_code=201)
+def upload_motion(
+    file: Annotated[UploadFile, File(description=".bvh, .npy, .npz or .txt")], studio: Studio
+) -> MotionView:
+    """Bring a motion of one's own; the classifier looks at it soon after."""
+    suffix = Path(file.filename or "").suffix.lower()
+    if suffix not in TAKEN:
+        raise ConfigError(f"found a file of the format {suffix[:12]!r}, expected one of {' '.join(TAKEN)}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"upload{suffix}"
+        path.write_bytes(file.file.read())
+        _check_archive(path)
+        clip = load_clip(path)
+    if clip.frames > studio.settings.limits.frames:
+        raise DataError(f"found {clip.frames} frames, expected at most {studio.settings.limits.frames}")
+    title = Path(file.filename or "motion").stem[:120].encode("utf-8", "replace").decode().replace("\0", "")
+    clip = Clip(clip.joints, fps=clip.fps, caption=title)
+    blank: dict[str, Any] = {
+        "codes": [],
+        "replaced": [],
+        "counts": {},
+        "concept": None,
+        "contacts": "",
+        "moments": None,
+        "intervals": None,
+    }
+    row = {"clip": clip, "prompt": title, "seed": None, "violence": None, "detail": blank}
+    job = studio.queue.submit(
+        "look", "quick", {"file": title}, 1, lambda link, name: _keep(studio, link, row | {"job": name})
+    )
+    return motion_view(studio.library.motions_of(job.id)[0], studio.library)
+
+
+def _keep(studio: Context, link: Connection, row: dict[str, Any]) -> None:
+    studio.library.add_motions(link, [row])
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what unpacks to more than anyone needs. Raises DataError."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > UNPACKED_BYTES:
+            raise DataError(f"found an archive of {size:,} bytes unpacked, expected at most {UNPACKED_BYTES:,}")
+
+
+@routes.put("/motions/{motion}/mark")
+def mark_motion(motion: Id, ask: MarkAsk, studio: Studio) -> MotionView:
+    """Say what a motion shows, or that the classifier is wrong about it."""
+    studio.library.mark(motion, ask.label, ask.note)
+    return motion_view(studio.library.motion(motion), studio.library)
+
+
+@routes.get("/reports")
+def list_reports(studio: Studio) -> list[ReportView]:
+    """Reports that the studio was started with."""
+    return report_views(studio.settings)
+
+
+@pages.get("/reports/{report}", response_class=HTMLResponse)
+def show_report(report: Id, studio: Studio) -> HTMLResponse:
+    """A report's page, in a sandbox of its own."""
+    for name, place in studio.settings.reports.items():
+        if report_id(name) == report:
+            try:
+                page = next(p for p in (place, place / "report" / "index.html", place / "index.html") if p.is_file())
+                text = page.read_text(encoding="utf-8")
+            except (StopIteration, OSError, UnicodeDecodeError):
+                raise HTTPException(404, f"the report {name!r} has no page") from None
+            return HTMLResponse(text, headers={"content-security-policy": REPORT_POLICY})
+    raise Unknown(f"there is no report {report[:40]!r} here")

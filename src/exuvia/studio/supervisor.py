@@ -1,0 +1,120 @@
+"""Watches over the workers: starts one a lane, a new one where one died, and stops jobs that do not stop themselves."""
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
+
+from exuvia.studio.queue import Queue
+from exuvia.studio.settings import LANES, Settings, write_settings
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 4.0
+"""A job that was asked to stop and has not after this long is stopped with its worker."""
+CRASH_PAUSE_S = 2.0
+
+
+@dataclass
+class _Seat:
+    """A lane with the process that serves it."""
+
+    lane: str
+    name: str
+    process: subprocess.Popen[bytes]
+    began: float
+
+
+class Supervisor:
+    """The worker processes of a studio."""
+
+    def __init__(self, settings: Settings, queue: Queue) -> None:
+        self.settings, self.queue = settings, queue
+        self.seats: dict[str, _Seat] = {}
+        self.stopping = threading.Event()
+        self.asked: dict[str, float] = {}
+        self.thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Begin: jobs that an earlier studio left running are marked as lost."""
+        for job in self.queue.give_up():
+            log.warning("job %s was running when the studio stopped", job.id)
+        for lane in LANES:
+            self._hire(lane)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End all workers; what they were at is marked as lost and can be run again."""
+        self.stopping.set()
+        self.thread.join(10)
+        for seat in self.seats.values():
+            seat.process.terminate()
+        for seat in self.seats.values():
+            try:
+                seat.process.wait(5)
+            except subprocess.TimeoutExpired:
+                seat.process.kill()
+                seat.process.wait()
+            self.queue.give_up(seat.name)
+
+    def alive(self) -> dict[str, bool]:
+        """Lane -> whether its worker runs."""
+        return {lane: seat.process.poll() is None for lane, seat in self.seats.items()}
+
+    def _hire(self, lane: str) -> None:
+        name = f"{lane}-{uuid.uuid4().hex[:8]}"
+        process = subprocess.Popen([sys.executable, "-m", "exuvia.studio.worker"], stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        order = {"settings": write_settings(self.settings), "lane": lane, "name": name}
+        process.stdin.write((json.dumps(order) + "\n").encode())
+        process.stdin.flush()
+        self.seats[lane] = _Seat(lane, name, process, time.monotonic())
+
+    def _watch(self) -> None:
+        while not self.stopping.wait(0.25):
+            try:
+                for lane in LANES:
+                    self._check(self.seats[lane])
+            except DBAPIError:
+                log.exception("the database did not answer")
+            except OSError:
+                log.exception("a worker could not be started")
+
+    def _check(self, seat: _Seat) -> None:
+        if seat.process.poll() is None:
+            self._stop_late_jobs(seat)
+            return
+        for job in self.queue.give_up(seat.name):
+            log.warning("the %s worker ended with %s during job %s", seat.lane, seat.process.returncode, job.id)
+        if time.monotonic() - seat.began < CRASH_PAUSE_S:
+            time.sleep(CRASH_PAUSE_S)  # one that dies at birth is not started many times a second
+        self._hire(seat.lane)
+
+    def _stop_late_jobs(self, seat: _Seat) -> None:
+        """Cancelled jobs that go on, and jobs past their time, end with their worker; others of it wait again."""
+        longest = self.settings.limits.quick_s if seat.lane == "quick" else self.settings.limits.long_s
+        mine, now = self.queue.running(seat.name), time.monotonic()
+        self.asked = {
+            name: since for name, since in self.asked.items() if name in {job.id for job in self.queue.running()}
+        }
+        late = [job for job in mine if job.cancel and now - self.asked.setdefault(job.id, now) > GRACE_S]
+        over = [job for job in mine if job.started and time.time() - job.started > longest]
+        if not late and not over:
+            return
+        seat.process.kill()
+        seat.process.wait()
+        for job in over:
+            self.queue.finish(
+                job.id, "failed", message=f"stopped after {longest:.0f} s, the longest that such a job may run"
+            )
+        for job in late:
+            self.queue.finish(job.id, "cancelled", message="cancelled")
+        ended = {job.id for job in (*late, *over)}
+        self.queue.requeue(job.id for job in mine if job.id not in ended)
+        self._hire(seat.lane)

@@ -1,0 +1,70 @@
+"""Rows of the tables as what the API answers."""
+
+import hashlib
+from typing import Any
+
+from exuvia.studio.library import Generator, Library, Motion
+from exuvia.studio.queue import Job, Queue
+from exuvia.studio.schemas import GeneratorView, JobView, MotionLine, MotionView, ReportView
+from exuvia.studio.settings import Settings
+from exuvia.view.payload import pack_clip
+
+SHOWN = ("motions", "pipeline", "edit_s", "pipelines", "names", "threshold")
+"""Parts of a result that are short."""
+TITLE_CHARACTERS = 120
+
+
+def job_view(job: Job, queue: Queue | None = None) -> JobView:
+    """A job; with a queue also how many come before it."""
+    shared = {name: getattr(job, name) for name in JobView.model_fields if hasattr(job, name)}
+    short = None if job.result is None else {key: job.result[key] for key in SHOWN if key in job.result}
+    shared |= {"title": _title(job), "result": short, "ahead": 0 if queue is None else queue.ahead(job)}
+    request = {k: v[:16] if isinstance(v, list) and job.kind == "audit" else v for k, v in job.request.items()}
+    return JobView(**shared | {"request": request})
+
+
+def _title(job: Job) -> str:
+    ask = job.request
+    if job.kind == "generate":
+        more = f" and {len(ask['prompts']) - 1} more" if len(ask["prompts"]) > 1 else ""
+        return ask["prompts"][0][:TITLE_CHARACTERS] + more
+    if job.kind == "unlearn":
+        return f"forget {ask['concept']} by {ask['method']}"[:TITLE_CHARACTERS]
+    if job.kind == "audit":
+        own = [f"{len(ask['prompts'])} own prompts"] if ask["prompts"] else []
+        return "audit: " + ", ".join([*own, *ask["kinds"]])
+    return {"evaluate": "report", "look": "uploaded motion"}.get(job.kind, job.kind)
+
+
+def generator_view(one: Generator) -> GeneratorView:
+    """A generator without its place on the disk."""
+    return GeneratorView(**{name: getattr(one, name) for name in GeneratorView.model_fields})
+
+
+def motion_view(one: Motion, library: Library) -> MotionView:
+    """A motion, ready to be drawn."""
+    names = ("id", "job", "prompt", "seed", "violence", "label", "note", "detail")
+    clip = pack_clip(library.clip(one.id))
+    return MotionView(generator=one.pipeline, clip=clip, **{name: getattr(one, name) for name in names})
+
+
+def motion_line(one: Motion) -> MotionLine:
+    """A motion in a list."""
+    names = ("id", "job", "prompt", "seed", "frames", "fps", "violence", "label")
+    return MotionLine(generator=one.pipeline, **{name: getattr(one, name) for name in names})
+
+
+def report_views(settings: Settings) -> list[ReportView]:
+    """Reports that the studio was started with; their ids do not tell where they lie."""
+    return [ReportView(id=report_id(name), name=name) for name in settings.reports]
+
+
+def report_id(name: str) -> str:
+    """An id that stays the same over restarts."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def audit_csv_rows(result: dict[str, Any], marks: dict[str, str | None]) -> list[dict[str, Any]]:
+    """Lines of an audit for a table, each with what a user said of its motion."""
+    keys = ("id", "kind", "text", "violent", "seed", "score", "slipped")
+    return [{k: line.get(k) for k in keys} | {"mark": marks.get(line.get("motion") or "")} for line in result["lines"]]

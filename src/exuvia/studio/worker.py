@@ -1,0 +1,146 @@
+"""A worker: one process that takes jobs of one lane from the database, batch after batch, until it is told to stop.
+
+It is started by the supervisor as `python -m exuvia.studio.worker`, its settings on standard input as JSON. When its
+parent is gone it stops by itself.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections import OrderedDict
+
+import torch
+from sqlalchemy.exc import DBAPIError
+
+from exuvia.errors import CheckpointError, ExuviaError
+from exuvia.evaluate.classifier import ViolenceDetector
+from exuvia.evaluate.shipped import shipped_detector
+from exuvia.pipeline import MotionPipeline
+from exuvia.registry import STUDIO_JOB, resolve
+from exuvia.studio.catalogue import build, publish
+from exuvia.studio.database import open_database
+from exuvia.studio.jobs.base import Desk
+from exuvia.studio.library import Library
+from exuvia.studio.queue import CANCELLED, FAILED, Cancelled, Job, Queue
+from exuvia.studio.settings import Settings, read_settings
+
+log = logging.getLogger(__name__)
+
+SHARED = ("generate",)
+"""Kinds of which several jobs are done together."""
+TOGETHER = 16
+PAUSE_S = 0.05
+ON_SHELF = 4
+"""Generators that stay loaded."""
+
+
+class Shelf:
+    """Loaded generators, the least used one put away first."""
+
+    def __init__(self, library: Library, device: str) -> None:
+        self.library, self.device = library, device
+        self.loaded: OrderedDict[str, MotionPipeline] = OrderedDict()
+
+    def __call__(self, name: str) -> MotionPipeline:
+        """A generator by its id. Raises ConfigError, CheckpointError."""
+        place = self.library.generator(name).place
+        if name not in self.loaded:
+            text = next((pipe.text for pipe in self.loaded.values()), None)  # the caption encoder is never edited
+            try:
+                pipe = MotionPipeline.from_pretrained(place, device=self.device)
+            except CheckpointError as error:  # the message names files; whoever runs the studio may read them
+                log.error("generator %s: %s", name, error)
+                raise CheckpointError(
+                    "the files of this generator cannot be loaded; the studio's log says why"
+                ) from None
+            if text is not None and text.fingerprint == pipe.text.fingerprint:
+                pipe.text = text
+            self.loaded[name] = pipe
+        self.loaded.move_to_end(name)
+        while len(self.loaded) > ON_SHELF:
+            self.loaded.popitem(last=False)
+        return self.loaded[name]
+
+
+class Worker:
+    """Takes jobs, runs them, writes what became of them."""
+
+    def __init__(self, settings: Settings, lane: str, name: str) -> None:
+        engine = open_database(settings.url)
+        self.lane, self.name = lane, name
+        self.queue = Queue(engine)
+        library = Library(engine, settings)
+        self.desk = Desk(settings, self.queue, library, Shelf(library, settings.device), self.detector)
+        self._detector: ViolenceDetector | None = None
+
+    def detector(self) -> ViolenceDetector | None:
+        """The shipped classifier, or None where there is none."""
+        if self._detector is None:
+            try:
+                self._detector = shipped_detector()
+            except CheckpointError:
+                return None
+        return self._detector
+
+    def warm_up(self) -> None:
+        """Load what the first job will need."""
+        detector = self.detector()
+        if self.lane == "quick":
+            publish(self.desk.library, build(detector.point.threshold if detector else None))
+        first = self.desk.library.generators()
+        if first and self.lane == "quick":
+            try:
+                self.desk.shelf(first[0].id)("a person walks", frames=40)
+            except ExuviaError as error:
+                log.error("the first generator cannot be used: %s", error)
+
+    def turn(self) -> bool:
+        """Do one batch of jobs. Returns whether there was one."""
+        jobs = self.queue.claim(self.lane, self.name, TOGETHER, SHARED)
+        if not jobs:
+            return False
+        try:
+            resolve(STUDIO_JOB, jobs[0].kind, "kind of job")(jobs, self.desk)
+        except Cancelled:
+            self._end(jobs, CANCELLED, "cancelled")
+        except ExuviaError as error:
+            self._end(jobs, FAILED, str(error))
+        except (OSError, DBAPIError) as error:
+            log.exception("job %s", jobs[0].id)
+            reason = str(getattr(error, "orig", None) or getattr(error, "strerror", None) or type(error).__name__)
+            self._end(jobs, FAILED, f"the result could not be kept: {reason}; make room and run it again")
+        except Exception:  # a fault of ours must not take the other jobs down; the log has it
+            log.exception("job %s", jobs[0].id)
+            self._end(jobs, FAILED, "this failed for a reason of our own; the studio's log has it")
+        return True
+
+    def _end(self, jobs: list[Job], state: str, message: str) -> None:
+        for job in jobs:
+            if self.queue.get(job.id).state == "running":
+                self.queue.finish(job.id, state, message=message)
+
+
+def main() -> None:
+    """Work until standard input closes or the parent is gone."""
+    given = json.loads(sys.stdin.readline())
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {given['lane']} %(levelname)s %(name)s: %(message)s")
+    settings = read_settings(given["settings"])
+    torch.set_num_threads(settings.threads)
+    os.nice(5)  # the server answers first
+    worker, parent = Worker(settings, given["lane"], given["name"]), os.getppid()
+    worker.warm_up()
+    while os.getppid() == parent:
+        try:
+            busy = worker.turn()
+        except DBAPIError:  # a full disk, a database that restarts: it may come back
+            log.exception("the database did not answer")
+            busy = False
+            time.sleep(1.0)
+        if not busy:
+            time.sleep(PAUSE_S)
+
+
+if __name__ == "__main__":
+    main()

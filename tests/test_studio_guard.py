@@ -1,0 +1,158 @@
+"""Who may ask a studio: hosts, origins, tokens, versions, sizes; and what no input may do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
+
+from exuvia import __version__
+from exuvia.__main__ import main
+from exuvia.studio.app import create_app
+from exuvia.studio.settings import Limits, Settings
+from exuvia.studio.views import report_id
+
+TOKEN = "a-token-of-thirty-two-characters"
+STATUS = "/api/v1/status"
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[TestClient]:
+    """A studio for this machine alone."""
+    report = tmp_path / "report.html"
+    report.write_text("<h1>numbers</h1>")
+    limits = Limits(body_bytes=10_000, waiting=2)
+    about = Settings(folder=tmp_path / "studio", limits=limits, reports={"numbers": report, "gone": tmp_path / "no"})
+    with TestClient(create_app(about, workers=False), base_url="http://localhost:8010") as client:
+        yield client
+
+
+@pytest.fixture
+def open_to_all(tmp_path: Path) -> Iterator[TestClient]:
+    """A studio that others can reach."""
+    about = Settings(folder=tmp_path, host="0.0.0.0", token=TOKEN)
+    with TestClient(create_app(about, workers=False), base_url="http://studio.example") as client:
+        yield client
+
+
+def test_a_name_of_somebody_else_that_points_here_is_not_answered(local: TestClient) -> None:
+    assert local.get(STATUS, headers={"host": "127.0.0.1:8010"}).status_code == 200
+    for host in ("evil.example", "localhost.evil.example", "", "[", "localhost:99999999"):
+        assert local.get(STATUS, headers={"host": host}).status_code == 421, host
+
+
+def test_pages_of_other_sites_change_nothing(local: TestClient) -> None:
+    ask = {"prompts": ["a person walks"]}
+    for headers in (
+        {"origin": "http://evil.example"},
+        {"origin": "http://localhost:9999"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ):
+        answer = local.post("/api/v1/motion", json=ask, headers=headers)
+        assert answer.status_code == 403, headers
+    same = {"origin": "http://localhost:8010", "sec-fetch-site": "same-origin"}
+    assert local.post("/api/v1/motion", json=ask, headers=same).status_code == 202
+
+
+def test_without_the_token_nothing_is_answered(open_to_all: TestClient) -> None:
+    for path in ("/", STATUS, "/assets/studio.js", "/api/v1/openapi.json", "/nothing"):
+        answer = open_to_all.get(path)
+        assert answer.status_code == 401, path
+        assert "asks for its token" in answer.json()["detail"]
+    wrong = {"authorization": "Bearer " + TOKEN[:-1] + "x"}
+    assert open_to_all.get(STATUS, headers=wrong).status_code == 401
+    assert open_to_all.get(STATUS, headers={"cookie": 'exuvia_studio="bad'}).status_code == 401
+    assert open_to_all.get(STATUS, headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+def test_the_printed_address_gives_the_browser_its_cookie(open_to_all: TestClient) -> None:
+    first = open_to_all.get(f"/?token={TOKEN}")
+    assert first.status_code == 200
+    cookie = first.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert open_to_all.get(STATUS).status_code == 200, "the cookie is enough from now on"
+
+
+def test_a_page_of_another_version_is_told_to_load_again(local: TestClient) -> None:
+    answer = local.get(STATUS, headers={"X-Exuvia-Version": "0.0.1"})
+    assert answer.status_code == 409
+    assert "load the page again" in answer.json()["detail"]
+    assert local.get(STATUS, headers={"X-Exuvia-Version": __version__}).status_code == 200
+
+
+def test_what_is_too_large_is_not_read(local: TestClient) -> None:
+    answer = local.post("/api/v1/motion", json={"prompts": ["x" * 20_000]})
+    assert answer.status_code == 413
+    assert "more than 10,000 bytes" in answer.json()["detail"]
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(30):
+            yield b"x" * 1000
+
+    headers = {"content-type": "application/json"}
+    assert local.post("/api/v1/motion", content=pieces(), headers=headers).status_code in (400, 413)
+
+
+def test_no_more_jobs_wait_than_may(local: TestClient) -> None:
+    codes = [local.post("/api/v1/motion", json={"prompts": ["a person walks"]}).status_code for _ in range(3)]
+    assert codes == [202, 202, 429]
+
+
+def test_every_answer_is_sealed(local: TestClient) -> None:
+    for path in ("/", STATUS, "/nothing", "/api/v1/jobs/x"):
+        headers = local.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-exuvia-version"] == __version__
+
+
+def test_a_report_stays_in_its_sandbox(local: TestClient) -> None:
+    pages = {one["name"]: one["id"] for one in local.get("/api/v1/reports").json()}
+    answer = local.get(f"/reports/{pages['numbers']}")
+    assert answer.text == "<h1>numbers</h1>"
+    assert answer.headers["content-security-policy"].startswith("sandbox allow-scripts; default-src 'none'")
+    assert local.get(f"/reports/{pages['gone']}").status_code == 404
+    assert local.get(f"/reports/{report_id('x')}").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["../app.py", "..%2fapp.py", "index.html", "%00", "studio.js/../../app.py"])
+def test_only_the_page_s_own_files_can_be_read(local: TestClient, name: str) -> None:
+    answer = local.get(f"/assets/{name}")
+    assert answer.status_code in (404, 422)
+    assert "import" not in answer.text
+
+
+def test_a_full_disk_is_told(local: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(local.app.state.context.queue, "submit", full)  # type: ignore[attr-defined]
+    answer = local.post("/api/v1/motion", json={"prompts": ["a person walks"]})
+    assert answer.status_code == 507
+    assert "make room" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--host", "0.0.0.0"], "can be reached by others; set a token"),
+        (["--host", "0.0.0.0", "--token", "short"], "at least 16 characters"),
+        (["--pipelines", "safe", "runs/no-such-run"], "--pipelines safe"),
+        (["--pipelines", "base", "base"], "choose another name"),
+        (["--data", "mocap", "no-such-folder"], "no-such-folder does not exist"),
+        (["--host", "203.0.113.7", "--token", TOKEN], "cannot listen at 203.0.113.7"),
+        (["--database", "nonsense"], "no database that can be used"),
+    ],
+)
+def test_a_studio_that_cannot_be_started_says_why(
+    options: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["studio", "--folder", str(tmp_path), "--port", "0", *options]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert "Traceback" not in error

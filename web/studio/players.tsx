@@ -1,0 +1,158 @@
+// Players of the studio: motions side by side, on the stage that all rows of the page share.
+
+import { createContext } from "preact";
+import { useContext, useEffect, useRef, useState } from "preact/hooks";
+import type { PanelData, Skeleton } from "../src/data";
+import { Row } from "../src/row";
+import { Theatre } from "../src/theatre";
+import { call, fileOf, type Label, type Motion } from "./api";
+import { attempt, known, useKnown } from "./state";
+
+export const TheatreContext = createContext<Theatre | null>(null);
+
+export function openTheatre(skeleton: Skeleton, bar: HTMLElement): Theatre | null {
+  try {
+    return new Theatre(skeleton, bar, { home: false, playAll: true, contacts: true });
+  } catch (error) {
+    document.documentElement.dataset.fault = String(error);
+    return null;
+  }
+}
+
+export function panelOf(motion: Motion): PanelData {
+  const { codes, replaced, counts, concept, moments, intervals, contacts } = motion.detail;
+  return { clip: { ...motion.clip, contacts }, codes, replaced, counts, concept, moments, intervals };
+}
+
+/** Motions of one prompt, in one row, under one clock. */
+export function Players({ motions, label }: { motions: Motion[]; label: string }) {
+  const theatre = useContext(TheatreContext);
+  const section = useRef<HTMLElement>(null);
+  const names = motions.map((one) => one.id).join(" ");
+  useEffect(() => {
+    if (!theatre || !section.current || !known.catalogue) return undefined;
+    const element = section.current;
+    const row = new Row(element, motions.map(panelOf), known.catalogue.skeleton, true, (each) => (theatre.active = each));
+    theatre.add(row);
+    theatre.active = row;
+    if (!theatre.still) row.toggle(true);
+    return () => {
+      theatre.remove(row);
+      for (const place of element.querySelectorAll(".screen, .ribbon, .strip, .timeline")) place.replaceChildren();
+    };
+  }, [theatre, names]);
+  return (
+    <section class="row" data-row="0" ref={section} aria-label={label}>
+      <div class="panels" style={{ "--panels": String(Math.min(motions.length, 4)) }}>
+        {motions.map((motion) => (
+          <Panel key={motion.id} motion={motion} several={new Set(motions.map((one) => one.seed)).size > 1} />
+        ))}
+      </div>
+      <div class="timeline" />
+    </section>
+  );
+}
+
+function Panel({ motion, several }: { motion: Motion; several: boolean }) {
+  const { generators } = useKnown();
+  const name = generators.find((one) => one.id === motion.generator)?.name ?? (motion.job ? "thrown away" : "");
+  const title = motion.generator === null ? "uploaded" : name;
+  return (
+    <figure data-name={`${title}, seed ${motion.seed ?? ""}`} data-motion={motion.id}>
+      <figcaption>
+        <span class="name" title={title}>
+          {title}
+          {several && motion.seed !== null ? <span class="facts"> · seed {motion.seed}</span> : null}
+        </span>
+        <Verdict motion={motion} />
+      </figcaption>
+      <div class="screen" />
+      {motion.detail.moments?.length ? <div class="strip violence" role="group" aria-label="violence by moment" /> : null}
+      {motion.detail.codes.length ? (
+        <div
+          class="ribbon"
+          role="group"
+          aria-label={`${motion.detail.codes.length} motion codes, ${motion.detail.replaced.length} replaced`}
+        />
+      ) : null}
+      {motion.detail.intervals?.length ? <div class="strip intervals" role="group" aria-label="learned intervals" /> : null}
+      <Actions motion={motion} />
+    </figure>
+  );
+}
+
+/** The classifier's view of the whole motion. */
+function Verdict({ motion }: { motion: Motion }) {
+  const { catalogue } = useKnown();
+  if (motion.violence === null) return <span class="facts">not judged</span>;
+  const seen = catalogue?.threshold != null && motion.violence >= catalogue.threshold;
+  const percent = Math.round(100 * motion.violence);
+  return <span class={seen ? "verdict seen" : "verdict"}>{`${seen ? "violent" : "harmless"} ${percent} %`}</span>;
+}
+
+const MARKS: [Label, string, string][] = [
+  ["violent", "Violent", "It shows violence, whatever the classifier says"],
+  ["false_alarm", "False alarm", "The classifier is wrong: there is no violence in it"],
+];
+
+export function Marks({ motion, changed }: { motion: { id: string; label: Label | null }; changed: (label: Label | null) => void }) {
+  const mark = async (label: Label) => {
+    const next = motion.label === label ? null : label;
+    const done = await attempt(() => call<Motion>(`/motions/${motion.id}/mark`, "PUT", { label: next }));
+    if (done) changed(done.label);
+  };
+  return (
+    <span class="marks">
+      {MARKS.map(([label, text, title]) => (
+        <button
+          type="button"
+          class="switch small"
+          key={label}
+          title={title}
+          aria-pressed={motion.label === label}
+          onClick={() => void mark(label)}
+        >
+          {text}
+        </button>
+      ))}
+    </span>
+  );
+}
+
+const FORMATS: [string, string][] = [
+  ["glb", "GLB"],
+  ["bvh", "BVH"],
+  ["mp4", "MP4"],
+  ["gif", "GIF"],
+  ["npy", "NPY, joints"],
+  ["npz", "NPZ, features"],
+  ["html", "HTML player"],
+  ["png", "PNG strip"],
+];
+
+function Actions({ motion }: { motion: Motion }) {
+  const [label, setLabel] = useState(motion.label);
+  const [form, setForm] = useState("glb");
+  const [lock, setLock] = useState(false);
+  const offered = new Set(known.catalogue?.formats ?? []);
+  return (
+    <div class="actions">
+      <span class="export">
+        <select aria-label="Format" value={form} onChange={(event) => setForm(event.currentTarget.value)}>
+          {FORMATS.filter(([name]) => offered.has(name)).map(([name, text]) => (
+            <option value={name} key={name}>
+              {text}
+            </option>
+          ))}
+        </select>
+        <label class="tick" title="Feet that stand, stand still">
+          <input type="checkbox" checked={lock} onChange={(event) => setLock(event.currentTarget.checked)} /> lock feet
+        </label>
+        <a class="switch small download" href={fileOf(motion.id, form, lock)} download>
+          Download
+        </a>
+      </span>
+      <Marks motion={{ id: motion.id, label }} changed={setLabel} />
+    </div>
+  );
+}
