@@ -259,6 +259,7 @@ def test_methods_are_described_for_a_form(studio: Made) -> None:
     methods = {one["name"]: one for one in found["methods"]}
     assert {"lcr", "uce", "rece", "esd", "negation", "prompt_filter", "retrain", "finetune"} <= set(methods)
     assert methods["esd"]["needs_data"]
+    assert "tune.steps" in [one["name"] for one in methods["finetune"]["settings"]]
     settings = {one["name"]: one for one in methods["lcr"]["settings"]}
     assert (settings["num_codes"]["type"], settings["num_codes"]["default"]) == ("int", 64)
     assert settings["criterion"]["choices"] == ["both", "ratio", "frequency"]

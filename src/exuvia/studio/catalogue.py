@@ -78,11 +78,14 @@ def describe_method(name: str) -> dict[str, Any]:
     return {"name": name, "about": doc, "needs_data": name in NEEDS_DATA, "settings": settings}
 
 
-def describe_settings(config: type) -> list[dict[str, Any]]:
-    """Fields of a settings class that a form can show."""
+def describe_settings(config: type, prefix: str = "") -> list[dict[str, Any]]:
+    """Fields of a settings class that a form can show; those of a class within it have names such as `tune.steps`."""
     hints, texts = typing.get_type_hints(config), _texts(config)
     found = []
     for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(hints[field.name]):
+            found += describe_settings(hints[field.name], f"{prefix}{field.name}.")
+            continue
         kind, choices, many, optional = _kind(hints[field.name])
         default = field.default if field.default is not dataclasses.MISSING else None
         if field.default_factory is not dataclasses.MISSING:
@@ -93,7 +96,7 @@ def describe_settings(config: type) -> list[dict[str, Any]]:
         if default is not None and not isinstance(default, str | int | float | bool | list):
             continue
         about_it = {"type": kind, "choices": choices, "many": many, "optional": optional, "default": default}
-        found.append({"name": field.name, "about": texts.get(field.name, "")} | about_it)
+        found.append({"name": prefix + field.name, "about": texts.get(field.name, "")} | about_it)
     return found
 
 

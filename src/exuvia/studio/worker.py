@@ -1,13 +1,14 @@
 """A worker: one process that takes jobs of one lane from the database, batch after batch, until it is told to stop.
 
 It is started by the supervisor as `python -m exuvia.studio.worker`, its settings on standard input as JSON. When its
-parent is gone it stops by itself.
+parent is gone it stops at once, in the middle of a job, too.
 """
 
 import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections import OrderedDict
 
@@ -123,15 +124,16 @@ class Worker:
 
 
 def main() -> None:
-    """Work until standard input closes or the parent is gone."""
+    """Work until the parent is gone."""
     given = json.loads(sys.stdin.readline())
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {given['lane']} %(levelname)s %(name)s: %(message)s")
     settings = read_settings(given["settings"])
     torch.set_num_threads(settings.threads)
     os.nice(5)  # the server answers first
-    worker, parent = Worker(settings, given["lane"], given["name"]), os.getppid()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    worker = Worker(settings, given["lane"], given["name"])
     worker.warm_up()
-    while os.getppid() == parent:
+    while True:
         try:
             busy = worker.turn()
         except DBAPIError:  # a full disk, a database that restarts: it may come back
@@ -140,6 +142,12 @@ def main() -> None:
             time.sleep(1.0)
         if not busy:
             time.sleep(PAUSE_S)
+
+
+def _end_with_parent() -> None:
+    """Standard input stays open as long as the parent lives, and says at once when it is gone."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
                 forget=ask["concept"],
                 data=store,
                 cache=cache,
-                **ask["settings"],
+                **nested(ask["settings"]),
             )
         seconds = time.perf_counter() - began
         name, edit = new_id(), safe.provenance["edits"][-1]
@@ -56,3 +56,15 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
             raise
         desk.library.add_edited(name, title, parent.id, job.id, facts)
         desk.queue.finish(job.id, DONE, {"pipeline": name, "edit_s": round(seconds, 3)})
+
+
+def nested(settings: dict[str, Any]) -> dict[str, Any]:
+    """`{"tune.steps": 3}` as `{"tune": {"steps": 3}}`."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        first, dot, rest = name.partition(".")
+        if not dot:
+            found[name] = value
+        elif isinstance(found.setdefault(first, {}), dict):
+            found[first] |= nested({rest: value})
+    return found

@@ -1,0 +1,147 @@
+"""The studio as it is started: real processes, a killed worker, a job that is stopped, a restart, and its page."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from exuvia.data.prepare import prepare
+from made_studio import until
+
+START_S = 120
+
+
+class Running:
+    """A studio in a process of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "exuvia", "studio", "--folder", str(folder), "--port", "0", *options]
+        quiet = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | quiet)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("the studio is at http://127.0.0.1:"), line
+        self.address = line.split()[-1].rstrip("/")
+        self.client = httpx.Client(base_url=f"{self.address}/api/v1", timeout=30)
+
+    def get(self, path: str) -> Any:
+        return self.client.get(path).raise_for_status().json()
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        return self.client.post(path, json=body).raise_for_status().json()
+
+    def job(self, job: dict[str, Any], *states: str, seconds: float = START_S) -> dict[str, Any]:
+        """The job as soon as it is in one of these states."""
+
+        def there() -> dict[str, Any] | None:
+            found = dict(self.get(f"/jobs/{job['id']}"))
+            return found if found["state"] in states else None
+
+        return dict(until(there, seconds))
+
+    def workers(self) -> list[psutil.Process]:
+        """Its worker processes, in the order in which they were started."""
+        children = psutil.Process(self.process.pid).children()
+        return sorted((one for one in children if "exuvia.studio.worker" in " ".join(one.cmdline())), key=_birth)
+
+    def stop(self, how: int = signal.SIGINT) -> None:
+        self.process.send_signal(how)
+        self.process.wait(30)
+        self.client.close()
+
+
+def _birth(process: psutil.Process) -> float:
+    return float(process.create_time())
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[Running]:
+    studio = Running(folder, *options)
+    try:
+        yield studio
+    finally:
+        if studio.process.poll() is None:
+            studio.stop()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set that methods can train on."""
+    return prepare("synthetic", tmp_path_factory.mktemp("data") / "store", count=60).folder
+
+
+def test_killed_workers_cancelled_jobs_and_a_restart_lose_nothing(tmp_path: Path, store: Path) -> None:
+    folder = tmp_path / "studio"
+    with running(folder, "--data", "made", str(store)) as studio:
+        until(lambda: studio.get("/status")["ready"], START_S)
+        base = studio.get("/generators")[0]["id"]
+        long = {"generator": base, "method": "finetune", "concept": "violence", "data": "made"}
+        slow = studio.ask("/edits", long | {"settings": {"tune.steps": 100_000, "tune.batch_size": 4}})
+        told = studio.job(slow, "running")
+
+        # a motion is made beside the long job, and everyone hears of both
+        heard: list[dict[str, Any]] = []
+        ears = threading.Thread(target=listen, args=(studio.address, heard), daemon=True)
+        ears.start()
+        quick = studio.ask("/motion", {"prompts": ["a person walks"], "frames": 40})
+        motion = studio.job(quick, "done")["result"]["motions"][0]
+        until(lambda: {"running", "done"} <= {one["state"] for one in heard if one["id"] == quick["id"]})
+
+        # its worker is killed in the middle: the job says so, a new worker comes, and it can be run again
+        until(lambda: "training 1" in studio.get(f"/jobs/{slow['id']}")["message"], START_S)
+        for worker in studio.workers():
+            worker.kill()
+        lost = studio.job(slow, "failed")
+        assert "run it again" in lost["message"]
+        until(lambda: all(studio.get("/status")["workers"].values()))
+        assert studio.ask(f"/jobs/{slow['id']}/again")["attempt"] == told["attempt"] + 1
+        studio.job(slow, "running")
+        until(lambda: "training 1" in studio.get(f"/jobs/{slow['id']}")["message"], START_S)
+        assert studio.get(f"/jobs/{slow['id']}")["left_s"] is not None
+
+        # two tabs cancel it at once
+        answers = [studio.client.post(f"/jobs/{slow['id']}/cancel") for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert studio.job(slow, "cancelled")["message"] == "cancelled"
+        assert not [one for one in studio.get("/generators") if one["origin"] == "edited"]
+        waiting = studio.ask("/edits", {"generator": base, "method": "lcr", "concept": "violence"})
+        studio.stop(signal.SIGKILL)
+
+    until(lambda: not _orphans(folder), 30)
+    with running(folder) as studio:
+        assert studio.get(f"/motions/{motion}")["prompt"] == "a person walks"
+        found = studio.job(waiting, "done", "failed")
+        if found["state"] == "failed":  # it was running when the machine went down
+            studio.ask(f"/jobs/{waiting['id']}/again")
+        edited = studio.job(waiting, "done")["result"]["pipeline"]
+        assert edited in [one["id"] for one in studio.get("/generators")]
+
+
+def _orphans(folder: Path) -> list[psutil.Process]:
+    """Workers of a studio that is gone."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "ppid"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if "exuvia.studio.worker" in line and process.info["ppid"] == 1:
+            found.append(process)
+    return found
+
+
+def listen(address: str, heard: list[dict[str, Any]]) -> None:
+    """Follow the studio's events."""
+    gone = contextlib.suppress(httpx.RemoteProtocolError)  # the studio is killed in the end
+    with gone, httpx.stream("GET", f"{address}/api/v1/events", timeout=60) as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                heard.append(json.loads(line.removeprefix("data: ")))
