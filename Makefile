@@ -12,7 +12,7 @@ CODE := src tests tools
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PYTEST := $(QUIET_THREADS) $(BIN)/python -m pytest
 
-.PHONY: help install demo test test-random test-slow check format numbers-check web goldens docs-equations docs-options clean
+.PHONY: help install demo test test-random test-slow check format numbers-check web docs goldens docs-equations docs-options clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -71,7 +71,18 @@ docs-equations: $(STAMP) ## rewrite docs/equations.md from the source
 docs-options: $(STAMP) ## rewrite the option tables of docs/ssm from the source
 	$(BIN)/python tools/option_tables.py
 
-web: ## bundle the motion player (needs node and npm)
+docs: $(STAMP) ## the documentation site, in site/, with a gallery of motions
+	@$(BIN)/zensical --version >/dev/null 2>&1 || \
+	if uv --version >/dev/null 2>&1; then \
+	  links="$${PIP_FIND_LINKS:-}"; export UV_FIND_LINKS="$${UV_FIND_LINKS:-$${links// /,}}"; \
+	  uv pip install --quiet --python $(BIN)/python -r constraints.txt -e '.[docs]'; \
+	else $(BIN)/python -m pip install --quiet -r constraints.txt -e '.[docs]'; fi
+	$(BIN)/python tools/stage_docs.py build/docs
+	$(BIN)/zensical build --clean --strict
+	$(QUIET_THREADS) $(BIN)/python -m exuvia gallery --out site/gallery.html
+	$(BIN)/python tools/dead_links.py site
+
+web: ## bundle the motion player and the studio's page (needs node and npm)
 	cd web && npm ci && npm run build
 
 clean: ## remove the environment and caches; runs/, stores/ and demo/ stay

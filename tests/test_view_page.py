@@ -175,15 +175,18 @@ def test_a_page_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         write_page(drift(), tmp_path / "file" / "p.html")
 
 
-def test_bundle_is_built_from_the_sources_beside_it() -> None:
-    sources = ROOT / "web" / "src"
-    bundle = files("exuvia.view").joinpath("assets", "player.js").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("place", "name", "folders"), [("view", "player", ["src"]), ("studio", "studio", ["src", "studio"])]
+)
+def test_bundle_is_built_from_the_sources_beside_it(place: str, name: str, folders: list[str]) -> None:
+    bundle = files(f"exuvia.{place}").joinpath("assets", f"{name}.js").read_text(encoding="utf-8")
     stamp = re.search(r"sources sha256 ([0-9a-f]{64})", bundle)
     assert stamp is not None
     total = hashlib.sha256()
-    for path in sorted(sources.iterdir(), key=lambda path: path.name):
-        total.update(path.name.encode() + b"\n" + path.read_bytes())
-    assert stamp[1] == total.hexdigest(), "web/src has changed; run: make web"
+    for folder in folders:
+        for path in sorted((ROOT / "web" / folder).iterdir(), key=lambda path: path.name):
+            total.update(path.name.encode() + b"\n" + path.read_bytes())
+    assert stamp[1] == total.hexdigest(), "web/ has changed; run: make web"
 
 
 def test_bundle_is_safe_in_a_script_element_and_keeps_its_licence() -> None:

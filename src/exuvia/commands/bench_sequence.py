@@ -156,7 +156,7 @@ def bench_lm(config: LMBench) -> None:
         table = document_table(rows, "text", "bits_a_byte", "bpb", name_of)
         fill_file(config.document, f"lm.{corpus.name}.{config.level}", table)
     if config.record is not None:
-        line = _line(config, [str(config.text), "--level", config.level])
+        line = _line(config, [config.text.name, "--level", config.level])
         metrics = {"bpb": ("bits_a_byte", "bit"), "ppl": ("perplexity", "1")}
         for row in rows:
             _record(config.record, row, name_of(row), metrics, line)

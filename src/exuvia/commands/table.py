@@ -99,6 +99,11 @@ _USE = {
         "the web application: see motion, compare generators, make them forget, export",
         ("exuvia studio --open", "exuvia studio --pipelines safe runs/safe --data mocap stores/mocap --port 8020"),
     ),
+    "gallery": Entry(
+        "exuvia.commands.gallery:gallery",
+        "motions of many prompts as one page of players",
+        ("exuvia gallery --out gallery.html", "exuvia gallery --beside runs/safe --each 5 --out before-after.html"),
+    ),
     "evaluate": Entry(
         "exuvia.commands.evaluate:evaluate",
         "measure forgetting and retention against the original",
@@ -188,6 +193,11 @@ _USE = {
         "exuvia.commands.bench_formats:bench_formats",
         "what BVH keeps of a motion, and what foot lock does to it",
         ("exuvia bench formats --clips 10",),
+    ),
+    "bench studio": Entry(
+        "exuvia.commands.bench_studio:bench_studio",
+        "how fast the studio answers many users at once, and whether a job is lost",
+        ("exuvia bench studio --users 20 --seconds 60",),
     ),
     "bench frames": Entry(
         "exuvia.commands.bench_frames:bench_frames",
@@ -349,6 +359,10 @@ PART = {
     "roc_auc": "exuvia.evaluate.roc:roc_auc",
     "shipped_detector": "exuvia.evaluate.shipped:shipped_detector",
     "measure": "exuvia.motion.kinematics:measure",
+    "write_page": "exuvia.view.page:write_page",
+    "write_comparison": "exuvia.view.page:write_comparison",
+    "panel": "exuvia.view.page:Panel",
+    "comparison_row": "exuvia.view.page:ComparisonRow",
     "serve_studio": "exuvia.studio.serve:serve",
     "studio_settings": "exuvia.studio.settings:Settings",
     "find_pipeline": "exuvia.checkpoint:find_pipeline",

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from exuvia import __version__
 from exuvia.errors import ExuviaError, OutputError
+from exuvia.studio.catalogue import ready, withdraw
 from exuvia.studio.context import Context
 from exuvia.studio.database import open_database
 from exuvia.studio.events import Broadcast
@@ -48,7 +49,10 @@ def create_app(settings: Settings, workers: bool = True) -> FastAPI:
     engine = open_database(settings.url)
     queue, library = Queue(engine, settings.limits.waiting), Library(engine, settings)
     library.offer()
-    context = Context(settings, queue, library, Broadcast(queue), Supervisor(settings, queue) if workers else None)
+    if workers:
+        withdraw(library)  # until a worker of this start is ready
+    supervisor = Supervisor(settings, queue, lambda: ready(library) is not None) if workers else None
+    context = Context(settings, queue, library, Broadcast(queue), supervisor)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

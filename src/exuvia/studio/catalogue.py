@@ -58,6 +58,12 @@ def publish(studio: Library, found: Mapping[str, Any]) -> None:
         link.execute(insert(about).values(key="catalogue", value=json.dumps(dict(found))))
 
 
+def withdraw(studio: Library) -> None:
+    """Take back what an earlier worker has published."""
+    with studio.engine.begin() as link:
+        link.execute(delete(about).where(about.c.key == "catalogue"))
+
+
 def ready(studio: Library) -> dict[str, Any] | None:
     """What the worker of this version has published, if it has."""
     with studio.engine.connect() as link:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 GRACE_S = 4.0
 """A job that was asked to stop and has not after this long is stopped with its worker."""
 CRASH_PAUSE_S = 2.0
+PATIENCE_S = 30.0
 
 
 @dataclass
@@ -34,8 +36,8 @@ class _Seat:
 class Supervisor:
     """The worker processes of a studio."""
 
-    def __init__(self, settings: Settings, queue: Queue) -> None:
-        self.settings, self.queue = settings, queue
+    def __init__(self, settings: Settings, queue: Queue, ready: Callable[[], bool]) -> None:
+        self.settings, self.queue, self.ready = settings, queue, ready
         self.seats: dict[str, _Seat] = {}
         self.stopping = threading.Event()
         self.asked: dict[str, float] = {}
@@ -45,8 +47,7 @@ class Supervisor:
         """Begin: jobs that an earlier studio left running are marked as lost."""
         for job in self.queue.give_up():
             log.warning("job %s was running when the studio stopped", job.id)
-        for lane in LANES:
-            self._hire(lane)
+        self._hire(LANES[0])  # the others once it is ready: whoever opens the page waits for this one
         self.thread.start()
 
     def stop(self) -> None:
@@ -79,12 +80,19 @@ class Supervisor:
     def _watch(self) -> None:
         while not self.stopping.wait(0.25):
             try:
-                for lane in LANES:
-                    self._check(self.seats[lane])
+                for seat in list(self.seats.values()):
+                    self._check(seat)
+                self._hire_the_rest()
             except DBAPIError:
                 log.exception("the database did not answer")
             except OSError:
                 log.exception("a worker could not be started")
+
+    def _hire_the_rest(self) -> None:
+        first = self.seats[LANES[0]]
+        if len(self.seats) < len(LANES) and (self.ready() or time.monotonic() - first.began > PATIENCE_S):
+            for lane in LANES[1:]:
+                self._hire(lane)
 
     def _check(self, seat: _Seat) -> None:
         if seat.process.poll() is None:

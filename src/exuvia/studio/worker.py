@@ -25,7 +25,7 @@ from exuvia.studio.database import open_database
 from exuvia.studio.jobs.base import Desk
 from exuvia.studio.library import Library
 from exuvia.studio.queue import CANCELLED, FAILED, Cancelled, Job, Queue
-from exuvia.studio.settings import Settings, read_settings
+from exuvia.studio.settings import LANES, Settings, read_settings
 
 log = logging.getLogger(__name__)
 
@@ -86,16 +86,15 @@ class Worker:
         return self._detector
 
     def warm_up(self) -> None:
-        """Load what the first job will need."""
-        detector = self.detector()
-        if self.lane == "quick":
-            publish(self.desk.library, build(detector.point.threshold if detector else None))
-        first = self.desk.library.generators()
-        if first and self.lane == "quick":
-            try:
-                self.desk.shelf(first[0].id)("a person walks", frames=40)
-            except ExuviaError as error:
-                log.error("the first generator cannot be used: %s", error)
+        """Load what the first job will need, and tell the server what can be asked for."""
+        if self.lane != LANES[0]:
+            return
+        detector, first = self.detector(), self.desk.library.generators()
+        try:
+            self.desk.shelf(first[0].id)("a person walks", frames=40)
+        except ExuviaError as error:
+            log.error("the first generator cannot be used: %s", error)
+        publish(self.desk.library, build(detector.point.threshold if detector else None))
 
     def turn(self) -> bool:
         """Do one batch of jobs. Returns whether there was one."""

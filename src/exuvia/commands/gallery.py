@@ -1,0 +1,68 @@
+"""`exuvia gallery`: motions of many prompts as one page of players, before and after an edit if wanted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from exuvia.commands.table import part
+from exuvia.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryConfig:
+    """What is shown."""
+
+    out: Path = Path("gallery.html")
+    """The page."""
+    pipeline: str = "base"
+    """A shipped pipeline's name or a pipeline folder."""
+    beside: str = ""
+    """Another pipeline, shown beside it with the same prompts and seeds."""
+    file: Path | None = None
+    """Text file with one prompt a line; without it some of the built-in ones of every kind."""
+    each: int = 3
+    """Built-in prompts of a kind."""
+    seed: int = 0
+    """Of every motion."""
+
+
+def gallery(config: GalleryConfig) -> None:
+    """Write a page that needs no network and nothing beside it.
+
+    Examples:
+        exuvia gallery --out gallery.html
+
+    Raises:
+        ConfigError: no prompt.
+        CheckpointError: a pipeline cannot be loaded.
+        OutputError: the page cannot be written.
+    """
+    prompts = _prompts(config)
+    if not prompts:
+        raise ConfigError(f"found no prompt in {config.file}, expected one a line")
+    pipe = part("pipeline").from_pretrained(config.pipeline)
+    texts = [text for _, text in prompts]
+    clips = {config.pipeline: pipe(texts, seed=config.seed)}
+    if config.beside:
+        clips[config.beside] = part("pipeline").from_pretrained(config.beside)(texts, seed=config.seed)
+    if len(clips) == 1:
+        part("write_page")(clips[config.pipeline], config.out, title=f"{config.pipeline}: {len(texts)} motions")
+    else:
+        panel, row = part("panel"), part("comparison_row")
+        rows = [
+            row(text, [panel(Path(name).name, made[n]) for name, made in clips.items()], tag=kind)
+            for n, (kind, text) in enumerate(prompts)
+        ]
+        part("write_comparison")(config.out, "The same prompts and seeds", rows)
+    print(f"wrote {config.out}: {len(texts)} prompts")
+
+
+def _prompts(config: GalleryConfig) -> list[tuple[str, str]]:
+    """Kind and text of each."""
+    if config.file is not None:
+        try:
+            lines = config.file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{config.file} is no readable text file ({error})") from None
+        return [("", line.strip()) for line in lines if line.strip()]
+    kinds = ("explicit", "implicit", "compositional", "lookalike")
+    return [(kind, prompt.text) for kind in kinds for prompt in part("load_prompts")(kind)[: config.each]]
