@@ -15,6 +15,7 @@ from exuvia.motion.load import load_clip
 from exuvia.studio.analysis import replaced
 from exuvia.view.payload import unpack_joints
 from made_studio import API, Made, made_studio
+from tiny import tiny_pipeline
 
 KICK = "a man kicks something with his left leg"
 
@@ -290,3 +291,45 @@ def test_the_description_names_every_route_and_no_place_on_the_disk(studio: Made
     assert "/api/v1/motions/{motion}/file" in text
     assert str(studio.settings.folder) not in text
     assert str(studio.settings.folder) not in json.dumps(studio.get("/generators"))
+
+
+@pytest.mark.parametrize("backbone", ["mamba", "serpent"])
+def test_learned_intervals_are_shown_where_a_generator_has_them(tmp_path: Path, backbone: str) -> None:
+    tiny_pipeline(backbone=backbone).save_pretrained(tmp_path / "tiny")
+    with made_studio(tmp_path / "studio", pipelines={"tiny": str(tmp_path / "tiny")}) as made:
+        tiny = next(one["id"] for one in made.get("/generators") if one["name"] == "tiny")
+        job = made.done(made.ask("/motion", {"prompts": ["a person waves"], "generators": [tiny], "frames": 40}))
+        detail = made.get(f"/motions/{job['result']['motions'][0]}")["detail"]
+    assert len(detail["intervals"]) == len(detail["codes"]) == 10
+    assert np.mean(detail["intervals"]) == pytest.approx(1, abs=0.01)
+    assert min(detail["intervals"]) > 0
+    assert (detail["counts"], detail["concept"]) == ({}, None), "it ships no counts"
+
+
+def test_a_generator_whose_files_are_gone_fails_without_telling_where_they_were(tmp_path: Path) -> None:
+    folder = tiny_pipeline().save_pretrained(tmp_path / "tiny")
+    with made_studio(tmp_path / "studio", pipelines={"tiny": str(folder)}) as made:
+        tiny = next(one["id"] for one in made.get("/generators") if one["name"] == "tiny")
+        (folder / "mask.safetensors").write_bytes(b"broken")
+        job = made.ask("/motion", {"prompts": ["a person waves"], "generators": [tiny], "frames": 40})
+        good = made.ask("/motion", {"prompts": ["a person waves"], "frames": 40})
+        made.work()
+        assert made.get(f"/jobs/{good['id']}")["state"] == "done"
+        failed = made.get(f"/jobs/{job['id']}")
+    assert (failed["state"], str(tmp_path) in json.dumps(failed)) == ("failed", False)
+    assert "cannot be loaded; the studio's log says why" in failed["message"]
+
+
+def test_postgresql_keeps_the_same(postgres: str, tmp_path: Path) -> None:
+    with made_studio(tmp_path, database=postgres) as made:
+        job = made.done(made.ask("/motion", {"prompts": ["a person walks 🚶"], "frames": 40}))
+        name = job["result"]["motions"][0]
+        made.client.put(f"{API}/motions/{name}/mark", json={"label": "fine"})
+        edit = made.done(made.ask("/edits", {"generator": made.base, "method": "lcr", "concept": "violence"}))
+        assert made.ask("/motion", {"prompts": ["a\0b"]}, 422)["detail"]
+    with made_studio(tmp_path, database=postgres) as made:
+        motion = made.get(f"/motions/{name}")
+        assert (motion["prompt"], motion["label"]) == ("a person walks 🚶", "fine")
+        assert edit["result"]["pipeline"] in [one["id"] for one in made.get("/generators")]
+        assert made.client.delete(f"{API}/jobs/{job['id']}").status_code == 204
+        made.get(f"/motions/{name}", 404)

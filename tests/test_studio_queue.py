@@ -1,10 +1,5 @@
 """The studio's queue, on SQLite and on a PostgreSQL server where one can be started."""
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,34 +13,6 @@ from sqlalchemy import text
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.studio.database import open_database
 from exuvia.studio.queue import CANCELLED, DONE, ENDED, FAILED, QUEUED, RUNNING, Cancelled, Full, Queue, UnknownJob
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """URL of a PostgreSQL server of our own."""
-    tools = shutil.which("initdb"), shutil.which("pg_ctl")
-    if None in tools:
-        pytest.skip("no PostgreSQL server is installed here (initdb, pg_ctl)")
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    other = {}
-    if os.geteuid() == 0:  # the server refuses to run as root
-        try:
-            other = {"user": pwd.getpwnam("postgres").pw_uid, "cwd": "/"}
-        except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user named postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        if other:
-            os.chown(folder, int(str(other["user"])), -1)
-        where, quiet = f"{folder}/data", {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
-        subprocess.run([str(tools[0]), "-D", where, "-U", "exuvia", "-A", "trust"], **quiet, **other)  # type: ignore[call-overload]
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        start = [str(tools[1]), "-D", where, "-w", "-o", options, "-l", f"{folder}/log", "start"]
-        subprocess.run(start, **quiet, **other)  # type: ignore[call-overload]
-        yield f"postgresql+psycopg://exuvia@127.0.0.1:{port}/postgres"
-        subprocess.run([str(tools[1]), "-D", where, "-m", "immediate", "stop"], **quiet, **other)  # type: ignore[call-overload]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

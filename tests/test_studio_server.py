@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,10 @@ import psutil
 import pytest
 
 from exuvia.data.prepare import prepare
+from exuvia.studio.database import open_database
+from exuvia.studio.queue import Queue
+from exuvia.studio.settings import Limits, Settings
+from exuvia.studio.supervisor import Seat, Supervisor
 from made_studio import until
 
 START_S = 120
@@ -145,3 +150,22 @@ def listen(address: str, heard: list[dict[str, Any]]) -> None:
         for line in answer.iter_lines():
             if line.startswith("data: "):
                 heard.append(json.loads(line.removeprefix("data: ")))
+
+
+def test_a_job_that_takes_too_long_is_stopped_and_the_others_of_its_worker_wait_again(tmp_path: Path) -> None:
+    settings = Settings(folder=tmp_path, limits=Limits(quick_s=0.1))
+    engine = open_database(settings.url)
+    queue = Queue(engine)
+    supervisor = Supervisor(settings, queue, lambda: False)
+    slow, other = (queue.submit("generate", "quick", {}) for _ in range(2))
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    supervisor.seats["quick"] = seat = Seat("quick", "old", sleeper, 0.0)
+    queue.claim("quick", "old")
+    time.sleep(0.2)
+    queue.claim("quick", "old")
+    supervisor.check(seat)
+    supervisor.stop()
+    assert sleeper.poll() is not None
+    assert (queue.get(slow.id).state, queue.get(other.id).state) == ("failed", "queued")
+    assert "longest that such a job may run" in queue.get(slow.id).message
+    engine.dispose()

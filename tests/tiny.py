@@ -1,5 +1,7 @@
 """A tiny generator with random weights, for tests that need a whole pipeline and no quality."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -25,10 +27,10 @@ def tiny_tokenizer() -> RVQVAE:
     return model.eval()
 
 
-def tiny_pipeline() -> MotionPipeline:
+def tiny_pipeline(**mask: Any) -> MotionPipeline:
     """All parts of a generator at width 16."""
     text = HashedText()
-    sizes = {
+    sizes: dict[str, Any] = {
         "num_codes": CODES,
         "code_dim": 8,
         "width": 16,
@@ -44,7 +46,7 @@ def tiny_pipeline() -> MotionPipeline:
     return assemble(
         tiny_tokenizer(),
         Normaliser(mean, std),
-        MaskTransformer(MaskTransformerConfig(**sizes)),
+        MaskTransformer(MaskTransformerConfig(**sizes | mask)),
         ResidualTransformer(ResidualTransformerConfig(**sizes, num_quantizers=LEVELS)),
         LengthEstimator(LengthEstimatorConfig(text_dim=text.dim, hidden=(16,))),
         text,

@@ -24,7 +24,7 @@ PATIENCE_S = 30.0
 
 
 @dataclass
-class _Seat:
+class Seat:
     """A lane with the process that serves it."""
 
     lane: str
@@ -38,7 +38,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, queue: Queue, ready: Callable[[], bool]) -> None:
         self.settings, self.queue, self.ready = settings, queue, ready
-        self.seats: dict[str, _Seat] = {}
+        self.seats: dict[str, Seat] = {}
         self.stopping = threading.Event()
         self.asked: dict[str, float] = {}
         self.thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -53,7 +53,8 @@ class Supervisor:
     def stop(self) -> None:
         """End all workers; what they were at is marked as lost and can be run again."""
         self.stopping.set()
-        self.thread.join(10)
+        if self.thread.is_alive():
+            self.thread.join(10)
         for seat in self.seats.values():
             seat.process.terminate()
         for seat in self.seats.values():
@@ -75,13 +76,13 @@ class Supervisor:
         order = {"settings": write_settings(self.settings), "lane": lane, "name": name}
         process.stdin.write((json.dumps(order) + "\n").encode())
         process.stdin.flush()
-        self.seats[lane] = _Seat(lane, name, process, time.monotonic())
+        self.seats[lane] = Seat(lane, name, process, time.monotonic())
 
     def _watch(self) -> None:
         while not self.stopping.wait(0.25):
             try:
                 for seat in list(self.seats.values()):
-                    self._check(seat)
+                    self.check(seat)
                 self._hire_the_rest()
             except DBAPIError:
                 log.exception("the database did not answer")
@@ -94,7 +95,8 @@ class Supervisor:
             for lane in LANES[1:]:
                 self._hire(lane)
 
-    def _check(self, seat: _Seat) -> None:
+    def check(self, seat: Seat) -> None:
+        """Replace a worker that died; stop what should have stopped."""
         if seat.process.poll() is None:
             self._stop_late_jobs(seat)
             return
@@ -104,7 +106,7 @@ class Supervisor:
             time.sleep(CRASH_PAUSE_S)  # one that dies at birth is not started many times a second
         self._hire(seat.lane)
 
-    def _stop_late_jobs(self, seat: _Seat) -> None:
+    def _stop_late_jobs(self, seat: Seat) -> None:
         """Cancelled jobs that go on, and jobs past their time, end with their worker; others of it wait again."""
         longest = self.settings.limits.quick_s if seat.lane == "quick" else self.settings.limits.long_s
         mine, now = self.queue.running(seat.name), time.monotonic()
