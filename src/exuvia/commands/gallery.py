@@ -39,17 +39,16 @@ def gallery(config: GalleryConfig) -> None:
     prompts = _prompts(config)
     if not prompts:
         raise ConfigError(f"found no prompt in {config.file}, expected one a line")
-    pipe = part("pipeline").from_pretrained(config.pipeline)
     texts = [text for _, text in prompts]
-    clips = {config.pipeline: pipe(texts, seed=config.seed)}
-    if config.beside:
-        clips[config.beside] = part("pipeline").from_pretrained(config.beside)(texts, seed=config.seed)
+    names = [config.pipeline, *([config.beside] if config.beside else [])]
+    clips = [part("pipeline").from_pretrained(name)(texts, seed=config.seed) for name in names]
     if len(clips) == 1:
-        part("write_page")(clips[config.pipeline], config.out, title=f"{config.pipeline}: {len(texts)} motions")
+        part("write_page")(clips[0], config.out, title=f"{Path(config.pipeline).name}: {len(texts)} motions")
     else:
         panel, row = part("panel"), part("comparison_row")
+        titles = [Path(name).name for name in names]
         rows = [
-            row(text, [panel(Path(name).name, made[n]) for name, made in clips.items()], tag=kind)
+            row(text, [panel(title, made[n]) for title, made in zip(titles, clips, strict=True)], tag=kind)
             for n, (kind, text) in enumerate(prompts)
         ]
         part("write_comparison")(config.out, "The same prompts and seeds", rows)
