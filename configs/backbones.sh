@@ -4,7 +4,7 @@
 # Every command continues where it was stopped; a generator takes about a quarter of an hour on one free core.
 set -euo pipefail
 names=("${@:-}")
-[ -n "${names[0]}" ] || names=(transformer mamba serpent serpent-s4d bamm causal-mamba causal-serpent)
+[ -n "${names[0]}" ] || names=(transformer mamba serpent bamm causal-mamba causal-serpent serpent-paper serpent-s4d)
 base=runs/base
 run=runs/backbones
 
@@ -13,16 +13,20 @@ train=(--train.precision bf16 --train.clip-norm 1 --train.steps 2000 --train.lr 
   --train.weight-decay 0.01 --train.validate-every 500)
 sizes=(--model.text-dim 384 --model.code-dim 192 --model.text-positions 32 --model.dropout 0.1 --model.num-heads 4)
 table=(--model.table-length 64)
+# SeRpEnt with a branch at the full rate beside two compressed ones, mixed channel by channel: what did best in
+# docs/results/sequence.md. serpent-paper has the rates of the paper's Figure 3.
+multi=@rates=1+0.5+0.3@mix=depthwise
 
 # 1.44 to 1.63 million trained numbers each; `exuvia bench backbones` counts them.
 declare -A kind=(
   [transformer]="mask --model.width 192 --model.inner-width 384 --model.num-layers 4"
   [mamba]="mask --model.backbone mamba --model.width 148 --model.num-layers 4"
-  [serpent]="mask --model.backbone serpent --model.width 176 --model.num-layers 4"
+  [serpent]="mask --model.backbone serpent$multi --model.width 192 --model.num-layers 4"
+  [serpent-paper]="mask --model.backbone serpent --model.width 176 --model.num-layers 4"
   [serpent-s4d]="mask --model.backbone serpent-s4d --model.width 208 --model.num-layers 4"
   [bamm]="bamm --model.width 192 --model.inner-width 384 --model.num-layers 4"
   [causal-mamba]="causal --model.backbone mamba --model.width 208 --model.num-layers 4"
-  [causal-serpent]="causal --model.backbone serpent --model.width 208 --model.num-layers 4"
+  [causal-serpent]="causal --model.backbone serpent$multi --model.width 240 --model.num-layers 4"
 )
 
 for name in "${names[@]}"; do

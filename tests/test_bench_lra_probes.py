@@ -10,9 +10,9 @@ from exuvia.bench.lra.image import PixelSequences, shrunk
 from exuvia.bench.lra.probes import BLANK, LETTERS, MARK, VOCABULARY, copying, events, induction
 from exuvia.bench.lra.problems import FULL, PROBLEMS, Size, Source, load_problem, recipe_of
 from exuvia.bench.lra.run import model_config
-from exuvia.bench.variant import parse_variant
 from exuvia.errors import ConfigError, DataError, ShapeError
 from exuvia.sequence.stack import parameters
+from exuvia.sequence.variant import parse_variant
 
 
 def test_induction_is_answered_by_what_followed_the_mark() -> None:

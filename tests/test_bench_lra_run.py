@@ -24,10 +24,10 @@ from exuvia.bench.lra.run import (
     write_table,
 )
 from exuvia.bench.lra.task import ClassifyTask, Splits, score
-from exuvia.bench.variant import parse_variant
 from exuvia.commands import bench_sequence
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.stack import MIXER, StackConfig, parameters
+from exuvia.sequence.variant import parse_variant
 from exuvia.train import TrainConfig
 
 

@@ -17,6 +17,9 @@ SIZES = {"num_codes": CODES, "code_dim": 8, "width": 16, "inner_width": 16, "num
          "text_dim": 12, "table_length": 64, "dropout": 0.0}  # fmt: skip
 
 
+BACKBONES = [*MIXER_OF, "serpent@rates=1+0.5@mix=depthwise"]
+
+
 def model(backbone: str, seed: int = 0) -> MaskTransformer:
     return MaskTransformer(MaskTransformerConfig(**SIZES, backbone=backbone), seed=seed).eval()  # type: ignore[arg-type]
 
@@ -26,7 +29,7 @@ def condition(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return cond, torch.arange(5) < torch.arange(2, 2 + count)[:, None]
 
 
-@pytest.mark.parametrize("backbone", MIXER_OF)
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_sample_does_not_depend_on_its_neighbours_or_padding(backbone: str) -> None:
     net, lengths = model(backbone), torch.tensor([9, 5, 12])
     cond, known = condition(3)
@@ -39,7 +42,7 @@ def test_a_sample_does_not_depend_on_its_neighbours_or_padding(backbone: str) ->
         assert (together[row, length:] == -1).all()
 
 
-@pytest.mark.parametrize("backbone", MIXER_OF)
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_position_sees_text_and_both_sides(backbone: str) -> None:
     net, valid = model(backbone), torch.ones(1, 12, dtype=torch.bool)
     cond, _ = condition(1)
@@ -51,7 +54,7 @@ def test_every_position_sees_text_and_both_sides(backbone: str) -> None:
     assert (net.logits(ids, cond + 1, valid) - before)[..., 11].abs().max() > 1e-8
 
 
-@pytest.mark.parametrize("backbone", MIXER_OF)
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_weights_are_a_function_of_the_seed_and_it_learns(backbone: str) -> None:
     torch.manual_seed(99)  # what was drawn before makes no difference
     net = model(backbone, seed=4)
@@ -90,3 +93,7 @@ def test_a_pipeline_with_mamba_is_saved_edited_and_loaded(tmp_path: Path) -> Non
 def test_unknown_backbones_are_named() -> None:
     with pytest.raises(ConfigError, match="did you mean 'mamba'"):
         MaskTransformerConfig(backbone="mambo")
+    with pytest.raises(ConfigError, match="unknown option 'rate'"):
+        MaskTransformerConfig(backbone="serpent@rate=0.5")
+    with pytest.raises(ConfigError, match="options for mamba, which has none"):
+        MaskTransformerConfig(backbone="mamba@rates=0.5")

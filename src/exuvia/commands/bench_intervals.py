@@ -11,11 +11,11 @@ from exuvia.bench.lra import draw_intervals
 from exuvia.bench.lra.intervals import Kept, kept_by_kind, layer_intervals
 from exuvia.bench.lra.problems import Source, load_problem, recipe_of
 from exuvia.bench.lra.run import model_config, trained
-from exuvia.bench.variant import parse_variant
 from exuvia.commands.bench_sequence import data_folder
 from exuvia.commands.numbers import record_number
 from exuvia.errors import DataError
 from exuvia.files import read_json
+from exuvia.sequence.variant import parse_variant
 
 PICTURES = 6
 """Pictures in a drawing."""

@@ -8,10 +8,28 @@ after another. Heads, training, sampling and unlearning stay the same.
 import torch
 from torch import Tensor, nn
 
+from exuvia.errors import ConfigError
+from exuvia.registry import suggest
 from exuvia.sequence.stack import Stack, StackConfig
+from exuvia.sequence.variant import Variant, parse_variant
 
 MIXER_OF = {"mamba": "mamba", "s4d": "s4d", "serpent": "serpent-mamba", "serpent-s4d": "serpent-s4d"}
 """Backbone -> mixer of its stack."""
+
+
+def backbone_variant(name: str, others: tuple[str, ...] = ()) -> Variant:
+    """What a state-space backbone is made of; SeRpEnt's options follow its name, as in `serpent@rates=1+0.5+0.3`.
+
+    Args:
+        name: as in a model's settings
+        others: names that are also known where it stands
+    Raises:
+        ConfigError: an unknown backbone or option.
+    """
+    kind, at, options = name.partition("@")
+    if kind not in MIXER_OF:
+        raise ConfigError(f"unknown backbone {kind!r}; {suggest(kind, (*others, *MIXER_OF))}")
+    return parse_variant(MIXER_OF[kind] + at + options)
 
 
 class StackEncoder(nn.Module):
@@ -21,7 +39,10 @@ class StackEncoder(nn.Module):
         self, backbone: str, width: int, layers: int, heads: int, dropout: float, causal: bool = False
     ) -> None:
         super().__init__()
-        self.config = StackConfig(width, layers, MIXER_OF[backbone], causal=causal, heads=heads, dropout=dropout)
+        variant = backbone_variant(backbone)
+        self.config = StackConfig(
+            width, layers, variant.mixer, causal=causal, heads=heads, dropout=dropout, serpent=variant.serpent
+        )
         self.stack = Stack(self.config)
 
     def forward(self, x: Tensor, valid: Tensor, packed: bool = False) -> Tensor:

@@ -33,7 +33,7 @@ class CausalConfig(TrunkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.backbone not in MIXER_OF:
+        if self.backbone.partition("@")[0] not in MIXER_OF:
             known = ", ".join(MIXER_OF)
             raise ConfigError(
                 f"found the backbone {self.backbone!r}, expected one that carries a state: {known}; the causal "

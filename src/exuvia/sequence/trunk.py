@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.registry import suggest
-from exuvia.sequence.backbone import MIXER_OF, StackEncoder
+from exuvia.sequence.backbone import StackEncoder, backbone_variant
 from exuvia.sequence.sampling import seeded_noise
 
 
@@ -48,13 +47,12 @@ class TrunkConfig:
     """Rows of the fixed sinusoidal position table: the longest token sequence."""
     backbone: str = "transformer"
     """transformer, as published, or state-space layers that see the whole sequence: mamba, s4d, serpent (over Mamba),
-    serpent-s4d. Of `inner_width` and the places of dropout these have no use."""
+    serpent-s4d; SeRpEnt's options may follow, as in serpent@rates=1+0.5+0.3@mix=depthwise. Of `inner_width` and the
+    places of dropout these have no use."""
 
     def __post_init__(self) -> None:
-        if self.backbone not in ("transformer", *MIXER_OF):
-            raise ConfigError(
-                f"unknown backbone {self.backbone!r}; {suggest(self.backbone, ('transformer', *MIXER_OF))}"
-            )
+        if self.backbone != "transformer":
+            backbone_variant(self.backbone, ("transformer",))
         if self.width % self.num_heads:
             raise ConfigError(f"num_heads {self.num_heads} does not divide width {self.width}")
         if self.width % 2:

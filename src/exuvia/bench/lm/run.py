@@ -17,12 +17,12 @@ from exuvia.bench.claim import claim
 from exuvia.bench.lm.corpus import Corpus
 from exuvia.bench.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
 from exuvia.bench.speed import Speed, step_speeds
-from exuvia.bench.variant import Variant, parse_variant
 from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError
 from exuvia.files import read_json, write_json
 from exuvia.sequence.stack import StackConfig, of_equal_size
+from exuvia.sequence.variant import Variant, parse_variant
 from exuvia.train import WEIGHTS, TrainConfig, fit
 
 
@@ -76,7 +76,7 @@ def run_text(
     Args:
         corpus: the text
         recipe: sizes and rates
-        variants: names as bench/variant.py has them
+        variants: names as sequence/variant.py has them
         seeds: of initial weights and windows
         out: folder of the runs
         tell: called with a line whenever a model is done
