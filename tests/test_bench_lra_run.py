@@ -24,6 +24,7 @@ from exuvia.bench.lra.run import (
     write_table,
 )
 from exuvia.bench.lra.task import ClassifyTask, Splits, score
+from exuvia.bench.memory import kept_bytes
 from exuvia.commands import bench_sequence
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.stack import MIXER, StackConfig, parameters
@@ -222,7 +223,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     )
     recorded, quoted = ledger.read_text(encoding="utf-8"), document.read_text(encoding="utf-8")
     assert "| serpent-mamba | <!--n:lra.toy.short.serpent-mamba.accuracy-->" in quoted
-    assert quoted.count("lm.text.bytes.s4d.") == 3
+    assert quoted.count("lm.text.bytes.s4d.") == 4
     assert f"--record {ledger}" in recorded
     assert main(f"check numbers --root {tmp_path}".split()) == 0
     for name in (
@@ -235,3 +236,13 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
         assert f'"{name}"' in recorded
     assert main(f"bench lm {tmp_path / 'missing'}".split()) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_memory_of_a_step_is_what_autograd_keeps() -> None:
+    layer = torch.nn.Linear(64, 32)
+    x = torch.randn(10, 64, requires_grad=True)
+    assert kept_bytes(lambda: layer(x), layer) == 10 * 64 * 4
+    assert kept_bytes(lambda: layer(x).tanh(), layer) == 10 * (64 + 32) * 4
+    assert kept_bytes(lambda: (layer(x), layer(x)), layer) == 10 * 64 * 4, "one storage counts once"
+    with torch.no_grad():
+        assert kept_bytes(lambda: layer(x), layer) == 0

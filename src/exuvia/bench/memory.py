@@ -35,6 +35,26 @@ def peak_extra_bytes(call: Callable[[], Any], device: str = "cpu") -> int | None
         return None
 
 
+def kept_bytes(call: Callable[[], Any], model: torch.nn.Module) -> int:
+    """Bytes of all tensors that a call keeps for its backward pass, parameters of the model left out.
+
+    The same on every machine and in every process: tensors are counted as autograd keeps them, those that share their
+    storage once.
+    """
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    seen: dict[int, torch.UntypedStorage] = {}  # held until the end, so that no address is used twice
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            seen[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        call()
+    return sum(storage.nbytes() for storage in seen.values())
+
+
 def give_freed_pages_back() -> None:
     """From now on, tensors of 64 KiB and more leave the process when they are freed (glibc; elsewhere nothing)."""
     try:

@@ -3,12 +3,11 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 
-from exuvia.bench.memory import give_freed_pages_back, peak_extra_bytes
+from exuvia.bench.memory import kept_bytes
 from exuvia.train import Task
 
 WARM, ROUNDS = 1, 5
@@ -22,8 +21,8 @@ class Speed:
     """Median over the rounds."""
     fastest_ms: float
     """The round that was disturbed least."""
-    peak_mb: float | None
-    """Memory beyond what was there before, in 10^6 bytes; None where it cannot be read."""
+    kept_mb: float
+    """What its forward pass keeps for the backward pass, in 10^6 bytes."""
 
 
 def step_speeds(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Speed]:
@@ -41,19 +40,16 @@ def step_speeds(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Sp
     for number in range(WARM + rounds):
         for name, task in tasks.items():
             times[name].append(timed_step(task, optimizers[name], number))
-    give_freed_pages_back()
-    peaks = {}
-    for name, task in tasks.items():
-        step = partial(timed_step, task, optimizers[name], 0)
-        peaks[name] = peak_extra_bytes(step, device.type)
     return {
-        name: Speed(
-            1000 * float(np.median(found[WARM:])),
-            1000 * min(found[WARM:]),
-            None if peaks[name] is None else round((peaks[name] or 0) / 1e6, 3),
-        )
+        name: Speed(1000 * float(np.median(found[WARM:])), 1000 * min(found[WARM:]), round(kept_mb(tasks[name]), 3))
         for name, found in times.items()
     }
+
+
+def kept_mb(task: Task) -> float:
+    """What the forward pass of a batch keeps for the backward pass, in 10^6 bytes."""
+    batch = {name: part.to(training_device()) for name, part in task.batch(0, np.random.default_rng([0, 0])).items()}
+    return kept_bytes(lambda: task.loss(batch, torch.Generator()), task.model) / 1e6
 
 
 def training_device() -> torch.device:

@@ -41,6 +41,9 @@ class _Common:
     """Seconds of training a model, in place of steps; 0: the steps count."""
     threads: int = 2
     """Threads of torch."""
+    tag: str = ""
+    """Goes into the names of recorded rows and of the document's part, as in .ablation, so that they stand beside
+    those of other models and seeds."""
     draw: Path | None = None
     """SVG file for accuracy against training time."""
     record: Path | None = None
@@ -91,7 +94,7 @@ def bench_lra(config: LRABench) -> None:
     """
     part("set_threads")(config.threads)
     if config.document is not None:
-        check_place(config.document, f"lra.{config.preset}")
+        check_place(config.document, f"lra.{config.preset}{config.tag}")
     found, speeds, out = [], {}, config.out / config.preset
     if config.parameters:
         out = out / str(config.parameters)
@@ -118,11 +121,10 @@ def bench_lra(config: LRABench) -> None:
         print(f"wrote {path}")
     if config.draw is not None:
         print(f"wrote {figures.draw_accuracy(rows, config.draw)}")
-    name_of = partial(_lra_name, config.preset, config.parameters)
+    name_of = partial(_lra_name, config.preset + config.tag, config.parameters)
     if config.document is not None:
-        fill_file(
-            config.document, f"lra.{config.preset}", document_table(rows, "task", "accuracy", "accuracy", name_of)
-        )
+        table = document_table(rows, "task", "accuracy", "accuracy", name_of)
+        fill_file(config.document, f"lra.{config.preset}{config.tag}", table)
     if config.record is not None:
         line = _line(config, ["--tasks", *config.tasks, "--preset", config.preset])
         for row in rows:
@@ -143,7 +145,7 @@ def bench_lm(config: LMBench) -> None:
     part("set_threads")(config.threads)
     corpus = read_corpus(config.text, config.level)
     if config.document is not None:
-        check_place(config.document, f"lm.{corpus.name}.{config.level}")
+        check_place(config.document, f"lm.{corpus.name}.{config.level}{config.tag}")
     recipe, out = _sized(config.recipe, config), config.out / config.level
     found = lm.run_text(corpus, recipe, config.mixers, config.seeds, out, _tell)
     rows = lm.table(found, lm.measure_speeds(corpus, recipe, config.mixers, out))
@@ -151,10 +153,10 @@ def bench_lm(config: LMBench) -> None:
     write_json(out / f"results-{corpus.name}.json", {"runs": [vars(one) for one in found], "table": rows})
     if config.draw is not None:
         print(f"wrote {figures.draw_accuracy(rows, config.draw, metric='bits_a_byte', label='bits a byte')}")
-    name_of = partial(_lm_name, config.level)
+    name_of = partial(_lm_name, config.level + config.tag)
     if config.document is not None:
         table = document_table(rows, "text", "bits_a_byte", "bpb", name_of)
-        fill_file(config.document, f"lm.{corpus.name}.{config.level}", table)
+        fill_file(config.document, f"lm.{corpus.name}.{config.level}{config.tag}", table)
     if config.record is not None:
         line = _line(config, [config.text.name, "--level", config.level])
         metrics = {"bpb": ("bits_a_byte", "bit"), "ppl": ("perplexity", "1")}
@@ -196,7 +198,7 @@ def _record(ledger: Path, row: dict[str, Any], name: str, metrics: dict[str, tup
     if row["deviation"] is not None:
         short, (_, unit) = next(iter(metrics.items()))
         record_number(ledger, f"{name}.{short}_deviation", row["deviation"], unit=unit, command=line)
-    costs = {"train_s": "s", "times_backbone": "1", "peak_mb": "MB", "parameters": "1"}
+    costs = {"train_s": "s", "times_backbone": "1", "kept_mb": "MB", "parameters": "1"}
     for key, unit in costs.items():
         if row[key] is not None:
             record_number(
@@ -221,6 +223,14 @@ def _options(config: _Common) -> Iterator[str]:
     for name, value in (("parameters", config.parameters), ("steps", config.steps), ("budget-s", config.budget_s)):
         if value:
             yield from (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
+    if isinstance(config, LMBench):
+        usual = lm.Recipe()
+        for field in dataclasses.fields(usual):
+            value = getattr(config.recipe, field.name)
+            if field.name != "train" and value != getattr(usual, field.name):
+                yield from (f"--recipe.{field.name.replace('_', '-')}", f"{value:g}")
+    if config.tag:
+        yield from ("--tag", config.tag)
 
 
 def _tell(line: str) -> None:

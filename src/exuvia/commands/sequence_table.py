@@ -7,7 +7,7 @@ Row = Mapping[str, Any]
 
 
 def document_table(rows: Sequence[Row], columns: str, metric: str, short: str, name_of: Callable[[Row], str]) -> str:
-    """Two tables, a line a variant: the metric with its deviation over seeds; training time, and times the backbone's.
+    """Three tables, a line a variant: the metric with its deviation; training time, and times the backbone's; memory.
 
     Args:
         rows: of `lra.run.table` or `lm.run.table`
@@ -33,10 +33,14 @@ def document_table(rows: Sequence[Row], columns: str, metric: str, short: str, n
         ratio = row["times_backbone"]
         return seconds if ratio is None else f"{seconds} ({_tag(f'{name_of(row)}.times_backbone', ratio, 2)})"
 
+    def memory(row: Row) -> str:
+        return _tag(f"{name_of(row)}.kept_mb", row["kept_mb"], 1)
+
     head, rule = f"| {' | '.join(places)} |", "|---" * (len(places) + 1) + "|"
     first = [f"| {metric.replace('_', ' ')} {head}", rule, *(line(variant, value) for variant in variants)]
     second = [f"| training, s (times the backbone's) {head}", rule, *(line(variant, cost) for variant in variants)]
-    return "\n".join([*first, "", *second])
+    third = [f"| kept for the backward pass, MB a batch {head}", rule, *(line(v, memory) for v in variants)]
+    return "\n".join([*first, "", *second, "", *third])
 
 
 def _tag(name: str, value: float, digits: int) -> str:

@@ -161,6 +161,6 @@ def table(results: Sequence[Result], speeds: Mapping[str, Speed]) -> list[dict[s
             "deviation": float(np.std(bits, ddof=1)) if len(bits) > 1 else None,
             "perplexity": float(np.mean([one.perplexity for one in same])),
             "step_ms": speed.step_ms, "train_s": speed.step_ms * same[0].steps / 1000,
-            "times_backbone": speed.fastest_ms / base.fastest_ms if base else None, "peak_mb": speed.peak_mb,
+            "times_backbone": speed.fastest_ms / base.fastest_ms if base else None, "kept_mb": speed.kept_mb,
         })  # fmt: skip
     return rows

@@ -209,7 +209,7 @@ def table(results: Sequence[Result], speeds: Mapping[str, Mapping[str, Speed]]) 
             "deviation": float(np.std(accuracy, ddof=1)) if len(same) > 1 else None,
             "step_ms": speed.step_ms, "train_s": speed.step_ms * same[0].steps / 1000,
             "times_backbone": speed.fastest_ms / base.fastest_ms if base else None,
-            "peak_mb": speed.peak_mb, "chance": same[0].chance,
+            "kept_mb": speed.kept_mb, "chance": same[0].chance,
         })  # fmt: skip
     return rows
 
