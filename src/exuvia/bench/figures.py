@@ -62,9 +62,11 @@ def draw_accuracy(
     for line, (axis, words) in zip(grid, axes_of.items(), strict=True):
         for place, task in zip(line, tasks, strict=True):
             for row in (row for row in rows if row[key] == task):
-                kind, _, base = row["variant"].partition("@")[0].rpartition("-")
+                name, options, _ = row["variant"].partition("@")
+                kind, _, base = name.rpartition("-")
+                mark = "P" if options else MARK.get(kind, "D")
                 place.errorbar(
-                    row[axis], row[metric], yerr=row["deviation"], fmt=MARK.get(kind, "D"), ms=6, capsize=2,
+                    row[axis], row[metric], yerr=row["deviation"], fmt=mark, ms=6, capsize=2,
                     color=COLOUR.get(base, "#111111"), mfc="white" if kind == "uniform" else None, label=row["variant"],
                 )  # fmt: skip
             if "chance" in rows[0]:
@@ -74,6 +76,6 @@ def draw_accuracy(
             place.set_xlabel(words)
         line[0].set_ylabel(label)
     handles, names = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="lower center", ncols=4, bbox_to_anchor=(0.5, -0.09), frameon=False)
+    figure.legend(handles, names, loc="lower center", ncols=3, bbox_to_anchor=(0.5, -0.09), frameon=False)
     figure.tight_layout()
     return save(figure, path)

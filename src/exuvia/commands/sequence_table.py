@@ -21,7 +21,8 @@ def document_table(rows: Sequence[Row], columns: str, metric: str, short: str, n
 
     def line(variant: str, cell: Callable[[Row], str]) -> str:
         cells = [cell(at[place, variant]) if (place, variant) in at else "" for place in places]
-        return f"| {variant} | {' | '.join(cells)} |"
+        name = f"`{variant}`" if "@" in variant else variant  # a name, whatever numbers are in it
+        return f"| {name} | {' | '.join(cells)} |"
 
     def value(row: Row) -> str:
         shown = _tag(f"{name_of(row)}.{short}", row[metric], 3)
