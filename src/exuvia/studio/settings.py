@@ -26,7 +26,7 @@ class Limits:
     """Jobs that may wait; more are refused until some are done."""
     frames: int = 20_000
     """Of an uploaded motion."""
-    quick_s: float = 300.0
+    quick_s: float = 900.0
     """Longest run of a job of the quick lane."""
     long_s: float = 6 * 3600.0
     """Longest run of a job of the long lane."""

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 SHARED = ("generate",)
 """Kinds of which several jobs are done together."""
-TOGETHER = 16
+TOGETHER = 8
 PAUSE_S = 0.05
 ON_SHELF = 4
 """Generators that stay loaded."""
