@@ -10,30 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exuvia
-from exuvia.checkpoint import save_tensors, write_config
-from exuvia.config import to_dict
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, ShapeError
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.sequence.stack import Stack, StackConfig
 from exuvia.unlearn.information import information_weights, load_informant
 from exuvia.unlearn.lcr import LCRConfig
 from exuvia.unlearn.statistics import PackedCodes, count_codes
+from made_informant import causal_net, run_folder
 from made_mocap import mocap_folder
 from tiny import CODES, tiny_pipeline
-
-
-def model(backbone: str = "mamba", num_codes: int = CODES) -> CausalGenerator:
-    net = CausalGenerator(
-        CausalConfig(num_codes, code_dim=16, width=16, num_layers=2, num_heads=2, text_dim=8, backbone=backbone)
-    )
-    with torch.no_grad():
-        for parameter in net.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(5)
-    return net.eval()
 
 
 def clips(lengths: list[int], seed: int = 0) -> PackedCodes:
@@ -44,7 +31,7 @@ def clips(lengths: list[int], seed: int = 0) -> PackedCodes:
 @pytest.mark.parametrize("backbone", ["mamba", "serpent", "serpent-s4d"])
 @pytest.mark.parametrize("measure", ["intervals", "surprisal"])
 def test_a_clip_weighs_what_it_weighs_alone_and_one_on_average(backbone: str, measure: Any) -> None:
-    net, codes = model(backbone), clips([9, 30, 1, 17])
+    net, codes = causal_net(backbone), clips([9, 30, 1, 17])
     weights = information_weights(codes, net, measure)
     for number in range(4):
         mine = weights[codes.offsets[number] : codes.offsets[number + 1]]
@@ -56,8 +43,17 @@ def test_a_clip_weighs_what_it_weighs_alone_and_one_on_average(backbone: str, me
     assert weights[codes.offsets[1] :][:30].std() > 0
 
 
+def test_the_control_has_the_same_weights_at_other_steps() -> None:
+    net, codes = causal_net(), clips([40, 25])
+    weights, shuffled = (information_weights(codes, net, measure) for measure in ("intervals", "shuffled"))
+    for low, high in zip(codes.offsets[:-1], codes.offsets[1:], strict=True):
+        np.testing.assert_allclose(np.sort(shuffled[low:high]), np.sort(weights[low:high]))
+        assert (shuffled[low:high] != weights[low:high]).mean() > 0.5
+    assert (information_weights(codes, net, "shuffled") == shuffled).all()
+
+
 def test_surprisal_is_the_models_own() -> None:
-    net, codes = model(), clips([12])
+    net, codes = causal_net(), clips([12])
     row = torch.from_numpy(codes[0][:, 0].astype(np.int64))[None]
     nobody = torch.ones(1, dtype=torch.bool)
     nats = []
@@ -126,15 +122,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare(mocap_folder(tmp_path_factory.mktemp("made") / "mocap", 30), tmp_path_factory.mktemp("out") / "s")
 
 
-def run_folder(folder: Path, net: CausalGenerator) -> Path:
-    folder.mkdir()
-    write_config(folder, "causal", {"model": to_dict(net.config)})
-    save_tensors(folder / "weights.safetensors", net.state_dict())
-    return folder
-
-
 def test_lcr_takes_weighted_counts_from_a_run_or_from_the_generator_itself(store: Store, tmp_path: Path) -> None:
-    pipe, run = tiny_pipeline(), run_folder(tmp_path / "run", model("serpent"))
+    pipe, run = tiny_pipeline(), run_folder(tmp_path / "run", causal_net("serpent"))
     settings: dict[str, Any] = {"num_codes": 2, "min_count": 1}
     found = {}
     for measure in ("intervals", "surprisal"):
@@ -144,7 +133,7 @@ def test_lcr_takes_weighted_counts_from_a_run_or_from_the_generator_itself(store
         found[measure] = entry["replaced"]["0"]
         assert 1 <= len(found[measure]) <= 2
     own = tiny_pipeline()
-    own.mask = model("serpent")
+    own.mask = causal_net("serpent")
     again = exuvia.unlearn("lcr", own, data=store, information="own", **settings)
     assert again.provenance["edits"][-1]["replaced"]["0"] == found["intervals"]
 
@@ -156,8 +145,8 @@ def test_what_cannot_weigh_is_named(store: Store, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no-such"):
         exuvia.unlearn("lcr", pipe, data=store, information=str(tmp_path / "no-such"))
     with pytest.raises(ConfigError, match=f"{CODES + 1} codes in .* {CODES} in the tokenizer"):
-        load_informant(str(run_folder(tmp_path / "other", model(num_codes=CODES + 1))), pipe)
+        load_informant(str(run_folder(tmp_path / "other", causal_net(num_codes=CODES + 1))), pipe)
     with pytest.raises(ConfigError, match="pass data="):
-        exuvia.unlearn("lcr", pipe, information=str(run_folder(tmp_path / "run", model())))
+        exuvia.unlearn("lcr", pipe, information=str(run_folder(tmp_path / "run", causal_net())))
     with pytest.raises(ConfigError, match="did you mean 'surprisal'"):
         LCRConfig(measure="surprise")  # type: ignore[arg-type]

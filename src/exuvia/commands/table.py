@@ -189,6 +189,11 @@ _USE = {
         "quality, training time, and time and memory by length of generators of base codes",
         ("exuvia bench backbones --pipelines runs/backbones/mamba runs/backbones/transformer",),
     ),
+    "bench information": Entry(
+        "exuvia.commands.bench_information:bench_information",
+        "latent code replacement with and without information weights, at equal numbers of codes",
+        ("exuvia bench information --informant runs/backbones/causal-mamba/run --data stores/mocap",),
+    ),
     "bench formats": Entry(
         "exuvia.commands.bench_formats:bench_formats",
         "what BVH keeps of a motion, and what foot lock does to it",
@@ -365,6 +370,8 @@ PART = {
     "comparison_row": "exuvia.view.page:ComparisonRow",
     "serve_studio": "exuvia.studio.serve:serve",
     "studio_settings": "exuvia.studio.settings:Settings",
+    "load_informant": "exuvia.unlearn.information:load_informant",
+    "information_measures": "exuvia.unlearn.information:MEASURES",
     "find_pipeline": "exuvia.checkpoint:find_pipeline",
 }
 """Heavy parts that commands use when they run."""

@@ -2,8 +2,9 @@
 
     intervals   its learned intervals at the step: the mean over layers of Delta_l over the clip's mean Delta
     surprisal   -log p(c_l | c_1 .. c_{l-1}) without a caption, over the clip's mean
+    shuffled    the intervals of the clip at other steps of it, drawn at random: the control
 
-Either has mean 1 in every clip, so that a clip counts as much as any other. The paper says that the first follows the
+Each has mean 1 in every clip, so that a clip counts as much as any other. The paper says that the first follows the
 second [rando2025serpent]; `exuvia bench selectivity` measures how closely.
 """
 
@@ -24,8 +25,8 @@ from exuvia.sequence.intervals import learned_intervals
 from exuvia.train import WEIGHTS
 from exuvia.unlearn.statistics import PackedCodes
 
-Measure = Literal["intervals", "surprisal"]
-MEASURES = ("intervals", "surprisal")
+Measure = Literal["intervals", "surprisal", "shuffled"]
+MEASURES = ("intervals", "surprisal", "shuffled")
 OWN = "own"
 """In place of a folder: the generator's own model of base codes."""
 BATCH = 32
@@ -61,7 +62,7 @@ def information_weights(codes: PackedCodes, model: CausalGenerator, measure: Mea
     Args:
         codes: the clips; their base codes are read
         model: reads each clip from its first code on, without a caption
-        measure: intervals or surprisal
+        measure: intervals, surprisal or shuffled
     Returns:
         [sum of T], in the order of `codes.codes`
     Raises:
@@ -81,6 +82,8 @@ def information_weights(codes: PackedCodes, model: CausalGenerator, measure: Mea
         told = _told(model, padded, lengths, measure).double().numpy()
         for row, n in enumerate(rows):
             mine = told[row, : lengths[row]]
+            if measure == "shuffled":
+                mine = np.random.default_rng(n).permutation(mine)
             found[codes.offsets[n] : codes.offsets[n + 1]] = mine / max(float(mine.mean()), 1e-12)
     return found
 

@@ -74,7 +74,7 @@ class LCRConfig:
     """Count every code by the information it carries where it occurs (information.py): the folder of a run of `exuvia
     train causal` on the same tokenizer, or "own". Empty, as published: every occurrence counts the same."""
     measure: Measure = "intervals"
-    """Of that information: the model's learned intervals, or its surprisal."""
+    """Of that information: the model's learned intervals, its surprisal, or, as a control, the intervals shuffled."""
     seed: int = RELEASED_SEED
     """Of noise and random destinations."""
     variant: Literal["default", "released"] = "default"

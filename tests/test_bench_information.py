@@ -1,0 +1,54 @@
+"""LCR with and without information weights: rows and cells of every edit, pairs of equal k, bad settings end early."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exuvia.__main__ import main
+from exuvia.commands.bench_information import Edit, name_of, table
+from exuvia.data.prepare import prepare
+from made_informant import run_folder
+from tiny import tiny_pipeline
+
+
+def test_the_command_fills_ledger_and_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = prepare("synthetic", tmp_path / "store", count=80)
+    tiny_pipeline().save_pretrained(tmp_path / "pipe")
+    informant = run_folder(tmp_path / "informant")
+    page, ledger = tmp_path / "page.md", tmp_path / "numbers.jsonl"
+    page.write_text("<!--table:information-->\n<!--/table-->\n", encoding="utf-8")
+    words = f"bench information --informant {informant} --pipeline {tmp_path}/pipe --data {store.folder}"
+    words += f" --sensors synthetic --seeds 0 1 --out {tmp_path}/bench --workers 0 --record {ledger} --document {page}"
+    code = main(f"{words} --concepts violence --codes 2 4".split())
+    assert code == 0, capsys.readouterr().err
+    rows = {row["name"]: row for row in map(json.loads, ledger.read_text(encoding="utf-8").splitlines())}
+    main_row = rows["lcr.information_weighted.violence.retain_fid"]
+    plain = rows["lcr.information_weighted.violence.k4_both_plain.retain_fid"]
+    gap = rows["lcr.information_weighted.violence.retain_fid.minus_plain"]
+    assert gap["value"] == pytest.approx(main_row["value"] - plain["value"])
+    assert main_row["low"] <= main_row["value"] <= main_row["high"]
+    assert "lcr.information_weighted.violence.k2_frequency_surprisal.forget_violence_rate" in rows
+    assert "lcr.information_weighted.violence.k2_frequency_plain.retain_fid.minus_plain" not in rows
+    text = page.read_text(encoding="utf-8")
+    assert text.count("\n| `k = ") == 2 * 2 * 4, "two numbers of codes, two criteria, plain and three measures"
+    edits = json.loads((tmp_path / "bench/violence/plan.json").read_text(encoding="utf-8"))["methods"]
+    assert [one["settings"].get("num_codes") for one in edits[1:]] == 8 * [2] + 8 * [4]
+    assert main(f"{words} --concepts violence --codes 4 4".split()) == 2
+    assert "each once" in capsys.readouterr().err
+    assert main(f"{words} --codes 4".replace(str(informant), str(tmp_path / "nowhere")).split()) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_a_difference_is_called_clear_where_its_interval_leaves_zero() -> None:
+    plain, weighed = Edit(8, "both", ""), Edit(8, "both", "intervals")
+    values = {
+        plain: {"retain_fid": (4.0, 4.2, 4.1), "retain_r3": (0.5, 0.6, 0.7)},
+        weighed: {"retain_fid": (3.0, 3.21, 3.1), "retain_r3": (0.6, 0.5, 0.72)},
+    }
+    _, _, first, second = table("kick", values, 8).splitlines()
+    assert "minus_plain" not in first
+    assert "retain_fid.minus_plain-->-1.00<!--/n-->, clear)" in second
+    assert "retain_r3.minus_plain-->0.007<!--/n-->)" in second
+    assert name_of("kick", weighed, 8) == "lcr.information_weighted.kick"
+    assert name_of("kick", weighed, 16) == "lcr.information_weighted.kick.k8_both_intervals"
