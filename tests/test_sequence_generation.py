@@ -12,6 +12,7 @@ from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.sequence.trunk import evaluating
 
 SIZES: dict[str, Any] = {"num_codes": 16, "code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2}
 SIZES |= {"num_heads": 3, "text_dim": 10, "table_length": 96}
@@ -98,6 +99,44 @@ def test_steps_mask_ever_fewer_and_never_the_kept(mask: MaskTransformer, text: T
     for earlier, masked in zip(fed[1:], hidden[1:], strict=True):
         kept = ~masked & (torch.arange(9)[None] < LENGTHS[:, None])
         assert torch.equal(earlier[kept], ids[kept])
+
+
+def test_watching_a_generation_does_not_change_it(mask: MaskTransformer, text: Tensor) -> None:
+    settings: dict[str, Any] = {"seeds": range(B), "steps": 6}
+    seen: list[Tensor] = []
+    watched = mask.generate(text, LENGTHS, TEXT_VALID, on_step=lambda _, x, y: seen.append(y), **settings)
+    assert torch.equal(mask.generate(text, LENGTHS, TEXT_VALID, **settings), watched)
+    assert [one.shape for one in seen] == 6 * [(B, 16, 9)]
+
+
+def test_the_first_step_is_that_of_every_sample_alone(mask: MaskTransformer, text: Tensor) -> None:
+    lengths = torch.tensor([5, 3, 5, 9, 3])  # equal ones share a forward without their condition
+    seen: list[Tensor] = []
+    mask.generate(text, lengths, seeds=range(B), steps=2, on_step=lambda _, x, y: seen.append(y))
+    valid = torch.arange(9)[None] < lengths[:, None]
+    ids = torch.where(valid, mask.mask_id, mask.pad_id)
+    with evaluating(mask):
+        expected = mask.guided_logits(ids, text, valid, cond_scale=4.0)
+    made, wanted = (x.movedim(1, 2)[valid].float() for x in (seen[0], expected))
+    torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["transformer", "mamba"])
+@pytest.mark.parametrize("grad", [True, False])
+def test_some_positions_are_what_they_are_among_all(backbone: str, grad: bool) -> None:
+    sizes = {"code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2, "num_heads": 3, "text_dim": 8}
+    net = MaskTransformer(MaskTransformerConfig(16, **sizes, backbone=backbone)).eval()
+    valid = torch.arange(9)[None] < LENGTHS[:, None]
+    wanted = valid & (torch.rand(valid.shape, generator=torch.Generator().manual_seed(1)) < 0.4)
+    with torch.set_grad_enabled(grad):
+        embedded = net.token_emb(torch.randint(0, 16, valid.shape, generator=torch.Generator().manual_seed(0)))
+        prefix = net.prefix(torch.randn(B, 3, 8), torch.arange(3)[None] < torch.tensor([1, 3, 2, 3, 1])[:, None])
+        every = net.encode(embedded, valid, prefix)[wanted]
+        torch.testing.assert_close(net.encode_some(embedded, valid, prefix, wanted), every, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            net.encode(embedded, valid, prefix, packed=True)[wanted], every, atol=1e-5, rtol=1e-5
+        )
+        assert net.encode_some(embedded, valid, prefix, torch.zeros_like(valid)).shape == (0, every.shape[1])
 
 
 def test_greedy_generation_needs_no_seed(mask: MaskTransformer, residual: ResidualTransformer, text: Tensor) -> None:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from exuvia.config import from_dict, to_dict
 from exuvia.errors import ConfigError, ShapeError
+from exuvia.sequence.encoder import Dropout, EncoderLayer, Layout
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import Corruption, MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransformer, ResidualTransformerConfig
-from exuvia.sequence.trunk import Dropout, EncoderLayer, Layout, TrunkConfig, valid_from_lengths
+from exuvia.sequence.trunk import TrunkConfig, valid_from_lengths
 
 SMALL: dict[str, Any] = {"num_codes": 16, "code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2}
 SMALL |= {"num_heads": 3, "text_dim": 10, "table_length": 64}
@@ -70,7 +71,7 @@ def at(x: Tensor, valid: Tensor) -> Tensor:
 
 def test_a_layer_equals_torch_own() -> None:
     config = TrunkConfig(**SMALL)
-    ours = sharpened(EncoderLayer(config))
+    ours = sharpened(EncoderLayer(config.width, config.inner_width, config.num_heads, config.dropout))
     theirs = nn.TransformerEncoderLayer(24, 3, 32, 0.2, "gelu", batch_first=True)
     theirs.load_state_dict(ours.state_dict())
     theirs.train()

@@ -49,6 +49,10 @@ class StackEncoder(nn.Module):
         """valid bool [B, L], in any pattern; `packed` makes no difference: scans pass over padding anyway."""
         return self.stack(x, valid)
 
+    def some(self, x: Tensor, valid: Tensor, wanted: Tensor) -> Tensor:
+        """The elements `wanted`, bool [B, L], of what `forward` gives -> [wanted elements, D]."""
+        return self.forward(x, valid)[wanted]
+
     def initialise(self, seed: int) -> None:
         """New weights, as the layers start, from a seed."""
         with torch.random.fork_rng(devices=[]):

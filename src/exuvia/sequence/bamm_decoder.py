@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError
+from exuvia.sequence.encoder import Encoder, Layout
 from exuvia.sequence.gpt_blocks import GPTDecoder
-from exuvia.sequence.trunk import Encoder, Layout, Prefix, Trunk, TrunkConfig, branches_of, guide
+from exuvia.sequence.trunk import Prefix, Trunk, TrunkConfig, branches_of, guide
 
 
 @dataclass(frozen=True)

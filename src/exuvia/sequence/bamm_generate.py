@@ -18,8 +18,9 @@ from torch import Tensor
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
 from exuvia.sequence.bamm_decoder import BAMMDecoder, attention_table
+from exuvia.sequence.encoder import EncoderLayer
 from exuvia.sequence.gpt_blocks import GPTDecoder
-from exuvia.sequence.trunk import EncoderLayer, Prefix, branches_of, evaluating, guide, noise_of
+from exuvia.sequence.trunk import Prefix, branches_of, evaluating, guide, noise_of
 
 FILL_SCALE = 3.0
 """Guidance of the second pass, fixed in the published code."""

@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.trunk import Trunk, TrunkConfig, branches_of, evaluating, guide, noise_of, valid_from_lengths
+from exuvia.sequence.trunk import (
+    Prefix,
+    Trunk,
+    TrunkConfig,
+    branches_of,
+    evaluating,
+    guide,
+    noise_of,
+    valid_from_lengths,
+)
 
 RANDOM_SHARE = 0.1
 """Share of the masked positions that get a random code."""
@@ -219,6 +228,7 @@ class MaskTransformer(Trunk):
             scores=torch.where(valid, 0.0, KEPT),
             counts=sampling.masked_counts(lengths, steps),
             valid=valid,
+            hidden=True,
         )
         if noise is None and temperature > 0:
             noise = noise_of(seeds, steps, valid, self.config.num_codes if gumbel else None)
@@ -290,6 +300,8 @@ class MaskTransformer(Trunk):
         if len(cond) != len(state.valid):
             raise ShapeError(f"{len(cond)} conditions for {len(state.valid)} lengths; expected one each")
         ids, scores, valid = state.ids, state.scores, state.valid
+        if noise is not None and noise.shape[1:3] != valid.shape:
+            raise ShapeError(f"noise has shape {list(noise.shape)}; expected [steps, B, T] with {list(valid.shape)}")
         branches = branches_of(choose.cond_scale, choose.unconditional)
         n = len(branches)
         with evaluating(self), torch.inference_mode():
@@ -298,17 +310,42 @@ class MaskTransformer(Trunk):
             for step, count in enumerate(state.counts):
                 masked = sampling.lowest(scores, count) & valid
                 ids = torch.where(masked, self.mask_id, ids)
-                out = self.encode(self.token_emb(ids).repeat(n, 1, 1), valid.repeat(n, 1), prefix, packed=True)
-                logits = guide(out, branches, choose.cond_scale).float()
+                judged = masked if on_step is None and not state.free else valid
+                embedded, places = self.token_emb(ids).repeat(n, 1, 1), judged.repeat(n, 1)
+                if step == 0 and state.hidden and n == 2:
+                    out = self._hidden_logits(embedded, valid.repeat(n, 1), prefix, places)
+                else:
+                    out = self.encode_some(embedded, valid.repeat(n, 1), prefix, places)
+                logits = guide(out, branches, choose.cond_scale).float()  # [judged positions, V]
                 if on_step is not None:
-                    on_step(step, ids, logits.transpose(1, 2))
-                row = None if noise is None else noise[step]
+                    on_step(step, ids, _placed(logits, judged).transpose(1, 2))
+                row = None if noise is None else noise[step].to(self.device)[judged]
                 drawn = sampling.draw(sampling.top_share(logits, choose.keep_share), choose.temperature, row)
-                ids = torch.where(masked, drawn, ids)
-                scores = sampling.precise(logits).softmax(-1).gather(-1, drawn[..., None])[..., 0]
-                scores = scores.masked_fill(~(valid if state.free else masked), KEPT)
+                sure = sampling.precise(logits).softmax(-1).gather(-1, drawn[:, None])[:, 0]
+                ids = torch.where(masked, _placed(drawn, judged), ids)
+                scores = _placed(sure, judged).masked_fill(~(valid if state.free else masked), KEPT)
             ids = torch.where(valid, ids, -1)
         return ids.clone()
+
+    def _hidden_logits(self, embedded: Tensor, valid: Tensor, prefix: Prefix, wanted: Tensor) -> Tensor:
+        """What `encode_some` gives for both branches where all codes are hidden, as they are in the first step.
+
+        Without its condition such a sample is known by its length: one of each length is worked on.
+        """
+        B = len(valid) // 2
+        lengths, kind = valid[B:].sum(1).unique(return_inverse=True)
+        one_of_each = torch.stack([(kind == k).nonzero()[0, 0] for k in range(len(lengths))])
+        rows = torch.cat([torch.arange(B, device=self.device), B + one_of_each])
+        some = Prefix(prefix.tokens[rows], prefix.valid[rows])
+        found = _placed(self.encode_some(embedded[rows], valid[rows], some, wanted[rows]), wanted[rows])
+        return torch.cat([found[:B], found[B:][kind]])[wanted]
+
+
+def _placed(values: Tensor, where: Tensor) -> Tensor:
+    """Values [n, ...] at the n places of bool [B, T], 0 elsewhere."""
+    found = values.new_zeros(*where.shape, *values.shape[1:])
+    found[where] = values
+    return found
 
 
 @dataclass(frozen=True)
@@ -320,6 +357,9 @@ class _Decoding:
     counts: Tensor
     valid: Tensor
     free: bool = False
+    """Whether later steps may mask again what was not masked before."""
+    hidden: bool = False
+    """Whether all codes are masked at the start."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The transformer that MoMask's two sequence models share: prefix tokens, position table, post-norm encoder, head.
+"""The transformer that MoMask's two sequence models share: prefix tokens, position table, encoder, head.
 
 Parameter names are those of the published checkpoints (momask-codes, models/mask_transformer/transformer.py), so that
-their weights load by name. Attention runs through `scaled_dot_product_attention`.
+their weights load by name.
 """
 
 import math
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.backbone import StackEncoder, backbone_variant
+from exuvia.sequence.encoder import Dropout, Encoder
 from exuvia.sequence.sampling import seeded_noise
 
 
@@ -62,28 +63,6 @@ class TrunkConfig:
             raise ConfigError(f"{told}; expected probabilities, dropout below 1")
 
 
-class Dropout(nn.Module):
-    """Dropout that on a CPU takes 16 random bits per element instead of a Bernoulli draw (about three times faster).
-
-    The probability is rounded to 1/65536. Draws come from the device's default generator, as torch.nn.Dropout's do.
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape; the identity in evaluation mode."""
-        if not self.training or self.probability == 0:
-            return x
-        if x.device.type != "cpu":
-            return F.dropout(x, self.probability)
-        drop = min(round(self.probability * 65536), 65535)
-        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        kept = (bits[: x.numel()] >= drop - 32768).view(x.shape)
-        return x * kept.to(x.dtype).mul_(65536 / (65536 - drop))
-
-
 class PositionTable(nn.Module):
     """Adds a fixed sinusoidal table to token t = 0, 1, ..., then drops out.   Sec. 3.5 [vaswani2017attention]
 
@@ -114,103 +93,6 @@ class PositionTable(nn.Module):
         if stored is None or stored.shape == self.pe.shape:
             state_dict[prefix + "pe"] = self.pe
         super()._load_from_state_dict(state_dict, prefix, *rest)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the real elements of a padded batch are; `rows` packs them so that no work is done on padding."""
-
-    attend: Tensor
-    """bool [B, 1, 1, L], True where a key may be attended to"""
-    rows: Tensor | None
-    """Indices of the real elements in [B L], or None if padding is kept"""
-
-    @classmethod
-    def of(cls, valid: Tensor, packed: bool) -> "Layout":
-        """Layout of bool [B, L]."""
-        return cls(valid[:, None, None, :], valid.flatten().nonzero()[:, 0] if packed else None)
-
-    def pack(self, x: Tensor) -> Tensor:
-        """[B, L, D] -> [real elements, D] (or unchanged)."""
-        return x if self.rows is None else x.flatten(0, 1).index_select(0, self.rows)
-
-    def spread(self, x: Tensor) -> Tensor:
-        """Inverse of `pack`, 0 at padding."""
-        if self.rows is None:
-            return x
-        B, L = self.attend.shape[0], self.attend.shape[-1]
-        return x.new_zeros(B * L, x.shape[-1]).index_copy(0, self.rows, x).view(B, L, -1)
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, attend: Tensor, dropout: float) -> Tensor:
-    """Attention of [B, heads, L, D/heads]. On a CPU in float32 whatever the precision around it.
-
-    With a mask and dropout PyTorch's CPU kernel takes 4 times as long in bfloat16 as in float32.
-    """
-    if query.device.type != "cpu" or query.dtype == torch.float32:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=attend, dropout_p=dropout)
-    with torch.autocast("cpu", enabled=False):
-        q, k, v = query.float(), key.float(), value.float()
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=attend, dropout_p=dropout).to(query.dtype)
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention with one joint input projection (names of torch.nn.MultiheadAttention)."""
-
-    def __init__(self, width: int, num_heads: int, dropout: float) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.dropout = dropout
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        """x [B, L, D], or packed [real elements, D]; the output has the same shape."""
-        joint = layout.spread(F.linear(x, self.in_proj_weight, self.in_proj_bias))
-        B, L, width = joint.shape
-        query, key, value = joint.view(B, L, 3, self.num_heads, width // (3 * self.num_heads)).permute(2, 0, 3, 1, 4)
-        dropout = self.dropout if self.training else 0.0
-        mixed = _attend(query, key, value, layout.attend, dropout)
-        return self.out_proj(layout.pack(mixed.transpose(1, 2).reshape(B, L, width // 3)))
-
-
-class EncoderLayer(nn.Module):
-    """Post-norm layer: LayerNorm(x + attention), then LayerNorm(x + feed-forward); exact GELU."""
-
-    def __init__(self, config: TrunkConfig) -> None:
-        super().__init__()
-        self.self_attn = SelfAttention(config.width, config.num_heads, config.dropout)
-        self.linear1 = nn.Linear(config.width, config.inner_width)
-        self.linear2 = nn.Linear(config.inner_width, config.width)
-        self.norm1 = nn.LayerNorm(config.width)
-        self.norm2 = nn.LayerNorm(config.width)
-        self.dropout = Dropout(config.dropout)
-
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        """[B, L, D] or packed -> the same shape."""
-        x = self.norm1(x + self.dropout(self.self_attn(x, layout)))
-        inner = self.dropout(F.gelu(self.linear1(x)))
-        return self.norm2(x + self.dropout(self.linear2(inner)))
-
-
-class Encoder(nn.Module):
-    """A stack of encoder layers."""
-
-    def __init__(self, config: TrunkConfig) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layers))
-
-    def forward(self, x: Tensor, valid: Tensor, packed: bool = False) -> Tensor:
-        """x [B, L, D], valid bool [B, L] (True = may be attended to) -> [B, L, D].
-
-        Packed, the layers skip padded elements, which come out as 0; the others come out the same.
-        """
-        layout = Layout.of(valid, packed)
-        x = layout.pack(x)
-        for layer in self.layers:
-            x = layer(x, layout)
-        return layout.spread(x)
 
 
 class InputProcess(nn.Module):
@@ -257,7 +139,8 @@ class Trunk(nn.Module):
         self.input_process = InputProcess(config.code_dim, config.width)
         self.position_enc = PositionTable(config.width, config.dropout, config.table_length)
         if config.backbone == "transformer":
-            self.seqTransEncoder: nn.Module = Encoder(config)
+            inner = config.inner_width, config.num_heads, config.dropout
+            self.seqTransEncoder: nn.Module = Encoder(config.num_layers, config.width, *inner)
         else:
             sizes = config.width, config.num_layers, config.num_heads, config.dropout
             self.seqTransEncoder = StackEncoder(config.backbone, *sizes)
@@ -337,12 +220,30 @@ class Trunk(nn.Module):
         Returns:
             head output at the token positions [B, T, out]; padded positions hold values without meaning
         """
+        sequence, real = self._sequence(embedded, valid, prefix)
+        hidden = self.seqTransEncoder(sequence, real, packed)
+        return self.output_process(hidden[:, prefix.tokens.shape[1] :])
+
+    def encode_some(self, embedded: Tensor, valid: Tensor, prefix: Prefix, wanted: Tensor) -> Tensor:
+        """What `encode` gives at some positions, without the work that only the others need.
+
+        Args:
+            wanted: bool [B, T], all of them valid; others: see `encode`
+        Returns:
+            [wanted positions, out], sample by sample
+        """
+        sequence, real = self._sequence(embedded, valid, prefix)
+        places = F.pad(wanted, (prefix.tokens.shape[1], 0))
+        encoder: Any = self.seqTransEncoder
+        return self.output_process(encoder.some(sequence, real, places))
+
+    def _sequence(self, embedded: Tensor, valid: Tensor, prefix: Prefix) -> tuple[Tensor, Tensor]:
+        """Condition and motion tokens in one row, and which are real."""
         if valid.shape != embedded.shape[:2]:
             raise ShapeError(f"valid has shape {list(valid.shape)}; expected {list(embedded.shape[:2])}")
         tokens = self.position_enc(self.input_process(embedded))
         sequence = torch.cat([prefix.tokens.to(tokens.dtype), tokens], dim=1)
-        hidden = self.seqTransEncoder(sequence, torch.cat([prefix.valid, valid.bool()], dim=1), packed)
-        return self.output_process(hidden[:, prefix.tokens.shape[1] :])
+        return sequence, torch.cat([prefix.valid, valid.bool()], dim=1)
 
 
 def branches_of(cond_scale: float, unconditional: bool = False) -> tuple[bool, ...]:
