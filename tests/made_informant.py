@@ -10,9 +10,9 @@ from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from tiny import CODES
 
 
-def causal_net(backbone: str = "mamba", num_codes: int = CODES) -> CausalGenerator:
+def causal_net(backbone: str = "mamba", num_codes: int = CODES, text_dim: int = 8) -> CausalGenerator:
     net = CausalGenerator(
-        CausalConfig(num_codes, code_dim=16, width=16, num_layers=2, num_heads=2, text_dim=8, backbone=backbone)
+        CausalConfig(num_codes, code_dim=16, width=16, num_layers=2, num_heads=2, text_dim=text_dim, backbone=backbone)
     )
     with torch.no_grad():
         for parameter in net.parameters():

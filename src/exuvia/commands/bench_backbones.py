@@ -68,7 +68,7 @@ def bench_backbones(config: BackbonesBench) -> None:
     """
     if config.document is not None:
         check_place(config.document, PLACE)
-    folders = _named(config.pipelines)
+    folders = named(config.pipelines)
     found: dict[str, dict[str, tuple[float, str]]] = {name: {} for name in folders}
     if config.quality:
         for name, folder in folders.items():
@@ -102,7 +102,7 @@ def bench_backbones(config: BackbonesBench) -> None:
         fill_file(config.document, PLACE, table(found, config.frames))
 
 
-def _named(folders: tuple[Path, ...]) -> dict[str, Path]:
+def named(folders: tuple[Path, ...]) -> dict[str, Path]:
     """Generators by the name of their run: the folder above `packed`, else the folder itself. Raises ConfigError."""
     found: dict[str, Path] = {}
     for folder in folders:

@@ -189,6 +189,11 @@ _USE = {
         "quality, training time, and time and memory by length of generators of base codes",
         ("exuvia bench backbones --pipelines runs/backbones/mamba runs/backbones/transformer",),
     ),
+    "bench across": Entry(
+        "exuvia.commands.bench_across:bench_across",
+        "the same unlearning methods on generators of several kinds, in one table",
+        ("exuvia bench across --pipelines runs/backbones/bamm runs/backbones/mamba --methods lcr uce",),
+    ),
     "bench information": Entry(
         "exuvia.commands.bench_information:bench_information",
         "latent code replacement with and without information weights, at equal numbers of codes",
