@@ -1,6 +1,7 @@
 """`exuvia bench long`: how motion without an end joins, drifts, and what it costs, beside clips laid end to end."""
 
 import itertools
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class LongBench:
     """Threads of torch."""
     record: Path | None = None
     """Ledger to append the results to."""
+    tag: str = ""
+    """Put behind the names in the ledger, such as .causal."""
 
 
 def bench_long(config: LongBench) -> None:
@@ -80,8 +83,10 @@ def bench_long(config: LongBench) -> None:
         print(f"{name} {value:.3f} {unit}")
     if config.record is not None:
         line = f"exuvia bench long --minutes {config.minutes:g} --frames {config.frames} --record {config.record}"
+        line += "" if config.pipeline == "base" else f" --pipeline {shlex.quote(config.pipeline)}"
+        line += f" --tag {shlex.quote(config.tag)}" if config.tag else ""
         for name, (value, unit) in found.items():
-            record_number(config.record, name, value, unit=unit, command=line, seed=config.seed)
+            record_number(config.record, name + config.tag, value, unit=unit, command=line, seed=config.seed)
 
 
 def _scenes(config: LongBench, count: int) -> Iterator[Any]:
