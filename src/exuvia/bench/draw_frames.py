@@ -40,8 +40,9 @@ def draw_kept(joints: Joints, branch: Kept, path: Path, title: str) -> Path:
     contacts = foot_contacts(joints, FPS)[:, (0, 2)]
     for row, name in enumerate(("left", "right")):
         panels[2].fill_between(seconds[1:], row, row + 0.8 * contacts[:, row], step="mid", color=COLOURS[row], lw=0)
-        panels[2].text(-0.01, row + 0.1, f"{name} foot down", ha="right", fontsize=7)
+        panels[2].text(-0.01, row + 0.1, f"{name} foot down ", ha="right", fontsize=7)
     panels[2].set_yticks([])
+    panels[2].spines["left"].set_visible(False)
     middle = (np.arange(len(branch.steps)) + 0.5) * STRIDE / FPS
     colours = np.where(branch.selected, "#1d4ed8", "#c7cdd6")
     panels[3].bar(middle, branch.steps, width=0.9 * STRIDE / FPS, color=colours)
@@ -56,14 +57,16 @@ def draw_kept(joints: Joints, branch: Kept, path: Path, title: str) -> Path:
 
 
 def _poses(place: Any, joints: Joints) -> None:
-    """Stick figures at even times, seen along the axis that the hips lie on least."""
+    """Stick figures at even times, seen so that the clip is widest: across the main direction of its joints."""
     width = 0.9 * len(joints) / FPS / POSES
     scale = width / 1.6
+    ground = (joints - joints[:, :1])[..., (0, 2)].reshape(-1, 2).astype(np.float64)
+    across = np.linalg.eigh(ground.T @ ground)[1][:, -1]
     for frame in np.linspace(0, len(joints) - 1, POSES).astype(int):
         pose = joints[frame] - joints[frame, :1] * (1, 0, 1)
         for joint, parent in enumerate(SMPL22.parents):
             if parent >= 0:
-                x = frame / FPS + scale * pose[[joint, parent], 2]
+                x = frame / FPS + scale * pose[[joint, parent]][:, (0, 2)] @ across
                 place.plot(x, pose[[joint, parent], 1], color="#374151", lw=1)
     place.set_yticks([])
     place.set_ylim(0, None)
