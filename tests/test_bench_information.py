@@ -30,6 +30,8 @@ def test_the_command_fills_ledger_and_document(tmp_path: Path, capsys: pytest.Ca
     assert main_row["low"] <= main_row["value"] <= main_row["high"]
     assert "lcr.information_weighted.violence.k2_frequency_surprisal.forget_violence_rate" in rows
     assert "lcr.information_weighted.violence.k2_frequency_plain.retain_fid.minus_plain" not in rows
+    assert 0 <= rows["lcr.information_weighted.violence.shared_codes"]["value"] <= 4
+    assert "lcr.information_weighted.violence.k4_both_plain.shared_codes" not in rows
     text = page.read_text(encoding="utf-8")
     assert text.count("\n| `k = ") == 2 * 2 * 4, "two numbers of codes, two criteria, plain and three measures"
     edits = json.loads((tmp_path / "bench/violence/plan.json").read_text(encoding="utf-8"))["methods"]
@@ -44,10 +46,12 @@ def test_a_difference_is_called_clear_where_its_interval_leaves_zero() -> None:
     plain, weighed = Edit(8, "both", ""), Edit(8, "both", "intervals")
     values = {
         plain: {"retain_fid": (4.0, 4.2, 4.1), "retain_r3": (0.5, 0.6, 0.7)},
-        weighed: {"retain_fid": (3.0, 3.21, 3.1), "retain_r3": (0.6, 0.5, 0.72)},
+        weighed: {"retain_fid": (3.0, 3.21, 3.1), "retain_r3": (0.6, 0.5, 0.72), "shared_codes": (7.0,)},
     }
     _, _, first, second = table("kick", values, 8).splitlines()
     assert "minus_plain" not in first
+    assert "shared_codes" not in first
+    assert "shared_codes-->7<!--/n-->" in second
     assert "retain_fid.minus_plain-->-1.00<!--/n-->, clear)" in second
     assert "retain_r3.minus_plain-->0.007<!--/n-->)" in second
     assert name_of("kick", weighed, 8) == "lcr.information_weighted.kick"

@@ -21,6 +21,8 @@ METRICS = {
     "retain_r3": ("retain", "r_precision@3", "R@3, retain ↑", 3),
 }
 """Name in the ledger -> set and metric of the benchmark, heading and decimals."""
+SHARED = "shared_codes"
+"""Codes that an edit and the same edit without weights both replace."""
 MAIN = ("both", "intervals")
 """Criterion and weights whose rows have no more than the concept in their names, at the largest number of codes."""
 
@@ -98,7 +100,7 @@ def bench_information(config: InformationBench) -> None:
 
 
 Values = Mapping[Edit, Mapping[str, tuple[float, ...]]]
-"""For every edit its metrics, one value a seed."""
+"""For every edit its metrics, one value a seed; codes shared with the edit without weights, one number."""
 
 
 def _values(config: InformationBench, concept: str, edits: Sequence[Edit]) -> Values:
@@ -112,10 +114,19 @@ def _values(config: InformationBench, concept: str, edits: Sequence[Edit]) -> Va
     rows = {(row["method"], row["set"], row["metric"]): tuple(row["values"]) for row in read_json(path)["rows"]}
     found: dict[Edit, dict[str, tuple[float, ...]]] = {edit: {} for edit in edits}
     for edit in edits:
+        if edit.weights:
+            both = (_codes(config.out / concept, one) for one in (edit, edit._replace(weights="")))
+            found[edit][SHARED] = (float(len(set.intersection(*both))),)
         for name, (of, metric, *_) in METRICS.items():
             if (edit.label, of, metric) in rows:
                 found[edit][name] = rows[edit.label, of, metric]
     return found
+
+
+def _codes(run: Path, edit: Edit) -> set[tuple[str, int]]:
+    """Level and index of every code that an edit replaced."""
+    replaced = read_json(run / "models" / edit.label / "provenance.json")["edits"][-1]["replaced"]
+    return {(level, int(code)) for level, codes in replaced.items() for code in codes}
 
 
 def _settings(config: InformationBench, edit: Edit) -> dict[str, Any]:
@@ -144,7 +155,7 @@ def _record(config: InformationBench, concept: str, values: Values) -> None:
         for metric, some in metrics.items():
             unit = "1" if metric != "retain_fid" else "emb^2"
             _write(config.record, f"{name}.{metric}", some, unit, line)
-            if edit.weights:
+            if edit.weights and metric != SHARED:
                 plain = values[edit._replace(weights="")][metric]
                 gaps = [a - b for a, b in zip(some, plain, strict=True)]
                 _write(config.record, f"{name}.{metric}.minus_plain", gaps, unit, line)
@@ -158,10 +169,12 @@ def _write(ledger: Path, name: str, values: Sequence[float], unit: str, line: st
 
 def table(concept: str, values: Values, largest: int) -> str:
     """Markdown: a line an edit; in brackets its mean less that of the same edit without weights."""
-    heads = [head for _, _, head, _ in METRICS.values()]
+    heads = ["codes shared with plain", *(head for _, _, head, _ in METRICS.values())]
     lines = [f"| {concept} | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for edit in values:
-        cells = [_cell(values, edit, metric, name_of(concept, edit, largest)) for metric in METRICS]
+        name, shared = name_of(concept, edit, largest), values[edit].get(SHARED)
+        cells = [f"<!--n:{name}.{SHARED}-->{_mean(shared):.0f}<!--/n-->" if shared else ""]
+        cells += [_cell(values, edit, metric, name) for metric in METRICS]
         title = f"`k = {edit.codes}`, {edit.criterion}" + (f", {edit.weights}" if edit.weights else "")
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
