@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Generators of base codes with other backbones, of equal size and with equal training, in the place of the one in `base`.
-#   configs/backbones.sh [NAME ...]         needs what configs/base.sh leaves in runs/base; all without a name
+#   configs/backbones.sh [NAME ...]         needs the stores that configs/base.sh prepares; all without a name
 # Every command continues where it was stopped; a generator takes about a quarter of an hour on one free core.
 set -euo pipefail
 names=("${@:-}")
 [ -n "${names[0]}" ] || names=(transformer mamba serpent bamm causal-mamba causal-serpent serpent-paper serpent-s4d)
 base=runs/base
 run=runs/backbones
+
+# The codes are those of the shipped `base`, and so is what turns them into motion.
+[ -d "$base/tokenizer" ] || exuvia unpack base "$base"
 
 corpus=(--corpus.data stores/mocap stores/synthetic --corpus.shares 0.7 0.3 --corpus.sensors optical synthetic)
 train=(--train.precision bf16 --train.clip-norm 1 --train.steps 2000 --train.lr 5e-4 --train.ema 0.999

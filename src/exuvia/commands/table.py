@@ -286,6 +286,11 @@ _USE = {
             "--out runs/pipeline --half",
         ),
     ),
+    "unpack": Entry(
+        "exuvia.commands.unpack:unpack",
+        "a pipeline folder -> run folders of its parts, for another generator of the same codes",
+        ("exuvia unpack base runs/base",),
+    ),
     "list": Entry(
         "exuvia.commands.names:list_names",
         "methods, encoders, formats and concepts by name",
@@ -319,6 +324,7 @@ PART = {
     "read_config": "exuvia.checkpoint:read_config",
     "load_tensors": "exuvia.checkpoint:load_tensors",
     "load_into": "exuvia.checkpoint:load_into",
+    "write_config": "exuvia.checkpoint:write_config",
     "assemble": "exuvia.assemble:assemble",
     "load_momask": "exuvia.official:load_momask",
     "normaliser": "exuvia.features.normaliser:Normaliser",
@@ -338,6 +344,7 @@ PART = {
     "generation_config": "exuvia.pipeline:GenerationConfig",
     "save_momask": "exuvia.official_export:save_momask",
     "build_generator": "exuvia.sequence.generators:build_generator",
+    "describe_generator": "exuvia.sequence.generators:describe_generator",
     "residual_transformer": "exuvia.sequence.residual_transformer:ResidualTransformer",
     "residual_config": "exuvia.sequence.residual_transformer:ResidualTransformerConfig",
     "length_estimator": "exuvia.sequence.length:LengthEstimator",
