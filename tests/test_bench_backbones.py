@@ -70,7 +70,12 @@ def test_the_command_fills_ledger_and_document(tmp_path: Path, capsys: pytest.Ca
     words = f"bench backbones --pipelines {tmp_path}/one {tmp_path}/two {where} --frames 40 --threads 1"
     code = main(f"{words} --record {ledger} --document {page}".split())
     assert code == 0, capsys.readouterr().err
-    rows = {row["name"]: row["value"] for row in map(json.loads, ledger.read_text(encoding="utf-8").splitlines())}
+    written = {row["name"]: row for row in map(json.loads, ledger.read_text(encoding="utf-8").splitlines())}
+    rows = {name: row["value"] for name, row in written.items()}
+    fid = written["backbone.one.fid"]
+    assert fid["low"] <= fid["value"] <= fid["high"]
+    assert "--seeds 0 1" in fid["command"]
+    assert written["backbone.one.step_ms"]["low"] is None
     assert rows["backbone.one.train_s"] == pytest.approx(7 * rows["backbone.one.step_ms"] / 1000)
     assert "backbone.two.train_s" not in rows, "no history, no training time"
     assert rows["backbone.one.fid"] == pytest.approx(rows["backbone.two.fid"])

@@ -4,9 +4,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import NamedTuple
 
 from exuvia.bench import backbones
 from exuvia.commands.document import check_place, fill_file
@@ -22,6 +20,19 @@ QUALITY = {
 }  # fmt: skip
 """Name in the ledger -> heading, metric of the benchmark and decimals."""
 PLACE = "backbones"
+
+
+class Measured(NamedTuple):
+    """A number; what was made with several seeds has an interval over them."""
+
+    value: float
+    unit: str
+    low: float | None = None
+    high: float | None = None
+
+
+Found = Mapping[str, Mapping[str, Measured]]
+"""For every generator its numbers by their names in the ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +80,7 @@ def bench_backbones(config: BackbonesBench) -> None:
     if config.document is not None:
         check_place(config.document, PLACE)
     folders = named(config.pipelines)
-    found: dict[str, dict[str, tuple[float, str]]] = {name: {} for name in folders}
+    found: dict[str, dict[str, Measured]] = {name: {} for name in folders}
     if config.quality:
         for name, folder in folders.items():
             found[name] |= _quality(config, name, folder)
@@ -78,28 +89,35 @@ def bench_backbones(config: BackbonesBench) -> None:
     costs = backbones.generation_costs({name: pipe.mask for name, pipe in pipes.items()}, config.frames)
     for name, some in costs.items():
         for frames, cost in zip(config.frames, some, strict=True):
-            found[name][f"generate_s.{frames}"] = (cost.seconds, "s")
+            found[name][f"generate_s.{frames}"] = Measured(cost.seconds, "s")
             if cost.peak_mb is not None:
-                found[name][f"peak_mb.{frames}"] = (cost.peak_mb, "MB")
+                found[name][f"peak_mb.{frames}"] = Measured(cost.peak_mb, "MB")
     for model in (pipe.mask for pipe in pipes.values()):
         model.requires_grad_(True)
     speeds = backbones.training_steps({name: pipe.mask for name, pipe in pipes.items()})
     for name, pipe in pipes.items():
         steps = _steps(folders[name])
-        found[name]["parameters"] = (float(backbones.parameters(pipe.mask)), "1")
-        found[name]["step_ms"] = (speeds[name].step_ms, "ms")
+        found[name]["parameters"] = Measured(float(backbones.parameters(pipe.mask)), "1")
+        found[name]["step_ms"] = Measured(speeds[name].step_ms, "ms")
         if steps:
-            found[name]["train_s"] = (speeds[name].step_ms * steps / 1000, "s")
+            found[name]["train_s"] = Measured(speeds[name].step_ms * steps / 1000, "s")
     for name, values in found.items():
-        print(f"{name}: " + ", ".join(f"{key} {value:.4g} {unit}" for key, (value, unit) in values.items()))
+        print(f"{name}: " + ", ".join(f"{key} {one.value:.4g} {one.unit}" for key, one in values.items()))
     if config.record is not None:
-        line = shlex.join(["exuvia", "bench", "backbones", "--pipelines", *map(str, config.pipelines),
-                           "--data", str(config.data), "--record", str(config.record)])  # fmt: skip
-        for name, values in found.items():
-            for key, (value, unit) in values.items():
-                record_number(config.record, f"backbone.{name}.{key}", value, unit=unit, command=line)
+        _record(config, found)
     if config.document is not None:
         fill_file(config.document, PLACE, table(found, config.frames))
+
+
+def _record(config: BackbonesBench, found: Found) -> None:
+    assert config.record is not None
+    words = ["exuvia", "bench", "backbones", "--pipelines", *map(str, config.pipelines), "--data", str(config.data)]
+    words += ["--sensors", *config.sensors, "--seeds", *map(str, config.seeds)]
+    line = shlex.join([*words, "--threads", str(config.threads), "--record", str(config.record)])
+    for name, values in found.items():
+        for key, (value, unit, low, high) in values.items():
+            place = f"backbone.{name}.{key}"
+            record_number(config.record, place, value, unit=unit, command=line, low=low, high=high)
 
 
 def named(folders: tuple[Path, ...]) -> dict[str, Path]:
@@ -116,8 +134,8 @@ def named(folders: tuple[Path, ...]) -> dict[str, Path]:
     return found
 
 
-def _quality(config: BackbonesBench, name: str, folder: Path) -> dict[str, tuple[float, str]]:
-    """Means over seeds of the unedited generator on all test captions."""
+def _quality(config: BackbonesBench, name: str, folder: Path) -> dict[str, Measured]:
+    """Means and intervals over seeds of the unedited generator on all test captions."""
     plan = part("Plan")(
         concept="violence", data=str(config.data), methods=(part("MethodSpec")("none", "none", {}),),
         pipeline=str(folder), sensors=config.sensors, seeds=config.seeds,
@@ -128,9 +146,12 @@ def _quality(config: BackbonesBench, name: str, folder: Path) -> dict[str, tuple
     if not rows:
         raise DataError(f"{path} holds no values for all captions; delete {config.out / name} and run again")
     units = {metric: about["unit"] for metric, about in results["metrics"].items()}
-    return {
-        key: (float(np.mean(rows[metric])), units[metric]) for key, (_, metric, _) in QUALITY.items() if metric in rows
-    }
+    found = {}
+    for key, (_, metric, _) in QUALITY.items():
+        if metric in rows:
+            some = part("interval")(rows[metric])
+            found[key] = Measured(some.mean, units[metric], some.low, some.high)
+    return found
 
 
 def _steps(folder: Path) -> int:
@@ -139,7 +160,7 @@ def _steps(folder: Path) -> int:
     return int(parts.get("mask", {}).get("step", 0))
 
 
-def table(found: Mapping[str, Mapping[str, Any]], frames: tuple[int, ...]) -> str:
+def table(found: Found, frames: tuple[int, ...]) -> str:
     """Markdown: a line a generator, every number quoting its row of the ledger."""
     columns = {"parameters": ("parameters", 0), "train_s": ("training, s", 0)}
     columns |= {key: (head, digits) for key, (head, _, digits) in QUALITY.items()}
@@ -149,11 +170,11 @@ def table(found: Mapping[str, Mapping[str, Any]], frames: tuple[int, ...]) -> st
     lines = [f"| generator | {' | '.join(head for head, _ in columns.values())} |", "|---" * (len(columns) + 1) + "|"]
     for name, values in found.items():
         cells = [_cell(name, key, values, digits) for key, (_, digits) in columns.items()]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(name: str, key: str, values: Mapping[str, Any], digits: int) -> str:
+def _cell(name: str, key: str, values: Mapping[str, Measured], digits: int) -> str:
     if key not in values:
         return ""
-    return f"<!--n:backbone.{name}.{key}-->{values[key][0]:.{digits}f}<!--/n-->"
+    return f"<!--n:backbone.{name}.{key}-->{values[key].value:.{digits}f}<!--/n-->"
