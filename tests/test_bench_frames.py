@@ -105,12 +105,21 @@ def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFi
     )
     pipe.save_pretrained(tmp_path / "serpent" / "packed")
     ledger = tmp_path / "numbers.jsonl"
+    page = tmp_path / "page.md"
+    page.write_text("<!--table:frames.serpent-->\n<!--/table-->\n", encoding="utf-8")
     words = f"bench frames --pipeline {tmp_path}/serpent/packed --data {store.folder} --split test"
-    assert main(f"{words} --record {ledger} --draw {tmp_path}/drawn".split()) == 0, capsys.readouterr().err
+    made = f"{words} --record {ledger} --draw {tmp_path}/drawn --document {page}"
+    assert main(made.split()) == 0, capsys.readouterr().err
     names = [json.loads(line)["name"] for line in ledger.read_text(encoding="utf-8").splitlines()]
     kinds = {name.split(".")[-2] for name in names}
     assert {"contact", "reversal", "fast", "violent"} <= kinds
     assert all(name.startswith("frames.serpent.layer0.") for name in names)
     assert len(list((tmp_path / "drawn").glob("serpent-*.svg"))) == 4
+    head, _, *lines = page.read_text(encoding="utf-8").strip().splitlines()[2:-2]
+    assert head.count(" | ") == len(kinds), "a column a kind"
+    assert [line.split(" | ")[0] for line in lines] == [f"| layer `1`, rate `{rate}`" for rate in (0.5, 0.3, 0.2)]
+    assert "<!--n:frames.serpent.layer0." in lines[0]
+    assert main(f"{words} --name other --document {page}".split()) == 2
+    assert "frames.other" in capsys.readouterr().err
     assert main(f"{words} --sensors sonar".split()) == 2
     assert "no captioned clip" in capsys.readouterr().err

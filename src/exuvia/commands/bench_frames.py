@@ -10,6 +10,7 @@ import torch
 
 from exuvia.bench.draw_frames import draw_kept
 from exuvia.bench.frames import Kept, Preference, kept_steps, kinds_of_steps, preferences
+from exuvia.commands.document import check_place, fill_file
 from exuvia.commands.numbers import record_number
 from exuvia.commands.table import part
 from exuvia.errors import DataError
@@ -35,6 +36,8 @@ class FramesBench:
     """Folder for pictures of a few clips."""
     record: Path | None = None
     """Ledger to append the results to."""
+    document: Path | None = None
+    """Markdown file whose part between <!--table:frames.NAME--> and <!--/table--> gets the table."""
 
 
 PICTURES = 4
@@ -50,9 +53,12 @@ def bench_frames(config: FramesBench) -> None:
     Raises:
         ConfigError: the generator has no SeRpEnt layer, or matplotlib is not installed for a picture.
         CheckpointError: the pipeline cannot be loaded.
-        DataError: the data cannot be read, or hold no captioned clip of this kind.
-        OutputError: a picture or the ledger cannot be written.
+        DataError: the data cannot be read, hold no captioned clip of this kind, or the document has no place.
+        OutputError: a picture, the ledger or the document cannot be written.
     """
+    name = config.name or (config.pipeline.parent if config.pipeline.name == "packed" else config.pipeline).name
+    if config.document is not None:
+        check_place(config.document, f"frames.{name}")
     pipe, store = part("pipeline").from_pretrained(config.pipeline), part("store").open(config.data)
     chosen = {"split": config.split, **({"sensor": list(config.sensors)} if config.sensors else {})}
     numbers = [int(n) for n in store.select(**chosen) if store.clips[int(n)].captions][: config.limit]
@@ -60,20 +66,49 @@ def bench_frames(config: FramesBench) -> None:
         raise DataError(f"{config.data} has no captioned clip in split {config.split!r} of sensors {config.sensors}")
     clips = [_clip(pipe, store, number) for number in numbers]
     rows = preferences([(flags, branches) for _, flags, branches in clips])
-    name = config.name or (config.pipeline.parent if config.pipeline.name == "packed" else config.pipeline).name
     _show(name, len(clips), rows)
     if config.draw is not None:
         for which in sorted(range(len(clips)), key=lambda n: -int(clips[n][1]["reversal"].sum()))[:PICTURES]:
             _draw(name, store.clips[numbers[which]], *clips[which], config.draw)
     if config.record is not None:
-        words = ["exuvia", "bench", "frames", "--pipeline", str(config.pipeline), "--data", str(config.data)]
-        words += ["--split", config.split, *(["--sensors", *config.sensors] if config.sensors else [])]
-        line = shlex.join([*words, "--limit", str(config.limit), "--record", str(config.record)])
-        for row in rows:
-            tag = f"frames.{name}.layer{row.layer}.{row.rate:g}.{row.kind}"
-            found = {"interval": (row.interval, row.interval_range), "kept": (row.kept, row.kept_range)}
-            for what, (value, (low, high)) in found.items():
-                record_number(config.record, f"{tag}.{what}", value, unit="1", command=line, low=low, high=high)
+        _record(config, name, rows)
+    if config.document is not None:
+        fill_file(config.document, f"frames.{name}", table(name, rows))
+
+
+def _record(config: FramesBench, name: str, rows: list[Preference]) -> None:
+    assert config.record is not None
+    words = ["exuvia", "bench", "frames", "--pipeline", str(config.pipeline), "--data", str(config.data)]
+    words += ["--split", config.split, *(["--sensors", *config.sensors] if config.sensors else [])]
+    words += ["--name", config.name] if config.name else []
+    line = shlex.join([*words, "--limit", str(config.limit), "--record", str(config.record)])
+    for row in rows:
+        found = {"interval": (row.interval, row.interval_range), "kept": (row.kept, row.kept_range)}
+        for what, (value, (low, high)) in found.items():
+            place = f"{_tag(name, row)}.{what}"
+            record_number(config.record, place, value, unit="1", command=line, low=low, high=high)
+
+
+def _tag(name: str, row: Preference) -> str:
+    return f"frames.{name}.layer{row.layer}.{row.rate:g}.{row.kind}"
+
+
+def table(name: str, rows: list[Preference]) -> str:
+    """Markdown: a line a compressed branch, a column a kind of step; `clear` where the range does not hold 1."""
+    shares = {row.kind: row.share for row in rows}
+    lines = [f"| {name} | {' | '.join(shares)} |", "|---" * (len(shares) + 1) + "|"]
+    branches = dict.fromkeys((row.layer, row.rate) for row in rows if row.rate < 1)
+    for layer, rate in branches:
+        mine = {row.kind: row for row in rows if (row.layer, row.rate) == (layer, rate)}
+        cells = [_cell(name, mine[kind]) for kind in shares]
+        lines.append(f"| layer `{layer + 1}`, rate `{rate:g}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(name: str, row: Preference) -> str:
+    low, high = row.kept_range
+    clear = "" if low <= 1 <= high else ", clear"
+    return f"<!--n:{_tag(name, row)}.kept-->{row.kept:.2f}<!--/n-->{clear}"
 
 
 def _clip(pipe: Any, store: Any, number: int) -> tuple[Any, dict[str, Any], list[Kept]]:
