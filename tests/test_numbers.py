@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exuvia.__main__ import main
 from exuvia.commands.numbers import KEYS, check_documents, quotation_problem, read_rows, record_number, rounds_to
+from exuvia.commands.requote import like
 from exuvia.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,6 +70,40 @@ def test_percentages() -> None:
 def test_words_are_no_quotation() -> None:
     assert "expected a number" in str(problem("about two"))
     assert "no row has measured it" in str(quotation_problem("x", "1", {}))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "others"),
+    [
+        ("1.8", "1.9", {}),
+        ("**3.00**", "**1.93**", {}),
+        ("2.2 [1.0, 3.0]", "1.9 [1.8, 2.1]", {"low": 1.81, "high": 2.06}),
+        ("2.2 ± 0.3", "1.9 ± 0.1", {"low": 1.81, "high": 2.06}),
+        ("12 %", "51 %", {"value": 0.5123, "unit": "1"}),
+        ("1,000", "12,345", {"value": 12345.4}),
+        ("−1.0", "−2.5", {"value": -2.5}),
+        ("+1.0", "+2.5", {"value": 2.5}),
+        ("1.0e-3", "2.5e-05", {"value": 2.5e-5}),
+    ],
+)
+def test_fixing_keeps_the_form_of_a_quotation(project: Path, old: str, new: str, others: dict[str, Any]) -> None:
+    (project / "docs/results/numbers.jsonl").write_text(json.dumps(row(**others)) + "\n")
+    (project / "README.md").write_text(f"| speed | <!--n:a.b-->{old}<!--/n--> s |\n")
+    assert main(["check", "numbers", "--fix", "--root", str(project)]) == 0
+    assert (project / "README.md").read_text() == f"| speed | <!--n:a.b-->{new}<!--/n--> s |\n"
+
+
+def test_fixing_leaves_what_it_cannot_mend(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "<!--n:a.b-->1.92<!--/n--> <!--n:a.b-->9 ± 1<!--/n--> <!--n:nowhere-->1<!--/n--> <!--n:a.b-->few<!--/n-->"
+    (project / "README.md").write_text(text)
+    assert main(["check", "numbers", "--fix", "--root", str(project)]) == 1
+    assert (project / "README.md").read_text() == text
+    assert "3 problems" in capsys.readouterr().out
+
+
+@given(value=st.floats(-1e6, 1e6), text=st.sampled_from(["1", "1.25", "1,000.0", "−0.5", "+3.1", "2.50e-3"]))
+def test_a_number_in_the_form_of_another_is_its_rounding(value: float, text: str) -> None:
+    assert rounds_to(value, like(value, text))
 
 
 def test_a_page_with_matching_numbers_passes(project: Path) -> None:

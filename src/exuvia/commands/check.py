@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 from exuvia.commands.numbers import check_documents
+from exuvia.commands.requote import requote_documents
 from exuvia.commands.table import part
 
 
@@ -73,6 +74,8 @@ class NumbersConfig:
     """Root of the repository: README.md and docs/ are read there."""
     rows: Path = Path("docs/results/numbers.jsonl")
     """The measured rows, relative to the root."""
+    fix: bool = False
+    """Write quoted numbers anew where their rows have changed."""
 
 
 def check_numbers(config: NumbersConfig) -> int:
@@ -83,7 +86,10 @@ def check_numbers(config: NumbersConfig) -> int:
 
     Raises:
         DataError: the rows cannot be read.
+        OutputError: a document cannot be written.
     """
+    for change in requote_documents(config.root, config.root / config.rows) if config.fix else ():
+        print(change)
     report = check_documents(config.root, config.root / config.rows)
     for problem in report.problems:
         print(problem, file=sys.stderr)

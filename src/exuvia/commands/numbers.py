@@ -25,10 +25,10 @@ KEYS = ("name", "value", "low", "high", "unit", "command", "commit", "seed", "ma
 TODO = "TODO-" + "NUMBERS"
 """Mark of a number that has yet to be measured."""
 
-_QUOTE = re.compile(r"<!--n:([^>\s]+?)-->(.*?)<!--/n-->", re.DOTALL)
+QUOTE = re.compile(r"<!--n:([^>\s]+?)-->(.*?)<!--/n-->", re.DOTALL)
 _OPEN = re.compile(r"<!--n:([^>\s]*?)-->")
 _NUMBER = r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"
-_TEXT = re.compile(
+TEXT = re.compile(
     rf"(?P<value>{_NUMBER})\s*(?:\[\s*(?P<low>{_NUMBER})\s*,\s*(?P<high>{_NUMBER})\s*\]|±\s*(?P<half>{_NUMBER}))?"
     r"\s*(?P<percent>%)?"
 )
@@ -125,10 +125,10 @@ def check_documents(root: Path, ledger: Path) -> Report:
     rows, problems = read_rows(ledger)
     latest = {row["name"]: row for row in rows}
     quoted, remarks = 0, []
-    for path in _documents(root):
+    for path in documents(root):
         text = path.read_text(encoding="utf-8")
         place = path.relative_to(root)
-        quotes = list(_QUOTE.finditer(text))
+        quotes = list(QUOTE.finditer(text))
         quoted += len(quotes)
         if len(_OPEN.findall(text)) != len(quotes):
             problems.append(f"{place}: found an opening <!--n:...--> without its <!--/n-->, expected pairs")
@@ -147,7 +147,7 @@ def quotation_problem(name: str, text: str, rows: dict[str, dict[str, Any]]) -> 
     """What is wrong with one quotation, or None."""
     if name not in rows:
         return f"{name} is quoted, but no row has measured it"
-    match = _TEXT.fullmatch(text.replace("*", "").strip())
+    match = TEXT.fullmatch(text.replace("*", "").strip())
     if match is None:
         return f"{name}: found {text.strip()!r}, expected a number, or one with [low, high], ± half or %"
     row = rows[name]
@@ -182,7 +182,7 @@ def untagged_cells(text: str) -> Iterator[tuple[int, str]]:
         if fenced or not line.lstrip().startswith("|"):
             continue
         for cell in line.strip().strip("|").split("|"):
-            bare = re.sub(r"`[^`]*`", "", _QUOTE.sub("", cell))
+            bare = re.sub(r"`[^`]*`", "", QUOTE.sub("", cell))
             if "<!--q:" not in cell and (match := _DECIMAL.search(bare)):
                 yield number, f"table cell holds {match.group()} without <!--n:NAME--> or <!--q:SOURCE-->"
 
@@ -202,7 +202,8 @@ def _row(line: str) -> tuple[dict[str, Any], str]:
     return row, ""
 
 
-def _documents(root: Path) -> list[Path]:
+def documents(root: Path) -> list[Path]:
+    """Pages that may quote numbers."""
     return [path for path in [root / "README.md", *sorted((root / "docs").rglob("*.md"))] if path.is_file()]
 
 

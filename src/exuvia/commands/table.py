@@ -276,7 +276,7 @@ _USE = {
     "check numbers": Entry(
         "exuvia.commands.check:check_numbers",
         "every number quoted in a document equals its measured row",
-        ("exuvia check numbers", "exuvia check numbers --root ."),
+        ("exuvia check numbers", "exuvia check numbers --root . --fix"),
     ),
     "pack": Entry(
         "exuvia.commands.pack:pack",
