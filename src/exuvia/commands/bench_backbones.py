@@ -161,12 +161,18 @@ def _steps(folder: Path) -> int:
 
 
 def table(found: Found, frames: tuple[int, ...]) -> str:
-    """Markdown: a line a generator, every number quoting its row of the ledger."""
-    columns = {"parameters": ("parameters", 0), "train_s": ("training, s", 0)}
-    columns |= {key: (head, digits) for key, (head, _, digits) in QUALITY.items()}
-    columns |= {f"generate_s.{n}": (f"{n:,} frames, s", 2) for n in frames}
-    columns |= {f"peak_mb.{n}": (f"{n:,} frames, MB", 1) for n in frames}
+    """Markdown: what the generators make and what they cost, a line each, every number quoting its row of the ledger."""
+    quality = {key: (head, digits) for key, (head, _, digits) in QUALITY.items()}
+    cost = {"parameters": ("parameters", 0), "train_s": ("training, s", 0)}
+    cost |= {f"generate_s.{n}": (f"{n:,} frames, s", 2) for n in frames}
+    cost |= {f"peak_mb.{n}": (f"{n:,} frames, MB", 1) for n in frames}
+    return "\n\n".join(part for part in (_lines(found, quality), _lines(found, cost)) if part)
+
+
+def _lines(found: Found, columns: Mapping[str, tuple[str, int]]) -> str:
     columns = {key: column for key, column in columns.items() if any(key in values for values in found.values())}
+    if not columns:
+        return ""
     lines = [f"| generator | {' | '.join(head for head, _ in columns.values())} |", "|---" * (len(columns) + 1) + "|"]
     for name, values in found.items():
         cells = [_cell(name, key, values, digits) for key, (_, digits) in columns.items()]
