@@ -161,7 +161,7 @@ def _steps(folder: Path) -> int:
 
 
 def table(found: Found, frames: tuple[int, ...]) -> str:
-    """Markdown: what the generators make and what they cost, a line each, every number quoting its row of the ledger."""
+    """Markdown: what the generators make and what they cost, a line each; every number quotes its row of the ledger."""
     quality = {key: (head, digits) for key, (head, _, digits) in QUALITY.items()}
     cost = {"parameters": ("parameters", 0), "train_s": ("training, s", 0)}
     cost |= {f"generate_s.{n}": (f"{n:,} frames, s", 2) for n in frames}
