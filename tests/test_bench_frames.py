@@ -119,6 +119,11 @@ def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFi
     assert head.count(" | ") == len(kinds), "a column a kind"
     assert [line.split(" | ")[0] for line in lines] == [f"| layer `1`, rate `{rate}`" for rate in (0.5, 0.3, 0.2)]
     assert "<!--n:frames.serpent.layer0." in lines[0]
+    chosen = next(clip.id for clip in store.clips if clip.split == "test")
+    assert main(f"{words} --draw {tmp_path}/one --ids {chosen}".split()) == 0
+    assert [path.name for path in (tmp_path / "one").iterdir()] == [f"serpent-{chosen}.svg"]
+    assert main(f"{words} --draw {tmp_path}/none --ids nobody".split()) == 2
+    assert "no clip 'nobody' to draw" in capsys.readouterr().err
     assert main(f"{words} --name other --document {page}".split()) == 2
     assert "frames.other" in capsys.readouterr().err
     assert main(f"{words} --sensors sonar".split()) == 2

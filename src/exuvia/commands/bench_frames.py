@@ -13,7 +13,8 @@ from exuvia.bench.frames import Kept, Preference, kept_steps, kinds_of_steps, pr
 from exuvia.commands.document import check_place, fill_file
 from exuvia.commands.numbers import record_number
 from exuvia.commands.table import part
-from exuvia.errors import DataError
+from exuvia.errors import ConfigError, DataError
+from exuvia.registry import suggest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class FramesBench:
     """In the ledger and in titles; the folder's name, or that of the one above `packed`, without it."""
     draw: Path | None = None
     """Folder for pictures of a few clips."""
+    ids: tuple[str, ...] = ()
+    """Clips to draw, by name; without it those with the most reversals."""
     record: Path | None = None
     """Ledger to append the results to."""
     document: Path | None = None
@@ -41,7 +44,7 @@ class FramesBench:
 
 
 PICTURES = 4
-"""Clips that are drawn: those with the most reversals."""
+"""Clips that are drawn unless told which."""
 
 
 def bench_frames(config: FramesBench) -> None:
@@ -51,7 +54,8 @@ def bench_frames(config: FramesBench) -> None:
         exuvia bench frames --pipeline runs/backbones/serpent/packed --data stores/mocap --sensors optical
 
     Raises:
-        ConfigError: the generator has no SeRpEnt layer, or matplotlib is not installed for a picture.
+        ConfigError: the generator has no SeRpEnt layer, matplotlib is not installed for a picture, or a clip to draw is
+            not among those looked at.
         CheckpointError: the pipeline cannot be loaded.
         DataError: the data cannot be read, hold no captioned clip of this kind, or the document has no place.
         OutputError: a picture, the ledger or the document cannot be written.
@@ -64,11 +68,18 @@ def bench_frames(config: FramesBench) -> None:
     numbers = [int(n) for n in store.select(**chosen) if store.clips[int(n)].captions][: config.limit]
     if not numbers:
         raise DataError(f"{config.data} has no captioned clip in split {config.split!r} of sensors {config.sensors}")
+    known = {store.clips[number].id: place for place, number in enumerate(numbers)}
+    for one in config.ids:
+        if one not in known:
+            raise ConfigError(
+                f"found no clip {one!r} to draw among the {len(numbers)} looked at; {suggest(one, known)}"
+            )
     clips = [_clip(pipe, store, number) for number in numbers]
     rows = preferences([(flags, branches) for _, flags, branches in clips])
     _show(name, len(clips), rows)
     if config.draw is not None:
-        for which in sorted(range(len(clips)), key=lambda n: -int(clips[n][1]["reversal"].sum()))[:PICTURES]:
+        most = sorted(range(len(clips)), key=lambda n: -int(clips[n][1]["reversal"].sum()))[:PICTURES]
+        for which in [known[one] for one in config.ids] or most:
             _draw(name, store.clips[numbers[which]], *clips[which], config.draw)
     if config.record is not None:
         _record(config, name, rows)
