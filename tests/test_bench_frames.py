@@ -56,9 +56,23 @@ def test_preferences_are_ratios_over_all_steps_of_all_clips() -> None:
     (row,) = preferences([(flags, [one]), ({"fast": np.array([False, True]), "still": np.zeros(2, bool)}, [two])])
     assert (row.layer, row.rate, row.kind) == (0, 0.5, "fast")
     assert row.share == pytest.approx(2 / 6)
-    assert row.interval == pytest.approx(3.5 / (12 / 6))
-    assert row.kept == pytest.approx(1 / (3 / 6))
-    assert row.interval_range[0] <= row.interval <= row.interval_range[1]
+    means = {name: some.mean for name, some in row.ratios.items()}
+    assert means["interval"] == pytest.approx(3.5 / (12 / 6))
+    assert means["kept"] == pytest.approx(1 / (3 / 6))
+    assert means["interval_in_clip"] == pytest.approx((4 + 3) / (8 / 4 + 4 / 2))
+    assert means["kept_in_clip"] == pytest.approx((1 + 1) / (2 / 4 + 1 / 2))
+    assert all(some.low <= some.mean <= some.high for some in row.ratios.values())
+
+
+def test_a_layer_that_keeps_more_of_lively_clips_keeps_no_moment_of_them_more() -> None:
+    lively = Kept(0, 0.5, np.full(8, 0.9), np.ones(8, bool))
+    calm = Kept(0, 0.5, np.full(8, 0.5), np.arange(8) % 2 == 0)
+    often, seldom = {"fast": np.arange(8) < 6}, {"fast": np.arange(8) < 2}
+    (row,) = preferences([(often, [lively]), (seldom, [calm])])
+    assert row.ratios["kept"].mean > 1.1
+    assert row.ratios["interval"].mean > 1.1
+    assert row.ratios["kept_in_clip"].mean == pytest.approx(1.0)
+    assert row.ratios["interval_in_clip"].mean == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("kind", ["mask", "causal"])
@@ -114,6 +128,7 @@ def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFi
     kinds = {name.split(".")[-2] for name in names}
     assert {"contact", "reversal", "fast", "violent"} <= kinds
     assert all(name.startswith("frames.serpent.layer0.") for name in names)
+    assert {name.rpartition(".")[2] for name in names} == {"interval", "kept", "interval_in_clip", "kept_in_clip"}
     assert len(list((tmp_path / "drawn").glob("serpent-*.svg"))) == 4
     head, _, *lines = page.read_text(encoding="utf-8").strip().splitlines()[2:-2]
     assert head.count(" | ") == len(kinds), "a column a kind"

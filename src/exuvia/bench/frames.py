@@ -9,11 +9,13 @@ Kinds of a code step (4 frames at 20 a second), of which it may have several:
     violent    a frame labelled as part of a strike (synthetic clips)
 
 A kind's `interval` is its mean Delta over that of all steps, `kept` the rate at which its steps are selected over that
-of all: 1 says that it makes no difference.
+of all: 1 says that it makes no difference. Either can come from layers that keep more of some clips as a whole;
+`interval_in_clip` and `kept_in_clip` divide by what the same clips give to their steps on average.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -105,19 +107,25 @@ def kept_steps(model: BaseCodes, codes: Tensor, cond: Tensor, known: Tensor | No
     ]
 
 
+class Ratio(NamedTuple):
+    """Over all clips, with a 95 % range from resampling them."""
+
+    mean: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Preference:
-    """What a layer's branch makes of one kind of steps, over all clips, with 95 % intervals over clips."""
+    """What a layer's branch makes of one kind of steps, over all clips."""
 
     layer: int
     rate: float
     kind: str
     share: float
     """Of all steps."""
-    interval: float
-    interval_range: tuple[float, float]
-    kept: float
-    kept_range: tuple[float, float]
+    ratios: Mapping[str, Ratio]
+    """`interval`, `kept`, `interval_in_clip` and `kept_in_clip`."""
 
 
 def preferences(clips: Sequence[tuple[Flags, Sequence[Kept]]], seed: int = 0) -> list[Preference]:
@@ -132,30 +140,33 @@ def preferences(clips: Sequence[tuple[Flags, Sequence[Kept]]], seed: int = 0) ->
     for number, first in enumerate(clips[0][1]):
         for kind in kinds:
             sums = np.stack([_sums(flags.get(kind), branches[number]) for flags, branches in clips])
-            if sums[:, 3].sum() == 0:
+            if sums[:, 1].sum() == 0:
                 continue
-            interval, kept = _ratios(sums.sum(0)[None])
-            many = _ratios(sums[draws].sum(1))
-            low, high = (np.nanquantile(one, (0.025, 0.975)) for one in many)
-            share = float(sums[:, 3].sum() / sums[:, 0].sum())
-            rows.append(Preference(
-                first.layer, first.rate, kind, share, float(interval[0]), (float(low[0]), float(low[1])),
-                float(kept[0]), (float(high[0]), float(high[1])),
-            ))  # fmt: skip
+            found, many = _ratios(sums.sum(0)[None]), _ratios(sums[draws].sum(1))
+            share = float(sums[:, 1].sum() / sums[:, 0].sum())
+            ratios = {
+                name: Ratio(float(found[name][0]), *map(float, np.nanquantile(many[name], (0.025, 0.975))))
+                for name in found
+            }
+            rows.append(Preference(first.layer, first.rate, kind, share, ratios))
     return rows
 
 
 def _sums(here: NDArray[np.bool_] | None, branch: Kept) -> NDArray[np.float64]:
-    """Steps, their Delta, those selected; and the same of the steps of a kind [6]."""
+    """Steps, those of a kind; of Delta and of selection: the sum over all, over the kind, and by the clip's mean [8]."""
     if here is None:
         here = np.zeros(len(branch.steps), bool)
-    parts = [branch.steps, branch.steps[here]], [branch.selected, branch.selected[here]]
-    (every, some), (chosen, mine) = parts
-    return np.array([len(every), every.sum(), chosen.sum(), len(some), some.sum(), mine.sum()], np.float64)
+    values = [np.asarray(one, np.float64) for one in (branch.steps, branch.selected)]
+    parts = [(one.sum(), one[here].sum(), one.mean() * here.sum()) for one in values]
+    return np.array([len(here), here.sum(), *parts[0], *parts[1]], np.float64)
 
 
-def _ratios(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Interval and kept of a kind over those of all steps, for rows of sums [n, 6]; nan where there is no such step."""
-    steps, total, chosen, mine, own, picked = sums.T
+def _ratios(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """The four ratios of `Preference` for rows of sums [n, 8]; nan where there is no such step."""
+    found = {}
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (own / mine) / (total / steps), (picked / mine) / (chosen / steps)
+        for name, first in (("interval", 2), ("kept", 5)):
+            every, own, expected = sums[:, first : first + 3].T
+            found[name] = (own / sums[:, 1]) / (every / sums[:, 0])
+            found[f"{name}_in_clip"] = own / expected
+    return found

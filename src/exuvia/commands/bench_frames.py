@@ -94,10 +94,9 @@ def _record(config: FramesBench, name: str, rows: list[Preference]) -> None:
     words += ["--name", config.name] if config.name else []
     line = shlex.join([*words, "--limit", str(config.limit), "--record", str(config.record)])
     for row in rows:
-        found = {"interval": (row.interval, row.interval_range), "kept": (row.kept, row.kept_range)}
-        for what, (value, (low, high)) in found.items():
+        for what, some in row.ratios.items():
             place = f"{_tag(name, row)}.{what}"
-            record_number(config.record, place, value, unit="1", command=line, low=low, high=high)
+            record_number(config.record, place, some.mean, unit="1", command=line, low=some.low, high=some.high)
 
 
 def _tag(name: str, row: Preference) -> str:
@@ -105,7 +104,10 @@ def _tag(name: str, row: Preference) -> str:
 
 
 def table(name: str, rows: list[Preference]) -> str:
-    """Markdown: a line a compressed branch, a column a kind of step; `clear` where the range does not hold 1."""
+    """Markdown: how much likelier a kind is kept than other steps of its clip, in brackets than any step of all clips.
+
+    A line a compressed branch, a column a kind; `clear` where the range within clips does not hold 1.
+    """
     shares = {row.kind: row.share for row in rows}
     lines = [f"| {name} | {' | '.join(shares)} |", "|---" * (len(shares) + 1) + "|"]
     branches = dict.fromkeys((row.layer, row.rate) for row in rows if row.rate < 1)
@@ -117,9 +119,13 @@ def table(name: str, rows: list[Preference]) -> str:
 
 
 def _cell(name: str, row: Preference) -> str:
-    low, high = row.kept_range
-    clear = "" if low <= 1 <= high else ", clear"
-    return f"<!--n:{_tag(name, row)}.kept-->{row.kept:.2f}<!--/n-->{clear}"
+    within, overall = row.ratios["kept_in_clip"], row.ratios["kept"]
+    clear = "" if within.low <= 1 <= within.high else ", clear"
+    quotes = [
+        f"<!--n:{_tag(name, row)}.{what}-->{some.mean:.2f}<!--/n-->"
+        for what, some in (("kept_in_clip", within), ("kept", overall))
+    ]
+    return f"{quotes[0]}{clear} ({quotes[1]})"
 
 
 def _clip(pipe: Any, store: Any, number: int) -> tuple[Any, dict[str, Any], list[Kept]]:
@@ -139,13 +145,13 @@ def _clip(pipe: Any, store: Any, number: int) -> tuple[Any, dict[str, Any], list
 
 
 def _show(name: str, clips: int, rows: list[Preference]) -> None:
-    print(f"{name}: intervals and selection by kind of code step, relative to all steps of {clips} clips")
+    print(f"{name}: intervals and selection by kind of code step in {clips} clips, over those of all steps")
     for row in rows:
-        print(
-            f"  layer {row.layer}, rate {row.rate:g}, {row.kind} ({100 * row.share:.0f} % of steps): interval "
-            f"{row.interval:.2f} [{row.interval_range[0]:.2f}, {row.interval_range[1]:.2f}], kept {row.kept:.2f} "
-            f"[{row.kept_range[0]:.2f}, {row.kept_range[1]:.2f}]"
+        told = ", ".join(
+            f"{what.replace('_', ' ')} {some.mean:.2f} [{some.low:.2f}, {some.high:.2f}]"
+            for what, some in row.ratios.items()
         )
+        print(f"  layer {row.layer}, rate {row.rate:g}, {row.kind} ({100 * row.share:.0f} % of steps): {told}")
 
 
 def _draw(name: str, about: Any, joints: Any, flags: Any, branches: list[Kept], folder: Path) -> None:
