@@ -153,7 +153,7 @@ def preferences(clips: Sequence[tuple[Flags, Sequence[Kept]]], seed: int = 0) ->
 
 
 def _sums(here: NDArray[np.bool_] | None, branch: Kept) -> NDArray[np.float64]:
-    """Steps, those of a kind; of Delta and of selection: the sum over all, over the kind, and by the clip's mean [8]."""
+    """Steps, those of a kind; of Delta and of selection: sum over all, over the kind, and by its clip's mean [8]."""
     if here is None:
         here = np.zeros(len(branch.steps), bool)
     values = [np.asarray(one, np.float64) for one in (branch.steps, branch.selected)]
