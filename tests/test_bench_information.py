@@ -36,6 +36,14 @@ def test_the_command_fills_ledger_and_document(tmp_path: Path, capsys: pytest.Ca
     assert text.count("\n| `k = ") == 2 * 2 * 4, "two numbers of codes, two criteria, plain and three measures"
     edits = json.loads((tmp_path / "bench/violence/plan.json").read_text(encoding="utf-8"))["methods"]
     assert [one["settings"].get("num_codes") for one in edits[1:]] == 8 * [2] + 8 * [4]
+    page.write_text(text + "<!--table:information.other-->\n<!--/table-->\n", encoding="utf-8")
+    assert main(f"{words} --concepts violence --codes 2 4 --tag .other".split()) == 0, (
+        "what is measured is not made again"
+    )
+    tagged = json.loads(ledger.read_text(encoding="utf-8").splitlines()[-1])
+    assert tagged["name"].startswith("lcr.information_weighted.violence.other.k4_frequency_shuffled.")
+    assert "--tag .other" in tagged["command"]
+    assert "<!--n:lcr.information_weighted.violence.other.retain_fid-->" in page.read_text(encoding="utf-8")
     assert main(f"{words} --concepts violence --codes 4 4".split()) == 2
     assert "each once" in capsys.readouterr().err
     assert main(f"{words} --codes 4".replace(str(informant), str(tmp_path / "nowhere")).split()) == 2

@@ -53,6 +53,8 @@ class InformationBench:
     """Ledger to append the results to."""
     document: Path | None = None
     """Markdown file whose part between <!--table:information--> and <!--/table--> gets the tables."""
+    tag: str = ""
+    """Behind the concept in the names of rows and behind `information` in that of the part: for another informant."""
 
 
 class Edit(NamedTuple):
@@ -84,7 +86,7 @@ def bench_information(config: InformationBench) -> None:
     if not config.codes or len(set(config.codes)) != len(config.codes):
         raise ConfigError(f"found the numbers of codes {list(config.codes)}, expected each once, at least one")
     if config.document is not None:
-        check_place(config.document, "information")
+        check_place(config.document, f"information{config.tag}")
     part("load_informant")(config.informant, part("pipeline").from_pretrained(config.pipeline))
     edits = [Edit(k, c, w) for k in config.codes for c in CRITERIA for w in ("", *part("information_measures"))]
     tables = []
@@ -94,9 +96,9 @@ def bench_information(config: InformationBench) -> None:
             print(f"{concept} {edit.label}: " + ", ".join(f"{k} {_mean(v):.4g}" for k, v in values[edit].items()))
         if config.record is not None:
             _record(config, concept, values)
-        tables.append(table(concept, values, max(config.codes)))
+        tables.append(table(concept + config.tag, values, max(config.codes)))
     if config.document is not None:
-        fill_file(config.document, "information", "\n\n".join(tables))
+        fill_file(config.document, f"information{config.tag}", "\n\n".join(tables))
 
 
 Values = Mapping[Edit, Mapping[str, tuple[float, ...]]]
@@ -139,7 +141,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def name_of(concept: str, edit: Edit, largest: int) -> str:
-    """Ledger name of an edit's rows: `lcr.information_weighted.CONCEPT`, and what sets the edit apart."""
+    """Ledger name of an edit's rows: `lcr.information_weighted.CONCEPT`, a tag, and what sets the edit apart."""
     main = edit.codes == largest and (edit.criterion, edit.weights) == MAIN
     return f"lcr.information_weighted.{concept}" + ("" if main else f".{edit.label}")
 
@@ -149,9 +151,10 @@ def _record(config: InformationBench, concept: str, values: Values) -> None:
     words = ["exuvia", "bench", "information", "--informant", config.informant, "--data", str(config.data)]
     words += [] if config.pipeline == "base" else ["--pipeline", config.pipeline]
     words += ["--concepts", *config.concepts, "--codes", *map(str, config.codes), "--sensors", *config.sensors]
+    words += ["--tag", config.tag] if config.tag else []
     line = shlex.join([*words, "--seeds", *map(str, config.seeds), "--record", str(config.record)])
     for edit, metrics in values.items():
-        name = name_of(concept, edit, max(config.codes))
+        name = name_of(concept + config.tag, edit, max(config.codes))
         for metric, some in metrics.items():
             unit = "1" if metric != "retain_fid" else "emb^2"
             _write(config.record, f"{name}.{metric}", some, unit, line)
