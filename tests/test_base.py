@@ -8,10 +8,12 @@ import torch
 
 import exuvia
 from exuvia.__main__ import main
-from exuvia.checkpoint import SHIPPED
-from exuvia.evaluate.shipped import shipped_detector, shipped_evaluator
+from exuvia.checkpoint import shipped
 from exuvia.files import read_json
+from exuvia.judges.shipped import shipped_detector, shipped_evaluator
+from exuvia.judges.tasks import load_detector
 from exuvia.motion.skeleton import SMPL22
+from lab.__main__ import main as lab_main
 
 LEFT_FOOT, RIGHT_FOOT, LEFT_WRIST, RIGHT_WRIST, HEAD = (
     SMPL22.index(name) for name in ("left_foot", "right_foot", "left_wrist", "right_wrist", "head")
@@ -34,10 +36,10 @@ def most(flags: list[bool]) -> bool:
 
 
 def test_it_is_small_and_says_its_terms() -> None:
-    assert sum(path.stat().st_size for path in (SHIPPED / "base").iterdir()) <= 25_000_000
-    card = (SHIPPED / "base" / "README.md").read_text()
+    assert sum(path.stat().st_size for path in shipped("base").iterdir()) <= 25_000_000
+    card = (shipped("base") / "README.md").read_text()
     assert "non-commercial" in card
-    parts = read_json(SHIPPED / "base" / "provenance.json")["parts"]
+    parts = read_json(shipped("base") / "provenance.json")["parts"]
     assert all(parts[kind]["data"] for kind in ("tokenizer", "mask", "residual", "length"))
 
 
@@ -106,11 +108,11 @@ def test_the_demo_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_shipped_run_loads_again_and_is_half_the_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ship", str(SHIPPED / "classifier"), str(tmp_path / "again")]) == 0
+    assert main(["ship", str(shipped("classifier")), str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (
-        SHIPPED / "classifier" / "weights.safetensors"
+        shipped("classifier") / "weights.safetensors"
     ).read_bytes()
-    assert shipped_detector(tmp_path / "again").point == shipped_detector().point
+    assert load_detector(tmp_path / "again").point == shipped_detector().point
     assert main(["ship", str(tmp_path), str(tmp_path / "x")]) == 2
     assert "not a finished run" in capsys.readouterr().err
 
@@ -118,10 +120,10 @@ def test_a_shipped_run_loads_again_and_is_half_the_size(tmp_path: Path, capsys: 
 def test_benches_of_the_judges_run_on_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = str(tmp_path / "store")
     assert main(["prepare", "synthetic", store, "--count", "150", "--no-mirror"]) == 0
-    assert main(["bench", "tokenizer", store, "--sensors", "synthetic"]) == 0
-    assert main(["bench", "classifier", store, "--sensors", "synthetic", "--out", str(tmp_path / "roc.csv")]) == 0
+    assert lab_main(["tokenizer", store, "--sensors", "synthetic"]) == 0
+    assert lab_main(["classifier", store, "--sensors", "synthetic", "--out", str(tmp_path / "roc.csv")]) == 0
     out = capsys.readouterr().out
     assert "mm with the roots aligned" in out
     assert float(out.split("auc ")[1].split()[0]) > 0.9
     assert (tmp_path / "roc.csv").read_text().startswith("threshold,hit_rate,false_rate\n")
-    assert main(["bench", "classifier", store, "--sensors", "radar"]) == 2
+    assert lab_main(["classifier", store, "--sensors", "radar"]) == 2

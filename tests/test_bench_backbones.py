@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from exuvia.__main__ import main
-from exuvia.bench.backbones import generation_costs, lengthen, parameters, training_steps
 from exuvia.data.prepare import prepare
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.bamm import BAMM, BAMMConfig
 from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from lab.backbones import generation_costs, lengthen, parameters, training_steps
 from tiny import CODES, tiny_pipeline
 
 SIZES: dict[str, Any] = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_layers": 1, "num_heads": 2, "text_dim": 8}

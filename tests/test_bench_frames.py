@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from exuvia.__main__ import main
-from exuvia.bench.draw_frames import draw_kept
-from exuvia.bench.frames import Kept, kept_steps, kinds_of_steps, preferences
 from exuvia.data.prepare import prepare
 from exuvia.errors import ConfigError
 from exuvia.motion.skeleton import SMPL22
 from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from lab.draw_frames import draw_kept
+from lab.frames import Kept, kept_steps, kinds_of_steps, preferences
 from tiny import CODES, tiny_pipeline
 
 LEFT_WRIST, RIGHT_FOOT = 20, 11

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from exuvia.__main__ import main
-from exuvia.commands.bench_information import Edit, name_of, table
 from exuvia.data.prepare import prepare
+from lab.experiments.information import Edit, name_of, table
 from made_informant import run_folder
 from tiny import tiny_pipeline
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from exuvia.bench.lm.model import LanguageModel, LanguageModelConfig, nats_a_token
-from exuvia.bench.lm.stream import IGNORED, Streams, carried_loss, detached, evaluate
 from exuvia.errors import ConfigError, DataError
 from exuvia.sequence.stack import MIXER, StackConfig
+from lab.lm.model import LanguageModel, LanguageModelConfig, nats_a_token
+from lab.lm.stream import IGNORED, Streams, carried_loss, detached, evaluate
 
 CARRYING = [mixer for mixer in MIXER if mixer != "transformer"]
 TEXT = np.random.default_rng(0).integers(0, 7, 101)

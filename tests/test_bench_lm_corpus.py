@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exuvia.bench.lm.corpus import learned_pieces, read_corpus
 from exuvia.errors import ConfigError, DataError
+from lab.lm.corpus import learned_pieces, read_corpus
 
 DATA = Path(os.environ.get("EXUVIA_DATA", "../shared/data"))
 PTB = {

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from exuvia.bench.lm.corpus import Corpus
-from exuvia.bench.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
-from exuvia.bench.lm.run import Recipe, run_text
 from exuvia.errors import ConfigError, DataError, ShapeError
 from exuvia.sequence.stack import MIXER, StackConfig
 from exuvia.train import TrainConfig, fit
+from lab.lm.corpus import Corpus
+from lab.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
+from lab.lm.run import Recipe, run_text
 
 
 def model(mixer: str, vocabulary: int = 7) -> LanguageModel:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exuvia.bench.lra.image import PixelSequences, grey, read_cifar10
-from exuvia.bench.lra.text import read_imdb
 from exuvia.errors import DataError, ShapeError
+from lab.lra.image import PixelSequences, grey, read_cifar10
+from lab.lra.text import read_imdb
 
 REVIEWS = {
     "train/neg/1_2.txt": b"dull",

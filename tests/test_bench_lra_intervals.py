@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from exuvia.__main__ import main
-from exuvia.bench.lra import listops, probes
-from exuvia.bench.lra.draw_intervals import draw_pixels, draw_tokens, token_names
-from exuvia.bench.lra.intervals import kept_by_kind, kinds_of, layer_intervals
-from exuvia.bench.lra.model import ClassifierConfig, SequenceClassifier
-from exuvia.bench.lra.pathfinder.generate import generate
-from exuvia.bench.lra.pathfinder.tables import PathfinderConfig
 from exuvia.errors import ConfigError
 from exuvia.sequence.stack import StackConfig
+from lab.lra import listops, probes
+from lab.lra.draw_intervals import draw_pixels, draw_tokens, token_names
+from lab.lra.intervals import kept_by_kind, kinds_of, layer_intervals
+from lab.lra.model import ClassifierConfig, SequenceClassifier
+from lab.lra.pathfinder.generate import generate
+from lab.lra.pathfinder.tables import PathfinderConfig
 
 
 def model(mixer: str, vocabulary: int = 0, **serpent: object) -> SequenceClassifier:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exuvia.bench.lra.listops import (
+from exuvia.errors import ConfigError, DataError, ShapeError
+from lab.lra.listops import (
     END,
     OPERATOR,
     OPERATORS,
@@ -19,8 +20,7 @@ from exuvia.bench.lra.listops import (
     to_text,
     write_tsv,
 )
-from exuvia.bench.lra.packed import Packed
-from exuvia.errors import ConfigError, DataError, ShapeError
+from lab.lra.packed import Packed
 
 SMALL = ListOpsConfig(max_depth=4, max_args=5, shortest=3, longest=60)
 

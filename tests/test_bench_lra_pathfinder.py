@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from exuvia.bench.lra.pathfinder.generate import generate
-from exuvia.bench.lra.pathfinder.reference import Canvas, Draws, _two_long_snakes, picture
-from exuvia.bench.lra.pathfinder.tables import DEGREES, PRESETS, PathfinderConfig, tables
 from exuvia.errors import ConfigError
-from exuvia.ssm.cpu.build import BuildError, library
+from exuvia_ssm.cpu.build import BuildError, library
+from lab.lra.pathfinder.generate import generate
+from lab.lra.pathfinder.reference import Canvas, Draws, _two_long_snakes, picture
+from lab.lra.pathfinder.tables import DEGREES, PRESETS, PathfinderConfig, tables
 
 try:
     library()
@@ -129,7 +129,7 @@ def test_bad_settings_are_named(change: dict[str, object], message: str) -> None
 
 
 def test_without_a_compiler_the_reference_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    from exuvia.bench.lra.pathfinder import generate as module
+    from lab.lra.pathfinder import generate as module
 
     module._library.cache_clear()
     monkeypatch.setenv("EXUVIA_NO_COMPILER", "1")

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exuvia.bench.lra import problems
-from exuvia.bench.lra.image import PixelSequences, shrunk
-from exuvia.bench.lra.probes import BLANK, LETTERS, MARK, VOCABULARY, copying, events, induction
-from exuvia.bench.lra.problems import FULL, PROBLEMS, Size, Source, load_problem, recipe_of
-from exuvia.bench.lra.run import model_config
 from exuvia.errors import ConfigError, DataError, ShapeError
 from exuvia.sequence.stack import parameters
 from exuvia.sequence.variant import parse_variant
+from lab.lra import problems
+from lab.lra.image import PixelSequences, shrunk
+from lab.lra.probes import BLANK, LETTERS, MARK, VOCABULARY, copying, events, induction
+from lab.lra.problems import FULL, PROBLEMS, Size, Source, load_problem, recipe_of
+from lab.lra.run import model_config
 
 
 def test_induction_is_answered_by_what_followed_the_mark() -> None:

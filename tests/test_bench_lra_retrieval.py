@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exuvia.bench.lra.model import ClassifierConfig, SequenceClassifier
-from exuvia.bench.lra.packed import Packed
-from exuvia.bench.lra.retrieval import CLASSES, VOCABULARY, Pairs, made_pairs, read_pairs
-from exuvia.bench.lra.task import ClassifyTask, Splits
 from exuvia.errors import ConfigError, DataError, ShapeError
 from exuvia.sequence.stack import StackConfig
+from lab.lra.model import ClassifierConfig, SequenceClassifier
+from lab.lra.packed import Packed
+from lab.lra.retrieval import CLASSES, VOCABULARY, Pairs, made_pairs, read_pairs
+from lab.lra.task import ClassifyTask, Splits
 
 LINES = [
     '1.0\tP05-1\tW06-2\tb\'na\\xc3\\xafve "text"\\n\'\tb"it\'s"',

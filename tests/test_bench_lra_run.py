@@ -12,24 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exuvia.__main__ import main
-from exuvia.bench.lra.model import ClassifierConfig, SequenceClassifier
-from exuvia.bench.lra.run import (
-    Problem,
-    Recipe,
-    measure_speeds,
-    model_config,
-    run_folder,
-    run_problem,
-    table,
-    write_table,
-)
-from exuvia.bench.lra.task import ClassifyTask, Splits, score
-from exuvia.bench.memory import kept_bytes
-from exuvia.commands import bench_sequence
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.stack import MIXER, StackConfig, parameters
 from exuvia.sequence.variant import parse_variant
 from exuvia.train import TrainConfig
+from lab.experiments import sequence as bench_sequence
+from lab.lra.model import ClassifierConfig, SequenceClassifier
+from lab.lra.run import Problem, Recipe, measure_speeds, model_config, run_folder, run_problem, table, write_table
+from lab.lra.task import ClassifyTask, Splits, score
+from lab.memory import kept_bytes
 
 
 @dataclass(frozen=True)

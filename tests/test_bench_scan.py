@@ -9,20 +9,20 @@ import pytest
 import torch
 from torch import nn
 
-from exuvia.bench.cells import FAILED, LIMIT, MEASURED, SKIPPED, Cell, Protocol, measure_cells, ratio
-from exuvia.bench.floor import PASSES, Rates, Size, exponentials, floor_ms, input_bytes, minimal_bytes
-from exuvia.bench.layers import LAYERS, layer_numbers
-from exuvia.bench.memory import peak_extra_bytes
-from exuvia.bench.methods import METHODS
-from exuvia.bench.quoted import exponent, long_numbers, scan_numbers
-from exuvia.bench.results import Results, read_results, write_results
-from exuvia.bench.timing import Burst, burst, summary
-from exuvia.bench.work import Work, difference
-from exuvia.commands.bench_scan import ScanBench, bench_scan
-from exuvia.commands.document import fill
-from exuvia.commands.numbers import check_documents, read_rows
-from exuvia.commands.scan_table import markdown, quotation, text_table
 from exuvia.errors import ConfigError, DataError
+from lab.cells import FAILED, LIMIT, MEASURED, SKIPPED, Cell, Protocol, measure_cells, ratio
+from lab.experiments.scan import ScanBench, bench_scan
+from lab.layers import LAYERS, layer_numbers
+from lab.ledger.document import fill
+from lab.ledger.numbers import check_documents, read_rows
+from lab.ledger.scan_table import markdown, quotation, text_table
+from lab.memory import peak_extra_bytes
+from lab.methods import METHODS
+from lab.quoted import exponent, long_numbers, scan_numbers
+from lab.results import Results, read_results, write_results
+from lab.roofline import PASSES, Rates, Size, exponentials, floor_ms, input_bytes, minimal_bytes
+from lab.timing import Burst, burst, summary
+from lab.work import Work, difference
 
 SMALL, LARGE = Size(1, 64, 8, 4), Size(2, 128, 16, 4)
 TINY_SCAN = Size(2, 12, 16, 4)
@@ -44,7 +44,7 @@ def results() -> Results:
         cells += [cell("loop", size, "forward", peer), cell("attention", size, "forward", 3.0)]
         cells += [Cell("mambapy", size, which, SKIPPED, "mambapy is not here") for which in PASSES]
     cells += [cell("loop", SMALL, "fwd_bwd", 60.0), cell("loop", LARGE, "fwd_bwd", 100.0, status=LIMIT, median_ms=None)]
-    return Results("exuvia bench scan", Protocol(), cells, Rates(1e9, 1e9, "by hand"), {"torch": "2"})
+    return Results("python -m lab scan", Protocol(), cells, Rates(1e9, 1e9, "by hand"), {"torch": "2"})
 
 
 def test_floors_by_hand() -> None:
@@ -116,7 +116,7 @@ def test_ratios_compare_like_with_like() -> None:
 _TABLE = """
 import time
 import torch
-from exuvia.bench.work import Method, Work
+from lab.work import Method, Work
 from exuvia.errors import ConfigError
 
 def quick(size, device):
@@ -204,7 +204,7 @@ def test_the_table_says_why_a_method_is_missing(results: Results) -> None:
 
 
 def test_recorded_rows_are_what_documents_may_quote(results: Results, tmp_path: Path) -> None:
-    """A document filled from a run passes `exuvia check numbers` against the ledger of the same run."""
+    """A document filled from a run passes `python -m lab numbers` against the ledger of the same run."""
     stored, _ = write_results(results, tmp_path / "runs", "scan")
     (tmp_path / "docs").mkdir()
     document, ledger = tmp_path / "docs" / "scan.md", tmp_path / "docs" / "numbers.jsonl"

@@ -1,4 +1,4 @@
-"""`exuvia bench selectivity`: planted relations are found, models are measured, a stopped study continues."""
+"""`python -m lab selectivity`: planted relations are found, models are measured, a stopped study continues."""
 
 import csv
 import dataclasses
@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 import torch
 
-from exuvia.bench.selectivity.markov import Insertions, markov
-from exuvia.bench.selectivity.measure import MEASURES, SKIP, LayerFinding, measure_model
-from exuvia.bench.selectivity.model import LanguageModelConfig, model_information, new_model
-from exuvia.bench.selectivity.plot import Panel, draw_panels
-from exuvia.bench.selectivity.relation import any_curve_r2, linear_r2, relate, token_r2, within_correlation
-from exuvia.bench.selectivity.study import StudyConfig, run_study
-from exuvia.bench.selectivity.summary import best_layer, over_seeds, quoted, summarise, verdict
-from exuvia.commands.bench_selectivity import SelectivityConfig, bench_selectivity
-from exuvia.commands.numbers import check_documents
 from exuvia.errors import ConfigError
 from exuvia.train import CHECKPOINT, WEIGHTS
+from lab.experiments.selectivity import SelectivityConfig, bench_selectivity
+from lab.ledger.numbers import check_documents
+from lab.selectivity.markov import Insertions, markov
+from lab.selectivity.measure import MEASURES, SKIP, LayerFinding, measure_model
+from lab.selectivity.model import LanguageModelConfig, model_information, new_model
+from lab.selectivity.plot import Panel, draw_panels
+from lab.selectivity.relation import any_curve_r2, linear_r2, relate, token_r2, within_correlation
+from lab.selectivity.study import StudyConfig, run_study
+from lab.selectivity.summary import best_layer, over_seeds, quoted, summarise, verdict
 
 TINY = StudyConfig(
     sources=("markov", "insertions"), seeds=(0, 1), width=16, state=4, length=40, batch_size=4, steps=4, held_out=6,

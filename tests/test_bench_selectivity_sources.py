@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exuvia.bench.selectivity.markov import Insertions, markov, rows_with_entropies
-from exuvia.bench.selectivity.ngram import KneserNey
-from exuvia.bench.selectivity.source import Source, TableSource, entropy_bits, stationary
-from exuvia.bench.selectivity.text import RealText, as_tokens, made_up_text, read_text, text_chain
 from exuvia.errors import ConfigError, DataError
+from lab.selectivity.markov import Insertions, markov, rows_with_entropies
+from lab.selectivity.ngram import KneserNey
+from lab.selectivity.source import Source, TableSource, entropy_bits, stationary
+from lab.selectivity.text import RealText, as_tokens, made_up_text, read_text, text_chain
 
 MADE_UP = as_tokens(made_up_text(60_000), 64)
 EXACT: dict[str, Callable[[], Source]] = {

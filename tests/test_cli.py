@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from exuvia import __main__ as cli
-from exuvia.commands import bench, generate, import_motion, numbers, report, unlearn
+from exuvia.commands import generate, import_motion, report, unlearn
 from exuvia.commands.table import COMMAND, PART, Entry
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.registry import UNLEARN
+from lab.experiments import parts as bench
+from lab.ledger import numbers
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import exuvia
-from exuvia.detour import Detour, LearnedGuard, WordGuard
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
-from exuvia.pipeline import MotionPipeline
-from exuvia.unlearn.base import pipeline_hash
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.prompt_guard import Detour, LearnedGuard, WordGuard
+from exuvia.unlearning.base import pipeline_hash
 from tiny import tiny_pipeline
 
 KICK, WALK, BOX = "a man kicks with his left leg", "a man walks forward", "a person lifts a white box"

@@ -14,12 +14,12 @@ from exuvia.commands.benchmark import methods_of, tables
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.evaluate.benchmark import MethodSpec, Plan, measure_method, run_benchmark, sets_of
+from exuvia.evaluation.benchmark import MethodSpec, Plan, measure_method, run_benchmark, sets_of
 from exuvia.files import read_json
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN
-from exuvia.unlearn.base import unlearn
-from exuvia.unlearn.uce import projections
+from exuvia.unlearning.base import unlearn
+from exuvia.unlearning.uce import projections
 from tiny import tiny_pipeline
 
 

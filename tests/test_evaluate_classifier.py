@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import CheckpointError, ShapeError
-from exuvia.evaluate.classifier import ClassifierConfig, MotionClassifier, ViolenceDetector, action_groups
-from exuvia.evaluate.roc import OperatingPoint, operating_point, roc_auc, roc_curve
-from exuvia.evaluate.tasks import auc_within, load_detector
 from exuvia.features.normaliser import Normaliser
+from exuvia.judges.classifier import ClassifierConfig, MotionClassifier, ViolenceDetector, action_groups
+from exuvia.judges.roc import OperatingPoint, operating_point, roc_auc, roc_curve
+from exuvia.judges.tasks import auc_within, load_detector
 
 PLAIN = Normaliser(np.zeros(263, np.float32), np.ones(263, np.float32))
 SMALL = ClassifierConfig(width=16)

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from exuvia.__main__ import main
+from exuvia.codes.statistics import CodeStatistics
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
-from exuvia.evaluate.defects import closed_form, criteria, overlap, padding
-from exuvia.pipeline import MotionPipeline
-from exuvia.unlearn.base import Evidence
-from exuvia.unlearn.statistics import CodeStatistics
-from exuvia.unlearn.uce import projections
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.uce import projections
+from lab.__main__ import main as lab_main
+from lab.defects import closed_form, criteria, overlap, padding
 from tiny import tiny_pipeline
 
 
@@ -72,4 +73,4 @@ def test_the_command(pipe: MotionPipeline, store: Store, tmp_path: Path, capsys:
     assert main(line.split()) == 0
     assert "rece.from_uce_twice" in capsys.readouterr().out
     assert '"released.uce.drift.kick"' in (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
-    assert main(["bench", "defects", "kik", "--data", str(store.folder)]) == 2
+    assert lab_main(["defects", "kik", "--data", str(store.folder)]) == 2

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from exuvia.errors import CheckpointError, ConfigError, DataError, ShapeError
-from exuvia.evaluate import guo
-from exuvia.evaluate.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
-from exuvia.evaluate.words import CLASSES, GloVeWords, MiniLMWords, WordTable, word_class
-from exuvia.goldens.run import check_folder
+from exuvia.judges import guo
+from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
+from exuvia.judges.words import CLASSES, GloVeWords, MiniLMWords, WordTable, word_class
 from exuvia.shapes import Floats
+from lab.parity.run import check_folder
 
 SMALL = GuoConfig(movement_hidden=24, movement_dim=24, motion_hidden=16, text_hidden=16, embedding=20)
 

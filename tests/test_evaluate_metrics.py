@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import ShapeError
-from exuvia.evaluate import metrics as m
-from exuvia.goldens.run import check_folder
+from exuvia.judges import metrics as m
+from lab.parity.run import check_folder
 
 
 def draw(seed: int, count: int, width: int = 16, scale: float = 1.0) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 
 from exuvia.data.concepts import find_concept
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.evaluate.mm_safe import masked_captions, masked_tokens, mm_safe, released_mm_safe
+from exuvia.evaluation.mm_safe import masked_captions, masked_tokens, mm_safe, released_mm_safe
 
 VIOLENCE = find_concept("violence")
 

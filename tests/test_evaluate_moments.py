@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import ConfigError
-from exuvia.evaluate.moments import violence_by_frame
-from exuvia.evaluate.shipped import shipped_detector
 from exuvia.features.humanml3d import HUMANML3D
+from exuvia.judges.moments import violence_by_frame
+from exuvia.judges.shipped import shipped_detector
 from exuvia.synthetic.catalogue import FRAME_LABELS, VIOLENT_FRAME_LABELS
 from exuvia.synthetic.dataset import synthesise
 

@@ -11,12 +11,12 @@ import torch
 from exuvia.__main__ import main
 from exuvia.data.prepare import prepare
 from exuvia.errors import CheckpointError, DataError
-from exuvia.evaluate.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator
-from exuvia.evaluate.official import MATCHING, PARTS, STATISTICS, load_evaluator_folder
-from exuvia.evaluate.tasks import load_evaluator
-from exuvia.evaluate.word_lists import read_words
-from exuvia.evaluate.words import GloVeWords
 from exuvia.features.normaliser import Normaliser
+from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator
+from exuvia.judges.tasks import load_evaluator
+from exuvia.judges.word_lists import read_words
+from exuvia.judges.words import GloVeWords
+from exuvia.published.evaluator import MATCHING, PARTS, STATISTICS, load_evaluator_folder
 from tiny import tiny_pipeline
 
 SIZES = GuoConfig(movement_hidden=12, movement_dim=10, motion_hidden=14, text_hidden=16, embedding=18)

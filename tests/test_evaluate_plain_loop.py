@@ -10,11 +10,11 @@ import torch
 from exuvia.__main__ import main
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
-from exuvia.evaluate.forget import prompt_sets
-from exuvia.evaluate.plain_loop import base_codes, plain_clips, plain_evaluation, residual_codes
-from exuvia.evaluate.shipped import shipped_evaluator
-from exuvia.pipeline import MotionPipeline
-from exuvia.unlearn.base import ship_statistics
+from exuvia.evaluation.forget import prompt_sets
+from exuvia.judges.shipped import shipped_evaluator
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.unlearning.base import ship_statistics
+from lab.plain_loop import base_codes, plain_clips, plain_evaluation, residual_codes
 from tiny import tiny_pipeline
 
 

@@ -8,20 +8,20 @@ import pytest
 
 from exuvia.__main__ import main
 from exuvia.commands import benchmark as command
-from exuvia.commands.benchmark_table import document_tables, numbers
 from exuvia.data.export_humanml3d import export_humanml3d
 from exuvia.data.prepare import prepare
 from exuvia.data.splits import ConceptSplit, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.evaluate import benchmark
-from exuvia.evaluate.benchmark import MethodSpec, Plan, run_benchmark, sets_of
-from exuvia.evaluate.forget import Generations, prompt_sets
-from exuvia.evaluate.refine import moved_out
+from exuvia.evaluation import benchmark
+from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark, sets_of
+from exuvia.evaluation.forget import Generations, prompt_sets
+from exuvia.evaluation.refine import moved_out
 from exuvia.files import read_json, write_json
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
-from exuvia.unlearn.base import unlearn
+from exuvia.unlearning.base import unlearn
+from lab.ledger.benchmark_table import document_tables, numbers
 from tiny import tiny_pipeline
 
 

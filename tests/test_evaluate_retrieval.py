@@ -13,10 +13,10 @@ from exuvia.data.concepts import find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, ShapeError
-from exuvia.evaluate.ncs import ConceptRanker, Gallery, first_ranks, refine_forget, released_scores
-from exuvia.evaluate.retrieval import ActorDecoder, ActorEncoder, RetrievalConfig
-from exuvia.evaluate.retrieval_losses import info_nce, ranks, recalls
-from exuvia.evaluate.retrieval_task import RetrievalTask, RetrievalTaskConfig, load_retrieval
+from exuvia.evaluation.ncs import ConceptRanker, Gallery, first_ranks, refine_forget, released_scores
+from exuvia.judges.retrieval import ActorDecoder, ActorEncoder, RetrievalConfig
+from exuvia.judges.retrieval_losses import info_nce, ranks, recalls
+from exuvia.judges.retrieval_task import RetrievalTask, RetrievalTaskConfig, load_retrieval
 from exuvia.text.hashed import HashedText
 from exuvia.train import TrainConfig, fit
 

@@ -11,9 +11,9 @@ from exuvia.data.captions import Caption
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.evaluate.classifier import ClassifierConfig
-from exuvia.evaluate.clips import ClipSet, negatives
-from exuvia.evaluate.tasks import (
+from exuvia.judges.classifier import ClassifierConfig
+from exuvia.judges.clips import ClipSet, negatives
+from exuvia.judges.tasks import (
     ClassifierTask,
     ClassifierTaskConfig,
     EvaluatorConfig,

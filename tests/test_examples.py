@@ -28,7 +28,7 @@ def test_the_code_of_a_page_runs(page: Path) -> None:
 def test_the_training_in_the_readme_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "synthetic", str(tmp_path / "store"), "--count", "120", "--no-mirror"]) == 0
     blocks = re.findall(r"(?ms)^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"))
-    layers = next(block for block in blocks if "from exuvia.ssm import" in block)
+    layers = next(block for block in blocks if "from exuvia_ssm import" in block)
     training = next(block for block in blocks if "optimiser" in block)
     assert "stores/mocap" in training
     assert "range(300)" in training

@@ -13,13 +13,13 @@ from exuvia import MotionPipeline
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.evaluate.forget import Generations, PromptSet, built_in_sets, prompt_sets
-from exuvia.evaluate.metrics import fid, interval, kid, mm_dist
-from exuvia.evaluate.roc import OperatingPoint
-from exuvia.evaluate.suite import ALL_METRICS, Report, Row, evaluate
+from exuvia.evaluation.forget import Generations, PromptSet, built_in_sets, prompt_sets
+from exuvia.evaluation.suite import ALL_METRICS, Report, Row, evaluate
 from exuvia.files import read_json
+from exuvia.judges.metrics import fid, interval, kid, mm_dist
+from exuvia.judges.roc import OperatingPoint
 from exuvia.shapes import Features
-from exuvia.unlearn.base import ship_statistics, unlearn
+from exuvia.unlearning.base import ship_statistics, unlearn
 from made_mocap import mocap_folder
 from tiny import tiny_pipeline
 
@@ -256,6 +256,6 @@ def test_another_concept_has_no_rate_of_violence_unless_asked(
     def none() -> Detector:
         raise CheckpointError("this installation ships no classifier")
 
-    monkeypatch.setattr("exuvia.evaluate.suite.shipped_detector", none)
+    monkeypatch.setattr("exuvia.evaluation.suite.shipped_detector", none)
     found = evaluate(pair[1], store=store, split="train", seeds=(0,), limit=2, evaluator=Embedder())
     assert "violence_rate" not in {row.metric for row in found.rows}

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from exuvia.__main__ import main
-from exuvia.commands import check
 from exuvia.errors import DataError
-from exuvia.goldens.case import Case
-from exuvia.goldens.compare import compare, describe, valid_positions
-from exuvia.goldens.run import check_case, check_folder, function_name
+from lab.__main__ import main as lab_main
+from lab.experiments import check
+from lab.parity.case import Case
+from lab.parity.compare import compare, describe, valid_positions
+from lab.parity.run import check_case, check_folder, function_name
 
 TIGHT = {"atol": 1e-5, "rtol": 0.0}
 FEATURE_NOTE = "mm columns; column 0 atol 2e-4, 6D columns [2:4] atol 1e-3; contacts exact"
@@ -175,7 +175,7 @@ def test_the_longest_beginning_decides() -> None:
 def test_a_folder_without_cases_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no golden case"):
         check_folder(tmp_path)
-    assert main(["check", "goldens", str(tmp_path)]) == 2
+    assert lab_main(["goldens", str(tmp_path)]) == 2
 
 
 def test_command_prints_a_line_a_case_and_exits_with_one_on_a_failure(
@@ -184,7 +184,7 @@ def test_command_prints_a_line_a_case_and_exits_with_one_on_a_failure(
     q = {"in.q": np.eye(4, dtype=np.float32), "out.mean": np.zeros(4, np.float32)}
     write_case(tmp_path, "01_quat_ops_extra", q, tolerance={"*": TIGHT})
     write_case(tmp_path, "99_new", q, tolerance={})
-    assert main(["check", "goldens", str(tmp_path)]) == 1
+    assert lab_main(["goldens", str(tmp_path)]) == 1
     printed = capsys.readouterr().out
     assert "01_quat_ops_extra                  FAIL" in printed
     assert "99_new                             unknown" in printed

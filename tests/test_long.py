@@ -11,8 +11,8 @@ import exuvia
 from exuvia.__main__ import main
 from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
-from exuvia.long import LongConfig, Scene, decoder_reach, join_jump_ratio, long_features, stream
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.stream import LongConfig, Scene, decoder_reach, join_jump_ratio, long_features, stream
 from exuvia.sequence.bamm import BAMM, BAMMConfig
 from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from tiny import CODES, tiny_pipeline
@@ -41,7 +41,7 @@ def test_pieces_are_what_decoding_at_once_gives(
 ) -> None:
     monkeypatch.setitem(pipe.config["generation"], "smoothing", smoothing)
     seen: list[torch.Tensor] = []
-    from exuvia import long
+    from exuvia.pipeline.pipeline import stream as long
 
     written = long._written
 
@@ -150,12 +150,12 @@ def test_the_command_writes_one_motion(pipe: MotionPipeline, tmp_path: Path, mon
     page = (tmp_path / "long.html").read_text(encoding="utf-8")
     assert "4 captions, one motion" in page
     assert '"scenes":[[0,"a man walks"],[60,"a man sits"],[100,"a man walks"],[160,"a man sits"]]' in page
-    real = exuvia.long.stream
+    real = exuvia.pipeline.stream.stream
 
     def interrupted(*args: object, **more: object) -> object:
         yield from itertools.islice(real(*args, **more), 2)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exuvia.long, "stream", interrupted)
+    monkeypatch.setattr(exuvia.pipeline.stream, "stream", interrupted)
     assert main([*line, "--out", str(tmp_path / "cut.npy")]) == 0
     assert 0 < len(np.load(tmp_path / "cut.npy")) < 200

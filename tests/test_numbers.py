@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exuvia.__main__ import main
-from exuvia.commands.numbers import KEYS, check_documents, quotation_problem, read_rows, record_number, rounds_to
-from exuvia.commands.requote import like
 from exuvia.errors import DataError
+from lab.__main__ import main as lab_main
+from lab.ledger.numbers import KEYS, check_documents, quotation_problem, read_rows, record_number, rounds_to
+from lab.ledger.requote import like
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -89,14 +89,14 @@ def test_words_are_no_quotation() -> None:
 def test_fixing_keeps_the_form_of_a_quotation(project: Path, old: str, new: str, others: dict[str, Any]) -> None:
     (project / "docs/results/numbers.jsonl").write_text(json.dumps(row(**others)) + "\n")
     (project / "README.md").write_text(f"| speed | <!--n:a.b-->{old}<!--/n--> s |\n")
-    assert main(["check", "numbers", "--fix", "--root", str(project)]) == 0
+    assert lab_main(["numbers", "--fix", "--root", str(project)]) == 0
     assert (project / "README.md").read_text() == f"| speed | <!--n:a.b-->{new}<!--/n--> s |\n"
 
 
 def test_fixing_leaves_what_it_cannot_mend(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "<!--n:a.b-->1.92<!--/n--> <!--n:a.b-->9 ± 1<!--/n--> <!--n:nowhere-->1<!--/n--> <!--n:a.b-->few<!--/n-->"
     (project / "README.md").write_text(text)
-    assert main(["check", "numbers", "--fix", "--root", str(project)]) == 1
+    assert lab_main(["numbers", "--fix", "--root", str(project)]) == 1
     assert (project / "README.md").read_text() == text
     assert "3 problems" in capsys.readouterr().out
 
@@ -169,7 +169,7 @@ def test_broken_rows_are_problems(project: Path, line: str) -> None:
 def test_record_appends_a_whole_row(tmp_path: Path) -> None:
     path = tmp_path / "results" / "numbers.jsonl"
     for value in (1.0, 2.0):
-        record_number(path, "speed.x_s", value, unit="s", command="exuvia bench x", low=0.5, high=3.0, seed=1)
+        record_number(path, "speed.x_s", value, unit="s", command="python -m lab x", low=0.5, high=3.0, seed=1)
     rows, problems = read_rows(path)
     assert not problems
     assert [one["value"] for one in rows] == [1.0, 2.0]
@@ -187,7 +187,7 @@ def test_record_refuses_what_is_no_number(tmp_path: Path) -> None:
 
 def test_command_exits_with_one_on_a_problem(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "README.md").write_text("| FID | 0.045 |\n")
-    assert main(["check", "numbers", "--root", str(project)]) == 1
+    assert lab_main(["numbers", "--root", str(project)]) == 1
     assert "0.045" in capsys.readouterr().err
 
 

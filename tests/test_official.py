@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from exuvia.errors import CheckpointError
-from exuvia.official import NOT_SAVED, load_length, load_momask, read_options, read_weights
+from exuvia.published.momask import NOT_SAVED, load_length, load_momask, read_options, read_weights
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig

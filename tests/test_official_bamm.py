@@ -10,13 +10,13 @@ import torch
 import exuvia
 from exuvia.__main__ import main
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.official import read_weights
-from exuvia.official_bamm import load_bamm_folders
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.published.bamm import load_bamm_folders
+from exuvia.published.momask import read_weights
 from exuvia.sequence.bamm import BAMM
 from exuvia.sequence.length import OwnLength, build_length
 from exuvia.text.hashed import HashedText
-from exuvia.unlearn.base import pipeline_hash
+from exuvia.unlearning.base import pipeline_hash
 from official_layout import (
     RESIDUAL,
     TOKENIZER,

@@ -13,13 +13,13 @@ from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.kit import KIT
-from exuvia.long import Scene
 from exuvia.motion.arrays import smpl22_from_kit
-from exuvia.official import load_momask, read_options
-from exuvia.official_export import OWN, folder_names, save_momask
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.stream import Scene
+from exuvia.published.export import OWN, folder_names, save_momask
+from exuvia.published.momask import load_momask, read_options
 from exuvia.text.hashed import HashedText
-from exuvia.unlearn.base import pipeline_hash
+from exuvia.unlearning.base import pipeline_hash
 from official_layout import MASK, RESIDUAL, TOKENIZER, published_folder
 from tiny import tiny_pipeline
 

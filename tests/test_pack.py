@@ -17,8 +17,8 @@ from exuvia.commands.pack import PackConfig, pack
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, sha256_file, write_json
-from exuvia.official import OfficialMoMask
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.published.momask import OfficialMoMask
 
 PARTS = ("tokenizer", "mask", "residual", "length")
 

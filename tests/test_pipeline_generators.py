@@ -13,11 +13,11 @@ from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.bamm import BAMM, BAMMConfig
 from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from exuvia.sequence.generators import build_generator, describe_generator
-from exuvia.unlearn.base import pipeline_hash
+from exuvia.unlearning.base import pipeline_hash
 from tiny import CODES, tiny_pipeline
 
 FEW = {"steps": 4, "batch_size": 8, "lr": 1e-3, "warmup": 1, "precision": "no"}

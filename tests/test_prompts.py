@@ -12,7 +12,7 @@ import torch
 from exuvia.data.concepts import CONCEPT
 from exuvia.data.words import judge
 from exuvia.errors import ConfigError, DataError
-from exuvia.evaluate.prompts.load import (
+from exuvia.evaluation.prompts.load import (
     FOLDER,
     KIND,
     MARK,
@@ -24,7 +24,7 @@ from exuvia.evaluate.prompts.load import (
     read_prompts,
     same_text,
 )
-from exuvia.pipeline import check_prompts
+from exuvia.pipeline.prompts import check_prompts
 from exuvia.text.hashed import HashedText
 from exuvia.text.minilm import MiniLM
 

@@ -10,8 +10,8 @@ import pytest
     "before",
     [
         "",
-        "import exuvia.unlearn.base",
-        "import exuvia.evaluate.suite, exuvia.unlearn.lcr",
+        "import exuvia.unlearning.base",
+        "import exuvia.evaluation.suite, exuvia.unlearning.lcr",
         "exuvia.unlearn; exuvia.evaluate",
     ],
 )

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from exuvia.codes.stores import Corpus, CorpusConfig
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.recipes.corpus import Corpus, CorpusConfig
 
 
 @pytest.fixture(scope="module")

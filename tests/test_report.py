@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 
 from exuvia.__main__ import main
 from exuvia.errors import DataError
-from exuvia.evaluate.metrics import Interval, interval
 from exuvia.files import read_json, write_json
+from exuvia.judges.metrics import Interval, interval
 from exuvia.report.export import to_csv, to_latex
 from exuvia.report.page import write_report
 from exuvia.report.pareto import Point, draw, front

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.backbone import MIXER_OF
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.unlearn.base import pipeline_hash, unlearn
+from exuvia.unlearning.base import pipeline_hash, unlearn
 from tiny import CODES, tiny_pipeline
 
 SIZES = {"num_codes": CODES, "code_dim": 8, "width": 16, "inner_width": 16, "num_layers": 1, "num_heads": 2,

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from exuvia.goldens.case import Case
-from exuvia.goldens.run import check_case, function_name
-from exuvia.registry import GOLDEN, resolve
+from exuvia.registry import resolve
+from lab.parity.case import Case
+from lab.parity.cases import GOLDEN
+from lab.parity.run import check_case, function_name
 
 CASES = [
     "03_length_estimator",

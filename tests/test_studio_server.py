@@ -17,12 +17,12 @@ import httpx
 import psutil
 import pytest
 
-from exuvia.__main__ import main
 from exuvia.data.prepare import prepare
 from exuvia.studio.database import open_database
 from exuvia.studio.queue import Queue
 from exuvia.studio.settings import Limits, Settings
 from exuvia.studio.supervisor import Seat, Supervisor
+from lab.__main__ import main as lab_main
 from made_studio import until
 
 START_S = 120
@@ -174,10 +174,10 @@ def test_a_job_that_takes_too_long_is_stopped_and_the_others_of_its_worker_wait_
 
 def test_the_load_bench_loses_no_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = tmp_path / "numbers.jsonl"
-    assert main(["bench", "studio", "--users", "3", "--seconds", "2", "--record", str(ledger)]) == 0
+    assert lab_main(["studio", "--users", "3", "--seconds", "2", "--record", str(ledger)]) == 0
     rows = {row["name"]: row["value"] for row in map(json.loads, ledger.read_text().splitlines())}
     assert rows["studio.lost_jobs"] == 0
     assert rows["studio.jobs.3_users"] >= 3
     assert 0 < rows["studio.api_p95_ms.3_users"]
     assert "0 lost" in capsys.readouterr().out
-    assert main(["bench", "studio", "--users", "0"]) == 2
+    assert lab_main(["studio", "--users", "0"]) == 2

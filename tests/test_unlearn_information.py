@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exuvia
+from exuvia.codes.statistics import PackedCodes, count_codes
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, ShapeError
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.sequence.stack import Stack, StackConfig
-from exuvia.unlearn.information import information_weights, load_informant
-from exuvia.unlearn.lcr import LCRConfig
-from exuvia.unlearn.statistics import PackedCodes, count_codes
+from exuvia.unlearning.information import information_weights, load_informant
+from exuvia.unlearning.lcr import LCRConfig
 from made_informant import causal_net, run_folder
 from made_mocap import mocap_folder
 from tiny import CODES, tiny_pipeline

@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia import MotionPipeline
+from exuvia.codes.statistics import CodeStatistics
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
-from exuvia.goldens.case import Case
-from exuvia.goldens.run import check_case
-from exuvia.goldens.unlearn import lcr as golden_lcr
-from exuvia.unlearn.base import forget_indices, pipeline_hash, ship_statistics, unlearn
-from exuvia.unlearn.lcr import LCRConfig, plan_edit
-from exuvia.unlearn.selection import association, released_selection, safe_codes, select_codes
-from exuvia.unlearn.statistics import CodeStatistics
+from exuvia.unlearning.base import forget_indices, pipeline_hash, ship_statistics, unlearn
+from exuvia.unlearning.lcr import LCRConfig, plan_edit
+from exuvia.unlearning.selection import association, released_selection, safe_codes, select_codes
+from lab.parity.case import Case
+from lab.parity.run import check_case
+from lab.parity.unlearn import lcr as golden_lcr
 from made_mocap import mocap_folder
 from tiny import CODES, LEVELS, tiny_pipeline
 

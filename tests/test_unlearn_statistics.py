@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exuvia.codes.encode import bench_statistics, encode_clips, length_batches
+from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.features.normaliser import Normaliser
 from exuvia.shapes import Features
 from exuvia.tokens.rvqvae import RVQVAEConfig
-from exuvia.unlearn.encoding import bench_statistics, encode_clips, length_batches
-from exuvia.unlearn.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
 from tiny import CODES, LEVELS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

@@ -11,10 +11,10 @@ import exuvia
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, DivergedError
-from exuvia.pipeline import MotionPipeline
-from exuvia.unlearn.base import Evidence, pipeline_hash
-from exuvia.unlearn.negation import learned_guard, logistic_regression
-from exuvia.unlearn.tuning import CaptionedCodes, own_loss
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.unlearning.base import Evidence, pipeline_hash
+from exuvia.unlearning.negation import learned_guard, logistic_regression
+from exuvia.unlearning.tuning import CaptionedCodes, own_loss
 from tiny import tiny_pipeline
 
 FEW = {"steps": 4, "batch_size": 8, "lr": 1e-3, "warmup": 1, "precision": "no"}

@@ -9,10 +9,10 @@ from exuvia.commands.pack import PackConfig, pack
 from exuvia.commands.unpack import UnpackConfig, unpack
 from exuvia.data.prepare import prepare
 from exuvia.files import read_json, write_text
-from exuvia.pipeline import MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from exuvia.sequence.length import OwnLength
-from exuvia.unlearn.base import pipeline_hash, unlearn
+from exuvia.unlearning.base import pipeline_hash, unlearn
 from tiny import CODES, tiny_pipeline
 
 PARTS = ("tokenizer", "mask", "residual", "length")

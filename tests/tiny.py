@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from exuvia.assemble import assemble
 from exuvia.features.normaliser import Normaliser
-from exuvia.pipeline import GenerationConfig, MotionPipeline
+from exuvia.pipeline.assemble import assemble
+from exuvia.pipeline.pipeline import GenerationConfig, MotionPipeline
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig

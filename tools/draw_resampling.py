@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from resampling_picture import Strip, draw_motion, draw_sentence
 from torch import Tensor, nn
 
-from exuvia.commands.numbers import record_number
 from exuvia.data.batches import pad_batch
 from exuvia.data.store import Store
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import write_text
-from exuvia.ssm import Mamba, SeRpEnt
-from exuvia.ssm.serpent_state import Resampling
 from exuvia.synthetic.dataset import synthesise
+from exuvia_ssm import Mamba, SeRpEnt
+from exuvia_ssm.serpent_state import Resampling
+from lab.ledger.numbers import record_number
 
 ROOT = Path(__file__).resolve().parents[1]
 SENTENCE = "My spirits, as in a dream, are all bound up."

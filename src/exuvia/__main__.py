@@ -26,11 +26,17 @@ _FULL_OR_LOCKED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.
 _HELP = {"-h", "--help", "help"}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; `argv` without the program's name."""
+def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, Entry] = COMMAND, program: str = "exuvia") -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        argv: the words after the program's name; None: those of this process
+        commands: what the program offers
+        program: its name in help and messages
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        code = run(list(sys.argv[1:] if argv is None else argv), COMMAND)
+        code = run(list(sys.argv[1:] if argv is None else argv), commands, program)
         sys.stdout.flush()
         return code
     except ExuviaError as error:
@@ -48,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"cannot write or read{where}: {error.strerror}; free some space or choose another folder")
 
 
-def run(args: list[str], commands: Mapping[str, Entry]) -> int:
+def run(args: list[str], commands: Mapping[str, Entry], program: str = "exuvia") -> int:
     """Find the command that the first words name, parse the rest and call it.
 
     Raises:
@@ -58,28 +64,28 @@ def run(args: list[str], commands: Mapping[str, Entry]) -> int:
         print(f"exuvia {__version__}")
         return 0
     if not args or args[0] in _HELP:
-        print(_overview(commands), file=sys.stdout if args else sys.stderr)
+        print(_overview(commands, program), file=sys.stdout if args else sys.stderr)
         return 0 if args else 2
     name = next((words for words in (" ".join(args[:2]), args[0]) if words in commands), None)
     if name is not None:
-        return _call(name, commands[name], args[len(name.split()) :])
+        return _call(name, commands[name], args[len(name.split()) :], program)
     group = [key for key in commands if key.startswith(args[0] + " ")]
     if not group:
         tops = dict.fromkeys(key.split()[0] for key in commands)
-        raise ConfigError(f"unknown command {args[0]!r}; {suggest(args[0], tops)}; run: exuvia --help")
+        raise ConfigError(f"unknown command {args[0]!r}; {suggest(args[0], tops)}; run: {program} --help")
     if len(args) > 1 and args[1] not in _HELP:
         seconds = [key.split()[1] for key in group]
         raise ConfigError(f"unknown command '{args[0]} {args[1]}'; {suggest(args[1], seconds)}")
-    print(_overview({key: commands[key] for key in group}), file=sys.stdout if len(args) > 1 else sys.stderr)
+    print(_overview({key: commands[key] for key in group}, program), file=sys.stdout if len(args) > 1 else sys.stderr)
     return 0 if len(args) > 1 else 2
 
 
-def parse(name: str, entry: Entry, args: Sequence[str]) -> Callable[[], Any]:
+def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia") -> Callable[[], Any]:
     """The command's call with its settings filled in from `args`; usage errors exit with code 2, help with 0."""
     function = resolve({name: entry.target}, name, "command")
     tyro = _tyro()
     options: dict[str, Any] = {
-        "prog": f"exuvia {name}",
+        "prog": f"{program} {name}",
         "args": list(args),
         "description": description(function, entry),
     }
@@ -107,9 +113,9 @@ def _config_type(name: str, entry: Entry, function: Callable[..., Any]) -> Any:
     return kind if dataclasses.is_dataclass(kind) else None
 
 
-def _call(name: str, entry: Entry, args: Sequence[str]) -> int:
+def _call(name: str, entry: Entry, args: Sequence[str], program: str) -> int:
     try:
-        code = parse(name, entry, args)()
+        code = parse(name, entry, args, program)()
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 2 if leave.code else 0
     return code if isinstance(code, int) else 0
@@ -122,13 +128,12 @@ def _tyro() -> Any:
         raise ConfigError("the command line needs the package tyro, which is not installed; pip install tyro") from None
 
 
-def _overview(commands: Mapping[str, Entry]) -> str:
+def _overview(commands: Mapping[str, Entry], program: str) -> str:
     width = max(map(len, commands))
-    lines = [
-        "usage: exuvia COMMAND [options]        (exuvia COMMAND --help: settings and examples)",
-        "",
-        *(f"  {name:<{width}}  {entry.line}" for name, entry in commands.items()),
-    ]
+    lines = [f"usage: {program} COMMAND [options]        ({program} COMMAND --help: settings and examples)"]
+    for group in dict.fromkeys(entry.group for entry in commands.values()):
+        lines += ["", *([f"{group}:"] if group else [])]
+        lines += [f"  {name:<{width}}  {entry.line}" for name, entry in commands.items() if entry.group == group]
     examples = [entry.examples[0] for entry in commands.values() if entry.examples][:3]
     return "\n".join([*lines, "", "examples:", *(f"  {example}" for example in examples)] if examples else lines)
 

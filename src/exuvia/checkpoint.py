@@ -4,6 +4,7 @@ import datetime
 import platform
 import subprocess
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,6 @@ from exuvia.files import read_json, whole_file, write_json
 from exuvia.registry import suggest
 
 FORMAT = "exuvia/1"
-SHIPPED = Path(__file__).parent / "weights"
-"""Checkpoints that come with the package."""
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -135,17 +134,32 @@ def code_commit() -> str:
     return commit.stdout.strip() + ("+" if status.stdout.strip() else "")
 
 
+def shipped(name: str) -> Path:
+    """The folder of a checkpoint that the package exuvia-base holds.
+
+    Raises:
+        CheckpointError: the package is not installed, or holds no checkpoint of this name.
+    """
+    spec = find_spec("exuvia_base")
+    if spec is None or spec.origin is None:
+        raise CheckpointError(f"the checkpoint {name!r} comes with exuvia-base; run: pip install exuvia-base")
+    folder = Path(spec.origin).parent
+    if not (folder / name / "config.json").is_file():
+        names = [path.parent.name for path in folder.glob("*/config.json")]
+        raise CheckpointError(f"exuvia-base has no checkpoint {name!r}; {suggest(name, names)}")
+    return folder / name
+
+
 def find_pipeline(name: str | Path) -> Path:
     """The folder of a shipped checkpoint, a local folder or a hub id. Raises CheckpointError."""
-    if (SHIPPED / str(name) / "config.json").is_file():
-        return SHIPPED / str(name)
+    if str(name) == "base":
+        return shipped("base")
     folder = Path(name)
     if folder.is_dir():
         return folder
     if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/")):
         return _from_hub(name)
-    shipped = [path.name for path in SHIPPED.iterdir() if path.is_dir()] if SHIPPED.is_dir() else []
-    hint = suggest(str(name), shipped)
+    hint = suggest(str(name), ["base"])
     raise CheckpointError(f"no generator {str(name)!r}: not a folder, and not one of those shipped; {hint}")
 
 

@@ -9,21 +9,21 @@ ExuviaError
 └── OutputError         a result that could not be written (full disk, read-only folder)
 """
 
+from exuvia_ssm.errors import ConfigError, ExuviaError, ShapeError
 
-class ExuviaError(Exception):
-    """Base of all errors shown to a user as one sentence: what was found, what was expected, what to do."""
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "ExuviaError",
+    "OutputError",
+    "ShapeError",
+]
 
 
 class DataError(ExuviaError):
     """A file, folder or store cannot be read as what it claims to be."""
-
-
-class ShapeError(ExuviaError):
-    """An array has another shape, rate or value range than expected."""
-
-
-class ConfigError(ExuviaError):
-    """A name or setting does not exist or does not fit."""
 
 
 class CheckpointError(ExuviaError):

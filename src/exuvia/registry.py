@@ -1,11 +1,17 @@
 """Names and where they live: adding a method, data set, format or encoder is one file and one line here."""
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from importlib import import_module
-from typing import Any
+from exuvia_ssm.names import resolve, suggest
 
-from exuvia.errors import ConfigError
+__all__ = [
+    "EXPORTER",
+    "IMPORTER",
+    "REPRESENTATION",
+    "STUDIO_JOB",
+    "TEXT_ENCODER",
+    "UNLEARN",
+    "resolve",
+    "suggest",
+]
 
 TEXT_ENCODER = {
     "minilm": "exuvia.text.minilm:MiniLM",
@@ -34,18 +40,15 @@ EXPORTER = {
     ".html": "exuvia.view.page:write_page",
 }
 UNLEARN = {
-    "none": "exuvia.unlearn.none:Nothing",
-    "prompt_filter": "exuvia.unlearn.prompt_filter:PromptFilter",
-    "retrain": "exuvia.unlearn.retrain:Retrain",
-    "finetune": "exuvia.unlearn.finetune:FineTune",
-    "esd": "exuvia.unlearn.esd:ESD",
-    "negation": "exuvia.unlearn.negation:Negation",
-    "uce": "exuvia.unlearn.uce:UCE",
-    "rece": "exuvia.unlearn.rece:RECE",
-    "lcr": "exuvia.unlearn.lcr:LCR",
-}
-STREAM = {
-    "scenes": "exuvia.long:stream",
+    "none": "exuvia.unlearning.none:Nothing",
+    "prompt_filter": "exuvia.unlearning.prompt_filter:PromptFilter",
+    "retrain": "exuvia.unlearning.retrain:Retrain",
+    "finetune": "exuvia.unlearning.finetune:FineTune",
+    "esd": "exuvia.unlearning.esd:ESD",
+    "negation": "exuvia.unlearning.negation:Negation",
+    "uce": "exuvia.unlearning.uce:UCE",
+    "rece": "exuvia.unlearning.rece:RECE",
+    "lcr": "exuvia.unlearning.lcr:LCR",
 }
 STUDIO_JOB = {
     "generate": "exuvia.studio.jobs.generate:generate",
@@ -54,59 +57,3 @@ STUDIO_JOB = {
     "evaluate": "exuvia.studio.jobs.evaluate:evaluate",
     "look": "exuvia.studio.jobs.look:look",
 }
-GOLDEN = {
-    "01_hml_recover": "exuvia.goldens.features:recover",
-    "01_hml": "exuvia.goldens.features:encode",
-    "01_kit": "exuvia.goldens.features:encode",
-    "01_quat_ops": "exuvia.goldens.features:quaternions",
-    "01_mean_std": "exuvia.goldens.features:statistics",
-    "02_rvqvae_eval": "exuvia.goldens.tokens:evaluate",
-    "02_ema_step": "exuvia.goldens.tokens:ema_steps",
-    "02_rvqvae_train_step": "exuvia.goldens.tokens:train_step",
-    "02_quantize_dropout_rule": "exuvia.goldens.tokens:dropout_rule",
-    "03_mask_transformer_forward": "exuvia.goldens.mask:forward",
-    "03_mask_generate": "exuvia.goldens.mask:generate",
-    "03_mask_train_forward": "exuvia.goldens.mask:train_forward",
-    "03_tools": "exuvia.goldens.mask:tools",
-    "03_length_estimator": "exuvia.goldens.mask:length",
-    "04_res_transformer": "exuvia.goldens.residual:residual",
-    "05_bamm": "exuvia.goldens.bamm:bamm",
-    "06_evaluators": "exuvia.goldens.evaluators:evaluators",
-    "07_metrics": "exuvia.goldens.evaluators:metrics",
-    "08_lcr": "exuvia.goldens.unlearn:lcr",
-    "08_uce_rece_hmu": "exuvia.goldens.closed_form:hmu",
-    "08_uce_upstream": "exuvia.goldens.closed_form:uce",
-    "08_rece_upstream": "exuvia.goldens.closed_form:rece",
-    "08_ncs": "exuvia.goldens.retrieval:ncs",
-    "10_tmr_actor": "exuvia.goldens.retrieval:actor",
-    "10_tmr_losses_metrics": "exuvia.goldens.retrieval:losses",
-    "09_selective_scan": "exuvia.goldens.scan:selective_scan_case",
-    "09_mamba_block": "exuvia.goldens.mamba:mamba_block",
-    "09_s4d": "exuvia.goldens.s4d:s4d",
-}
-
-SSM = {
-    "s6": "exuvia.ssm.mamba:S6",
-    "mamba": "exuvia.ssm.mamba:Mamba",
-    "s4d": "exuvia.ssm.s4d:S4D",
-    "serpent": "exuvia.ssm.serpent:SeRpEnt",
-}
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """A half-sentence that names the nearest known name, or lists them all."""
-    names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-
-
-def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
-    """The object that a registry line names, imported on demand.
-
-    Raises:
-        ConfigError: no such name; the message suggests the nearest.
-    """
-    if name not in table:
-        raise ConfigError(f"unknown {kind} {name!r}; {suggest(name, table)}")
-    module, _, attribute = table[name].partition(":")
-    return getattr(import_module(module), attribute)

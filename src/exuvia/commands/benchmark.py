@@ -8,12 +8,11 @@ from typing import Any
 
 import tyro
 
-from exuvia.commands.benchmark_table import document_tables, numbers
-from exuvia.commands.document import check_place, fill_file
-from exuvia.commands.numbers import record_number
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError
 from exuvia.files import read_json, write_text
+from lab.ledger.benchmark_table import document_tables, numbers
+from lab.ledger.document import check_place, fill_file
+from lab.ledger.numbers import record_number
 
 QUICK = ("none", "prompt_filter", "uce", "rece", "lcr")
 """Methods that need seconds."""
@@ -82,21 +81,24 @@ def benchmark(config: BenchmarkConfig) -> None:
         DataError: the data cannot be read.
         OutputError: the folder cannot be written.
     """
+    from exuvia.evaluation.benchmark import Plan, run_benchmark
+    from exuvia.report.page import write_report
+
     if config.out.is_file():
         raise ConfigError(f"found the file {config.out}, expected a folder for the run")
     if config.document is not None:
         check_place(config.document, _place(config))
-    plan = part("Plan")(
+    plan = Plan(
         concept=config.concept, data=str(config.data), methods=methods_of(config.methods, config.retrained),
         pipeline=config.pipeline, split=config.split, sensors=config.sensors, seeds=config.seeds, kinds=config.kinds,
         limit=config.limit, refine=config.refine, evaluator=_evaluator(config),
     )  # fmt: skip
-    path = part("run_benchmark")(plan, config.out, config.workers, tell=lambda line: print(line, flush=True))
+    path = run_benchmark(plan, config.out, config.workers, tell=lambda line: print(line, flush=True))
     results = read_json(path)
     text = tables(results)
     write_text(config.out / "tables.md", text)
     print(text)
-    print(part("write_report")(config.out))
+    print(write_report(config.out))
     if config.record is not None:
         _record(config, results)
     if config.document is not None:
@@ -105,22 +107,26 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 def _evaluator(config: BenchmarkConfig) -> str:
     """The folder of the wanted evaluator, which is trained there if need be; "" for the shipped one."""
+    from exuvia.recipes.evaluator import EvaluatorRecipe, train_evaluator
+
     if config.evaluator is None:
         return ""
     if not (config.evaluator / "config.json").is_file():
         print(f"{config.evaluator} holds no evaluator: training one on {config.data} first, which takes a while")
-        recipe = part("EvaluatorRecipe")(out=str(config.evaluator), data=(str(config.data),))
-        part("train_evaluator")(recipe)
+        recipe = EvaluatorRecipe(out=str(config.evaluator), data=(str(config.data),))
+        train_evaluator(recipe)
     return str(config.evaluator)
 
 
 def methods_of(names: Sequence[str], retrained: str | None) -> tuple[Any, ...]:
     """The chosen methods, `none` first and the yardstick second. Raises ConfigError."""
+    from exuvia.evaluation.benchmark import MethodSpec
+
     groups = {"quick": QUICK, "slow": SLOW, "all": (*QUICK, *SLOW), "released": RELEASED}
     texts = dict.fromkeys(text for name in names for text in groups.get(name, (name,)))
-    specs = [part("MethodSpec").parse(text) for text in dict.fromkeys(["none", *texts])]
+    specs = [MethodSpec.parse(text) for text in dict.fromkeys(["none", *texts])]
     if retrained is not None:
-        specs.insert(1, part("MethodSpec")("retrain", "retrain", {"weights": retrained}))
+        specs.insert(1, MethodSpec("retrain", "retrain", {"weights": retrained}))
     return tuple(specs)
 
 
@@ -146,12 +152,16 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def _cell(values: Sequence[float]) -> str:
-    found = part("interval")(values)
+    from exuvia.judges.metrics import interval
+
+    found = interval(values)
     return f"{found.mean:.3g}" if len(values) == 1 else f"{found.mean:.3g} ± {found.half_width:.2g}"
 
 
 def _record(config: BenchmarkConfig, results: Mapping[str, Any]) -> None:
     """Add the main numbers to the ledger."""
+    from exuvia.judges.metrics import interval
+
     assert config.record is not None
     words = ["exuvia", "benchmark", config.concept, "--data", str(config.data), "--methods", *config.methods]
     words += ["--retrained", config.retrained] if config.retrained else []
@@ -164,7 +174,7 @@ def _record(config: BenchmarkConfig, results: Mapping[str, Any]) -> None:
     command = shlex.join([*words, "--record", str(config.record)])
 
     for name, number in numbers(results, _place(config)).items():
-        found = part("interval")(number.values)
+        found = interval(number.values)
         low, high = (None, None) if len(number.values) == 1 else (found.low, found.high)
         record_number(config.record, name, found.mean, unit=number.unit, command=command, low=low, high=high)
 

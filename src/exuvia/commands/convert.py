@@ -11,7 +11,6 @@ from typing import Any
 import tyro
 from tqdm import tqdm
 
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError, DataError, ExuviaError
 from exuvia.registry import EXPORTER, IMPORTER, suggest
 
@@ -118,12 +117,15 @@ def _each(work: Any, jobs: list[tuple[Path, Path]], workers: int) -> Iterator[Do
 
 def _convert(job: tuple[Path, Path], *, fps: float | None, foot_lock: bool, fail: bool = False) -> Done:
     """One file; a problem is told, or raised where `fail` is set."""
+    from exuvia.motion.foot_lock import lock_feet
+    from exuvia.motion.load import load_clip
+
     source, target = job
     try:
-        clip = part("load_clip")(source, fps)
+        clip = load_clip(source, fps)
         told = ""
         if foot_lock:
-            locked = part("lock_feet")(clip)
+            locked = lock_feet(clip)
             clip = locked.clip
             before, after = 100 * locked.skate_before_m_per_s, 100 * locked.skate_after_m_per_s
             jerk = f"{locked.jerk_before_m_per_s3:.0f} to {locked.jerk_after_m_per_s3:.0f} m/s³"

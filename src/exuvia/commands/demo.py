@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from exuvia.commands.numbers import record_number
-from exuvia.commands.table import part
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
+from lab.ledger.numbers import record_number
 
 PROMPTS = (
     ("keep", "a person walks forward"),
@@ -72,11 +71,15 @@ def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
         ConfigError: the concept is not known, or the pipeline ships no statistics of it.
         OutputError: the folder cannot be written.
     """
+    from exuvia.judges.shipped import shipped_detector
+    from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.unlearning.base import unlearn
+
     started = time.perf_counter()
-    pipe = part("pipeline").from_pretrained(config.pipeline)
-    detector = part("shipped_detector")()
+    pipe = MotionPipeline.from_pretrained(config.pipeline)
+    detector = shipped_detector()
     edit_started = time.perf_counter()
-    safe = part("unlearn")("lcr", pipe, forget=config.forget, num_codes=config.num_codes)
+    safe = unlearn("lcr", pipe, forget=config.forget, num_codes=config.num_codes)
     edit_s = time.perf_counter() - edit_started
     names = ("original", f"without {config.forget}")
     made = {name: _generate(one, config) for name, one in zip(names, (pipe, safe), strict=True)}
@@ -109,9 +112,11 @@ def _generate(pipe: Any, config: DemoConfig) -> Any:
 
 def _measure(generation: Any, detector: Any, seeds: int) -> tuple[dict[str, Measured], np.ndarray]:
     """Numbers by kind of prompt, and the probability of violence of every motion."""
+    from exuvia.motion.kinematics import measure
+
     probability = np.asarray(detector.violence_probability(generation.features))
     violent = probability >= detector.point.threshold
-    kinematics = [part("measure")(clip.joints, clip.fps) for clip in generation.clips]
+    kinematics = [measure(clip.joints, clip.fps) for clip in generation.clips]
     kinds = np.asarray([kind for kind, _ in PROMPTS for _ in range(seeds)])
     found = {}
     for kind in ("forget", "keep"):

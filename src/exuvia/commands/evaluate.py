@@ -9,9 +9,8 @@ from typing import Any
 import tyro
 from tqdm import tqdm
 
-from exuvia.commands.numbers import record_number
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError
+from lab.ledger.numbers import record_number
 
 LEDGER = (
     ("generator.r3", "all", "original", "r_precision@3"),
@@ -79,9 +78,12 @@ def evaluate(config: EvaluateConfig) -> None:
         DataError: the data cannot be read.
         OutputError: the report cannot be written.
     """
+    from exuvia.evaluation.suite import evaluate as evaluate_pipeline
+    from exuvia.pipeline.pipeline import MotionPipeline
+
     if config.out.is_file():
         raise ConfigError(f"found the file {config.out}, expected a folder for the report")
-    load = part("pipeline").from_pretrained
+    load = MotionPipeline.from_pretrained
     edited, original = (load(name, device=config.device) for name in (config.pipeline, config.original))
     with tqdm(unit=" motions", desc="evaluate", file=sys.stderr, disable=None, total=0) as bar:
 
@@ -89,7 +91,7 @@ def evaluate(config: EvaluateConfig) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        report = part("evaluate")(
+        report = evaluate_pipeline(
             edited,
             original=original,
             store=config.data,

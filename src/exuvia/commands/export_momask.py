@@ -5,8 +5,6 @@ from pathlib import Path
 
 import tyro
 
-from exuvia.commands.table import part
-
 
 @dataclass(frozen=True)
 class ExportMomaskConfig:
@@ -28,6 +26,9 @@ def export_momask(config: ExportMomaskConfig) -> None:
         CheckpointError: no pipeline there, or one with parts that MoMask does not have.
         OutputError: the folder cannot be written.
     """
-    folder = part("save_momask")(part("pipeline").from_pretrained(config.pipeline), config.out)
+    from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.published.export import save_momask
+
+    folder = save_momask(MotionPipeline.from_pretrained(config.pipeline), config.out)
     for path in sorted(folder.rglob("*.tar")):
         print(f"wrote {path}")

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import tyro
 
-from exuvia.commands.table import part
-
 
 @dataclass(frozen=True)
 class FinishConfig:
@@ -23,5 +21,7 @@ def finish(config: FinishConfig) -> None:
         CheckpointError: there is no checkpoint, or none with a validation before it.
         OutputError: the folder cannot be written.
     """
-    metrics = part("finish_now")(config.run)
+    from exuvia.train import finish_now
+
+    metrics = finish_now(config.run)
     print(f"{config.run}: finished; {', '.join(f'{k} {v:.4g}' for k, v in metrics.items())}")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError
 
 
@@ -36,27 +35,32 @@ def gallery(config: GalleryConfig) -> None:
         CheckpointError: a pipeline cannot be loaded.
         OutputError: the page cannot be written.
     """
+    from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
+
     prompts = _prompts(config)
     if not prompts:
         raise ConfigError(f"found no prompt in {config.file}, expected one a line")
     texts = [text for _, text in prompts]
     names = [config.pipeline, *([config.beside] if config.beside else [])]
-    clips = [part("pipeline").from_pretrained(name)(texts, seed=config.seed) for name in names]
+    clips = [MotionPipeline.from_pretrained(name)(texts, seed=config.seed) for name in names]
     if len(clips) == 1:
-        part("write_page")(clips[0], config.out, title=f"{Path(config.pipeline).name}: {len(texts)} motions")
+        write_page(clips[0], config.out, title=f"{Path(config.pipeline).name}: {len(texts)} motions")
     else:
-        panel, row = part("panel"), part("comparison_row")
+        panel, row = Panel, ComparisonRow
         titles = [Path(name).name for name in names]
         rows = [
             row(text, [panel(title, made[n]) for title, made in zip(titles, clips, strict=True)], tag=kind)
             for n, (kind, text) in enumerate(prompts)
         ]
-        part("write_comparison")(config.out, "The same prompts and seeds", rows)
+        write_comparison(config.out, "The same prompts and seeds", rows)
     print(f"wrote {config.out}: {len(texts)} prompts")
 
 
 def _prompts(config: GalleryConfig) -> list[tuple[str, str]]:
     """Kind and text of each."""
+    from exuvia.evaluation.prompts.load import load_prompts
+
     if config.file is not None:
         try:
             lines = config.file.read_text(encoding="utf-8").splitlines()
@@ -64,4 +68,4 @@ def _prompts(config: GalleryConfig) -> list[tuple[str, str]]:
             raise ConfigError(f"{config.file} is no readable text file ({error})") from None
         return [("", line.strip()) for line in lines if line.strip()]
     kinds = ("explicit", "implicit", "compositional", "lookalike")
-    return [(kind, prompt.text) for kind in kinds for prompt in part("load_prompts")(kind)[: config.each]]
+    return [(kind, prompt.text) for kind in kinds for prompt in load_prompts(kind)[: config.each]]

@@ -7,7 +7,6 @@ from typing import Any
 
 import tyro
 
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError, DataError
 from exuvia.registry import EXPORTER, suggest
 
@@ -71,9 +70,11 @@ def generate(config: GenerateConfig) -> None:
         CheckpointError: the pipeline cannot be loaded.
         OutputError: a file cannot be written.
     """
+    from exuvia.pipeline.pipeline import MotionPipeline
+
     wanted = requests(config)
     suffixes = _suffixes(config, len(wanted))
-    pipe = part("pipeline").from_pretrained(config.pipeline, device=config.device)
+    pipe = MotionPipeline.from_pretrained(config.pipeline, device=config.device)
     sampling = {name: value for name in SAMPLING if (value := getattr(config, name)) is not None}
     for known in (True, False):
         batch = [request for request in wanted if (request.frames is not None) == known]

@@ -7,7 +7,6 @@ from typing import Any
 import tyro
 
 from exuvia.commands.pack import save
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError
 from exuvia.files import sha256_file
 from exuvia.registry import TEXT_ENCODER, resolve
@@ -44,7 +43,14 @@ def import_bamm(config: ImportBammConfig) -> None:
 
 def from_bamm(config: ImportBammConfig) -> Any:
     """A pipeline of published weights, conditioned on one sentence vector as they were trained."""
-    found = part("load_bamm_folders")(config.folder, config.tokenizer, config.residual)
+    from exuvia.features.normaliser import Normaliser
+    from exuvia.pipeline.assemble import assemble
+    from exuvia.pipeline.pipeline import GenerationConfig
+    from exuvia.published.bamm import load_bamm_folders
+    from exuvia.published.momask import GUIDANCE, layout_of
+    from exuvia.sequence.length import OwnLength
+
+    found = load_bamm_folders(config.folder, config.tokenizer, config.residual)
     encoder = resolve(TEXT_ENCODER, config.text, "text encoder")()
     wanted = found.decoder.config.text_dim
     if encoder.dim != wanted:
@@ -52,9 +58,8 @@ def from_bamm(config: ImportBammConfig) -> Any:
             f"the caption encoder {config.text} has width {encoder.dim}, the weights expect {wanted}; see --text"
         )
     facts = {"bamm": {name: sha256_file(path) for name, path in found.files.items()}, "bamm_options": found.options}
-    parts = found.tokenizer, part("normaliser")(found.mean, found.std), found.decoder, found.residual
+    parts = found.tokenizer, Normaliser(found.mean, found.std), found.decoder, found.residual
     # published: every code may be drawn, and the second pass has a guidance of its own
-    layout = part("layout_of")(found.mean)
-    settings = part("generation_config")(keep_share=0.0, cond_scale=part("published_guidance")[layout])
-    about = {"generation": settings, "facts": facts, "representation": layout}
-    return part("assemble")(*parts, part("own_length")(), encoder, pooled=True, **about)
+    layout = layout_of(found.mean)
+    settings = GenerationConfig(keep_share=0.0, cond_scale=GUIDANCE[layout])
+    return assemble(*parts, OwnLength(), encoder, pooled=True, generation=settings, facts=facts, representation=layout)

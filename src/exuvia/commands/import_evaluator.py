@@ -5,8 +5,6 @@ from pathlib import Path
 
 import tyro
 
-from exuvia.commands.table import part
-
 
 @dataclass(frozen=True)
 class ImportEvaluatorConfig:
@@ -31,7 +29,9 @@ def import_evaluator(config: ImportEvaluatorConfig) -> None:
         DataError: the word vectors cannot be read.
         OutputError: the folder cannot be written.
     """
-    found = part("load_evaluator_folder")(config.folder, config.glove)
-    folder = part("save_evaluator")(found, config.out)
+    from exuvia.published.evaluator import load_evaluator_folder, save_evaluator
+
+    found = load_evaluator_folder(config.folder, config.glove)
+    folder = save_evaluator(found, config.out)
     sizes = found.model.config
     print(f"{folder}: {sizes.dim_pose} features, embeddings of {sizes.embedding}, {len(found.words.known)} words")

@@ -7,7 +7,6 @@ from typing import Any
 import tyro
 
 from exuvia.commands.pack import save
-from exuvia.commands.table import part
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import sha256_file
 from exuvia.registry import TEXT_ENCODER, resolve
@@ -40,7 +39,12 @@ def import_momask(config: ImportMomaskConfig) -> None:
 
 def from_momask(folder: Path, text: str) -> Any:
     """A pipeline of published weights, conditioned on one sentence vector as they were trained."""
-    found = part("load_momask")(folder)
+    from exuvia.features.normaliser import Normaliser
+    from exuvia.pipeline.assemble import assemble
+    from exuvia.pipeline.pipeline import GenerationConfig
+    from exuvia.published.momask import GUIDANCE, layout_of, load_momask
+
+    found = load_momask(folder)
     if found.length is None:
         raise CheckpointError(f"{folder} has no length_estimator/model/finest.tar; fetch it from the same release")
     encoder = resolve(TEXT_ENCODER, text, "text encoder")()
@@ -49,11 +53,10 @@ def from_momask(folder: Path, text: str) -> Any:
         raise ConfigError(
             f"the caption encoder {text} has width {encoder.dim}, the weights expect {wanted}; see --text"
         )
-    parts = (found.tokenizer, part("normaliser")(found.mean, found.std), found.mask, found.residual, found.length)
+    parts = (found.tokenizer, Normaliser(found.mean, found.std), found.mask, found.residual, found.length)
     hashes = {name: sha256_file(path) for name, path in found.files.items()}
     names = {name: path.parent.parent.name for name, path in found.files.items() if name != "length"}
     facts = {"momask": hashes, "momask_names": names, "momask_options": found.options}
-    layout = part("layout_of")(found.mean)
-    settings = part("generation_config")(cond_scale=part("published_guidance")[layout])
-    about = {"generation": settings, "facts": facts, "representation": layout}
-    return part("assemble")(*parts, encoder, pooled=True, **about)
+    layout = layout_of(found.mean)
+    settings = GenerationConfig(cond_scale=GUIDANCE[layout])
+    return assemble(*parts, encoder, pooled=True, generation=settings, facts=facts, representation=layout)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import tyro
 
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.registry import EXPORTER, suggest
 
@@ -44,12 +43,15 @@ def import_motion(config: ImportConfig) -> int:
         ConfigError: no file, several files for one output file, two of one name, or an unknown format.
         OutputError: a clip cannot be written.
     """
-    source = part("source")(config.source_fps, config.source_unit_m, config.source_up, config.asf)
+    from exuvia.motion.load import load_clip
+    from exuvia.motion.source import Source
+
+    source = Source(config.source_fps, config.source_unit_m, config.source_up, config.asf)
     pairs = targets(config)
     failed = 0
     for path, target in pairs:
         try:
-            clip = part("load_clip")(path, config.fps, source=source, normalise_scale=config.normalise_scale)
+            clip = load_clip(path, config.fps, source=source, normalise_scale=config.normalise_scale)
         except ExuviaError as error:
             failed += 1
             print(error, file=sys.stderr)

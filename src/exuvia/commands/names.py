@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from exuvia import registry
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError
 
 KINDS = {
@@ -15,7 +14,6 @@ KINDS = {
     "representations": ("motion features", registry.REPRESENTATION),
     "importers": ("motion files that can be read", registry.IMPORTER),
     "exporters": ("motion files that can be written", registry.EXPORTER),
-    "goldens": ("parity cases, by the beginning of their names", registry.GOLDEN),
 }
 """Kind -> a heading and its table of names."""
 
@@ -25,7 +23,7 @@ class ListConfig:
     """What to list."""
 
     kind: str | None = None
-    """methods, concepts, encoders, representations, importers, exporters or goldens; without it, all but goldens."""
+    """methods, concepts, encoders, representations, importers or exporters; without it, all."""
 
 
 def list_names(config: ListConfig) -> None:
@@ -36,7 +34,7 @@ def list_names(config: ListConfig) -> None:
     """
     if config.kind is not None and config.kind not in KINDS:
         raise ConfigError(f"unknown kind {config.kind!r}; {registry.suggest(config.kind, KINDS)}")
-    wanted = [config.kind] if config.kind else [kind for kind in KINDS if kind != "goldens"]
+    wanted = [config.kind] if config.kind else list(KINDS)
     print("\n\n".join(_section(kind) for kind in wanted))
 
 
@@ -48,4 +46,6 @@ def _section(kind: str) -> str:
 
 
 def _concepts() -> dict[str, str]:
-    return {name: ", ".join(concept.keywords) for name, concept in part("concepts").items()}
+    from exuvia.data.concepts import CONCEPT
+
+    return {name: ", ".join(concept.keywords) for name, concept in CONCEPT.items()}

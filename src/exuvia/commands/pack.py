@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exuvia.commands.table import part
 from exuvia.config import from_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, sha256_file
-from exuvia.pipeline import GenerationConfig
+from exuvia.pipeline.pipeline import GenerationConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 
 WEIGHTS = "weights.safetensors"
@@ -48,9 +47,12 @@ def pack(config: PackConfig) -> None:
         ConfigError: the parts were trained on other tokenizers or caption encoders.
         OutputError: the folder cannot be written.
     """
+    from exuvia.data.store import Store
+    from exuvia.unlearning.base import ship_statistics
+
     pipe = _from_runs(config)
     if config.statistics:
-        pipe.statistics = part("ship_statistics")(pipe, part("store").open(config.statistics), config.concepts)
+        pipe.statistics = ship_statistics(pipe, Store.open(config.statistics), config.concepts)
     if config.card:
         pipe.card = _card(config.card)
     save(pipe, config.out, config.half)
@@ -63,46 +65,54 @@ def save(pipe: Any, out: Path, half: bool) -> None:
     print(f"{out}: {size_mb:.1f} MB, caption encoder {pipe.text.name}")
 
 
-MODELS = {
-    "mask": ("build_generator", ""),
-    "residual": ("residual_transformer", "residual_config"),
-    "length": ("length_estimator", "length_config"),
-}
-"""Kind of run -> parts of its model and configuration, in the order that `assemble` takes them."""
-
-
-KINDS = {"mask": ("mask", "bamm", "causal")}
-"""Kinds of run that can stand at a place, where there are several."""
+BASE_KINDS = ("mask", "bamm", "causal")
+"""Kinds of run that write base codes."""
 
 
 def _from_runs(config: PackConfig) -> Any:
-    tokenizer, normaliser = part("load_tokenizer")(config.tokenizer)
-    runs = {kind: (getattr(config, kind), *_model(getattr(config, kind), kind)) for kind in MODELS}
-    _check_parents(config.tokenizer, {kind: folder for kind, (folder, _, _) in runs.items()})
-    abouts = {kind: about for kind, (_, _, about) in runs.items()}
-    return part("assemble")(
+    from exuvia.pipeline.assemble import assemble
+    from exuvia.recipes.tokenizer import load_tokenizer
+    from exuvia.sequence.generators import build_generator
+    from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
+    from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+
+    tokenizer, normaliser = load_tokenizer(config.tokenizer)
+    _check_parents(config)
+    base, residual, length = (
+        _about(config.mask, *BASE_KINDS),
+        _about(config.residual, "residual"),
+        _about(config.length, "length"),
+    )
+    return assemble(
         tokenizer,
         normaliser,
-        *(model for _, model, _ in runs.values()),
-        _text(abouts),
-        pooled=abouts["mask"]["pooled"],
+        _loaded(build_generator({"kind": base["kind"], **base["model"]}), config.mask),
+        _loaded(ResidualTransformer(from_dict(ResidualTransformerConfig, residual["model"])), config.residual),
+        _loaded(LengthEstimator(from_dict(LengthEstimatorConfig, length["model"])), config.length),
+        _text({"mask": base, "residual": residual, "length": length}),
+        pooled=base["pooled"],
         generation=config.generation,
         facts={"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}},
     )
 
 
-def _model(folder: Path, kind: str) -> tuple[Any, dict[str, Any]]:
-    about = part("read_config")(folder, *KINDS.get(kind, (kind,)))
-    try:
-        if kind == "mask":
-            model = part("build_generator")({"kind": about["kind"], **about["model"]})
-        else:
-            model_part, config_part = MODELS[kind]
-            model = part(model_part)(from_dict(part(config_part), about["model"]))
-    except KeyError as error:
-        raise CheckpointError(f"{folder}/config.json has no {error}") from None
-    part("load_into")(model, part("load_tensors")(folder / WEIGHTS), f"the {kind} model of {folder}")
-    return model, about
+def _about(folder: Path, *kinds: str) -> dict[str, Any]:
+    """`config.json` of a run. Raises CheckpointError if it is of another kind or lacks a key."""
+    from exuvia.checkpoint import read_config
+
+    about = read_config(folder, *kinds)
+    for key in ("model", "pooled", "text", "text_fingerprint"):
+        if key not in about:
+            raise CheckpointError(f"{folder}/config.json has no {key!r}")
+    return about
+
+
+def _loaded(model: Any, folder: Path) -> Any:
+    """A model with the weights of its run. Raises CheckpointError."""
+    from exuvia.checkpoint import load_into, load_tensors
+
+    load_into(model, load_tensors(folder / WEIGHTS), f"the model of {folder}")
+    return model
 
 
 def _text(abouts: dict[str, dict[str, Any]]) -> Any:
@@ -114,13 +124,15 @@ def _text(abouts: dict[str, dict[str, Any]]) -> Any:
     return resolve(TEXT_ENCODER, names.pop()[0], "text encoder")()
 
 
-def _check_parents(tokenizer: Path, folders: dict[str, Path]) -> None:
+def _check_parents(config: PackConfig) -> None:
     """Raise ConfigError if a part learnt the codes of another tokenizer."""
-    own = sha256_file(tokenizer / WEIGHTS)
-    for kind, folder in folders.items():
+    own = sha256_file(config.tokenizer / WEIGHTS)
+    for kind, folder in _folders(config).items():
         parent = _history(folder).get("parent")
-        if parent is not None and parent != own:
-            raise ConfigError(f"the {kind} model of {folder} learnt the codes of another tokenizer than {tokenizer}")
+        if kind != "tokenizer" and parent is not None and parent != own:
+            raise ConfigError(
+                f"the {kind} model of {folder} learnt the codes of another tokenizer than {config.tokenizer}"
+            )
 
 
 def _folders(config: PackConfig) -> dict[str, Path]:

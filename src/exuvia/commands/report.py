@@ -12,7 +12,6 @@ from typing import Any
 
 import tyro
 
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError, DataError
 from exuvia.files import read_json, write_text
 
@@ -39,10 +38,12 @@ def report(config: ReportConfig) -> None:
         DataError: a file is not an evaluation.
         OutputError: the table cannot be written.
     """
+    from exuvia.report.page import write_report
+
     if not config.files:
         raise ConfigError("found no evaluation, expected at least one file written by `exuvia evaluate`")
     if len(config.files) == 1 and config.files[0].is_dir():
-        print(part("write_report")(config.files[0], config.out))
+        print(write_report(config.files[0], config.out))
         return
     names = [path.stem for path in config.files]
     labels = [str(path) if names.count(path.stem) > 1 else path.stem for path in config.files]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import tyro
 
-from exuvia.commands.table import part
 from exuvia.errors import CheckpointError
 from exuvia.files import read_json, whole_folder, write_json
 
@@ -32,14 +31,16 @@ def ship(config: ShipConfig) -> None:
         CheckpointError: the run is not finished.
         OutputError: the folder cannot be written.
     """
+    from exuvia.checkpoint import halved, load_tensors, save_tensors
+
     if not all((config.run / name).is_file() for name in FACTS):
         raise CheckpointError(
             f"{config.run} is not a finished run; train it to its end, or: exuvia finish {config.run}"
         )
-    tensors = part("load_tensors")(config.run / "weights.safetensors")
+    tensors = load_tensors(config.run / "weights.safetensors")
     with whole_folder(config.out) as out:
         for name in FACTS:
             write_json(out / name, read_json(config.run / name))
-        part("save_tensors")(out / "weights.safetensors", part("halved")(tensors))
+        save_tensors(out / "weights.safetensors", halved(tensors))
     size_mb = sum(path.stat().st_size for path in config.out.iterdir()) / 1e6
     print(f"{config.out}: {size_mb:.1f} MB")

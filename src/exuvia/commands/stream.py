@@ -11,7 +11,6 @@ import tyro
 from tqdm import tqdm
 
 from exuvia.commands.generate import read_prompt
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError
 from exuvia.registry import EXPORTER, suggest
 
@@ -51,20 +50,24 @@ def stream(config: StreamConfig) -> None:
         CheckpointError: the pipeline cannot be loaded.
         OutputError: the file cannot be written.
     """
+    from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.pipeline.stream import LongConfig
+    from exuvia.pipeline.stream import stream as stream_clips
+
     if config.out.suffix not in EXPORTER:
         raise ConfigError(f"unknown format {config.out.suffix!r}; {suggest(config.out.suffix, EXPORTER)}")
     if not config.prompts or config.repeat < 1:
         raise ConfigError(
             f"found {len(config.prompts)} sentences and {config.repeat} rounds, expected at least one each"
         )
-    pipe = part("pipeline").from_pretrained(config.pipeline, device=config.device)
-    joined = part("long_config")(config.context, config.blend)
+    pipe = MotionPipeline.from_pretrained(config.pipeline, device=config.device)
+    joined = LongConfig(config.context, config.blend)
     pieces: list[Any] = []
     try:
         scenes = list(_scenes(config))
         total = sum(scene.frames for scene in scenes)
         with tqdm(unit=" frames", desc="stream", file=sys.stderr, disable=None, total=total) as bar:
-            for piece in part("stream")(pipe, scenes, seed=config.seed, config=joined):
+            for piece in stream_clips(pipe, scenes, seed=config.seed, config=joined):
                 pieces.append(piece)
                 bar.update(piece.frames)
     except KeyboardInterrupt:
@@ -89,7 +92,9 @@ def _shown(scenes: list[Any], frames: int, stride: int) -> list[tuple[int, str]]
 
 
 def _scenes(config: StreamConfig) -> Iterator[Any]:
+    from exuvia.pipeline.stream import Scene
+
     for _ in range(config.repeat):
         for line in config.prompts:
             prompt, frames = read_prompt(line, "the command line")
-            yield part("scene")(prompt, frames or config.frames)
+            yield Scene(prompt, frames or config.frames)

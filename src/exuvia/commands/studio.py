@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exuvia.commands.table import part
 from exuvia.errors import ConfigError, ExuviaError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -49,6 +48,9 @@ def studio(config: StudioConfig) -> None:
         ConfigError: an address others can reach without a token, a name that cannot be used, or a missing library.
         OutputError: the folder, the database or the port cannot be used.
     """
+    from exuvia.studio.serve import serve as serve_studio
+    from exuvia.studio.settings import Settings
+
     token = config.token or os.environ.get("EXUVIA_STUDIO_TOKEN", "")
     token = secrets.token_urlsafe(24) if token == "new" else token
     if not _is_loopback(config.host) and len(token) < 16:
@@ -58,10 +60,10 @@ def studio(config: StudioConfig) -> None:
         )
     _check_offers(config)
     try:
-        serve: Any = part("serve_studio")
+        serve: Any = serve_studio
     except ImportError as error:
         raise ConfigError(f"the studio needs {error.name}; install it with: pip install 'exuvia[studio]'") from None
-    settings = part("studio_settings")(
+    settings = Settings(
         folder=config.folder,
         database=config.database,
         host=config.host,
@@ -84,11 +86,13 @@ def _is_loopback(host: str) -> bool:
 
 
 def _check_offers(config: StudioConfig) -> None:
+    from exuvia.checkpoint import find_pipeline
+
     for name in ("base", "") if set(config.pipelines) & {"base", ""} else ():
         raise ConfigError(f"a generator cannot be offered as {name!r}; choose another name")
     for name, place in config.pipelines.items():
         try:
-            part("find_pipeline")(place)
+            find_pipeline(place)
         except ExuviaError as error:
             raise type(error)(f"--pipelines {name}: {error}") from None
     for kind, places in (("data", config.data), ("reports", config.reports)):

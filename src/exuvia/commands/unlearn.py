@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import tyro
 
-from exuvia.commands.table import part
 from exuvia.errors import OutputError
 from exuvia.registry import UNLEARN, resolve
 
@@ -45,15 +44,19 @@ def unlearn(config: Any) -> None:
         CheckpointError: the pipeline cannot be loaded.
         OutputError: the folder is not empty, or cannot be written.
     """
+    from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.unlearning.base import unlearn as unlearn_concept
+    from exuvia.unlearning.undo import save_undo
+
     _refuse_taken(config.out, config.overwrite)
-    pipe = part("pipeline").from_pretrained(config.pipeline)
+    pipe = MotionPipeline.from_pretrained(config.pipeline)
     started = time.perf_counter()
-    safe = part("unlearn")(
+    safe = unlearn_concept(
         config.method, pipe, forget=config.forget, data=config.data, rule=config.rule, **_settings(config)
     )
     seconds = time.perf_counter() - started
     if config.undo is not None:
-        part("save_undo")(config.undo, pipe, safe)
+        save_undo(config.undo, pipe, safe)
     safe.save_pretrained(config.out)
     print(f"{config.out}: {config.pipeline} without {config.forget}, by {config.method} in {seconds:.2f} s")
 
@@ -79,8 +82,11 @@ def undo(config: UndoConfig) -> None:
         CheckpointError: the pipeline or the record cannot be loaded, or do not belong together.
         OutputError: the folder is not empty, or cannot be written.
     """
+    from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.unlearning.undo import undo as undo_edit
+
     _refuse_taken(config.out, config.overwrite)
-    restored = part("undo")(part("pipeline").from_pretrained(config.pipeline), config.record)
+    restored = undo_edit(MotionPipeline.from_pretrained(config.pipeline), config.record)
     restored.save_pretrained(config.out)
     print(f"{config.out}: {config.pipeline} before the edit")
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import tyro
 
-from exuvia.commands.table import part
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError
 from exuvia.files import sha256_file, whole_folder, write_json
@@ -37,7 +36,9 @@ def unpack(config: UnpackConfig) -> None:
         ConfigError: it was edited by replacing or perturbing codes, which no part's weights hold; undo that edit first.
         OutputError: the folder cannot be written.
     """
-    pipe = part("pipeline").from_pretrained(config.pipeline)
+    from exuvia.pipeline.pipeline import MotionPipeline
+
+    pipe = MotionPipeline.from_pretrained(config.pipeline)
     if pipe.detours or pipe.noise:
         raise ConfigError(f"{config.pipeline} replaces or perturbs codes beside its weights; undo that edit first")
     with whole_folder(config.out) as out:
@@ -47,9 +48,12 @@ def unpack(config: UnpackConfig) -> None:
 
 def _write(pipe: Any, out: Path) -> list[str]:
     """One run folder a part; their names."""
+    from exuvia.checkpoint import save_tensors, write_config
+    from exuvia.sequence.generators import describe_generator
+
     text = {"text": pipe.text.name, "text_fingerprint": pipe.text.fingerprint, "pooled": pipe.config["text"]["pooled"]}
     scale = {"mean": pipe.normaliser.mean.tolist(), "std": pipe.normaliser.std.tolist()}
-    base = {"kind": "mask", **part("describe_generator")(pipe.mask)}
+    base = {"kind": "mask", **describe_generator(pipe.mask)}
     names = {"tokenizer": "tokenizer", "mask": base.pop("kind"), "residual": "residual", "length": "length"}
     history, facts = pipe.provenance.get("parts", {}), {}
     if pipe.provenance.get("edits"):
@@ -59,9 +63,9 @@ def _write(pipe: Any, out: Path) -> list[str]:
         module = getattr(pipe, place)
         if not module.state_dict():  # BAMM and causal generators find their own lengths
             continue
-        part("save_tensors")(out / kind / "weights.safetensors", module.state_dict())
+        save_tensors(out / kind / "weights.safetensors", module.state_dict())
         model = base if place == "mask" else to_dict(module.config)
-        part("write_config")(out / kind, kind, {"model": model, **(scale if place == "tokenizer" else text)})
+        write_config(out / kind, kind, {"model": model, **(scale if place == "tokenizer" else text)})
         write_json(out / kind / "provenance.json", {**history.get(place, {}), **facts})
         if place == "tokenizer":
             facts["parent"] = sha256_file(out / kind / "weights.safetensors")

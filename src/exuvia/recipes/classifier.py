@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exuvia.data.store import Store
-from exuvia.evaluate.tasks import ClassifierTask, ClassifierTaskConfig
+from exuvia.judges.tasks import ClassifierTask, ClassifierTaskConfig
 from exuvia.train import TrainConfig, fit
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exuvia.data.store import Store
-from exuvia.evaluate.tasks import EvaluatorConfig, EvaluatorTask
-from exuvia.evaluate.words import MiniLMWords
+from exuvia.judges.tasks import EvaluatorConfig, EvaluatorTask
+from exuvia.judges.words import MiniLMWords
 from exuvia.train import TrainConfig, fit
 
 

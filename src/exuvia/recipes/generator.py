@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from exuvia.codes.corpus import CodeCorpus
+from exuvia.codes.stores import Corpus, CorpusConfig
 from exuvia.config import to_dict
 from exuvia.files import sha256_file
-from exuvia.recipes.codes import CodeCorpus
-from exuvia.recipes.corpus import Corpus, CorpusConfig
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.sequence.bamm import BAMM, BAMMConfig

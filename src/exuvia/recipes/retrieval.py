@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exuvia.data.store import Store
-from exuvia.evaluate.retrieval_task import RetrievalTask, RetrievalTaskConfig
+from exuvia.judges.retrieval_task import RetrievalTask, RetrievalTaskConfig
 from exuvia.train import TrainConfig, fit
 
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from exuvia.checkpoint import load_into, load_tensors, read_config
+from exuvia.codes.stores import Corpus, CorpusConfig, Item
 from exuvia.config import from_dict, to_dict
 from exuvia.errors import CheckpointError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
-from exuvia.recipes.corpus import Corpus, CorpusConfig, Item
 from exuvia.shapes import Features, Joints
 from exuvia.tokens.draws import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig

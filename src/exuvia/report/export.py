@@ -5,7 +5,7 @@ import io
 import re
 from typing import Any
 
-from exuvia.evaluate.metrics import Interval
+from exuvia.judges.metrics import Interval
 from exuvia.report.summary import YARDSTICKS, Line, Summary
 
 COLUMNS = ("set", "method", "metric", "unit", "better", "mean", "low", "high", "seeds")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from exuvia.evaluate.metrics import Interval
+from exuvia.judges.metrics import Interval
 from exuvia.report.summary import Summary
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 520, 380, 58, 46, 34, 16

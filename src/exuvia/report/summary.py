@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from exuvia.errors import DataError
-from exuvia.evaluate.metrics import Interval, interval
 from exuvia.files import read_json
+from exuvia.judges.metrics import Interval, interval
 
 YARDSTICKS = ("none", "retrain")
 """Methods that every other is compared with, seed by seed."""

@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exuvia.evaluate.classifier import ViolenceDetector
-from exuvia.evaluate.moments import violence_by_frame
+from exuvia.codes.statistics import CodeStatistics, shipped_concepts
 from exuvia.features.humanml3d import HUMANML3D
+from exuvia.judges.classifier import ViolenceDetector
+from exuvia.judges.moments import violence_by_frame
 from exuvia.motion.clip import Clip
 from exuvia.motion.kinematics import foot_contacts
-from exuvia.pipeline import Generation, MotionPipeline
+from exuvia.pipeline.pipeline import Generation, MotionPipeline
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Features
-from exuvia.ssm.mamba import Mamba
-from exuvia.ssm.serpent import SeRpEnt
-from exuvia.unlearn.statistics import CodeStatistics, shipped_concepts
+from exuvia_ssm.mamba import Mamba
+from exuvia_ssm.serpent import SeRpEnt
 
 STRIDE = 4
 

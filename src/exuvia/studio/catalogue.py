@@ -15,7 +15,7 @@ from sqlalchemy import delete, insert, select
 
 from exuvia import __version__
 from exuvia.data.concepts import CONCEPT
-from exuvia.evaluate.prompts.load import KIND, library
+from exuvia.evaluation.prompts.load import KIND, library
 from exuvia.registry import UNLEARN, resolve
 from exuvia.studio.database import about
 from exuvia.studio.library import Library

@@ -12,16 +12,7 @@ from exuvia.errors import ConfigError
 from exuvia.studio.context import Context, Studio
 from exuvia.studio.library import Unknown
 from exuvia.studio.queue import ENDED, UnknownJob
-from exuvia.studio.schemas import (
-    AuditAsk,
-    EditAsk,
-    EvaluationAsk,
-    Id,
-    JobKind,
-    JobView,
-    MotionAsk,
-    MotionLine,
-)
+from exuvia.studio.schemas import AuditAsk, EditAsk, EvaluationAsk, Id, JobKind, JobView, MotionAsk, MotionLine
 from exuvia.studio.views import audit_csv_rows, job_view, motion_line
 
 routes = APIRouter(prefix="/api/v1", tags=["jobs"])

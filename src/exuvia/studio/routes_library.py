@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from exuvia import __version__
 from exuvia.errors import ConfigError, DataError
-from exuvia.evaluate.prompts.load import load_prompts
+from exuvia.evaluation.prompts.load import load_prompts
 from exuvia.motion.clip import Clip
 from exuvia.motion.foot_lock import lock_feet
 from exuvia.motion.load import load_clip
@@ -19,16 +19,7 @@ from exuvia.registry import EXPORTER
 from exuvia.studio.catalogue import CATALOGUE, ready
 from exuvia.studio.context import Context, Studio
 from exuvia.studio.library import Unknown
-from exuvia.studio.schemas import (
-    GeneratorAsk,
-    GeneratorView,
-    Id,
-    Kind,
-    MarkAsk,
-    MotionView,
-    ReportView,
-    Status,
-)
+from exuvia.studio.schemas import GeneratorAsk, GeneratorView, Id, Kind, MarkAsk, MotionView, ReportView, Status
 from exuvia.studio.views import generator_view, motion_view, report_id, report_views
 from exuvia.view.payload import pack_skeleton
 

@@ -16,9 +16,9 @@ import torch
 from sqlalchemy.exc import DBAPIError
 
 from exuvia.errors import CheckpointError, ExuviaError
-from exuvia.evaluate.classifier import ViolenceDetector
-from exuvia.evaluate.shipped import shipped_detector
-from exuvia.pipeline import MotionPipeline
+from exuvia.judges.classifier import ViolenceDetector
+from exuvia.judges.shipped import shipped_detector
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import STUDIO_JOB, resolve
 from exuvia.studio.catalogue import build, publish
 from exuvia.studio.database import open_database

@@ -7,7 +7,7 @@ Its result has a line a prompt: `id`, `kind`, `violent` (what the prompt asks fo
 from typing import Any
 
 from exuvia.errors import CheckpointError
-from exuvia.evaluate.prompts.load import fingerprint, load_prompts
+from exuvia.evaluation.prompts.load import fingerprint, load_prompts
 from exuvia.studio.jobs.base import BATCH, Desk
 from exuvia.studio.jobs.generate import Wish, made
 from exuvia.studio.queue import DONE, Job

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from exuvia.evaluate.classifier import ViolenceDetector
-from exuvia.pipeline import MotionPipeline
+from exuvia.judges.classifier import ViolenceDetector
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.studio.library import Library
 from exuvia.studio.queue import Job, Queue
 from exuvia.studio.settings import Settings

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from exuvia.errors import ConfigError
-from exuvia.evaluate.suite import evaluate as measure
+from exuvia.evaluation.suite import evaluate as measure
 from exuvia.studio.jobs.base import Desk
 from exuvia.studio.queue import DONE, Job
 

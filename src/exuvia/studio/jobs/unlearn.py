@@ -7,7 +7,7 @@ from exuvia.errors import ConfigError
 from exuvia.studio.jobs.base import Desk
 from exuvia.studio.queue import DONE, Cancelled, Job, new_id
 from exuvia.train import watched
-from exuvia.unlearn.base import unlearn as edit_generator
+from exuvia.unlearning.base import unlearn as edit_generator
 
 
 def unlearn(jobs: list[Job], desk: Desk) -> None:

@@ -1,0 +1,125 @@
+"""What generators of base codes cost: a training step, and motions of growing length, in turn on one machine.
+
+Captions and codes are random: none of it depends on what a model has learned, and a motion is given its length.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exuvia.errors import ConfigError
+from exuvia.sequence.generators import BaseCodes
+from exuvia.sequence.trunk import PositionTable
+from lab.memory import give_freed_pages_back, peak_extra_bytes
+from lab.speed import Speed, step_speeds
+
+WORDS = 12
+"""Condition tokens of a made caption."""
+BATCH, TOKENS = 64, 49
+"""Clips of a training step and the longest of them, in code steps, as in training."""
+MARKS = 4
+"""Start, end and the like, which stand in a sequence beside the codes."""
+STRIDE = 4
+"""Frames of a code step."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One motion of one length."""
+
+    seconds: float
+    """The fastest of the repeats."""
+    peak_mb: float | None
+    """Memory beyond the weights, in 10^6 bytes; None where it cannot be read."""
+
+
+def parameters(model: BaseCodes) -> int:
+    """Trained numbers of a generator."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def training_steps(models: Mapping[str, BaseCodes]) -> dict[str, Speed]:
+    """Time and memory of a training step of every model, side by side; their weights are changed."""
+    for model in models.values():
+        lengthen(model, TOKENS + MARKS)
+    return step_speeds({name: MadeCodes(model) for name, model in models.items()})
+
+
+def generation_costs(models: Mapping[str, BaseCodes], frames: Sequence[int], repeats: int = 2) -> dict[str, list[Cost]]:
+    """Seconds and memory of one motion of every length with every model; lengths one after another, models in turn.
+
+    Args:
+        models: in evaluation mode; a model with a position table is given rows enough
+        frames: at 20 a second, ascending
+    Returns:
+        for every model a cost a length
+    Raises:
+        ConfigError: lengths of less than a code step, or no repeat.
+    """
+    if not frames or min(frames) < STRIDE or repeats < 1:
+        raise ConfigError(f"found lengths {list(frames)} and {repeats} repeats, expected {STRIDE} frames or more, once")
+    found: dict[str, list[Cost]] = {name: [] for name in models}
+    give_freed_pages_back()
+    for model in models.values():
+        lengthen(model, max(frames) // STRIDE + MARKS)
+        _write(model, 4)  # loads libraries
+    for count in frames:
+        times: dict[str, list[float]] = {name: [] for name in models}
+        peaks = {name: peak_extra_bytes(partial(_write, model, count)) for name, model in models.items()}
+        for _ in range(repeats):
+            for name, model in models.items():
+                started = time.perf_counter()
+                _write(model, count)
+                times[name].append(time.perf_counter() - started)
+        for name in models:
+            peak = peaks[name]
+            found[name].append(Cost(min(times[name]), None if peak is None else peak / 1e6))
+    return found
+
+
+def lengthen(model: torch.nn.Module, tokens: int) -> None:
+    """Give every position table of a model rows for so many tokens: it is fixed, so that nothing is learned anew."""
+    for module in model.modules():
+        if isinstance(module, PositionTable) and len(module.pe) < tokens:
+            module.pe = PositionTable(module.pe.shape[-1], 0.0, tokens).pe.to(module.pe)
+
+
+def _write(model: BaseCodes, frames: int) -> Tensor:
+    writer: Any = model
+    generator = torch.Generator().manual_seed(0)
+    cond = torch.randn(1, WORDS, model.config.text_dim, generator=generator)
+    return writer.generate(cond, torch.tensor([frames // STRIDE]), seeds=[0])
+
+
+class MadeCodes:
+    """A task for `step_speeds`: random codes and captions in the shapes of training."""
+
+    def __init__(self, model: BaseCodes) -> None:
+        self.model: Any = model
+
+    def batch(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Codes, lengths and captions of a step."""
+        codes = rng.integers(0, self.model.config.num_codes, (BATCH, TOKENS))
+        cond = rng.standard_normal((BATCH, WORDS, self.model.config.text_dim), dtype=np.float32)
+        lengths = rng.integers(TOKENS // 2, TOKENS + 1, BATCH)
+        return {"codes": torch.from_numpy(codes), "lengths": torch.from_numpy(lengths), "cond": torch.from_numpy(cond)}
+
+    def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The generator's own loss."""
+        self.model.train()
+        loss, _ = self.model.loss(batch["codes"], batch["lengths"], batch["cond"], generator=generator)
+        return loss, {}
+
+    def validate(self) -> dict[str, float]:
+        """Nothing is learned here."""
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing is kept, either."""
+        return {}

@@ -1,0 +1,35 @@
+"""Steps of a training: as many as asked for, or as many as fit into some seconds; measured once and kept."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from exuvia.files import read_json, write_json
+from exuvia.train import Task
+from lab.speed import timed_step, training_device
+
+WARM, TIMED = 2, 5
+"""Steps that are not timed, and that are."""
+
+
+def planned_steps(task: Task, steps: int, budget_s: float, path: Path) -> tuple[int, float]:
+    """Steps to train, and milliseconds of one, forward, backward and update.
+
+    Args:
+        task: a fresh one; its weights are changed by the timing
+        steps: wanted without a budget
+        budget_s: seconds; 0: `steps` count
+        path: JSON file that keeps the answer, so that a resumed run has the same number of steps
+    """
+    if path.is_file():
+        kept: dict[str, Any] = read_json(path)
+        return int(kept["steps"]), float(kept["step_ms"])
+    task.model.to(training_device())
+    optimizer = torch.optim.AdamW(task.model.parameters())
+    times = [timed_step(task, optimizer, step) for step in range(WARM + TIMED)]
+    mean = float(np.mean(times[WARM:]))
+    wanted = max(1, int(budget_s / mean)) if budget_s else steps
+    write_json(path, {"steps": wanted, "step_ms": 1000 * mean})
+    return wanted, 1000 * mean

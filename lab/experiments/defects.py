@@ -1,0 +1,54 @@
+"""`python -m lab defects`: what the oddities of the released unlearning methods do to a generator."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from exuvia.data.concepts import find_concept
+from exuvia.data.store import Store
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.unlearning.base import Evidence
+from lab.defects import closed_form, criteria, padding
+from lab.ledger.numbers import record_number
+
+
+@dataclass(frozen=True)
+class DefectsBench:
+    """On which generator and data."""
+
+    concept: tyro.conf.Positional[str] = "violence"
+    """Concept to forget."""
+    data: Path = Path("stores/mocap")
+    """Folder made by `exuvia prepare`."""
+    pipeline: str = "base"
+    """A shipped pipeline's name or a pipeline folder."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def bench_defects(config: DefectsBench) -> None:
+    """Quantify the released RECE, UCE and LCR beside what was meant: weights, choices and statistics, no generation.
+
+    Raises:
+        ConfigError: unknown concept, or no clip shows it.
+        DataError: the data cannot be read.
+        OutputError: the ledger cannot be written.
+    """
+    pipe, store = MotionPipeline.from_pretrained(config.pipeline), Store.open(config.data)
+    evidence = Evidence(pipe, find_concept(config.concept).name, store)
+    flags = np.isin(evidence.clips, evidence.forget)
+    clips = [np.asarray(store.features(int(number))) for number in evidence.clips]
+    found = [
+        *criteria(evidence.statistics(1)),
+        *padding(pipe, clips, flags),
+        *closed_form(pipe, evidence),
+    ]
+    for one in found:
+        print(f"{one.name:26} {one.value:10.4g}  {one.meaning}")
+    if config.record:
+        line = f"python -m lab defects {config.concept} --data {config.data} --pipeline {config.pipeline}"
+        for one in found:
+            name = f"released.{one.name}" + ("" if config.concept == "violence" else f".{config.concept}")
+            record_number(config.record, name, one.value, unit="1", command=f"{line} --record {config.record}")

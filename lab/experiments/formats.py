@@ -1,0 +1,94 @@
+"""`python -m lab formats`: what files keep of a motion, and what foot lock changes, on generated and on real motion."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exuvia.data.store import Store
+from exuvia.errors import ConfigError, DataError
+from exuvia.evaluation.prompts.load import load_prompts
+from exuvia.motion.clip import Clip
+from exuvia.motion.foot_lock import lock_feet
+from exuvia.motion.load import load_clip
+from exuvia.pipeline.pipeline import MotionPipeline
+from lab.ledger.numbers import record_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatsBench:
+    """On how many motions."""
+
+    clips: int = 40
+    """Generated ones, and real ones where there are data."""
+    pipeline: str = "base"
+    """A shipped pipeline's name or a pipeline folder."""
+    data: Path | None = None
+    """Folder made by `exuvia prepare`, for real motion."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def bench_formats(config: FormatsBench) -> None:
+    """Write motions as BVH, read them back and compare the joints; lock their feet and measure skating and jerk.
+
+    Bones of generated motion change their length, files have rigid ones: that is the distance of the first number.
+
+    Examples:
+        python -m lab formats --clips 10
+
+    Raises:
+        ConfigError: no clip.
+        CheckpointError: the pipeline cannot be loaded.
+        DataError: the data cannot be read, or hold fewer clips.
+        OutputError: the ledger cannot be written.
+    """
+    if config.clips < 1:
+        raise ConfigError(f"found {config.clips} clips, expected at least 1")
+    texts = [prompt.text for prompt in load_prompts("implicit", "violence")]
+    prompts = [texts[n % len(texts)] for n in range(config.clips)]
+    pipe = MotionPipeline.from_pretrained(config.pipeline)
+    kinds = {"": pipe(prompts, seed=list(range(config.clips)))}
+    if config.data is not None:
+        kinds[".real"] = _real(config.data, config.clips)
+    for tag, clips in kinds.items():
+        for name, (value, unit) in measured(clips).items():
+            print(f"{name}{tag} {value:.3f} {unit}")
+            if config.record is not None:
+                data = f" --data {config.data}" if config.data else ""
+                line = f"python -m lab formats --clips {config.clips}{data} --record {config.record}"
+                record_number(config.record, name + tag, value, unit=unit, command=line)
+
+
+def measured(clips: Sequence[Any]) -> dict[str, tuple[float, str]]:
+    """Means over clips."""
+    errors = [1000 * np.linalg.norm(_again(clip) - clip.joints, axis=-1).mean() for clip in clips]
+    locked = [lock_feet(clip) for clip in clips]
+
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(one, name) for one in locked]))
+
+    return {
+        "bvh.roundtrip_mm": (float(np.mean(errors)), "mm"),
+        "footlock.skate_before_cm_s": (100 * mean("skate_before_m_per_s"), "cm/s"),
+        "footlock.skate_after_cm_s": (100 * mean("skate_after_m_per_s"), "cm/s"),
+        "footlock.jerk_before_m_s3": (mean("jerk_before_m_per_s3"), "m/s3"),
+        "footlock.jerk_after_m_s3": (mean("jerk_after_m_per_s3"), "m/s3"),
+    }
+
+
+def _again(clip: Any) -> Any:
+    """The joints of the clip, written as BVH and posed by the reader's forward kinematics."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load_clip(clip.save(Path(folder) / "clip.bvh"), None).joints
+
+
+def _real(folder: Path, count: int) -> list[Any]:
+    store = Store.open(folder)
+    numbers = store.select(split="test")[:count]
+    if len(numbers) < count:
+        raise DataError(f"{folder} holds {len(numbers)} test clips, expected {count}")
+    return [Clip(store.joints(int(n)), fps=store.clips[int(n)].fps) for n in numbers]

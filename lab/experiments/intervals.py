@@ -1,0 +1,114 @@
+"""`python -m lab intervals`: what trained SeRpEnt classifiers keep of their inputs, counted and drawn."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from exuvia.errors import DataError
+from exuvia.files import read_json
+from exuvia.sequence.variant import parse_variant
+from lab.experiments.sequence import data_folder
+from lab.ledger.numbers import record_number
+from lab.lra import draw_intervals
+from lab.lra.intervals import Kept, kept_by_kind, layer_intervals
+from lab.lra.problems import Source, load_problem, recipe_of
+from lab.lra.run import model_config, trained
+
+PICTURES = 6
+"""Pictures in a drawing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalsBench:
+    """Which trained models to look into."""
+
+    tasks: tuple[str, ...] = ("listops", "text", "image")
+    """Of `python -m lab lra`, whose runs are read."""
+    mixers: tuple[str, ...] = ("serpent-s4d", "serpent-mamba")
+    """Kinds of layers that resample."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """A model each."""
+    preset: Literal["short", "full"] = "short"
+    """As in the runs."""
+    examples: int = 200
+    """Test examples that are counted."""
+    data: Path | None = None
+    """As in the runs."""
+    out: Path = Path("runs/lra")
+    """Folder of the runs."""
+    draw: Path | None = None
+    """Folder for a picture of every task and kind of layers."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def bench_intervals(config: IntervalsBench) -> None:
+    """How often every kind of step is selected, relative to all steps, by the layer and branch that prefers most.
+
+    Examples:
+        python -m lab intervals --tasks listops --mixers serpent-mamba --draw figures
+
+    Raises:
+        ConfigError: an unknown task, or layers that do not resample.
+        DataError: a model is not trained.
+        OutputError: a picture or the ledger cannot be written.
+    """
+    words = ["--tasks", *config.tasks, "--mixers", *config.mixers, "--seeds", *map(str, config.seeds)]
+    line = shlex.join(["python", "-m", "lab", "intervals", *words, "--record", str(config.record)])
+    for task in config.tasks:
+        problem = load_problem(task, Source(config.data or data_folder(), config.out / "data", config.preset))
+        x, valid, _ = problem.splits.test.batch(
+            np.random.default_rng(0).permutation(len(problem.splits.test))[: config.examples]
+        )
+        side = round(x.shape[1] ** 0.5)
+        for name in config.mixers:
+            found: dict[tuple[int, float, str], list[Kept]] = {}
+            for seed in config.seeds:
+                folder = _folder(config, task, name, seed)
+                model = trained(folder, model_config(problem, recipe_of(task, config.preset), parse_variant(name)))
+                for one in kept_by_kind(task, model, x, valid, side):
+                    found.setdefault((one.layer, one.rate, one.kind), []).append(one)
+                if seed == config.seeds[0] and config.draw is not None:
+                    _draw(task, name, model, x, valid, side, config.draw)
+            _show(task, name, found)
+            if config.record is not None:
+                for (layer, rate, kind), many in found.items():
+                    values = [one.kept for one in many]
+                    tag = f"intervals.{task}.{config.preset}.{name}.layer{layer}.{rate:g}.{kind.replace(' ', '_')}.kept"
+                    record_number(config.record, tag, float(np.mean(values)), unit="1", command=line,
+                                  low=min(values), high=max(values))  # fmt: skip
+
+
+def _folder(config: IntervalsBench, task: str, name: str, seed: int) -> Path:
+    """The finished run of a seed; of several learning rates, the one with the best validation. Raises DataError."""
+    found = sorted((config.out / config.preset).glob(f"{task}-{name}-lr*-seed{seed}/result.json"))
+    if not found:
+        where = config.out / config.preset
+        raise DataError(f"{where} holds no trained {name} of seed {seed}; python -m lab lra --tasks {task} makes it")
+    return max(found, key=lambda path: read_json(path)["valid_accuracy"]).parent
+
+
+def _show(task: str, name: str, found: dict[tuple[int, float, str], list[Kept]]) -> None:
+    print(f"{task} {name}: selected, relative to all steps, mean over {len(next(iter(found.values())))} seeds")
+    for layer, rate in dict.fromkeys((layer, rate) for layer, rate, _ in found):
+        kinds = {kind: many for (a, b, kind), many in found.items() if (a, b) == (layer, rate)}
+        cells = [f"{kind} {np.mean([one.kept for one in many]):.2f}" for kind, many in kinds.items()]
+        print(f"  layer {layer}, rate {rate:g}: {', '.join(cells)}")
+
+
+def _draw(task: str, name: str, model: Any, x: Any, valid: Any, side: int, folder: Path) -> None:
+    """The branch whose intervals differ most, of the first examples."""
+    some = layer_intervals(model, x[:PICTURES], None if valid is None else valid[:PICTURES])
+    places = [(number, branch) for number, branches in enumerate(some) for branch in branches]
+    layer, branch = max(places, key=lambda one: float(one[1].steps.std() / one[1].steps.mean()))
+    title = f"{task}, {name}: layer {layer + 1}, rate {branch.rate:g}"
+    path = folder / f"{task}-{name}.svg"
+    if x.is_floating_point():
+        drawn = draw_intervals.draw_pixels(x[:PICTURES].numpy().reshape(-1, side, side), branch, path, title)
+    else:
+        length = int(valid[0].sum()) if valid is not None else x.shape[1]
+        drawn = draw_intervals.draw_tokens(draw_intervals.token_names(task, x[0, :length].numpy()), branch, path, title)
+    print(f"wrote {drawn}")

@@ -1,0 +1,115 @@
+"""`python -m lab long`: how motion without an end joins, drifts, and what it costs, beside clips laid end to end."""
+
+import itertools
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from exuvia.errors import ConfigError
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.stream import Scene, join_jump_ratio, stream
+from lab.ledger.numbers import record_number
+from lab.memory import give_freed_pages_back, peak_extra_bytes
+
+PROMPTS = (
+    "a person walks forward", "a person turns around", "a person sits down", "a person stands up",
+    "a person waves with both hands", "a person jumps", "a person kicks with the right leg",
+    "a person walks in a circle",
+    "a person bends down and picks something up", "a person stretches both arms", "a person runs forward",
+    "a person steps to the side",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongBench:
+    """How long a motion."""
+
+    minutes: float = 10.0
+    """Of the longer motion; the shorter one is a tenth of it."""
+    frames: int = 100
+    """Of each scene."""
+    pipeline: str = "base"
+    """A shipped pipeline's name or a pipeline folder."""
+    seed: int = 0
+    """Of the motion."""
+    threads: int = 2
+    """Threads of torch."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+    tag: str = ""
+    """Put behind the names in the ledger, such as .causal."""
+
+
+def bench_long(config: LongBench) -> None:
+    """Stream one long motion of many scenes, and look at its joins, its floor, its time and its memory.
+
+    Examples:
+        python -m lab long --minutes 2
+
+    Raises:
+        ConfigError: no time, or scenes that are longer than the motion.
+        CheckpointError: the pipeline cannot be loaded.
+        OutputError: the ledger cannot be written.
+    """
+    count = int(config.minutes * 1200 / max(1, config.frames))
+    if count < 20 or config.frames < 4:
+        raise ConfigError(f"found {count} scenes of {config.frames} frames, expected at least 20 of 4 or more")
+    torch.set_num_threads(config.threads)
+    pipe = MotionPipeline.from_pretrained(config.pipeline)
+    give_freed_pages_back()
+    list(stream(pipe, _scenes(config, 2)))  # loads libraries
+    short = peak_extra_bytes(lambda: _consumed(pipe, config, count // 10))
+    long = peak_extra_bytes(lambda: _consumed(pipe, config, count))
+    started = time.perf_counter()
+    joints = np.concatenate([clip.joints for clip in stream(pipe, _scenes(config, count), seed=config.seed)])
+    seconds = time.perf_counter() - started
+    frames = config.frames // 4 * 4
+    apart = pipe([PROMPTS[n % len(PROMPTS)] for n in range(count)], seed=list(range(count)), frames=frames)
+    floor = joints[..., 1].min(1)
+    found = {
+        "long.join_jump_ratio": (_joins(np.split(joints, range(frames, len(joints), frames))), "1"),
+        "long.join_jump_ratio.end_to_end": (_joins(_laid(apart)), "1"),
+        "long.floor_drift_mm": (1000 * float(floor[-1200:].mean() - floor[:1200].mean()), "mm"),
+        "long.seconds_a_minute": (seconds / (len(joints) / 1200), "s"),
+    }
+    if short is not None and long is not None:
+        found |= {"long.peak_mb.tenth": (short / 1e6, "MB"), "long.peak_mb": (long / 1e6, "MB")}
+    print(f"{len(joints)} frames, {count} scenes")
+    for name, (value, unit) in found.items():
+        print(f"{name} {value:.3f} {unit}")
+    if config.record is not None:
+        line = f"python -m lab long --minutes {config.minutes:g} --frames {config.frames} --record {config.record}"
+        line += "" if config.pipeline == "base" else f" --pipeline {shlex.quote(config.pipeline)}"
+        line += f" --tag {shlex.quote(config.tag)}" if config.tag else ""
+        for name, (value, unit) in found.items():
+            record_number(config.record, name + config.tag, value, unit=unit, command=line, seed=config.seed)
+
+
+def _scenes(config: LongBench, count: int) -> Iterator[Any]:
+    return (Scene(prompt, config.frames) for prompt in itertools.islice(itertools.cycle(PROMPTS), count))
+
+
+def _consumed(pipe: Any, config: LongBench, count: int) -> None:
+    """Pieces are looked at and let go, as a player does."""
+    for _ in stream(pipe, _scenes(config, count), seed=config.seed):
+        pass
+
+
+def _joins(pieces: Sequence[Any]) -> float:
+    return float(join_jump_ratio(pieces))
+
+
+def _laid(clips: Sequence[Any]) -> list[Any]:
+    """Clips end to end on the floor: each begins where the one before ended, and faces the way it was made."""
+    found, place = [], np.zeros(3)
+    for clip in clips:
+        joints = clip.joints + (place - clip.joints[0, 0]) * (1, 0, 1)
+        found.append(joints)
+        place = joints[-1, 0]
+    return found

@@ -1,0 +1,80 @@
+"""`python -m lab pipeline`: clips a second of a pipeline, and of the published loop in plain words with its weights."""
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from exuvia.errors import ConfigError
+from exuvia.evaluation.prompts.load import load_prompts
+from exuvia.pipeline.pipeline import MotionPipeline
+from lab.ledger.numbers import record_number
+from lab.plain_loop import plain_clips
+
+FRAMES = (60, 100, 120, 160, 196)
+"""Lengths, in turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineBench:
+    """How many clips, how often."""
+
+    clips: int = 40
+    """Clips of one repeat."""
+    repeats: int = 3
+    """Of either way, in turn."""
+    pipeline: str = "base"
+    """A shipped pipeline's name or a pipeline folder."""
+    threads: int = 2
+    """Threads of torch."""
+    dtype: str = "float32"
+    """Of the pipeline's matrix products: float32, bfloat16, float16. The plain loop's are float32."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def bench_pipeline(config: PipelineBench) -> None:
+    """Generate the same captions and lengths both ways: all at once here, one after the other there.
+
+    The plain loop runs both branches of guidance as forwards of their own, works on every level's tables anew and
+    decodes clip by clip. Both end with joints.
+
+    Examples:
+        python -m lab pipeline --clips 20
+
+    Raises:
+        ConfigError: nothing to generate, or a generator that is no MoMask.
+        CheckpointError: the pipeline cannot be loaded.
+        OutputError: the ledger cannot be written.
+    """
+    if config.clips < 1 or config.repeats < 1:
+        raise ConfigError(f"found {config.clips} clips and {config.repeats} repeats, expected at least 1 of each")
+    torch.set_num_threads(config.threads)
+    pipe = MotionPipeline.from_pretrained(config.pipeline, dtype=config.dtype)
+    if pipe.mask.PREDICTS_LENGTH:
+        raise ConfigError("the plain loop is MoMask's; found a generator whose base codes another model writes")
+    texts = [prompt.text for prompt in load_prompts("implicit", "violence")]
+    prompts = [texts[n % len(texts)] for n in range(config.clips)]
+    frames = [FRAMES[n % len(FRAMES)] for n in range(config.clips)]
+    pipe(prompts[:2], frames=frames[:2])
+    plain_clips(pipe, prompts[:1], frames[:1])
+    ours, plain = [], []
+    for repeat in range(config.repeats):
+        ours.append(_seconds(lambda seed=repeat: pipe(prompts, frames=frames, seed=seed)) / config.clips)
+        plain.append(_seconds(lambda: plain_clips(pipe, prompts, frames)) / config.clips)
+    ratio = statistics.median(p / o for p, o in zip(plain, ours, strict=True))
+    print(f"{1 / min(ours):.2f} clips a second; the plain loop {1 / min(plain):.2f}; {ratio:.2f} times as fast")
+    if config.record is not None:
+        words = f"--clips {config.clips} --repeats {config.repeats} --dtype {config.dtype} --record {config.record}"
+        line, tag = f"python -m lab pipeline {words}", "" if config.dtype == "float32" else f".{config.dtype}"
+        record_number(config.record, f"pipeline.speedup_vs_plain_loop{tag}", ratio, unit="1", command=line)
+        record_number(config.record, f"pipeline.clips_per_s{tag}", 1 / min(ours), unit="1/s", command=line)
+
+
+def _seconds(call: Any) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started

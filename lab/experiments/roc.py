@@ -1,0 +1,65 @@
+"""`python -m lab classifier`: how far the shipped violence classifier can be trusted, on held-out real clips."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from exuvia.data.store import Store
+from exuvia.errors import ConfigError
+from exuvia.files import write_text
+from exuvia.judges.roc import roc_auc
+from exuvia.judges.shipped import shipped_detector
+from lab.ledger.numbers import record_number
+
+
+@dataclass(frozen=True)
+class RocConfig:
+    """On which clips."""
+
+    data: tyro.conf.Positional[Path]
+    """Folder made by `exuvia prepare`, whose clips are labelled violent or not."""
+    split: str = "test"
+    """Which clips."""
+    sensors: tuple[str, ...] = ("optical",)
+    """Only clips of these sensors; all when empty."""
+    out: Path | None = None
+    """CSV file for the curve: threshold, hit rate, false rate."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def roc(config: RocConfig) -> None:
+    """Area under the curve, and hit and false rate at the shipped threshold, on clips the classifier has not seen.
+
+    Raises:
+        ConfigError: no such clips, or only of one kind.
+        CheckpointError: no classifier is shipped.
+        OutputError: a file cannot be written.
+    """
+    store, detector = Store.open(config.data), shipped_detector()
+    wanted: dict[str, Any] = {"split": config.split} | ({"sensor": list(config.sensors)} if config.sensors else {})
+    numbers = [int(n) for n in store.select(**wanted)]
+    labels = np.asarray([bool(store.clips[n].labels.get("violent")) for n in numbers])
+    if not labels.any() or labels.all():
+        raise ConfigError(f"{int(labels.sum())} of {len(labels)} {config.split} clips are violent, expected both kinds")
+    scores = detector.violence_probability([store.features(n) for n in numbers])
+    seen = scores >= detector.point.threshold
+    found = {
+        "auc": float(roc_auc(scores, labels)),
+        "hit_rate": float(seen[labels].mean()),
+        "false_rate": float(seen[~labels].mean()),
+    }
+    print(f"{len(labels)} clips, {int(labels.sum())} violent; threshold {detector.point.threshold:.3f}")
+    print("  ".join(f"{name} {value:.4f}" for name, value in found.items()))
+    if config.out is not None:
+        limits = np.unique(scores)[::-1]
+        lines = [f"{t:.6f},{(scores[labels] >= t).mean():.4f},{(scores[~labels] >= t).mean():.4f}" for t in limits]
+        write_text(config.out, "\n".join(["threshold,hit_rate,false_rate", *lines]) + "\n")
+    if config.record is not None:
+        which = f"{'_'.join(config.sensors) or 'all'}_{config.split}"
+        for name, value in found.items():
+            command = f"python -m lab classifier {config.data} --record {config.record}"
+            record_number(config.record, f"classifier.{name}.{which}", value, unit="1", command=command)

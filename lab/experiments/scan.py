@@ -1,0 +1,173 @@
+"""`python -m lab scan` and `python -m lab serpent`: the cost of state-space kernels and layers beside all others."""
+
+import dataclasses
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from exuvia.errors import ConfigError
+from exuvia.files import write_text
+from lab import layers, scan
+from lab.cells import MEASURED, Cell, Protocol
+from lab.ledger.document import check_place, fill_file
+from lab.ledger.numbers import record_number
+from lab.ledger.scan_table import markdown, text_table
+from lab.methods import METHODS
+from lab.quoted import Number, largest_differences, long_numbers, scan_numbers
+from lab.results import Results, read_results, write_results
+from lab.roofline import Size
+
+AGREE = 1e-3
+"""Largest difference from the reference, at a tiny size, that is not pointed out."""
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What both commands share."""
+
+    protocol: tyro.conf.OmitArgPrefixes[Protocol] = dataclasses.field(default_factory=Protocol)
+    """How cells are measured."""
+    sizes: tuple[str, ...] = ()
+    """Batch x steps x channels x states, such as 8x2048x128x16; the standard ones when empty."""
+    out: Path = Path("runs/bench")
+    """Folder of the results (NAME.json, NAME.csv) and of the table for a document (NAME.md)."""
+    results: Path | None = None
+    """A NAME.json of an earlier run: show, and record, that instead of measuring."""
+    record: Path | None = None
+    """Ledger to append the numbers to, e.g. docs/results/numbers.jsonl."""
+    document: Path | None = None
+    """Markdown file whose part between `<!--table:NAME-->` and `<!--/table-->` is replaced by the table."""
+
+
+@dataclass(frozen=True)
+class ScanBench(_Output):
+    """What to time."""
+
+    methods: tuple[str, ...] = ()
+    """Names of methods; all that the device has when empty."""
+    long: bool = False
+    """Lengths up to 262,144 instead, our scans only: is time linear in them, and memory bounded?"""
+
+
+@dataclass(frozen=True)
+class SerpentBench(_Output):
+    """What to time."""
+
+    layers: tuple[str, ...] = ()
+    """Names of layers; all when empty."""
+
+
+def bench_scan(config: ScanBench) -> None:
+    """Time the selective scan against every other one that is installed, and against what the machine could do at best.
+
+    Methods take turns, each in a process of its own; one that takes longer than --limit is ended and the cell says so.
+    The number of a cell is the median over the bursts that other processes did not disturb, or the best call (*).
+
+    Raises:
+        ConfigError: an unknown method, a size that is none, no such device.
+        DataError: --results is no file of this command, or --document has no place for the table.
+        OutputError: a file cannot be written.
+    """
+    cuda = config.protocol.device.startswith("cuda")
+    standard = scan.LONG_SIZES if config.long else scan.CUDA_SIZES if cuda else scan.CPU_SIZES
+    known = scan.LONG_METHODS if config.long else scan.CUDA_METHODS if cuda else scan.CPU_METHODS
+    sizes = tuple(map(Size.parse, config.sizes)) or standard
+    short = () if config.long or config.sizes else scan.ATTENTION_SIZES
+    name = "scan-long" if config.long else "scan"
+    methods = config.methods or known
+    if config.document is not None:
+        check_place(config.document, name)  # refused now rather than after the run
+    command = _command("bench scan", config, ["--long"] if config.long else [])
+    if config.results is not None:
+        found = read_results(config.results)
+        sizes = tuple(size for size in found.sizes if size not in short)
+    else:
+        found = scan.run_scan(sizes, methods, config.protocol, attention_sizes=short, command=command, tell=_progress)
+    numbers = long_numbers(found) if config.long else scan_numbers(found, sizes, short)
+    prefix = f"scan.{'gpu' if found.protocol.device.startswith('cuda') else 'cpu'}{'.long' if config.long else ''}"
+    titles = {method: METHODS[method].title for method in METHODS}
+    _finish(config, found, name, numbers, prefix, titles)
+
+
+def bench_serpent(config: SerpentBench) -> None:
+    """Time SeRpEnt layers against the plain layer of equal width, forward and backward.
+
+    Raises:
+        ConfigError: an unknown layer, a size that is none.
+        DataError: --results is no file of this command, or --document has no place for the table.
+        OutputError: a file cannot be written.
+    """
+    names = config.layers or tuple(layers.LAYERS)
+    if config.document is not None:
+        check_place(config.document, "serpent")
+    for name in names:
+        if name not in layers.LAYERS:
+            raise ConfigError(f"unknown layer {name!r}; expected one of {', '.join(layers.LAYERS)}")
+    sizes = tuple(map(Size.parse, config.sizes)) or layers.SIZES
+    if config.results is not None:
+        found = read_results(config.results)
+    else:
+        cells = scan.run_sizes(layers.TABLE, [(size, names) for size in sizes], config.protocol, _progress)
+        command = _command("bench serpent", config, [])
+        found = Results(command, config.protocol, cells, notes=scan.notes(config.protocol.device))
+    titles = {name: method.title for name, method in layers.LAYERS.items()}
+    prefix = "serpent.gpu" if found.protocol.device.startswith("cuda") else "serpent"
+    _finish(config, found, "serpent", layers.layer_numbers(found), prefix, titles)
+
+
+def _finish(
+    config: _Output, found: Results, name: str, numbers: Mapping[str, Number], prefix: str, titles: Mapping[str, str]
+) -> None:
+    """Print, write and record."""
+    written = write_results(found, config.out, name) if config.results is None else ()
+    table = markdown(found, titles, numbers, prefix)
+    write_text(config.out / f"{name}.md", table)
+    for line in text_table(found, titles):
+        print(line)
+    print()
+    for key, number in numbers.items():
+        if not key.startswith(("ms.", "mb.")):
+            span = "" if number.low is None else f"  [{number.low:.3g}, {number.high:.3g}] over the sizes"
+            print(f"{prefix}.{key} = {number.value:.3g} {number.unit}{span}")
+    for method, apart in largest_differences(found).items():
+        note = "" if apart <= AGREE else "  <-- DOES NOT AGREE"
+        print(f"{titles.get(method, method)}: {apart:.1e} from what it must agree with{note}")
+    if written:
+        print("wrote " + " and ".join(map(str, written)))
+    if config.record is not None:
+        for key, number in numbers.items():
+            record_number(
+                config.record,
+                f"{prefix}.{key}",
+                number.value,
+                unit=number.unit,
+                command=f"{found.command} --record {config.record}",
+                low=number.low,
+                high=number.high,
+            )
+    if config.document is not None:
+        fill_file(config.document, name, table)
+
+
+def _progress(size: str, cells: Sequence[Cell]) -> None:
+    done = sum(cell.status == MEASURED for cell in cells)
+    print(f"{size}: {done} of {len(cells)} cells measured", flush=True)
+
+
+def _command(command: str, config: ScanBench | SerpentBench, flags: Sequence[str]) -> str:
+    """The command line that measures the same again."""
+    words = ["exuvia", *command.split(), *flags]
+    for field in dataclasses.fields(Protocol):
+        value, option = getattr(config.protocol, field.name), field.name.replace("_", "-")
+        if value is False:
+            words.append(f"--no-{option}")
+        elif value != field.default:
+            words += [f"--{option}", f"{value:g}" if isinstance(value, float) else str(value)]
+    chosen = config.methods if isinstance(config, ScanBench) else config.layers
+    option = "--methods" if isinstance(config, ScanBench) else "--layers"
+    words += ["--sizes", *config.sizes] if config.sizes else []
+    words += [option, *chosen] if chosen else []
+    return shlex.join(words)

@@ -1,0 +1,249 @@
+"""`python -m lab lra` and `python -m lab lm`: does selective resampling help, at equal parameters and equal steps?"""
+
+import dataclasses
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import tyro
+from scipy.stats import t
+
+from exuvia.files import write_json
+from lab import figures
+from lab.ledger.document import check_place, fill_file
+from lab.ledger.numbers import record_number
+from lab.ledger.sequence_table import document_table
+from lab.lm import run as lm
+from lab.lm.corpus import read_corpus
+from lab.lra import run as lra
+from lab.lra.problems import Source, load_problem, recipe_of
+
+MIXERS = ("transformer", "s4d", "mamba", "serpent-s4d", "serpent-mamba", "uniform-s4d", "uniform-mamba")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Common:
+    mixers: tuple[str, ...] = MIXERS
+    """Kinds of layers; `uniform` is SeRpEnt with unlearned intervals, the ablation of its selectivity. Options of
+    SeRpEnt follow an @, as in serpent-s4d@K=5@rates=0.5+0.25."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """A model each."""
+    parameters: int = 0
+    """Of every stack; 0: the preset's."""
+    steps: int = 0
+    """Of every training; 0: the preset's."""
+    budget_s: float = 0.0
+    """Seconds of training a model, in place of steps; 0: the steps count."""
+    threads: int = 2
+    """Threads of torch."""
+    tag: str = ""
+    """Goes into the names of recorded rows and of the document's part, as in .ablation, so that they stand beside
+    those of other models and seeds."""
+    draw: Path | None = None
+    """SVG file for accuracy against training time."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+    document: Path | None = None
+    """Markdown file whose part between <!--table:lra.PRESET--> (or <!--table:lm.TEXT.LEVEL-->) and <!--/table--> gets
+    the tables; every number quotes the ledger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LRABench(_Common):
+    """Which tasks, which models."""
+
+    tasks: tuple[str, ...] = ("listops", "text", "image")
+    """listops, text, image, retrieval, pathfinder, pathx; and the probes induction, copying, events."""
+    preset: Literal["short", "full"] = "short"
+    """short: short sequences, for two cores; full: the published sizes and steps."""
+    data: Path | None = None
+    """Folder with aclImdb (or its archive) and cifar10; the folder of EXUVIA_DATA without it."""
+    out: Path = Path("runs/lra")
+    """Folder of the runs; a call that was stopped goes on there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LMBench(_Common):
+    """Which text, which models."""
+
+    text: tyro.conf.Positional[Path]
+    """A folder or archive of WikiText-103 or the Penn Treebank, enwik8, or any file."""
+    level: Literal["bytes", "words", "bpe"] = "bytes"
+    """What a token is; bpe: byte pairs learned on the training part."""
+    recipe: lm.Recipe = dataclasses.field(default_factory=lm.Recipe)
+    """Sizes and rates."""
+    out: Path = Path("runs/lm")
+    """Folder of the runs; a call that was stopped goes on there."""
+
+
+def bench_lra(config: LRABench) -> None:
+    """Train classifiers of equal size on tasks of the Long Range Arena and on probes, and test them.
+
+    Examples:
+        python -m lab lra --tasks listops --mixers mamba serpent-mamba --data ../data
+
+    Raises:
+        ConfigError: an unknown task or mixer, no seed, or a folder with runs of other settings.
+        DataError: data that are not there.
+        OutputError: the folder cannot be written.
+    """
+    torch.set_num_threads(config.threads)
+    if config.document is not None:
+        check_place(config.document, f"lra.{config.preset}{config.tag}")
+    found, speeds, out = [], {}, config.out / config.preset
+    if config.parameters:
+        out = out / str(config.parameters)
+    for task in config.tasks:
+        recipe = _sized(recipe_of(task, config.preset), config)
+        problem = load_problem(task, Source(config.data or data_folder(), config.out / "data", config.preset))
+        found += lra.run_problem(problem, recipe, config.mixers, config.seeds, out, _tell)
+        speeds[task] = lra.measure_speeds(problem, recipe, config.mixers, out)
+    rows = lra.table(found, speeds)
+    shown = (
+        "task",
+        "variant",
+        "parameters",
+        "steps",
+        "lr",
+        "accuracy",
+        "deviation",
+        "chance",
+        "step_ms",
+        "times_backbone",
+    )
+    _show(rows, shown)
+    for path in lra.write_table(found, rows, out):
+        print(f"wrote {path}")
+    if config.draw is not None:
+        print(f"wrote {figures.draw_accuracy(rows, config.draw)}")
+    name_of = partial(_lra_name, config.preset + config.tag, config.parameters)
+    if config.document is not None:
+        table = document_table(rows, "task", "accuracy", "accuracy", name_of)
+        fill_file(config.document, f"lra.{config.preset}{config.tag}", table)
+    if config.record is not None:
+        line = _line(config, ["--tasks", *config.tasks, "--preset", config.preset])
+        for row in rows:
+            _record(config.record, row, name_of(row), {"accuracy": ("accuracy", "share")}, line)
+
+
+def bench_lm(config: LMBench) -> None:
+    """Train language models of equal size on a text, and test them on all of its test part.
+
+    Examples:
+        python -m lab lm enwik8 --mixers mamba serpent-mamba --steps 4000
+
+    Raises:
+        ConfigError: an unknown mixer, no seed, or a folder with runs of other settings.
+        DataError: a text that cannot be read, or is too short.
+        OutputError: the folder cannot be written.
+    """
+    torch.set_num_threads(config.threads)
+    corpus = read_corpus(config.text, config.level)
+    if config.document is not None:
+        check_place(config.document, f"lm.{corpus.name}.{config.level}{config.tag}")
+    recipe, out = _sized(config.recipe, config), config.out / config.level
+    found = lm.run_text(corpus, recipe, config.mixers, config.seeds, out, _tell)
+    rows = lm.table(found, lm.measure_speeds(corpus, recipe, config.mixers, out))
+    _show(rows, ("text", "variant", "parameters", "steps", "bits_a_byte", "deviation", "perplexity", "times_backbone"))
+    write_json(out / f"results-{corpus.name}.json", {"runs": [vars(one) for one in found], "table": rows})
+    if config.draw is not None:
+        print(f"wrote {figures.draw_accuracy(rows, config.draw, metric='bits_a_byte', label='bits a byte')}")
+    name_of = partial(_lm_name, config.level + config.tag)
+    if config.document is not None:
+        table = document_table(rows, "text", "bits_a_byte", "bpb", name_of)
+        fill_file(config.document, f"lm.{corpus.name}.{config.level}{config.tag}", table)
+    if config.record is not None:
+        line = _line(config, [config.text.name, "--level", config.level])
+        metrics = {"bpb": ("bits_a_byte", "bit"), "ppl": ("perplexity", "1")}
+        for row in rows:
+            _record(config.record, row, name_of(row), metrics, line)
+
+
+def _lra_name(preset: str, parameters: int, row: Mapping[str, Any]) -> str:
+    sized = f".{parameters}" if parameters else ""
+    return f"lra.{row['task']}.{preset}{sized}.{row['variant']}"
+
+
+def _lm_name(level: str, row: Mapping[str, Any]) -> str:
+    return f"lm.{row['text']}.{level}.{row['variant']}"
+
+
+def _sized(recipe: Any, config: _Common) -> Any:
+    """A recipe with what the command line says otherwise."""
+    recipe = dataclasses.replace(recipe, budget_s=config.budget_s)
+    if config.parameters:
+        recipe = dataclasses.replace(recipe, parameters=config.parameters)
+    if config.steps:
+        train = dataclasses.replace(recipe.train, steps=config.steps, warmup=max(1, config.steps // 10))
+        recipe = dataclasses.replace(recipe, train=train)
+    return recipe
+
+
+def _half_interval(deviation: float, seeds: int) -> float:
+    """Half of the 95 % interval of a mean over seeds, by Student's t; 0 for one seed."""
+    return float(t.ppf(0.975, seeds - 1)) * deviation / seeds**0.5 if seeds > 1 else 0.0
+
+
+def _record(ledger: Path, row: dict[str, Any], name: str, metrics: dict[str, tuple[str, str]], line: str) -> None:
+    """Rows of one line of a table: the metrics, the first of them with its interval, and what it cost."""
+    for number, (short, (key, unit)) in enumerate(metrics.items()):
+        half = _half_interval(row["deviation"] or 0.0, row["seeds"])
+        limits = {"low": row[key] - half, "high": row[key] + half} if number == 0 and row["seeds"] > 1 else {}
+        record_number(ledger, f"{name}.{short}", row[key], unit=unit, command=line, **limits)
+    if row["deviation"] is not None:
+        short, (_, unit) = next(iter(metrics.items()))
+        record_number(ledger, f"{name}.{short}_deviation", row["deviation"], unit=unit, command=line)
+    costs = {"train_s": "s", "times_backbone": "1", "kept_mb": "MB", "parameters": "1"}
+    for key, unit in costs.items():
+        if row[key] is not None:
+            record_number(
+                ledger, f"{name}.{'params' if key == 'parameters' else key}", row[key], unit=unit, command=line
+            )
+
+
+def data_folder() -> Path | None:
+    """The data folder that the environment names, or the usual one where it is there."""
+    place = Path(os.environ.get("EXUVIA_DATA", "../shared/data"))
+    return place if place.is_dir() else None
+
+
+def _line(config: LRABench | LMBench, words: Sequence[str]) -> str:
+    """The command line that makes a table again."""
+    kind = "lra" if isinstance(config, LRABench) else "lm"
+    more = [*words, "--mixers", *config.mixers, "--seeds", *map(str, config.seeds), *_options(config)]
+    return shlex.join(["python", "-m", "lab", kind, *more, "--record", str(config.record)])
+
+
+def _options(config: _Common) -> Iterator[str]:
+    for name, value in (("parameters", config.parameters), ("steps", config.steps), ("budget-s", config.budget_s)):
+        if value:
+            yield from (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
+    if isinstance(config, LMBench):
+        usual = lm.Recipe()
+        for field in dataclasses.fields(usual):
+            value = getattr(config.recipe, field.name)
+            if field.name != "train" and value != getattr(usual, field.name):
+                yield from (f"--recipe.{field.name.replace('_', '-')}", f"{value:g}")
+    if config.tag:
+        yield from ("--tag", config.tag)
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def _show(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Aligned columns."""
+    lines = [list(columns), *([_text(row[name]) for name in columns] for row in rows)]
+    wide = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, wide, strict=True)))
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,169 @@
+"""`python -m lab studio`: many users at once who ask for motion, follow their jobs and look at what was made."""
+
+import http.client
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from exuvia.errors import ConfigError, OutputError
+from exuvia.evaluation.prompts.load import load_prompts
+from lab.ledger.numbers import record_number
+
+START_S = 180.0
+PAUSE_S = 0.5
+"""Between two looks of a user at a waiting job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioBench:
+    """How many users, and how long."""
+
+    users: int = 20
+    """Each has one job at a time."""
+    seconds: float = 60.0
+    """For which they ask for new motion; then they wait for what they asked for."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+@dataclass
+class _Seen:
+    """What one user saw."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    asked: int = 0
+    done: int = 0
+    waits_s: list[float] = field(default_factory=list)
+    problem: str = ""
+
+
+def bench_studio(config: StudioBench) -> None:
+    """Start a studio of its own, let users at it, and say how fast it answered and whether a job was lost.
+
+    Every request but the work itself counts: asking, following, listing, fetching the motion.
+
+    Examples:
+        python -m lab studio --users 4 --seconds 5
+
+    Raises:
+        ConfigError: no user, no time.
+        OutputError: the studio does not start, or the ledger cannot be written.
+    """
+    if config.users < 1 or not config.seconds > 0:
+        raise ConfigError(f"found {config.users} users for {config.seconds:g} s, expected at least one of each")
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        with _studio(Path(folder)) as (host, port):
+            first = _first_motion(host, port)
+            first_s = time.perf_counter() - started
+            seen = _crowd(host, port, config, first)
+    problems = [one.problem for one in seen if one.problem]
+    if problems:
+        raise OutputError(f"{len(problems)} of {config.users} users met a failure: {problems[0]}")
+    latencies = np.array([value for one in seen for value in one.latencies_s]) * 1000
+    asked, done = sum(one.asked for one in seen), sum(one.done for one in seen)
+    p50, p95 = np.percentile(latencies, (50, 95))
+    wait = float(np.median([value for one in seen for value in one.waits_s]))
+    print(f"{config.users} users, {len(latencies)} requests: median {p50:.1f} ms, 95 % within {p95:.1f} ms")
+    told = f"{asked} jobs asked for, {done} done, {asked - done} lost; median wait {wait:.2f} s; "
+    print(f"{told}first motion {first_s:.1f} s")
+    if config.record is not None:
+        line = f"python -m lab studio --users {config.users} --seconds {config.seconds:g} --record {config.record}"
+        rows = {f"api_p95_ms.{config.users}_users": (p95, "ms"), "lost_jobs": (asked - done, "1")}
+        rows |= {"first_motion_s": (first_s, "s"), f"jobs.{config.users}_users": (asked, "1")}
+        rows |= {f"wait_s.{config.users}_users": (wait, "s")}
+        for name, (value, unit) in rows.items():
+            record_number(config.record, f"studio.{name}", float(value), unit=unit, command=line)
+
+
+@contextmanager
+def _studio(folder: Path) -> Iterator[tuple[str, int]]:
+    """A studio in a process of its own; host and port once it answers."""
+    command = [sys.executable, "-m", "exuvia", "studio", "--folder", str(folder), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        address = urlsplit(line.split()[-1] if line else "")
+        if not address.hostname or not address.port:
+            raise OutputError("the studio did not start; try: exuvia studio")
+        yield address.hostname, address.port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+class _User:
+    """One connection."""
+
+    def __init__(self, host: str, port: int, seen: _Seen) -> None:
+        self.link = http.client.HTTPConnection(host, port, timeout=60)
+        self.seen = seen
+
+    def call(self, path: str, body: Any = None) -> Any:
+        """The answer as JSON; its time is kept."""
+        began = time.perf_counter()
+        text = None if body is None else json.dumps(body)
+        headers = {} if text is None else {"Content-Type": "application/json"}
+        self.link.request("GET" if text is None else "POST", f"/api/v1{path}", text, headers)
+        answer = self.link.getresponse()
+        data = answer.read()
+        self.seen.latencies_s.append(time.perf_counter() - began)
+        if answer.status >= 400:
+            raise OutputError(f"{path} was answered with {answer.status}: {data[:200]!r}")
+        return json.loads(data)
+
+    def motion(self, prompt: str, seed: int) -> str:
+        """Ask, follow, look; the motion's id."""
+        began = time.perf_counter()
+        job = self.call("/motion", {"prompts": [prompt], "seeds": [seed]})
+        self.seen.asked += 1
+        while job["state"] in ("queued", "running"):
+            time.sleep(PAUSE_S)
+            job = self.call(f"/jobs/{job['id']}")
+        if job["state"] != "done":
+            raise OutputError(f"a job ended as {job['state']}: {job['message']}")
+        self.seen.waits_s.append(time.perf_counter() - began)
+        name = str(job["result"]["motions"][0])
+        self.call(f"/motions/{name}")
+        self.call("/jobs?limit=20")
+        self.seen.done += 1
+        return name
+
+
+def _first_motion(host: str, port: int) -> str:
+    return _User(host, port, _Seen()).motion("a person walks forward", 0)
+
+
+def _crowd(host: str, port: int, config: StudioBench, first: str) -> list[_Seen]:
+    """Users at once; each asks anew as soon as it has looked."""
+    prompts = [prompt.text for prompt in load_prompts("explicit")]
+    seen = [_Seen() for _ in range(config.users)]
+    end = time.monotonic() + config.seconds
+
+    def use(number: int) -> None:
+        user, turn = _User(host, port, seen[number]), 0
+        try:
+            while time.monotonic() < end:
+                user.motion(prompts[(number + turn * config.users) % len(prompts)], number)
+                turn += 1
+        except (ConfigError, OutputError, OSError, http.client.HTTPException) as error:
+            seen[number].problem = str(error) or type(error).__name__
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(config.users)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seen

@@ -1,0 +1,103 @@
+"""Tables of a benchmark's cells: aligned text for a terminal, and markdown whose numbers quote the ledger."""
+
+from collections.abc import Mapping, Sequence
+
+from lab.cells import FAILED, LIMIT, SKIPPED, Cell
+from lab.methods import METHODS
+from lab.quoted import MEGABYTE, Number
+from lab.results import Results, rate_gb_s
+from lab.roofline import PASSES, Rates, floor_ms
+
+HEADING = {"forward": "forward", "fwd_bwd": "forward + backward"}
+_COLUMNS = f"{'ms':>11}{'MB':>8}{'GB/s':>8}{'× floor':>9}"
+
+
+def text_table(results: Results, titles: Mapping[str, str]) -> list[str]:
+    """One block a size, one line a method; then why methods are missing."""
+    wide = max([len(titles.get(method, method)) for method in results.methods], default=0) + 2
+    lines = []
+    if results.rates is not None:
+        rates = results.rates
+        lines.append(
+            f"this machine: {rates.bytes_per_s / 1e9:.1f} GB/s, {rates.exps_per_s / 1e9:.2f}e9 exponentials/s "
+            f"({rates.source}), {results.protocol.threads} threads"
+        )
+    for size in results.sizes:
+        lines += ["", f"{'B x L x D x N = ' + str(size):{wide}}" + "".join(f"{HEADING[w]:>36}" for w in PASSES)]
+        lines.append(" " * wide + _COLUMNS * len(PASSES))
+        for method in results.methods:
+            cells = [results.at(method, size, which) for which in PASSES]
+            if any(cell is not None and cell.status != SKIPPED for cell in cells):
+                title = titles.get(method, method)
+                lines.append(f"{title:{wide}}" + "".join(_text_cell(cell, results.rates) for cell in cells))
+        if results.rates is not None:
+            floors = [f"{floor_ms(size, which, results.rates):11.3f}" + " " * 25 for which in PASSES]
+            lines.append(f"{'floor':{wide}}" + "".join(floors))
+    lines += ["", "*: too few undisturbed bursts, so the best call; >: ended at the limit"]
+    return [line.rstrip() for line in lines] + _missing(results.cells, titles)
+
+
+def _text_cell(cell: Cell | None, rates: Rates | None) -> str:
+    if cell is None or cell.status == SKIPPED:
+        return " " * 36
+    if cell.status == FAILED or cell.ms is None:
+        return f"{'failed':>11}" + " " * 25
+    if cell.status == LIMIT:
+        return f"{'> ' + format(cell.ms, '.0f'):>11}" + " " * 25
+    mark = " " if cell.median_ms is not None else "*"
+    extra = "?" if cell.extra_bytes is None else f"{cell.extra_bytes / MEGABYTE:.1f}"
+    rate = over = ""
+    if _is_scan(cell.method) and rates is not None:
+        rate, over = f"{rate_gb_s(cell):.2f}", f"{cell.ms / floor_ms(cell.size, cell.which, rates):.1f}"
+    return f"{cell.ms:10.3f}{mark}{extra:>8}{rate:>8}{over:>9}"
+
+
+def _missing(cells: Sequence[Cell], titles: Mapping[str, str]) -> list[str]:
+    """A line for every method that was skipped or failed, with the reason."""
+    skipped = {cell.method: cell.reason for cell in cells if cell.status == SKIPPED}
+    lines = [f"{titles.get(method, method)}: skipped, {reason}" for method, reason in skipped.items()]
+    for cell in cells:
+        if cell.status == FAILED:
+            lines.append(f"{titles.get(cell.method, cell.method)}, {cell.size}, {cell.which}: failed, {cell.reason}")
+    return lines
+
+
+def markdown(results: Results, titles: Mapping[str, str], numbers: Mapping[str, Number], prefix: str) -> str:
+    """A table a pass, `ms / peak extra MB` in every cell, each number a quotation of its row in the ledger."""
+    lines: list[str] = []
+    for which in PASSES:
+        lines += [
+            f"**{HEADING[which]}**, ms / MB",
+            "",
+            "| B x L x D x N | " + " | ".join(map(str, results.sizes)) + " |",
+        ]
+        lines.append("|---" * (1 + len(results.sizes)) + "|")
+        for method in results.methods:
+            cells = [results.at(method, size, which) for size in results.sizes]
+            if any(cell is not None and cell.ms is not None for cell in cells):
+                row = [_quoted_cell(cell, numbers, prefix) for cell in cells]
+                lines.append(f"| {titles.get(method, method)} | " + " | ".join(row) + " |")
+        lines.append("")
+    return "\n".join(lines + _missing(results.cells, titles)).strip() + "\n"
+
+
+def _quoted_cell(cell: Cell | None, numbers: Mapping[str, Number], prefix: str) -> str:
+    if cell is None:
+        return ""
+    place = f"{cell.size}.{cell.which}.{cell.method}"
+    texts = [quotation(f"{prefix}.{kind}.{place}", numbers.get(f"{kind}.{place}")) for kind in ("ms", "mb")]
+    return " / ".join(text for text in texts if text)
+
+
+def quotation(name: str, number: Number | None) -> str:
+    """A number as documents quote it, to three digits; "> " before one that is only a bound; "" without it."""
+    if number is None:
+        return ""
+    whole = int(abs(number.value))
+    decimals = max(0, 3 - len(str(whole))) if whole else 3
+    bound = "> " if "at least" in number.unit else ""
+    return f"{bound}<!--n:{name}-->{number.value:.{decimals}f}<!--/n-->"
+
+
+def _is_scan(method: str) -> bool:
+    return method in METHODS and METHODS[method].kind == "scan"

@@ -1,0 +1,71 @@
+"""Training steps of several models side by side: what another program does to the machine hits all of them alike."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from exuvia.train import Task
+from lab.memory import kept_bytes
+
+WARM, ROUNDS = 1, 5
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One training step: forward, backward and update."""
+
+    step_ms: float
+    """Median over the rounds."""
+    fastest_ms: float
+    """The round that was disturbed least."""
+    kept_mb: float
+    """What its forward pass keeps for the backward pass, in 10^6 bytes."""
+
+
+def step_speeds(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Speed]:
+    """Time one step of every task in turn, round after round; their weights are changed.
+
+    Args:
+        tasks: name -> a task; its model is moved to where it would train
+        rounds: steps that count, after one that does not
+    """
+    device = training_device()
+    for task in tasks.values():
+        task.model.to(device)
+    optimizers = {name: torch.optim.AdamW(task.model.parameters()) for name, task in tasks.items()}
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for number in range(WARM + rounds):
+        for name, task in tasks.items():
+            times[name].append(timed_step(task, optimizers[name], number))
+    return {
+        name: Speed(1000 * float(np.median(found[WARM:])), 1000 * min(found[WARM:]), round(kept_mb(tasks[name]), 3))
+        for name, found in times.items()
+    }
+
+
+def kept_mb(task: Task) -> float:
+    """What the forward pass of a batch keeps for the backward pass, in 10^6 bytes."""
+    batch = {name: part.to(training_device()) for name, part in task.batch(0, np.random.default_rng([0, 0])).items()}
+    return kept_bytes(lambda: task.loss(batch, torch.Generator()), task.model) / 1e6
+
+
+def training_device() -> torch.device:
+    """Where the training loop puts models."""
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def timed_step(task: Task, optimizer: torch.optim.Optimizer, number: int) -> float:
+    """Seconds of one training step on the device of the task's model; drawing the batch does not count."""
+    device = next(task.model.parameters()).device
+    batch = {name: part.to(device) for name, part in task.batch(number, np.random.default_rng([0, number])).items()}
+    started = time.perf_counter()
+    loss, _ = task.loss(batch, torch.Generator())
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started

@@ -1,0 +1,29 @@
+"""Selective state-space models: layers x [B, L, D] -> y [B, L, D] with states, masks and streaming steps."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exuvia_ssm.bidirectional import Bidirectional
+    from exuvia_ssm.mamba import S6, Mamba
+    from exuvia_ssm.s4d import S4D
+    from exuvia_ssm.scan import selective_scan
+    from exuvia_ssm.serpent import SeRpEnt
+
+__version__ = "0.2.0.dev0"
+__all__ = ["S4D", "S6", "Bidirectional", "Mamba", "SeRpEnt", "selective_scan"]
+_MODULE = {
+    "Bidirectional": "bidirectional",
+    "Mamba": "mamba",
+    "S4D": "s4d",
+    "S6": "mamba",
+    "SeRpEnt": "serpent",
+    "selective_scan": "scan",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that the package itself loads without PyTorch."""
+    if name not in _MODULE:
+        raise AttributeError(f"module 'exuvia_ssm' has no attribute {name!r}")
+    return getattr(import_module(f"exuvia_ssm.{_MODULE[name]}"), name)

@@ -1,0 +1,143 @@
+"""Two layers over the same sequence, one of them from its end to its start; for classification, not for streams."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from exuvia_ssm.errors import ConfigError, ShapeError
+from exuvia_ssm.layer import RealSteps, check_sequence
+from exuvia_ssm.names import LAYER, resolve, suggest
+
+MERGES = ("add", "mean", "concat", "linear")
+
+
+class BidirectionalState(NamedTuple):
+    """States of both layers: the forward one's before the first step (after: the last), the backward one's mirrored."""
+
+    forward: Any
+    backward: Any
+
+
+@dataclass(frozen=True)
+class BidirectionalConfig:
+    """Settings of a bidirectional layer.
+
+    Raises:
+        ConfigError: a value outside its range, or settings that do not fit together.
+    """
+
+    d_model: int
+    """channels D"""
+    ssm: str | Callable[[int], nn.Module] = "mamba"
+    """layer of each direction: a name of registry.SSM, or a function width -> layer"""
+    ssm_options: Mapping[str, Any] = field(default_factory=dict)
+    """settings of a named layer, such as {"d_state": 16}"""
+    merge: str = "add"
+    """"add" or "mean" of both; "concat", 2 D channels; "linear", a learned map of these back to D"""
+    share: bool = False
+    """one layer, with one set of weights, for both directions"""
+
+    def __post_init__(self) -> None:
+        if self.d_model < 1:
+            raise ConfigError(f"found d_model = {self.d_model}; expected at least 1")
+        if self.merge not in MERGES:
+            raise ConfigError(f"unknown merge {self.merge!r}; {suggest(str(self.merge), MERGES)}")
+        if not isinstance(self.ssm, str) and self.ssm_options:
+            raise ConfigError("ssm_options belong to a named layer; build them into the function given as ssm")
+
+
+class Bidirectional(nn.Module):
+    """x [B, L, D] -> y [B, L, D], or [B, L, 2 D] for merge="concat"; every output sees the whole sequence.
+
+    Args:
+        d_model: channels D
+        options: the other fields of BidirectionalConfig
+    Raises:
+        ConfigError: an option that does not exist or does not fit.
+    """
+
+    def __init__(self, d_model: int, **options: Any) -> None:
+        super().__init__()
+        try:
+            self.config = BidirectionalConfig(d_model, **options)
+        except TypeError as error:
+            names = ", ".join(BidirectionalConfig.__dataclass_fields__)
+            raise ConfigError(f"Bidirectional: {error}; options: {names}") from None
+        self.forward_layer = self._built()
+        self.backward_layer = self.forward_layer if self.config.share else self._built()
+        self.output = nn.Linear(2 * d_model, d_model) if self.config.merge == "linear" else None
+
+    def forward(
+        self,
+        x: Tensor,
+        valid: Tensor | None = None,
+        state: BidirectionalState | None = None,
+        return_state: bool = False,
+    ) -> Tensor | tuple[Tensor, BidirectionalState]:
+        """The whole sequence; arguments as in exuvia_ssm.layer.
+
+        The backward layer starts at each row's last real step, with `state.backward`, and its final state is the one
+        after the first real step. Pieces of a sequence can therefore not be run one after the other.
+
+        Raises:
+            ShapeError: shapes or dtypes that do not fit.
+        """
+        check_sequence(x, self.config.d_model, valid)
+        if state is not None and not (isinstance(state, tuple) and len(state) == 2):
+            raise ShapeError(
+                f"the layer was given a {type(state).__name__} as its state; expected a pair, one for each direction: "
+                f"take it from initial_state({x.shape[0]})"
+            )
+        first, second = (None, None) if state is None else state
+        if valid is None:
+            ahead, end = self._run(self.forward_layer, x, None, first, return_state)
+            back, start = self._run(self.backward_layer, x.flip(1), None, second, return_state)
+            y = self._merged(ahead, back.flip(1))
+        else:
+            forwards, backwards = RealSteps.of(valid), RealSteps.of(valid, reverse=True)
+            ahead, end = self._run(self.forward_layer, forwards.pack(x), forwards.packed, first, return_state)
+            back, start = self._run(self.backward_layer, backwards.pack(x), backwards.packed, second, return_state)
+            y = self._merged(forwards.unpack(ahead), backwards.unpack(back))
+            y = torch.where(valid[..., None], y, 0)
+        return (y, BidirectionalState(end, start)) if return_state else y
+
+    def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """There is no stream: an output needs what comes later.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "a bidirectional layer sees later steps, so it has no step(); use the layer itself, without Bidirectional"
+        )
+
+    def initial_state(
+        self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> BidirectionalState:
+        """What is before the first step, and behind the last."""
+        layers: list[Any] = [self.forward_layer, self.backward_layer]
+        return BidirectionalState(*(layer.initial_state(batch, device=device, dtype=dtype) for layer in layers))
+
+    def _built(self) -> nn.Module:
+        config = self.config
+        if isinstance(config.ssm, str):
+            return resolve(LAYER, config.ssm, "state-space layer")(config.d_model, **config.ssm_options)
+        return config.ssm(config.d_model)
+
+    def _run(
+        self, layer: nn.Module, x: Tensor, valid: Tensor | None, state: Any, return_state: bool
+    ) -> tuple[Tensor, Any]:
+        """One direction; a layer of any kind."""
+        found = layer(x, valid, state=state, return_state=return_state)
+        return found if return_state else (found, None)
+
+    def _merged(self, ahead: Tensor, back: Tensor) -> Tensor:
+        if self.config.merge == "add":
+            return ahead + back
+        if self.config.merge == "mean":
+            return (ahead + back) / 2
+        both = torch.cat([ahead, back], dim=-1)
+        return both if self.output is None else self.output(both)

@@ -1,0 +1,204 @@
+"""Builds the C++ scan at first use and keeps the library in the user's cache folder.
+
+The library has a plain C face, so a build needs a C++17 compiler (GCC or Clang) and takes seconds. Its name hashes
+the sources, the compiler and the processor's features: an update of any of them builds anew, a cache folder shared by
+different machines holds one library for each. Parallel processes wait for one another; the file appears whole.
+
+Environment: CXX names the compiler, EXUVIA_CACHE the cache folder (default XDG_CACHE_HOME or ~/.cache, `exuvia/`),
+EXUVIA_NO_COMPILER=1 switches the building off.
+"""
+
+import atexit
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exuvia_ssm.errors import ExuviaError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there the rename alone keeps the cache whole
+    fcntl = None  # type: ignore[assignment]
+
+SOURCES = Path(__file__).parent
+BASE_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=fast")
+TIMEOUT_S = 300
+
+
+class BuildError(ExuviaError):
+    """The kernel cannot be built here; the message says why."""
+
+
+def library(arch: str | None = "native", source: Path | None = None) -> Path:
+    """The shared library of a source file and the headers beside it, built now unless the cache has it.
+
+    Args:
+        arch: "native" for this processor (falling back to plain code where the compiler knows no such flag), None for
+            plain code, else a name for the compiler's -march.
+        source: another file of the package than the scan's
+    Raises:
+        BuildError: no compiler, a failing one, or no folder that only this user can write.
+    """
+    compiler = _compiler()
+    source = source or SOURCES / "scan.cpp"
+    key = _key(compiler, arch, source)
+    folder = _cache_folder()
+    target = folder / f"{source.stem}-{key}.so"
+    with _locked(folder / f"{source.stem}-{key}.lock"):
+        if not target.exists():
+            _compile(compiler, source, _attempts(compiler, arch), target)
+    _check_owner(target)
+    return target
+
+
+def sanitizer_check(folder: Path, arch: str | None = "native") -> Path:
+    """The self check (self_check.cpp) as a program under AddressSanitizer and UBSan, built into `folder`.
+
+    Raises BuildError.
+    """
+    compiler = _compiler()
+    flags = ("-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-pthread")
+    target = folder / "self_check"
+    march = () if arch is None else (_arch_flag(arch),)
+    _compile(compiler, SOURCES / "self_check.cpp", [(*flags, *march)], target)
+    return target
+
+
+def _compiler() -> tuple[str, ...]:
+    if os.environ.get("EXUVIA_NO_COMPILER", "") not in ("", "0"):
+        raise BuildError("the compiled scan is switched off by EXUVIA_NO_COMPILER; unset it to use a C++ compiler")
+    wanted = os.environ.get("CXX")
+    for candidate in [wanted] if wanted else ["c++", "g++", "clang++"]:
+        command = shlex.split(candidate)
+        found = shutil.which(command[0]) if command else None
+        if found:
+            return (found, *command[1:])
+    looked = f"CXX={wanted}" if wanted else "c++, g++ or clang++"
+    raise BuildError(f"no C++ compiler was found ({looked}); install one, e.g. the package g++, for the fast scan")
+
+
+@functools.cache
+def _version(compiler: tuple[str, ...]) -> str:
+    try:
+        done = subprocess.run([*compiler, "--version"], capture_output=True, text=True, timeout=TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(f"the C++ compiler {compiler[0]} does not run: {error}; set CXX to one that does") from error
+    return done.stdout
+
+
+@functools.cache
+def _processor() -> str:
+    """What decides on -march=native: the feature flags where the system tells them."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(("flags", "Features")):
+                return line
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _key(compiler: tuple[str, ...], arch: str | None, source: Path) -> str:
+    digest = hashlib.sha256()
+    for path in [*sorted(source.parent.glob("*.h")), source]:
+        digest.update(path.read_bytes() + b"\0")
+    facts = (compiler, _version(compiler), _attempts(compiler, arch), platform.machine(), sys.platform)
+    digest.update(repr(facts).encode() + (_processor().encode() if arch == "native" else b""))
+    return digest.hexdigest()[:24]
+
+
+def _arch_flag(arch: str) -> str:
+    arm = platform.machine().lower() in ("aarch64", "arm64")
+    return f"-mcpu={arch}" if arm else f"-march={arch}"
+
+
+def _attempts(compiler: tuple[str, ...], arch: str | None) -> list[tuple[str, ...]]:
+    """Flags to try, best first. OpenMP only with GCC: its runtime is the one inside torch, not a second pool."""
+    threads: list[tuple[str, ...]] = [("-pthread",)]
+    if "clang" not in _version(compiler).lower():
+        threads.insert(0, ("-fopenmp",))
+    marches: list[tuple[str, ...]] = [()] if arch is None else [(_arch_flag(arch),)]
+    if arch == "native":
+        marches.append(())
+    return [(*BASE_FLAGS, *march, *thread) for march in marches for thread in threads]
+
+
+def _compile(compiler: tuple[str, ...], source: Path, attempts: list[tuple[str, ...]], target: Path) -> None:
+    """The first attempt that works takes the target's place whole; BuildError with the first error of the last one."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=".part", dir=target.parent)
+    os.close(handle)
+    message = ""
+    try:
+        for flags in attempts:
+            command = [*compiler, *flags, str(source), "-o", name]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+            except (OSError, subprocess.SubprocessError) as error:
+                message = str(error)
+                continue
+            if done.returncode == 0:
+                os.chmod(name, 0o700)
+                os.replace(name, target)
+                return
+            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            message = next((line for line in lines if "error" in line), lines[0])
+    finally:
+        Path(name).unlink(missing_ok=True)
+    raise BuildError(f"the C++ compiler {compiler[0]} failed: {message.strip()}; set CXX to another one (GCC or Clang)")
+
+
+@functools.cache
+def _private_folder() -> Path:
+    """A folder of this process alone, where no cache can be written; removed at exit."""
+    folder = Path(tempfile.mkdtemp(prefix="exuvia-"))
+    atexit.register(shutil.rmtree, folder, True)
+    return folder
+
+
+def _cache_folder() -> Path:
+    named = os.environ.get("EXUVIA_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(named) if named else Path(base) / "exuvia"
+    folder = folder / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return _private_folder()
+    if not os.access(folder, os.W_OK):
+        return _private_folder()
+    _check_owner(folder)
+    return folder
+
+
+def _check_owner(path: Path) -> None:
+    """Code is loaded only from where nobody else could have put it."""
+    if not hasattr(os, "geteuid"):
+        return
+    facts = path.stat()
+    if facts.st_uid not in (os.geteuid(), 0) or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise BuildError(
+            f"{path} belongs to or can be written by another user, so no code is loaded from it; "
+            "set EXUVIA_CACHE to a folder of your own (chmod 700)"
+        )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time; where locks do not work (some network folders), builds may run twice, harmlessly."""
+    with open(path, "wb") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:
+                pass
+        yield

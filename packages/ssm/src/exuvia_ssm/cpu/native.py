@@ -1,0 +1,223 @@
+"""The scan on the processor's vector units: the compiled library behind torch tensors.
+
+`forward` and `backward` release the interpreter's lock while they run and use torch.get_num_threads() threads; results
+are the same to the bit for every number of threads.
+"""
+
+import ctypes
+import functools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from exuvia_ssm.cpu import build
+from exuvia_ssm.errors import ExuviaError, ShapeError
+from exuvia_ssm.rows import ScanGradients, ScanRows
+
+_SIZES = ("rows", "channels", "states", "groups", "sequences", "softplus", "reverse", "threads")
+_INPUTS = ("x", "dt", "A", "B", "C", "skip", "z", "bias", "initial", "offsets", "lengths")
+_OUTPUTS = ("y", "final_state", "checkpoints")
+_GRADIENTS = ("grad_y", "grad_final", "dx", "ddt", "dA", "dB", "dC", "dskip", "dz", "dbias", "dinitial")
+
+
+class _Scan(ctypes.Structure):
+    """ExuviaScan of problem.h, field by field."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in _SIZES] + [
+        (name, ctypes.c_void_p) for name in (*_INPUTS, *_OUTPUTS, *_GRADIENTS)
+    ]
+
+
+class NativeError(ExuviaError):
+    """The compiled scan is not available, or ran out of memory."""
+
+
+@functools.cache
+def _state() -> tuple[ctypes.CDLL | None, str | None]:
+    """The library, or the reason why there is none."""
+    try:
+        return load(), None
+    except build.BuildError as error:
+        return None, str(error)
+    except OSError as error:
+        return None, f"the compiled scan does not load: {error}"
+
+
+def load(arch: str | None = "native") -> ctypes.CDLL:
+    """The library of one architecture (see build.library), built if need be. Raises BuildError or OSError."""
+    library = ctypes.CDLL(str(build.library(arch)))
+    for name in ("exuvia_scan_forward", "exuvia_scan_backward"):
+        getattr(library, name).argtypes = [ctypes.POINTER(_Scan)]
+    library.exuvia_scan_floor.argtypes = [ctypes.c_int64] + [ctypes.POINTER(ctypes.c_double)] * 2
+    library.exuvia_scan_steps.argtypes = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+    for name in ("exuvia_scan_steps", "exuvia_scan_lanes", "exuvia_scan_chunk"):
+        getattr(library, name).restype = ctypes.c_int64
+    return library
+
+
+def available() -> bool:
+    """Whether the compiled scan can be used; the first call builds it (seconds, once on a machine)."""
+    return _state()[0] is not None
+
+
+def unavailable_reason() -> str | None:
+    """Why it cannot be used, in a sentence; None where it can."""
+    return _state()[1]
+
+
+def steps_between_states() -> int:
+    """Steps after which `forward` keeps a state for `backward`: R // this + S states [D, N] in all."""
+    return int(_library().exuvia_scan_chunk())
+
+
+def lanes() -> int:
+    """Channels that one vector register holds: 16 (AVX-512), 8 (AVX2 with FMA) or 4."""
+    return int(_library().exuvia_scan_lanes())
+
+
+def forward(
+    rows: ScanRows, save: bool, library: ctypes.CDLL | None = None
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """y [R, D] (0 in rows of no sequence), final states [S, D, N], and what `backward` needs (some states).
+
+    Raises:
+        ShapeError: a tensor that the kernel cannot read safely (dtype, layout, device, rows out of range).
+        NativeError: no library, or out of memory.
+    """
+    library = library or _library()
+    steps = _check(rows, library)
+    count, width = rows.lengths.numel(), rows.A.shape[1]
+    allocate = torch.empty if steps == rows.x.shape[0] else torch.zeros
+    y = allocate(rows.x.shape)
+    if rows.x.numel() == 0 or count == 0:
+        shape = (count, rows.A.shape[0], width)
+        final = torch.zeros(shape) if rows.initial is None else rows.initial.clone()
+        return y, final, ()
+    final = torch.empty(count, rows.A.shape[0], width)
+    saved: tuple[Tensor, ...] = (torch.empty(_chunks(rows, library), *rows.A.shape),) if save else ()
+    call = _call(rows, y=y, final_state=final, checkpoints=saved[0] if save else None)
+    _run(library.exuvia_scan_forward, call)
+    return y, final, saved
+
+
+def backward(
+    rows: ScanRows,
+    saved: tuple[Tensor, ...],
+    grad_y: Tensor,
+    grad_final: Tensor | None,
+    library: ctypes.CDLL | None = None,
+) -> ScanGradients:
+    """Gradients of every tensor of `rows`; the same to the bit for every number of threads. Raises as `forward`."""
+    library = library or _library()
+    steps = _check(rows, library)
+    _check_tensor("grad_y", grad_y, tuple(rows.x.shape))
+    count = rows.lengths.numel()
+    state = (count, *rows.A.shape)
+    if grad_final is not None:
+        _check_tensor("grad_final", grad_final, state)
+    allocate = torch.empty if steps == rows.x.shape[0] else torch.zeros
+    empty = rows.x.numel() == 0 or count == 0
+    grads = ScanGradients(
+        x=allocate(rows.x.shape),
+        dt=allocate(rows.x.shape),
+        A=torch.zeros_like(rows.A),
+        B=allocate(rows.B.shape),
+        C=allocate(rows.C.shape),
+        D=None if rows.D is None else torch.zeros_like(rows.D),
+        z=None if rows.z is None else allocate(rows.x.shape),
+        dt_bias=None if rows.dt_bias is None else torch.zeros_like(rows.dt_bias),
+        initial=grad_final.clone() if empty and grad_final is not None else torch.zeros(state),
+    )
+    if not empty:
+        _check_tensor("checkpoints", saved[0], (_chunks(rows, library), *rows.A.shape))
+        out = {"dx": grads.x, "ddt": grads.dt, "dA": grads.A, "dB": grads.B, "dC": grads.C, "dskip": grads.D}
+        out |= {"dz": grads.z, "dbias": grads.dt_bias, "dinitial": grads.initial, "checkpoints": saved[0]}
+        _run(library.exuvia_scan_backward, _call(rows, grad_y=grad_y, grad_final=grad_final, **out))
+    if rows.initial is None:
+        grads = ScanGradients(**{**vars(grads), "initial": None})
+    return grads
+
+
+def measured_floor(threads: int = 1) -> tuple[float, float]:
+    """What the machine can do at best: (GB/s of a streaming triad, exponentials per second in registers).
+
+    Each thread's own processor time is counted and the best burst kept, so that other load disturbs little. The
+    exponential is the kernel's own. The triad counts two reads and one write over arrays of 64 MB.
+    """
+    triad, exponentials = ctypes.c_double(), ctypes.c_double()
+    _raise_on(_library().exuvia_scan_floor(threads, ctypes.byref(triad), ctypes.byref(exponentials)))
+    return triad.value, exponentials.value
+
+
+def _library() -> ctypes.CDLL:
+    library, reason = _state()
+    if library is None:
+        raise NativeError(f"{reason}; or choose another backend")
+    return library
+
+
+def _call(rows: ScanRows, **others: Tensor | None) -> _Scan:
+    inputs = {"x": rows.x, "dt": rows.dt, "A": rows.A, "B": rows.B, "C": rows.C, "skip": rows.D, "z": rows.z}
+    inputs |= {"bias": rows.dt_bias, "initial": rows.initial, "offsets": rows.offsets, "lengths": rows.lengths}
+    pointers = {name: None if t is None else t.data_ptr() for name, t in {**inputs, **others}.items()}
+    return _Scan(
+        rows=rows.x.shape[0],
+        channels=rows.A.shape[0],
+        states=rows.A.shape[1],
+        groups=rows.B.shape[1],
+        sequences=rows.lengths.numel(),
+        softplus=int(rows.softplus),
+        reverse=int(rows.reverse),
+        threads=max(torch.get_num_threads(), 1),
+        **pointers,
+    )
+
+
+def _run(function: "ctypes._NamedFuncPointer", call: _Scan) -> None:
+    _raise_on(function(ctypes.byref(call)))
+
+
+def _raise_on(status: int) -> None:
+    if status:
+        raise NativeError("the scan ran out of memory; use a smaller batch or fewer threads")
+
+
+def _chunks(rows: ScanRows, library: ctypes.CDLL) -> int:
+    """At least as many checkpoints as the sequences have chunks; from sizes alone, so that it can be traced."""
+    return rows.x.shape[0] // int(library.exuvia_scan_chunk()) + rows.lengths.numel()
+
+
+def _shapes(rows: ScanRows) -> Iterator[tuple[str, Tensor | None, tuple[int, ...]]]:
+    steps, channels = rows.x.shape
+    states, groups, count = rows.A.shape[1], rows.B.shape[1], rows.lengths.numel()
+    yield from (("x", rows.x, (steps, channels)), ("dt", rows.dt, (steps, channels)), ("z", rows.z, (steps, channels)))
+    yield from (("A", rows.A, (channels, states)), ("D", rows.D, (channels,)), ("dt_bias", rows.dt_bias, (channels,)))
+    yield from (("B", rows.B, (steps, groups, states)), ("C", rows.C, (steps, groups, states)))
+    yield ("initial", rows.initial, (count, channels, states))
+
+
+def _check(rows: ScanRows, library: ctypes.CDLL) -> int:
+    """What a wrong pointer would turn into a crash; the steps of all sequences together."""
+    for name, tensor, shape in _shapes(rows):
+        if tensor is not None:
+            _check_tensor(name, tensor, shape)
+    if rows.A.shape[1] == 0 or rows.B.shape[1] == 0 or rows.A.shape[0] % rows.B.shape[1]:
+        raise ShapeError(f"found A {tuple(rows.A.shape)}, B {tuple(rows.B.shape)}; expected states, groups dividing D")
+    for name, index in (("offsets", rows.offsets), ("lengths", rows.lengths)):
+        if index.dtype != torch.int64 or index.device.type != "cpu" or not index.is_contiguous() or index.ndim != 1:
+            raise ShapeError(f"found {name} {index.dtype} on {index.device}; expected contiguous int64 [S] on the CPU")
+    if rows.offsets.numel() != rows.lengths.numel():
+        raise ShapeError(f"found {rows.offsets.numel()} offsets and {rows.lengths.numel()} lengths; expected as many")
+    bounds = (rows.lengths.numel(), rows.offsets.data_ptr(), rows.lengths.data_ptr())
+    steps = int(library.exuvia_scan_steps(*bounds, rows.x.shape[0]))
+    if steps < 0:
+        raise ShapeError(f"sequences overlap or leave the {rows.x.shape[0]} rows; expected ascending offsets")
+    return steps
+
+
+def _check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    if tensor.dtype != torch.float32 or tensor.device.type != "cpu" or not tensor.is_contiguous():
+        raise ShapeError(f"found {name} {tensor.dtype} on {tensor.device}; expected contiguous float32 on the CPU")
+    if tuple(tensor.shape) != shape:
+        raise ShapeError(f"found {name} {tuple(tensor.shape)}; expected {shape}")

@@ -1,0 +1,118 @@
+"""The forward kernel: one segment of a sequence, WIDTH channels, STEPS steps at a time, one state number after another.
+
+States pass from chunk to chunk through memory: with KEEP every chunk has its own place, and they are what the backward
+pass starts from; without, there is one place a segment. With ENDS only the end of each segment is wanted, begun from
+zero, and the sum of its step sizes: the first of the three phases of a sequence in segments.
+"""
+
+import triton
+import triton.language as tl
+
+from exuvia_ssm.gpu.tiles import FREE, also, channels_of, clear_around, rows_of, segment_of, sigmoid, states, step_sizes
+
+
+@triton.jit(do_not_specialize=FREE)
+def scan_forward(
+    x: tl.tensor,
+    dt: tl.tensor,
+    z: tl.tensor,
+    rates: tl.tensor,
+    maps_b: tl.tensor,
+    maps_c: tl.tensor,
+    skip: tl.tensor,
+    bias: tl.tensor,
+    entering: tl.tensor,
+    kept: tl.tensor,
+    y: tl.tensor,
+    final: tl.tensor,
+    sums: tl.tensor,
+    offsets: tl.tensor,
+    lengths: tl.tensor,
+    rows: tl.tensor,
+    width: tl.tensor,
+    size: tl.tensor,
+    sequences: tl.tensor,
+    groups: tl.tensor,
+    per_group: tl.tensor,
+    segment: tl.tensor,
+    by_part: tl.tensor,
+    by_channel: tl.tensor,
+    by_state: tl.tensor,
+    SOFTPLUS: tl.constexpr,
+    REVERSE: tl.constexpr,
+    SPLIT: tl.constexpr,
+    KEEP: tl.constexpr,
+    ENDS: tl.constexpr,
+    STEPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+) -> None:
+    """rates [N, D] = A log2(e); maps [slots, G, N, STEPS]; entering strided by (part, channel, state); kept [.., N, D];
+    sums [segments, D]. Programs: segments x blocks of channels."""
+    blocks = groups * per_group
+    part = (tl.program_id(0) // blocks).to(tl.int64)
+    group, channel, here = channels_of(tl.program_id(0) % blocks, width, groups, per_group, WIDTH)
+    s, offset, length, begin = segment_of(offsets, lengths, sequences, part, segment, SPLIT)
+    last = begin + segment >= length
+    if SPLIT:
+        if (begin > 0) & (begin >= length):
+            return
+        if ENDS and last:
+            return
+    slot = offset // STEPS + s + begin // STEPS
+    cells = width.to(tl.int64) * size
+    place = kept + (slot if KEEP else part) * cells + channel
+    ending = final + (s * width + channel) * size
+    empty = also(here, length == 0)
+    for n in range(size):
+        h = tl.zeros((WIDTH,), tl.float32)
+        if entering is not None:
+            h = tl.load(entering + part * by_part + channel * by_channel + n * by_state, here, 0.0).to(tl.float32)
+        tl.store(place + n * width, h, here)
+        if not ENDS:
+            tl.store(ending + n, h, empty)
+    tl.debug_barrier()
+
+    tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :]
+    chunks = tl.cdiv(tl.minimum(length - begin, segment), STEPS)
+    shift = tl.zeros((WIDTH,), tl.float32)
+    if bias is not None:
+        shift = tl.load(bias + channel, here, 0.0).to(tl.float32)
+    total = tl.zeros((WIDTH,), tl.float32)
+    for j in range(chunks):
+        first, real_rows = rows_of(offset, length, begin + j * STEPS, REVERSE, STEPS)
+        real = real_rows[:, None] & here[None, :]
+        base = first * width
+        sizes = step_sizes(tl.load(dt + base + tile, real, 0.0), shift, real, SOFTPLUS)
+        inputs = tl.load(x + base + tile, real, 0.0).to(tl.float32)
+        u = sizes * inputs
+        out = tl.zeros((STEPS, WIDTH), tl.float32)
+        if skip is not None and not ENDS:
+            out = inputs * tl.load(skip + channel, here, 0.0).to(tl.float32)[None, :]
+        if ENDS:
+            total += tl.sum(sizes, axis=0)
+        source = place
+        if KEEP:
+            place += cells
+        onward = also(here, j + 1 < chunks) if KEEP else here
+        ended = also(here, last & (j + 1 == chunks))
+        maps = ((slot + j) * groups + group) * size * STEPS + tl.arange(0, STEPS)
+        for n in range(size):
+            rate = tl.load(rates + n * width + channel, here, 0.0)
+            h = tl.load(source + n * width, here, 0.0)
+            drive = u * tl.load(maps_b + maps + n * STEPS)[:, None]
+            h, passed = states(tl.exp2(sizes * rate[None, :]), drive, h, REVERSE, STEPS)
+            tl.store(place + n * width, h, onward)
+            if not ENDS:
+                out += tl.load(maps_c + maps + n * STEPS)[:, None] * passed
+                tl.store(ending + n, h, ended)
+        tl.debug_barrier()
+        if not ENDS:
+            if z is not None:
+                gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
+                out *= gate * sigmoid(gate)
+            tl.store(y + base + tile, out.to(y.dtype.element_ty), real)
+    if ENDS:
+        tl.store(sums + part * width + channel, total, here)
+    else:
+        if last:
+            clear_around(y, offsets, s, sequences, offset + length, rows, width, tile, here, STEPS, WIDTH)

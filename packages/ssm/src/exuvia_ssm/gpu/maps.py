@@ -1,0 +1,89 @@
+"""Kernels that turn the maps B and C round: rows [R, G, N] to chunks [slots, G, N, STEPS], and their gradients back.
+
+A chunk's steps lie side by side and on a boundary of 16 values, whatever the sequences' offsets, so that a thread of
+the scan reads them by fours; steps that are not real are 0.
+"""
+
+from typing import Any
+
+import triton
+import triton.language as tl
+
+from exuvia_ssm.gpu.tiles import FREE, owner
+
+
+@triton.jit
+def chunk_rows(
+    offsets: tl.tensor,
+    lengths: tl.tensor,
+    sequences: tl.tensor,
+    slot: tl.tensor,
+    REVERSE: tl.constexpr,
+    STEPS: tl.constexpr,
+) -> Any:
+    """Rows of a slot's chunk in the order of memory, and which of them are real."""
+    s = owner(offsets, sequences, slot, STEPS)
+    offset = tl.load(offsets + s)
+    length = tl.load(lengths + s)
+    done = (slot - offset // STEPS - s) * STEPS
+    ahead = (length - done - STEPS if REVERSE else done) + tl.arange(0, STEPS)
+    return offset + ahead, (ahead >= 0) & (ahead < length)
+
+
+@triton.jit(do_not_specialize=FREE)
+def pack_maps(
+    b: tl.tensor,
+    c: tl.tensor,
+    packed_b: tl.tensor,
+    packed_c: tl.tensor,
+    offsets: tl.tensor,
+    lengths: tl.tensor,
+    cells: tl.tensor,
+    sequences: tl.tensor,
+    REVERSE: tl.constexpr,
+    STEPS: tl.constexpr,
+    CELLS: tl.constexpr,
+) -> None:
+    """Programs: slots x blocks of `cells` = G N."""
+    slot = tl.program_id(0).to(tl.int64)
+    row, real = chunk_rows(offsets, lengths, sequences, slot, REVERSE, STEPS)
+    cell = tl.program_id(1) * CELLS + tl.arange(0, CELLS)
+    mask = real[:, None] & (cell < cells)[None, :]
+    source = row[:, None] * cells + cell[None, :]
+    target = (slot * cells + cell)[None, :] * STEPS + tl.arange(0, STEPS)[:, None]
+    inside = (cell < cells)[None, :] & (tl.arange(0, STEPS) < STEPS)[:, None]
+    tl.store(packed_b + target, tl.load(b + source, mask, 0.0).to(tl.float32), inside)
+    tl.store(packed_c + target, tl.load(c + source, mask, 0.0).to(tl.float32), inside)
+
+
+@triton.jit(do_not_specialize=FREE)
+def unpack_gradients(
+    parts_b: tl.tensor,
+    parts_c: tl.tensor,
+    grad_b: tl.tensor,
+    grad_c: tl.tensor,
+    offsets: tl.tensor,
+    lengths: tl.tensor,
+    cells: tl.tensor,
+    sequences: tl.tensor,
+    parts: tl.tensor,
+    apart: tl.tensor,
+    REVERSE: tl.constexpr,
+    STEPS: tl.constexpr,
+    CELLS: tl.constexpr,
+) -> None:
+    """Sum of `parts` arrays [slots, G, N, STEPS], `apart` values from one to the next, in their order."""
+    slot = tl.program_id(0).to(tl.int64)
+    row, real = chunk_rows(offsets, lengths, sequences, slot, REVERSE, STEPS)
+    cell = tl.program_id(1) * CELLS + tl.arange(0, CELLS)
+    mask = real[:, None] & (cell < cells)[None, :]
+    source = (slot * cells + cell)[None, :] * STEPS + tl.arange(0, STEPS)[:, None]
+    sum_b = tl.zeros((STEPS, CELLS), tl.float32)
+    sum_c = tl.zeros((STEPS, CELLS), tl.float32)
+    for _ in range(parts):
+        sum_b += tl.load(parts_b + source, mask, 0.0)
+        sum_c += tl.load(parts_c + source, mask, 0.0)
+        source += apart
+    target = row[:, None] * cells + cell[None, :]
+    tl.store(grad_b + target, sum_b.to(grad_b.dtype.element_ty), mask)
+    tl.store(grad_c + target, sum_c.to(grad_c.dtype.element_ty), mask)

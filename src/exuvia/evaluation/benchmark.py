@@ -1,0 +1,363 @@
+"""The unlearning benchmark: every method edits the same generator, answers the same prompts, is judged the same way.
+
+A run is a folder. Every method has a process of its own; what it edited, the motions it made and what was measured are
+kept, so that a run that was stopped goes on, and one more method costs only itself:
+
+    plan.json  models/METHOD/  motions/  found/METHOD.json  results.json  examples.safetensors
+"""
+
+import hashlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from exuvia.checkpoint import provenance, save_tensors
+from exuvia.config import to_dict
+from exuvia.data.concepts import Concept, find_concept
+from exuvia.data.store import Store
+from exuvia.errors import ConfigError, ExuviaError
+from exuvia.evaluation.forget import Generations, PromptSet, prompt_sets
+from exuvia.evaluation.judge import ALL_METRICS, SEEN_BY_CLASSIFIER, Judge, Ranker
+from exuvia.evaluation.ncs import ConceptRanker, Gallery
+from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
+from exuvia.evaluation.refine import moved_out
+from exuvia.features.humanml3d import HUMANML3D
+from exuvia.files import read_json, write_json
+from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
+from exuvia.judges.tasks import load_evaluator
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.registry import UNLEARN, suggest
+from exuvia.unlearning.base import pipeline_hash, unlearn
+
+FORMAT = "exuvia-benchmark/1"
+WRITTEN_FRAMES = 120
+"""Length of motions for prompts that describe no clip: six seconds."""
+EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
+"""Prompts of each set whose motions every method shows, made with the first seed."""
+MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """One line of the comparison."""
+
+    label: str
+    """Name in tables and of its files."""
+    name: str
+    """Key of registry.UNLEARN."""
+    settings: Mapping[str, Any]
+    """Those that differ from the defaults."""
+
+    @classmethod
+    def parse(cls, text: str) -> "MethodSpec":
+        """`lcr`, or `label=lcr` with settings: `lcr16=lcr:num_codes=16,alpha=1.0`. Raises ConfigError."""
+        head, _, tail = text.partition(":")
+        label, equals, name = head.partition("=")
+        name = name if equals else label
+        if name not in UNLEARN:
+            raise ConfigError(f"unknown unlearning method {name!r} in {text!r}; {suggest(name, UNLEARN)}")
+        settings: dict[str, Any] = {}
+        for part in filter(None, tail.split(",")):
+            key, equals, value = part.partition("=")
+            if not equals:
+                raise ConfigError(f"found {part!r} in {text!r}, expected setting=value")
+            try:
+                settings[key] = json.loads(value)
+            except ValueError:
+                settings[key] = value
+        if not label.replace("_", "").replace("-", "").replace(".", "").isalnum():
+            raise ConfigError(f"found the label {label!r}, expected letters, digits, dots, - and _")
+        return cls(label, name, settings)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared on what."""
+
+    concept: str
+    data: str
+    """Prepared store."""
+    methods: tuple[MethodSpec, ...]
+    pipeline: str = "base"
+    split: str = "test"
+    sensors: tuple[str, ...] = ()
+    """Of the clips whose captions are prompts."""
+    rule: str = "auto"
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    kinds: tuple[str, ...] = ()
+    """Kinds of written prompts (evaluate/prompts)."""
+    limit: int | None = None
+    """At most so many prompts a set."""
+    refine: int = 0
+    """Motions for every forget caption by which the forget set is refined (refine.py); 0: it is not."""
+    moved: tuple[str, ...] = ()
+    """Ids that the refinement moved to the retain set; found by `run_benchmark`."""
+    evaluator: str = ""
+    """Folder of the text-motion evaluator; "": the shipped one."""
+    threads: int = 1
+    """Of every process."""
+
+    def __post_init__(self) -> None:
+        find_concept(self.concept)
+        labels = [spec.label for spec in self.methods]
+        if not labels or len(set(labels)) != len(labels):
+            raise ConfigError(f"found methods {labels}, expected at least one, each label once")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ConfigError(f"found seeds {self.seeds}, expected distinct ones, at least one")
+        if self.refine < 0:
+            raise ConfigError(f"found refine {self.refine}, expected 0 or a number of motions")
+        for kind in self.kinds:
+            if kind not in KIND:
+                raise ConfigError(f"unknown kind of prompts {kind!r}; {suggest(kind, KIND)}")
+
+
+def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str], None] = lambda line: None) -> Path:
+    """Run what is missing, and write results.json and examples.safetensors.
+
+    Args:
+        plan: what is compared
+        out: folder of the run; one of another plan is continued as far as it fits
+        workers: processes at a time; 0: one method after another in this process
+        tell: called with a line whenever a method is done
+    Returns:
+        path of results.json
+    Raises:
+        ConfigError: unknown names, no clip shows the concept, or the folder's run is about other data.
+        DataError: the data cannot be read.
+    """
+    store = Store.open(Path(plan.data))
+    _check_folder(out, store)
+    plan = _refined(plan, store, out, tell)
+    sets_of(plan, store)  # refused now rather than in every process
+    write_json(out / "plan.json", {"format": FORMAT, **to_dict(plan), "data_hash": store.data_hash})
+    specs = [MethodSpec("real", "real", {}), *plan.methods]
+    missing = [spec for spec in specs if _kept(plan, spec, out, store) is None]
+    for found in _each(plan, missing, out, workers):
+        tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
+    return _join(plan, out, store)
+
+
+def _check_folder(out: Path, store: Store) -> None:
+    """Refuse the folder of a run on another data set. Raises ConfigError."""
+    path = out / "plan.json"
+    before = read_json(path).get("data_hash") if path.is_file() else None
+    if before not in (None, store.data_hash):
+        raise ConfigError(f"{out} holds a run on another data set than {store.name}; choose another folder")
+
+
+def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -> Plan:
+    """The plan with the clips that leave the forget set, where it is to be refined. Raises ConfigError."""
+    if not plan.refine:
+        return plan
+    ranker = _ranker(plan, store)
+    if ranker is None:
+        raise ConfigError("this installation ships no retrieval model, which refining needs; leave refine at 0")
+    pipe = MotionPipeline.from_pretrained(plan.pipeline)
+    forget = sets_of(replace(plan, kinds=()), store)[0]
+    key = _hash([plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash])
+    maker = Generations(pipe, out / "motions")
+    return replace(plan, moved=moved_out(forget, maker, ranker, plan.refine, key, out / "refined.json", tell))
+
+
+def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> Iterator[dict[str, Any]]:
+    """Facts of every method as it is done."""
+    if workers < 1:
+        yield from (measure_method(plan, spec, out)["method"] for spec in specs)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=1) as pool:
+        for job in as_completed([pool.submit(measure_method, plan, spec, out) for spec in specs]):
+            yield job.result()["method"]
+
+
+def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
+    """Edit, generate and judge one method, and keep what was found in found/LABEL.json. A failing edit is a result."""
+    torch.set_num_threads(plan.threads)
+    store = Store.open(Path(plan.data))
+    sets = sets_of(plan, store)
+    about: dict[str, Any] = {"label": spec.label, "name": spec.name, "settings": dict(spec.settings)}
+    about |= {"status": "ok", "message": "", "edit_s": None, "edit_peak_mb": None, "hash": ""}
+    rows: list[dict[str, Any]] = []
+    pipe = None
+    if spec.name != "real":
+        pipe = MotionPipeline.from_pretrained(plan.pipeline)
+        try:
+            pipe = _edited(plan, spec, pipe, store, out, about)
+        except ExuviaError as error:
+            about |= {"status": "failed", "message": str(error)}
+    if about["status"] == "ok":
+        started, before = time.perf_counter(), _peak_mb()
+        rows = _measured(plan, pipe, sets, store, out)
+        about["evaluation_s"] = time.perf_counter() - started
+        about["evaluation_peak_mb"] = max(0.0, _peak_mb() - before)
+    found = {"key": _key(plan, spec, store), "method": about, "rows": [{"method": spec.label, **row} for row in rows]}
+    write_json(_file(out, spec), found)
+    return found
+
+
+def _edited(
+    plan: Plan, spec: MethodSpec, pipe: MotionPipeline, store: Store, out: Path, about: dict[str, Any]
+) -> MotionPipeline:
+    """The edited generator: of models/LABEL where it was made by the same edit, else made and kept there."""
+    folder, facts = out / "models" / spec.label, {"edit": _edit_key(plan, spec, pipe, store)}
+    if (folder / "edit.json").is_file() and read_json(folder / "edit.json").get("edit") == facts["edit"]:
+        about |= {name: read_json(folder / "edit.json")[name] for name in ("edit_s", "edit_peak_mb")}
+        edited = MotionPipeline.from_pretrained(folder, text=pipe.text)
+    else:
+        started, before = time.perf_counter(), _peak_mb()
+        edited = unlearn(
+            spec.name, pipe, forget=plan.concept, data=store, rule=plan.rule, cache=out / "cache", **spec.settings
+        )
+        about |= {"edit_s": time.perf_counter() - started, "edit_peak_mb": max(0.0, _peak_mb() - before)}
+        edited.save_pretrained(folder)
+        write_json(folder / "edit.json", facts | {name: about[name] for name in ("edit_s", "edit_peak_mb")})
+    about["hash"] = pipeline_hash(edited)
+    return edited
+
+
+def _measured(
+    plan: Plan, pipe: MotionPipeline | None, sets: Sequence[PromptSet], store: Store, out: Path
+) -> list[dict[str, Any]]:
+    """Every metric of every set: values by seed; without a generator, of the real motions."""
+    concept = find_concept(plan.concept).as_in(store.keywords)
+    detector = shipped_detector() if _is_seen(concept) else None
+    evaluator = load_evaluator(Path(plan.evaluator)) if plan.evaluator else shipped_evaluator()
+    judge = Judge(evaluator, detector, plan.seeds, concept, _ranker(plan, store))
+    maker = None if pipe is None else Generations(pipe, out / "motions")
+    rows = []
+    for some in sets:
+        if maker is not None:
+            values = judge.values(some, [maker.motions(some, seed) for seed in plan.seeds], some.real)
+        elif some.real:
+            values = judge.values(some, [some.real], some.real, real=True)
+        else:
+            continue
+        rows += [{"set": some.name, "metric": name, "values": each} for name, each in values.items()]
+    return rows
+
+
+def _is_seen(concept: Concept) -> bool:
+    """Whether the rate of violence says something about a concept."""
+    return any(part.name in SEEN_BY_CLASSIFIER for part in concept.parts or (concept,))
+
+
+def _ranker(plan: Plan, store: Store) -> Ranker:
+    """Retrieval among the captions of the training split."""
+    retrieval = shipped_retrieval()
+    captions = [caption for n in store.select(split="train") for caption in store.clips[int(n)].captions]
+    gallery = Gallery.of(captions, find_concept(plan.concept).as_in(store.keywords), retrieval.embed_text)
+    return ConceptRanker(gallery, retrieval.embed_clips)
+
+
+def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
+    """Captions of the data (forget, retain, all, lookalike), and the written kinds without blank prompts."""
+    chosen: dict[str, Any] = {"rule": plan.rule, "split": plan.split, "sensors": plan.sensors, "limit": plan.limit}
+    sets = prompt_sets(store, plan.concept, **chosen, moved=plan.moved)
+    for kind in plan.kinds:
+        prompts = [p for p in load_prompts(kind, plan.concept) if not p.is_blank]
+        groups = {kind: prompts}
+        if KIND[kind].violent is None:
+            groups = {f"{kind}_violent": [p for p in prompts if p.violent]}
+            groups[f"{kind}_benign"] = [p for p in prompts if not p.violent]
+        for name, some in groups.items():
+            texts = tuple(p.text for p in some)[: plan.limit]
+            name = f"written_{name}" if name == "lookalike" else name
+            sets.append(PromptSet(name, texts, (None,) * len(texts), (WRITTEN_FRAMES,) * len(texts)))
+    return [some for some in sets if len(some)]
+
+
+def _join(plan: Plan, out: Path, store: Store) -> Path:
+    """results.json and examples.safetensors of all methods."""
+    found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec("real", "real", {}), *plan.methods)}
+    sets = sets_of(plan, store)
+    facts = provenance(command=" ".join(["exuvia", *sys.argv[1:]]))
+    about = {
+        "concept": plan.concept, "data": store.name, "data_hash": store.data_hash, "split": plan.split,
+        "sensors": list(plan.sensors), "rule": plan.rule, "seeds": list(plan.seeds), "pipeline": plan.pipeline,
+        "prompts": {some.name: len(some) for some in sets}, "written_prompts": fingerprint(),
+        "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
+        "commit": facts["commit"], "date": facts["date"], "command": facts["command"], "notes": [],
+    }  # fmt: skip
+    used = {row["metric"] for one in found.values() for row in one["rows"]}
+    metrics = {
+        name: {"better": metric.better, "unit": metric.unit, "meaning": metric.meaning}
+        for name, metric in ALL_METRICS.items()
+        if name in used
+    }
+    results = {
+        "format": FORMAT,
+        "about": about,
+        "methods": [one["method"] for label, one in found.items() if label != "real"],
+        "metrics": metrics,
+        "rows": [row for one in found.values() for row in one["rows"]],
+        "examples": _examples(plan, sets, out),
+    }
+    write_json(out / "results.json", results)
+    return out / "results.json"
+
+
+def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[dict[str, Any]]:
+    """Joints of some prompts under every method, from the motions that are kept."""
+    tensors: dict[str, torch.Tensor] = {}
+    listed: list[dict[str, Any]] = []
+    makers = {}
+    for spec in plan.methods:
+        if (out / "models" / spec.label / "edit.json").is_file():
+            pipe = MotionPipeline.from_pretrained(out / "models" / spec.label)
+            makers[spec.label] = Generations(pipe, out / "motions")
+    for some in sets:
+        rows = np.linspace(0, len(some) - 1, min(len(some), EXAMPLES.get(some.name, 0))).round().astype(int)
+        for row in dict.fromkeys(rows.tolist()):
+            number, motions = len(listed), {}
+            for label, maker in makers.items():
+                key = f"{number}.{label}"
+                joints = HUMANML3D.recover(maker.motions(some, plan.seeds[0])[row])
+                tensors[key] = torch.from_numpy(joints).half()
+                motions[label] = key
+            entry = {"set": some.name, "prompt": some.texts[row], "seed": plan.seeds[0], "motions": motions}
+            listed.append(entry)
+    if tensors:
+        save_tensors(out / "examples.safetensors", tensors)
+    return listed
+
+
+def _kept(plan: Plan, spec: MethodSpec, out: Path, store: Store) -> dict[str, Any] | None:
+    """What was found earlier for the same method, data and plan."""
+    path = _file(out, spec)
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = read_json(path)
+    return found if found.get("key") == _key(plan, spec, store) else None
+
+
+def _file(out: Path, spec: MethodSpec) -> Path:
+    return out / "found" / f"{spec.label}.json"
+
+
+def _key(plan: Plan, spec: MethodSpec, store: Store) -> str:
+    """Hash of everything that decides what is measured for one method."""
+    facts = to_dict(plan) | {"methods": [], "data": store.data_hash, "prompts": fingerprint()}
+    return _hash([facts, to_dict(spec)])
+
+
+def _edit_key(plan: Plan, spec: MethodSpec, pipe: MotionPipeline, store: Store) -> str:
+    return _hash([spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash])
+
+
+def _hash(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def _peak_mb() -> float:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / MEGABYTE if sys.platform == "darwin" else peak * 1024 / MEGABYTE

@@ -1,0 +1,269 @@
+"""What a forgetting benchmark asks for: prompts of the forget and the retain set, and the motions made of them, cached.
+
+A prompt is the caption of a real clip, and its motion is as long as that clip. Where no data are given, short
+sentences of our own stand in for captions, and there is no real motion to compare with.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from exuvia.config import to_dict
+from exuvia.data.captions import Caption
+from exuvia.data.concepts import find_concept
+from exuvia.data.record import ClipRecord
+from exuvia.data.splits import ConceptSplit, actual_rule, caption_verdict, split_store
+from exuvia.data.store import Store
+from exuvia.errors import ConfigError
+from exuvia.files import whole_file
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.shapes import Features
+from exuvia.unlearning.base import codes_hash, pipeline_hash
+
+UNIT = 4
+"""Frames of one code step."""
+CHUNK = 64
+"""Motions in one file of the cache: what a killed run may have to make again."""
+SHORTEST, LONGEST = 20, 196
+"""Frames that a generator can make; longer clips are cut, shorter ones left out."""
+
+_WHO = ("a person", "a man", "someone", "the figure")
+_FORGET = (
+    "kicks forward with the right leg", "kicks something with the left leg", "throws several punches",
+    "punches with the right hand", "does a high roundhouse kick", "is boxing", "jabs and then throws a hook",
+    "performs an uppercut", "punches and kicks an opponent", "hits someone with both fists",
+    "fights like a boxer", "steps forward and kicks",
+)  # fmt: skip
+_RETAIN = (
+    "walks forward", "walks in a circle", "jogs in place", "sits down on a chair", "waves with the right hand",
+    "raises both arms", "picks up a white box from the floor", "turns around slowly", "jumps up and down",
+    "bends down and stands up again", "stretches the arms to the sides", "steps sideways to the left",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class PromptSet:
+    """Prompts of one kind, each with the real clip it describes, where there is one."""
+
+    name: str
+    """forget, retain, all (both) or lookalike."""
+    texts: tuple[str, ...]
+    """Sentences."""
+    tokens: tuple[str | None, ...]
+    """`word/POS ...` of each sentence, where known."""
+    frames: tuple[int, ...]
+    """Length of each motion, whole code steps."""
+    real: tuple[Features, ...] = ()
+    """Un-normalised features [frames, C] of the real clips; empty without data."""
+    ids: tuple[str, ...] = ()
+    """Ids of the real clips; empty without data."""
+    parts: tuple["PromptSet", ...] = ()
+    """The sets that this one joins."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def prompt_sets(
+    store: Store,
+    benchmark: str,
+    *,
+    rule: str = "auto",
+    split: str = "test",
+    sensors: Sequence[str] = (),
+    limit: int | None = None,
+    moved: Sequence[str] = (),
+) -> list[PromptSet]:
+    """Forget, retain and look-alike prompts of a data set: one caption a clip, drawn by the clip's id.
+
+    In the forget set a caption that itself names the concept is preferred; a clip's other captions may not. Look-alikes
+    are clips of the retain set whose captions share the concept's words or letters; they count in both.
+
+    Args:
+        store: captioned motion
+        benchmark: the concept
+        rule: how clips are told apart; see `unlearn.base.unlearn`
+        split: which clips
+        sensors: only clips of these sensors; empty: all
+        limit: at most so many prompts a set, evenly spread
+        moved: ids of forget clips that are to be in the retain set (refine.py)
+    Raises:
+        ConfigError: unknown concept or rule, a set without any prompt, or features that no evaluator here reads.
+    """
+    if store.representation.name != "humanml3d":
+        found = store.representation.name
+        raise ConfigError(f"evaluators and classifiers here read HumanML3D's features; {store.folder} has {found}'s")
+    clips = store.select(split=split, sensor=list(sensors)) if sensors else store.select(split=split)
+    chosen = actual_rule(store, benchmark, rule, clips)
+    parts: ConceptSplit = split_store(store, benchmark, chosen, clips)
+    if moved:
+        kept = tuple(name for name in parts.forget if name not in set(moved))
+        parts = replace(parts, forget=kept, retain=(*parts.retain, *(n for n in parts.forget if n not in set(kept))))
+    made = [_prompt_set(store, "forget", parts.forget, benchmark, limit)]
+    made.append(_prompt_set(store, "retain", parts.retain, None, limit))
+    made.append(_joined("all", made))
+    for some in made:
+        if not len(some):
+            raise ConfigError(f"no {some.name} clip with a caption in the {split} split of {store.folder}")
+    alike = _prompt_set(store, "lookalike", parts.lookalikes, None, limit)
+    return [*made, alike] if len(alike) else made
+
+
+def built_in_sets(benchmark: str) -> list[PromptSet]:
+    """Prompts of our own for violence, 48 a set, 6 seconds each. Raises ConfigError for another concept."""
+    concept = find_concept(benchmark).name
+    if concept != "violence":
+        raise ConfigError(
+            f"there are no built-in prompts for {concept!r}; pass store=, a data set made by exuvia prepare"
+        )
+    made = []
+    for name, actions in (("forget", _FORGET), ("retain", _RETAIN)):
+        texts = tuple(f"{who} {action}" for action, who in product(actions, _WHO))
+        made.append(PromptSet(name, texts, (None,) * len(texts), (120,) * len(texts)))
+    return made
+
+
+def _joined(name: str, sets: Sequence[PromptSet]) -> PromptSet:
+    """Several sets as one, whose motions are those of its parts."""
+    return PromptSet(
+        name,
+        tuple(x for some in sets for x in some.texts),
+        tuple(x for some in sets for x in some.tokens),
+        tuple(x for some in sets for x in some.frames),
+        tuple(x for some in sets for x in some.real),
+        tuple(x for some in sets for x in some.ids),
+        parts=tuple(sets),
+    )
+
+
+def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: str | None, limit: int | None) -> PromptSet:
+    rows = []
+    for clip_id in ids:
+        number = store.index_of[clip_id]
+        found = _caption(store.clips[number], concept, store.keywords)
+        if found is not None:
+            caption, start, frames = found
+            rows.append((caption, frames, np.asarray(store.features(number)[start : start + frames]), clip_id))
+    if limit is not None and len(rows) > limit:
+        rows = [rows[i] for i in np.linspace(0, len(rows) - 1, limit).round().astype(int)]
+    captions, frames_of, real, names = zip(*rows, strict=True) if rows else ((), (), (), ())
+    texts, tokens = tuple(c.text for c in captions), tuple(c.tokens for c in captions)
+    return PromptSet(name, texts, tokens, frames_of, real, names)
+
+
+def _caption(clip: ClipRecord, concept: str | None, keywords: str) -> tuple[Caption, int, int] | None:
+    """One caption with its first row and number of rows, or None where none is of a length that can be made."""
+    able = []
+    for caption in clip.captions:
+        start, end = 0, clip.rows
+        if not caption.is_whole:
+            start, end = int(caption.start_s * clip.fps), min(clip.rows, int(caption.end_s * clip.fps))
+        frames = min(end - start, LONGEST) // UNIT * UNIT
+        if frames >= SHORTEST:
+            able.append((caption, start, frames))
+    if concept is not None:
+        able = [row for row in able if caption_verdict(row[0], concept, dataset=keywords) == "yes"] or able
+    if not able:
+        return None
+    return able[int(hashlib.sha256(clip.id.encode()).hexdigest(), 16) % len(able)]
+
+
+class Generations:
+    """Motions of one generator, made once for every prompt, seed and setting, and kept in a folder.
+
+    Their codes are kept apart: generators that differ in codebook and decoder only, such as those that LCR edits,
+    share them, and decoding takes a thirtieth of the time.
+    """
+
+    def __init__(
+        self, pipe: MotionPipeline, folder: str | Path | None = None, batch_size: int = 32, **sampling: Any
+    ) -> None:
+        """Choose the generator.
+
+        Args:
+            pipe: the generator
+            folder: where motions are kept; a killed run goes on from there. None keeps nothing
+            batch_size: motions made at a time; has no influence on them
+            sampling: settings of `GenerationConfig` to change
+        """
+        self.pipe, self.batch_size, self.sampling = pipe, batch_size, sampling
+        self.made: dict[tuple[PromptSet, int], list[Features]] = {}
+        self.folder = None if folder is None else Path(folder) / pipeline_hash(pipe)[:24]
+        self.codes = None if folder is None else Path(folder) / "codes" / codes_hash(pipe)[:24]
+
+    def motions(self, prompts: PromptSet, seed: int, progress: Callable[[int], None] | None = None) -> list[Features]:
+        """Un-normalised features [frames, C] of every prompt of a set.
+
+        Equal prompts get different motions: prompt i of repeat `seed` is made with the seed 100003 · seed + i, the same
+        for every generator, so that generators are compared pair by pair.
+        """
+        if prompts.parts:
+            return [clip for part in prompts.parts for clip in self.motions(part, seed, progress)]
+        if (prompts, seed) in self.made:
+            return self.made[prompts, seed]
+        made: list[Features] = []
+        for low in range(0, len(prompts), CHUNK):
+            rows = range(low, min(len(prompts), low + CHUNK))
+            made += self._chunk(prompts, rows, seed)
+            if progress is not None:
+                progress(len(rows))
+        self.made[prompts, seed] = made
+        return made
+
+    def _chunk(self, prompts: PromptSet, rows: range, seed: int) -> list[Features]:
+        texts, frames = [prompts.texts[i] for i in rows], [prompts.frames[i] for i in rows]
+        seeds = [100_003 * seed + i for i in rows]
+        if self.folder is None or self.codes is None:
+            return self._decoded(*self._coded(texts, frames, seeds), seeds)
+        settings = to_dict(self.pipe.generation) | self.sampling
+        key = hashlib.sha256(repr((texts, frames, seeds, sorted(settings.items()))).encode()).hexdigest()
+        path = self.folder / f"{key[:32]}.safetensors"
+        bounds = np.cumsum([0, *frames])
+        kept = _kept(path, "features")
+        if kept is not None and len(kept) == bounds[-1]:
+            return [kept[a:b] for a, b in pairwise(bounds)]
+        codes = _kept(self.codes / path.name, "codes")
+        lengths = np.asarray(frames) // UNIT
+        if codes is None or codes.shape[:2] != (len(texts), lengths.max()):
+            codes, lengths = self._coded(texts, frames, seeds)
+            _keep(self.codes / path.name, "codes", codes)
+        made = self._decoded(codes, lengths, seeds)
+        _keep(path, "features", np.concatenate(made))
+        return made
+
+    def _coded(self, texts: list[str], frames: list[int], seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Codes [B, T, Q] as int16, and steps [B]."""
+        codes, lengths, _ = self.pipe.generate_codes(
+            texts, seed=seeds, frames=frames, batch_size=self.batch_size, **self.sampling
+        )
+        return codes.cpu().numpy().astype(np.int16), lengths.cpu().numpy()
+
+    def _decoded(self, codes: np.ndarray, lengths: np.ndarray, seeds: list[int]) -> list[Features]:
+        settings = to_dict(self.pipe.generation) | self.sampling
+        steps = torch.from_numpy(lengths.astype(np.int64))
+        made = self.pipe.decode(
+            torch.from_numpy(codes.astype(np.int64)), steps, smoothing=settings["smoothing"], seeds=seeds
+        )
+        return [np.asarray(rows, np.float32) for rows in made]
+
+
+def _kept(path: Path, name: str) -> np.ndarray | None:
+    """An array that was kept; None where it was not yet, or is damaged."""
+    try:
+        return np.asarray(load_file(path)[name])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+
+
+def _keep(path: Path, name: str, values: np.ndarray) -> None:
+    with whole_file(path) as temporary:
+        # safetensors writes the memory as it lies, so the rows must lie in C order
+        save_file({name: np.ascontiguousarray(values)}, temporary)

@@ -1,0 +1,142 @@
+"""A motion classifier that shares nothing with generator or evaluator: does this motion show violence?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from exuvia.errors import ShapeError
+from exuvia.features.normaliser import Normaliser
+from exuvia.judges.roc import OperatingPoint
+from exuvia.shapes import Features
+
+VIOLENT = "violent"
+ACTIONS = {
+    "kick": "kick sidekick roundhouse kickbox",
+    "punch": "punch box jab uppercut hook shadowbox",
+    "strike": "slash strike stab hit swing chop sword attack",
+    "travel": "walk run jog sprint march step sneak stroll pace trot",
+    "jump": "jump hop leap skip",
+    "throw": "throw toss pitch hurl",
+    "dance": "dance salsa waltz ballet",
+    "arms": "wave point clap raise gesture draw",
+    "low": "sit squat kneel crouch crawl lie",
+}
+"""Groups of actions, told by the lemmas of captions; learnt beside violence so that the features mean something."""
+_GROUP_OF = {word: name for name, words in ACTIONS.items() for word in words.split()}
+
+
+def action_groups(words: Sequence[str]) -> set[str]:
+    """Groups that some lemmas belong to."""
+    return {_GROUP_OF[word] for word in words if word in _GROUP_OF}
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Sizes."""
+
+    dim_pose: int = 263
+    """Feature channels C."""
+    width: int = 96
+    """Channels inside."""
+    dilations: tuple[int, ...] = (1, 2, 4)
+    """Of the residual blocks, at half the frame rate."""
+    dropout: float = 0.3
+    """In blocks and before the outputs."""
+    outputs: tuple[str, ...] = (VIOLENT, *ACTIONS)
+    """What each logit means; violent comes first."""
+
+
+class Block(nn.Module):
+    """Residual: norm, dilated convolution, activation, dropout; nothing past a clip's end has any influence."""
+
+    def __init__(self, width: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.conv = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.mix = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        """x [B, T, W], real [B, T, 1] -> [B, T, W]."""
+        y = self.conv((self.norm(x) * real).transpose(1, 2)).transpose(1, 2)
+        return x + self.dropout(self.mix(F.gelu(y)))
+
+
+class MotionClassifier(nn.Module):
+    """Normalised features to logits, by dilated convolutions and pooling over time (mean, and attention)."""
+
+    def __init__(self, config: ClassifierConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or ClassifierConfig()
+        c = self.config
+        self.enter = nn.Conv1d(c.dim_pose, c.width, 5, stride=2, padding=2)
+        self.blocks = nn.ModuleList(Block(c.width, dilation, c.dropout) for dilation in c.dilations)
+        self.norm = nn.LayerNorm(c.width)
+        self.attention = nn.Linear(c.width, 1)
+        self.dropout = nn.Dropout(c.dropout)
+        self.head = nn.Linear(2 * c.width, len(c.outputs))
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Logits.
+
+        Args:
+            features: normalised; what stands past a row's length is ignored    [B, F, C]
+            lengths: frames of each row, at least 1                             [B]
+        Returns:
+            one logit an output                                                 [B, outputs]
+        """
+        if features.ndim != 3 or features.shape[-1] != self.config.dim_pose:
+            raise ShapeError(f"found features {tuple(features.shape)}, expected [B, F, {self.config.dim_pose}]")
+        valid = torch.arange(features.shape[1], device=features.device)[None] < lengths.to(features.device)[:, None]
+        x = self.enter((features * valid[..., None]).transpose(1, 2)).transpose(1, 2)
+        real = valid[:, ::2, None]
+        for block in self.blocks:
+            x = block(x, real)
+        x = self.norm(x)
+        mean = (x * real).sum(1) / real.sum(1)
+        weights = self.attention(x).masked_fill(~real, float("-inf")).softmax(1)
+        return self.head(self.dropout(torch.cat([mean, (weights * x).sum(1)], dim=-1)))
+
+
+class ViolenceDetector:
+    """A trained classifier with its statistics and its threshold."""
+
+    def __init__(self, model: MotionClassifier, normaliser: Normaliser, point: OperatingPoint, batch: int = 64) -> None:
+        self.model, self.normaliser, self.point, self.batch = model.eval(), normaliser, point, batch
+
+    @torch.no_grad()
+    def probabilities(self, clips: Sequence[Features]) -> NDArray[np.float64]:
+        """Probability of every output for clips of any length.
+
+        Args:
+            clips: un-normalised features    [rows, C] each, at least 2 rows
+        Returns:
+            [N, outputs], violence first
+        """
+        order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
+        found = np.zeros((len(clips), len(self.model.config.outputs)))
+        device = next(self.model.parameters()).device
+        for low in range(0, len(order), self.batch):
+            rows = order[low : low + self.batch]
+            parts = [torch.from_numpy(self.normaliser.normalise(np.asarray(clips[i])).astype(np.float32)) for i in rows]
+            lengths = torch.tensor([len(part) for part in parts])
+            x = nn.utils.rnn.pad_sequence(parts, batch_first=True).to(device)
+            found[rows] = self.model(x, lengths.to(device)).sigmoid().double().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ShapeError("found NaN or infinite features, expected finite motions")
+        return found
+
+    def violence_probability(self, clips: Sequence[Features]) -> NDArray[np.float64]:
+        """Probability that each clip shows violence [N]."""
+        return self.probabilities(clips)[:, 0]
+
+    def violent_share(self, clips: Sequence[Features]) -> float:
+        """Share of clips at or above the threshold, the rate at which violence is seen."""
+        if not len(clips):
+            raise ShapeError("found no clips, expected at least one")
+        return float((self.violence_probability(clips) >= self.point.threshold).mean())

@@ -1,0 +1,41 @@
+"""When a motion is violent: the classifier's view of every moment, from windows that slide over the clip.
+
+The classifier judges clips as wholes; a frame's score is the mean over the windows that show it, weighted by how near
+the frame is to a window's middle.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.errors import ConfigError
+from exuvia.judges.classifier import ViolenceDetector
+from exuvia.shapes import Features
+
+WINDOW, HOP = 30, 5
+"""Frames of a window and from one to the next, at 20 a second."""
+
+
+def violence_by_frame(
+    detector: ViolenceDetector, rows: Features, window: int = WINDOW, hop: int = HOP
+) -> NDArray[np.float64]:
+    """Probability of violence around every frame of a clip [F].
+
+    Args:
+        detector: the shipped one or one's own
+        rows: un-normalised features [F, C]; a clip shorter than a window is judged as a whole
+        window, hop: frames
+    Raises:
+        ConfigError: a window of less than 4 frames, or a hop that leaves frames out.
+    """
+    if window < 4 or not 1 <= hop <= window:
+        raise ConfigError(f"found windows of {window} frames every {hop}, expected at least 4, every 1 to {window}")
+    last = max(0, len(rows) - window)
+    starts = sorted({*range(0, last + 1, hop), last})
+    scores = detector.violence_probability([rows[start : start + window] for start in starts])
+    size = min(window, len(rows))
+    weights = 1 - np.abs(np.linspace(-1, 1, size + 2)[1:-1])
+    total, seen = np.zeros(len(rows)), np.zeros(len(rows))
+    for start, score in zip(starts, scores, strict=True):
+        total[start : start + size] += score * weights
+        seen[start : start + size] += weights
+    return total / seen

@@ -1,0 +1,161 @@
+"""How the retrieval model is trained (a task for `train.fit`), and how a finished run is read.   [petrovich2023tmr]"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from exuvia.checkpoint import load_into, load_tensors, read_config
+from exuvia.config import from_dict, to_dict
+from exuvia.data.store import Store
+from exuvia.errors import CheckpointError
+from exuvia.features.normaliser import Normaliser
+from exuvia.judges.clips import ClipSet
+from exuvia.judges.retrieval import MotionTextRetrieval, RetrievalConfig, RetrievalModel
+from exuvia.judges.retrieval_losses import info_nce, kl_divergence, ranks, recalls, similarity
+from exuvia.registry import TEXT_ENCODER, resolve
+from exuvia.text.base import TextEncoder
+from exuvia.train import WEIGHTS
+
+
+@dataclass(frozen=True)
+class RetrievalTaskConfig:
+    """Everything that decides a retrieval model's training besides the loop; weights of losses are the published."""
+
+    model: RetrievalConfig = field(default_factory=RetrievalConfig)
+    """Sizes."""
+    batch_size: int = 32
+    """Pairs a step."""
+    text: str = "minilm"
+    """Caption encoder."""
+    sensors: tuple[str, ...] = ()
+    """Only clips of these sensors; empty: all."""
+    reconstruction: float = 1.0
+    """Weight of decoding the motion from either latent."""
+    kl: float = 1e-5
+    """Weight of the divergences between the latents' distributions, and from the normal one."""
+    latent: float = 1e-5
+    """Weight of the distance of a pair's latents."""
+    contrast: float = 0.1
+    """Weight of the contrastive loss."""
+    temperature: float = 0.1
+    """Of the contrastive loss."""
+    threshold: float = 0.8
+    """Captions more alike than this are no wrong pairs."""
+
+
+class RetrievalTask:
+    """Motions and captions in, one space out."""
+
+    kind = "retrieval"
+
+    def __init__(self, stores: Sequence[Store], config: RetrievalTaskConfig, text: TextEncoder | None = None) -> None:
+        self.config = config
+        self.model = RetrievalModel(config.model)
+        self.text = text or resolve(TEXT_ENCODER, config.text, "text encoder")()
+        self.clips, self.held = (
+            ClipSet(stores, split, sensors=config.sensors, captioned=True) for split in ("train", "val")
+        )
+        self.normaliser = self.clips.normaliser()
+        self._sentences: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        """Different clips, each with one of its captions."""
+        count = min(self.config.batch_size, len(self.clips))
+        return self._pairs(self.clips, rng.choice(len(self.clips), count, replace=False).tolist(), rng)
+
+    def _pairs(self, clips: ClipSet, numbers: Sequence[int], rng: np.random.Generator) -> dict[str, Tensor]:
+        crops, texts = [], []
+        for number in numbers:
+            captions = clips.record(number).captions
+            caption = captions[int(rng.integers(len(captions)))]
+            texts.append(caption.text)
+            crops.append(clips.random_crop(number, self.config.model.max_frames, rng, caption))
+        motion, lengths = clips.padded(numbers, crops, self.normaliser)
+        states, pooled = zip(*(self._sentence(text) for text in texts), strict=True)
+        tokens = torch.tensor([len(one) for one in states])
+        return {
+            "motion": motion,
+            "valid": torch.arange(motion.shape[1]) < lengths[:, None],
+            "states": pad_sequence(list(states), batch_first=True),
+            "text_valid": torch.arange(int(tokens.max())) < tokens[:, None],
+            "sentences": torch.stack(list(pooled)),
+        }
+
+    def _sentence(self, text: str) -> tuple[Tensor, Tensor]:
+        """Token states [S, E] and the sentence's vector of length 1 [E]; kept."""
+        if text not in self._sentences:
+            found = self.text.encode([text])
+            self._sentences[text] = found.states[0, found.valid[0]], F.normalize(found.pooled[0], dim=0)
+        return self._sentences[text]
+
+    def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The weighted sum of the published losses."""
+        c, model, valid = self.config, self.model, batch["valid"]
+        motion, text = model.motion(batch["motion"], valid), model.text(batch["states"], batch["text_valid"])
+        (mean_m, var_m), (mean_t, var_t) = (tokens.float().unbind(1) for tokens in (motion, text))
+        drawn = [_draw(mean, var, generator) for mean, var in ((mean_m, var_m), (mean_t, var_t))]
+        made = model.decoder(torch.cat(drawn), torch.cat([valid, valid])).float()
+        wanted = torch.cat([batch["motion"], batch["motion"]])
+        decoded = F.smooth_l1_loss(made[torch.cat([valid, valid])], wanted[torch.cat([valid, valid])])
+        zero = torch.zeros_like(mean_m)
+        pairs = [(mean_t, var_t, mean_m, var_m), (mean_m, var_m, mean_t, var_t)]
+        pairs += [(mean_m, var_m, zero, zero), (mean_t, var_t, zero, zero)]
+        divergence = torch.stack([kl_divergence(*pair) for pair in pairs]).sum()
+        contrast = info_nce(drawn[1], drawn[0], batch["sentences"], c.temperature, c.threshold)
+        near = F.smooth_l1_loss(drawn[1], drawn[0])
+        total = c.reconstruction * decoded + c.kl * divergence + c.latent * near + c.contrast * contrast
+        return total, {"decoded": decoded.detach(), "contrast": contrast.detach()}
+
+    @torch.no_grad()
+    def validate(self) -> Mapping[str, float]:
+        """Recall of captions and motions among all held-out clips, and among 32 at a time."""
+        rng, found = np.random.default_rng(0), []
+        device = next(self.model.parameters()).device
+        for low in range(0, len(self.held), 32):
+            numbers = list(range(low, min(len(self.held), low + 32)))
+            batch = {k: v.to(device) for k, v in self._pairs(self.held, numbers, rng).items()}
+            text = self.model.text(batch["states"], batch["text_valid"])[:, 0]
+            found.append((text.float().cpu(), self.model.motion(batch["motion"], batch["valid"])[:, 0].float().cpu()))
+        text, motion = (torch.cat(rows) for rows in zip(*found, strict=True))
+        scores = similarity(text, motion).double().numpy()
+        values = recalls(ranks(scores), "t2m") | recalls(ranks(scores.T), "m2t")
+        small = [ranks(similarity(a, b).double().numpy()) for a, b in found if len(a) == 32] or [ranks(scores)]
+        return values | recalls(np.concatenate(small), "t2m_of_32")
+
+    def describe(self) -> dict[str, Any]:
+        """Configuration of the run."""
+        return {
+            "kind": self.kind,
+            **to_dict(self.config),
+            "text_fingerprint": self.text.fingerprint,
+            "mean": self.normaliser.mean.tolist(),
+            "std": self.normaliser.std.tolist(),
+        }
+
+
+def _draw(mean: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean)
+    return mean + noise * (logvar / 2).exp()
+
+
+def load_retrieval(folder: str | Path, text: TextEncoder | None = None) -> MotionTextRetrieval:
+    """The retrieval model of a finished run.
+
+    Raises:
+        CheckpointError: no such run, weights that do not fit, or another caption encoder than it was trained with.
+    """
+    config = read_config(folder, RetrievalTask.kind)
+    text = text or resolve(TEXT_ENCODER, config["text"], "text encoder")()
+    if text.fingerprint != config["text_fingerprint"]:
+        raise CheckpointError(f"{folder} was trained with another caption encoder than {text.name!r} as installed")
+    model = RetrievalModel(from_dict(RetrievalConfig, config["model"]))
+    load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the retrieval model of {folder}")
+    scale = Normaliser(np.asarray(config["mean"], np.float32), np.asarray(config["std"], np.float32))
+    return MotionTextRetrieval(model, text, scale)

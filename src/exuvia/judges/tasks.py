@@ -1,0 +1,346 @@
+"""How the evaluator and the classifier are trained (tasks for `train.fit`), and how a finished run is read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from exuvia.checkpoint import load_into, load_tensors, read_config
+from exuvia.config import from_dict, to_dict
+from exuvia.data.store import Store
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.features.normaliser import Normaliser
+from exuvia.files import read_json
+from exuvia.judges.classifier import VIOLENT, ClassifierConfig, MotionClassifier, ViolenceDetector, action_groups
+from exuvia.judges.clips import ClipSet, binary_labels, negatives
+from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
+from exuvia.judges.metrics import BATCH, mm_dist, r_precision
+from exuvia.judges.roc import OperatingPoint, operating_point, roc_auc
+from exuvia.judges.words import GloVeWords, MiniLMWords, Words, WordTable, WordVectors
+from exuvia.text.pos import tag
+from exuvia.train import WEIGHTS
+
+
+@dataclass(frozen=True)
+class EvaluatorConfig:
+    """Everything that decides an evaluator's training besides the loop."""
+
+    model: GuoConfig = field(
+        default_factory=lambda: GuoConfig(
+            movement_hidden=256, movement_dim=256, motion_hidden=256, text_hidden=256, embedding=256
+        )
+    )
+    """Sizes; about half of the published, so that one processor core is enough."""
+    batch_size: int = 64
+    """Pairs a step."""
+    loss: str = "nce"
+    """nce (cross-entropy over the batch and the margin loss, added), margin (all wrong pairs), or published
+    (one random wrong pair a caption)."""
+    margin: float = 10.0
+    """Distance of wrong pairs."""
+    scale: float = 0.1
+    """Sharpness of the cross-entropy."""
+    published_std: bool = True
+    """Normalise root and contacts by Std / 25, as the published evaluators were trained."""
+    sensors: tuple[str, ...] = ()
+    """Only clips of these sensors; empty: all."""
+    word_dropout: float = 0.1
+    """Probability that a word is hidden in training."""
+
+    def __post_init__(self) -> None:
+        if self.loss not in ("nce", "margin", "published"):
+            raise ConfigError(f"unknown loss {self.loss!r}; known: margin, nce, published")
+
+
+class EvaluatorTask:
+    """Captions and motions in, one space out."""
+
+    kind = "evaluator"
+
+    def __init__(self, stores: Store | Sequence[Store], vectors: WordVectors, config: EvaluatorConfig) -> None:
+        self.config = config
+        self.model = GuoEvaluator(config.model)
+        self.table = WordTable(vectors)
+        self.clips, self.held = (
+            ClipSet(_listed(stores), split, sensors=config.sensors, captioned=True) for split in ("train", "val")
+        )
+        fitted = self.clips.normaliser()
+        self.normaliser = fitted.evaluator() if config.published_std else fitted
+        self.kinds = self.clips.kinds()
+
+    def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        """Different clips, each cropped at random with one of its captions, and which pairs are wrong."""
+        numbers = list(
+            map(int, rng.choice(len(self.clips), min(self.config.batch_size, len(self.clips)), replace=False))
+        )
+        return {**self._pairs(self.clips, numbers, rng), "negative": negatives([self.kinds[n] for n in numbers])}
+
+    def _pairs(self, clips: ClipSet, numbers: Sequence[int], rng: np.random.Generator) -> dict[str, Tensor]:
+        crops, captions = [], []
+        for number in numbers:
+            record = clips.record(number)
+            caption = record.captions[int(rng.integers(len(record.captions)))]
+            captions.append(self._heard(self.table.caption(caption.text, caption.tokens), clips is self.clips, rng))
+            crops.append(clips.random_crop(number, self.config.model.max_frames, rng, caption))
+        features, lengths = clips.padded(numbers, crops, self.normaliser)
+        words, pos, sizes = self.table.gather(captions)
+        return {"features": features, "lengths": lengths, "words": words, "pos": pos, "sizes": sizes}
+
+    def _heard(self, words: Words, training: bool, rng: np.random.Generator) -> Words:
+        """The caption with some words left out, in training."""
+        if not training or not self.config.word_dropout:
+            return words
+        keep = rng.random(len(words)) >= self.config.word_dropout
+        keep[[0, -1]] = True
+        pairs = [pair for pair, kept in zip(zip(words.words, words.classes, strict=True), keep, strict=True) if kept]
+        return Words(tuple(w for w, _ in pairs), tuple(c for _, c in pairs))
+
+    def embed(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Caption and motion embeddings [B, E] of a batch."""
+        text = self.model.embed_text(batch["words"], batch["pos"], batch["sizes"])
+        return text, self.model.embed_motion(batch["features"], batch["lengths"])
+
+    def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The chosen loss and the mean distances of right and wrong pairs."""
+        text, motion = self.embed(batch)
+        negative = batch["negative"]
+        if self.config.loss == "published":
+            negative = negative & _shifted(len(text), generator).to(negative.device)
+        loss = contrastive_loss(text, motion, negative, self.config.margin)
+        if self.config.loss == "nce":
+            loss = info_nce_loss(text, motion, batch["negative"], self.config.scale) + 0.01 * loss
+        with torch.no_grad():
+            apart = torch.cdist(text.float(), motion.float())
+            right, wrong = apart.diagonal().mean(), apart[batch["negative"]].mean()
+        return loss, {"right": right, "wrong": wrong}
+
+    @torch.no_grad()
+    def validate(self) -> Mapping[str, float]:
+        """R-precision and matching distance on held-out clips, in batches of 32 clips of different kinds."""
+        rng = np.random.default_rng(0)
+        device = next(self.model.parameters()).device
+        size = min(BATCH, max(2, len(self.held) // 4))
+        texts, motions = [], []
+        for _ in range(5):
+            for numbers in self.held.distinct_batches(size, rng):
+                batch = {k: v.to(device) for k, v in self._pairs(self.held, numbers, rng).items()}
+                text, motion = self.embed(batch)
+                texts.append(text.float().cpu())
+                motions.append(motion.float().cpu())
+        if not texts:
+            raise ConfigError(f"the {len(self.held)} validation clips are too few or too alike for a batch of {size}")
+        found_text, found_motion = torch.cat(texts).numpy(), torch.cat(motions).numpy()
+        shares = r_precision(found_text, found_motion, 3, size)
+        found = {f"r_precision@{k + 1}": float(share) for k, share in enumerate(shares)}
+        return {**found, "mm_dist": mm_dist(found_text, found_motion), "pool": float(size)}
+
+    def describe(self) -> dict[str, Any]:
+        """Configuration of the run."""
+        return {
+            "kind": self.kind,
+            **to_dict(self.config),
+            "words": {"name": self.table.vectors.name, "fingerprint": self.table.vectors.fingerprint},
+            **_statistics(self.normaliser),
+        }
+
+
+@dataclass(frozen=True)
+class ClassifierTaskConfig:
+    """Everything that decides a classifier's training besides the loop."""
+
+    model: ClassifierConfig = field(default_factory=ClassifierConfig)
+    """Sizes."""
+    batch_size: int = 64
+    """Clips a step, a quarter of them violent."""
+    max_frames: int = 196
+    """Longest crop."""
+    noise: float = 0.2
+    """Deviation of the noise added to normalised features."""
+    smoothing: float = 0.5
+    """Probability that a crop is smoothed over time, as generated motion is."""
+    label_smoothing: float = 0.05
+    """Targets are drawn this far from 0 and 1, which keeps probabilities, and so the threshold, off the ends."""
+    action_weight: float = 0.3
+    """Weight of the action groups beside violence."""
+    sensors: tuple[str, ...] = ()
+    """Only clips of these sensors; empty: all."""
+    false_rate: float = 0.05
+    """Share of peaceful validation clips that the threshold may take for violent."""
+
+
+class ClassifierTask:
+    """Motions in, violence and action groups out."""
+
+    kind = "classifier"
+
+    def __init__(self, stores: Store | Sequence[Store], config: ClassifierTaskConfig) -> None:
+        self.config = config
+        self.model = MotionClassifier(config.model)
+        self.clips, self.held = (ClipSet(_listed(stores), split, sensors=config.sensors) for split in ("train", "val"))
+        self.normaliser = self.clips.normaliser()
+        self.targets, self.known = _targets(self.clips, config.model.outputs)
+        violent = self.targets[:, 0] > 0
+        if not violent.any() or violent.all():
+            raise ConfigError(f"{int(violent.sum())} of {len(violent)} train clips are violent, expected both kinds")
+        self.pools = [np.flatnonzero(violent), np.flatnonzero(~violent)]
+
+    def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        """Random crops, a quarter of them of violent clips, slightly disturbed."""
+        quarter = self.config.batch_size // 4
+        draws = [
+            rng.choice(pool, n) for pool, n in zip(self.pools, (quarter, self.config.batch_size - quarter), strict=True)
+        ]
+        numbers = [int(n) for draw in draws for n in draw]
+        crops = [self.clips.random_crop(n, self.config.max_frames, rng) for n in numbers]
+        features, lengths = self.clips.padded(numbers, crops, self.normaliser)
+        for row in np.flatnonzero(rng.random(len(numbers)) < self.config.smoothing):
+            length = int(lengths[row])
+            features[row, :length] = _smoothed(features[row, :length], int(rng.integers(1, 4)))
+        size = self.config.noise * rng.random((len(numbers), 1, 1))
+        noise = (rng.standard_normal(features.shape) * size).astype(np.float32)
+        return {
+            "features": features + torch.from_numpy(noise),
+            "lengths": lengths,
+            "targets": torch.from_numpy(self.targets[numbers]),
+            "known": torch.from_numpy(self.known[numbers]),
+        }
+
+    def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Cross-entropy of violence, and of the action groups of captioned clips."""
+        logits = self.model(batch["features"], batch["lengths"])
+        smooth = self.config.label_smoothing
+        targets = batch["targets"] * (1 - 2 * smooth) + smooth
+        each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        violence = each[:, 0].mean()
+        known = batch["known"][:, None]
+        actions = (each[:, 1:] * known).sum() / (known.sum() * max(1, each.shape[1] - 1)).clamp(min=1)
+        right = ((logits[:, 0] > 0) == (batch["targets"][:, 0] > 0.5)).float().mean()
+        return violence + self.config.action_weight * actions, {"violence": violence.detach(), "accuracy": right}
+
+    def validate(self) -> Mapping[str, float]:
+        """Areas under the curve on held-out clips (over all, and within sources), and the threshold."""
+        scores = self.detector().violence_probability([self.held.features(n) for n in range(len(self.held))])
+        labels = binary_labels(self.held, VIOLENT)
+        sources = [self.held.record(n).source for n in range(len(self.held))]
+        point = operating_point(scores, labels, self.config.false_rate)
+        return {
+            "auc": roc_auc(scores, labels),
+            "auc_within_sources": auc_within(scores, labels, sources),
+            "threshold": point.threshold,
+            "hit_rate": point.hit_rate,
+            "false_rate": point.false_rate,
+        }
+
+    def detector(self) -> ViolenceDetector:
+        """The present weights as a detector, without a threshold of its own yet; puts the model in evaluation mode."""
+        return ViolenceDetector(self.model, self.normaliser, OperatingPoint(0.5, np.nan, np.nan))
+
+    def describe(self) -> dict[str, Any]:
+        """Configuration of the run."""
+        return {"kind": self.kind, **to_dict(self.config), **_statistics(self.normaliser)}
+
+
+def auc_within(scores: Any, labels: Any, sources: Sequence[str]) -> float:
+    """Area under the curve over pairs of one source, so that knowing the source does not help; NaN without pairs."""
+    x, y, names = np.asarray(scores), np.asarray(labels, bool), np.asarray(sources)
+    right = pairs = 0.0
+    for name in sorted(set(sources)):
+        mine = names == name
+        weight = float(y[mine].sum() * (~y[mine]).sum())
+        if weight:
+            right += weight * roc_auc(x[mine], y[mine])
+            pairs += weight
+    return right / pairs if pairs else float("nan")
+
+
+GLOVE_FOLDER = "glove"
+"""Word vectors of an imported evaluator, in its folder."""
+
+
+def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> MotionTextEvaluator:
+    """The evaluator of a finished run, with its statistics.
+
+    Args:
+        folder: written by `train.fit` with an EvaluatorTask
+        vectors: the word vectors it was trained with; default: those in the folder, else MiniLM's
+    Raises:
+        CheckpointError: no such run, weights that do not fit, or other word vectors than it was trained with.
+    """
+    config = read_config(folder, EvaluatorTask.kind)
+    own = Path(folder) / GLOVE_FOLDER
+    vectors = vectors or (GloVeWords(own) if own.is_dir() else MiniLMWords())
+    trained = config["words"]
+    if trained != {"name": vectors.name, "fingerprint": vectors.fingerprint}:
+        raise CheckpointError(
+            f"{folder} was trained with the word vectors {trained}, found {vectors.name!r}; use those"
+        )
+    model = GuoEvaluator(from_dict(GuoConfig, config["model"]))
+    load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the evaluator of {folder}")
+    return MotionTextEvaluator(model, vectors, _normaliser(config, folder))
+
+
+def load_detector(folder: str | Path) -> ViolenceDetector:
+    """The violence detector of a finished run, with the threshold chosen on its validation clips.
+
+    Raises:
+        CheckpointError: no such run, or weights that do not fit.
+    """
+    config = read_config(folder, ClassifierTask.kind)
+    model = MotionClassifier(from_dict(ClassifierConfig, config["model"]))
+    load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the classifier of {folder}")
+    found = read_json(Path(folder) / "metrics.json")
+    try:
+        point = OperatingPoint(
+            float(found["val/threshold"]), float(found["val/hit_rate"]), float(found["val/false_rate"])
+        )
+    except (KeyError, TypeError):
+        raise CheckpointError(f"{folder}/metrics.json has no threshold; train the classifier again") from None
+    return ViolenceDetector(model, _normaliser(config, folder), point)
+
+
+def _listed(stores: Store | Sequence[Store]) -> list[Store]:
+    found = [stores] if isinstance(stores, Store) else list(stores)
+    if not found:
+        raise ConfigError("no data given; name at least one folder made by `exuvia prepare`")
+    return found
+
+
+def _shifted(count: int, generator: torch.Generator) -> Tensor:
+    """True at one other column a row, all shifted alike."""
+    shift = int(torch.randint(1, max(2, count), (1,), generator=generator, device=generator.device))
+    return torch.roll(torch.eye(count, dtype=torch.bool), shift, dims=1)
+
+
+def _targets(clips: ClipSet, outputs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Targets [N, outputs] as 0 or 1, and whether the action groups of a clip are known (it has captions) [N]."""
+    targets = np.zeros((len(clips), len(outputs)), np.float32)
+    known = np.zeros(len(clips), np.float32)
+    targets[:, 0] = binary_labels(clips, VIOLENT)
+    for number in range(len(clips)):
+        captions = clips.record(number).captions
+        known[number] = bool(captions)
+        found = {g for caption in captions for g in action_groups([word for word, _ in tag(caption.text)])}
+        targets[number, 1:] = [name in found for name in outputs[1:]]
+    return targets, known
+
+
+def _smoothed(x: Tensor, reach: int) -> Tensor:
+    """Moving average [F, C] over 2 `reach` + 1 frames, the ends held."""
+    padded = F.pad(x.T[None], (reach, reach), mode="replicate")
+    return F.avg_pool1d(padded, 2 * reach + 1, stride=1)[0].T
+
+
+def _statistics(normaliser: Normaliser) -> dict[str, list[float]]:
+    return {"mean": [float(v) for v in normaliser.mean], "std": [float(v) for v in normaliser.std]}
+
+
+def _normaliser(config: Mapping[str, Any], folder: str | Path) -> Normaliser:
+    try:
+        return Normaliser(np.asarray(config["mean"], np.float32), np.asarray(config["std"], np.float32))
+    except KeyError as error:
+        raise CheckpointError(f"{folder}/config.json has no {error}") from None

@@ -1,0 +1,230 @@
+"""Captions for the Guo evaluator: one vector [300] and one of 15 word classes a word.
+
+Classes and lists of emphasised words: [guo2022humanml3d]; momask-codes, utils/word_vectorizer.py. The frame of a
+sentence (start, at most 20 words, end): momask-codes, data/t2m_dataset.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exuvia.errors import ConfigError, DataError
+from exuvia.judges.word_lists import read_words
+from exuvia.shapes import Floats
+from exuvia.text.base import fingerprint_of
+from exuvia.text.minilm import MiniLM
+from exuvia.text.pos import tag
+
+CLASSES = (
+    "VERB", "NOUN", "DET", "ADP", "NUM", "AUX", "PRON", "ADJ", "ADV",
+    "Loc_VIP", "Body_VIP", "Obj_VIP", "Act_VIP", "Desc_VIP", "OTHER",
+)  # fmt: skip
+"""Word classes in the order of the one-hot vector."""
+
+_VIP = {
+    "Loc_VIP": "left right clockwise counterclockwise anticlockwise forward back backward up down straight curve",
+    "Body_VIP": "arm chin foot feet face hand mouth leg waist eye knee shoulder thigh",
+    "Obj_VIP": "stair dumbbell chair window floor car ball handrail baseball basketball",
+    "Act_VIP": "walk run swing pick bring kick put squat throw hop dance jump turn stumble stop sit lift lower raise "
+    "wash stand kneel stroll rub bend balance flap jog shuffle lean rotate spin spread climb",
+    "Desc_VIP": "slowly carefully fast careful slow quickly happy angry sad happily angrily sadly",
+}
+EMPHASISED = {word: name for name, words in _VIP.items() for word in words.split()}
+"""Words whose class is set by list, whatever the tagger says."""
+
+WORD_DIM = 300
+MAX_WORDS = 20
+"""Words kept of a caption, start and end not counted."""
+
+
+def word_class(word: str, tagged: str) -> int:
+    """Index into CLASSES of a lemma with its part of speech."""
+    name = EMPHASISED.get(word, tagged)
+    return CLASSES.index(name) if name in CLASSES else CLASSES.index("OTHER")
+
+
+class WordVectors(Protocol):
+    """A vector for every word."""
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the vectors."""
+
+    def vector(self, word: str) -> Floats | None:
+        """[300] float32, or None where the word is unknown."""
+
+
+class MiniLMWords:
+    """Word vectors from MiniLM's input embeddings: mean over pieces, standardised, projected to 300.
+
+    GloVe is not redistributed here, so this is the default. The projection is a fixed orthogonal one, drawn once with
+    seed 300; it keeps angles nearly, and every English word gets a vector.
+    """
+
+    name = "minilm"
+
+    def __init__(self, encoder: MiniLM | None = None) -> None:
+        """Args: encoder: default: the installed one. Raises: ConfigError: no weights are installed."""
+        self.encoder = encoder or MiniLM()
+        table = self.encoder.model.words.weight.detach().cpu().numpy()
+        self._mean, self._std = table.mean(0), table.std(0)
+        normal = np.random.default_rng(WORD_DIM).standard_normal((table.shape[1], WORD_DIM))
+        basis, triangle = np.linalg.qr(normal)
+        self._projection = (basis * np.sign(np.diag(triangle))).astype(np.float32)  # unique: signs are settled
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the encoder's weights or the projection."""
+        return fingerprint_of({}, {"encoder": self.encoder.fingerprint, "rule": "input embeddings, seed 300"})
+
+    def vector(self, word: str) -> Floats | None:
+        """[300] float32; None for a string without any word piece."""
+        mean = self.encoder.word_vectors([word])[0].numpy()
+        return ((mean - self._mean) / self._std) @ self._projection if mean.any() else None
+
+
+class GloVeWords:
+    """GloVe vectors: the published evaluator's own (`our_vab_*`), or a text file of the GloVe project."""
+
+    name = "glove"
+
+    def __init__(self, path: str | Path) -> None:
+        """Read the vectors.
+
+        Args:
+            path: a folder with `our_vab_data.npy` [W, 300] and the words in the array's order: `our_vab_words.pkl` as
+                published (word_lists.py), `.txt` (one a line) or `.npy` (an array of strings); or a file with lines
+                `word v1 ... v300`
+        Raises:
+            DataError: neither was found, a vector has another length, or a list holds anything but plain text.
+        """
+        words, vectors = _read_published(Path(path)) if Path(path).is_dir() else _read_lines(Path(path))
+        if vectors.shape != (len(words), WORD_DIM):
+            raise DataError(f"{path}: found vectors {vectors.shape} for {len(words)} words, expected [words, 300]")
+        self.known: dict[str, Floats] = dict(zip(words, vectors, strict=True))
+        """Every word with its vector [300]."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the vectors."""
+        words = sorted(self.known)
+        table = torch.from_numpy(np.stack([self.known[word] for word in words]))
+        return fingerprint_of({"vectors": table}, {"words": words})
+
+    def vector(self, word: str) -> Floats | None:
+        """[300] float32, or None for a word outside the vocabulary."""
+        return self.known.get(word)
+
+
+def _read_published(folder: Path) -> tuple[list[str], Floats]:
+    data, kinds = folder / "our_vab_data.npy", ("txt", "npy", "pkl")
+    listed = next((folder / f"our_vab_words.{s}" for s in kinds if (folder / f"our_vab_words.{s}").is_file()), None)
+    if not data.is_file() or listed is None:
+        raise DataError(f"{folder} needs our_vab_data.npy and our_vab_words.pkl, or .txt with one word a line")
+    if listed.suffix == ".pkl":
+        words = read_words(listed, folder / "our_vab_idx.pkl")
+    try:
+        vectors = np.load(data, allow_pickle=False).astype(np.float32)
+        if listed.suffix == ".npy":
+            words = [str(word) for word in np.load(listed, allow_pickle=False)]
+        elif listed.suffix == ".txt":
+            words = listed.read_text(encoding="utf-8").split("\n")[: len(vectors)]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder} holds no readable word vectors ({error})") from None
+    return words, vectors
+
+
+def _read_lines(path: Path) -> tuple[list[str], Floats]:
+    words: list[str] = []
+    rows: list[Floats] = []
+    try:
+        with open(path, encoding="utf-8") as stream:
+            for line in stream:
+                word, *numbers = line.rstrip("\n").rsplit(" ", WORD_DIM)
+                words.append(word)
+                rows.append(np.asarray(numbers, np.float32))
+        return words, np.stack(rows)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no text file of word vectors: `word` and 300 numbers a line ({error})") from None
+
+
+@dataclass(frozen=True)
+class Words:
+    """One caption as indices into a `WordTable`, start and end marks included."""
+
+    words: tuple[int, ...]
+    """Rows of the vector table."""
+    classes: tuple[int, ...]
+    """Indices into CLASSES."""
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+class WordTable:
+    """Every word met so far with its vector, so that a caption is a few integers."""
+
+    def __init__(self, vectors: WordVectors) -> None:
+        self.vectors = vectors
+        self._rows: dict[str, int] = {}
+        self._found: list[Floats] = []
+        self._known: list[bool] = []
+        self._matrix = torch.zeros(0, WORD_DIM)
+        self._captions: dict[tuple[str, str | None], Words] = {}
+
+    def caption(self, text: str, tokens: str | None = None) -> Words:
+        """Words and classes of a sentence.
+
+        Args:
+            text: the sentence, tagged by our own rules where `tokens` is None
+            tokens: `word/POS word/POS ...`, as in HumanML3D's caption files
+        """
+        key = (text if tokens is None else "", tokens)
+        if key not in self._captions:
+            self._captions[key] = self._read(tag(text) if tokens is None else _split(tokens))
+        return self._captions[key]
+
+    def _read(self, pairs: Sequence[tuple[str, str]]) -> Words:
+        framed = [("sos", "OTHER"), *pairs[:MAX_WORDS], ("eos", "OTHER")]
+        rows = [self._row(word) for word, _ in framed]
+        other = CLASSES.index("OTHER")
+        classes = [word_class(*pair) if self._known[row] else other for pair, row in zip(framed, rows, strict=True)]
+        return Words(tuple(rows), tuple(classes))
+
+    def _row(self, word: str) -> int:
+        if word not in self._rows:
+            found = self.vectors.vector(word)
+            self._known.append(found is not None)
+            if found is None:
+                found = self.vectors.vector("unk")
+            if found is None:
+                raise ConfigError("the word vectors have none for 'unk', expected one for words outside the vocabulary")
+            self._rows[word] = len(self._found)
+            self._found.append(found.astype(np.float32))
+        return self._rows[word]
+
+    def gather(self, captions: Sequence[Words]) -> tuple[Tensor, Tensor, Tensor]:
+        """Vectors [B, S, 300], one-hot classes [B, S, 15] and lengths [B] of some captions, zero past their ends."""
+        if len(self._matrix) < len(self._found):
+            self._matrix = torch.from_numpy(np.stack(self._found))
+        lengths = torch.tensor([len(caption) for caption in captions], dtype=torch.long)
+        longest = int(lengths.max()) if len(captions) else 0
+        words = torch.zeros(len(captions), longest, WORD_DIM)
+        pos = torch.zeros(len(captions), longest, len(CLASSES))
+        for row, caption in enumerate(captions):
+            words[row, : len(caption)] = self._matrix[list(caption.words)]
+            pos[row, torch.arange(len(caption)), list(caption.classes)] = 1.0
+        return words, pos, lengths
+
+
+def _split(tokens: str) -> list[tuple[str, str]]:
+    parts = (token.rpartition("/") for token in tokens.split())
+    return [(word, name) for word, _, name in parts if word]

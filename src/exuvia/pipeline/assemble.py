@@ -1,0 +1,39 @@
+"""A pipeline from trained parts."""
+
+from typing import Any
+
+from exuvia.checkpoint import provenance
+from exuvia.config import to_dict
+from exuvia.features.normaliser import Normaliser
+from exuvia.pipeline.pipeline import GenerationConfig, MotionPipeline
+from exuvia.sequence.generators import BaseCodes
+from exuvia.sequence.length import LengthEstimator, OwnLength
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.text.base import TextEncoder
+from exuvia.tokens.rvqvae import RVQVAE
+
+
+def assemble(
+    tokenizer: RVQVAE,
+    normaliser: Normaliser,
+    mask: BaseCodes,
+    residual: ResidualTransformer,
+    length: LengthEstimator | OwnLength,
+    text: TextEncoder,
+    *,
+    pooled: bool,
+    generation: GenerationConfig | None = None,
+    facts: dict[str, Any] | None = None,
+    representation: str = "humanml3d",
+) -> MotionPipeline:
+    """A pipeline from trained parts; `representation` is the layout of the tokenizer's features, a registry name."""
+    about: dict[str, Any] = {
+        "text": {"name": text.name, "fingerprint": text.fingerprint, "pooled": pooled},
+        "generation": to_dict(generation or GenerationConfig()),
+    }
+    if representation != "humanml3d":  # folders without the name are HumanML3D's
+        about["representation"] = representation
+    history = provenance(**(facts or {}), edits=[])
+    for module in (tokenizer, mask, residual, length):
+        module.eval().requires_grad_(False)
+    return MotionPipeline(tokenizer, mask, residual, length, normaliser, text, about, history)

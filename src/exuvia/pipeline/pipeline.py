@@ -1,0 +1,377 @@
+"""`MotionPipeline`: text in, motion out, with everything needed to edit, save and repeat it."""
+
+import copy
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from exuvia.checkpoint import find_pipeline, halved, load_into, load_tensors, read_config, save_tensors, write_config
+from exuvia.config import from_dict, to_dict
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.features.clips import clip_of
+from exuvia.features.normaliser import Normaliser
+from exuvia.features.representation import Representation
+from exuvia.files import read_json, whole_folder, write_json, write_text
+from exuvia.motion.clip import Clip
+from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
+from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
+from exuvia.pipeline.prompts import check_prompts
+from exuvia.pipeline.stream import Scene, stream
+from exuvia.registry import REPRESENTATION, TEXT_ENCODER, resolve, suggest
+from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
+from exuvia.sequence.length import LengthEstimator, OwnLength, build_length
+from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.text.base import TextEncoder, TextStates
+from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+
+log = logging.getLogger(__name__)
+
+PARTS = ("tokenizer", "mask", "residual", "length")
+"""The models of a pipeline: one file of weights each."""
+DTYPES = ("float32", "bfloat16", "float16")
+BATCH = 16
+"""Prompts at a time: what of them is worked on stays in a CPU's caches."""
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How codes are sampled; the defaults are MoMask's evaluation settings."""
+
+    steps: int = 10
+    """Rounds of unmasking."""
+    cond_scale: float = 4.0
+    """Classifier-free guidance of the base codes."""
+    residual_scale: float = 5.0
+    """Classifier-free guidance of the residual codes."""
+    keep_share: float = 0.9
+    """Top-k: the share (1 - keep_share) of the vocabulary that may be sampled."""
+    temperature: float = 1.0
+    """Of the base codes' distribution."""
+    residual_temperature: float = 1.0
+    """Of the residual codes' distribution."""
+    smoothing: float = 0.0
+    """Standard deviation, in frames, of a Gaussian over the decoded features; 0, as published, leaves them. Small
+    tokenizers decode with jitter: about one frame removes most of it."""
+    min_steps: int = 5
+    """Shortest motion, in code steps of 4 frames."""
+    max_steps: int = 49
+    """Longest motion, in code steps of 4 frames."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Clips and what they were made from."""
+
+    clips: list[Clip]
+    """One motion a prompt."""
+    codes: Tensor
+    """[B, T, Q]; -1 beyond a clip's length"""
+    lengths: Tensor
+    """Code steps of each clip [B]"""
+    features: list[np.ndarray]
+    """Un-normalised features [F, C] of each clip"""
+
+
+@dataclass
+class MotionPipeline:
+    """A text-to-motion generator: caption encoder, length, masked and residual transformers, tokenizer."""
+
+    tokenizer: RVQVAE
+    mask: BaseCodes
+    """What writes the base codes: a masked transformer, or BAMM."""
+    residual: ResidualTransformer
+    length: LengthEstimator | OwnLength
+    normaliser: Normaliser
+    text: TextEncoder
+    config: dict[str, Any]
+    """`text` (name, fingerprint, pooled), `generation` settings, and `representation` where it is not HumanML3D's."""
+    provenance: dict[str, Any]
+    """Where the weights came from; every edit adds to `edits`."""
+    statistics: dict[str, Tensor] | None = None
+    """Code counts a concept, if shipped: see unlearn/statistics.py."""
+    card: str = ""
+    """Model card."""
+    detours: list[Detour] = field(default_factory=list)
+    """Prompts that are rewritten or go through other weights; see detour.py."""
+    noise: list[CodeNoise] = field(default_factory=list)
+    """Codebook rows that every motion has elsewhere; see noise.py."""
+    dtype: str = "float32"
+    """In which the transformers multiply matrices: float32, bfloat16 or float16; weights stay as they are."""
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, device: str = "cpu", text: TextEncoder | None = None, dtype: str = "float32"
+    ) -> "MotionPipeline":
+        """Load a shipped checkpoint by name, a folder, or a Hugging Face hub id.
+
+        Args:
+            name: "base", a folder made by `save_pretrained`, or "owner/model"
+            device: where the models run
+            text: a caption encoder to use instead of the recorded one
+            dtype: float32, bfloat16 or float16, of matrix products; the last two are faster, motions differ a little
+        Raises:
+            CheckpointError: nothing there, or weights of another architecture.
+            ConfigError: unknown name, or the recorded caption encoder is not installed.
+        """
+        if dtype not in DTYPES:
+            raise ConfigError(f"unknown dtype {dtype!r}; {suggest(dtype, DTYPES)}")
+        folder = find_pipeline(name)
+        config = read_config(folder, "pipeline")
+        try:
+            parts: dict[str, Any] = {
+                "tokenizer": RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"])),
+                "mask": build_generator(config["mask"]),
+                "residual": ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"])),
+                "length": build_length(config["length"]),
+            }
+            about = {"text": config["text"], "generation": config["generation"]}
+            about |= {name: config[name] for name in ("representation",) if name in config}
+            detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
+            sizes = parts["tokenizer"].config
+            noise = load_noise(config.get("noise", []), sizes.num_quantizers, sizes.num_codes)
+        except KeyError as error:
+            raise CheckpointError(f"{folder}/config.json has no {error}") from None
+        for part, module in parts.items():
+            load_into(module, load_tensors(folder / f"{part}.safetensors"), f"the {part} of {folder}")
+            module.eval().requires_grad_(False).to(device)
+        scale = load_tensors(folder / "normaliser.safetensors")
+        if text is None:
+            text = resolve(TEXT_ENCODER, about["text"]["name"], "text encoder")()
+        if text.fingerprint != about["text"]["fingerprint"]:
+            log.warning("caption encoder %s differs from the one this generator was trained with", text.name)
+        counts = folder / "code_statistics.safetensors"
+        card = folder / "README.md"
+        return cls(
+            **parts,
+            normaliser=Normaliser(scale["mean"].numpy(), scale["std"].numpy()),
+            text=text,
+            config=about,
+            provenance=read_json(folder / "provenance.json"),
+            statistics=load_tensors(counts) if counts.exists() else None,
+            card=card.read_text(encoding="utf-8") if card.exists() else "",
+            detours=detours,
+            noise=noise,
+            dtype=dtype,
+        )
+
+    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> Path:
+        """Write a folder that `from_pretrained` reads; an older folder is replaced whole.
+
+        Args:
+            half: store weights as float16 (half the size; widened again on load)
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with whole_folder(folder) as out:
+            sizes = {}
+            for part in PARTS:
+                module = getattr(self, part)
+                sizes[part] = describe_generator(module) if part == "mask" else to_dict(module.config)
+                state = module.state_dict()
+                save_tensors(out / f"{part}.safetensors", halved(state) if half else state)
+            mean, std = torch.from_numpy(self.normaliser.mean), torch.from_numpy(self.normaliser.std)
+            save_tensors(out / "normaliser.safetensors", {"mean": mean, "std": std})
+            if self.statistics is not None:
+                save_tensors(out / "code_statistics.safetensors", self.statistics)
+            more: dict[str, Any] = {"detours": save_detours(out, self.detours)} if self.detours else {}
+            more |= {"noise": [one.describe() for one in self.noise]} if self.noise else {}
+            write_config(out, "pipeline", {**sizes, **self.config, **more})
+            write_json(out / "provenance.json", self.provenance)
+            if self.card:
+                write_text(out / "README.md", self.card)
+        return Path(folder)
+
+    def clone(self) -> "MotionPipeline":
+        """A copy with its own weights and provenance; the caption encoder is shared, since nothing edits it."""
+        own = (*PARTS, "config", "provenance", "statistics", "detours", "noise")
+        return replace(self, **{name: copy.deepcopy(getattr(self, name)) for name in own})
+
+    # generation
+
+    @property
+    def generation(self) -> GenerationConfig:
+        """The default sampling settings."""
+        return from_dict(GenerationConfig, self.config["generation"])
+
+    @property
+    def representation(self) -> Representation:
+        """Layout of the features: HumanML3D's, or KIT-ML's, at its own rate. Raises ConfigError for an unknown one."""
+        return resolve(REPRESENTATION, self.config.get("representation", "humanml3d"), "representation")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return next(self.mask.parameters()).device
+
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        frames: int | Sequence[int] | None = None,
+        **sampling: Any,
+    ) -> Any:
+        """Motion for a prompt (a `Clip`) or for several (a list of clips).
+
+        Args:
+            prompt: what the motion shows, English
+            seed: one for all prompts, or one each; a prompt and seed give the same motion alone or in any batch
+            frames: length in frames (20 a second, KIT-ML 12.5), one for all or one each; None: estimated
+            sampling: settings of `GenerationConfig` to change
+        Raises:
+            ConfigError: empty or overlong prompt, length out of range, unknown setting.
+        """
+        alone = isinstance(prompt, str)
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        made = self.generate(prompts, seed=seed, frames=frames, **sampling)
+        return made.clips[0] if alone else made.clips
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        frames: int | Sequence[int] | None = None,
+        batch_size: int = BATCH,
+        progress: Callable[[int, int], None] | None = None,
+        **sampling: Any,
+    ) -> Generation:
+        """Clips with their codes and features; see `__call__`. `progress(done, total)` is called after every batch."""
+        codes, lengths, seeds = self.generate_codes(
+            prompts, seed=seed, frames=frames, batch_size=batch_size, progress=progress, **sampling
+        )
+        features = self.decode(codes, lengths, smoothing=_changed(self.generation, sampling).smoothing, seeds=seeds)
+        clips = [
+            clip_of(rows, self.representation, caption=text, meta={"seed": one, "prompt": text})
+            for rows, text, one in zip(features, prompts, seeds, strict=True)
+        ]
+        return Generation(clips, codes, lengths, features)
+
+    def generate_codes(
+        self,
+        prompts: Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        frames: int | Sequence[int] | None = None,
+        batch_size: int = BATCH,
+        progress: Callable[[int, int], None] | None = None,
+        **sampling: Any,
+    ) -> tuple[Tensor, Tensor, list[int]]:
+        """What `decode` makes motion of: codes [B, T, Q], -1 beyond a clip's length; steps [B]; a seed each.
+
+        The codebook has no part in it. Arguments and errors as for `generate`.
+        """
+        check_prompts(prompts)
+        settings = _changed(self.generation, sampling)
+        seeds = [seed] * len(prompts) if isinstance(seed, int) else list(seed)
+        if len(seeds) != len(prompts):
+            raise ConfigError(f"found {len(seeds)} seeds for {len(prompts)} prompts, expected one for all or one each")
+        steps = self._steps(frames, len(prompts), settings)
+        codes = torch.full((len(prompts), settings.max_steps, self.tokenizer.config.num_quantizers), -1)
+        lengths = torch.zeros(len(prompts), dtype=torch.long)
+        order = range(len(prompts)) if steps is None else np.argsort(steps, kind="stable").tolist()  # little padding
+        for low in range(0, len(prompts), batch_size):
+            some = order[low : low + batch_size]
+            for route in routes(self.detours, [prompts[row] for row in some], self._embed):
+                rows = [some[row] for row in route.rows]
+                wanted = None if steps is None else torch.tensor([steps[row] for row in rows])
+                with torch.autocast(self.device.type, getattr(torch, self.dtype), self.dtype != DTYPES[0]):
+                    lengths[rows], made = self._codes(route, [seeds[row] for row in rows], wanted, settings)
+                codes[rows, : made.shape[1]] = made
+            if progress is not None:
+                progress(min(len(prompts), low + batch_size), len(prompts))
+        return codes[:, : int(lengths.max())], lengths, seeds
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        codes: Tensor,
+        lengths: Tensor,
+        batch_size: int = BATCH,
+        smoothing: float = 0.0,
+        seeds: Sequence[int] | None = None,
+    ) -> list[np.ndarray]:
+        """Un-normalised features [F, C] of codes [B, T, Q]; `smoothing` as in `GenerationConfig`, contacts left out.
+
+        Without seeds no `noise` is added.
+        """
+        stride, dim = self.tokenizer.config.stride, self.tokenizer.config.code_dim
+        rows: list[np.ndarray] = []
+        for low in range(0, len(codes), batch_size):
+            some = codes[low : low + batch_size]
+            extra = added(self.noise, some, seeds[low : low + batch_size], dim) if seeds and self.noise else None
+            decoded = self.tokenizer.decode(some.to(self.device), extra).float().cpu().numpy()
+            for x, steps in zip(decoded, lengths[low : low + batch_size].tolist(), strict=True):
+                real = self.normaliser.denormalise(x[: steps * stride])
+                if smoothing > 0:
+                    real[:, :-4] = gaussian_filter1d(real[:, :-4], smoothing, axis=0, mode="nearest")
+                rows.append(real)
+        return rows
+
+    def stream(self, scenes: Iterable[Scene], *, seed: int = 0) -> Iterator[Clip]:
+        """One motion of any length, a piece at a time; see `exuvia.pipeline.stream.stream`."""
+        yield from stream(self, scenes, seed=seed)
+
+    def _embed(self, texts: Sequence[str]) -> Tensor:
+        return self.text.encode(list(texts)).pooled
+
+    @torch.inference_mode()
+    def _codes(
+        self, route: Route, seeds: Sequence[int], lengths: Tensor | None, settings: GenerationConfig
+    ) -> tuple[Tensor, Tensor]:
+        states = self.text.encode(route.texts)
+        writer: Any = route.mask or self.mask
+        chosen = {name: getattr(settings, name) for name in writer.SAMPLING}
+        limits = {"shortest": settings.min_steps, "longest": settings.max_steps}
+        if lengths is None and not writer.PREDICTS_LENGTH:
+            pooled = states.pooled.to(self.device)
+            lengths = self.length.sample(pooled, seeds=seeds, low=settings.min_steps, high=settings.max_steps)
+        cond, valid = self._condition(states)
+        device = self.device
+        lengths = None if lengths is None else lengths.to(device)
+        common: dict[str, Any] = {"cond_valid": None if valid is None else valid.to(device)}
+        more = limits if writer.PREDICTS_LENGTH else {}
+        base = writer.generate(cond.to(device), lengths, **common, seeds=seeds, **chosen, **more)
+        lengths = (base >= 0).sum(1) if lengths is None else lengths
+        codes = (route.residual or self.residual).generate(
+            base,
+            cond.to(device),
+            lengths,
+            **common,
+            seeds=[s + 1 for s in seeds],
+            cond_scale=settings.residual_scale,
+            keep_share=settings.keep_share,
+            temperature=settings.residual_temperature,
+        )
+        return lengths.cpu(), codes.cpu()
+
+    def _condition(self, states: TextStates) -> tuple[Tensor, Tensor | None]:
+        if self.config["text"]["pooled"]:
+            return states.pooled[:, None], None
+        return states.states, states.valid
+
+    def _steps(self, frames: int | Sequence[int] | None, count: int, settings: GenerationConfig) -> list[int] | None:
+        if frames is None:
+            return None
+        wanted = [frames] * count if isinstance(frames, int) else list(frames)
+        if len(wanted) != count:
+            raise ConfigError(f"found {len(wanted)} lengths for {count} prompts, expected one for all or one each")
+        stride = self.tokenizer.config.stride
+        low, high = settings.min_steps * stride, settings.max_steps * stride
+        for length in wanted:
+            if not low <= length <= high:
+                rate = self.representation.fps
+                seconds = f"{low / rate:g} to {high / rate:g} s"
+                raise ConfigError(f"found a length of {length} frames, expected {low} to {high} ({seconds})")
+        return [length // stride for length in wanted]
+
+
+def _changed(settings: GenerationConfig, changes: dict[str, Any]) -> GenerationConfig:
+    return from_dict(GenerationConfig, {**to_dict(settings), **changes})

@@ -1,0 +1,19 @@
+"""What a prompt must look like before a generator reads it."""
+
+from collections.abc import Sequence
+
+from exuvia.errors import ConfigError
+
+MAX_PROMPT_CHARACTERS = 2000
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Raise ConfigError on an empty list, an empty prompt, or one no motion caption would be as long as."""
+    if not prompts:
+        raise ConfigError("found no prompt, expected at least one")
+    for prompt in prompts:
+        if not prompt.strip():
+            raise ConfigError("found an empty prompt, expected a sentence such as 'a person walks forward'")
+        if len(prompt) > MAX_PROMPT_CHARACTERS:
+            found = f"{len(prompt.split())} words ({len(prompt)} characters)"
+            raise ConfigError(f"found a prompt of {found}, expected at most {MAX_PROMPT_CHARACTERS} characters")

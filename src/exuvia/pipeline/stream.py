@@ -1,0 +1,237 @@
+"""Motion without an end: captions one after another, each written on from the last steps of the one before.
+
+A masked transformer fills a window: the last steps of what there is, fixed, and masked steps behind them. A causal
+generator reads the caption and the last steps when a scene begins, and goes on from its carried state however long the
+scene is. Either way the last few steps before a join are written anew under the next caption, so that the way from one
+movement to the other is the model's own. Decoding looks a fixed number of steps ahead (the reach of the decoder's
+convolutions), and the path is carried from piece to piece: memory does not grow with the motion, and pieces together
+are the frames that decoding everything at once would give.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exuvia.errors import ConfigError
+from exuvia.features.humanml3d import HUMANML3D
+from exuvia.features.recover import recover_root
+from exuvia.motion.clip import Clip
+from exuvia.pipeline.prompts import check_prompts
+from exuvia.sequence.causal import CausalGenerator, Drawing, Writer
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.sampling import seeded_noise
+from exuvia.shapes import Features
+from exuvia.tokens.rvqvae import RVQVAEConfig
+
+if TYPE_CHECKING:
+    from exuvia.pipeline.pipeline import MotionPipeline
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One caption and how long it lasts."""
+
+    prompt: str
+    """What the motion shows, English."""
+    frames: int = 120
+    """At 20 a second; cut to whole code steps of 4."""
+
+
+@dataclass(frozen=True)
+class LongConfig:
+    """How scenes are joined."""
+
+    context: int = 16
+    """Code steps of what there is that a window shows."""
+    blend: int = 3
+    """Of these, the last ones are written anew when the next caption begins."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.blend < self.context:
+            found = f"context {self.context}, blend {self.blend}"
+            raise ConfigError(f"found {found}; expected a blend of 0 or more, and fewer steps than the context")
+
+
+def stream(
+    pipe: "MotionPipeline", scenes: Iterable[Scene], *, seed: int = 0, config: LongConfig | None = None
+) -> Iterator[Clip]:
+    """Clips that follow one another, a piece at a time; joined end to end they are one motion.
+
+    Args:
+        pipe: a generator with a masked transformer, or a causal one
+        scenes: captions with lengths, as many as there may be: they are asked for one by one
+        seed: the same seed and scenes give the same motion
+        config: how scenes are joined
+    Raises:
+        ConfigError: an empty caption, a scene of less than a code step, or a generator that cannot fill gaps.
+    """
+    path = _Path()
+    for rows, caption in long_features(pipe, scenes, seed=seed, config=config):
+        joints = path.placed(rows)
+        if len(joints) > 1:
+            yield Clip(joints, caption=caption, meta={"prompt": caption, "seed": seed})
+
+
+def long_features(
+    pipe: "MotionPipeline", scenes: Iterable[Scene], *, seed: int = 0, config: LongConfig | None = None
+) -> Iterator[tuple[Features, str]]:
+    """Un-normalised features [F, C] of consecutive frames, and the caption under which the last were written."""
+    how, reach = config or LongConfig(), decoder_reach(pipe.tokenizer.config)
+    stride, smooth = pipe.tokenizer.config.stride, pipe.generation.smoothing
+    if smooth > 0:
+        reach += int(np.ceil(4 * smooth / stride))
+    held: Tensor | None = None  # steps that are not all given out, with `reach` steps before them
+    given, caption = 0, ""
+    for codes, caption in _written(pipe, scenes, seed, how):
+        held = codes if held is None else torch.cat([held, codes])
+        ready = len(held) - reach
+        if ready > given:
+            yield _decoded(pipe, held, smooth)[stride * given : stride * ready], caption
+            drop = max(0, ready - reach)
+            held, given = held[drop:], ready - drop
+    if held is not None and len(held) > given:
+        yield _decoded(pipe, held, smooth)[stride * given :], caption
+
+
+def decoder_reach(config: RVQVAEConfig) -> int:
+    """Code steps on either side that a decoded frame depends on."""
+    stack = sum(config.dilation_growth**i for i in range(config.depth))
+    frames = 2.0**config.down
+    reach = 1 + sum((stack + 0.5) / 2**stage for stage in range(config.down)) + 2 / frames
+    return int(np.ceil(reach))
+
+
+def join_jump_ratio(joints: Sequence[np.ndarray], fps: float = 20.0) -> float:
+    """Mean joint acceleration in the frames around joins over that of all other frames; 1: a join is like any frame.
+
+    Args:
+        joints: pieces [F, J, 3], metres, in order
+    Raises:
+        ConfigError: fewer than two pieces.
+    """
+    if len(joints) < 2:
+        raise ConfigError(f"found {len(joints)} piece(s), expected at least 2 to look at how they join")
+    whole = np.concatenate(list(joints))
+    acceleration = np.linalg.norm(np.diff(whole, n=2, axis=0), axis=-1).mean(-1) * fps**2
+    near = np.zeros(len(acceleration), bool)
+    for cut in np.cumsum([len(piece) for piece in joints])[:-1]:
+        near[max(0, cut - 4) : cut + 3] = True
+    return float(acceleration[near].mean() / acceleration[~near].mean())
+
+
+def _written(
+    pipe: "MotionPipeline", scenes: Iterable[Scene], seed: int, how: LongConfig
+) -> Iterator[tuple[Tensor, str]]:
+    """Codes [n, Q] that will not change any more, in order, and their captions."""
+    if not isinstance(pipe.mask, MaskTransformer | CausalGenerator):
+        raise ConfigError("motion without an end needs a masked or a causal generator; BAMM writes whole motions only")
+    if pipe.representation.name != HUMANML3D.name:
+        raise ConfigError(f"motion without an end needs HumanML3D's features; found {pipe.representation.name}'s")
+    window, stride = pipe.generation.max_steps, pipe.tokenizer.config.stride
+    if window <= how.context:
+        raise ConfigError(f"found a context of {how.context} steps, expected less than the {window} of a window")
+    past, fixed, number = torch.zeros(0, pipe.tokenizer.config.num_quantizers, dtype=torch.long), 0, 0
+    caption = ""
+    for scene in scenes:
+        check_prompts([scene.prompt])
+        steps = scene.frames // stride
+        if steps < 1:
+            raise ConfigError(f"found a scene of {scene.frames} frames, expected at least {stride}")
+        blend, caption, pen = how.blend, scene.prompt, _Pen(pipe, scene.prompt)
+        while steps > 0:
+            block = min(steps, window - min(how.context, len(past)))
+            keep = past[-how.context :]
+            anew = min(blend, max(0, len(keep) - 1))
+            codes = pen.window(keep, anew, block, seed * 1_000_003 + number)
+            past = torch.cat([past[: len(past) - len(keep)], codes])
+            steps, blend, number = steps - block, 0, number + 1
+            done = len(past) - how.blend  # what a next scene may still change is held back
+            if done > fixed:
+                yield past[fixed:done], caption
+                fixed = done
+            drop = max(0, min(fixed, len(past) - how.context))
+            past, fixed = past[drop:], fixed - drop
+    if len(past) > fixed:
+        yield past[fixed:], caption
+
+
+class _Pen:
+    """Writes the windows of one scene."""
+
+    def __init__(self, pipe: "MotionPipeline", prompt: str) -> None:
+        self.pipe, states = pipe, pipe.text.encode([prompt])
+        pooled = pipe.config["text"]["pooled"]
+        self.cond = (states.pooled[:, None] if pooled else states.states).to(pipe.device)
+        self.known = None if pooled else states.valid.to(pipe.device)
+        self.writer: Writer | None = None
+
+    @torch.inference_mode()
+    def window(self, keep: Tensor, anew: int, block: int, seed: int) -> Tensor:
+        """Codes [k + block, Q]: those given, of which the last `anew` are written again, and `block` more."""
+        settings, fixed = self.pipe.generation, len(keep) - anew
+        base = torch.zeros(1, len(keep) + block, dtype=torch.long)
+        base[0, :fixed] = keep[:fixed, 0]
+        if isinstance(self.pipe.mask, CausalGenerator):
+            base[:, fixed:] = self._after(self.pipe.mask, base[:, :fixed], anew + block, seed)
+        else:
+            base = self._filled(base, fixed, seed)
+        codes = self.pipe.residual.generate(
+            base.to(self.pipe.device), self.cond, torch.tensor([base.shape[1]], device=self.pipe.device), self.known,
+            seeds=[seed + 1], keep_share=settings.keep_share, cond_scale=settings.residual_scale,
+            temperature=settings.residual_temperature,
+        )[0].cpu()  # fmt: skip
+        codes[:fixed] = keep[:fixed]
+        return codes
+
+    def _filled(self, base: Tensor, fixed: int, seed: int) -> Tensor:
+        """The window [1, N] with everything behind its fixed codes filled at once."""
+        settings, size = self.pipe.generation, base.shape[1]
+        assert isinstance(self.pipe.mask, MaskTransformer)
+        return self.pipe.mask.edit(
+            base, self.cond, torch.tensor([size], device=self.pipe.device), self.known,
+            region=torch.arange(size)[None] >= fixed, seeds=[seed], steps=settings.steps,
+            cond_scale=settings.cond_scale, keep_share=settings.keep_share, temperature=settings.temperature,
+        )  # fmt: skip
+
+    def _after(self, model: CausalGenerator, given: Tensor, count: int, seed: int) -> Tensor:
+        """What comes after `given` [1, n]; the scene's first window reads these, the others go on from the state."""
+        settings = self.pipe.generation
+        if self.writer is None:
+            drawing = Drawing(settings.cond_scale, settings.keep_share, settings.temperature)
+            self.writer = Writer(model, self.cond, self.known, drawing)
+            self.writer.read(given)
+        noise = seeded_noise([seed], 1, count)[0] if settings.temperature > 0 else None
+        return self.writer.write(count, noise).cpu()
+
+
+def _decoded(pipe: "MotionPipeline", codes: Tensor, smoothing: float) -> Features:
+    (rows,) = pipe.decode(codes[None], torch.tensor([len(codes)]), smoothing=smoothing)
+    return rows
+
+
+class _Path:
+    """Where the body is and faces at the end of a piece."""
+
+    def __init__(self) -> None:
+        self.last: Features | None = None
+        self.angle, self.x, self.z = 0.0, 0.0, 0.0
+
+    def placed(self, rows: Features) -> np.ndarray:
+        """Joints [F, 22, 3] of the next frames, where the ones before ended."""
+        before = 0 if self.last is None else 1
+        rows = rows if self.last is None else np.concatenate([self.last, rows])
+        joints, (quaternion, root) = HUMANML3D.recover(rows).astype(np.float64), recover_root(rows.astype(np.float64))
+        cos, sin = np.cos(2 * self.angle), np.sin(2 * self.angle)
+        turned = joints.copy()
+        turned[..., 0] = self.x + cos * joints[..., 0] - sin * joints[..., 2]
+        turned[..., 2] = self.z + sin * joints[..., 0] + cos * joints[..., 2]
+        angle = float(np.arctan2(quaternion[-1, 2], quaternion[-1, 0]))
+        end_x, end_z = float(root[-1, 0]), float(root[-1, 2])
+        self.x, self.z = self.x + cos * end_x - sin * end_z, self.z + sin * end_x + cos * end_z
+        self.angle += angle
+        self.last = rows[-1:]
+        return turned[before:].astype(np.float32)

@@ -1,0 +1,119 @@
+"""Published evaluator folders: Guo et al.'s text-motion networks with their statistics and word vectors.
+
+    <folder>/text_mot_match/model/finest.tar         keys movement_encoder, text_encoder, motion_encoder
+    <folder>/Comp_v6_KLD005/meta/{mean,std}.npy      statistics of the features they read
+    <glove>/our_vab_{data.npy, words.pkl, idx.pkl}   word vectors, and which row is whose
+
+Sources: momask-codes, models/t2m_eval_wrapper.py and utils/word_vectorizer.py.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exuvia.checkpoint import provenance, save_tensors, write_config
+from exuvia.config import to_dict
+from exuvia.errors import CheckpointError
+from exuvia.files import sha256_file, whole_folder, write_json, write_text
+from exuvia.judges.guo import CONTACTS, GuoConfig, GuoEvaluator
+from exuvia.judges.tasks import GLOVE_FOLDER, EvaluatorTask
+from exuvia.judges.words import GloVeWords
+from exuvia.published.momask import statistic
+from exuvia.shapes import Floats
+from exuvia.train import WEIGHTS
+
+PARTS = ("movement_encoder", "motion_encoder", "text_encoder")
+MATCHING, STATISTICS = Path("text_mot_match/model/finest.tar"), Path("Comp_v6_KLD005/meta")
+
+
+@dataclass(frozen=True)
+class OfficialEvaluator:
+    """The parts of a published evaluator, with weights checked and loaded."""
+
+    model: GuoEvaluator
+    words: GloVeWords
+    mean: Floats
+    """Of the features, float32 [C]."""
+    std: Floats
+    """Of the features, as divided by, float32 [C]."""
+    weights: Path
+    """The file of the networks."""
+
+
+def load_evaluator_folder(folder: str | Path, glove: str | Path) -> OfficialEvaluator:
+    """Load a published evaluator; sizes come from the shapes of its weights.
+
+    Args:
+        folder: of one data set, e.g. checkpoints/t2m
+        glove: folder of the word vectors
+    Raises:
+        CheckpointError: a file is missing, corrupt or holds pickled objects, or weights are of another architecture.
+        DataError: the word vectors cannot be read.
+    """
+    path = Path(folder) / MATCHING
+    parts = _read(path)
+    mean, std = (statistic(Path(folder) / STATISTICS / f"{kind}.npy") for kind in ("mean", "std"))
+    config = _sizes(parts, path)
+    if not len(mean) == len(std) == config.dim_pose:
+        found = f"{len(mean)} means and {len(std)} deviations in {Path(folder) / STATISTICS}"
+        raise CheckpointError(f"found {found}, expected {config.dim_pose} of each for {path}")
+    model = GuoEvaluator(config)
+    model.load_published(parts)
+    return OfficialEvaluator(model.eval(), GloVeWords(glove), mean, std, path)
+
+
+def save_evaluator(found: OfficialEvaluator, out: str | Path) -> Path:
+    """Write a run folder that every command takes as `--evaluator`; the word vectors go with it.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with whole_folder(out) as folder:
+        about = {"model": to_dict(found.model.config), "mean": found.mean.tolist(), "std": found.std.tolist()}
+        about["words"] = {"name": found.words.name, "fingerprint": found.words.fingerprint}
+        write_config(folder, EvaluatorTask.kind, about)
+        save_tensors(folder / WEIGHTS, found.model.state_dict())
+        glove = folder / GLOVE_FOLDER
+        glove.mkdir()
+        words = sorted(found.words.known)
+        np.save(glove / "our_vab_data.npy", np.stack([found.words.known[word] for word in words]))
+        write_text(glove / "our_vab_words.txt", "\n".join(words) + "\n")
+        write_json(folder / "metrics.json", {})
+        write_json(folder / "provenance.json", provenance(published={str(MATCHING): sha256_file(found.weights)}))
+    return Path(out)
+
+
+def _read(path: Path) -> dict[str, dict[str, Tensor]]:
+    try:
+        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: {key: value.float() for key, value in stored[name].items()} for name in PARTS}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist; name the folder above text_mot_match") from None
+    except Exception as error:  # torch raises many kinds for a damaged or unsafe file
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path} is not a readable evaluator checkpoint ({reason})") from None
+
+
+def _sizes(parts: dict[str, dict[str, Tensor]], path: Path) -> GuoConfig:
+    """Sizes by the shapes of the weights. Raises CheckpointError where one is not there."""
+    movement, motion, text = (parts[name] for name in PARTS)
+    try:
+        hidden, channels, _ = movement["main.0.weight"].shape
+        return GuoConfig(
+            dim_pose=channels + CONTACTS,
+            movement_hidden=hidden,
+            movement_dim=movement["out_net.weight"].shape[0],
+            motion_hidden=motion["hidden"].shape[-1],
+            text_hidden=text["hidden"].shape[-1],
+            embedding=motion["output_net.3.weight"].shape[0],
+            word_dim=text["input_emb.weight"].shape[1],
+            pos_dim=text["pos_emb.weight"].shape[1],
+        )
+    except (KeyError, ValueError, IndexError) as error:
+        told = json.dumps(str(error))
+        raise CheckpointError(f"{path} lacks a tensor of the evaluator, or has one of another form: {told}") from None

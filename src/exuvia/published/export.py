@@ -1,0 +1,141 @@
+"""Writes a pipeline as published MoMask folders, so that an edited generator goes back where it came from.
+
+The layout is that of official.py. A pipeline that was imported gets the names and option files it came with, so that
+scripts that name them find them; another one gets names in the published manner. Sources: momask-codes, gen_t2m.py
+(which keys are read, and that no weight may be missing), utils/get_opt.py, options/{vq,base,train}_option.py.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exuvia.errors import CheckpointError
+from exuvia.files import whole_folder, write_text
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.published.momask import LENGTH_FOLDER, Options
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.trunk import TrunkConfig
+
+EPOCH = 0
+"""That the files say: the loaders print it."""
+OWN = ("code_sum", "code_count", "initialised")
+"""Ends of names that published files do not have."""
+
+
+def save_momask(pipe: MotionPipeline, folder: str | Path) -> Path:
+    """Write tokenizer, both transformers and length estimator with their option files; an older folder is replaced.
+
+    Args:
+        pipe: a MoMask generator conditioned on one sentence vector
+        folder: of one data set, e.g. checkpoints/t2m
+    Raises:
+        CheckpointError: the pipeline has what the published code has no place for.
+        OutputError: it cannot be written.
+    """
+    _check(pipe)
+    names, kept = folder_names(pipe), pipe.provenance.get("momask_options", {})
+    options = {
+        part: {**kept.get(part, {}), **own}
+        for part, own in (("tokenizer", _tokenizer(pipe)), ("mask", _mask(pipe)), ("residual", _residual(pipe)))
+    }
+    for part in ("mask", "residual"):
+        options[part]["vq_name"] = names["tokenizer"]
+    with whole_folder(folder) as out:
+        for part, (key, file) in {
+            "tokenizer": ("vq_model", "net_best_fid.tar"),
+            "mask": ("t2m_transformer", "latest.tar"),
+            "residual": ("res_transformer", "net_best_fid.tar"),
+        }.items():
+            write_options(out / names[part] / "opt.txt", {**options[part], "name": names[part]})
+            _write(out / names[part] / "model" / file, key, getattr(pipe, part).state_dict())
+        meta = out / names["tokenizer"] / "meta"
+        meta.mkdir()
+        np.save(meta / "mean.npy", pipe.normaliser.mean)
+        np.save(meta / "std.npy", pipe.normaliser.std)
+        _write(out / LENGTH_FOLDER / "model" / "finest.tar", "estimator", pipe.length.state_dict())
+    return Path(folder)
+
+
+def folder_names(pipe: MotionPipeline) -> dict[str, str]:
+    """Sub-folder of every part with options: as imported, else in the published manner."""
+    t, m, r = pipe.tokenizer.config, pipe.mask.config, pipe.residual.config
+    share = "share" if t.shared_codebook else "noshare"
+    rvq = f"rvq{t.num_quantizers}{'s' if t.shared_codebook else 'ns'}"
+    made = {
+        "tokenizer": f"rvq_nq{t.num_quantizers}_dc{t.code_dim}_nc{t.num_codes}_{share}_qdp{t.quantize_dropout:g}",
+        "mask": f"t2m_nlayer{m.num_layers}_nhead{m.num_heads}_ld{m.width}_ff{m.inner_width}_cdp{m.cond_drop:g}_{rvq}",
+        "residual": f"tres_nlayer{r.num_layers}_ld{r.width}_ff{r.inner_width}_{rvq}_cdp{r.cond_drop:g}"
+        f"{'_sw' if r.share_weight else ''}",
+    }
+    return {**made, **pipe.provenance.get("momask_names", {})}
+
+
+def write_options(path: Path, options: Options) -> None:
+    """An `opt.txt`: sorted lines `name: value` between two lines of dashes. Raises OutputError."""
+    lines = [f"{name}: {value}" for name, value in sorted(options.items())]
+    write_text(
+        path, "\n".join(["------------ Options -------------", *lines, "-------------- End ----------------", ""])
+    )
+
+
+def _check(pipe: MotionPipeline) -> None:
+    """Raise CheckpointError for everything that would be lost."""
+    found = []
+    if not isinstance(pipe.mask, MaskTransformer):
+        found.append("base codes written by BAMM")
+    else:
+        found += [f"the backbone {c.backbone}" for c in (pipe.mask.config,) if c.backbone != "transformer"]
+    found += [f"the backbone {c.backbone}" for c in (pipe.residual.config,) if c.backbone != "transformer"]
+    if not pipe.config["text"]["pooled"]:
+        found.append("transformers that read a caption word by word")
+    if pipe.mask.config.text_positions or pipe.residual.config.text_positions:
+        found.append("positions of caption words")
+    if pipe.detours:
+        found.append("prompts that take another way (prompt_filter, negation)")
+    if pipe.noise:
+        found.append("noise drawn for every motion")
+    if found:
+        raise CheckpointError(f"MoMask's published folders have no place for {', '.join(found)}; keep Exuvia's folder")
+
+
+def _tokenizer(pipe: MotionPipeline) -> Options:
+    c = pipe.tokenizer.config
+    return {
+        "nb_code": c.num_codes, "code_dim": c.code_dim, "output_emb_width": c.code_dim, "width": c.width,
+        "down_t": c.down, "stride_t": 2, "depth": c.depth, "dilation_growth_rate": c.dilation_growth,
+        "vq_act": c.activation, "vq_norm": c.norm, "num_quantizers": c.num_quantizers, "mu": c.decay,
+        "shared_codebook": c.shared_codebook, "quantize_dropout_prob": c.quantize_dropout,
+        "dataset_name": "t2m" if c.input_dim == 263 else "kit", "is_train": False,
+    }  # fmt: skip
+
+
+def _trunk(c: TrunkConfig) -> Options:
+    return {
+        "latent_dim": c.width, "ff_size": c.inner_width, "n_layers": c.num_layers, "n_heads": c.num_heads,
+        "dropout": c.dropout, "cond_drop_prob": c.cond_drop,
+    }  # fmt: skip
+
+
+def _mask(pipe: MotionPipeline) -> Options:
+    data = _tokenizer(pipe)["dataset_name"]
+    return {**_trunk(pipe.mask.config), "dataset_name": data, "is_train": False}
+
+
+def _residual(pipe: MotionPipeline) -> Options:
+    data = _tokenizer(pipe)["dataset_name"]
+    about = {"dataset_name": data, "is_train": False, "share_weight": pipe.residual.config.share_weight}
+    return {**_trunk(pipe.residual.config), **about}
+
+
+def _write(path: Path, key: str, state: Mapping[str, Tensor]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept: dict[str, Any] = {
+        name: value.detach().float().cpu().contiguous() if value.is_floating_point() else value.cpu()
+        for name, value in state.items()
+        if not name.endswith(OWN)
+    }
+    torch.save({key: kept, "ep": EPOCH, "total_it": EPOCH}, path)

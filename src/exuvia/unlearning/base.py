@@ -1,0 +1,254 @@
+"""`unlearn`: a generator in, a copy that has forgotten a concept out; and the face that every method has."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, cast, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exuvia.codes.encode import Precision, encode_clips, hash_tensors
+from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
+from exuvia.config import from_dict, to_dict
+from exuvia.data.concepts import find_concept
+from exuvia.data.splits import actual_rule, split_store
+from exuvia.data.store import Store
+from exuvia.errors import ConfigError
+from exuvia.pipeline.pipeline import PARTS, MotionPipeline
+from exuvia.registry import UNLEARN, resolve, suggest
+
+log = logging.getLogger(__name__)
+
+Weigh = Callable[[PackedCodes], NDArray[np.float64]]
+"""Clips -> what each of their steps counts."""
+
+
+class Method(Protocol):
+    """An unlearning method: a class whose constructor takes one settings dataclass."""
+
+    config: Any
+    """The settings; `config.strength` is the dial, 0 = nothing changes."""
+
+    def edit(self, pipe: MotionPipeline, evidence: "Evidence") -> dict[str, Any]:
+        """Change `pipe`, which is a copy, in place. Returns facts for the provenance."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What shows the concept: clips of a data set, or counts that the generator ships."""
+
+    pipe: MotionPipeline
+    """The generator as it was before the edit."""
+    concept: str
+    """Its name."""
+    store: Store | None = None
+    """Captioned motion, if given."""
+    rule: str = "auto"
+    """How clips are told apart: auto, label, words or released (data/splits.py)."""
+    split: str = "train"
+    """Which clips of the store."""
+    precision: Precision = "float32"
+    """Of the encoder when codes are counted."""
+    cache: Path | None = None
+    """Where codes are kept between edits."""
+
+    @cached_property
+    def clips(self) -> NDArray[np.int64]:
+        """Numbers of the store's clips that may be used."""
+        return self.need_store().select(split=self.split)
+
+    @cached_property
+    def forget(self) -> NDArray[np.int64]:
+        """Numbers of the clips that show the concept."""
+        return forget_indices(self.need_store(), self.concept, self.rule, self.clips)
+
+    @cached_property
+    def retain(self) -> NDArray[np.int64]:
+        """Numbers of the other clips."""
+        return np.setdiff1d(self.clips, self.forget)
+
+    def need_store(self) -> Store:
+        """The data set. Raises ConfigError where none was given."""
+        if self.store is None:
+            raise ConfigError("this needs motion data; pass data=, a data set made by `exuvia prepare`")
+        return self.store
+
+    def statistics(self, levels: int, weigh: Weigh | None = None) -> CodeStatistics:
+        """Code counts on the first so many levels: of the data where there are any, else those shipped.
+
+        Args:
+            weigh: clips -> what each of their steps counts, as `count_codes` takes it; needs data
+        Raises:
+            ConfigError: neither data nor shipped counts of the concept, or counts of fewer levels.
+        """
+        if self.store is not None or weigh is not None:
+            self.need_store()
+            return store_statistics(self, levels, weigh)
+        counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept)
+        if counts.levels < levels:
+            raise ConfigError(f"the shipped statistics cover {counts.levels} levels, expected {levels}; pass data=")
+        return counts
+
+    def facts(self) -> dict[str, Any]:
+        """For the provenance."""
+        if self.store is None:
+            return {"statistics": "shipped with the generator"}
+        facts = {"data": self.store.name, "data_hash": self.store.data_hash, "split": self.split}
+        return facts | {"rule": actual_rule(self.store, self.concept, self.rule, self.clips)}
+
+
+def unlearn(
+    name: str,
+    pipe: MotionPipeline,
+    *,
+    forget: str = "violence",
+    data: Store | str | Path | None = None,
+    rule: str = "auto",
+    split: str = "train",
+    precision: Precision = "float32",
+    cache: str | Path | None = None,
+    **settings: Any,
+) -> MotionPipeline:
+    """A copy of a generator that no longer makes a concept; the generator itself stays as it is.
+
+    Args:
+        name: the method, e.g. "lcr"
+        pipe: the generator
+        forget: the concept, e.g. "violence"
+        data: motion that shows the concept, and other motion; None: the counts that the generator ships
+        rule: which clips show it: "label", "words", "released", or "auto": labels where all clips have them, else words
+        split: clips of the data set to use
+        precision: of the encoder while codes are counted: "float32", or "bfloat16" for speed
+        cache: folder in which the codes of the data stay for the next edit
+        settings: of the method; `strength=0` gives back the same weights, bit for bit
+    Returns:
+        the copy; `provenance["edits"]` ends with method, settings, concept, data and what was changed
+    Raises:
+        ConfigError: unknown method, concept or setting, or nothing to learn the concept from.
+        DataError: the data set cannot be opened.
+    """
+    method = make_method(name, settings)
+    concept = _concept(forget, pipe, data is not None)
+    store = Store.open(data) if isinstance(data, str | Path) else data
+    if store is not None and store.representation.name != pipe.representation.name:
+        found = f"{store.representation.name} in {store.folder}, {pipe.representation.name} in the generator"
+        raise ConfigError(f"found features of two layouts ({found}); prepare the data with the generator's")
+    folder = None if cache is None else Path(cache)
+    evidence = Evidence(pipe, concept, store, rule, split, precision, folder)
+    edited = pipe.clone()
+    entry: dict[str, Any] = {"method": name, "forget": concept, "settings": to_dict(method.config)}
+    entry["parent"] = pipeline_hash(pipe)
+    if getattr(method.config, "strength", 1.0) == 0:
+        entry["changed"] = "nothing, at strength 0"
+    else:
+        entry |= evidence.facts() | method.edit(edited, evidence)
+    edited.provenance["edits"] = [*edited.provenance.get("edits", []), entry]
+    return edited
+
+
+def make_method(name: str, settings: Mapping[str, Any]) -> Method:
+    """A method by name with its settings. Raises ConfigError with the nearest known name."""
+    kind = resolve(UNLEARN, name, "unlearning method")
+    hints = get_type_hints(kind.__init__)
+    own = next(hint for key, hint in hints.items() if key != "return")
+    return cast(Method, kind(from_dict(own, settings)))
+
+
+def _concept(name: str, pipe: MotionPipeline, has_data: bool) -> str:
+    """The full name of a concept: shipped with the generator, or known to data/concepts.py."""
+    shipped = shipped_concepts(pipe.statistics)
+    if not has_data and name in shipped:
+        return name
+    try:
+        return find_concept(name).name
+    except ConfigError:
+        if has_data or not shipped:
+            raise
+        listed = ", ".join(shipped)
+        raise ConfigError(f"unknown concept {name!r}; {suggest(name, shipped)} (shipped: {listed})") from None
+
+
+def forget_indices(
+    store: Store, concept: str, rule: str = "auto", clips: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Numbers of the clips of a store that show a concept, ascending.
+
+    Raises:
+        ConfigError: unknown concept or rule, or no clip shows it.
+    """
+    chosen = np.arange(len(store)) if clips is None else clips
+    split = split_store(store, concept, actual_rule(store, concept, rule, chosen), chosen)
+    if not split.forget:
+        raise ConfigError(f"none of {len(chosen)} clips of {store.folder} shows {concept!r} by the rule {split.rule!r}")
+    return np.sort(np.asarray([store.index_of[name] for name in split.forget], np.int64))
+
+
+def store_statistics(evidence: Evidence, levels: int | None = None, weigh: Weigh | None = None) -> CodeStatistics:
+    """Count the codes of the evidence's clips with its generator's tokenizer.
+
+    The tokenizer's codebook serves encoding too: counts taken with a generator whose codebook was already edited differ
+    from those of the original.
+    """
+    pipe, store = evidence.pipe, evidence.need_store()
+    if any(edit.get("method") == "lcr" for edit in pipe.provenance.get("edits", [])):
+        log.warning("this generator's codebook was edited before; codes are counted with the edited one")
+    codes = encode_clips(
+        store,
+        evidence.clips,
+        pipe.tokenizer,
+        pipe.normaliser,
+        levels=levels,
+        precision=evidence.precision,
+        cache=evidence.cache,
+    )
+    weights = None if weigh is None else weigh(codes)
+    return count_codes(codes, np.isin(evidence.clips, evidence.forget), weights=weights)
+
+
+def ship_statistics(
+    pipe: MotionPipeline,
+    store: Store,
+    concepts: tuple[str, ...] = ("violence",),
+    *,
+    rule: str = "auto",
+    split: str = "train",
+    precision: Precision = "float32",
+) -> dict[str, Tensor]:
+    """Code counts of several concepts, for a generator to ship as its `statistics`; all levels.
+
+    Only counts leave the data set, no motion and no caption.
+    """
+    shipped: dict[str, Tensor] = {}
+    numbers = store.select(split=split)
+    codes = encode_clips(store, numbers, pipe.tokenizer, pipe.normaliser, precision=precision)
+    for name in concepts:
+        concept = find_concept(name).name
+        flags = np.isin(numbers, forget_indices(store, concept, rule, numbers))
+        shipped |= count_codes(codes, flags).to_tensors(concept)
+    return shipped
+
+
+def pipeline_hash(pipe: MotionPipeline) -> str:
+    """SHA-256 of everything that decides what a generator makes: weights, scale, caption encoder, settings."""
+    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in PARTS]
+    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
+    parts += [repr(one) for one in pipe.noise]
+    facts = [*parts, pipe.normaliser.mean.tobytes(), pipe.normaliser.std.tobytes(), sorted(pipe.config.items())]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def codes_hash(pipe: MotionPipeline) -> str:
+    """SHA-256 of what decides the codes of a prompt: all but codebook, decoder, scale and noise."""
+    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in ("mask", "residual", "length")]
+    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
+    return hashlib.sha256(repr([*parts, sorted(pipe.config.items())]).encode()).hexdigest()
+
+
+def changed_settings(config: Any) -> dict[str, Any]:
+    """The settings of a method that differ from their defaults, for labels of tables."""
+    return {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}

@@ -1,0 +1,307 @@
+"""Latent code replacement (LCR): codebook rows of the codes tied to a concept are overwritten.
+
+Source: [dematteis2026hmu]; hmu, src/methods/lcr.py.
+
+What changes: rows of `tokenizer.quantizer.layers[q].codebook` for the edited levels, and with them the moving averages
+from which training would restore them. Nothing else: the transformers still choose the same codes, and a caption still
+gets the same code sequence; the replaced codes decode to something else. The codebook serves `encode` too, as in the
+released method: encoding real motion with the edited generator gives other codes. Generation from text never encodes.
+
+Two variants. "default" chooses codes by two criteria that differ (see selection.py) and sends them to safe codes.
+"released" is the published arithmetic bit for bit, given the same random numbers:
+
+    C[c] := C[d] + α σ ε,  ε ~ N(0, I),  σ = deviation over all entries of the level's codebook
+
+so that alpha scales noise, not the edit: alpha = 0 sends all codes onto code d. `strength` blends old and new rows.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exuvia.codes.statistics import CodeStatistics
+from exuvia.errors import ConfigError
+from exuvia.pipeline.codebook_noise import CodeNoise
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.registry import suggest
+from exuvia.tokens.quantiser import EMAQuantiser
+from exuvia.unlearning.base import Evidence, Weigh
+from exuvia.unlearning.information import MEASURES, Measure, information_weights, load_informant
+from exuvia.unlearning.selection import Criterion, released_selection, safe_codes, select_codes
+
+log = logging.getLogger(__name__)
+
+RELEASED_SEED = 10107
+DESTINATIONS = ("nearest_safe", "mean_safe", "random")
+NOISE = ("once", "generation")
+
+
+@dataclass(frozen=True)
+class LCRConfig:
+    """Settings of latent code replacement."""
+
+    num_codes: int = 64
+    """Codes to replace a level (k, published: 8 to 64); fewer where fewer are tied to the concept."""
+    strength: float = 1.0
+    """0 = rows stay as they are, 1 = rows are replaced, between = on the way."""
+    levels: tuple[int, ...] = (0,)
+    """Quantiser levels to edit; 0 is the base."""
+    alpha: float | None = None
+    """Noise on the replaced rows in deviations of the codebook; with `orthogonal` the share that is projected away.
+    None: 1 where the variant is released or `orthogonal` is set, else 0, because noise as strong as the codebook undoes
+    the safe destination (measured on `base`: docs/results/unlearning.md)."""
+    noise: Literal["once", "generation"] = "once"
+    """once, as published: with the edit, so that a replaced code is one point ever after; or anew for every generated
+    motion (noise.py), so that what replaced codes decode to cannot be learned from several motions."""
+    criterion: Criterion = "both"
+    """Rank codes by frequency in forget clips, by the ratio to retain clips, or both."""
+    destination: int | Literal["nearest_safe", "mean_safe", "random"] = "mean_safe"
+    """What replaced codes turn into: a code by index, each the nearest safe one, the mean of the safe ones weighted by
+    use, or random safe ones."""
+    orthogonal: bool = False
+    """Instead of replacing rows, remove their component along the mean of the chosen codes."""
+    min_count: int = 3
+    """A code in fewer forget clips than this is left alone."""
+    prior: float = 10.0
+    """Imagined clips on either side that shrink the ratio of rare codes."""
+    information: str = ""
+    """Count every code by the information it carries where it occurs (information.py): the folder of a run of `exuvia
+    train causal` on the same tokenizer, or "own". Empty, as published: every occurrence counts the same."""
+    measure: Measure = "intervals"
+    """Of that information: the model's learned intervals, its surprisal, or, as a control, the intervals shuffled."""
+    seed: int = RELEASED_SEED
+    """Of noise and random destinations."""
+    variant: Literal["default", "released"] = "default"
+    """default, or the published arithmetic (uses num_codes, levels, alpha, an index as destination, orthogonal)."""
+
+    def __post_init__(self) -> None:
+        if self.num_codes < 1 or self.min_count < 1:
+            raise ConfigError(f"found num_codes {self.num_codes}, min_count {self.min_count}; expected at least 1")
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"found strength {self.strength}, expected 0 to 1")
+        if self.prior <= 0 or not np.isfinite(self.scale):
+            raise ConfigError(f"found prior {self.prior}, alpha {self.alpha}; expected one above 0 and a finite one")
+        if not self.levels or min(self.levels) < 0 or len(set(self.levels)) != len(self.levels):
+            raise ConfigError(f"found levels {self.levels}, expected distinct level numbers from 0")
+        if isinstance(self.destination, str) and self.destination not in DESTINATIONS:
+            raise ConfigError(f"unknown destination {self.destination!r}; {suggest(self.destination, DESTINATIONS)}")
+        if self.noise not in NOISE:
+            raise ConfigError(f"unknown noise {self.noise!r}; {suggest(self.noise, NOISE)}")
+        if self.noise == "generation" and (self.orthogonal or self.scale <= 0):
+            raise ConfigError(
+                "noise anew for every motion needs an alpha above 0, and replaced rather than projected rows"
+            )
+        if self.measure not in MEASURES:
+            raise ConfigError(f"unknown measure {self.measure!r}; {suggest(self.measure, MEASURES)}")
+        if self.variant not in ("default", "released"):
+            raise ConfigError(f"unknown variant {self.variant!r}; known: default, released")
+
+    @property
+    def scale(self) -> float:
+        """Alpha, with its default filled in."""
+        if self.alpha is not None:
+            return self.alpha
+        return 1.0 if self.orthogonal or self.variant == "released" else 0.0
+
+
+class EditDraws(Protocol):
+    """Where the random numbers of an edit come from."""
+
+    def noise(self, level: int, rows: int, dim: int) -> Tensor:
+        """Standard normal numbers [rows, dim]."""
+
+    def index(self, count: int) -> int:
+        """A uniform integer in 0 .. count - 1."""
+
+
+class SeededEditDraws:
+    """Draws from a seed; the noise of a level does not depend on the other levels."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.indices = np.random.default_rng(seed)
+
+    def noise(self, level: int, rows: int, dim: int) -> Tensor:
+        """Standard normal numbers [rows, dim]."""
+        return torch.randn(rows, dim, generator=torch.Generator().manual_seed(self.seed * 64 + level))
+
+    def index(self, count: int) -> int:
+        """A uniform integer in 0 .. count - 1."""
+        return int(self.indices.integers(count))
+
+
+@dataclass(frozen=True)
+class LevelEdit:
+    """New rows of one codebook."""
+
+    level: int
+    """Quantiser level."""
+    codes: NDArray[np.int64]
+    """Replaced codes, sorted [k]"""
+    rows: Tensor
+    """Their new vectors [k, D]"""
+    destination: list[int]
+    """Code that each is sent to; empty where it is no single code."""
+
+
+def plan_edit(
+    codebooks: Sequence[Tensor], statistics: CodeStatistics, config: LCRConfig, draws: EditDraws | None = None
+) -> list[LevelEdit]:
+    """Which rows to replace with what, on every level of the settings.
+
+    Args:
+        codebooks: [V, D] of every level, as trained
+        statistics: code counts of the concept
+        config: settings
+        draws: random numbers; None: from the settings' seed
+    Raises:
+        ConfigError: a level or destination that does not exist, or no code is tied to the concept.
+    """
+    draws = draws or SeededEditDraws(config.seed)
+    if max(config.levels) >= min(len(codebooks), statistics.levels):
+        known = min(len(codebooks), statistics.levels)
+        raise ConfigError(f"found level {max(config.levels)}, expected 0 to {known - 1}")
+    if isinstance(config.destination, int) and not 0 <= config.destination < len(codebooks[0]):
+        raise ConfigError(f"found destination {config.destination}, expected a code 0 to {len(codebooks[0]) - 1}")
+    if config.variant == "released":
+        return _released_plan(codebooks, statistics, config, draws)
+    return [_plan_level(codebooks[level], statistics, level, config, draws) for level in config.levels]
+
+
+def _released_plan(
+    codebooks: Sequence[Tensor], statistics: CodeStatistics, config: LCRConfig, draws: EditDraws
+) -> list[LevelEdit]:
+    """One destination for all levels, drawn again only while it is on the list of level 0, as published."""
+    if not isinstance(config.destination, int):
+        raise ConfigError(f"the released variant sends codes to one index, found {config.destination!r}; set 0")
+    k = config.num_codes
+    destination = config.destination
+    first = released_selection(statistics, 0, k)
+    while destination in first:
+        destination = draws.index(len(codebooks[0]))
+    edits = []
+    for level in config.levels:
+        book, codes = codebooks[level], released_selection(statistics, level, k)
+        index = torch.from_numpy(codes)
+        if config.orthogonal:
+            rows, where = _without_mean_direction(book[index], config.scale), []
+        else:
+            noise = draws.noise(level, len(codes), book.shape[1]).to(book)
+            rows, where = book[destination] + config.scale * book.std() * noise, [destination] * len(codes)
+        edits.append(LevelEdit(level, codes, torch.lerp(book[index], rows, config.strength), where))
+    return edits
+
+
+def _plan_level(book: Tensor, statistics: CodeStatistics, level: int, config: LCRConfig, draws: EditDraws) -> LevelEdit:
+    codes = select_codes(statistics, level, config.num_codes, config.criterion, config.prior, config.min_count)
+    if not len(codes):
+        raise ConfigError(
+            f"no code of level {level} occurs in {config.min_count} forget clips and more often there than elsewhere; "
+            "set a lower min_count or give more data"
+        )
+    if len(codes) < config.num_codes:
+        log.warning("level %d: only %d of %d codes are tied to the concept", level, len(codes), config.num_codes)
+    old = book[torch.from_numpy(codes)]
+    if config.orthogonal:
+        rows = _without_mean_direction(old, config.scale)
+        return LevelEdit(level, codes, torch.lerp(old, rows, config.strength), [])
+    target, where = _destination(book, statistics, level, codes, config, draws)
+    noise = draws.noise(level, len(codes), book.shape[1]).to(book)
+    return LevelEdit(level, codes, torch.lerp(old, target + config.scale * book.std() * noise, config.strength), where)
+
+
+def _without_mean_direction(rows: Tensor, alpha: float) -> Tensor:
+    """Rows [k, D] less alpha times their component along their mean."""
+    mean = rows.mean(0)
+    direction = mean / mean.norm()
+    return rows - alpha * (rows @ direction)[:, None] * direction
+
+
+def _destination(
+    book: Tensor,
+    statistics: CodeStatistics,
+    level: int,
+    codes: NDArray[np.int64],
+    config: LCRConfig,
+    draws: EditDraws,
+) -> tuple[Tensor, list[int]]:
+    """Vectors [k, D] that the codes turn into before noise, and the codes these are."""
+    if isinstance(config.destination, int):
+        if config.destination in codes:
+            raise ConfigError(
+                f"destination {config.destination} is itself among the codes to replace on level {level}: "
+                f"{codes.tolist()}; choose another, or nearest_safe"
+            )
+        where = [config.destination] * len(codes)
+        return book[where], where
+    safe = safe_codes(statistics, level, codes, config.prior)
+    if not len(safe):
+        raise ConfigError(f"no code of level {level} is more frequent in retain clips; give a destination index")
+    if config.destination == "mean_safe":
+        weight = statistics.occurrences_retain[level][safe].to(book)
+        return ((weight @ book[safe]) / weight.sum()).expand(len(codes), -1), []
+    if config.destination == "random":
+        where = [int(safe[draws.index(len(safe))]) for _ in codes]
+    else:
+        where = safe[torch.cdist(book[codes], book[safe]).argmin(1).cpu().numpy()].tolist()
+    return book[where], where
+
+
+class LCR:
+    """Latent code replacement as a method of `unlearn`."""
+
+    def __init__(self, config: LCRConfig) -> None:
+        self.config = config
+
+    def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
+        """Replace codebook rows of `pipe` in place.
+
+        Raises:
+            ConfigError: nothing is tied to the concept, or a setting does not fit the tokenizer.
+        """
+        layers = _layers(pipe)
+        if layers[0] is layers[-1] and len(layers) > 1 and self.config.levels != (0,):
+            raise ConfigError("all levels of this tokenizer share one codebook; edit levels (0,) only")
+        if max(self.config.levels) >= len(layers):
+            raise ConfigError(f"found level {max(self.config.levels)}, expected 0 to {len(layers) - 1}")
+        statistics = evidence.statistics(max(self.config.levels) + 1, self._weigh(pipe))
+        books = [layer.codebook for layer in layers]
+        if statistics.num_codes != len(books[0]):
+            raise ConfigError(f"found counts of {statistics.num_codes} codes, expected {len(books[0])}")
+        later = self.config.noise == "generation"
+        edits = plan_edit(books, statistics, replace(self.config, noise="once", alpha=0.0) if later else self.config)
+        if later:
+            spread = [float(self.config.strength * self.config.scale * books[edit.level].std()) for edit in edits]
+            pipe.noise += [CodeNoise(e.level, tuple(e.codes.tolist()), s) for e, s in zip(edits, spread, strict=True)]
+        for edit in edits:
+            set_rows(layers[edit.level], edit.codes, edit.rows)
+        return {
+            "replaced": {str(edit.level): edit.codes.tolist() for edit in edits},
+            "destination": {str(edit.level): edit.destination for edit in edits},
+            "clips": {"forget": statistics.clips_forget, "retain": statistics.clips_retain},
+        }
+
+    def _weigh(self, pipe: MotionPipeline) -> Weigh | None:
+        """What a step counts, where the settings name a model that says so."""
+        if not self.config.information:
+            return None
+        informant = load_informant(self.config.information, pipe)
+        return lambda codes: information_weights(codes, informant, self.config.measure)
+
+
+def set_rows(layer: EMAQuantiser, codes: NDArray[np.int64], rows: Tensor) -> None:
+    """Put new vectors into a codebook, and into the sums of its moving averages, which would give the old ones away."""
+    index = torch.from_numpy(codes).to(layer.codebook.device)
+    with torch.no_grad():
+        layer.codebook[index] = rows.to(layer.codebook)
+        layer.code_sum[index] = layer.codebook[index] * layer.code_count[index, None]
+
+
+def _layers(pipe: MotionPipeline) -> list[EMAQuantiser]:
+    return [cast(EMAQuantiser, layer) for layer in pipe.tokenizer.quantizer.layers]

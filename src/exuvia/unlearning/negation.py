@@ -1,0 +1,116 @@
+"""Task negation: the concept is absorbed by a short training, and what that changed is subtracted.
+
+    (N1)  theta' = theta - alpha (theta_forget - theta)      [ilharco2023arithmetic]
+
+as SafeMo does on another backbone. SafeMo subtracts strongly for prompts of a precomputed list and hardly for others;
+such a gate knows the answer. Here the gate is a logistic regression on caption embeddings, learned from captions of the
+training split alone, and its mistakes count. `gate="none"` subtracts for every prompt.
+"""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from exuvia.errors import ConfigError
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.prompt_guard import Detour, LearnedGuard
+from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.tuning import CaptionedCodes, TuneConfig, blend, own_loss, snapshot, tune
+
+
+@dataclass(frozen=True)
+class NegationConfig:
+    """Settings of task negation."""
+
+    strength: float = 1.0
+    """alpha: 0 = weights stay; 1 = as much is subtracted as the training added; more is allowed."""
+    gate: Literal["learned", "none"] = "learned"
+    """Prompts for which the subtracted weights serve: those that a learned gate flags, or all."""
+    specificity: float = 0.98
+    """Share of other training captions that the gate must let through."""
+    tune: TuneConfig = field(default_factory=lambda: TuneConfig(steps=150))
+    """How long and how fast the concept is absorbed."""
+
+    def __post_init__(self) -> None:
+        if not (self.strength >= 0 and np.isfinite(self.strength)):
+            raise ConfigError(f"found strength {self.strength}, expected 0 or more")
+        if self.gate not in ("learned", "none") or not 0 < self.specificity < 1:
+            raise ConfigError(
+                f"found gate {self.gate!r}, specificity {self.specificity}; expected learned or none, and 0 to 1"
+            )
+
+
+class Negation:
+    """Absorb, then subtract."""
+
+    def __init__(self, config: NegationConfig) -> None:
+        self.config = config
+
+    def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
+        """Change both transformers of `pipe` in place, or give it a detour with changed ones. Raises DivergedError."""
+        c = self.config
+        data = {"forget": CaptionedCodes(evidence, evidence.forget)}
+        models, losses = {}, {}
+        for part in ("mask", "residual"):
+            model = copy.deepcopy(getattr(pipe, part)) if c.gate == "learned" else getattr(pipe, part)
+            before = snapshot(model)
+            about = {"method": "negation", "part": part, "concept": evidence.concept}
+            losses[part] = tune(model, data, own_loss(part, model, "forget"), c.tune, evidence, about)
+            blend(model, before, -c.strength)
+            models[part] = model
+        facts: dict[str, Any] = {"clips": {"forget": len(data["forget"])}, "absorbed_loss": losses}
+        if c.gate == "learned":
+            guard, quality = learned_guard(pipe, evidence, c.specificity)
+            pipe.detours.append(Detour(guard, mask=models["mask"], residual=models["residual"]))
+            facts["gate"] = quality
+        return facts
+
+
+def learned_guard(
+    pipe: MotionPipeline, evidence: Evidence, specificity: float
+) -> tuple[LearnedGuard, dict[str, float]]:
+    """A gate for captions of the concept, from the evidence's captions alone, with its training hit and false rate.
+
+    Captions of clips that show the concept against all others, balanced; the threshold lets `specificity` of the others
+    through.
+    """
+    store = evidence.need_store()
+
+    def vectors(clips: Any) -> Tensor:
+        texts = dict.fromkeys(caption.text for n in clips for caption in store.clips[int(n)].captions)
+        return torch.cat([pipe.text.encode(list(texts)[low : low + 256]).pooled for low in range(0, len(texts), 256)])
+
+    yes, no = vectors(evidence.forget), vectors(evidence.retain)
+    weight, bias = logistic_regression(yes, no)
+    scores = (no.double() @ weight + bias).sort().values
+    threshold = float(scores[min(len(scores) - 1, int(np.ceil(specificity * len(scores))))])
+    guard = LearnedGuard(weight.float(), bias, threshold)
+    hit = float((yes.double() @ guard.weight.double() + bias >= threshold).double().mean())
+    false = float((no.double() @ guard.weight.double() + bias >= threshold).double().mean())
+    return guard, {"train_hit_rate": hit, "train_false_rate": false}
+
+
+def logistic_regression(yes: Tensor, no: Tensor, ridge: float = 1e-3) -> tuple[Tensor, float]:
+    """Weight [E] and bias of the plane between two sets of vectors [N, E], each set counting the same."""
+    x = torch.cat([yes, no]).double()
+    scale = x.std(0).clamp(min=1e-6)
+    x = x / scale
+    y = torch.cat([torch.ones(len(yes)), torch.zeros(len(no))]).double()
+    share = torch.where(y > 0, 0.5 / len(yes), 0.5 / len(no))
+    plane = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS([plane], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        solver.zero_grad()
+        value = (F.binary_cross_entropy_with_logits(x @ plane[:-1] + plane[-1], y, reduction="none") * share).sum()
+        value = value + ridge * plane[:-1].square().sum()
+        value.backward()
+        return value
+
+    solver.step(loss)
+    return (plane[:-1].detach() / scale), float(plane[-1].detach())

@@ -1,0 +1,72 @@
+"""RECE: UCE, then again and again against the embeddings that would bring the concept back.
+
+Source: [gong2024rece]; hmu, src/methods/rece.py. An epoch finds, by (U4) of closed_form.py, the inputs with which the
+edited projections give what the *original* ones gave for the concept, and erases these as well. The released code for
+motion puts the edited weights in both places of (U4): what it finds is the concept's own embedding, shrunk, so that an
+epoch is nearly UCE once more (variant "released").
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from exuvia.errors import ConfigError
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.closed_form import adversarial
+from exuvia.unlearning.uce import UCE, Prompts, UCEConfig, blend, embedded, moved, projections, prompts_of
+
+
+@dataclass(frozen=True)
+class RECEConfig(UCEConfig):
+    """Settings of RECE: those of UCE and of its epochs."""
+
+    epochs: int = 3
+    """Adversarial rounds after the first edit (released: 1 in the script)."""
+    regular_scale: float = 0.1
+    """reg of (U4); the released motion code has 0.001."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.epochs < 0 or not self.regular_scale > 0:
+            raise ConfigError(
+                f"found epochs {self.epochs}, regular_scale {self.regular_scale}; expected 0 or more, and above 0"
+            )
+
+
+class RECE(UCE):
+    """Reliable and efficient concept erasure of the text projections."""
+
+    config: RECEConfig
+
+    def __init__(self, config: RECEConfig) -> None:
+        super().__init__(config)
+
+    def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
+        """Change the projections of `pipe` in place. Raises ConfigError: nothing to erase, or no finite solution."""
+        c = self.config
+        forget, retain = prompts_of(c, evidence)
+        prompts = Prompts(embedded(pipe, forget), embedded(pipe, [self.target])[0], embedded(pipe, retain))
+        maps = projections(pipe)
+        old = [one.weight.detach().clone() for one in maps]
+        new, found, likeness = self.solved(maps, old, prompts), list(prompts.forget), []
+        for _ in range(c.epochs):
+            before = new if c.variant == "released" else old
+            attack = [adversarial(rows, new, before, c.regular_scale) for rows in prompts.forget]
+            cosine = [functional.cosine_similarity(a, b).mean() for a, b in zip(attack, prompts.forget, strict=True)]
+            likeness.append(float(torch.stack(cosine).mean()))
+            if c.variant == "released":
+                new = self.solved(maps, new, Prompts(attack, prompts.target, prompts.retain))
+            else:
+                found += attack
+                new = self.solved(maps, old, Prompts(found, prompts.target, prompts.retain))
+        blend(maps, old, new, c.strength)
+        return {
+            "erased": len(forget),
+            "preserved": len(retain),
+            "epochs": c.epochs,
+            "attack_cosine": likeness,
+            "moved": moved(old, maps),
+        }

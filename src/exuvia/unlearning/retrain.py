@@ -1,0 +1,57 @@
+"""D_r: the generator trained again on clips that do not show the concept. The yardstick, not a shortcut.
+
+`configs/retrain.sh CONCEPT` trains all four parts by the commands that made `base`; this method takes what it packed
+and checks that its training went without the concept.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from exuvia.checkpoint import find_pipeline
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.pipeline.pipeline import PARTS, MotionPipeline
+from exuvia.unlearning.base import Evidence
+
+
+@dataclass(frozen=True)
+class RetrainConfig:
+    """Settings of retraining."""
+
+    weights: str | None = None
+    """Generator trained without the concept, such as runs/retrain-violence/packed."""
+
+
+class Retrain:
+    """A generator that never saw the concept, in place of the edited one."""
+
+    def __init__(self, config: RetrainConfig) -> None:
+        self.config = config
+
+    def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
+        """Replace all parts of `pipe`.
+
+        Raises:
+            ConfigError: no weights were named.
+            CheckpointError: they are no generator, or were not trained without the concept.
+        """
+        if self.config.weights is None:
+            raise ConfigError(
+                f"retrain needs weights=; train them: configs/retrain.sh {evidence.concept} (about two hours)"
+            )
+        folder = find_pipeline(self.config.weights)
+        other = MotionPipeline.from_pretrained(folder, text=pipe.text, device=str(pipe.device))
+        without = trained_without(other.provenance)
+        if evidence.concept not in without:
+            told = f"without {', '.join(without)}" if without else "with everything"
+            raise CheckpointError(f"{folder} was trained {told}, expected without {evidence.concept}")
+        for part in PARTS:
+            setattr(pipe, part, getattr(other, part))
+        pipe.normaliser, pipe.statistics, pipe.card, pipe.detours = other.normaliser, other.statistics, other.card, []
+        return {"weights": folder.name, "without": list(without)}
+
+
+def trained_without(provenance: dict[str, Any]) -> tuple[str, ...]:
+    """Concepts that no part of a generator has seen, by its provenance."""
+    parts = provenance.get("parts", {})
+    seen = [set(parts.get(part, {}).get("without", ())) for part in PARTS]
+    return tuple(sorted(set.intersection(*seen))) if seen else ()

@@ -1,0 +1,95 @@
+"""Which codes to replace: the released ranking bit for bit, and two criteria that really differ.
+
+Glossary: N_f(c), N_r(c) = forget and retain clips with code c; n_f, n_r = clips of each set.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.codes.statistics import CodeStatistics
+from exuvia.errors import ConfigError
+
+Criterion = Literal["both", "ratio", "frequency"]
+CRITERIA = ("both", "ratio", "frequency")
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Association:
+    """How strongly every code of one level goes with the concept."""
+
+    log_odds: Scores
+    """log odds of the code in a forget clip minus those in a retain clip, shrunk towards 0 [V]"""
+    z: Scores
+    """`log_odds` over its standard error [V]"""
+    frequency: Scores
+    """Share of forget clips with the code [V]"""
+
+
+def released_selection(statistics: CodeStatistics, level: int, num_codes: int) -> NDArray[np.int64]:
+    """The published choice: top k of N_f / N_r, united with top k of the two relative frequencies' ratio, sorted.
+
+    Both scores are the same up to a constant, so the union is k codes, and a code with N_r = 0 scores 1e8 however
+    rare it is. Kept to compare with published results.   hmu, src/methods/lcr.py (topk_codes, define_positives)
+    """
+    forget = statistics.documents_forget[level].numpy()
+    retain = statistics.documents_retain[level].numpy()
+    ratio = forget / (retain + 1e-8)
+    relative = (forget / forget.sum()) / (retain / retain.sum() + 1e-8)
+    return np.union1d(np.argsort(ratio)[-num_codes:], np.argsort(relative)[-num_codes:])
+
+
+def association(statistics: CodeStatistics, level: int, prior: float) -> Association:
+    """Log-odds ratio of every code with a prior, and its z-score.
+
+    Both sets get `prior` imagined clips in which the code is as frequent as in the whole corpus, so that the log-odds
+    of a code seen once shrink to about 0: after Monroe, Colaresi and Quinn (2008), "Fightin' Words", Eq. 16, 20 and 22,
+    on clips in place of words.
+    """
+    forget = statistics.documents_forget[level].numpy().astype(np.float64)
+    retain = statistics.documents_retain[level].numpy().astype(np.float64)
+    n_f, n_r = statistics.clips_forget, statistics.clips_retain
+    # one clip in a million keeps a code that never occurs, or always, finite
+    share = np.clip((forget + retain) / (n_f + n_r), 1e-6, 1 - 1e-6) * prior
+    with_f, with_r = forget + share, retain + share
+    without_f, without_r = n_f + prior - with_f, n_r + prior - with_r
+    log_odds = np.log(with_f / without_f) - np.log(with_r / without_r)
+    error = np.sqrt(1 / with_f + 1 / without_f + 1 / with_r + 1 / without_r)
+    return Association(log_odds, log_odds / error, forget / n_f)
+
+
+def select_codes(
+    statistics: CodeStatistics, level: int, num_codes: int, criterion: Criterion, prior: float, min_count: int
+) -> NDArray[np.int64]:
+    """The codes of one level that belong to the concept, sorted; at most `num_codes`.
+
+    A candidate occurs in at least `min_count` forget clips and more often there than in retain clips. "frequency" ranks
+    candidates by their share of forget clips, "ratio" by the z-score of the log-odds, and "both" takes the shortest
+    beginning of the two lists that has `num_codes` codes in common.
+    """
+    what = association(statistics, level, prior)
+    documents = statistics.documents_forget[level].numpy()
+    candidates = np.flatnonzero((documents >= min_count) & (what.log_odds > 0))
+    by_frequency, by_ratio = _ranks(what.frequency[candidates]), _ranks(what.z[candidates])
+    if criterion not in CRITERIA:
+        raise ConfigError(f"unknown criterion {criterion!r}; known: {', '.join(CRITERIA)}")
+    rank = {"both": np.maximum(by_frequency, by_ratio), "ratio": by_ratio, "frequency": by_frequency}[criterion]
+    return np.sort(candidates[np.lexsort((by_ratio, rank))[:num_codes]])
+
+
+def safe_codes(statistics: CodeStatistics, level: int, chosen: NDArray[np.int64], prior: float) -> NDArray[np.int64]:
+    """Codes that retain clips use at least as readily as forget clips, sorted; never a chosen one."""
+    what = association(statistics, level, prior)
+    used = statistics.documents_retain[level].numpy() > 0
+    safe = np.flatnonzero(used & (what.log_odds <= 0))
+    return np.setdiff1d(safe, chosen)
+
+
+def _ranks(scores: Scores) -> NDArray[np.int64]:
+    """0 for the highest score; equal scores in index order."""
+    ranks = np.empty(len(scores), np.int64)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
+    return ranks

@@ -1,0 +1,176 @@
+"""UCE: the maps from caption embeddings into the transformers are edited so that the concept reads as something else.
+
+Source: [gandikota2024uce]; hmu, src/methods/rece.py. What changes: `cond_emb.weight` of the masked and of the residual
+transformer, by (U1) of closed_form.py. A prompt gives one constraint with a row a token, or one row where the
+generator reads pooled captions.
+
+Variant "released" fits the weight to outputs that include the bias, while the bias stays in the layer, so that it
+counts twice for whatever is preserved. "default" fits what the weight itself is to give.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exuvia.data.concepts import find_concept
+from exuvia.errors import ConfigError
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.registry import suggest
+from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.closed_form import Constraint, replaced, solve, without_direction
+
+RETAIN_WORDS = (
+    "walk", "walking", "walking", "running", "run", "jog", "step", "turn", "dance", "dancing", "move", "moving",
+    "steps", "raise", "arm", "leg", "forward", "front", "backward", "sit", "dodge", "moves",
+)  # fmt: skip
+"""Preserved words of hmu's script; "walking" stands there twice."""
+TECHNIQUES = ("replace", "tensor")
+
+
+@dataclass(frozen=True)
+class UCEConfig:
+    """Settings of UCE."""
+
+    strength: float = 1.0
+    """0 = weights stay, 1 = solved weights, between = on the way."""
+    forget_words: tuple[str, ...] = ()
+    """Prompts to erase; empty: captions of the data that name the concept, or its keywords without data."""
+    target: str = "a person walks forward"
+    """What the erased prompts are to read as: an everyday motion, since a body that stands still would count as
+    forgetting too; "" as released."""
+    retain_words: tuple[str, ...] = ()
+    """Prompts to preserve; empty: captions of other clips of the data, or hmu's words without data."""
+    max_prompts: int = 256
+    """Captions of each kind taken from the data, evenly spread."""
+    erase_scale: float = 1.0
+    """Weight e of an erased prompt, shared by its tokens."""
+    preserve_scale: float = 1.0
+    """Weight p of a preserved prompt, shared by its tokens."""
+    lam: float = 0.1
+    """Pull to the old weights, in prompts (released: 0.1)."""
+    technique: Literal["replace", "tensor"] = "replace"
+    """replace: give the target's output; tensor: the same less its part along the erased output (released)."""
+    variant: Literal["default", "released"] = "default"
+    """default, or the published arithmetic: single keywords, target "", scales 0.1 and 0.5, bias counted twice."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"found strength {self.strength}, expected 0 to 1")
+        if not self.lam > 0 or min(self.erase_scale, self.preserve_scale) < 0 or self.max_prompts < 1:
+            raise ConfigError(
+                f"found lam {self.lam}, erase_scale {self.erase_scale}, preserve_scale {self.preserve_scale}, "
+                f"max_prompts {self.max_prompts}; expected lam above 0, scales from 0 and at least one prompt"
+            )
+        if self.technique not in TECHNIQUES:
+            raise ConfigError(f"unknown technique {self.technique!r}; {suggest(self.technique, TECHNIQUES)}")
+        if self.variant not in ("default", "released"):
+            raise ConfigError(f"unknown variant {self.variant!r}; known: default, released")
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Embedded prompts: one matrix [L, E] each."""
+
+    forget: list[Tensor]
+    target: Tensor
+    retain: list[Tensor]
+
+
+class UCE:
+    """Unified concept editing of the text projections."""
+
+    def __init__(self, config: UCEConfig) -> None:
+        self.config = config
+
+    def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
+        """Change the projections of `pipe` in place. Raises ConfigError: nothing to erase, or no finite solution."""
+        forget, retain = prompts_of(self.config, evidence)
+        prompts = Prompts(embedded(pipe, forget), embedded(pipe, [self.target])[0], embedded(pipe, retain))
+        maps = projections(pipe)
+        old = [one.weight.detach().clone() for one in maps]
+        new = self.solved(maps, old, prompts)
+        blend(maps, old, new, self.config.strength)
+        return {"erased": len(forget), "preserved": len(retain), "moved": moved(old, maps)}
+
+    @property
+    def target(self) -> str:
+        """What erased prompts read as."""
+        return "" if self.config.variant == "released" else self.config.target
+
+    def solved(self, maps: list[nn.Linear], weights: list[Tensor], prompts: Prompts) -> list[Tensor]:
+        """New weights of every map, from the given ones."""
+        return [self._solve(one, weight, prompts) for one, weight in zip(maps, weights, strict=True)]
+
+    def _solve(self, layer: nn.Linear, weight: Tensor, prompts: Prompts) -> Tensor:
+        c, released = self.config, self.config.variant == "released"
+        erase, keep, technique = (0.1, 0.5, "tensor") if released else (c.erase_scale, c.preserve_scale, c.technique)
+        bias = layer.bias if released and layer.bias is not None else torch.zeros(len(weight))
+
+        def out(rows: Tensor) -> Tensor:
+            return (rows @ weight.T + bias).detach()
+
+        target, constraints = out(prompts.target), []
+        for rows in prompts.forget:
+            wanted = replaced(target, len(rows))
+            wanted = without_direction(wanted, out(rows)) if technique == "tensor" else wanted
+            constraints.append(Constraint(rows, wanted, erase / (1 if released else len(rows))))
+        for rows in prompts.retain:
+            constraints.append(Constraint(rows, out(rows), keep / (1 if released else len(rows))))
+        return solve(weight, constraints, c.lam)
+
+
+def projections(pipe: MotionPipeline) -> list[nn.Linear]:
+    """The maps from caption embeddings into the masked and the residual transformer."""
+    return [pipe.mask.cond_emb, pipe.residual.cond_emb]
+
+
+def embedded(pipe: MotionPipeline, texts: Sequence[str]) -> list[Tensor]:
+    """What the projections read of each text: real token states [L, E], or the pooled vector [1, E]."""
+    states = pipe.text.encode(list(texts))
+    if pipe.config["text"]["pooled"]:
+        return [row[None] for row in states.pooled]
+    return [row[real] for row, real in zip(states.states, states.valid, strict=True)]
+
+
+def prompts_of(config: UCEConfig, evidence: Evidence) -> tuple[list[str], list[str]]:
+    """What to erase and what to preserve, as texts. Raises ConfigError where nothing names the concept."""
+    concept = find_concept(evidence.concept)
+    forget, retain = list(config.forget_words), list(config.retain_words)
+    if not forget and (config.variant == "released" or evidence.store is None):
+        forget = list(concept.released_keywords("humanml3d" if evidence.store is None else evidence.store.keywords))
+        if config.variant != "released":
+            forget += [f"a person {word}s" for word in forget]
+    if not retain and (config.variant == "released" or evidence.store is None):
+        retain = list(RETAIN_WORDS)
+    if not forget:
+        forget = _captions(evidence, evidence.forget, config.max_prompts)
+    if not retain:
+        retain = _captions(evidence, evidence.retain, config.max_prompts)
+    if not forget:
+        raise ConfigError(f"no caption and no keyword names {concept.name!r}; pass forget_words")
+    return forget, retain
+
+
+def _captions(evidence: Evidence, clips: Any, limit: int) -> list[str]:
+    """Different captions of some clips, evenly spread."""
+    store = evidence.need_store()
+    texts = list(dict.fromkeys(caption.text for number in clips for caption in store.clips[int(number)].captions))
+    if len(texts) > limit:
+        texts = [texts[i] for i in np.linspace(0, len(texts) - 1, limit).round().astype(int)]
+    return texts
+
+
+def blend(maps: list[nn.Linear], old: list[Tensor], new: list[Tensor], strength: float) -> None:
+    """Put weights on the way from old to new."""
+    with torch.no_grad():
+        for one, before, after in zip(maps, old, new, strict=True):
+            one.weight.copy_(torch.lerp(before, after, strength))
+
+
+def moved(old: list[Tensor], maps: list[nn.Linear]) -> list[float]:
+    """Length of each change over the length of the old weights."""
+    return [float((one.weight - before).norm() / before.norm()) for one, before in zip(maps, old, strict=True)]

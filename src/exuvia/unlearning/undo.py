@@ -1,0 +1,59 @@
+"""Taking an edit back: what it replaced, kept apart from the edited generator, and put in its place again bit for bit.
+
+A record holds every tensor of the parent that the edit changed, and how many detours the parent had. It brings the
+concept back: keep it apart from weights that you hand out. Nothing else writes it.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from exuvia.checkpoint import load_metadata, load_tensors, save_tensors
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.pipeline.pipeline import PARTS, MotionPipeline
+from exuvia.unlearning.base import pipeline_hash
+
+
+def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline) -> Path:
+    """Keep what turns an edited generator back into the original, as a safetensors file.
+
+    Raises:
+        ConfigError: `edited` was not made from `original`.
+        OutputError: the file cannot be written.
+    """
+    before = len(original.provenance.get("edits", []))
+    edits, parent = edited.provenance.get("edits", []), pipeline_hash(original)
+    if len(edits) <= before or edits[before]["parent"] != parent:
+        raise ConfigError("the edited generator was not made from this one; give the one before the edit")
+    tensors: dict[str, Tensor] = {}
+    for part in PARTS:
+        old, new = getattr(original, part).state_dict(), getattr(edited, part).state_dict()
+        if {k: v.shape for k, v in old.items()} != {k: v.shape for k, v in new.items()}:
+            raise ConfigError(f"the {part} has other sizes after the edit, so it cannot be taken back by weights")
+        tensors |= {f"{part}.{k}": v for k, v in old.items() if not torch.equal(v, new[k])}
+    facts = {"parent": parent, "edited": pipeline_hash(edited), "edits": str(before)}
+    save_tensors(path, tensors, facts | {"detours": str(len(original.detours)), "noise": str(len(original.noise))})
+    return Path(path)
+
+
+def undo(pipe: MotionPipeline, path: str | Path) -> MotionPipeline:
+    """A copy of an edited generator as it was before the edits that a record is of.
+
+    Raises:
+        CheckpointError: no record, or one of other edits than those of this generator.
+    """
+    tensors, facts = load_tensors(path), load_metadata(path)
+    if facts.get("edited") != pipeline_hash(pipe):
+        raise CheckpointError(f"{path} belongs to another edit than that of this generator")
+    restored = pipe.clone()
+    for part in PARTS:
+        module = getattr(restored, part)
+        own = {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
+        module.load_state_dict(module.state_dict() | own)
+    restored.detours = restored.detours[: int(facts["detours"])]
+    restored.noise = restored.noise[: int(facts["noise"])]
+    restored.provenance["edits"] = restored.provenance["edits"][: int(facts["edits"])]
+    if pipeline_hash(restored) != facts["parent"]:
+        raise CheckpointError(f"{path} is damaged: what it restores is not the generator before the edit")
+    return restored
