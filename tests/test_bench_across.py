@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from exuvia.__main__ import main
 from exuvia.data.prepare import prepare
+from lab.__main__ import main
 from made_informant import causal_net
 from tiny import tiny_pipeline
 
@@ -20,7 +20,7 @@ def test_the_command_fills_ledger_document_and_pages(tmp_path: Path, capsys: pyt
     other.save_pretrained(tmp_path / "causal")
     page, ledger = tmp_path / "page.md", tmp_path / "numbers.jsonl"
     page.write_text("<!--table:across-->\n<!--/table-->\n", encoding="utf-8")
-    words = f"bench across --pipelines {tmp_path}/masked {tmp_path}/causal --data {store.folder} --sensors synthetic"
+    words = f"across --pipelines {tmp_path}/masked {tmp_path}/causal --data {store.folder} --sensors synthetic"
     words += f" --seeds 0 1 --out {tmp_path}/bench --workers 0 --record {ledger} --document {page}"
     torch.manual_seed(0)
     code = main(f"{words} --methods lcr:num_codes=2,min_count=1 far=uce:strength=5".split())

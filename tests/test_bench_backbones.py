@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from exuvia.__main__ import main
 from exuvia.data.prepare import prepare
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.bamm import BAMM, BAMMConfig
 from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from lab.__main__ import main
 from lab.backbones import generation_costs, lengthen, parameters, training_steps
 from tiny import CODES, tiny_pipeline
 
@@ -67,7 +67,7 @@ def test_the_command_fills_ledger_and_document(tmp_path: Path, capsys: pytest.Ca
     page, ledger = tmp_path / "page.md", tmp_path / "numbers.jsonl"
     page.write_text("<!--table:backbones-->\n<!--/table-->\n", encoding="utf-8")
     where = f"--data {store.folder} --sensors synthetic --seeds 0 1 --out {tmp_path}/bench --workers 0"
-    words = f"bench backbones --pipelines {tmp_path}/one {tmp_path}/two {where} --frames 40 --threads 1"
+    words = f"backbones --pipelines {tmp_path}/one {tmp_path}/two {where} --frames 40 --threads 1"
     code = main(f"{words} --record {ledger} --document {page}".split())
     assert code == 0, capsys.readouterr().err
     written = {row["name"]: row for row in map(json.loads, ledger.read_text(encoding="utf-8").splitlines())}

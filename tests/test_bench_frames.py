@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from exuvia.__main__ import main
 from exuvia.data.prepare import prepare
 from exuvia.errors import ConfigError
 from exuvia.motion.skeleton import SMPL22
 from exuvia.sequence.causal import CausalConfig, CausalGenerator
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from lab.__main__ import main as lab_main
 from lab.draw_frames import draw_kept
 from lab.frames import Kept, kept_steps, kinds_of_steps, preferences
 from tiny import CODES, tiny_pipeline
@@ -121,9 +121,9 @@ def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFi
     ledger = tmp_path / "numbers.jsonl"
     page = tmp_path / "page.md"
     page.write_text("<!--table:frames.serpent-->\n<!--/table-->\n", encoding="utf-8")
-    words = f"bench frames --pipeline {tmp_path}/serpent/packed --data {store.folder} --split test"
+    words = f"frames --pipeline {tmp_path}/serpent/packed --data {store.folder} --split test"
     made = f"{words} --record {ledger} --draw {tmp_path}/drawn --document {page}"
-    assert main(made.split()) == 0, capsys.readouterr().err
+    assert lab_main(made.split()) == 0, capsys.readouterr().err
     names = [json.loads(line)["name"] for line in ledger.read_text(encoding="utf-8").splitlines()]
     kinds = {name.split(".")[-2] for name in names}
     assert {"contact", "reversal", "fast", "violent"} <= kinds
@@ -135,11 +135,11 @@ def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFi
     assert [line.split(" | ")[0] for line in lines] == [f"| layer `1`, rate `{rate}`" for rate in (0.5, 0.3, 0.2)]
     assert "<!--n:frames.serpent.layer0." in lines[0]
     chosen = next(clip.id for clip in store.clips if clip.split == "test")
-    assert main(f"{words} --draw {tmp_path}/one --ids {chosen}".split()) == 0
+    assert lab_main(f"{words} --draw {tmp_path}/one --ids {chosen}".split()) == 0
     assert [path.name for path in (tmp_path / "one").iterdir()] == [f"serpent-{chosen}.svg"]
-    assert main(f"{words} --draw {tmp_path}/none --ids nobody".split()) == 2
+    assert lab_main(f"{words} --draw {tmp_path}/none --ids nobody".split()) == 2
     assert "no clip 'nobody' to draw" in capsys.readouterr().err
-    assert main(f"{words} --name other --document {page}".split()) == 2
+    assert lab_main(f"{words} --name other --document {page}".split()) == 2
     assert "frames.other" in capsys.readouterr().err
-    assert main(f"{words} --sensors sonar".split()) == 2
+    assert lab_main(f"{words} --sensors sonar".split()) == 2
     assert "no captioned clip" in capsys.readouterr().err

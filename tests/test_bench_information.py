@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exuvia.__main__ import main
 from exuvia.data.prepare import prepare
+from lab.__main__ import main
 from lab.experiments.information import Edit, name_of, table
 from made_informant import run_folder
 from tiny import tiny_pipeline
@@ -18,7 +18,7 @@ def test_the_command_fills_ledger_and_document(tmp_path: Path, capsys: pytest.Ca
     informant = run_folder(tmp_path / "informant")
     page, ledger = tmp_path / "page.md", tmp_path / "numbers.jsonl"
     page.write_text("<!--table:information-->\n<!--/table-->\n", encoding="utf-8")
-    words = f"bench information --informant {informant} --pipeline {tmp_path}/pipe --data {store.folder}"
+    words = f"information --informant {informant} --pipeline {tmp_path}/pipe --data {store.folder}"
     words += f" --sensors synthetic --seeds 0 1 --out {tmp_path}/bench --workers 0 --record {ledger} --document {page}"
     code = main(f"{words} --concepts violence --codes 2 4".split())
     assert code == 0, capsys.readouterr().err

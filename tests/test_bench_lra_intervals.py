@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from exuvia.__main__ import main
 from exuvia.errors import ConfigError
 from exuvia.sequence.stack import StackConfig
+from lab.__main__ import main
 from lab.lra import listops, probes
 from lab.lra.draw_intervals import draw_pixels, draw_tokens, token_names
 from lab.lra.intervals import kept_by_kind, kinds_of, layer_intervals
@@ -99,11 +99,11 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(f"bench intervals --tasks induction --out {tmp_path}".split()) == 2
+    assert main(f"intervals --tasks induction --out {tmp_path}".split()) == 2
     assert "holds no trained serpent-s4d of seed 0" in capsys.readouterr().err
     ledger = tmp_path / "numbers.jsonl"
-    made = f"bench generators --trees 20 --small 20 --large 2 --record {ledger} --sheet {tmp_path / 'sheet.png'}"
+    made = f"generators --trees 20 --small 20 --large 2 --record {ledger} --sheet {tmp_path / 'sheet.png'}"
     assert main(made.split()) == 0
     assert "trees" not in capsys.readouterr().err
     assert '"pathx.images_per_s"' in ledger.read_text(encoding="utf-8")
-    assert main("bench generators --trees 0".split()) == 2
+    assert main("generators --trees 0".split()) == 2

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exuvia.__main__ import main
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.stack import MIXER, StackConfig, parameters
 from exuvia.sequence.variant import parse_variant
 from exuvia.train import TrainConfig
+from lab.__main__ import main
 from lab.experiments import sequence as bench_sequence
 from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.run import Problem, Recipe, measure_speeds, model_config, run_folder, run_problem, table, write_table
@@ -197,7 +197,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     document.parent.mkdir(parents=True)
     (tmp_path / "README.md").write_text("# Toy\n")
     document.write_text("# Results\n<!--table:lra.short--><!--/table-->\n<!--table:lm.text.bytes--><!--/table-->\n")
-    line = f"bench lra --tasks toy --mixers mamba serpent-mamba --seeds 0 1 --out {tmp_path / 'lra'} --record {ledger}"
+    line = f"lra --tasks toy --mixers mamba serpent-mamba --seeds 0 1 --out {tmp_path / 'lra'} --record {ledger}"
     line += f" --draw {tmp_path / 'accuracy.svg'} --document {document}"
     assert main(line.split()) == 0
     assert "times_backbone" in capsys.readouterr().out
@@ -207,16 +207,13 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     text.write_bytes(b"to be or not to be, " * 400)
     more = "--recipe.train.steps 3 --recipe.train.warmup 1 --recipe.parameters 4000 --recipe.length 32 --mixers s4d"
     assert (
-        main(
-            f"bench lm {text} {more} --seeds 0 --out {tmp_path / 'lm'} --record {ledger} --document {document}".split()
-        )
-        == 0
+        main(f"lm {text} {more} --seeds 0 --out {tmp_path / 'lm'} --record {ledger} --document {document}".split()) == 0
     )
     recorded, quoted = ledger.read_text(encoding="utf-8"), document.read_text(encoding="utf-8")
     assert "| serpent-mamba | <!--n:lra.toy.short.serpent-mamba.accuracy-->" in quoted
     assert quoted.count("lm.text.bytes.s4d.") == 4
     assert f"--record {ledger}" in recorded
-    assert main(f"check numbers --root {tmp_path}".split()) == 0
+    assert main(f"numbers --root {tmp_path}".split()) == 0
     for name in (
         "lra.toy.short.serpent-mamba.accuracy",
         "lra.toy.short.mamba.train_s",
@@ -225,7 +222,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
         "lm.text.bytes.s4d.ppl",
     ):
         assert f'"{name}"' in recorded
-    assert main(f"bench lm {tmp_path / 'missing'}".split()) == 2
+    assert main(f"lm {tmp_path / 'missing'}".split()) == 2
     assert "cannot be read" in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ from exuvia.__main__ import main
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.motion.clip import Clip
 from exuvia.motion.load import load_clip
+from lab.__main__ import main as lab_main
 from made_mocap import body
 
 
@@ -105,7 +106,7 @@ def test_what_cannot_be_is_one_sentence(
 
 
 def test_the_bench_measures_both_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(f"bench formats --clips 2 --record {tmp_path}/numbers.jsonl".split()) == 0
+    assert lab_main(f"formats --clips 2 --record {tmp_path}/numbers.jsonl".split()) == 0
     out = capsys.readouterr().out
     assert "bvh.roundtrip_mm" in out
     assert "footlock.skate_after_cm_s" in (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")

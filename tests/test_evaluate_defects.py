@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from exuvia.__main__ import main
 from exuvia.codes.statistics import CodeStatistics
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.uce import projections
-from lab.__main__ import main as lab_main
+from lab.__main__ import main
 from lab.defects import closed_form, criteria, overlap, padding
 from tiny import tiny_pipeline
 
@@ -69,8 +68,8 @@ def test_overlap() -> None:
 
 def test_the_command(pipe: MotionPipeline, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = pipe.save_pretrained(tmp_path / "tiny")
-    line = f"bench defects kick --data {store.folder} --pipeline {folder} --record {tmp_path / 'numbers.jsonl'}"
+    line = f"defects kick --data {store.folder} --pipeline {folder} --record {tmp_path / 'numbers.jsonl'}"
     assert main(line.split()) == 0
     assert "rece.from_uce_twice" in capsys.readouterr().out
     assert '"released.uce.drift.kick"' in (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
-    assert lab_main(["defects", "kik", "--data", str(store.folder)]) == 2
+    assert main(["defects", "kik", "--data", str(store.folder)]) == 2

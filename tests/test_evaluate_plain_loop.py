@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from exuvia.__main__ import main
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.evaluation.forget import prompt_sets
 from exuvia.judges.shipped import shipped_evaluator
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import ship_statistics
+from lab.__main__ import main
 from lab.plain_loop import base_codes, plain_clips, plain_evaluation, residual_codes
 from tiny import tiny_pipeline
 
@@ -53,7 +53,7 @@ def test_it_counts_what_it_makes(pipe: MotionPipeline, store: Store) -> None:
 def test_the_command(pipe: MotionPipeline, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counts = ship_statistics(pipe, store)
     folder = dataclasses.replace(pipe, statistics=counts).save_pretrained(tmp_path / "tiny")
-    line = f"bench evaluation --data {store.folder} --pipeline {folder} --repeats 1 --multimodal-motions 1 --sensors"
+    line = f"evaluation --data {store.folder} --pipeline {folder} --repeats 1 --multimodal-motions 1 --sensors"
     assert main([*line.split(), "synthetic", "--record", str(tmp_path / "numbers.jsonl")]) == 0
     assert "times as fast" in capsys.readouterr().out
     recorded = (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
@@ -68,8 +68,8 @@ def test_single_captions_and_their_bench(
     clips = plain_clips(pipe, ["a man walks", "a man kicks"], [41, 60])
     assert [clip.shape for clip in clips] == [(40, 22, 3), (60, 22, 3)]
     folder, ledger = pipe.save_pretrained(tmp_path / "tiny"), tmp_path / "numbers.jsonl"
-    line = f"bench pipeline --pipeline {folder} --clips 3 --repeats 1 --record {ledger}"
+    line = f"pipeline --pipeline {folder} --clips 3 --repeats 1 --record {ledger}"
     assert main(line.split()) == 0
     assert "times as fast" in capsys.readouterr().out
     assert '"pipeline.speedup_vs_plain_loop"' in ledger.read_text(encoding="utf-8")
-    assert main(f"bench pipeline --pipeline {folder} --clips 0".split()) == 2
+    assert main(f"pipeline --pipeline {folder} --clips 0".split()) == 2

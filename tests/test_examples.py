@@ -44,7 +44,7 @@ NUMBER = re.compile(r"\(([DMS]\d+)\)")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_equation_number_of_a_page_stands_in_the_source(page: Path) -> None:
     known = {
-        n for path in (ROOT / "src" / "exuvia" / "ssm").rglob("*.py") for n in NUMBER.findall(path.read_text("utf-8"))
+        n for path in (ROOT / "packages" / "ssm" / "src").rglob("*.py") for n in NUMBER.findall(path.read_text("utf-8"))
     }
     assert set(NUMBER.findall(page.read_text(encoding="utf-8"))) <= known
 

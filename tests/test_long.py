@@ -15,6 +15,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.stream import LongConfig, Scene, decoder_reach, join_jump_ratio, long_features, stream
 from exuvia.sequence.bamm import BAMM, BAMMConfig
 from exuvia.sequence.causal import CausalConfig, CausalGenerator
+from lab.__main__ import main as lab_main
 from tiny import CODES, tiny_pipeline
 
 SCENES = [Scene("a man walks", 200), Scene("a man sits down", 90), Scene("a man waves", 40), Scene("a man turns", 12)]
@@ -41,7 +42,7 @@ def test_pieces_are_what_decoding_at_once_gives(
 ) -> None:
     monkeypatch.setitem(pipe.config["generation"], "smoothing", smoothing)
     seen: list[torch.Tensor] = []
-    from exuvia.pipeline.pipeline import stream as long
+    import exuvia.pipeline.stream as long
 
     written = long._written
 
@@ -132,13 +133,13 @@ def test_what_cannot_be_is_named(pipe: MotionPipeline, tmp_path: Path, capsys: p
 
 def test_the_bench(pipe: MotionPipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, ledger = pipe.save_pretrained(tmp_path / "pipe"), tmp_path / "numbers.jsonl"
-    line = f"bench long --minutes 0.5 --frames 24 --pipeline {folder} --threads 1 --record {ledger}"
-    assert main(line.split()) == 0
+    line = f"long --minutes 0.5 --frames 24 --pipeline {folder} --threads 1 --record {ledger}"
+    assert lab_main(line.split()) == 0
     assert "600 frames, 25 scenes" in capsys.readouterr().out
     recorded = ledger.read_text(encoding="utf-8")
     assert '"long.join_jump_ratio"' in recorded
     assert '"long.floor_drift_mm"' in recorded
-    assert main(f"bench long --minutes 0.1 --pipeline {folder}".split()) == 2
+    assert lab_main(f"long --minutes 0.1 --pipeline {folder}".split()) == 2
 
 
 def test_the_command_writes_one_motion(pipe: MotionPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,17 +26,19 @@ _FULL_OR_LOCKED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.
 _HELP = {"-h", "--help", "help"}
 
 
-def main(argv: Sequence[str] | None = None, *, commands: Mapping[str, Entry] = COMMAND, program: str = "exuvia") -> int:
+def main(
+    argv: Sequence[str] | None = None, *, commands: Mapping[str, Entry] | None = None, program: str = "exuvia"
+) -> int:
     """Run one command line and return its exit code.
 
     Args:
         argv: the words after the program's name; None: those of this process
-        commands: what the program offers
+        commands: what the program offers; None: the commands of `exuvia`
         program: its name in help and messages
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        code = run(list(sys.argv[1:] if argv is None else argv), commands, program)
+        code = run(list(sys.argv[1:] if argv is None else argv), commands or COMMAND, program)
         sys.stdout.flush()
         return code
     except ExuviaError as error:

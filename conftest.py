@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parent
 
 # The same examples in every run: a change passes or fails by what it changed. `make test-random` draws new ones.
 settings.register_profile("fixed", derandomize=True)
