@@ -81,10 +81,9 @@ def caption(folder: Path) -> Walk:
 
 def clip(folder: Path) -> Walk:
     """A clip on its way from a motion file to the codes that a generator learns."""
-    from tiny import tiny_pipeline
-
     from exuvia.codes import encode
     from exuvia.data.prepare import prepare
+    from tiny import tiny_pipeline
 
     pipe = tiny_pipeline()
     with followed() as walk:
@@ -95,10 +94,9 @@ def clip(folder: Path) -> Walk:
 
 def row(folder: Path) -> Walk:
     """A row of the benchmark: one method on one set of prompts."""
-    from tiny import tiny_pipeline
-
     from exuvia.data.prepare import prepare
     from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark
+    from tiny import tiny_pipeline
 
     store = prepare("synthetic", folder / "store", count=60)
     pipe = tiny_pipeline().save_pretrained(folder / "tiny")
