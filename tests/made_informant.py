@@ -6,7 +6,8 @@ import torch
 
 from exuvia.checkpoint import save_tensors, write_config
 from exuvia.config import to_dict
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.settings import CausalConfig
 from tiny import CODES
 
 

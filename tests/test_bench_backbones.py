@@ -9,9 +9,10 @@ import torch
 
 from exuvia.data.prepare import prepare
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.bamm import BAMM, BAMMConfig
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.settings import BAMMConfig, CausalConfig, MaskTransformerConfig
 from lab.__main__ import main
 from lab.backbones import generation_costs, lengthen, parameters, training_steps
 from tiny import CODES, tiny_pipeline

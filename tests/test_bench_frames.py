@@ -11,8 +11,9 @@ import torch
 from exuvia.data.prepare import prepare
 from exuvia.errors import ConfigError
 from exuvia.motion.skeleton import SMPL22
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.settings import CausalConfig, MaskTransformerConfig
 from lab.__main__ import main as lab_main
 from lab.draw_frames import draw_kept
 from lab.frames import Kept, kept_steps, kinds_of_steps, preferences
@@ -113,8 +114,8 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
 def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = prepare("synthetic", tmp_path / "store", count=60)
     pipe = tiny_pipeline()
-    sizes = {name: getattr(pipe.mask.config, name) for name in ("code_dim", "width", "text_dim")}
-    pipe.mask = MaskTransformer(
+    sizes = {name: getattr(pipe.base.config, name) for name in ("code_dim", "width", "text_dim")}
+    pipe.base = MaskTransformer(
         MaskTransformerConfig(num_codes=CODES, num_layers=1, num_heads=2, backbone="serpent", **sizes)
     )
     pipe.save_pretrained(tmp_path / "serpent" / "packed")

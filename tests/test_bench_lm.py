@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from exuvia.errors import ConfigError, DataError
-from exuvia.sequence.stack import MIXER, StackConfig
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import MIXER
 from lab.lm.model import LanguageModel, LanguageModelConfig, nats_a_token
 from lab.lm.stream import IGNORED, Streams, carried_loss, detached, evaluate
 

@@ -8,7 +8,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from exuvia.errors import ConfigError, DataError, ShapeError
-from exuvia.sequence.stack import MIXER, StackConfig
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import MIXER
 from exuvia.train import TrainConfig, fit
 from lab.lm.corpus import Corpus
 from lab.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from exuvia.errors import ConfigError
-from exuvia.sequence.stack import StackConfig
+from exuvia.sequence.settings import StackConfig
 from lab.__main__ import main
 from lab.lra import listops, probes
 from lab.lra.draw_intervals import draw_pixels, draw_tokens, token_names

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.stack import MIXER, StackConfig, parameters
-from exuvia.sequence.variant import parse_variant
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import MIXER, parameters
 from exuvia.train import TrainConfig
 from lab.__main__ import main
 from lab.experiments import sequence as bench_sequence
@@ -21,6 +21,7 @@ from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.run import Problem, Recipe, measure_speeds, model_config, run_folder, run_problem, table, write_table
 from lab.lra.task import ClassifyTask, Splits, score
 from lab.memory import kept_bytes
+from lab.variant import parse_variant
 
 
 @dataclass(frozen=True)

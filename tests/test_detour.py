@@ -10,9 +10,9 @@ import torch
 import exuvia
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.prompt_guard import Detour, LearnedGuard, WordGuard
-from exuvia.unlearning.base import pipeline_hash
 from tiny import tiny_pipeline
 
 KICK, WALK, BOX = "a man kicks with his left leg", "a man walks forward", "a person lifts a white box"
@@ -32,7 +32,7 @@ def joints(pipe: MotionPipeline, prompt: str, seed: int = 3) -> np.ndarray:
 
 def other_mask(pipe: MotionPipeline) -> torch.nn.Module:
     """A masked transformer with other weights."""
-    mask = copy.deepcopy(pipe.mask)
+    mask = copy.deepcopy(pipe.base)
     with torch.no_grad():
         for weight in mask.parameters():
             weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(5)))
@@ -66,9 +66,9 @@ def test_a_prompt_and_seed_give_the_same_motion_in_any_batch(pipe: MotionPipelin
 
 def test_weights_of_a_detour_serve_flagged_prompts_only(pipe: MotionPipeline) -> None:
     swapped = pipe.clone()
-    swapped.mask = other_mask(pipe)  # type: ignore[assignment]
+    swapped.base = other_mask(pipe)  # type: ignore[assignment]
     guarded = pipe.clone()
-    guarded.detours.append(Detour(WordGuard("violence"), mask=swapped.mask))
+    guarded.detours.append(Detour(WordGuard("violence"), mask=swapped.base))
     assert np.array_equal(joints(guarded, KICK), joints(swapped, KICK))
     assert np.array_equal(joints(guarded, WALK), joints(pipe, WALK))
     assert not np.array_equal(joints(swapped, KICK), joints(pipe, KICK))
@@ -76,9 +76,9 @@ def test_weights_of_a_detour_serve_flagged_prompts_only(pipe: MotionPipeline) ->
 
 def test_of_two_detours_with_weights_the_later_counts(pipe: MotionPipeline) -> None:
     guarded = pipe.clone()
-    guarded.detours = [Detour(all_flagged(pipe), mask=other_mask(pipe)), Detour(all_flagged(pipe), mask=pipe.mask)]  # type: ignore[arg-type]
+    guarded.detours = [Detour(all_flagged(pipe), mask=other_mask(pipe)), Detour(all_flagged(pipe), mask=pipe.base)]  # type: ignore[arg-type]
     assert np.array_equal(joints(guarded, KICK), joints(pipe, KICK))
-    guarded.detours[1] = Detour(all_flagged(pipe, 1e9), mask=pipe.mask)
+    guarded.detours[1] = Detour(all_flagged(pipe, 1e9), mask=pipe.base)
     assert not np.array_equal(joints(guarded, KICK), joints(pipe, KICK))
 
 

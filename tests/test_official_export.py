@@ -14,12 +14,12 @@ from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.kit import KIT
 from exuvia.motion.arrays import smpl22_from_kit
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.stream import Scene
 from exuvia.published.export import OWN, folder_names, save_momask
 from exuvia.published.momask import load_momask, read_options
 from exuvia.text.hashed import HashedText
-from exuvia.unlearning.base import pipeline_hash
 from official_layout import MASK, RESIDUAL, TOKENIZER, published_folder
 from tiny import tiny_pipeline
 
@@ -85,8 +85,8 @@ def test_a_cleaned_generator_goes_back_to_its_owner(official: Path, store: Store
     assert changed == ({"tokenizer"} if method == "lcr" else {"mask", "residual"})
     loaded = load_momask(tmp_path / "t2m")
     cond, lengths = torch.randn(2, 64, generator=torch.Generator().manual_seed(0)), torch.tensor([5, 3])
-    codes = loaded.mask.generate(cond, lengths, seeds=[1, 2], steps=4)
-    assert codes.equal(safe.mask.generate(cond, lengths, seeds=[1, 2], steps=4))
+    codes = loaded.base.generate(cond, lengths, seeds=[1, 2], steps=4)
+    assert codes.equal(safe.base.generate(cond, lengths, seeds=[1, 2], steps=4))
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ def published(pipe: MotionPipeline, folder: Path) -> OfficialMoMask:
     file = folder / "latest.tar"
     file.write_bytes(b"weights")
     return OfficialMoMask(
-        pipe.tokenizer, pipe.mask, pipe.residual, pipe.length, scale.mean, scale.std, {}, {"mask": file}
+        pipe.tokenizer, pipe.base, pipe.residual, pipe.length, scale.mean, scale.std, {}, {"mask": file}
     )
 
 

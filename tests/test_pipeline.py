@@ -119,7 +119,7 @@ def test_progress_is_reported() -> None:
 def test_lower_precision_makes_nearly_the_same_motion_and_leaves_the_weights(tmp_path: Path) -> None:
     folder = PIPE.save_pretrained(tmp_path / "tiny")
     exact, rough = (MotionPipeline.from_pretrained(folder, dtype=dtype) for dtype in ("float32", "bfloat16"))
-    assert all(torch.equal(value, exact.mask.state_dict()[name]) for name, value in rough.mask.state_dict().items())
+    assert all(torch.equal(value, exact.base.state_dict()[name]) for name, value in rough.base.state_dict().items())
     one, other = (pipe.generate(PROMPTS, seed=5, frames=120) for pipe in (exact, rough))
     assert torch.equal(one.lengths, other.lengths)
     assert (one.codes == other.codes).float().mean() > 0.3  # codes are drawn: close logits often give the same ones

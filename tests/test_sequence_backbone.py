@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from exuvia.errors import CheckpointError, ConfigError
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.backbone import MIXER_OF
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.unlearning.base import pipeline_hash, unlearn
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.settings import MaskTransformerConfig
+from exuvia.unlearning.base import unlearn
 from tiny import CODES, tiny_pipeline
 
 SIZES = {"num_codes": CODES, "code_dim": 8, "width": 16, "inner_width": 16, "num_layers": 1, "num_heads": 2,
@@ -77,7 +79,7 @@ def test_weights_are_a_function_of_the_seed_and_it_learns(backbone: str) -> None
 
 def test_a_pipeline_with_mamba_is_saved_edited_and_loaded(tmp_path: Path) -> None:
     pipe = tiny_pipeline()
-    pipe.mask = MaskTransformer(replace(pipe.mask.config, backbone="mamba")).eval().requires_grad_(False)
+    pipe.base = MaskTransformer(replace(pipe.base.config, backbone="mamba")).eval().requires_grad_(False)
     folder = pipe.save_pretrained(tmp_path / "mamba")
     loaded = MotionPipeline.from_pretrained(folder)
     assert pipeline_hash(loaded) == pipeline_hash(pipe)

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.bamm import BAMM, BAMMConfig, Reveal
+from exuvia.sequence.bamm import BAMM, Reveal
 from exuvia.sequence.bamm_decoder import attention_table
 from exuvia.sequence.bamm_generate import Writing, cut_at_end, first_pass, generate
+from exuvia.sequence.settings import BAMMConfig
 
 SIZES = {"num_codes": 11, "code_dim": 16, "width": 24, "inner_width": 32, "num_layers": 2, "num_heads": 2}
 

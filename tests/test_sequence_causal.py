@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.causal import CausalConfig, CausalGenerator, Noise, Writer
+from exuvia.sequence.causal import CausalGenerator, Noise, Writer
 from exuvia.sequence.sampling import draw_or_end
-from exuvia.sequence.stack import Stack, StackConfig
+from exuvia.sequence.settings import CausalConfig, StackConfig
+from exuvia.sequence.stack import Stack
 
 BACKBONES = ["mamba", "s4d", "serpent", "serpent-s4d", "serpent@rates=1+0.5@mix=depthwise"]
 SIZES = {"num_codes": 11, "code_dim": 16, "width": 24, "num_layers": 2, "num_heads": 2, "text_dim": 8}

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import MaskTransformerConfig, ResidualTransformerConfig
 from exuvia.sequence.trunk import evaluating
 
 SIZES: dict[str, Any] = {"num_codes": 16, "code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2}

@@ -12,10 +12,16 @@ from torch import Tensor, nn
 from exuvia.config import from_dict, to_dict
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.encoder import Dropout, EncoderLayer, Layout
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import Corruption, MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransformer, ResidualTransformerConfig
-from exuvia.sequence.trunk import TrunkConfig, valid_from_lengths
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import Corruption, MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransformer
+from exuvia.sequence.settings import (
+    LengthEstimatorConfig,
+    MaskTransformerConfig,
+    ResidualTransformerConfig,
+    TrunkConfig,
+)
+from exuvia.sequence.trunk import valid_from_lengths
 
 SMALL: dict[str, Any] = {"num_codes": 16, "code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2}
 SMALL |= {"num_heads": 3, "text_dim": 10, "table_length": 64}

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError
 from exuvia.sequence.attention import RotaryAttention, rotated
-from exuvia.sequence.stack import MIXER, Stack, StackConfig, of_equal_size, parameters
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import MIXER, Stack, of_equal_size, parameters
 
 
 def stack(mixer: str, causal: bool = True, width: int = 16) -> Stack:

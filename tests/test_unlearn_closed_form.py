@@ -13,8 +13,8 @@ import exuvia
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import pipeline_hash
 from exuvia.unlearning.closed_form import Constraint, adversarial, replaced, solve, without_direction
 from exuvia.unlearning.uce import embedded, projections
 from tiny import tiny_pipeline

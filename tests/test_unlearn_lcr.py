@@ -14,7 +14,8 @@ from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
-from exuvia.unlearning.base import forget_indices, pipeline_hash, ship_statistics, unlearn
+from exuvia.pipeline.identity import pipeline_hash
+from exuvia.unlearning.base import forget_indices, ship_statistics, unlearn
 from exuvia.unlearning.lcr import LCRConfig, plan_edit
 from exuvia.unlearning.selection import association, released_selection, safe_codes, select_codes
 from lab.parity.case import Case

@@ -9,10 +9,12 @@ from exuvia.commands.pack import PackConfig, pack
 from exuvia.commands.unpack import UnpackConfig, unpack
 from exuvia.data.prepare import prepare
 from exuvia.files import read_json, write_text
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
+from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.length import OwnLength
-from exuvia.unlearning.base import pipeline_hash, unlearn
+from exuvia.sequence.settings import CausalConfig
+from exuvia.unlearning.base import unlearn
 from tiny import CODES, tiny_pipeline
 
 PARTS = ("tokenizer", "mask", "residual", "length")
@@ -53,7 +55,7 @@ def test_another_generator_learns_its_codes_and_joins_the_other_parts(tmp_path: 
 def test_a_generator_of_another_kind_keeps_its_kind_and_length_goes_if_it_has_no_weights(tmp_path: Path) -> None:
     pipe = tiny_pipeline()
     sizes = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_layers": 1, "num_heads": 2, "text_dim": pipe.text.dim}
-    pipe.mask = CausalGenerator(CausalConfig(backbone="mamba", **sizes), seed=1).eval()  # type: ignore[arg-type]
+    pipe.base = CausalGenerator(CausalConfig(backbone="mamba", **sizes), seed=1).eval()  # type: ignore[arg-type]
     pipe.length = OwnLength()
     pipe.save_pretrained(tmp_path / "whole")
     unpack(UnpackConfig(str(tmp_path / "whole"), tmp_path / "runs"))

@@ -7,13 +7,16 @@ import torch
 
 from exuvia.features.normaliser import Normaliser
 from exuvia.pipeline.assemble import assemble
-from exuvia.pipeline.pipeline import GenerationConfig, MotionPipeline
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.settings import GenerationConfig
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import LengthEstimatorConfig, MaskTransformerConfig, ResidualTransformerConfig
 from exuvia.text.hashed import HashedText
 from exuvia.tokens.draws import SeededDraws
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 
 CODES, LEVELS = 32, 3
 

@@ -20,8 +20,6 @@ class BaseGenerator(Trunk, ABC):
 
     PREDICTS_LENGTH: ClassVar[bool]
     """Whether `generate` can do without lengths."""
-    start_id: int | None = None
-    """Id that stands before the first code in what `logits` reads; None: nothing does."""
 
     @abstractmethod
     def logits(
