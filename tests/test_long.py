@@ -29,7 +29,7 @@ def pipe(request: pytest.FixtureRequest) -> MotionPipeline:
     made = tiny_pipeline()
     if request.param == "causal":
         shared = {name: getattr(made.base.config, name) for name in ("code_dim", "width", "text_dim")}
-        made.base = CausalGenerator(CausalConfig(num_codes=CODES, num_layers=1, num_heads=2, **shared), seed=1).eval()
+        made.base = CausalGenerator(CausalConfig(num_codes=CODES, num_layers=1, **shared), seed=1).eval()
     return made
 
 
@@ -119,12 +119,12 @@ def test_what_cannot_be_is_named(pipe: MotionPipeline, tmp_path: Path, capsys: p
         list(stream(pipe, [Scene("a man walks", 3)]))
     with pytest.raises(ConfigError, match="empty prompt"):
         list(stream(pipe, [Scene(" ", 30)]))
-    with pytest.raises(ConfigError, match="blend 16"):
+    with pytest.raises(ConfigError, match="blend of 16"):
         LongConfig(16, 16)
     with pytest.raises(ConfigError, match="less than the 49"):
         list(stream(pipe, SCENES, config=LongConfig(60, 2)))
     other, sizes = pipe.clone(), pipe.base.config
-    shared = {name: getattr(sizes, name) for name in ("code_dim", "width", "inner_width", "text_dim")}
+    shared = {name: getattr(sizes, name) for name in ("code_dim", "width", "text_dim")}
     other.base = BAMM(BAMMConfig(num_codes=CODES, num_layers=1, num_heads=2, **shared))
     with pytest.raises(ConfigError, match="needs a masked or a causal generator"):
         list(stream(other, SCENES))

@@ -43,7 +43,9 @@ def test_a_published_folder_loads_whole(folder: Path) -> None:
     assert parts.mask.config == MaskTransformerConfig(
         num_codes=16, code_dim=20, width=24, inner_width=40, num_layers=2, num_heads=3, text_dim=12
     )
-    assert parts.residual.config == ResidualTransformerConfig(16, 20, 24, 40, 2, 3, 12, 0.2, 0.2, num_quantizers=4)
+    assert parts.residual.config == ResidualTransformerConfig(
+        num_codes=16, code_dim=20, width=24, inner_width=40, num_layers=2, num_heads=3, text_dim=12, num_quantizers=4
+    )
     assert parts.tokenizer.config.norm is None
     assert parts.length is not None
     assert parts.length.config == LengthEstimatorConfig(text_dim=12)

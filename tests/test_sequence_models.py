@@ -19,7 +19,7 @@ from exuvia.sequence.settings import (
     LengthEstimatorConfig,
     MaskTransformerConfig,
     ResidualTransformerConfig,
-    TrunkConfig,
+    TransformerConfig,
 )
 from exuvia.sequence.trunk import valid_from_lengths
 
@@ -76,7 +76,7 @@ def at(x: Tensor, valid: Tensor) -> Tensor:
 
 
 def test_a_layer_equals_torch_own() -> None:
-    config = TrunkConfig(**SMALL)
+    config = TransformerConfig(**SMALL)
     ours = sharpened(EncoderLayer(config.width, config.inner_width, config.num_heads, config.dropout))
     theirs = nn.TransformerEncoderLayer(24, 3, 32, 0.2, "gelu", batch_first=True)
     theirs.load_state_dict(ours.state_dict())
@@ -290,7 +290,7 @@ def test_what_does_not_fit_is_said(ids: Tensor, valid: Tensor, text: Tensor) -> 
         residual_model().loss(torch.zeros(B, T, 3, dtype=torch.long), LENGTHS, text, generator=generator())
     with pytest.raises(ConfigError, match="does not divide"):
         MaskTransformerConfig(width=100, num_heads=6)
-    with pytest.raises(ConfigError, match="dropout below 1"):
+    with pytest.raises(ConfigError, match="for dropout, expected less than 1"):
         MaskTransformerConfig(dropout=1.0)
 
 

@@ -68,7 +68,7 @@ def test_surprisal_is_the_models_own() -> None:
 
 def test_intervals_are_those_of_the_outermost_layers() -> None:
     x = torch.randn(2, 11, 8, generator=torch.Generator().manual_seed(0))
-    stack = Stack(StackConfig(8, 3, "serpent-mamba")).eval()
+    stack = Stack(StackConfig(8, 3, "serpent")).eval()
     found = learned_intervals(stack, lambda: stack(x))
     assert [tuple(one.shape) for one in found] == [(2, 11)] * 3
     part: Any = stack.parts[0]

@@ -150,7 +150,7 @@ def test_only_the_chosen_rows_change_and_the_old_generator_stays(pipe: MotionPip
     assert edit["parent"] == before
     assert edit["method"] == "lcr"
     assert edit["settings"]["num_codes"] == 4
-    for part in ("mask", "residual", "length"):
+    for part in ("base", "residual", "length"):
         new, old = getattr(safe, part).state_dict(), getattr(pipe, part).state_dict()
         assert all(torch.equal(new[name], old[name]) for name in old)
     for name, value in pipe.tokenizer.state_dict().items():

@@ -34,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare("synthetic", tmp_path_factory.mktemp("tune") / "store", count=80)
 
 
-def forget_loss(pipe: MotionPipeline, evidence: Evidence, part: str = "mask") -> float:
+def forget_loss(pipe: MotionPipeline, evidence: Evidence, part: str = "base") -> float:
     """Training loss on clips of the concept, with fixed draws."""
     data = CaptionedCodes(evidence, evidence.forget)
     batch = {"forget": data.draw(32, np.random.default_rng(0))}
@@ -152,7 +152,7 @@ def test_the_yardstick_must_not_have_seen_the_concept(pipe: MotionPipeline, tmp_
     other = tiny_pipeline()
     with torch.no_grad():
         other.base.output_process.poseFinal.bias.add_(1)
-    parts = {part: {"without": ["violence"]} for part in ("tokenizer", "mask", "residual", "length")}
+    parts = {part: {"without": ["violence"]} for part in ("tokenizer", "base", "residual", "length")}
     other.provenance["parts"] = parts
     other.save_pretrained(tmp_path / "clean")
     yard = exuvia.unlearn("retrain", pipe, weights=str(tmp_path / "clean"))
@@ -160,7 +160,7 @@ def test_the_yardstick_must_not_have_seen_the_concept(pipe: MotionPipeline, tmp_
     yard.save_pretrained(tmp_path / "yard")
     with pytest.raises(CheckpointError, match="trained without violence, expected without kick"):
         exuvia.unlearn("retrain", pipe, forget="kick", weights=str(tmp_path / "clean"))
-    other.provenance["parts"] = parts | {"mask": {}}
+    other.provenance["parts"] = parts | {"base": {}}
     other.save_pretrained(tmp_path / "half")
     with pytest.raises(CheckpointError, match="trained with everything"):
         exuvia.unlearn("retrain", pipe, weights=str(tmp_path / "half"))

@@ -30,7 +30,7 @@ def tiny_tokenizer() -> RVQVAE:
     return model.eval()
 
 
-def tiny_pipeline(**mask: Any) -> MotionPipeline:
+def tiny_pipeline(**base: Any) -> MotionPipeline:
     """All parts of a generator at width 16."""
     text = HashedText()
     sizes: dict[str, Any] = {
@@ -49,7 +49,7 @@ def tiny_pipeline(**mask: Any) -> MotionPipeline:
     return assemble(
         tiny_tokenizer(),
         Normaliser(mean, std),
-        MaskTransformer(MaskTransformerConfig(**sizes | mask)),
+        MaskTransformer(MaskTransformerConfig(**sizes | base)),
         ResidualTransformer(ResidualTransformerConfig(**sizes, num_quantizers=LEVELS)),
         LengthEstimator(LengthEstimatorConfig(text_dim=text.dim, hidden=(16,))),
         text,
