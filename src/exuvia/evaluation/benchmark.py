@@ -35,9 +35,10 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_evaluator
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
-from exuvia.unlearning.base import pipeline_hash, unlearn
+from exuvia.unlearning.base import unlearn
 
 FORMAT = "exuvia-benchmark/1"
 WRITTEN_FRAMES = 120

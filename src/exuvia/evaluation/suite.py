@@ -20,9 +20,9 @@ from exuvia.evaluation.judge import ALL_METRICS, SEEN_BY_CLASSIFIER, Detector, E
 from exuvia.files import whole_folder, write_json, write_text
 from exuvia.judges.metrics import BATCH, interval
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
-from exuvia.unlearning.base import pipeline_hash
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,18 @@ from exuvia.config import to_dict
 from exuvia.files import sha256_file
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
-from exuvia.sequence.bamm import BAMM, BAMMConfig
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import (
+    BAMMConfig,
+    CausalConfig,
+    LengthEstimatorConfig,
+    MaskTransformerConfig,
+    ResidualTransformerConfig,
+)
 from exuvia.train import WEIGHTS, TrainConfig, fit
 
 

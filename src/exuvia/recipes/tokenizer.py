@@ -17,7 +17,8 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
 from exuvia.shapes import Features, Joints
 from exuvia.tokens.draws import SeededDraws
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 from exuvia.train import WEIGHTS, TrainConfig, fit
 
 WRISTS = (20, 21)

@@ -109,7 +109,7 @@ def moments(detector: ViolenceDetector | None, rows: Features) -> list[int] | No
 
 def intervals(pipe: MotionPipeline, prompt: str, codes: Tensor) -> list[float] | None:
     """Learned intervals of the generator's layers where it reads these codes, averaged over layers, 1 = their mean."""
-    model: Any = pipe.mask
+    model: Any = pipe.base
     if not any(isinstance(layer, SeRpEnt | Mamba) for layer in model.modules()):
         return None
     states = pipe.text.encode([prompt])

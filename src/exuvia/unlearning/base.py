@@ -1,6 +1,5 @@
 """`unlearn`: a generator in, a copy that has forgotten a concept out; and the face that every method has."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -12,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exuvia.codes.encode import Precision, encode_clips, hash_tensors
+from exuvia.codes.encode import Precision, encode_clips
 from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
 from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import find_concept
 from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.pipeline.pipeline import PARTS, MotionPipeline
+from exuvia.pipeline.identity import pipeline_hash
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, resolve, suggest
 
 log = logging.getLogger(__name__)
@@ -231,22 +231,6 @@ def ship_statistics(
         flags = np.isin(numbers, forget_indices(store, concept, rule, numbers))
         shipped |= count_codes(codes, flags).to_tensors(concept)
     return shipped
-
-
-def pipeline_hash(pipe: MotionPipeline) -> str:
-    """SHA-256 of everything that decides what a generator makes: weights, scale, caption encoder, settings."""
-    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in PARTS]
-    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
-    parts += [repr(one) for one in pipe.noise]
-    facts = [*parts, pipe.normaliser.mean.tobytes(), pipe.normaliser.std.tobytes(), sorted(pipe.config.items())]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-def codes_hash(pipe: MotionPipeline) -> str:
-    """SHA-256 of what decides the codes of a prompt: all but codebook, decoder, scale and noise."""
-    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in ("mask", "residual", "length")]
-    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
-    return hashlib.sha256(repr([*parts, sorted(pipe.config.items())]).encode()).hexdigest()
 
 
 def changed_settings(config: Any) -> dict[str, Any]:

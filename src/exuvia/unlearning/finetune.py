@@ -37,7 +37,7 @@ class FineTune:
         """Tune both transformers of `pipe` in place. Raises DivergedError."""
         data = {"retain": CaptionedCodes(evidence, evidence.retain)}
         found = {}
-        for part in ("mask", "residual"):
+        for part in ("base", "residual"):
             model = getattr(pipe, part)
             before = snapshot(model)
             about = {"method": "finetune", "part": part, "concept": evidence.concept}

@@ -56,7 +56,7 @@ class Negation:
         c = self.config
         data = {"forget": CaptionedCodes(evidence, evidence.forget)}
         models, losses = {}, {}
-        for part in ("mask", "residual"):
+        for part in ("base", "residual"):
             model = copy.deepcopy(getattr(pipe, part)) if c.gate == "learned" else getattr(pipe, part)
             before = snapshot(model)
             about = {"method": "negation", "part": part, "concept": evidence.concept}
@@ -66,7 +66,7 @@ class Negation:
         facts: dict[str, Any] = {"clips": {"forget": len(data["forget"])}, "absorbed_loss": losses}
         if c.gate == "learned":
             guard, quality = learned_guard(pipe, evidence, c.specificity)
-            pipe.detours.append(Detour(guard, mask=models["mask"], residual=models["residual"]))
+            pipe.detours.append(Detour(guard, base=models["base"], residual=models["residual"]))
             facts["gate"] = quality
         return facts
 

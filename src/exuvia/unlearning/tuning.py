@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from exuvia.checkpoint import load_into, load_tensors
-from exuvia.codes.encode import encode_clips, hash_tensors
+from exuvia.checkpoint import hash_tensors, load_into, load_tensors
+from exuvia.codes.encode import encode_clips
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError, DivergedError
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -194,11 +194,11 @@ def _sizes(data: Mapping[str, CaptionedCodes]) -> dict[str, int]:
 
 
 def own_loss(part: str, model: Any, kind: str) -> Objective:
-    """The training loss that a part of a generator (mask or residual) was trained with, on one kind of clips."""
+    """The training loss that a part of a generator (base or residual) was trained with, on one kind of clips."""
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         one = batch[kind]
-        codes = one["codes"][..., 0] if part == "mask" else one["codes"]
+        codes = one["codes"][..., 0] if part == "base" else one["codes"]
         loss, accuracy = model.loss(codes, one["lengths"], one["cond"], one.get("cond_valid"), generator=generator)
         return loss, {"accuracy": accuracy}
 

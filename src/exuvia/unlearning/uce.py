@@ -125,7 +125,7 @@ class UCE:
 
 def projections(pipe: MotionPipeline) -> list[nn.Linear]:
     """The maps from caption embeddings into the masked and the residual transformer."""
-    return [pipe.mask.cond_emb, pipe.residual.cond_emb]
+    return [pipe.base.cond_emb, pipe.residual.cond_emb]
 
 
 def embedded(pipe: MotionPipeline, texts: Sequence[str]) -> list[Tensor]:
