@@ -7,7 +7,7 @@ from typing import Any
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from exuvia.sequence.stack import MIXER
-from exuvia_ssm.serpent_config import SeRpEntConfig
+from exuvia_ssm import SeRpEntConfig
 
 _OPTION: dict[str, Callable[[str], Any]] = {
     "rates": lambda text: tuple(float(rate) for rate in text.split("+")),
