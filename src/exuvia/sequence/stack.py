@@ -18,11 +18,7 @@ from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from exuvia.sequence.attention import FeedForward, RotaryAttention
 from exuvia.sequence.settings import StackConfig
-from exuvia_ssm.bidirectional import Bidirectional
-from exuvia_ssm.mamba import Mamba
-from exuvia_ssm.s4d import S4D, optim_groups
-from exuvia_ssm.serpent import SeRpEnt
-from exuvia_ssm.serpent_config import SeRpEntConfig
+from exuvia_ssm import S4D, Bidirectional, Mamba, SeRpEnt, SeRpEntConfig, optim_groups
 
 Layer = Callable[[int], nn.Module]
 

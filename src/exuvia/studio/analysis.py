@@ -28,8 +28,7 @@ from exuvia.pipeline.pipeline import Generation, MotionPipeline
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Features
-from exuvia_ssm.mamba import Mamba
-from exuvia_ssm.serpent import SeRpEnt
+from exuvia_ssm import Mamba, SeRpEnt
 
 STRIDE = 4
 

@@ -33,13 +33,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exuvia_ssm.compress import Elements, History, Windows, differences, last_elements, lay_out, windows_of
 from exuvia_ssm.errors import ConfigError, ShapeError
-from exuvia_ssm.gaussian import GaussianBasis
 from exuvia_ssm.layer import check_sequence, check_step
-from exuvia_ssm.mix import build_mix
-from exuvia_ssm.names import LAYER, resolve
-from exuvia_ssm.resample import (
+from exuvia_ssm.registry import LAYER, resolve
+from exuvia_ssm.serpent.config import SeRpEntConfig
+from exuvia_ssm.serpent.gaussian_basis import GaussianBasis
+from exuvia_ssm.serpent.neighbour_mix import build_mix
+from exuvia_ssm.serpent.resample import (
     ONE,
     TICK_BITS,
     Times,
@@ -51,9 +51,9 @@ from exuvia_ssm.resample import (
     ticks_of,
     uniform_steps,
 )
-from exuvia_ssm.restore import Reading, blank, hold, interpolate, read_rows
-from exuvia_ssm.serpent_config import SeRpEntConfig
-from exuvia_ssm.serpent_state import Resampling, SeRpEntState, select_rows
+from exuvia_ssm.serpent.restore import Reading, blank, hold, interpolate, read_rows
+from exuvia_ssm.serpent.state import Resampling, SeRpEntState, select_rows
+from exuvia_ssm.serpent.windows import Elements, History, Windows, differences, last_elements, lay_out, windows_of
 
 
 class SeRpEnt(nn.Module):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from exuvia_ssm.resample import (
+from exuvia_ssm.serpent.resample import (
     ONE,
     RealElements,
     Times,

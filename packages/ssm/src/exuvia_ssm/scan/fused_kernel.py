@@ -5,31 +5,37 @@ A kernel is a module with
     available() -> bool                    unavailable_reason() -> str or None
     steps_between_states() -> int          what `forward` saves has at most R // this + S states [D, N]
     forward(rows, save) -> y [R, D], final [S, D, N], (states,) or ()
-    backward(rows, (states,), grad_y, grad_final) -> rows.ScanGradients
+    backward(rows, (states,), grad_y, grad_final) -> ScanGradients
 """
 
+import functools
+import warnings
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 from torch import Tensor
 
 from exuvia_ssm.errors import ConfigError
-from exuvia_ssm.rows import ScanRows
+from exuvia_ssm.scan.kernel_arguments import TENSORS, ScanRows
 
-KERNEL = {"cpu": "exuvia_ssm.cpu.native", "triton": "exuvia_ssm.gpu.scan"}
+KERNEL = {"cpu": "exuvia_ssm.cpu.native", "triton": "exuvia_ssm.gpu.launch"}
 """Kernels by name. One more is one module and one line here."""
 
-_ROWS = (
-    "Tensor x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? dt_bias, Tensor? initial, "
-    "Tensor offsets, Tensor lengths, bool softplus, bool reverse"
-)
+_TYPE = {Tensor: "Tensor", Tensor | None: "Tensor?", bool: "bool"}
+_ROWS = ", ".join(f"{_TYPE[kind]} {name}" for name, kind in get_type_hints(ScanRows).items())
 _SCHEMA = f"({_ROWS}, bool save, SymInt most, str kernel) -> (Tensor, Tensor, Tensor)"
 _BACKWARD_SCHEMA = (
-    f"({_ROWS}, Tensor saved, Tensor grad_y, Tensor grad_final, str kernel) -> ({', '.join(['Tensor'] * 9)})"
+    f"({_ROWS}, Tensor saved, Tensor grad_y, Tensor grad_final, str kernel) -> ({', '.join(['Tensor'] * TENSORS)})"
 )
-_TENSORS = 9
-"""Arguments that have a gradient: x, dt, A, B, C, D, z, dt_bias, initial."""
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _constant(function: _Function) -> _Function:
+    """The mark of torch.compiler.assume_constant_result, which itself imports the whole compiler (a second)."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 def kernel(name: str) -> Any:
@@ -37,7 +43,7 @@ def kernel(name: str) -> Any:
     return import_module(KERNEL[name])
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def unavailable_reason(name: str) -> str:
     """Why a kernel cannot be used; empty where it can. The same for the life of a process."""
     try:
@@ -47,19 +53,31 @@ def unavailable_reason(name: str) -> str:
     return "" if module.available() else str(module.unavailable_reason() or "it is not available on this machine")
 
 
-@torch.compiler.assume_constant_result
+@_constant
+def available_or_warn(name: str) -> bool:
+    """Whether a kernel can be used; where it cannot, a warning says once why and what to do."""
+    reason = unavailable_reason(name)
+    if reason:
+        _warn_once(f"the selective scan runs in plain PyTorch, which is many times slower: {reason}")
+    return not reason
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+@_constant
 def _chunk(name: str) -> int:
     return int(kernel(name).steps_between_states())
 
 
 def fused_scan(rows: ScanRows, name: str) -> tuple[Tensor, Tensor]:
     """y [R, D] and final states [S, D, N] of a batch, differentiable in every tensor of `rows`."""
-    r = rows
-    tensors = (r.x, r.dt, r.A, r.B, r.C, r.D, r.z, r.dt_bias, r.initial)
-    save = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-    most = r.x.shape[0] // _chunk(name) + r.lengths.shape[0] if save else 0
-    found = torch.ops.exuvia.scan_rows(*tensors, r.offsets, r.lengths, r.softplus, r.reverse, save, most, name)
-    return found[0], found[1]
+    save = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in rows[:TENSORS])
+    most = rows.x.shape[0] // _chunk(name) + rows.lengths.shape[0] if save else 0
+    y, final, _ = torch.ops.exuvia.scan_rows(*rows, save, most, name)
+    return y, final
 
 
 def _forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,13 +98,12 @@ def _shapes(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
 def _backward(*arguments: Any) -> tuple[Tensor, ...]:
     *fields, saved, grad_y, grad_final, name = arguments
     rows = ScanRows(*fields)
-    g = kernel(name).backward(rows, (saved,), grad_y, grad_final)
-    grads = (g.x, g.dt, g.A, g.B, g.C, g.D, g.z, g.dt_bias, g.initial)
+    grads = kernel(name).backward(rows, (saved,), grad_y, grad_final)
     return tuple(rows.x.new_empty(0) if grad is None else grad for grad in grads)
 
 
 def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
-    fields = arguments[:_TENSORS]
+    fields = arguments[:TENSORS]
     return tuple(arguments[0].new_empty(0) if t is None else torch.empty_like(t) for t in fields)
 
 
@@ -105,8 +122,8 @@ def _differentiate(ctx: Any, grad_y: Tensor, grad_final: Tensor, _: Tensor) -> t
     grads = torch.ops.exuvia.scan_rows_backward(
         *tensors, *ctx.flags, states, grad_y.contiguous(), grad_final.contiguous(), ctx.kernel
     )
-    found = [grad if here else None for grad, here in zip(grads, ctx.present[:_TENSORS], strict=True)]
-    return *found, *[None] * 7
+    wanted = [grad if here else None for grad, here in zip(grads, ctx.present[:TENSORS], strict=True)]
+    return *wanted, *[None] * 7
 
 
 def _differentiate_again(ctx: Any, *grads: Tensor) -> Any:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from exuvia_ssm.errors import ConfigError
-from exuvia_ssm.names import suggest
+from exuvia_ssm.registry import suggest
 
 NEIGHBOURS = 0.1
 """Size of the neighbours' weights at the start, of those that would keep the variance."""

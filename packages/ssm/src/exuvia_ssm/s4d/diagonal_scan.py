@@ -12,8 +12,8 @@ through in segments whose first states are all that the backward pass needs. Det
 import torch
 from torch import Tensor
 
-from exuvia_ssm.diagonal import ChunkTables, Modes, powers
 from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.s4d.diagonal_system import ChunkTables, Modes, powers
 
 _SEGMENT = {"cpu": 1 << 21}
 _SEGMENT_ELSEWHERE = 1 << 25

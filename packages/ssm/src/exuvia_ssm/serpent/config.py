@@ -7,8 +7,8 @@ from typing import Any
 from torch import nn
 
 from exuvia_ssm.errors import ConfigError
-from exuvia_ssm.names import suggest
-from exuvia_ssm.resample import check_rate
+from exuvia_ssm.registry import suggest
+from exuvia_ssm.serpent.resample import check_rate
 
 CHOICES = {
     "intervals": ("learned", "uniform"),

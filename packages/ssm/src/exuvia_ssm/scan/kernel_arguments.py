@@ -1,16 +1,16 @@
 """What a fused scan kernel is given and gives back: sequences of one batch as rows of flat tensors."""
 
-from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class ScanRows:
-    """Arguments of a selective scan, contiguous, of one dtype (float32) and device, checked by ssm/scan.py.
+class ScanRows(NamedTuple):
+    """Arguments of a selective scan, contiguous, of one dtype (float32) and device, checked by arguments.py.
 
     Channel d reads group d // (D // G) of B and C. Sequence s is the lengths[s] rows from offsets[s] on; with
-    `reverse` it is run from its last row to its first.
+    `reverse` it is run from its last row to its first. The order of the fields is that of the operator's schema, of
+    ExuviaScan in cpu/problem.h and, for the first nine, of `ScanGradients`.
     """
 
     x: Tensor
@@ -41,9 +41,8 @@ class ScanRows:
     """run every sequence backwards"""
 
 
-@dataclass(frozen=True)
-class ScanGradients:
-    """Gradients of the tensors of a `ScanRows`, None where there was none."""
+class ScanGradients(NamedTuple):
+    """Gradients of the first tensors of a `ScanRows`, None where there was none."""
 
     x: Tensor
     dt: Tensor
@@ -54,3 +53,7 @@ class ScanGradients:
     z: Tensor | None
     dt_bias: Tensor | None
     initial: Tensor | None
+
+
+TENSORS: Final = 9
+"""Fields of a `ScanRows` that have a gradient."""

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from exuvia_ssm.errors import ConfigError, ShapeError
 from exuvia_ssm.layer import RealSteps, check_sequence, check_state, check_step
-from exuvia_ssm.names import suggest
-from exuvia_ssm.scan import selective_scan
+from exuvia_ssm.registry import suggest
+from exuvia_ssm.scan.selective_scan import selective_scan
 
 
 @dataclass(frozen=True)

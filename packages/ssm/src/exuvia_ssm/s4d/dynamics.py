@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from exuvia_ssm.diagonal import ChunkTables, Modes, chunk_tables, discretise, kernel, powers
 from exuvia_ssm.errors import ConfigError
-from exuvia_ssm.names import suggest
+from exuvia_ssm.registry import suggest
+from exuvia_ssm.s4d.diagonal_system import ChunkTables, Modes, chunk_tables, discretise, kernel, powers
 
 INITIALISATIONS = ("lin", "legs", "inv", "real")
 DISCRETISATIONS = ("zoh", "bilinear")

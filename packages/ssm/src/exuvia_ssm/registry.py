@@ -8,10 +8,10 @@ from typing import Any
 from exuvia_ssm.errors import ConfigError
 
 LAYER = {
-    "s6": "exuvia_ssm.mamba:S6",
-    "mamba": "exuvia_ssm.mamba:Mamba",
-    "s4d": "exuvia_ssm.s4d:S4D",
-    "serpent": "exuvia_ssm.serpent:SeRpEnt",
+    "s6": "exuvia_ssm.mamba.mamba:S6",
+    "mamba": "exuvia_ssm.mamba.mamba:Mamba",
+    "s4d": "exuvia_ssm.s4d.s4d:S4D",
+    "serpent": "exuvia_ssm.serpent.serpent:SeRpEnt",
 }
 
 

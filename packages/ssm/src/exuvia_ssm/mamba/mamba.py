@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from exuvia_ssm.conv import causal_convolution, convolution_step
 from exuvia_ssm.errors import ConfigError
-from exuvia_ssm.selection import S6Config, SelectiveLayer
+from exuvia_ssm.mamba.causal_convolution import causal_convolution, convolution_step
+from exuvia_ssm.mamba.selective_layer import S6Config, SelectiveLayer
 
 
 class S6State(NamedTuple):

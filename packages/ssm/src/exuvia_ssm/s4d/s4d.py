@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from exuvia_ssm.diagonal import ChunkTables
-from exuvia_ssm.diagonal_scan import diagonal_scan
 from exuvia_ssm.errors import ConfigError, ShapeError
 from exuvia_ssm.layer import RealSteps, check_sequence
-from exuvia_ssm.long_convolution import convolve
-from exuvia_ssm.s4d_kernel import S4DConfig, S4DKernel
+from exuvia_ssm.s4d.diagonal_scan import diagonal_scan
+from exuvia_ssm.s4d.diagonal_system import ChunkTables
+from exuvia_ssm.s4d.dynamics import S4DConfig, S4DKernel
+from exuvia_ssm.s4d.long_convolution import convolve
 
 _FFT_STEPS_PER_MODE = 64
 """Up to this many steps a mode one transform is cheaper than chunks (measured on CPU, float32)."""

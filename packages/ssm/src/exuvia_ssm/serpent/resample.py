@@ -1,6 +1,6 @@
 """Learned intervals: running time, the elements at which it crosses the grid, and their neighbours.
 
-Time is counted in grid intervals (Delta = 1). Equations, numbered as in exuvia_ssm.serpent [rando2025serpent]:
+Time is counted in grid intervals (Delta = 1). Equations, numbered as in exuvia_ssm.serpent.serpent [rando2025serpent]:
 
     (S1)  Delta_l = kappa + (1 - kappa) sigmoid(w.x_l + b)       in [kappa, 1]
     (S2)  t_l     = phase + Delta_1 + ... + Delta_l

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from exuvia_ssm.compress import History
+from exuvia_ssm.serpent.windows import History
 
 
 class SeRpEntState(NamedTuple):

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from exuvia_ssm.errors import ConfigError
-from exuvia_ssm.gpu.plan import STEPS, Plan, plan
-from exuvia_ssm.rows import ScanGradients, ScanRows
+from exuvia_ssm.gpu.partition import STEPS, Plan, plan
+from exuvia_ssm.scan.kernel_arguments import TENSORS, ScanGradients, ScanRows
 
 OLDEST = (3, 3)
 """Version of Triton (that of PyTorch 2.7) from which on the kernels are known to compile."""
@@ -179,7 +179,7 @@ class _Launches:
         packed = (self.empty(self.slots, groups, size, STEPS), self.empty(self.slots, groups, size, STEPS))
         sizes = {"cells": groups * size, "sequences": self.rows.lengths.numel(), "CELLS": 16}
         grid = (self.slots, math.ceil(groups * size / 16))
-        _launch("maps", "pack_maps", grid, self.rows.B, self.rows.C, *packed, **self.bounds, **sizes, **self.way)
+        _launch("pack_bc", "pack_maps", grid, self.rows.B, self.rows.C, *packed, **self.bounds, **sizes, **self.way)
         return packed
 
     def unpack(self, parts_b: Tensor, parts_c: Tensor, grad_b: Tensor, grad_c: Tensor, apart: int) -> None:
@@ -189,7 +189,7 @@ class _Launches:
         sizes |= {"parts": self.per_group, "apart": apart}
         grid = (self.slots, math.ceil(cells / 16))
         outs = (parts_b, parts_c, grad_b, grad_c)
-        _launch("maps", "unpack_gradients", grid, *outs, **self.bounds, **sizes, **self.way)
+        _launch("pack_bc", "unpack_gradients", grid, *outs, **self.bounds, **sizes, **self.way)
 
     def forward(
         self,
@@ -216,7 +216,7 @@ class _Launches:
         shared = {name: self.sizes[name] for name in names} | self.bounds
         grid = (self.rows.lengths.numel(), math.ceil(self.rates.numel() / CELLS))
         tensors = {"ends": ends, "sums": sums, "entering": entering}
-        _launch("carry", "join_segments", grid, **tensors, **shared, ADJOINT=ADJOINT, CELLS=CELLS, num_warps=4)
+        _launch("join_segments", "join_segments", grid, **tensors, **shared, ADJOINT=ADJOINT, CELLS=CELLS, num_warps=4)
 
     def adjoint_ends(self, maps_c: Tensor, grad_y: Tensor, ends: Tensor, sums: Tensor) -> None:
         tensors = {"maps_c": maps_c, "grad_y": grad_y, "ends": ends, "sums": sums}
@@ -279,9 +279,7 @@ def _states(rows: ScanRows) -> Tensor:
 
 def _nothing(rows: ScanRows, grad_final: Tensor | None) -> ScanGradients:
     """Gradients where there is no step to differentiate."""
-    names = ("x", "dt", "A", "B", "C", "D", "z", "dt_bias", "initial")
-    given = {name: getattr(rows, name) for name in names}
-    grads: dict[str, Any] = {n: None if t is None else torch.zeros_like(t) for n, t in given.items()}
+    grads = ScanGradients(*(None if t is None else torch.zeros_like(t) for t in rows[:TENSORS]))  # type: ignore[arg-type]
     if rows.initial is not None and grad_final is not None:
-        grads["initial"] = grad_final.to(rows.initial.dtype)
-    return ScanGradients(**grads)
+        grads = grads._replace(initial=grad_final.to(rows.initial.dtype))
+    return grads

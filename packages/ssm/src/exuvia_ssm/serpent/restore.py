@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from exuvia_ssm.resample import TICK_BITS, Times, gather_rows
+from exuvia_ssm.serpent.resample import TICK_BITS, Times, gather_rows
 
 
 class Reading(NamedTuple):
