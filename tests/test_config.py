@@ -63,7 +63,7 @@ class Plain:
 
     width: int = 16
     """Width | height."""
-    inside: Pace = Pace()
+    inside: Pace = dataclasses.field(default_factory=Pace)
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
@@ -182,7 +182,8 @@ def test_a_class_describes_what_can_be_set() -> None:
     assert (lines["folder"].type, lines["places"].type) == ("path", "other")
     assert (lines["pace.steps"].default, lines["pace.steps"].text) == (7, "Steps to take.")
     assert [name for name, line in lines.items() if line.hidden] == ["secret"]
-    assert [(line.name, line.text) for line in describe(Plain)][0] == ("width", "Width | height.")
+    assert [line.name for line in describe(Plain)] == ["width", "inside.steps", "inside.rate"]
+    assert describe(Plain)[0].text == "Width | height."
 
 
 def test_the_command_line_reads_and_explains_the_same_class(capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,6 +196,3 @@ def test_the_command_line_reads_and_explains_the_same_class(capsys: pytest.Captu
     page = capsys.readouterr().out
     assert "Steps to take." in page
     assert "{slow,fast}" in page
-
-
-WITHOUT_TORCH = "import sys; {}; sys.exit('torch' in sys.modules)"

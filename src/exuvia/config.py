@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import itertools
 import json
 import textwrap
 import types
@@ -190,7 +191,7 @@ def _texts(cls: type) -> dict[str, str]:
             body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]).body
         except (OSError, TypeError):  # a class made without a file
             continue
-        for line, below in zip(body, body[1:], strict=False):
+        for line, below in itertools.pairwise(body):
             if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and isinstance(below, ast.Expr):
                 if isinstance(below.value, ast.Constant):
                     texts[line.target.id] = " ".join(str(below.value.value).split())
