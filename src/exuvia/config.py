@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, overlo
 
 import pydantic.dataclasses
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -27,6 +27,11 @@ from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 
 T = TypeVar("T")
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
 HIDDEN = object()
 """Marks a setting that no form offers, such as a folder of this machine: `Annotated[str, HIDDEN]`."""
 

@@ -8,14 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from exuvia.config import HIDDEN, describe, from_dict, nested, settings
+from exuvia.config import HIDDEN, Count, NotNegative, Positive, Share, describe, from_dict, nested, settings
 from exuvia.errors import ConfigError
 from exuvia.pipeline.prompts import check_prompts
 from exuvia.registry import UNLEARN, resolve
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Scale = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
 Criterion = Literal["both", "ratio", "frequency"]
 Measure = Literal["intervals", "surprisal", "shuffled"]
 RELEASED_SEED = 10107
@@ -71,13 +68,13 @@ class TuneConfig:
 
     steps: Count = 150
     """Optimiser steps."""
-    lr: Annotated[float, Field(gt=0)] = 2e-4
+    lr: Positive = 2e-4
     """Peak learning rate."""
     batch_size: Count = 32
     """Clips of each kind a step."""
     warmup: Annotated[int, Field(ge=0)] = 10
     """Steps of linear warm-up."""
-    clip_norm: Scale = 1.0
+    clip_norm: NotNegative = 1.0
     """Gradients are scaled down to this norm."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     """no (float32), or bf16 or fp16: autocast."""
@@ -108,9 +105,9 @@ class ESDConfig(TrainedSettings):
 
     strength: Share = 1.0
     """0 = weights stay, 1 = tuned weights, between = on the way."""
-    eta: Scale = 1.0
+    eta: NotNegative = 1.0
     """Negative guidance (published: 1)."""
-    retain: Scale = 1.0
+    retain: NotNegative = 1.0
     """Weight of the usual loss on other clips."""
     tune: TuneConfig = field(default_factory=lambda: TuneConfig(steps=200))
     """How long and how fast."""
@@ -145,11 +142,11 @@ class UCEConfig(MethodSettings):
     """Prompts to preserve; empty: captions of other clips of the data, or hmu's words without data."""
     max_prompts: Count = 256
     """Captions of each kind taken from the data, evenly spread."""
-    erase_scale: Scale = 1.0
+    erase_scale: NotNegative = 1.0
     """Weight e of an erased prompt, shared by its tokens."""
-    preserve_scale: Scale = 1.0
+    preserve_scale: NotNegative = 1.0
     """Weight p of a preserved prompt, shared by its tokens."""
-    lam: Annotated[float, Field(gt=0)] = 0.1
+    lam: Positive = 0.1
     """Pull to the old weights, in prompts (released: 0.1)."""
     technique: Literal["replace", "tensor"] = "replace"
     """replace: give the target's output; tensor: the same less its part along the erased output (released)."""
@@ -163,7 +160,7 @@ class RECEConfig(UCEConfig):
 
     epochs: Annotated[int, Field(ge=0)] = 3
     """Adversarial rounds after the first edit (released: 1 in the script)."""
-    regular_scale: Annotated[float, Field(gt=0)] = 0.1
+    regular_scale: Positive = 0.1
     """reg of (U4); the released motion code has 0.001."""
 
 
@@ -193,7 +190,7 @@ class LCRConfig(MethodSettings):
     """Instead of replacing rows, remove their component along the mean of the chosen codes."""
     min_count: Count = 3
     """A code in fewer forget clips than this is left alone."""
-    prior: Annotated[float, Field(gt=0)] = 10.0
+    prior: Positive = 10.0
     """Imagined clips on either side that shrink the ratio of rare codes."""
     information: Annotated[str, HIDDEN] = ""
     """Count every code by the information it carries where it occurs (information.py): the folder of a run of `exuvia
