@@ -13,16 +13,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from exuvia.checkpoint import provenance, save_tensors
-from exuvia.config import to_dict
+from exuvia.config import settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
@@ -39,6 +40,7 @@ from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
 from exuvia.unlearning.base import unlearn
+from exuvia.unlearning.settings import parse_settings
 
 FORMAT = "exuvia-benchmark/1"
 WRITTEN_FRAMES = 120
@@ -48,7 +50,7 @@ EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
 MEGABYTE = 1e6
 
 
-@dataclass(frozen=True)
+@settings
 class MethodSpec:
     """One line of the comparison."""
 
@@ -61,27 +63,18 @@ class MethodSpec:
 
     @classmethod
     def parse(cls, text: str) -> "MethodSpec":
-        """`lcr`, or `label=lcr` with settings: `lcr16=lcr:num_codes=16,alpha=1.0`. Raises ConfigError."""
+        """`lcr`, or `label=lcr` with settings: `lcr16=lcr:num_codes=16,levels=[0,1]`. Raises ConfigError."""
         head, _, tail = text.partition(":")
         label, equals, name = head.partition("=")
         name = name if equals else label
         if name not in UNLEARN:
             raise ConfigError(f"unknown unlearning method {name!r} in {text!r}; {suggest(name, UNLEARN)}")
-        settings: dict[str, Any] = {}
-        for part in filter(None, tail.split(",")):
-            key, equals, value = part.partition("=")
-            if not equals:
-                raise ConfigError(f"found {part!r} in {text!r}, expected setting=value")
-            try:
-                settings[key] = json.loads(value)
-            except ValueError:
-                settings[key] = value
         if not label.replace("_", "").replace("-", "").replace(".", "").isalnum():
             raise ConfigError(f"found the label {label!r}, expected letters, digits, dots, - and _")
-        return cls(label, name, settings)
+        return cls(label, name, parse_settings(name, tail))
 
 
-@dataclass(frozen=True)
+@settings
 class Plan:
     """What is compared on what."""
 
@@ -99,7 +92,7 @@ class Plan:
     """Kinds of written prompts (evaluate/prompts)."""
     limit: int | None = None
     """At most so many prompts a set."""
-    refine: int = 0
+    refine: Annotated[int, Field(ge=0)] = 0
     """Motions for every forget caption by which the forget set is refined (refine.py); 0: it is not."""
     moved: tuple[str, ...] = ()
     """Ids that the refinement moved to the retain set; found by `run_benchmark`."""
@@ -115,8 +108,6 @@ class Plan:
             raise ConfigError(f"found methods {labels}, expected at least one, each label once")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError(f"found seeds {self.seeds}, expected distinct ones, at least one")
-        if self.refine < 0:
-            raise ConfigError(f"found refine {self.refine}, expected 0 or a number of motions")
         for kind in self.kinds:
             if kind not in KIND:
                 raise ConfigError(f"unknown kind of prompts {kind!r}; {suggest(kind, KIND)}")

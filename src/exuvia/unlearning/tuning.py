@@ -5,7 +5,6 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from exuvia.errors import ConfigError, DivergedError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.settings import TuneConfig
 
 Batch = Mapping[str, Tensor]
 """`codes` [B, T, Q], `lengths` [B], `cond` [B, S, E] and, where captions are token states, `cond_valid` [B, S]."""
@@ -29,32 +29,6 @@ Objective = Callable[[Mapping[str, Batch], torch.Generator], tuple[Tensor, Mappi
 """Loss and metrics of a batch of every kind of clip."""
 FEWEST = 5
 """Code steps of the shortest clip that is learned from."""
-
-
-@dataclass(frozen=True)
-class TuneConfig:
-    """How long and how fast a transformer is tuned."""
-
-    steps: int = 150
-    """Optimiser steps."""
-    lr: float = 2e-4
-    """Peak learning rate."""
-    batch_size: int = 32
-    """Clips of each kind a step."""
-    warmup: int = 10
-    """Steps of linear warm-up."""
-    clip_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
-    precision: str = "bf16"
-    """no (float32) or bf16: autocast."""
-    seed: int = 3407
-    """Of everything random."""
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or not self.lr > 0:
-            raise ConfigError(
-                f"found steps {self.steps}, batch_size {self.batch_size}, lr {self.lr}; expected 1 or more, lr above 0"
-            )
 
 
 class CaptionedCodes:
