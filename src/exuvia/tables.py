@@ -6,19 +6,16 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 from tabulate import tabulate
 
 from exuvia.errors import ConfigError
-from exuvia.files import write_text
 
 Better = Literal["higher", "lower", "closer", ""]
 """Which values are good; `closer` means closer to those of real motion."""
 ARROW: dict[str, str] = {"higher": " ↑", "lower": " ↓", "closer": " →", "": ""}
 LATEX_ARROW = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
-SUFFIXES = (".md", ".csv", ".tex")
 
 
 class Estimate(Protocol):
@@ -104,12 +101,6 @@ class Table:
             writer.writerow([x for cell, more in zip(row, wide, strict=True) for x in _values(cell, more)])
         return stream.getvalue()
 
-    def write(self, path: Path) -> None:
-        """Save as .md, .csv or .tex. Raises ConfigError, OutputError."""
-        check_suffix(path)
-        texts = {".md": self.markdown, ".csv": self.csv, ".tex": self.latex}
-        write_text(path, texts[path.suffix]().rstrip("\n") + "\n")
-
     def best(self, column: int) -> frozenset[int]:
         """Rows with the best value of a column, and those that lie within its interval.
 
@@ -138,12 +129,6 @@ class Table:
             grid = [list(line) for line in zip(*grid, strict=True)]
         sides = ["left", *["right"] * (len(grid[0]) - 1)]
         return tabulate(grid[1:], grid[0], tablefmt=style, disable_numparse=True, colalign=sides)
-
-
-def check_suffix(path: Path) -> None:
-    """Refuse a file that is neither .md, .csv nor .tex. Raises ConfigError."""
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(f"found the table file {path}, expected one that ends in {', '.join(SUFFIXES)}")
 
 
 def number(value: float, decimals: int | None = None, digits: int = 3) -> str:
