@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exuvia.errors import ConfigError
 from exuvia.evaluation.report import REAL, YARDSTICKS, Report
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 INK, GRID, DOT, YARDSTICK = "#010203", "#999999", "#c2410c", "#2563a8"
 """The first stands for the page's own colour of text."""
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "exuvia",
     "font.family": "sans-serif",
