@@ -143,7 +143,10 @@ def number(value: float, decimals: int | None = None, digits: int = 3) -> str:
 
 
 def cell_text(cell: Cell, decimals: int | None = None) -> str:
-    """`0.13`, `0.13 ± 0.02`, or `0.13 [0.1, 0.2]` where the limits are not alike on both sides."""
+    """`0.13`, `0.130 ± 0.021`, or `0.13 [0.1, 0.2]` where the limits are not alike on both sides.
+
+    Without decimals, half an interval has two significant digits and its mean as many decimals.
+    """
     if cell is None or isinstance(cell, str):
         return cell or ""
     if isinstance(cell, int | float):
@@ -152,7 +155,9 @@ def cell_text(cell: Cell, decimals: int | None = None) -> str:
     if not _spread(cell):
         return text
     if math.isclose(down, up, rel_tol=0.01):
-        return f"{text} ± {number((up + down) / 2, decimals, 2)}"
+        half = (up + down) / 2
+        decimals = min(6, max(0, 1 - math.floor(math.log10(half)))) if decimals is None else decimals
+        return f"{number(cell.mean, decimals)} ± {number(half, decimals)}"
     return f"{text} [{number(cell.low, decimals)}, {number(cell.high, decimals)}]"
 
 

@@ -117,7 +117,8 @@ def _facts(report: Report) -> list[str]:
         return []
     sensors = " ".join(about.get("sensors", ())) or "all sensors"
     seeds = ", ".join(map(str, about.get("seeds", ())))
-    facts = [f"{about.get('split')} split of {about.get('data')} ({sensors}), seeds {seeds}"]
+    split = f"{about['split']} split of " if "split" in about else ""
+    facts = [f"{split}{about.get('data')} ({sensors}), seeds {seeds}"]
     facts += [f"{key} {about[key]}" for key in ("pipeline", "commit", "date") if about.get(key)]
     return ["; ".join(facts) + (f". Made by: {about['command']}" if about.get("command") else ".")]
 
