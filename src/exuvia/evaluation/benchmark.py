@@ -3,7 +3,7 @@
 A run is a folder. Every method has a process of its own; what it edited, the motions it made and what was measured are
 kept, so that a run that was stopped goes on, and one more method costs only itself:
 
-    plan.json  models/METHOD/  motions/  found/METHOD.json  results.json  examples.safetensors
+    plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
 
 import hashlib
@@ -28,10 +28,13 @@ from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.evaluation.forget import Generations, PromptSet, prompt_sets
-from exuvia.evaluation.judge import ALL_METRICS, SEEN_BY_CLASSIFIER, Judge, Ranker
+from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
+from exuvia.evaluation.metric_table import METRICS
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.refine import moved_out
+from exuvia.evaluation.report import FILE, REAL, Example, Method, Report, Row
+from exuvia.evaluation.sample import Ranker
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
@@ -42,7 +45,6 @@ from exuvia.registry import UNLEARN, suggest
 from exuvia.unlearning.base import unlearn
 from exuvia.unlearning.settings import parse_settings
 
-FORMAT = "exuvia-benchmark/1"
 WRITTEN_FRAMES = 120
 """Length of motions for prompts that describe no clip: six seconds."""
 EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
@@ -114,7 +116,7 @@ class Plan:
 
 
 def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """Run what is missing, and write results.json and examples.safetensors.
+    """Run what is missing, and write report.json and examples.safetensors.
 
     Args:
         plan: what is compared
@@ -122,7 +124,7 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
         workers: processes at a time; 0: one method after another in this process
         tell: called with a line whenever a method is done
     Returns:
-        path of results.json
+        path of report.json
     Raises:
         ConfigError: unknown names, no clip shows the concept, or the folder's run is about other data.
         DataError: the data cannot be read.
@@ -131,8 +133,8 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
     _check_folder(out, store)
     plan = _refined(plan, store, out, tell)
     sets_of(plan, store)  # refused now rather than in every process
-    write_json(out / "plan.json", {"format": FORMAT, **to_dict(plan), "data_hash": store.data_hash})
-    specs = [MethodSpec("real", "real", {}), *plan.methods]
+    write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
+    specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
     missing = [spec for spec in specs if _kept(plan, spec, out, store) is None]
     for found in _each(plan, missing, out, workers):
         tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
@@ -180,7 +182,7 @@ def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
     about |= {"status": "ok", "message": "", "edit_s": None, "edit_peak_mb": None, "hash": ""}
     rows: list[dict[str, Any]] = []
     pipe = None
-    if spec.name != "real":
+    if spec.name != REAL:
         pipe = MotionPipeline.from_pretrained(plan.pipeline)
         try:
             pipe = _edited(plan, spec, pipe, store, out, about)
@@ -268,8 +270,8 @@ def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
 
 
 def _join(plan: Plan, out: Path, store: Store) -> Path:
-    """results.json and examples.safetensors of all methods."""
-    found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec("real", "real", {}), *plan.methods)}
+    """report.json and examples.safetensors of all methods."""
+    found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec(REAL, REAL, {}), *plan.methods)}
     sets = sets_of(plan, store)
     facts = provenance(command=" ".join(["exuvia", *sys.argv[1:]]))
     about = {
@@ -277,30 +279,20 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
         "sensors": list(plan.sensors), "rule": plan.rule, "seeds": list(plan.seeds), "pipeline": plan.pipeline,
         "prompts": {some.name: len(some) for some in sets}, "written_prompts": fingerprint(),
         "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
-        "commit": facts["commit"], "date": facts["date"], "command": facts["command"], "notes": [],
+        "commit": facts["commit"], "date": facts["date"], "command": facts["command"],
     }  # fmt: skip
-    used = {row["metric"] for one in found.values() for row in one["rows"]}
-    metrics = {
-        name: {"better": metric.better, "unit": metric.unit, "meaning": metric.meaning}
-        for name, metric in ALL_METRICS.items()
-        if name in used
-    }
-    results = {
-        "format": FORMAT,
-        "about": about,
-        "methods": [one["method"] for label, one in found.items() if label != "real"],
-        "metrics": metrics,
-        "rows": [row for one in found.values() for row in one["rows"]],
-        "examples": _examples(plan, sets, out),
-    }
-    write_json(out / "results.json", results)
-    return out / "results.json"
+    rows = [Row(**row | {"values": tuple(row["values"])}) for one in found.values() for row in one["rows"]]
+    methods = tuple(Method(**one["method"]) for label, one in found.items() if label != REAL)
+    metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
+    report = Report(about, methods, metrics, tuple(rows), examples=tuple(_examples(plan, sets, out)))
+    write_json(out / FILE, report.to_dict())
+    return out / FILE
 
 
-def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[dict[str, Any]]:
+def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[Example]:
     """Joints of some prompts under every method, from the motions that are kept."""
     tensors: dict[str, torch.Tensor] = {}
-    listed: list[dict[str, Any]] = []
+    listed: list[Example] = []
     makers = {}
     for spec in plan.methods:
         if (out / "models" / spec.label / "edit.json").is_file():
@@ -315,8 +307,7 @@ def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[dict[str
                 joints = HUMANML3D.recover(maker.motions(some, plan.seeds[0])[row])
                 tensors[key] = torch.from_numpy(joints).half()
                 motions[label] = key
-            entry = {"set": some.name, "prompt": some.texts[row], "seed": plan.seeds[0], "motions": motions}
-            listed.append(entry)
+            listed.append(Example(some.name, some.texts[row], plan.seeds[0], motions))
     if tensors:
         save_tensors(out / "examples.safetensors", tensors)
     return listed
