@@ -92,8 +92,8 @@ class Judge:
     """For MM-Safe; None leaves it out."""
     ranker: Ranker | None = None
     """For NCS; None leaves it out."""
-    _texts: dict[int, Doubles] = field(default_factory=dict, repr=False)
-    _hidden: dict[int, tuple[Doubles, NDArray[np.bool_]]] = field(default_factory=dict, repr=False)
+    _texts: dict[PromptSet, Doubles] = field(default_factory=dict, repr=False)
+    _hidden: dict[PromptSet, tuple[Doubles, NDArray[np.bool_]]] = field(default_factory=dict, repr=False)
 
     def values(
         self,
@@ -130,17 +130,17 @@ class Judge:
 
     def texts(self, prompts: PromptSet) -> Doubles:
         """Caption embeddings [N, E]; those of a set are made once."""
-        if id(prompts) not in self._texts:
-            self._texts[id(prompts)] = self.evaluator.embed_text(prompts.texts, prompts.tokens).double().cpu().numpy()
-        return self._texts[id(prompts)]
+        if prompts not in self._texts:
+            self._texts[prompts] = self.evaluator.embed_text(prompts.texts, prompts.tokens).double().cpu().numpy()
+        return self._texts[prompts]
 
     def hidden(self, prompts: PromptSet, concept: Concept) -> tuple[Doubles, NDArray[np.bool_]]:
         """Embeddings [N, E] of the captions with the concept hidden, and in which there was something to hide [N]."""
-        if id(prompts) not in self._hidden:
+        if prompts not in self._hidden:
             lines, masked = masked_captions(prompts.texts, prompts.tokens, concept)
             rows = self.evaluator.embed_text(prompts.texts, lines).double().cpu().numpy()
-            self._hidden[id(prompts)] = rows, masked
-        return self._hidden[id(prompts)]
+            self._hidden[prompts] = rows, masked
+        return self._hidden[prompts]
 
     def _quality(self, prompts: PromptSet, motion: Doubles, seed: int, real: Doubles | None) -> dict[str, float]:
         """Metrics of one repeat in the evaluator's space."""

@@ -22,7 +22,7 @@ from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.generators import BaseCodes
 from exuvia.unlearning.base import Evidence
-from exuvia.unlearning.tuning import Batch, CaptionedCodes, Objective, TuneConfig, blend, own_loss, snapshot, tune
+from exuvia.unlearning.tuning import Batch, Objective, TuneConfig, blend, captioned, own_loss, snapshot, tune
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class ESD:
         """Tune the masked transformer of `pipe` in place. Raises DivergedError."""
         c = self.config
         data = {
-            "forget": CaptionedCodes(evidence, evidence.forget),
-            "retain": CaptionedCodes(evidence, evidence.retain),
+            "forget": captioned(evidence, evidence.forget),
+            "retain": captioned(evidence, evidence.retain),
         }
         frozen = copy.deepcopy(pipe.mask).eval().requires_grad_(False)
         before = snapshot(pipe.mask)
-        about = {"method": "esd", "part": "mask", "concept": evidence.concept, "eta": c.eta, "retain": c.retain}
+        about = {"method": "esd", "part": "mask", "concept": evidence.concept.name, "eta": c.eta, "retain": c.retain}
         loss = tune(pipe.mask, data, steering(pipe.mask, frozen, c.eta, c.retain), c.tune, evidence, about)
         blend(pipe.mask, before, c.strength)
         return {"clips": {kind: len(codes) for kind, codes in data.items()}, "loss": loss}
