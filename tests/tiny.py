@@ -7,7 +7,8 @@ import torch
 
 from exuvia.features.normaliser import Normaliser
 from exuvia.pipeline.assemble import assemble
-from exuvia.pipeline.pipeline import GenerationConfig, MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.settings import GenerationConfig
 from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
 from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
 from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig

@@ -73,9 +73,6 @@ class BenchmarkConfig:
 def benchmark(config: BenchmarkConfig) -> None:
     """Edit a generator with every method, ask all of them the same, and put what was found side by side.
 
-    Examples:
-        exuvia benchmark violence --data stores/mocap --sensors optical --retrained runs/retrain-violence/packed
-
     Raises:
         ConfigError: an unknown concept, method, kind or setting, or no clip that shows the concept.
         DataError: the data cannot be read.

@@ -63,9 +63,6 @@ def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
 
     Prints the table and writes `OUT/index.html`.
 
-    Examples:
-        exuvia demo --out demo
-
     Raises:
         CheckpointError: no such pipeline.
         ConfigError: the concept is not known, or the pipeline ships no statistics of it.

@@ -1,14 +1,13 @@
 """`exuvia evaluate`: an edited pipeline against its original and real motion, as a folder of tables."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
-from tqdm import tqdm
 
+from exuvia.commands.progress import progress_bar
 from exuvia.errors import ConfigError
 from lab.ledger.numbers import record_number
 
@@ -69,9 +68,6 @@ class EvaluateConfig:
 def evaluate(config: EvaluateConfig) -> None:
     """Measure how far an edited pipeline forgot a concept and kept everything else, beside the original.
 
-    Examples:
-        exuvia evaluate runs/safe --original base --benchmark violence --data stores/mocap --out runs/safe-report
-
     Raises:
         ConfigError: an unknown benchmark, or no prompts.
         CheckpointError: a pipeline cannot be loaded.
@@ -85,12 +81,7 @@ def evaluate(config: EvaluateConfig) -> None:
         raise ConfigError(f"found the file {config.out}, expected a folder for the report")
     load = MotionPipeline.from_pretrained
     edited, original = (load(name, device=config.device) for name in (config.pipeline, config.original))
-    with tqdm(unit=" motions", desc="evaluate", file=sys.stderr, disable=None, total=0) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("evaluate", "motions") as progress:
         report = evaluate_pipeline(
             edited,
             original=original,

@@ -1,4 +1,4 @@
-"""`exuvia finish`: a finished run from the last checkpoint of one that was stopped."""
+"""`exuvia checkpoint finish`: a finished run from the last checkpoint of one that was stopped."""
 
 from dataclasses import dataclass
 from pathlib import Path

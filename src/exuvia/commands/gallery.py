@@ -27,9 +27,6 @@ class GalleryConfig:
 def gallery(config: GalleryConfig) -> None:
     """Write a page that needs no network and nothing beside it.
 
-    Examples:
-        exuvia gallery --out gallery.html
-
     Raises:
         ConfigError: no prompt.
         CheckpointError: a pipeline cannot be loaded.

@@ -7,8 +7,8 @@ from typing import Any
 
 import tyro
 
+from exuvia.commands.formats import written_suffix
 from exuvia.errors import ConfigError, DataError
-from exuvia.registry import EXPORTER, suggest
 
 AT_ONCE = 256
 """Motions that are held before they are written, however many are asked for."""
@@ -81,10 +81,10 @@ def generate(config: GenerateConfig) -> None:
         if not batch:
             continue
         for low in range(0, len(batch), AT_ONCE):
-            some = batch[low : low + AT_ONCE]
-            frames: Any = [request.frames for request in some] if known else None
-            clips = pipe([r.prompt for r in some], seed=[r.seed for r in some], frames=frames, **sampling)
-            for request, clip in zip(some, clips, strict=True):
+            part = batch[low : low + AT_ONCE]
+            frames: Any = [request.frames for request in part] if known else None
+            clips = pipe([r.prompt for r in part], seed=[r.seed for r in part], frames=frames, **sampling)
+            for request, clip in zip(part, clips, strict=True):
                 for target in _targets(config.out, request, suffixes):
                     print(clip.save(target))
 
@@ -145,23 +145,14 @@ def _name(number: int, width: int, prompt: str, repeat: int, config: GenerateCon
 
 def _suffixes(config: GenerateConfig, count: int) -> tuple[str, ...]:
     """Suffixes to write, () if `out` is itself the file; checked before anything slow happens."""
-    suffix = config.out.suffix.lower()
-    if suffix and not config.out.is_dir():
-        _known(suffix)
+    if config.out.suffix and not config.out.is_dir():
+        written_suffix(config.out.suffix)
         if count > 1:
             raise ConfigError(f"found {count} motions for the file {config.out}, expected one; give a folder as --out")
         return ()
-    suffixes = tuple("." + name.lower().lstrip(".") for name in config.formats)
-    for one in suffixes:
-        _known(one)
-    if not suffixes:
+    if not config.formats:
         raise ConfigError("found no format, expected at least one, e.g. --formats html")
-    return suffixes
-
-
-def _known(suffix: str) -> None:
-    if suffix not in EXPORTER:
-        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
+    return tuple(written_suffix(name) for name in config.formats)
 
 
 def _targets(out: Path, request: Request, suffixes: tuple[str, ...]) -> list[Path]:

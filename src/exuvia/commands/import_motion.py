@@ -6,8 +6,8 @@ from pathlib import Path
 
 import tyro
 
+from exuvia.commands.formats import written_suffix
 from exuvia.errors import ConfigError, ExuviaError
-from exuvia.registry import EXPORTER, suggest
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,8 @@ def targets(config: ImportConfig) -> list[tuple[Path, Path]]:
     """Every input file with its output file. Raises ConfigError, see `import_motion`."""
     if not config.files:
         raise ConfigError("found no file, expected at least one motion file")
-    suffix = config.out.suffix.lower()
-    single = bool(suffix) and not config.out.is_dir()
-    suffix = suffix if single else "." + config.format.lower().lstrip(".")
-    if suffix not in EXPORTER:
-        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
+    single = bool(config.out.suffix) and not config.out.is_dir()
+    suffix = written_suffix(config.out.suffix if single else config.format)
     if single:
         if len(config.files) > 1:
             raise ConfigError(f"found {len(config.files)} files for {config.out}, expected one; give a folder as --out")

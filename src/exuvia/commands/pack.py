@@ -1,4 +1,4 @@
-"""`exuvia pack`: the run folders of the parts -> one pipeline folder."""
+"""`exuvia checkpoint pack`: the run folders of the parts -> one pipeline folder."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from exuvia.config import from_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, sha256_file
-from exuvia.pipeline.pipeline import GenerationConfig
+from exuvia.pipeline.settings import GenerationConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 
 WEIGHTS = "weights.safetensors"

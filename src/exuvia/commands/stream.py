@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
+from exuvia.commands.formats import written_suffix
 from exuvia.commands.generate import read_prompt
+from exuvia.commands.progress import progress_bar
 from exuvia.errors import ConfigError
-from exuvia.registry import EXPORTER, suggest
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,6 @@ class StreamConfig:
 def stream(config: StreamConfig) -> None:
     """Generate one motion that shows one sentence after the other; when interrupted, what exists is written.
 
-    Examples:
-        exuvia stream "a person walks forward#120" "a person sits down#80" --out walk.html
-
     Raises:
         ConfigError: no sentence, a length below one code step, an unknown format.
         CheckpointError: the pipeline cannot be loaded.
@@ -54,8 +51,7 @@ def stream(config: StreamConfig) -> None:
     from exuvia.pipeline.stream import LongConfig
     from exuvia.pipeline.stream import stream as stream_clips
 
-    if config.out.suffix not in EXPORTER:
-        raise ConfigError(f"unknown format {config.out.suffix!r}; {suggest(config.out.suffix, EXPORTER)}")
+    written_suffix(config.out.suffix)
     if not config.prompts or config.repeat < 1:
         raise ConfigError(
             f"found {len(config.prompts)} sentences and {config.repeat} rounds, expected at least one each"
@@ -66,10 +62,12 @@ def stream(config: StreamConfig) -> None:
     try:
         scenes = list(_scenes(config))
         total = sum(scene.frames for scene in scenes)
-        with tqdm(unit=" frames", desc="stream", file=sys.stderr, disable=None, total=total) as bar:
+        done = 0
+        with progress_bar("stream", "frames") as progress:
             for piece in stream_clips(pipe, scenes, seed=config.seed, config=joined):
                 pieces.append(piece)
-                bar.update(piece.frames)
+                done += piece.frames
+                progress(done, total)
     except KeyboardInterrupt:
         if not pieces:
             raise

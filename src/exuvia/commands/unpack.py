@@ -1,4 +1,4 @@
-"""`exuvia unpack`: a pipeline folder -> the run folders that `exuvia pack` made it of."""
+"""`exuvia checkpoint unpack`: a pipeline folder -> the run folders that `exuvia checkpoint pack` made it of."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +24,6 @@ class UnpackConfig:
 
 def unpack(config: UnpackConfig) -> None:
     """Take a pipeline apart, so that another generator can learn its codes and be packed with the rest.
-
-    Examples:
-        exuvia unpack base runs/base
-        exuvia train causal --tokenizer runs/base/tokenizer --corpus.data stores/mocap --out runs/causal
-        exuvia pack --tokenizer runs/base/tokenizer --mask runs/causal --residual runs/base/residual \\
-            --length runs/base/length --out runs/streaming
 
     Raises:
         CheckpointError: no pipeline there.

@@ -5,7 +5,8 @@ from typing import Any
 from exuvia.checkpoint import provenance
 from exuvia.config import to_dict
 from exuvia.features.normaliser import Normaliser
-from exuvia.pipeline.pipeline import GenerationConfig, MotionPipeline
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.settings import GenerationConfig
 from exuvia.sequence.generators import BaseCodes
 from exuvia.sequence.length import LengthEstimator, OwnLength
 from exuvia.sequence.residual_transformer import ResidualTransformer

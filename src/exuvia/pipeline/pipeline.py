@@ -23,6 +23,7 @@ from exuvia.motion.clip import Clip
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
 from exuvia.pipeline.prompts import check_prompts
+from exuvia.pipeline.settings import GenerationConfig
 from exuvia.pipeline.stream import Scene, stream
 from exuvia.registry import REPRESENTATION, TEXT_ENCODER, resolve, suggest
 from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
@@ -38,31 +39,6 @@ PARTS = ("tokenizer", "mask", "residual", "length")
 DTYPES = ("float32", "bfloat16", "float16")
 BATCH = 16
 """Prompts at a time: what of them is worked on stays in a CPU's caches."""
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """How codes are sampled; the defaults are MoMask's evaluation settings."""
-
-    steps: int = 10
-    """Rounds of unmasking."""
-    cond_scale: float = 4.0
-    """Classifier-free guidance of the base codes."""
-    residual_scale: float = 5.0
-    """Classifier-free guidance of the residual codes."""
-    keep_share: float = 0.9
-    """Top-k: the share (1 - keep_share) of the vocabulary that may be sampled."""
-    temperature: float = 1.0
-    """Of the base codes' distribution."""
-    residual_temperature: float = 1.0
-    """Of the residual codes' distribution."""
-    smoothing: float = 0.0
-    """Standard deviation, in frames, of a Gaussian over the decoded features; 0, as published, leaves them. Small
-    tokenizers decode with jitter: about one frame removes most of it."""
-    min_steps: int = 5
-    """Shortest motion, in code steps of 4 frames."""
-    max_steps: int = 49
-    """Longest motion, in code steps of 4 frames."""
 
 
 @dataclass(frozen=True)
