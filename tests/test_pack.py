@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ import pytest
 import tiny
 from exuvia.__main__ import main
 from exuvia.checkpoint import save_tensors, write_config
-from exuvia.commands import import_momask as momask_module
-from exuvia.commands.import_momask import ImportMomaskConfig, import_momask
+from exuvia.commands.import_published import ImportMomaskConfig, import_momask
 from exuvia.commands.pack import PackConfig, pack
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
@@ -69,7 +67,7 @@ def test_half_precision_and_card(runs: dict[str, Path], tmp_path: Path) -> None:
 
 def test_command_line(runs: dict[str, Path], tmp_path: Path) -> None:
     flags = [word for kind, folder in runs.items() for word in (f"--{kind}", str(folder))]
-    assert main(["pack", *flags, "--out", str(tmp_path / "pipeline")]) == 0
+    assert main(["checkpoint", "pack", *flags, "--out", str(tmp_path / "pipeline")]) == 0
 
 
 def test_another_tokenizer_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -107,13 +105,9 @@ def published(pipe: MotionPipeline, folder: Path) -> OfficialMoMask:
     )
 
 
-def read_as(found: OfficialMoMask, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = momask_module.part
-
-    def part(name: str) -> Any:
-        return (lambda folder: found) if name == "load_momask" else real(name)
-
-    monkeypatch.setattr(momask_module, "part", part)
+def read_as(weights: OfficialMoMask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every folder hold these weights."""
+    monkeypatch.setattr("exuvia.published.momask.load_momask", lambda folder: weights)
 
 
 def test_published_checkpoints_become_a_pipeline(

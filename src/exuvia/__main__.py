@@ -95,7 +95,7 @@ def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia")
         "args": list(args),
         "description": description(function, entry),
     }
-    kind = _config_type(name, entry, function)
+    kind = config_type(name, entry, function)
     if kind is not None:
         config = tyro.cli(kind, **options)
         return lambda: function(config)
@@ -108,7 +108,7 @@ def description(function: Callable[..., Any], entry: Entry) -> str:
     return "\n".join([text, "", "Examples:", *(f"    {example}" for example in entry.examples)])
 
 
-def _config_type(name: str, entry: Entry, function: Callable[..., Any]) -> Any:
+def config_type(name: str, entry: Entry, function: Callable[..., Any]) -> Any:
     """The dataclass that a command takes, or None if it takes plain arguments."""
     if entry.config:
         return resolve({name: entry.config}, name, "command")(name)
