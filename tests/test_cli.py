@@ -181,14 +181,13 @@ def test_a_family_lists_its_members_with_a_line_each(family: str, capsys: pytest
 
 
 BENCH = (
-    "features statistics tokenizer classifier sweep evaluation defects lcr scan serpent lra pipeline long backbones across "
-    "information formats studio frames intervals generators lm selectivity"
-)
+    "features statistics tokenizer classifier sweep evaluation defects lcr scan serpent lra pipeline long backbones "
+    "across information formats studio frames intervals generators lm selectivity"
+).split()
+OLD = ["pack", "unpack", "ship", "finish", "check goldens", "check numbers", *(f"bench {name}" for name in BENCH)]
 
 
-@pytest.mark.parametrize(
-    "old", ["pack", "unpack", "ship", "finish", "check goldens", "check numbers", *(f"bench {x}" for x in BENCH.split())]
-)
+@pytest.mark.parametrize("old", OLD)
 def test_a_name_of_the_first_version_leads_to_the_new_one(old: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*old.split(), "--out", "my runs"]) == 2
     captured = capsys.readouterr()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -23,7 +23,7 @@ PRINTED = 20
 class AuditConfig:
     """Whom to ask, and what for."""
 
-    pipeline: tyro.conf.Positional[str]
+    pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """A shipped pipeline's name or a pipeline folder, such as one of `exuvia unlearn`."""
     prompts: Path | None = None
     """Text file with prompts of one's own, one a line; a length after # is not used."""

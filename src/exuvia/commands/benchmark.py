@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -31,7 +31,7 @@ KINDS = ("implicit", "compositional", "paraphrase", "misspelling", "lookalike", 
 class BenchmarkConfig:
     """What to compare."""
 
-    concept: tyro.conf.Positional[str]
+    concept: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CONCEPT")]
     """Concept to forget (exuvia list --kind concepts)."""
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""

@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -20,9 +20,9 @@ from exuvia.registry import IMPORTER
 class ConvertConfig:
     """What to convert, and how."""
 
-    source: tyro.conf.Positional[Path]
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Motion file, or a folder: every motion in it and below is converted."""
-    target: tyro.conf.Positional[Path]
+    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
     """File of the wanted format, or for a folder a folder, in which names are kept."""
     to: str | None = None
     """Format of the files in a folder, such as glb."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -39,7 +39,7 @@ LEDGER = (
 class EvaluateConfig:
     """What to compare, and by which benchmark."""
 
-    pipeline: tyro.conf.Positional[str]
+    pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """Edited pipeline: a folder or a shipped name."""
     original: str = "base"
     """The pipeline before the edit."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -12,9 +13,9 @@ from exuvia.commands.progress import progress_bar
 class ExportHumanML3DConfig:
     """Which data, and where to."""
 
-    store: tyro.conf.Positional[Path]
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """Folder made by `exuvia prepare`."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder to write; it must not exist yet, or be empty."""
 
 
@@ -41,9 +42,9 @@ def export_humanml3d(config: ExportHumanML3DConfig) -> None:
 class ExportMomaskConfig:
     """Which pipeline, and where to."""
 
-    pipeline: tyro.conf.Positional[str]
+    pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """A pipeline folder, such as one of `exuvia unlearn`."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder of the checkpoints, such as checkpoints/t2m; an older one there is replaced."""
 
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -20,7 +20,7 @@ MAX_NAME = 60
 class GenerateConfig:
     """What to generate and where to put it."""
 
-    prompts: tyro.conf.Positional[tuple[str, ...]] = ()
+    prompts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT ...")] = ()
     """One motion for each sentence."""
     file: Path | None = None
     """Text file with one prompt a line; `sentence#120` asks for 120 frames, `sentence#NA` for an estimated length."""

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -14,7 +15,7 @@ from exuvia.errors import ConfigError, ExuviaError
 class ImportConfig:
     """Which files to read, and what they do not say themselves."""
 
-    files: tyro.conf.Positional[tuple[Path, ...]]
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...")]
     """.bvh, .amc (its .asf beside it), .npy, .npz or DeepMimic .txt files."""
     out: Path
     """One file, by suffix, for one motion; else a folder."""

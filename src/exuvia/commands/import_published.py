@@ -5,7 +5,7 @@ No object is unpickled. A generator is conditioned on one sentence vector, as it
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ImportMomaskConfig:
     """Where the published weights lie, and where the pipeline goes."""
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder of published checkpoints, such as checkpoints/t2m or checkpoints/kit."""
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
@@ -69,7 +69,7 @@ def from_momask(folder: Path, text: str) -> "MotionPipeline":
 class ImportBammConfig:
     """Where the published weights lie, and where the pipeline goes."""
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder of the decoder, with opt.txt and model/latest.tar."""
     tokenizer: Path
     """Folder of the RVQ-VAE, with opt.txt, meta/ and model/."""
@@ -118,9 +118,7 @@ def _encoder(name: str, width: int) -> "TextEncoder":
     """A caption encoder by name. Raises ConfigError unless its vectors have the width that the weights expect."""
     encoder: TextEncoder = resolve(TEXT_ENCODER, name, "text encoder")()
     if encoder.dim != width:
-        raise ConfigError(
-            f"the caption encoder {name} has width {encoder.dim}, the weights expect {width}; see --text"
-        )
+        raise ConfigError(f"the caption encoder {name} has width {encoder.dim}, the weights expect {width}; see --text")
     return encoder
 
 
@@ -128,7 +126,7 @@ def _encoder(name: str, width: int) -> "TextEncoder":
 class ImportEvaluatorConfig:
     """Where the published files lie, and where the evaluator goes."""
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder with text_mot_match and Comp_v6_KLD005, such as checkpoints/t2m."""
     glove: Path
     """Folder of the word vectors, our_vab_data.npy and its lists."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -12,10 +13,10 @@ from exuvia.commands.progress import progress_bar
 class PrepareConfig:
     """What to prepare, and where to."""
 
-    source: tyro.conf.Positional[str]
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """HumanML3D's or KIT's folder, a folder with clips.npz and clips.jsonl, a folder of motion files, one motion
     file, or the word `synthetic`; several are joined with '+'."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder of the store; it must not exist yet, or hold the same data set."""
     mirror: bool = True
     """Add mirrored twins of train clips, unless the source brings its own."""

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -20,7 +20,7 @@ from exuvia.files import read_json, write_text
 class ReportConfig:
     """Which evaluations to show."""
 
-    files: tyro.conf.Positional[tuple[Path, ...]]
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...")]
     """Files written by `exuvia evaluate`; each becomes a column. Or one folder of `exuvia benchmark`."""
     out: Path | None = None
     """Markdown file; without it the table is printed. Of a benchmark: the folder of the report."""

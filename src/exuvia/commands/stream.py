@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -19,7 +19,7 @@ from exuvia.errors import ConfigError
 class StreamConfig:
     """What follows what, and where to put it."""
 
-    prompts: tyro.conf.Positional[tuple[str, ...]]
+    prompts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT ...")]
     """Sentences in order; `sentence#120` lasts 120 frames."""
     out: Path = Path("motion.html")
     """One file, by suffix: .npy .npz .bvh .glb .mp4 .gif .png .html."""

@@ -119,7 +119,10 @@ _PART = {
     ),
     "mask": ("the masked transformer, which writes base codes", f"{_CODES} --out runs/mask"),
     "bamm": ("BAMM, which writes base codes from left to right and finds its own lengths", f"{_CODES} --out runs/bamm"),
-    "causal": ("the state-space generator, which writes base codes from a carried state", f"{_CODES} --out runs/causal"),
+    "causal": (
+        "the state-space generator, which writes base codes from a carried state",
+        f"{_CODES} --out runs/causal",
+    ),
     "residual": ("the transformer that adds the residual codes", f"{_CODES} --out runs/residual"),
     "length": ("the estimator of a motion's length", f"{_CODES} --out runs/length"),
     "evaluator": (
@@ -266,9 +269,7 @@ _GROUP = {
     "serve": _SERVE,
     "more": _MORE,
 }
-COMMAND = {
-    name: entry._replace(group=group) for group, commands in _GROUP.items() for name, entry in commands.items()
-}
+COMMAND = {name: entry._replace(group=group) for group, commands in _GROUP.items() for name, entry in commands.items()}
 """The command line. A name of two words is a command of a group."""
 
 RENAMED = {
