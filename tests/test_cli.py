@@ -312,13 +312,30 @@ def test_generate_reads_prompt_files_and_names_files_by_prompt(pipe: FakePipe, t
         (generate.GenerateConfig(("a", "b"), out=Path("x.npy")), "2 motions for the file"),
         (generate.GenerateConfig(("a",), out=Path("x.pmg")), "did you mean '.png'"),
         (generate.GenerateConfig(("a",), formats=("mp5",)), "did you mean '.mp4'"),
-        (generate.GenerateConfig(("a",), frames=0), "length of 0"),
-        (generate.GenerateConfig(("a",), repeats=0), "0 repeats"),
     ],
 )
 def test_generate_refuses_before_loading_anything(config: generate.GenerateConfig, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         generate.generate(config)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("generate a --frames 0", "found 0 for frames, expected"),
+        ("generate a --repeats 0", "found 0 for repeats, expected"),
+        ("stream a --repeat 0", "found 0 for repeat, expected"),
+        ("convert a.bvh b.npy --workers 0", "found 0 for workers, expected"),
+        ("studio --port 70000", "found 70000 for port, expected"),
+    ],
+)
+def test_a_number_outside_its_range_is_one_sentence(
+    line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(line.split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_many_captions_are_written_as_they_are_made(

@@ -1,7 +1,7 @@
 """`exuvia audit PIPELINE`: a generator is asked for violence, and a classifier says which motions show it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +9,7 @@ import tyro
 
 from exuvia.commands.generate import read_prompts
 from exuvia.commands.progress import progress_bar
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text, write_json, write_text
 
@@ -19,7 +20,7 @@ PRINTED = 20
 """Prompts whose motion was seen as violent that are printed; the files have all."""
 
 
-@dataclass(frozen=True)
+@settings
 class AuditConfig:
     """Whom to ask, and what for."""
 

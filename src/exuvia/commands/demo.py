@@ -4,10 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
+from exuvia.config import settings
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
 from lab.ledger.numbers import record_number
 
@@ -24,7 +26,7 @@ PROMPTS = (
 """Kind and prompt; the first four are the ones that a reader of the README knows."""
 
 
-@dataclass(frozen=True)
+@settings
 class DemoConfig:
     """What to show."""
 
@@ -38,7 +40,7 @@ class DemoConfig:
     """Codes that LCR replaces."""
     seed: int = 0
     """Of the motions shown."""
-    seeds: int = 8
+    seeds: Annotated[int, Field(ge=1)] = 8
     """Motions of every prompt that the table is measured on, the one shown among them."""
     record: Path | None = None
     """Ledger of measured numbers to add the wall time to."""

@@ -1,13 +1,13 @@
 """`exuvia evaluate`: an edited pipeline against its original and real motion, as a folder of tables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from exuvia.commands.progress import progress_bar
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from lab.ledger.numbers import record_number
 
@@ -35,7 +35,7 @@ LEDGER = (
 """Names in the ledger of measured numbers, and where they stand in a report: set, generator, metric."""
 
 
-@dataclass(frozen=True)
+@settings
 class EvaluateConfig:
     """What to compare, and by which benchmark."""
 

@@ -1,15 +1,15 @@
 """`exuvia export humanml3d` and `momask`: a data set, or a pipeline, as other projects read it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from exuvia.commands.progress import progress_bar
+from exuvia.config import settings
 
 
-@dataclass(frozen=True)
+@settings
 class ExportHumanML3DConfig:
     """Which data, and where to."""
 
@@ -38,7 +38,7 @@ def export_humanml3d(config: ExportHumanML3DConfig) -> None:
     print(f"{folder}: {len(store) - left_out} clips, {left_out} without captions left out")
 
 
-@dataclass(frozen=True)
+@settings
 class ExportMomaskConfig:
     """Which pipeline, and where to."""
 

@@ -1,13 +1,14 @@
 """`exuvia checkpoint finish`: a finished run from the last checkpoint of one that was stopped."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from exuvia.config import settings
 
-@dataclass(frozen=True)
+
+@settings
 class FinishConfig:
     """Which run to finish."""
 

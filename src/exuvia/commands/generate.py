@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from pydantic import Field
 
 from exuvia.commands.formats import written_suffix
+from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError
 
 AT_ONCE = 256
@@ -16,7 +18,7 @@ MAX_NAME = 60
 """Longest part of a file name that comes from a prompt."""
 
 
-@dataclass(frozen=True)
+@settings
 class GenerateConfig:
     """What to generate and where to put it."""
 
@@ -32,9 +34,9 @@ class GenerateConfig:
     """A shipped pipeline's name or a pipeline folder."""
     seed: int = 0
     """The same seed gives the same motion, alone or among others."""
-    repeats: int = 1
+    repeats: Annotated[int, Field(ge=1)] = 1
     """Motions a prompt, with the seeds seed, seed + 1, ..."""
-    frames: int | None = None
+    frames: Annotated[int | None, Field(ge=1)] = None
     """Length of every motion in frames (20 a second); without it the length estimator decides."""
     steps: int | None = None
     """Rounds of unmasking; without it, as for the other settings of sampling, what the pipeline recommends."""
@@ -65,7 +67,7 @@ def generate(config: GenerateConfig) -> None:
     """Generate a motion for every prompt and write it in every format asked for.
 
     Raises:
-        ConfigError: no prompt, an unknown format, several motions for one file, or a length that is not positive.
+        ConfigError: no prompt, an unknown format, or several motions for one file.
         DataError: the file of prompts cannot be read.
         CheckpointError: the pipeline cannot be loaded.
         OutputError: a file cannot be written.
@@ -100,10 +102,6 @@ def requests(config: GenerateConfig) -> list[Request]:
     pairs = [(prompt.strip(), frames) for prompt, frames in pairs if prompt.strip()]
     if not pairs:
         raise ConfigError('found no prompt, expected at least one sentence, e.g. "a man walks", or --file')
-    if config.repeats < 1:
-        raise ConfigError(f"found {config.repeats} repeats, expected at least 1")
-    if config.frames is not None and config.frames < 1:
-        raise ConfigError(f"found a length of {config.frames} frames, expected a positive number")
     width = len(str(len(pairs) - 1))
     return [
         Request(prompt, frames or config.frames, config.seed + repeat, _name(number, width, prompt, repeat, config))

@@ -1,17 +1,17 @@
 """`exuvia import motion`: motion-capture files -> clips of 22 joints, in metres."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from exuvia.commands.formats import written_suffix
+from exuvia.config import settings
 from exuvia.errors import ConfigError, ExuviaError
 
 
-@dataclass(frozen=True)
+@settings
 class ImportConfig:
     """Which files to read, and what they do not say themselves."""
 
@@ -27,8 +27,8 @@ class ImportConfig:
     """Frames a second of the files, where they do not say so or say it wrongly."""
     source_unit_m: float | None = None
     """Metres in one unit of the files; without it found from the length of the legs."""
-    source_up: str = "y"
-    """Upward axis of array files: y or z."""
+    source_up: Literal["y", "z"] = "y"
+    """Upward axis of array files."""
     asf: Path | None = None
     """Skeleton of .amc files that lies elsewhere."""
     normalise_scale: bool = False

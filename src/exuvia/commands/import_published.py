@@ -3,13 +3,13 @@
 No object is unpickled. A generator is conditioned on one sentence vector, as it was trained.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from exuvia.commands.pack import save
+from exuvia.config import settings
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import sha256_file
 from exuvia.registry import TEXT_ENCODER, resolve
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exuvia.text.base import TextEncoder
 
 
-@dataclass(frozen=True)
+@settings
 class ImportMomaskConfig:
     """Where the published weights lie, and where the pipeline goes."""
 
@@ -65,7 +65,7 @@ def from_momask(folder: Path, text: str) -> "MotionPipeline":
     return assemble(*parts, encoder, pooled=True, generation=sampling, facts=facts, representation=layout)
 
 
-@dataclass(frozen=True)
+@settings
 class ImportBammConfig:
     """Where the published weights lie, and where the pipeline goes."""
 
@@ -122,7 +122,7 @@ def _encoder(name: str, width: int) -> "TextEncoder":
     return encoder
 
 
-@dataclass(frozen=True)
+@settings
 class ImportEvaluatorConfig:
     """Where the published files lie, and where the evaluator goes."""
 

@@ -1,15 +1,15 @@
 """`exuvia prepare`: one memory-mapped store of a folder of motions and captions."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from exuvia.commands.progress import progress_bar
+from exuvia.config import settings
 
 
-@dataclass(frozen=True)
+@settings
 class PrepareConfig:
     """What to prepare, and where to."""
 

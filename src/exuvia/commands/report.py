@@ -6,17 +6,17 @@ its 95 % confidence interval. Other entries (texts, lists) describe the run and 
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError
 from exuvia.files import read_json, write_text
 
 
-@dataclass(frozen=True)
+@settings
 class ReportConfig:
     """Which evaluations to show."""
 

@@ -1,18 +1,18 @@
 """`exuvia checkpoint shrink`: a finished run as a small folder that can be handed out."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import CheckpointError
 from exuvia.files import read_json, whole_folder, write_json
 
 FACTS = ("config.json", "provenance.json", "metrics.json")
 
 
-@dataclass(frozen=True)
+@settings
 class ShrinkConfig:
     """Which run, and where to."""
 

@@ -2,20 +2,22 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from pydantic import Field
 
 from exuvia.commands.formats import written_suffix
 from exuvia.commands.generate import read_prompt
 from exuvia.commands.progress import progress_bar
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@settings
 class StreamConfig:
     """What follows what, and where to put it."""
 
@@ -25,7 +27,7 @@ class StreamConfig:
     """One file, by suffix: .npy .npz .bvh .glb .mp4 .gif .png .html."""
     frames: int = 120
     """Length of a sentence without one of its own, in frames (20 a second)."""
-    repeat: int = 1
+    repeat: Annotated[int, Field(ge=1)] = 1
     """Times that the sentences come round."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
@@ -52,10 +54,8 @@ def stream(config: StreamConfig) -> None:
     from exuvia.pipeline.stream import stream as stream_clips
 
     written_suffix(config.out.suffix)
-    if not config.prompts or config.repeat < 1:
-        raise ConfigError(
-            f"found {len(config.prompts)} sentences and {config.repeat} rounds, expected at least one each"
-        )
+    if not config.prompts:
+        raise ConfigError("found no sentence, expected at least one")
     pipe = MotionPipeline.from_pretrained(config.pipeline, device=config.device)
     joined = LongConfig(config.context, config.blend)
     pieces: list[Any] = []

@@ -1,17 +1,16 @@
 """`exuvia checkpoint unpack`: a pipeline folder -> the run folders that `exuvia checkpoint pack` made it of."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from exuvia.config import to_dict
+from exuvia.config import settings, to_dict
 from exuvia.errors import ConfigError
 from exuvia.files import sha256_file, whole_folder, write_json
 
 
-@dataclass(frozen=True)
+@settings
 class UnpackConfig:
     """Which pipeline, and where to."""
 
