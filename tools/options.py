@@ -5,9 +5,8 @@ members have under the same name and with the same text is counted once.
 """
 
 import re
-import sys
 import warnings
-from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple
 
 import tyro
@@ -15,8 +14,6 @@ import tyro
 from exuvia.__main__ import config_type
 from exuvia.commands.table import COMMAND, Entry
 from exuvia.registry import resolve
-
-MOST_COMMANDS, MOST_OPTIONS = 30, 400
 
 
 class Count(NamedTuple):
@@ -30,11 +27,12 @@ class Count(NamedTuple):
     """Options of every command and every member of a family, added."""
 
 
-def count(commands: Mapping[str, Entry] = COMMAND) -> Count:
-    """Figures of a table of commands; imports every command."""
+@cache
+def count() -> Count:
+    """Figures of `exuvia`; imports every command."""
     options: dict[str, set[tuple[str, str]]] = {}
     leaves = 0
-    for name, entry in commands.items():
+    for name, entry in COMMAND.items():
         own = options_of(name, entry)
         leaves += len(own)
         options.setdefault(entry.family.name if entry.family else name, set()).update(own)
@@ -56,13 +54,23 @@ def _text(text: str) -> str:
     return re.sub(r"\s*\((?:default: |required|optional|repeatable).*", "", text, flags=re.DOTALL).strip()
 
 
-def main() -> int:
-    """Print the figures; 1 where one is too high."""
+def count_commands() -> int:
+    """Commands of `exuvia`."""
+    return count().commands
+
+
+def count_options() -> int:
+    """Options of `exuvia`."""
+    return count().options
+
+
+def main() -> None:
+    """Print the figures, and the options of every command."""
     figures = count()
-    print(f"{figures.commands} commands (at most {MOST_COMMANDS})")
-    print(f"{figures.options} options (at most {MOST_OPTIONS}); {figures.leaves} with those of a family counted again")
-    return int(figures.commands > MOST_COMMANDS or figures.options > MOST_OPTIONS)
+    for name, entry in COMMAND.items():
+        print(f"{name:<24}{len(options_of(name, entry)):>4}")
+    print(f"{figures.commands} commands, {figures.options} options; {figures.leaves} with all of a family's members")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

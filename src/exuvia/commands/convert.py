@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from pydantic import Field
 
 from exuvia.commands.formats import written_suffix
 from exuvia.commands.progress import progress_bar
-from exuvia.config import settings
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
 from exuvia.registry import IMPORTER
 
@@ -34,7 +33,7 @@ class ConvertConfig:
     """Hold standing feet still, as far as the motion does not jerk more than before."""
     overwrite: bool = False
     """Replace files that are there."""
-    workers: Annotated[int, Field(ge=1)] = 1
+    workers: Count = 1
     """Processes, for folders."""
 
 

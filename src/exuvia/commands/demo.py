@@ -4,14 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from exuvia.config import settings
+from exuvia.config import Count, settings
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
-from lab.ledger.numbers import record_number
 
 PROMPTS = (
     ("keep", "a person walks forward"),
@@ -40,10 +38,8 @@ class DemoConfig:
     """Codes that LCR replaces."""
     seed: int = 0
     """Of the motions shown."""
-    seeds: Annotated[int, Field(ge=1)] = 8
+    seeds: Count = 8
     """Motions of every prompt that the table is measured on, the one shown among them."""
-    record: Path | None = None
-    """Ledger of measured numbers to add the wall time to."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +93,6 @@ def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
     write_comparison(page, f"Before and after forgetting {config.forget}", rows, table, notes)
     wall_s = time.perf_counter() - started
     print(f"\n{page}: {2 * len(PROMPTS)} motions side by side; all in {wall_s:.0f} s")
-    if config.record:
-        record_number(config.record, "demo.wall_s", wall_s, unit="s", command="exuvia demo", seed=config.seed)
     return {name: values for name, (values, _) in measured.items()}
 
 

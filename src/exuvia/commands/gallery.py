@@ -1,12 +1,9 @@
 """`exuvia gallery`: motions of many prompts as one page of players, before and after an edit if wanted."""
 
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from exuvia.commands.generate import read_prompts
-from exuvia.config import settings
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError
 
 
@@ -22,7 +19,7 @@ class GalleryConfig:
     """Another pipeline, shown beside it with the same prompts and seeds."""
     file: Path | None = None
     """Text file with one prompt a line (a length after # is not used); without it built-in prompts of four kinds."""
-    each: Annotated[int, Field(ge=1)] = 3
+    each: Count = 3
     """Built-in prompts of a kind."""
     seed: int = 0
     """Of every motion."""

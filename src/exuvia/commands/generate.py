@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from pydantic import Field
 
 from exuvia.commands.formats import written_suffix
-from exuvia.config import settings
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError, DataError
 
 AT_ONCE = 256
@@ -34,9 +33,9 @@ class GenerateConfig:
     """A shipped pipeline's name or a pipeline folder."""
     seed: int = 0
     """The same seed gives the same motion, alone or among others."""
-    repeats: Annotated[int, Field(ge=1)] = 1
+    repeats: Count = 1
     """Motions a prompt, with the seeds seed, seed + 1, ..."""
-    frames: Annotated[int | None, Field(ge=1)] = None
+    frames: Count | None = None
     """Length of every motion in frames (20 a second); without it the length estimator decides."""
     steps: int | None = None
     """Rounds of unmasking; without it, as for the other settings of sampling, what the pipeline recommends."""

@@ -8,12 +8,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from pydantic import Field
 
 from exuvia.commands.formats import written_suffix
 from exuvia.commands.generate import read_prompt
 from exuvia.commands.progress import progress_bar
-from exuvia.config import settings
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError
 
 
@@ -27,7 +26,7 @@ class StreamConfig:
     """One file, by suffix: .npy .npz .bvh .glb .mp4 .gif .png .html."""
     frames: int = 120
     """Length of a sentence without one of its own, in frames (20 a second)."""
-    repeat: Annotated[int, Field(ge=1)] = 1
+    repeat: Count = 1
     """Times that the sentences come round."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
@@ -50,7 +49,7 @@ def stream(config: StreamConfig) -> None:
         OutputError: the file cannot be written.
     """
     from exuvia.pipeline.pipeline import MotionPipeline
-    from exuvia.pipeline.stream import LongConfig
+    from exuvia.pipeline.settings import LongConfig
     from exuvia.pipeline.stream import stream as stream_clips
 
     written_suffix(config.out.suffix)

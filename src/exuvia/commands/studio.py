@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from exuvia.config import settings
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError, ExuviaError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -38,7 +38,7 @@ class StudioConfig:
     """Secret that every visitor must know; also from the environment, EXUVIA_STUDIO_TOKEN. `new` makes one up."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Count = 1
     """Of each of the two workers."""
     open: bool = False
     """Open the page in the browser."""

@@ -211,8 +211,11 @@ _MEASURE = {
     ),
     "report": Entry(
         "exuvia.commands.report:report",
-        "several evaluations side by side, or the pages of a benchmark",
-        ("exuvia report runs/*-report/report.json --out table.md", "exuvia report runs/benchmark-violence"),
+        "evaluations and benchmarks side by side, as tables or as a page",
+        (
+            "exuvia report runs/benchmark runs/safe-report --only forget. retain.fid",
+            "exuvia report runs/benchmark --out runs/page",
+        ),
     ),
 }
 _SERVE = {

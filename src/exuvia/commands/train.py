@@ -4,11 +4,17 @@ Every training is deterministic, goes on where it was killed, and returns at onc
 `train.fit` does.
 """
 
-from exuvia.recipes.classifier import ClassifierRecipe
-from exuvia.recipes.evaluator import EvaluatorRecipe
-from exuvia.recipes.generator import BAMMRecipe, CausalRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
-from exuvia.recipes.retrieval import RetrievalRecipe
-from exuvia.recipes.tokenizer import TokenizerRecipe
+from exuvia.recipes.settings import (
+    BAMMRecipe,
+    CausalRecipe,
+    ClassifierRecipe,
+    EvaluatorRecipe,
+    LengthRecipe,
+    MaskRecipe,
+    ResidualRecipe,
+    RetrievalRecipe,
+    TokenizerRecipe,
+)
 
 
 def train_tokenizer(recipe: TokenizerRecipe) -> None:
