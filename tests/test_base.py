@@ -108,12 +108,12 @@ def test_the_demo_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_shipped_run_loads_again_and_is_half_the_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ship", str(shipped("classifier")), str(tmp_path / "again")]) == 0
+    assert main(["checkpoint", "shrink", str(shipped("classifier")), str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (
         shipped("classifier") / "weights.safetensors"
     ).read_bytes()
     assert load_detector(tmp_path / "again").point == shipped_detector().point
-    assert main(["ship", str(tmp_path), str(tmp_path / "x")]) == 2
+    assert main(["checkpoint", "shrink", str(tmp_path), str(tmp_path / "x")]) == 2
     assert "not a finished run" in capsys.readouterr().err
 
 

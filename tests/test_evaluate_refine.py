@@ -21,6 +21,7 @@ from exuvia.evaluation.forget import Generations, prompt_sets
 from exuvia.evaluation.refine import moved_out
 from exuvia.files import read_json, write_json
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.recipes.evaluator import EvaluatorRecipe
 from exuvia.shapes import Features
 from exuvia.unlearning.base import unlearn
 from lab.ledger.benchmark_table import document_tables, numbers
@@ -113,15 +114,11 @@ def test_a_motionx_folder_is_split_by_its_own_words(store: Store, tmp_path: Path
 def test_a_missing_evaluator_is_trained_and_said_so(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = []
-
-    def part(name: str) -> object:
-        return {"EvaluatorRecipe": dict, "train_evaluator": asked.append}[name]
-
-    monkeypatch.setattr(command, "part", part)
+    asked: list[EvaluatorRecipe] = []
+    monkeypatch.setattr("exuvia.recipes.evaluator.train_evaluator", asked.append)
     config = command.BenchmarkConfig("violence", data=store.folder, evaluator=tmp_path / "mine")
     assert command._evaluator(config) == str(tmp_path / "mine")
-    assert asked == [{"out": str(tmp_path / "mine"), "data": (str(store.folder),)}]
+    assert asked == [EvaluatorRecipe(out=str(tmp_path / "mine"), data=(str(store.folder),))]
     assert "training one" in capsys.readouterr().out
     assert command._evaluator(command.BenchmarkConfig("violence")) == ""
 
