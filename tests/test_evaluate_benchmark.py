@@ -1,6 +1,5 @@
 """The benchmark: plans, processes, resuming, failures as results, and what is written."""
 
-import json
 import re
 from pathlib import Path
 
@@ -10,11 +9,12 @@ import torch
 from safetensors.numpy import load_file
 
 from exuvia.__main__ import main
-from exuvia.commands.benchmark import methods_of, tables
+from exuvia.commands.benchmark import methods_of
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.evaluation.benchmark import MethodSpec, Plan, measure_method, run_benchmark, sets_of
+from exuvia.evaluation.report import read_report
 from exuvia.files import read_json
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN
@@ -52,7 +52,7 @@ def run(store: Store, generator: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_every_method_stands_on_every_set(run: Path) -> None:
-    results = read_json(run / "results.json")
+    results = read_json(run / "report.json")
     sets = set(results["about"]["prompts"])
     assert {"forget", "retain", "all", "implicit", "long_violent", "long_benign"} <= sets
     for method in ("none", "prompt_filter"):
@@ -65,20 +65,20 @@ def test_every_method_stands_on_every_set(run: Path) -> None:
 
 
 def test_a_failing_method_is_a_line_and_not_a_traceback(run: Path) -> None:
-    (odd,) = [one for one in read_json(run / "results.json")["methods"] if one["label"] == "odd"]
+    (odd,) = [one for one in read_json(run / "report.json")["methods"] if one["label"] == "odd"]
     assert odd["status"] == "failed"
     assert "level" in odd["message"]
-    assert "- odd: " in tables(read_json(run / "results.json"))
+    assert "- odd failed: " in str(read_report(run))
 
 
 @pytest.mark.slow
 def test_processes_give_the_same(run: Path, store: Store, generator: Path, tmp_path: Path) -> None:
     run_benchmark(plan_of(store, generator, "none", "prompt_filter", "odd=lcr:levels=[9]"), tmp_path / "run", workers=2)
-    assert read_json(tmp_path / "run" / "results.json")["rows"] == read_json(run / "results.json")["rows"]
+    assert read_json(tmp_path / "run" / "report.json")["rows"] == read_json(run / "report.json")["rows"]
 
 
 def test_costs_and_examples_are_kept(run: Path) -> None:
-    results = read_json(run / "results.json")
+    results = read_json(run / "report.json")
     costs = {one["label"]: one for one in results["methods"]}
     assert costs["none"]["edit_s"] >= 0
     assert costs["none"]["evaluation_s"] > 0
@@ -91,7 +91,7 @@ def test_costs_and_examples_are_kept(run: Path) -> None:
 
 
 def test_prompts_that_pass_the_filter_move_alike(run: Path) -> None:
-    rows = {(r["method"], r["set"], r["metric"]): r["values"] for r in read_json(run / "results.json")["rows"]}
+    rows = {(r["method"], r["set"], r["metric"]): r["values"] for r in read_json(run / "report.json")["rows"]}
     for metric in ("mean_joint_speed_m_per_s", "violence_rate"):
         assert rows["none", "implicit", metric] == rows["prompt_filter", "implicit", metric]
 
@@ -188,10 +188,9 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_tables_hold_every_number(run: Path) -> None:
-    results = read_json(run / "results.json")
-    text = tables(results)
-    assert json.dumps(results)
-    for name in results["about"]["prompts"]:
+    report = read_report(run)
+    text = str(report)
+    for name in report.about["prompts"]:
         assert f"**{name}**" in text
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from exuvia.checkpoint import load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError, OutputError
 from exuvia.tokens.draws import SeededDraws
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 from exuvia.train import CHECKPOINT, WEIGHTS, TrainConfig, Trainer, finish_now, fit, learning_rate
 
 MODEL = RVQVAEConfig(input_dim=263, num_codes=8, code_dim=8, num_quantizers=2, width=8, depth=1, dropout=0.2)

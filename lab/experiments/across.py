@@ -7,9 +7,10 @@ from pathlib import Path
 from exuvia.commands.benchmark import methods_of
 from exuvia.config import settings
 from exuvia.evaluation.benchmark import Plan, run_benchmark
+from exuvia.evaluation.report import read_report
 from exuvia.files import read_json
 from exuvia.judges.metrics import interval
-from exuvia.report.page import write_report
+from exuvia.report.page import read_clips, write_report
 from lab.experiments.backbones import named
 from lab.ledger.document import check_place, fill_file
 from lab.ledger.numbers import record_number
@@ -84,7 +85,7 @@ def _values(config: AcrossBench, name: str, folder: Path) -> Found:
         pipeline=str(folder), sensors=config.sensors, seeds=config.seeds,
     )  # fmt: skip
     path = run_benchmark(plan, config.out / name, config.workers, tell=lambda s: print(s, flush=True))
-    print(write_report(config.out / name))
+    print(write_report(read_report(path), config.out / name / "report", read_clips(config.out / name)))
     results = read_json(path)
     rows = {(row["method"], row["set"], row["metric"]): tuple(row["values"]) for row in results["rows"]}
     found: dict[str, dict[str, tuple[float, ...]]] = {}

@@ -1,7 +1,6 @@
 """`exuvia evaluate`: an edited pipeline against its original and real motion, as a folder of tables."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ class EvaluateConfig:
     limit: int | None = None
     """At most so many prompts a set."""
     out: Path = Path("report")
-    """Folder of report.json, report.csv and report.md; an older one is replaced."""
+    """Folder of report.json, report.csv, report.md and report.tex; an older one is replaced."""
     cache: Path | None = None
     """Folder for the motions made; a killed run goes on from there."""
     device: str = "cpu"
@@ -94,7 +93,7 @@ def evaluate(config: EvaluateConfig) -> None:
         report = evaluate_pipeline(
             edited,
             original=original,
-            store=config.data,
+            data=config.data,
             benchmark=config.benchmark,
             split=config.split,
             sensors=config.sensors,
@@ -104,27 +103,27 @@ def evaluate(config: EvaluateConfig) -> None:
             progress=progress,
         )
     report.save(config.out)
-    print(report.table())
+    print(report)
     print(f"\n{config.out}")
     if config.record is not None:
-        _record(config, report.to_dict())
+        _record(config, report)
 
 
-def _record(config: EvaluateConfig, found: Mapping[str, Any]) -> None:
+def _record(config: EvaluateConfig, report: Any) -> None:
     """Add the main numbers of a report to the ledger."""
     assert config.record is not None
     data = "" if config.data is None else f" --data {config.data}"
     sensors = f" --sensors {' '.join(config.sensors)}" if config.sensors else ""
     command = f"exuvia evaluate {config.pipeline} --original {config.original}{data}{sensors} --record {config.record}"
     for name, where, model, metric in LEDGER:
-        entry = found.get(where, {}).get(metric, {}).get(model)
+        entry = report.at(where, model, metric)
         if entry is not None:
             record_number(
                 config.record,
                 name,
-                entry["value"],
+                entry.mean,
                 unit="m/s" if metric.endswith("m_per_s") else "1",
                 command=command,
-                low=entry["low"],
-                high=entry["high"],
+                low=None if entry.low == entry.high else entry.low,
+                high=None if entry.low == entry.high else entry.high,
             )

@@ -11,22 +11,21 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from exuvia import __version__
-from exuvia.data.humanml3d import HumanML3DFolder
-from exuvia.data.mocap import MocapFolder
 from exuvia.data.motion_files import MotionFiles
 from exuvia.data.ready import Item, make_ready
-from exuvia.data.shards import Skipped, assemble, fingerprint, is_whole, write_shard
+from exuvia.data.shards import Skipped, assemble, is_whole, write_shard
 from exuvia.data.sources import Source
 from exuvia.data.store import Store
 from exuvia.data.synthetic import SyntheticClips
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.features.representation import Representation
-from exuvia.registry import REPRESENTATION, resolve
+from exuvia.kept import stable_hash
+from exuvia.registry import DATA_SET, REPRESENTATION, resolve
 
 try:
     import fcntl
@@ -85,7 +84,7 @@ def prepare(
     about = {"representation": representation, "fps": layout.fps, "settings": settings, "source": prints}
     about |= {"source_stamp": [one.stamp() for one in sources], "code_version": __version__}
     items, twice = plan(sources, mirror, limit)
-    with _work_folder(target, fingerprint([settings, prints, SHARD_CLIPS, __version__])) as work:
+    with _work_folder(target, stable_hash([settings, prints, SHARD_CLIPS, __version__])) as work:
         shards = _write_shards(items, twice, work, layout, progress)
         if target.exists():
             target.rmdir()  # an empty folder, as checked above
@@ -104,10 +103,10 @@ def open_source(source: str | Path, layout: Representation, seed: int = 0, count
         return SyntheticClips(count, seed)
     if not place.exists():
         raise DataError(f"{place} does not exist; expected a data set folder, a motion file or the word synthetic")
-    if place.is_dir() and MocapFolder.fits(place):
-        return MocapFolder(place)
-    if place.is_dir() and HumanML3DFolder.fits(place):
-        return HumanML3DFolder(place, layout)
+    for name in DATA_SET if place.is_dir() else ():
+        kind = resolve(DATA_SET, name, "layout of a data set")
+        if kind.fits(place):
+            return cast(Source, kind(place, layout))
     return MotionFiles(place, layout.fps, seed)
 
 

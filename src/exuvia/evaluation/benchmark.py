@@ -3,17 +3,16 @@
 A run is a folder. Every method has a process of its own; what it edited, the motions it made and what was measured are
 kept, so that a run that was stopped goes on, and one more method costs only itself:
 
-    plan.json  models/METHOD/  motions/  found/METHOD.json  results.json  examples.safetensors
+    plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
 
-import hashlib
-import json
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,20 +27,24 @@ from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.evaluation.forget import Generations, PromptSet, prompt_sets
-from exuvia.evaluation.judge import ALL_METRICS, SEEN_BY_CLASSIFIER, Judge, Ranker
+from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
+from exuvia.evaluation.metric_table import METRICS
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.refine import moved_out
+from exuvia.evaluation.report import FILE, REAL, Example, Method, Report, Row
+from exuvia.evaluation.sample import Ranker
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_evaluator
+from exuvia.kept import keep_json, kept_json, recall_json
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
-from exuvia.unlearning.base import pipeline_hash, unlearn
+from exuvia.unlearning.base import unlearn
 from exuvia.unlearning.settings import parse_settings
 
-FORMAT = "exuvia-benchmark/1"
 WRITTEN_FRAMES = 120
 """Length of motions for prompts that describe no clip: six seconds."""
 EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
@@ -101,7 +104,7 @@ class Plan:
     """Of every process."""
 
     def __post_init__(self) -> None:
-        find_concept(self.concept)
+        self.to_forget  # noqa: B018 (refuses an unknown name)
         labels = [spec.label for spec in self.methods]
         if not labels or len(set(labels)) != len(labels):
             raise ConfigError(f"found methods {labels}, expected at least one, each label once")
@@ -111,9 +114,14 @@ class Plan:
             if kind not in KIND:
                 raise ConfigError(f"unknown kind of prompts {kind!r}; {suggest(kind, KIND)}")
 
+    @cached_property
+    def to_forget(self) -> Concept:
+        """The concept that `concept` names."""
+        return find_concept(self.concept)
+
 
 def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """Run what is missing, and write results.json and examples.safetensors.
+    """Run what is missing, and write report.json and examples.safetensors.
 
     Args:
         plan: what is compared
@@ -121,7 +129,7 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
         workers: processes at a time; 0: one method after another in this process
         tell: called with a line whenever a method is done
     Returns:
-        path of results.json
+        path of report.json
     Raises:
         ConfigError: unknown names, no clip shows the concept, or the folder's run is about other data.
         DataError: the data cannot be read.
@@ -130,9 +138,9 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
     _check_folder(out, store)
     plan = _refined(plan, store, out, tell)
     sets_of(plan, store)  # refused now rather than in every process
-    write_json(out / "plan.json", {"format": FORMAT, **to_dict(plan), "data_hash": store.data_hash})
-    specs = [MethodSpec("real", "real", {}), *plan.methods]
-    missing = [spec for spec in specs if _kept(plan, spec, out, store) is None]
+    write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
+    specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
+    missing = [spec for spec in specs if recall_json(_file(out, spec), _facts(plan, spec, store)) is None]
     for found in _each(plan, missing, out, workers):
         tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
     return _join(plan, out, store)
@@ -155,9 +163,9 @@ def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -
         raise ConfigError("this installation ships no retrieval model, which refining needs; leave refine at 0")
     pipe = MotionPipeline.from_pretrained(plan.pipeline)
     forget = sets_of(replace(plan, kinds=()), store)[0]
-    key = _hash([plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash])
+    facts = [plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
     maker = Generations(pipe, out / "motions")
-    return replace(plan, moved=moved_out(forget, maker, ranker, plan.refine, key, out / "refined.json", tell))
+    return replace(plan, moved=moved_out(forget, maker, ranker, plan.refine, facts, out / "refined.json", tell))
 
 
 def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> Iterator[dict[str, Any]]:
@@ -179,7 +187,7 @@ def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
     about |= {"status": "ok", "message": "", "edit_s": None, "edit_peak_mb": None, "hash": ""}
     rows: list[dict[str, Any]] = []
     pipe = None
-    if spec.name != "real":
+    if spec.name != REAL:
         pipe = MotionPipeline.from_pretrained(plan.pipeline)
         try:
             pipe = _edited(plan, spec, pipe, store, out, about)
@@ -190,8 +198,8 @@ def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
         rows = _measured(plan, pipe, sets, store, out)
         about["evaluation_s"] = time.perf_counter() - started
         about["evaluation_peak_mb"] = max(0.0, _peak_mb() - before)
-    found = {"key": _key(plan, spec, store), "method": about, "rows": [{"method": spec.label, **row} for row in rows]}
-    write_json(_file(out, spec), found)
+    found = {"method": about, "rows": [{"method": spec.label, **row} for row in rows]}
+    keep_json(_file(out, spec), _facts(plan, spec, store), found)
     return found
 
 
@@ -199,18 +207,20 @@ def _edited(
     plan: Plan, spec: MethodSpec, pipe: MotionPipeline, store: Store, out: Path, about: dict[str, Any]
 ) -> MotionPipeline:
     """The edited generator: of models/LABEL where it was made by the same edit, else made and kept there."""
-    folder, facts = out / "models" / spec.label, {"edit": _edit_key(plan, spec, pipe, store)}
-    if (folder / "edit.json").is_file() and read_json(folder / "edit.json").get("edit") == facts["edit"]:
-        about |= {name: read_json(folder / "edit.json")[name] for name in ("edit_s", "edit_peak_mb")}
-        edited = MotionPipeline.from_pretrained(folder, text=pipe.text)
-    else:
+    folder = out / "models" / spec.label
+
+    def edit() -> dict[str, Any]:
         started, before = time.perf_counter(), _peak_mb()
         edited = unlearn(
             spec.name, pipe, forget=plan.concept, data=store, rule=plan.rule, cache=out / "cache", **spec.settings
         )
-        about |= {"edit_s": time.perf_counter() - started, "edit_peak_mb": max(0.0, _peak_mb() - before)}
+        costs = {"edit_s": time.perf_counter() - started, "edit_peak_mb": max(0.0, _peak_mb() - before)}
         edited.save_pretrained(folder)
-        write_json(folder / "edit.json", facts | {name: about[name] for name in ("edit_s", "edit_peak_mb")})
+        return costs
+
+    facts = [spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
+    about |= kept_json(folder / "edit.json", facts, edit)
+    edited = MotionPipeline.from_pretrained(folder, text=pipe.text)
     about["hash"] = pipeline_hash(edited)
     return edited
 
@@ -219,7 +229,7 @@ def _measured(
     plan: Plan, pipe: MotionPipeline | None, sets: Sequence[PromptSet], store: Store, out: Path
 ) -> list[dict[str, Any]]:
     """Every metric of every set: values by seed; without a generator, of the real motions."""
-    concept = find_concept(plan.concept).as_in(store.keywords)
+    concept = plan.to_forget.as_in(store.keywords)
     detector = shipped_detector() if _is_seen(concept) else None
     evaluator = load_evaluator(Path(plan.evaluator)) if plan.evaluator else shipped_evaluator()
     judge = Judge(evaluator, detector, plan.seeds, concept, _ranker(plan, store))
@@ -245,16 +255,16 @@ def _ranker(plan: Plan, store: Store) -> Ranker:
     """Retrieval among the captions of the training split."""
     retrieval = shipped_retrieval()
     captions = [caption for n in store.select(split="train") for caption in store.clips[int(n)].captions]
-    gallery = Gallery.of(captions, find_concept(plan.concept).as_in(store.keywords), retrieval.embed_text)
+    gallery = Gallery.of(captions, plan.to_forget.as_in(store.keywords), retrieval.embed_text)
     return ConceptRanker(gallery, retrieval.embed_clips)
 
 
 def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
     """Captions of the data (forget, retain, all, lookalike), and the written kinds without blank prompts."""
     chosen: dict[str, Any] = {"rule": plan.rule, "split": plan.split, "sensors": plan.sensors, "limit": plan.limit}
-    sets = prompt_sets(store, plan.concept, **chosen, moved=plan.moved)
+    sets = prompt_sets(store, plan.to_forget, **chosen, moved=plan.moved)
     for kind in plan.kinds:
-        prompts = [p for p in load_prompts(kind, plan.concept) if not p.is_blank]
+        prompts = [p for p in load_prompts(kind, plan.to_forget) if not p.is_blank]
         groups = {kind: prompts}
         if KIND[kind].violent is None:
             groups = {f"{kind}_violent": [p for p in prompts if p.violent]}
@@ -267,8 +277,8 @@ def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
 
 
 def _join(plan: Plan, out: Path, store: Store) -> Path:
-    """results.json and examples.safetensors of all methods."""
-    found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec("real", "real", {}), *plan.methods)}
+    """report.json and examples.safetensors of all methods."""
+    found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec(REAL, REAL, {}), *plan.methods)}
     sets = sets_of(plan, store)
     facts = provenance(command=" ".join(["exuvia", *sys.argv[1:]]))
     about = {
@@ -276,30 +286,20 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
         "sensors": list(plan.sensors), "rule": plan.rule, "seeds": list(plan.seeds), "pipeline": plan.pipeline,
         "prompts": {some.name: len(some) for some in sets}, "written_prompts": fingerprint(),
         "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
-        "commit": facts["commit"], "date": facts["date"], "command": facts["command"], "notes": [],
+        "commit": facts["commit"], "date": facts["date"], "command": facts["command"],
     }  # fmt: skip
-    used = {row["metric"] for one in found.values() for row in one["rows"]}
-    metrics = {
-        name: {"better": metric.better, "unit": metric.unit, "meaning": metric.meaning}
-        for name, metric in ALL_METRICS.items()
-        if name in used
-    }
-    results = {
-        "format": FORMAT,
-        "about": about,
-        "methods": [one["method"] for label, one in found.items() if label != "real"],
-        "metrics": metrics,
-        "rows": [row for one in found.values() for row in one["rows"]],
-        "examples": _examples(plan, sets, out),
-    }
-    write_json(out / "results.json", results)
-    return out / "results.json"
+    rows = [Row(**row | {"values": tuple(row["values"])}) for one in found.values() for row in one["rows"]]
+    methods = tuple(Method(**one["method"]) for label, one in found.items() if label != REAL)
+    metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
+    report = Report(about, methods, metrics, tuple(rows), examples=tuple(_examples(plan, sets, out)))
+    write_json(out / FILE, report.to_dict())
+    return out / FILE
 
 
-def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[dict[str, Any]]:
+def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[Example]:
     """Joints of some prompts under every method, from the motions that are kept."""
     tensors: dict[str, torch.Tensor] = {}
-    listed: list[dict[str, Any]] = []
+    listed: list[Example] = []
     makers = {}
     for spec in plan.methods:
         if (out / "models" / spec.label / "edit.json").is_file():
@@ -314,38 +314,20 @@ def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[dict[str
                 joints = HUMANML3D.recover(maker.motions(some, plan.seeds[0])[row])
                 tensors[key] = torch.from_numpy(joints).half()
                 motions[label] = key
-            entry = {"set": some.name, "prompt": some.texts[row], "seed": plan.seeds[0], "motions": motions}
-            listed.append(entry)
+            listed.append(Example(some.name, some.texts[row], plan.seeds[0], motions))
     if tensors:
         save_tensors(out / "examples.safetensors", tensors)
     return listed
-
-
-def _kept(plan: Plan, spec: MethodSpec, out: Path, store: Store) -> dict[str, Any] | None:
-    """What was found earlier for the same method, data and plan."""
-    path = _file(out, spec)
-    if not path.is_file():
-        return None
-    found: dict[str, Any] = read_json(path)
-    return found if found.get("key") == _key(plan, spec, store) else None
 
 
 def _file(out: Path, spec: MethodSpec) -> Path:
     return out / "found" / f"{spec.label}.json"
 
 
-def _key(plan: Plan, spec: MethodSpec, store: Store) -> str:
-    """Hash of everything that decides what is measured for one method."""
-    facts = to_dict(plan) | {"methods": [], "data": store.data_hash, "prompts": fingerprint()}
-    return _hash([facts, to_dict(spec)])
-
-
-def _edit_key(plan: Plan, spec: MethodSpec, pipe: MotionPipeline, store: Store) -> str:
-    return _hash([spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash])
-
-
-def _hash(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+def _facts(plan: Plan, spec: MethodSpec, store: Store) -> list[Any]:
+    """Everything that decides what is measured for one method."""
+    about = to_dict(plan) | {"methods": [], "data": store.data_hash, "prompts": fingerprint()}
+    return [about, to_dict(spec)]
 
 
 def _peak_mb() -> float:

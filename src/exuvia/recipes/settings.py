@@ -5,12 +5,14 @@ from dataclasses import field
 from exuvia.codes.stores import CorpusConfig
 from exuvia.config import Count, NotNegative, Positive, Share, settings
 from exuvia.judges.settings import ClassifierTaskConfig, EvaluatorConfig, RetrievalTaskConfig
-from exuvia.sequence.bamm import BAMMConfig
-from exuvia.sequence.causal import CausalConfig
-from exuvia.sequence.length import LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformerConfig
-from exuvia.tokens.rvqvae import RVQVAEConfig
+from exuvia.sequence.settings import (
+    BAMMConfig,
+    CausalConfig,
+    LengthEstimatorConfig,
+    MaskTransformerConfig,
+    ResidualTransformerConfig,
+)
+from exuvia.tokens.settings import RVQVAEConfig
 from exuvia.train_settings import TrainConfig
 
 

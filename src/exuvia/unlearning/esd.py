@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.sequence.generators import BaseCodes
+from exuvia.sequence.base import BaseGenerator
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.settings import ESDConfig
-from exuvia.unlearning.tuning import Batch, CaptionedCodes, Objective, blend, own_loss, snapshot, tune
+from exuvia.unlearning.tuning import Batch, Objective, blend, captioned, own_loss, snapshot, tune
 
 
 class ESD:
@@ -36,20 +36,20 @@ class ESD:
         """Tune the masked transformer of `pipe` in place. Raises DivergedError."""
         c = self.config
         data = {
-            "forget": CaptionedCodes(evidence, evidence.forget),
-            "retain": CaptionedCodes(evidence, evidence.retain),
+            "forget": captioned(evidence, evidence.forget),
+            "retain": captioned(evidence, evidence.retain),
         }
-        frozen = copy.deepcopy(pipe.mask).eval().requires_grad_(False)
-        before = snapshot(pipe.mask)
-        about = {"method": "esd", "part": "mask", "concept": evidence.concept, "eta": c.eta, "retain": c.retain}
-        loss = tune(pipe.mask, data, steering(pipe.mask, frozen, c.eta, c.retain), c.tune, evidence, about)
-        blend(pipe.mask, before, c.strength)
+        frozen = copy.deepcopy(pipe.base).eval().requires_grad_(False)
+        before = snapshot(pipe.base)
+        about = {"method": "esd", "part": "base", "concept": evidence.concept.name, "eta": c.eta, "retain": c.retain}
+        loss = tune(pipe.base, data, steering(pipe.base, frozen, c.eta, c.retain), c.tune, evidence, about)
+        blend(pipe.base, before, c.strength)
         return {"clips": {kind: len(codes) for kind, codes in data.items()}, "loss": loss}
 
 
-def steering(model: BaseCodes, frozen: BaseCodes, eta: float, retain: float) -> Objective:
+def steering(model: BaseGenerator, frozen: BaseGenerator, eta: float, retain: float) -> Objective:
     """Cross-entropy with the distribution of (E1) on forget clips, plus the usual loss on retain clips."""
-    usual = own_loss("mask", model, "retain")
+    usual = own_loss("base", model, "retain")
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         one = batch["forget"]

@@ -9,7 +9,6 @@ second [rando2025serpent]; `python -m lab selectivity` measures how closely.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ def load_informant(where: str, pipe: MotionPipeline) -> CausalGenerator:
         ConfigError: the pipeline has no autoregressive generator, or the run's codebook has another size.
     """
     if where == OWN:
-        model: Any = pipe.mask
+        model = pipe.base
     else:
         about = read_config(Path(where), "causal")
         model = build_generator({"kind": "causal", **about["model"]})
