@@ -3,7 +3,7 @@
 from dataclasses import field
 
 from exuvia.config import Count, NotNegative, Positive, Share, settings
-from exuvia.data.clips import CorpusConfig
+from exuvia.data.settings import CorpusConfig
 from exuvia.judges.settings import ClassifierTaskConfig, EvaluatorConfig, RetrievalTaskConfig
 from exuvia.sequence.settings import (
     BAMMConfig,
