@@ -8,7 +8,6 @@ kept, so that a run that was stopped goes on, and one more method costs only its
 
 import hashlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +37,11 @@ from exuvia.judges.tasks import load_evaluator
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
 from exuvia.unlearning.base import pipeline_hash, unlearn
+
+try:
+    import resource
+except ImportError:  # Windows: no memory is measured there
+    resource = None  # type: ignore[assignment]
 
 FORMAT = "exuvia-benchmark/1"
 WRITTEN_FRAMES = 120
@@ -198,7 +202,7 @@ def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
         started, before = time.perf_counter(), _peak_mb()
         rows = _measured(plan, pipe, sets, store, out)
         about["evaluation_s"] = time.perf_counter() - started
-        about["evaluation_peak_mb"] = max(0.0, _peak_mb() - before)
+        about["evaluation_peak_mb"] = _grown_mb(before)
     found = {"key": _key(plan, spec, store), "method": about, "rows": [{"method": spec.label, **row} for row in rows]}
     write_json(_file(out, spec), found)
     return found
@@ -217,7 +221,7 @@ def _edited(
         edited = unlearn(
             spec.name, pipe, forget=plan.concept, data=store, rule=plan.rule, cache=out / "cache", **spec.settings
         )
-        about |= {"edit_s": time.perf_counter() - started, "edit_peak_mb": max(0.0, _peak_mb() - before)}
+        about |= {"edit_s": time.perf_counter() - started, "edit_peak_mb": _grown_mb(before)}
         edited.save_pretrained(folder)
         write_json(folder / "edit.json", facts | {name: about[name] for name in ("edit_s", "edit_peak_mb")})
     about["hash"] = pipeline_hash(edited)
@@ -357,7 +361,15 @@ def _hash(facts: Any) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
-def _peak_mb() -> float:
-    """Largest resident size of this process so far."""
+def _peak_mb() -> float | None:
+    """Largest resident size of this process so far; None on Windows."""
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / MEGABYTE if sys.platform == "darwin" else peak * 1024 / MEGABYTE
+
+
+def _grown_mb(before: float | None) -> float | None:
+    """By how much the largest resident size has grown."""
+    now = _peak_mb()
+    return None if now is None or before is None else max(0.0, now - before)
