@@ -17,6 +17,7 @@ import exuvia_ssm
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_MB = {"exuvia_ssm": 0.5, "exuvia": 2.5, "exuvia_base": 30.0}
+SOURCE = {"exuvia_ssm": ROOT / "packages/ssm/src", "exuvia": ROOT / "src", "exuvia_base": ROOT / "packages/base/src"}
 INSIDE = {
     "exuvia_ssm": ("py.typed", "cpu/scan.cpp", "cpu/lanes.h", "gpu/backward.py"),
     "exuvia": ("py.typed", "view/assets/player.js", "studio/assets/studio.js"),
@@ -57,13 +58,8 @@ def test_a_wheel_is_small_and_holds_what_it_needs_and_no_more(built: dict[str, P
     assert {file.split("/")[0] for file in files} == {name, f"{name}-{exuvia.__version__}.dist-info"}
     assert not [file for file in files if re.search(r"(^|/)(tests?|lab)/|test_\w+\.py|conftest|\.pyc$|\.map$", file)]
     assert {f"{name}/{file}" for file in INSIDE[name]} <= set(files)
-    source = {
-        "exuvia": ROOT / "src",
-        "exuvia_ssm": ROOT / "packages/ssm/src",
-        "exuvia_base": ROOT / "packages/base/src",
-    }
-    sources = subprocess.run(["git", "ls-files", name], cwd=source[name], capture_output=True, text=True, check=True)
-    assert set(sources.stdout.split()) <= set(files)
+    sources = {path.relative_to(SOURCE[name]).as_posix() for path in (SOURCE[name] / name).rglob("*") if path.is_file()}
+    assert {path for path in sources if "__pycache__" not in path} <= set(files)
     assert f"Version: {exuvia.__version__}\n" in metadata
     licence = "LicenseRef-Research-Non-Commercial" if name == "exuvia_base" else "MIT"
     assert f"License-Expression: {licence}\n" in metadata
