@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = (ROOT / "src" / "exuvia", ROOT / "packages" / "ssm" / "src" / "exuvia_ssm")
+SOURCES = [ROOT / folder for folder in ("src/exuvia", "packages/ssm/src/exuvia_ssm", "lab")]
 TARGET = ROOT / "docs" / "equations.md"
 CITATION = re.compile(
     r"((?:Eqs?|Alg|Sec|Tab|Fig|App)\.? ?[A-Z]?\d*(?:[.–-]\d+)*(?:, ?\d+)*)[^\[\n]{0,40}\[([a-z]+\d{4}[a-z0-9]+)\]"
