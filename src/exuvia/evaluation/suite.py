@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from exuvia.judges.metrics import BATCH, interval
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.settings import Sampling
 from exuvia.shapes import Features
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ def evaluate(
     cache: str | Path | None = None,
     batch_size: int = 32,
     progress: Callable[[int, int], None] | None = None,
-    **sampling: Any,
+    **sampling: Unpack[Sampling],
 ) -> Report:
     """Measure what a generator forgot and what it kept.
 
@@ -246,7 +247,7 @@ def _about(
     split: str,
     seeds: Sequence[int],
     sets: Sequence[PromptSet],
-    sampling: Mapping[str, Any],
+    sampling: Mapping[str, object],
 ) -> dict[str, Any]:
     return {
         "benchmark": benchmark,
