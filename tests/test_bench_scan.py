@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from lab.ledger.document import fill
+from lab.ledger.scan_table import markdown, quotation, text_table
 from torch import nn
 
 from exuvia.errors import ConfigError, DataError
 from lab.cells import FAILED, LIMIT, MEASURED, SKIPPED, Cell, Protocol, measure_cells, ratio
 from lab.experiments.scan import ScanBench, bench_scan
 from lab.layers import LAYERS, layer_numbers
-from lab.ledger.document import fill
 from lab.ledger.numbers import check_documents, read_rows
-from lab.ledger.scan_table import markdown, quotation, text_table
 from lab.memory import peak_extra_bytes
 from lab.methods import METHODS
 from lab.quoted import exponent, long_numbers, scan_numbers

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lab.ledger.benchmark_table import document_tables, numbers
 
 from exuvia.__main__ import main
 from exuvia.commands import benchmark as command
@@ -21,7 +22,6 @@ from exuvia.files import read_json, write_json
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
 from exuvia.unlearning.base import unlearn
-from lab.ledger.benchmark_table import document_tables, numbers
 from tiny import tiny_pipeline
 
 

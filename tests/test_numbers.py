@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lab.ledger.requote import like
 
 from exuvia.errors import DataError
 from lab.__main__ import main as lab_main
 from lab.ledger.numbers import KEYS, check_documents, quotation_problem, read_rows, record_number, rounds_to
-from lab.ledger.requote import like
 
 ROOT = Path(__file__).resolve().parents[1]
 

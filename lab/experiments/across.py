@@ -1,6 +1,5 @@
 """`python -m lab across`: one concept forgotten by the same methods in generators of different kinds, in one table."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +10,17 @@ from exuvia.files import read_json
 from exuvia.judges.metrics import interval
 from exuvia.report.page import write_report
 from lab.experiments.backbones import named
-from lab.ledger.document import check_place, fill_file
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 
 METRICS = {
-    "forget_violence_rate": ("forget", "violence_rate", "violent ↓", 2),
-    "forget_ncs10": ("forget", "ncs@10", "NCS@10 ↓", 2),
-    "retain_violence_rate": ("retain", "violence_rate", "violent, retain ↓", 3),
-    "retain_fid": ("retain", "fid", "FID, retain ↓", 2),
-    "retain_r3": ("retain", "r_precision@3", "R@3, retain ↑", 2),
+    "forget_violence_rate": ("forget", "violence_rate"),
+    "forget_ncs10": ("forget", "ncs@10"),
+    "retain_violence_rate": ("retain", "violence_rate"),
+    "retain_fid": ("retain", "fid"),
+    "retain_r3": ("retain", "r_precision@3"),
 }
-"""Name in the ledger -> set and metric of the benchmark, heading and decimals."""
-PLACE = "across"
+"""Name in the ledger -> set and metric of the benchmark."""
+UNITS = {"edit_s": "s", "retain_fid": "emb^2"}
 
 Found = Mapping[str, Mapping[str, tuple[float, ...]]]
 """For every method its metrics, one value a seed (seconds of an edit: one)."""
@@ -50,8 +48,6 @@ class AcrossBench:
     """Folder of the benchmarks, one a generator; a call that was stopped goes on there."""
     record: Path | None = None
     """Ledger to append the results to."""
-    document: Path | None = None
-    """Markdown file whose part between <!--table:across--> and <!--/table--> gets the table."""
 
 
 def bench_across(config: AcrossBench) -> None:
@@ -66,15 +62,16 @@ def bench_across(config: AcrossBench) -> None:
         ConfigError: two generators of one name, an unknown concept or method.
         CheckpointError: a pipeline cannot be loaded.
         DataError: the data cannot be read.
-        OutputError: the ledger, the document or the runs cannot be written.
+        OutputError: the ledger or the runs cannot be written.
     """
-    if config.document is not None:
-        check_place(config.document, PLACE)
     found = {name: _values(config, name, folder) for name, folder in named(config.pipelines).items()}
-    if config.record is not None:
-        _record(config.record, _line(config), found, config.concept)
-    if config.document is not None:
-        fill_file(config.document, PLACE, table(found, config.concept))
+    numbers = {
+        f"across.{name}.{method}.{config.concept}.{metric}": Number.over(values, UNITS.get(metric, "1"))
+        for name, methods in found.items()
+        for method, metrics in methods.items()
+        for metric, values in metrics.items()
+    }
+    record_numbers(config.record, numbers)
 
 
 def _values(config: AcrossBench, name: str, folder: Path) -> Found:
@@ -94,7 +91,7 @@ def _values(config: AcrossBench, name: str, folder: Path) -> Found:
             print(f"{name}, {method}: {one['message']}")
             continue
         values = {
-            key: rows[method, of, metric] for key, (of, metric, *_) in METRICS.items() if (method, of, metric) in rows
+            key: rows[method, of, metric] for key, (of, metric) in METRICS.items() if (method, of, metric) in rows
         }
         if method != "none":
             values["edit_s"] = (one["edit_s"],)
@@ -105,36 +102,3 @@ def _values(config: AcrossBench, name: str, folder: Path) -> Found:
 
 def _mean(values: tuple[float, ...]) -> float:
     return float(interval(values).mean)
-
-
-def _line(config: AcrossBench) -> str:
-    words = ["python", "-m", "lab", "across", "--pipelines", *map(str, config.pipelines), "--concept", config.concept]
-    words += ["--methods", *config.methods, "--data", str(config.data), "--sensors", *config.sensors]
-    return shlex.join([*words, "--seeds", *map(str, config.seeds), "--record", str(config.record)])
-
-
-def _record(ledger: Path, line: str, found: Mapping[str, Found], concept: str) -> None:
-    for name, methods in found.items():
-        for method, metrics in methods.items():
-            for metric, values in metrics.items():
-                some = interval(values)
-                low, high = (None, None) if len(values) == 1 else (some.low, some.high)
-                unit = {"edit_s": "s", "retain_fid": "emb^2"}.get(metric, "1")
-                place = f"across.{name}.{method}.{concept}.{metric}"
-                record_number(ledger, place, some.mean, unit=unit, command=line, low=low, high=high)
-
-
-def table(found: Mapping[str, Found], concept: str) -> str:
-    """Markdown: a line a generator and method, every number quoting its row of the ledger."""
-    columns = {key: (head, digits) for key, (_, _, head, digits) in METRICS.items()} | {"edit_s": ("edit, s", 1)}
-    heads = " | ".join(head for head, _ in columns.values())
-    lines = [f"| generator | method | {heads} |", "|---" * (len(columns) + 2) + "|"]
-    for name, methods in found.items():
-        for method, metrics in methods.items():
-            cells = [
-                f"<!--n:across.{name}.{method}.{concept}.{key}-->{_mean(metrics[key]):.{digits}f}<!--/n-->"
-                if key in metrics else ""
-                for key, (_, digits) in columns.items()
-            ]  # fmt: skip
-            lines.append(f"| `{name}` | {method} | {' | '.join(cells)} |")
-    return "\n".join(lines)

@@ -1,6 +1,5 @@
 """`exuvia benchmark CONCEPT`: unlearning methods compared on the same prompts and seeds, resumable."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,6 @@ import tyro
 
 from exuvia.errors import ConfigError
 from exuvia.files import read_json, write_text
-from lab.ledger.benchmark_table import document_tables, numbers
-from lab.ledger.document import check_place, fill_file
-from lab.ledger.numbers import record_number
 
 QUICK = ("none", "prompt_filter", "uce", "rece", "lcr")
 """Methods that need seconds."""
@@ -62,12 +58,6 @@ class BenchmarkConfig:
     """Methods at a time, a process each; 0: one after another in this process."""
     out: Path = Path("runs/benchmark")
     """Folder of the run; a call that was stopped goes on there."""
-    record: Path | None = None
-    """Ledger of measured numbers to add the main ones to."""
-    document: Path | None = None
-    """Markdown file whose part between `<!--table:CONCEPT-->` (with the tag) and `<!--/table-->` gets the tables."""
-    tag: str = ""
-    """Put behind the concept in the ledger's names, such as .kinect."""
 
 
 def benchmark(config: BenchmarkConfig) -> None:
@@ -86,8 +76,6 @@ def benchmark(config: BenchmarkConfig) -> None:
 
     if config.out.is_file():
         raise ConfigError(f"found the file {config.out}, expected a folder for the run")
-    if config.document is not None:
-        check_place(config.document, _place(config))
     plan = Plan(
         concept=config.concept, data=str(config.data), methods=methods_of(config.methods, config.retrained),
         pipeline=config.pipeline, split=config.split, sensors=config.sensors, seeds=config.seeds, kinds=config.kinds,
@@ -99,10 +87,6 @@ def benchmark(config: BenchmarkConfig) -> None:
     write_text(config.out / "tables.md", text)
     print(text)
     print(write_report(config.out))
-    if config.record is not None:
-        _record(config, results)
-    if config.document is not None:
-        fill_file(config.document, _place(config), document_tables(results, _place(config)))
 
 
 def _evaluator(config: BenchmarkConfig) -> str:
@@ -156,28 +140,3 @@ def _cell(values: Sequence[float]) -> str:
 
     found = interval(values)
     return f"{found.mean:.3g}" if len(values) == 1 else f"{found.mean:.3g} ± {found.half_width:.2g}"
-
-
-def _record(config: BenchmarkConfig, results: Mapping[str, Any]) -> None:
-    """Add the main numbers to the ledger."""
-    from exuvia.judges.metrics import interval
-
-    assert config.record is not None
-    words = ["exuvia", "benchmark", config.concept, "--data", str(config.data), "--methods", *config.methods]
-    words += ["--retrained", config.retrained] if config.retrained else []
-    words += ["--sensors", *config.sensors] if config.sensors else []
-    words += ["--seeds", *map(str, config.seeds), "--kinds", *config.kinds, "--out", str(config.out)]
-    words += ["--refine", str(config.refine)] if config.refine else []
-    words += ["--evaluator", str(config.evaluator)] if config.evaluator else []
-    words += ["--pipeline", config.pipeline] if config.pipeline != "base" else []
-    words += ["--tag", config.tag] if config.tag else []
-    command = shlex.join([*words, "--record", str(config.record)])
-
-    for name, number in numbers(results, _place(config)).items():
-        found = interval(number.values)
-        low, high = (None, None) if len(number.values) == 1 else (found.low, found.high)
-        record_number(config.record, name, found.mean, unit=number.unit, command=command, low=low, high=high)
-
-
-def _place(config: BenchmarkConfig) -> str:
-    return f"{config.concept}{config.tag}"

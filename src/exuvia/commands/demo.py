@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
-from lab.ledger.numbers import record_number
 
 PROMPTS = (
     ("keep", "a person walks forward"),
@@ -40,8 +39,6 @@ class DemoConfig:
     """Of the motions shown."""
     seeds: int = 8
     """Motions of every prompt that the table is measured on, the one shown among them."""
-    record: Path | None = None
-    """Ledger of measured numbers to add the wall time to."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +95,6 @@ def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
     write_comparison(page, f"Before and after forgetting {config.forget}", rows, table, notes)
     wall_s = time.perf_counter() - started
     print(f"\n{page}: {2 * len(PROMPTS)} motions side by side; all in {wall_s:.0f} s")
-    if config.record:
-        record_number(config.record, "demo.wall_s", wall_s, unit="s", command="exuvia demo", seed=config.seed)
     return {name: values for name, (values, _) in measured.items()}
 
 

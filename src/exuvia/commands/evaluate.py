@@ -1,39 +1,13 @@
 """`exuvia evaluate`: an edited pipeline against its original and real motion, as a folder of tables."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tyro
 from tqdm import tqdm
 
 from exuvia.errors import ConfigError
-from lab.ledger.numbers import record_number
-
-LEDGER = (
-    ("generator.r3", "all", "original", "r_precision@3"),
-    ("ground_truth.r3", "all", "real", "r_precision@3"),
-    ("generator.fid", "all", "original", "fid"),
-    ("generator.kid", "all", "original", "kid"),
-    ("original.forget_violence_rate", "forget", "original", "violence_rate"),
-    ("lcr.forget_violence_rate", "forget", "edited", "violence_rate"),
-    ("ground_truth.forget_violence_rate", "forget", "real", "violence_rate"),
-    ("original.retain_violence_rate", "retain", "original", "violence_rate"),
-    ("lcr.retain_violence_rate", "retain", "edited", "violence_rate"),
-    ("original.retain_fid", "retain", "original", "fid"),
-    ("lcr.retain_fid", "retain", "edited", "fid"),
-    ("original.retain_kid", "retain", "original", "kid"),
-    ("lcr.retain_kid", "retain", "edited", "kid"),
-    ("original.retain_r3", "retain", "original", "r_precision@3"),
-    ("lcr.retain_r3", "retain", "edited", "r_precision@3"),
-    ("original.forget_speed_m_per_s", "forget", "original", "mean_joint_speed_m_per_s"),
-    ("lcr.forget_speed_m_per_s", "forget", "edited", "mean_joint_speed_m_per_s"),
-    ("original.forget_freeze_rate", "forget", "original", "freeze_rate"),
-    ("lcr.forget_freeze_rate", "forget", "edited", "freeze_rate"),
-)
-"""Names in the ledger of measured numbers, and where they stand in a report: set, generator, metric."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +36,6 @@ class EvaluateConfig:
     """Folder for the motions made; a killed run goes on from there."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
-    record: Path | None = None
-    """Ledger of measured numbers to add the main ones to."""
 
 
 def evaluate(config: EvaluateConfig) -> None:
@@ -106,25 +78,3 @@ def evaluate(config: EvaluateConfig) -> None:
     report.save(config.out)
     print(report.table())
     print(f"\n{config.out}")
-    if config.record is not None:
-        _record(config, report.to_dict())
-
-
-def _record(config: EvaluateConfig, found: Mapping[str, Any]) -> None:
-    """Add the main numbers of a report to the ledger."""
-    assert config.record is not None
-    data = "" if config.data is None else f" --data {config.data}"
-    sensors = f" --sensors {' '.join(config.sensors)}" if config.sensors else ""
-    command = f"exuvia evaluate {config.pipeline} --original {config.original}{data}{sensors} --record {config.record}"
-    for name, where, model, metric in LEDGER:
-        entry = found.get(where, {}).get(metric, {}).get(model)
-        if entry is not None:
-            record_number(
-                config.record,
-                name,
-                entry["value"],
-                unit="m/s" if metric.endswith("m_per_s") else "1",
-                command=command,
-                low=entry["low"],
-                high=entry["high"],
-            )

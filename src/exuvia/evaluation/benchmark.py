@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from exuvia.checkpoint import provenance, save_tensors
+from exuvia.checkpoint import command_line, machine, provenance, save_tensors
 from exuvia.config import to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
@@ -279,13 +279,13 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
     """results.json and examples.safetensors of all methods."""
     found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec("real", "real", {}), *plan.methods)}
     sets = sets_of(plan, store)
-    facts = provenance(command=" ".join(["exuvia", *sys.argv[1:]]))
+    facts = provenance(command=command_line(), machine=machine())
     about = {
         "concept": plan.concept, "data": store.name, "data_hash": store.data_hash, "split": plan.split,
         "sensors": list(plan.sensors), "rule": plan.rule, "seeds": list(plan.seeds), "pipeline": plan.pipeline,
         "prompts": {some.name: len(some) for some in sets}, "written_prompts": fingerprint(),
         "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
-        "commit": facts["commit"], "date": facts["date"], "command": facts["command"], "notes": [],
+        **{name: facts[name] for name in ("commit", "date", "command", "machine")}, "notes": [],
     }  # fmt: skip
     used = {row["metric"] for one in found.values() for row in one["rows"]}
     metrics = {

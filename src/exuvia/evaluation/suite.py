@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from exuvia.checkpoint import command_line, machine, provenance
 from exuvia.data.concepts import find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
@@ -248,6 +249,7 @@ def _about(
     sets: Sequence[PromptSet],
     sampling: Mapping[str, Any],
 ) -> dict[str, Any]:
+    facts = provenance(command=command_line(), machine=machine())
     return {
         "benchmark": benchmark,
         "data": "built-in prompts" if store is None else f"{split} split of {store.name}, {store.data_hash}",
@@ -256,6 +258,8 @@ def _about(
         "generators": {name: pipeline_hash(model) for name, model in models.items()},
         "edits": {name: str(model.provenance.get("edits", [])) for name, model in models.items()},
         "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults",
+        "method": str((models["edited"].provenance.get("edits") or [{}])[-1].get("method", "")),
+        **{name: facts[name] for name in ("commit", "date", "command", "machine")},
     }
 
 
