@@ -13,7 +13,7 @@ CODE := src packages lab tests tools
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PYTEST := $(QUIET_THREADS) $(BIN)/python -m pytest
 
-.PHONY: help install demo test test-random test-slow check format numbers-check web docs goldens docs-equations docs-options clean
+.PHONY: help install demo test test-random test-all check house format numbers-check web docs goldens docs-equations docs-options clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -46,8 +46,11 @@ test: $(STAMP) ## the fast tests
 test-random: $(STAMP) ## the fast tests with new random examples
 	$(PYTEST) -n 2 -m "not slow"
 
-test-slow: $(STAMP) ## the tests that take minutes
-	$(PYTEST) -m slow
+test-all: $(STAMP) ## every test, those that take minutes too
+	$(PYTEST) -n 2
+
+house: $(STAMP) ## the figures of the code base beside their limits
+	$(BIN)/python tools/house.py
 
 check: $(STAMP) ## format, lint, types, house rules, quoted numbers
 	$(BIN)/ruff format --check $(CODE)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "src" / "exuvia"
+SOURCES = (ROOT / "src", ROOT / "packages" / "ssm" / "src", ROOT / "lab")
 TARGET = ROOT / "docs" / "equations.md"
 CITATION = re.compile(
     r"((?:Eqs?|Alg|Sec|Tab|Fig|App)\.? ?[A-Z]?\d*(?:[.–-]\d+)*(?:, ?\d+)*)[^\[\n]{0,40}\[([a-z]+\d{4}[a-z0-9]+)\]"
@@ -21,7 +21,7 @@ BARE = re.compile(r"\[([a-z]+\d{4}[a-z0-9]+)\]")
 def citations() -> list[tuple[str, str, str]]:
     """Every citation as (paper key, number, file), sorted, without repetitions."""
     found = set()
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path in sorted(path for folder in SOURCES for path in folder.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         place = path.relative_to(ROOT).as_posix()
         numbered = [(key, number.strip(), place) for number, key in CITATION.findall(text)]

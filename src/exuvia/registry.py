@@ -3,6 +3,7 @@
 from exuvia_ssm.names import resolve, suggest
 
 __all__ = [
+    "DATA_SET",
     "EXPORTER",
     "IMPORTER",
     "REPRESENTATION",
@@ -21,6 +22,10 @@ TEXT_ENCODER = {
 REPRESENTATION = {
     "humanml3d": "exuvia.features.humanml3d:HUMANML3D",
     "kit": "exuvia.features.kit:KIT",
+}
+DATA_SET = {
+    "mocap": "exuvia.data.mocap:MocapFolder",
+    "humanml3d": "exuvia.data.humanml3d:HumanML3DFolder",
 }
 IMPORTER = {
     ".bvh": "exuvia.motion.bvh:read_bvh",

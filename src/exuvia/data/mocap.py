@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from exuvia.data.captions import Caption
 from exuvia.data.sources import RawClip, fingerprint_files, stamp_files
 from exuvia.errors import DataError
+from exuvia.features.representation import Representation
 
 LABELS = ("violent", "keyword_violent", "side", "label")
 PROVENANCE = ("trial", "segment", "fix", "note", "max_jump_m", "flag_jump")
@@ -22,8 +23,8 @@ class MocapFolder:
     name = "mocap"
     has_twins = False
 
-    def __init__(self, folder: Path) -> None:
-        """Read the index. Raises DataError if `clips.jsonl` is missing or malformed."""
+    def __init__(self, folder: Path, layout: Representation) -> None:
+        """Read the index; `layout` is not needed. Raises DataError if `clips.jsonl` is missing or malformed."""
         self.folder = folder
         try:
             lines = (folder / "clips.jsonl").read_text(encoding="utf-8").splitlines()

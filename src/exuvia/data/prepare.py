@@ -11,13 +11,11 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from exuvia import __version__
-from exuvia.data.humanml3d import HumanML3DFolder
-from exuvia.data.mocap import MocapFolder
 from exuvia.data.motion_files import MotionFiles
 from exuvia.data.ready import Item, make_ready
 from exuvia.data.shards import Skipped, assemble, fingerprint, is_whole, write_shard
@@ -26,7 +24,7 @@ from exuvia.data.store import Store
 from exuvia.data.synthetic import SyntheticClips
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.features.representation import Representation
-from exuvia.registry import REPRESENTATION, resolve
+from exuvia.registry import DATA_SET, REPRESENTATION, resolve
 
 try:
     import fcntl
@@ -104,10 +102,10 @@ def open_source(source: str | Path, layout: Representation, seed: int = 0, count
         return SyntheticClips(count, seed)
     if not place.exists():
         raise DataError(f"{place} does not exist; expected a data set folder, a motion file or the word synthetic")
-    if place.is_dir() and MocapFolder.fits(place):
-        return MocapFolder(place)
-    if place.is_dir() and HumanML3DFolder.fits(place):
-        return HumanML3DFolder(place, layout)
+    for name in DATA_SET if place.is_dir() else ():
+        kind = resolve(DATA_SET, name, "layout of a data set")
+        if kind.fits(place):
+            return cast(Source, kind(place, layout))
     return MotionFiles(place, layout.fps, seed)
 
 

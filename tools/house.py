@@ -1,0 +1,279 @@
+"""The figures of the house: sizes, floors, imports, commands and options. `make house` prints them; tests hold them.
+
+A *place* is a folder of `src/exuvia` or a module beside them. It stands on a floor and imports from lower floors only.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from options import count_commands, count_options
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "exuvia"
+WHEELS = {
+    "exuvia": SOURCE,
+    "exuvia-ssm": ROOT / "packages" / "ssm" / "src" / "exuvia_ssm",
+    "exuvia-base": ROOT / "packages" / "base" / "src" / "exuvia_base",
+}
+LAB = ROOT / "lab"
+TESTS = (ROOT / "tests", ROOT / "packages" / "ssm" / "tests", ROOT / "packages" / "base" / "tests")
+
+FLOOR = {
+    "shapes": 0, "errors": 0, "registry": 0, "ssm": 0,
+    "config": 1, "files": 1,
+    "checkpoint": 2, "motion": 2, "text": 2, "tokens": 2, "sequence": 2,
+    "features": 3, "view": 3, "synthetic": 3, "train": 3,
+    "data": 4,
+    "codes": 5, "judges": 5, "pipeline": 5,
+    "unlearning": 6, "published": 6, "recipes": 6,
+    "evaluation": 7,
+    "report": 8,
+    "studio": 9,
+    "commands": 10,
+    "__main__": 11,
+}  # fmt: skip
+"""The table of docs/architecture.md: a place imports from lower floors only, never from its own or a higher one."""
+
+BY_NAME = {"registry.py", "commands/table.py"}
+"""Files of `exuvia` whose strings name modules: the registry of what a user asks for by name."""
+LIMITS = {
+    "lines of product Python": 32_000,
+    "lines of the longest file": 400,
+    "lines of the longest function": 60,
+    "lines of the longest kernel": 100,
+    "commands": 30,
+    "options": 400,
+    "upward or sideways imports": 0,
+    "imports by string": 0,
+    "circles of folders": 0,
+    "settings systems": 1,
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import of a module of the project."""
+
+    path: Path
+    line: int
+    module: str
+    """The dotted name, such as `exuvia.motion.clip`."""
+
+
+def product() -> list[Path]:
+    """The Python files of all wheels."""
+    return [path for folder in WHEELS.values() for path in sorted(folder.rglob("*.py"))]
+
+
+def laboratory() -> list[Path]:
+    """The Python files of the laboratory."""
+    return sorted(LAB.rglob("*.py"))
+
+
+def tests() -> list[Path]:
+    """The Python files of all tests."""
+    return [path for folder in TESTS for path in sorted(folder.rglob("*.py"))]
+
+
+def lines(path: Path) -> int:
+    """Lines of a file, all of them."""
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def statements(path: Path) -> int:
+    """Lines of a file that are neither blank, comment nor docstring."""
+    text = path.read_text(encoding="utf-8")
+    kept = {n for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.strip().startswith("#")}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            kept -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(kept)
+
+
+def place(path: Path) -> str:
+    """The folder of `src/exuvia`, or the module beside the folders, that a file belongs to."""
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Imports of the project's modules in a file, wherever they stand; those for type checkers only are left out."""
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree(path)):
+        if id(node) in hidden:
+            continue
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "exuvia":
+            names = [f"exuvia.{alias.name}" for alias in node.names if not alias.name.startswith("__")]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        for name in names:
+            if name.split(".")[0] in ("exuvia", "exuvia_ssm", "exuvia_base", "lab"):
+                yield Import(path, node.lineno, name)
+
+
+def wrong_imports() -> list[str]:
+    """Imports of `exuvia` that do not go down, of the laboratory, or of a place without a floor."""
+    wrong = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        mine = place(path)
+        if mine == "__init__":
+            continue
+        for one in imports(path):
+            where = f"{path.relative_to(ROOT)}:{one.line} imports {one.module}"
+            root, _, rest = one.module.partition(".")
+            other = rest.split(".")[0]
+            if root == "lab":
+                wrong.append(f"{where}, of the laboratory")
+            elif root == "exuvia" and other and other != mine:
+                if other not in FLOOR or mine not in FLOOR:
+                    wrong.append(f"{where}: {other if other not in FLOOR else mine} has no floor")
+                elif FLOOR[other] >= FLOOR[mine]:
+                    wrong.append(f"{where}: from floor {FLOOR[mine]} to floor {FLOOR[other]}")
+    for path in sorted(WHEELS["exuvia-ssm"].rglob("*.py")):
+        wrong += [
+            f"{path.relative_to(ROOT)}:{one.line} imports {one.module}; the layers stand alone"
+            for one in imports(path)
+            if not one.module.startswith("exuvia_ssm")
+        ]
+    return wrong
+
+
+def string_imports() -> list[str]:
+    """Modules of the project that code names in a string, outside the tables that resolve a user's words.
+
+    The word after `-m` in a list starts another process and is no import.
+    """
+    named = re.compile(r"(exuvia|exuvia_ssm|lab)(\.\w+)+(:\w+)?")
+    wrong = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        if str(path.relative_to(SOURCE)) in BY_NAME:
+            continue
+        started = {
+            id(word)
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.List)
+            for before, word in zip(node.elts, node.elts[1:], strict=False)
+            if isinstance(before, ast.Constant) and before.value == "-m"
+        }
+        wrong += [
+            f"{path.relative_to(ROOT)}:{node.lineno} names {node.value!r}"
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and named.fullmatch(node.value)
+            and id(node) not in started
+        ]
+    return wrong
+
+
+def circles() -> list[str]:
+    """Circles of folders that import one another."""
+    edges: dict[str, set[str]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        for one in imports(path):
+            other = one.module.partition(".")[2].split(".")[0]
+            if one.module.startswith("exuvia.") and other in FLOOR and other != place(path):
+                edges.setdefault(place(path), set()).add(other)
+    seen, closed = set[str](), list[str]()
+
+    def visit(node: str, above: tuple[str, ...]) -> None:
+        if node in above:
+            closed.append(" -> ".join((*above[above.index(node) :], node)))
+        elif node not in seen:
+            seen.add(node)
+            for other in sorted(edges.get(node, ())):
+                visit(other, (*above, node))
+
+    for node in sorted(edges):
+        visit(node, ())
+    return closed
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function of a file, inner ones too."""
+    yield from (n for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def is_kernel(node: ast.AST) -> bool:
+    """Whether a function is compiled for a GPU: one unit to the compiler, with an argument a line."""
+    return any("jit" in ast.unparse(decorator) for decorator in getattr(node, "decorator_list", []))
+
+
+def function_lines(kernels: bool) -> dict[str, int]:
+    """Length of every function of the product and the laboratory, by place and name."""
+    return {
+        f"{path.relative_to(ROOT)}: {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in [*product(), *laboratory()]
+        for node in functions(path)
+        if is_kernel(node) == kernels
+    }
+
+
+def settings_systems() -> list[str]:
+    """How `exuvia` makes checked settings: the decorator of config.py, and dataclasses named as settings without it."""
+    plain = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+        and node.name.endswith(("Config", "Recipe", "Settings"))
+        and any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+    ]
+    return ["exuvia.config.settings", *plain]
+
+
+def figures() -> dict[str, float]:
+    """Every figure that has a limit, and a few beside them."""
+    sizes = {name: sum(map(lines, folder.rglob("*.py"))) for name, folder in WHEELS.items()}
+    code, proof = sum(map(statements, product())), sum(map(statements, tests()))
+    return {
+        "lines of product Python": sum(sizes.values()),
+        **{f"lines of {name}": size for name, size in sizes.items()},
+        "lines of the laboratory": sum(map(lines, laboratory())),
+        "lines of tests": sum(map(lines, tests())),
+        "statements of tests over those of the product": round(proof / code, 2),
+        "lines of the longest file": max(map(lines, [*product(), *laboratory(), *tests()])),
+        "lines of the longest function": max(function_lines(kernels=False).values()),
+        "lines of the longest kernel": max(function_lines(kernels=True).values()),
+        "commands": count_commands(),
+        "options": count_options(),
+        "upward or sideways imports": len(wrong_imports()),
+        "imports by string": len(string_imports()),
+        "circles of folders": len(circles()),
+        "settings systems": len(settings_systems()),
+    }
+
+
+def main() -> int:
+    """Print the figures beside their limits; 1 if one is beyond."""
+    values, beyond = figures(), 0
+    for name, value in values.items():
+        limit = LIMITS.get(name)
+        over = limit is not None and value > limit
+        beyond += over
+        told = "" if limit is None else f"   limit {limit:,}{'   BEYOND' if over else ''}"
+        print(f"{name:<48} {value:>10,}{told}")
+    for wheel in sorted((ROOT / "dist").glob("*.whl")):
+        print(f"{wheel.name:<48} {wheel.stat().st_size / 1e6:>7.2f} MB")
+    return int(beyond > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
