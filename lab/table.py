@@ -33,6 +33,12 @@ COMMAND = {
         ("python -m lab selectivity --quick", "python -m lab selectivity --sources markov --seeds 0 1 2"),
         group="state-space layers",
     ),
+    "resampling": Entry(
+        "lab.experiments.resampling:resampling",
+        "which elements a small SeRpEnt model keeps of a sentence or a motion, as a picture",
+        ("python -m lab resampling motion", "python -m lab resampling sentence --text tinyshakespeare.txt"),
+        group="state-space layers",
+    ),
     "intervals": Entry(
         "lab.experiments.intervals:bench_intervals",
         "what trained SeRpEnt classifiers keep of their inputs",

@@ -94,9 +94,9 @@ def check_numbers(config: NumbersConfig) -> int:
     report = check_documents(config.root, ledger)
     for problem in report.problems:
         print(problem, file=sys.stderr)
+    print(f"{len(report.quoted)} quoted numbers, {report.rows} rows, {len(report.problems)} problems")
     if config.prune and not report.problems:
         print(f"moved {prune(ledger, report.quoted)} rows to the history")
-    print(f"{len(report.quoted)} quoted numbers, {report.rows} rows, {len(report.problems)} problems")
     return 1 if report.problems else 0
 
 
