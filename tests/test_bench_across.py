@@ -18,7 +18,7 @@ def test_the_command_fills_ledger_and_pages(tmp_path: Path, capsys: pytest.Captu
     store = prepare("synthetic", tmp_path / "store", count=80)
     tiny_pipeline().save_pretrained(tmp_path / "masked" / "packed")
     other = tiny_pipeline()
-    other.mask = causal_net("serpent", text_dim=64)
+    other.base = causal_net("serpent", text_dim=64)
     other.save_pretrained(tmp_path / "causal")
     ledger = tmp_path / "numbers.jsonl"
     words = f"across --pipelines {tmp_path}/masked {tmp_path}/causal --data {store.folder} --sensors synthetic"

@@ -9,9 +9,10 @@ import torch
 
 from exuvia.data.prepare import prepare
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.bamm import BAMM, BAMMConfig
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.settings import Backbone, BAMMConfig, CausalConfig, MaskTransformerConfig
 from lab.__main__ import main
 from lab.backbones import generation_costs, lengthen, parameters, training_steps
 from lab.ledger.quotes import Quotes
@@ -24,7 +25,7 @@ SIZES: dict[str, Any] = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_la
 def models() -> dict[str, Any]:
     return {
         "transformer": MaskTransformer(MaskTransformerConfig(**SIZES, inner_width=16, table_length=16)),
-        "mamba": MaskTransformer(MaskTransformerConfig(**SIZES, backbone="mamba", table_length=16)),
+        "mamba": MaskTransformer(MaskTransformerConfig(**SIZES, backbone=Backbone("mamba"), table_length=16)),
         "bamm": BAMM(BAMMConfig(**SIZES, inner_width=16, table_length=16)),
         "causal": CausalGenerator(CausalConfig(**SIZES)),
     }
@@ -64,7 +65,7 @@ def test_the_command_fills_the_ledger(tmp_path: Path, capsys: pytest.CaptureFixt
     store = prepare("synthetic", tmp_path / "store", count=80)
     pipe = tiny_pipeline()
     pipe.save_pretrained(tmp_path / "two")
-    pipe.provenance["parts"] = {"mask": {"step": 7}}
+    pipe.provenance["parts"] = {"base": {"step": 7}}
     pipe.save_pretrained(tmp_path / "one" / "packed")
     ledger = tmp_path / "numbers.jsonl"
     where = f"--data {store.folder} --sensors synthetic --seeds 0 1 --out {tmp_path}/bench --workers 0"

@@ -206,10 +206,9 @@ class TestPicture:
         x = rng().exponential(2, 4000)
         panels = [Panel(f"layer <{n}>", "R² & more", x, 0.02 + 0.001 * x, 0.001, 0.02) for n in (1, 2)]
         root = ET.fromstring(draw_panels(panels, "bits", "Δ", "a title"))
-        spaces = "{http://www.w3.org/2000/svg}"
-        assert len(root.findall(f"{spaces}g")) == 2
-        assert len(root.findall(f".//{spaces}use")) > 60
-        assert "layer <1>" in [text.text for text in root.iter(f"{spaces}text")]
+        texts = ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert {"layer <1>", "layer <2>", "a title"} <= set(texts)
+        assert texts.count("R² & more") == 2
 
     @pytest.mark.parametrize("y", [np.full(50, 0.02), np.linspace(0, 1e-7, 50)])
     def test_values_that_hardly_vary_can_be_drawn(self, y: np.ndarray) -> None:

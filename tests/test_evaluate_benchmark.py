@@ -1,6 +1,5 @@
 """The benchmark: plans, processes, resuming, failures as results, and what is written."""
 
-import json
 import re
 from pathlib import Path
 
@@ -10,14 +9,16 @@ import torch
 from safetensors.numpy import load_file
 
 from exuvia.__main__ import main
-from exuvia.commands.benchmark import methods_of, tables
+from exuvia.commands.benchmark import methods_of
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.evaluation.benchmark import MethodSpec, Plan, measure_method, run_benchmark, sets_of
+from exuvia.evaluation.report import read_report
 from exuvia.files import read_json
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN
+from exuvia.studio.catalogue import describe_method
 from exuvia.unlearning.base import unlearn
 from exuvia.unlearning.uce import projections
 from tiny import tiny_pipeline
@@ -51,7 +52,7 @@ def run(store: Store, generator: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_every_method_stands_on_every_set(run: Path) -> None:
-    results = read_json(run / "results.json")
+    results = read_json(run / "report.json")
     sets = set(results["about"]["prompts"])
     assert {"forget", "retain", "all", "implicit", "long_violent", "long_benign"} <= sets
     for method in ("none", "prompt_filter"):
@@ -64,20 +65,20 @@ def test_every_method_stands_on_every_set(run: Path) -> None:
 
 
 def test_a_failing_method_is_a_line_and_not_a_traceback(run: Path) -> None:
-    (odd,) = [one for one in read_json(run / "results.json")["methods"] if one["label"] == "odd"]
+    (odd,) = [one for one in read_json(run / "report.json")["methods"] if one["label"] == "odd"]
     assert odd["status"] == "failed"
     assert "level" in odd["message"]
-    assert "- odd: " in tables(read_json(run / "results.json"))
+    assert "- odd failed: " in str(read_report(run))
 
 
 @pytest.mark.slow
 def test_processes_give_the_same(run: Path, store: Store, generator: Path, tmp_path: Path) -> None:
     run_benchmark(plan_of(store, generator, "none", "prompt_filter", "odd=lcr:levels=[9]"), tmp_path / "run", workers=2)
-    assert read_json(tmp_path / "run" / "results.json")["rows"] == read_json(run / "results.json")["rows"]
+    assert read_json(tmp_path / "run" / "report.json")["rows"] == read_json(run / "report.json")["rows"]
 
 
 def test_costs_and_examples_are_kept(run: Path) -> None:
-    results = read_json(run / "results.json")
+    results = read_json(run / "report.json")
     costs = {one["label"]: one for one in results["methods"]}
     assert costs["none"]["edit_s"] >= 0
     assert costs["none"]["evaluation_s"] > 0
@@ -90,7 +91,7 @@ def test_costs_and_examples_are_kept(run: Path) -> None:
 
 
 def test_prompts_that_pass_the_filter_move_alike(run: Path) -> None:
-    rows = {(r["method"], r["set"], r["metric"]): r["values"] for r in read_json(run / "results.json")["rows"]}
+    rows = {(r["method"], r["set"], r["metric"]): r["values"] for r in read_json(run / "report.json")["rows"]}
     for metric in ("mean_joint_speed_m_per_s", "violence_rate"):
         assert rows["none", "implicit", metric] == rows["prompt_filter", "implicit", metric]
 
@@ -128,8 +129,28 @@ def test_specs_are_parsed_and_wrong_ones_named() -> None:
     assert MethodSpec.parse("lcr") == MethodSpec("lcr", "lcr", {})
     spec = MethodSpec.parse("lcr16=lcr:num_codes=16,destination=random,levels=[0]")
     assert spec.settings == {"num_codes": 16, "destination": "random", "levels": [0]}
+    assert MethodSpec.parse("lcr16=lcr:num_codes=16,alpha=1.0").settings == {"num_codes": 16, "alpha": 1.0}
+    for text, settings in (
+        ("lcr:levels=[0,1]", {"levels": [0, 1]}),
+        ("lcr:levels=(0,1),noise=once", {"levels": [0, 1], "noise": "once"}),
+        ("lcr:levels=0", {"levels": [0]}),
+        ("lcr:orthogonal=true,alpha=None", {"orthogonal": True, "alpha": None}),
+        ("uce:forget_words=kick,target=5", {"forget_words": ["kick"], "target": "5"}),
+        (
+            "uce:forget_words=[kick,'a punch, thrown'],target=",
+            {"forget_words": ["kick", "a punch, thrown"], "target": ""},
+        ),
+        ("esd:tune.steps=50,eta=2", {"tune": {"steps": 50}, "eta": 2}),
+        ("retrain:weights=runs/d_r", {"weights": "runs/d_r"}),
+    ):
+        assert MethodSpec.parse(text).settings == settings
     for text, message in (
         ("lcx", "did you mean 'lcr'"),
+        ("lcr:codes=3", "LCRConfig has no setting 'codes'; did you mean 'num_codes'"),
+        ("lcr:num_codes=many", "found num_codes 'many', expected a whole number"),
+        ("lcr:levels=[0,x]", r"found levels\[1\] 'x', expected a whole number"),
+        ("lcr:levels=[0,0]", "expected distinct level numbers"),
+        ("esd:tune.step=5", "did you mean 'tune.steps'"),
         ("a/b=lcr", "the label 'a/b'"),
         ("lcr:codes", "setting=value"),
     ):
@@ -138,6 +159,13 @@ def test_specs_are_parsed_and_wrong_ones_named() -> None:
     labels = [spec.label for spec in methods_of(("lcr", "quick"), "runs/d_r")]
     assert labels[:2] == ["none", "retrain"]
     assert len(labels) == len(set(labels))
+
+
+def test_methods_come_in_groups_by_their_cost() -> None:
+    labels = {name: [spec.label for spec in methods_of((name,), None)] for name in ("quick", "slow", "all")}
+    assert labels["quick"] == ["none", "prompt_filter", "uce", "rece", "lcr"]
+    assert labels["slow"] == ["none", "finetune", "esd", "negation"]
+    assert set(labels["all"]) == {*labels["quick"], *labels["slow"]}
 
 
 def test_bad_plans_are_one_sentence(store: Store, generator: Path, tmp_path: Path) -> None:
@@ -160,10 +188,9 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_tables_hold_every_number(run: Path) -> None:
-    results = read_json(run / "results.json")
-    text = tables(results)
-    assert json.dumps(results)
-    for name in results["about"]["prompts"]:
+    report = read_report(run)
+    text = str(report)
+    for name in report.about["prompts"]:
         assert f"**{name}**" in text
 
 
@@ -172,6 +199,9 @@ def test_the_page_on_adding_a_method_is_true(generator: Path, tmp_path: Path, mo
     (tmp_path / "deaf_method.py").write_text(re.findall(r"(?ms)^```python\n(.*?)^```", page)[0], encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(UNLEARN, "deaf", "deaf_method:Deaf")
+    assert MethodSpec.parse("half=deaf:strength=0.5").settings == {"strength": 0.5}
+    assert "deaf" in [spec.label for spec in methods_of(("quick",), None)]
+    assert describe_method("deaf")["settings"][0]["maximum"] == 1
     pipe = MotionPipeline.from_pretrained(generator)
     deaf = unlearn("deaf", pipe)
     half = unlearn("deaf", pipe, strength=0.5)

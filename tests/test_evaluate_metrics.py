@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import ShapeError
+from exuvia.evaluation.metric_table import METRICS
 from exuvia.judges import metrics as m
 from lab.parity.run import check_folder
 
@@ -106,7 +107,6 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     assert 0.935 < covered < 0.965
     assert published < 0.90  # the published rule promises too much for five repeats
     assert m.interval([3.0]) == m.Interval(3.0, 3.0, 3.0)
-    assert m.summary([{"fid": 1.0}, {"fid": 3.0}])["fid"].mean == 2.0
 
 
 def test_bad_embeddings_are_refused_in_a_sentence() -> None:
@@ -124,7 +124,7 @@ def test_bad_embeddings_are_refused_in_a_sentence() -> None:
 
 
 def test_every_metric_says_how_to_read_it() -> None:
-    for name, metric in m.METRICS.items():
+    for name, metric in METRICS.items():
         assert metric.name == name
         assert metric.better in ("higher", "lower", "closer")
         assert metric.unit

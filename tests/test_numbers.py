@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from exuvia.checkpoint import command_line
 from exuvia.errors import DataError
+from exuvia.evaluation.metric_table import METRICS as METRIC_TABLE
+from exuvia.evaluation.report import Method, Report, Row
 from lab.__main__ import main as lab_main
-from lab.ledger.numbers import KEYS, Number, Origin, read_rows, record_number, record_numbers
+from lab.ledger.numbers import KEYS, Number, read_rows, record_number, record_numbers
 from lab.ledger.quotes import Quotes, written
 from lab.ledger.render import check_documents
 from lab.ledger.tables import (
@@ -300,63 +302,61 @@ class TestTables:
         assert lines[1] == ["text, layer 1", "0.20", "0.02 [0.00, 0.09]"]
 
 
-ABOUT = {"command": "exuvia benchmark kick", "commit": "abc", "date": "2026-01-02T03:04:05", "machine": "a box"}
+ABOUT = {
+    "concept": "kick", "command": "exuvia benchmark kick", "commit": "abc", "date": "2026-01-02T03:04:05",
+    "machine": "a box",
+}  # fmt: skip
+METRICS = ("violence_rate", "r_precision@3", "fid", "mean_jerk_m_per_s3")
+
+
+def report(sets: tuple[str, ...], methods: tuple[Method, ...], **about: str) -> Report:
+    """Every metric of every method on every set has the values 0.25 and 0.5."""
+    rows = [Row(of, m.label, metric, (0.25, 0.5)) for of in sets for m in methods for metric in METRICS]
+    scales = {name: METRIC_TABLE[name].scale for name in METRICS}
+    failed = Method("odd", "uce", {}, "failed", "it diverged")
+    return Report(ABOUT | about, (*methods, failed), scales, tuple(rows))
 
 
 class TestRecordedRuns:
     def test_a_benchmark_is_recorded_from_its_folder(self, tmp_path: Path) -> None:
-        rows = [
-            {"set": of, "method": "lcr", "metric": metric, "values": [0.25, 0.5]}
-            for of in ("forget", "retain", "implicit", "lookalike", "all")
-            for metric in ("violence_rate", "r_precision@3", "jerk")
-        ]
-        method = {"label": "lcr", "status": "ok", "edit_s": 1.5, "edit_peak_mb": 3.0, "evaluation_s": 2.0}
-        failed = {"label": "odd", "status": "failed", "message": "it diverged", "edit_s": None}
-        metrics = {"violence_rate": {"unit": "share"}, "r_precision@3": {"unit": "share"}, "jerk": {"unit": "m/s3"}}
-        results = {
-            "about": ABOUT | {"concept": "kick"},
-            "methods": [method, failed],
-            "metrics": metrics,
-            "rows": rows,
-        }
-        (tmp_path / "results.json").write_text(json.dumps(results))
+        sets = ("forget", "retain", "implicit", "lookalike", "all")
+        method = Method("lcr", "lcr", {}, edit_s=1.5, edit_peak_mb=3.0, evaluation_s=2.0)
+        report(sets, (method,)).save(tmp_path / "run")
         ledger = tmp_path / "numbers.jsonl"
-        words = ["record-benchmark", str(tmp_path), "--tag", ".kinect", "--record", str(ledger)]
+        words = ["record-benchmark", str(tmp_path / "run"), "--tag", ".kinect", "--record", str(ledger)]
         assert lab_main(words) == 0
         rows = {one["name"]: one for one in read_rows(ledger)[0]}
         assert set(rows) == {
             *(f"unlearn.lcr.kick.kinect.{name}" for name in (
-                "forget.violence_rate", "retain.violence_rate", "retain.r3", "edit_s", "edit_mb", "evaluation_s")),
+                "forget.violence_rate", "forget.fid", "retain.violence_rate", "retain.r3", "retain.fid", "edit_s",
+                "edit_mb", "evaluation_s")),
             "prompts.implicit.lcr.violence_rate.kick.kinect", "prompts.data_lookalike.lcr.violence_rate.kick.kinect",
         }  # fmt: skip
         one = rows["unlearn.lcr.kick.kinect.retain.r3"]
-        assert (one["command"], one["commit"], one["date"]) == ("exuvia benchmark kick", "abc", "2026-01-02")
+        assert (one["command"], one["commit"], one["machine"], one["date"]) == (
+            "exuvia benchmark kick", "abc", "a box", "2026-01-02",
+        )  # fmt: skip
         assert one["low"] < one["value"] == 0.375 < one["high"]
 
     @pytest.mark.parametrize(("method", "options"), [("uce", []), ("", ["--method", "uce"])])
     def test_an_evaluation_is_filed_under_the_method_that_edited(
         self, tmp_path: Path, method: str, options: list[str]
     ) -> None:
-        entry = {"value": 0.5, "low": 0.4, "high": 0.6}
-        report = {
-            "about": ABOUT | {"method": method}, "all": {"fid": {"original": entry}},
-            "forget": {"violence_rate": {"real": entry, "original": entry, "edited": entry}},
-        }  # fmt: skip
-        (tmp_path / "report.json").write_text(json.dumps(report))
+        methods = (Method("original", "", {}), Method("edited", method, {}))
+        report(("forget", "all"), methods).save(tmp_path / "run")
         ledger = tmp_path / "numbers.jsonl"
-        assert lab_main(["record-evaluation", str(tmp_path), "--record", str(ledger), *options]) == 0
+        assert lab_main(["record-evaluation", str(tmp_path / "run"), "--record", str(ledger), *options]) == 0
         assert [one["name"] for one in read_rows(ledger)[0]] == [
-            "generator.fid", "ground_truth.forget_violence_rate", "original.forget_violence_rate",
-            "uce.forget_violence_rate",
+            "generator.r3", "generator.fid", "original.forget_violence_rate", "uce.forget_violence_rate",
         ]  # fmt: skip
 
     def test_a_folder_without_results_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        ledger = tmp_path / "n.jsonl"
         assert lab_main(["record-benchmark", str(tmp_path)]) == 2
-        (tmp_path / "report.json").write_text('{"about": {"method": "uce"}}')
-        assert lab_main(["record-evaluation", str(tmp_path), "--record", str(tmp_path / "n.jsonl")]) == 2
-        assert "does not say its command, commit, date" in capsys.readouterr().err
-        assert not (tmp_path / "n.jsonl").exists()
-
-    def test_a_machine_that_is_not_told_is_unknown(self, tmp_path: Path) -> None:
-        about = {key: value for key, value in ABOUT.items() if key != "machine"}
-        assert Origin.of_run(about, tmp_path).machine == "unknown"
+        report(("all",), (Method("edited", "", {}),)).save(tmp_path / "unedited")
+        assert lab_main(["record-evaluation", str(tmp_path / "unedited"), "--record", str(ledger)]) == 2
+        assert "name it with --method" in capsys.readouterr().err
+        report(("all",), (), command="").save(tmp_path / "silent")
+        assert lab_main(["record-benchmark", str(tmp_path / "silent"), "--record", str(ledger)]) == 2
+        assert "does not say its command" in capsys.readouterr().err
+        assert not ledger.exists()

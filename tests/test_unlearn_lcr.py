@@ -14,7 +14,8 @@ from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
-from exuvia.unlearning.base import forget_indices, pipeline_hash, ship_statistics, unlearn
+from exuvia.pipeline.identity import pipeline_hash
+from exuvia.unlearning.base import forget_indices, ship_statistics, unlearn
 from exuvia.unlearning.lcr import LCRConfig, plan_edit
 from exuvia.unlearning.selection import association, released_selection, safe_codes, select_codes
 from lab.parity.case import Case
@@ -149,7 +150,7 @@ def test_only_the_chosen_rows_change_and_the_old_generator_stays(pipe: MotionPip
     assert edit["parent"] == before
     assert edit["method"] == "lcr"
     assert edit["settings"]["num_codes"] == 4
-    for part in ("mask", "residual", "length"):
+    for part in ("base", "residual", "length"):
         new, old = getattr(safe, part).state_dict(), getattr(pipe, part).state_dict()
         assert all(torch.equal(new[name], old[name]) for name in old)
     for name, value in pipe.tokenizer.state_dict().items():

@@ -13,7 +13,7 @@ from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, sh
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.features.normaliser import Normaliser
 from exuvia.shapes import Features
-from exuvia.tokens.rvqvae import RVQVAEConfig
+from exuvia.tokens.settings import RVQVAEConfig
 from tiny import CODES, LEVELS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

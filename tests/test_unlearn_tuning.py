@@ -11,8 +11,9 @@ import exuvia
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, DivergedError
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import Evidence, pipeline_hash
+from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.negation import learned_guard, logistic_regression
 from exuvia.unlearning.tuning import CaptionedCodes, own_loss
 from tiny import tiny_pipeline
@@ -33,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare("synthetic", tmp_path_factory.mktemp("tune") / "store", count=80)
 
 
-def forget_loss(pipe: MotionPipeline, evidence: Evidence, part: str = "mask") -> float:
+def forget_loss(pipe: MotionPipeline, evidence: Evidence, part: str = "base") -> float:
     """Training loss on clips of the concept, with fixed draws."""
     data = CaptionedCodes(evidence, evidence.forget)
     batch = {"forget": data.draw(32, np.random.default_rng(0))}
@@ -48,7 +49,7 @@ def test_an_edit_leaves_the_parent_and_the_tokenizer_alone(pipe: MotionPipeline,
     assert pipeline_hash(pipe) == before != pipeline_hash(safe)
     for name, value in pipe.tokenizer.state_dict().items():
         assert torch.equal(value, safe.tokenizer.state_dict()[name])
-    assert not any(weight.requires_grad for weight in safe.mask.parameters())
+    assert not any(weight.requires_grad for weight in safe.base.parameters())
     assert safe("a person kicks", seed=0, frames=40).joints.shape == (40, 22, 3)
     assert safe.provenance["edits"][-1]["settings"]["tune"]["steps"] == 4
 
@@ -61,9 +62,9 @@ def test_no_strength_no_change(pipe: MotionPipeline, store: Store, method: str) 
 def test_half_the_strength_is_half_the_way(pipe: MotionPipeline, store: Store, tmp_path: Path) -> None:
     whole = exuvia.unlearn("finetune", pipe, data=store, tune=FEW, cache=tmp_path)
     half = exuvia.unlearn("finetune", pipe, data=store, tune=FEW, cache=tmp_path, strength=0.5)
-    for name, value in pipe.mask.state_dict().items():
+    for name, value in pipe.base.state_dict().items():
         if value.is_floating_point():
-            torch.testing.assert_close(half.mask.state_dict()[name], (value + whole.mask.state_dict()[name]) / 2)
+            torch.testing.assert_close(half.base.state_dict()[name], (value + whole.base.state_dict()[name]) / 2)
 
 
 def test_a_run_in_a_cache_is_read_and_one_that_stopped_goes_on(
@@ -150,8 +151,8 @@ def test_settings_are_checked(pipe: MotionPipeline, store: Store) -> None:
 def test_the_yardstick_must_not_have_seen_the_concept(pipe: MotionPipeline, tmp_path: Path) -> None:
     other = tiny_pipeline()
     with torch.no_grad():
-        other.mask.output_process.poseFinal.bias.add_(1)
-    parts = {part: {"without": ["violence"]} for part in ("tokenizer", "mask", "residual", "length")}
+        other.base.output_process.poseFinal.bias.add_(1)
+    parts = {part: {"without": ["violence"]} for part in ("tokenizer", "base", "residual", "length")}
     other.provenance["parts"] = parts
     other.save_pretrained(tmp_path / "clean")
     yard = exuvia.unlearn("retrain", pipe, weights=str(tmp_path / "clean"))
@@ -159,7 +160,7 @@ def test_the_yardstick_must_not_have_seen_the_concept(pipe: MotionPipeline, tmp_
     yard.save_pretrained(tmp_path / "yard")
     with pytest.raises(CheckpointError, match="trained without violence, expected without kick"):
         exuvia.unlearn("retrain", pipe, forget="kick", weights=str(tmp_path / "clean"))
-    other.provenance["parts"] = parts | {"mask": {}}
+    other.provenance["parts"] = parts | {"base": {}}
     other.save_pretrained(tmp_path / "half")
     with pytest.raises(CheckpointError, match="trained with everything"):
         exuvia.unlearn("retrain", pipe, weights=str(tmp_path / "half"))

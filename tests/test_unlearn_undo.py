@@ -9,8 +9,9 @@ from exuvia.data.concepts import find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import forget_indices, pipeline_hash, unlearn
+from exuvia.unlearning.base import forget_indices, unlearn
 from exuvia.unlearning.undo import save_undo, undo
 from tiny import tiny_pipeline
 

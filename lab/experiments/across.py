@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exuvia.commands.benchmark import methods_of
-from exuvia.evaluation.benchmark import Plan, run_benchmark
-from exuvia.files import read_json
-from exuvia.judges.metrics import interval
-from exuvia.report.page import write_report
+from exuvia.evaluation.benchmark import Plan
+from exuvia.report.page import read_clips, write_report
+from lab.benchmark import benchmark_report, values_of
 from lab.experiments.backbones import named
 from lab.ledger.numbers import Number, record_numbers
 
@@ -20,10 +19,10 @@ METRICS = {
     "retain_r3": ("retain", "r_precision@3"),
 }
 """Name in the ledger -> set and metric of the benchmark."""
-UNITS = {"edit_s": "s", "retain_fid": "emb^2"}
+UNITS = {"retain_fid": "emb^2"}
 
-Found = Mapping[str, Mapping[str, tuple[float, ...]]]
-"""For every method its metrics, one value a seed (seconds of an edit: one)."""
+Measured = Mapping[str, Mapping[str, Number]]
+"""For every method its numbers, by their names in the ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,39 +65,32 @@ def bench_across(config: AcrossBench) -> None:
     """
     found = {name: _values(config, name, folder) for name, folder in named(config.pipelines).items()}
     numbers = {
-        f"across.{name}.{method}.{config.concept}.{metric}": Number.over(values, UNITS.get(metric, "1"))
+        f"across.{name}.{method}.{config.concept}.{metric}": number
         for name, methods in found.items()
         for method, metrics in methods.items()
-        for metric, values in metrics.items()
+        for metric, number in metrics.items()
     }
     record_numbers(config.record, numbers)
 
 
-def _values(config: AcrossBench, name: str, folder: Path) -> Found:
+def _values(config: AcrossBench, name: str, folder: Path) -> Measured:
     """Run the benchmark of one generator, or read what it left; methods that failed are told and left out."""
     plan = Plan(
         concept=config.concept, data=str(config.data), methods=methods_of(config.methods, None),
         pipeline=str(folder), sensors=config.sensors, seeds=config.seeds,
     )  # fmt: skip
-    path = run_benchmark(plan, config.out / name, config.workers, tell=lambda s: print(s, flush=True))
-    print(write_report(config.out / name))
-    results = read_json(path)
-    rows = {(row["method"], row["set"], row["metric"]): tuple(row["values"]) for row in results["rows"]}
-    found: dict[str, dict[str, tuple[float, ...]]] = {}
-    for one in results["methods"]:
-        method = one["label"]
-        if one["status"] != "ok":
-            print(f"{name}, {method}: {one['message']}")
+    report = benchmark_report(plan, config.out / name, config.workers)
+    print(write_report(report, config.out / name / "report", read_clips(config.out / name)))
+    rows = values_of(report)
+    measured: dict[str, dict[str, Number]] = {}
+    for method in report.methods:
+        if method.status != "ok":
+            print(f"{name}, {method.label}: {method.message}")
             continue
-        values = {
-            key: rows[method, of, metric] for key, (of, metric) in METRICS.items() if (method, of, metric) in rows
-        }
-        if method != "none":
-            values["edit_s"] = (one["edit_s"],)
-        found[method] = values
-        print(f"{name}, {method}: " + ", ".join(f"{key} {_mean(some):.4g}" for key, some in values.items()))
-    return found
-
-
-def _mean(values: tuple[float, ...]) -> float:
-    return float(interval(values).mean)
+        places = {key: (of, method.label, metric) for key, (of, metric) in METRICS.items()}
+        numbers = {k: Number.over(rows[p], UNITS.get(k, "1")) for k, p in places.items() if p in rows}
+        if method.name != "none" and method.edit_s is not None:
+            numbers["edit_s"] = Number(method.edit_s, "s")
+        measured[method.label] = numbers
+        print(f"{name}, {method.label}: " + ", ".join(f"{key} {one.value:.4g}" for key, one in numbers.items()))
+    return measured

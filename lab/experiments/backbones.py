@@ -6,10 +6,12 @@ from pathlib import Path
 import torch
 
 from exuvia.errors import ConfigError, DataError
-from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark
+from exuvia.evaluation.benchmark import MethodSpec, Plan
 from exuvia.files import read_json
+from exuvia.pipeline.older import renamed
 from exuvia.pipeline.pipeline import MotionPipeline
 from lab import backbones
+from lab.benchmark import benchmark_report
 from lab.ledger.numbers import Number, record_numbers
 
 QUALITY = {
@@ -66,18 +68,18 @@ def bench_backbones(config: BackbonesBench) -> None:
             found[name] |= _quality(config, name, folder)
     torch.set_num_threads(config.threads)
     pipes = {name: MotionPipeline.from_pretrained(folder) for name, folder in folders.items()}
-    costs = backbones.generation_costs({name: pipe.mask for name, pipe in pipes.items()}, config.frames)
+    costs = backbones.generation_costs({name: pipe.base for name, pipe in pipes.items()}, config.frames)
     for name, some in costs.items():
         for frames, cost in zip(config.frames, some, strict=True):
             found[name][f"generate_s.{frames}"] = Number(cost.seconds, "s")
             if cost.peak_mb is not None:
                 found[name][f"peak_mb.{frames}"] = Number(cost.peak_mb, "MB")
-    for model in (pipe.mask for pipe in pipes.values()):
+    for model in (pipe.base for pipe in pipes.values()):
         model.requires_grad_(True)
-    speeds = backbones.training_steps({name: pipe.mask for name, pipe in pipes.items()})
+    speeds = backbones.training_steps({name: pipe.base for name, pipe in pipes.items()})
     for name, pipe in pipes.items():
         steps = _steps(folders[name])
-        found[name]["parameters"] = Number(float(backbones.parameters(pipe.mask)), "1")
+        found[name]["parameters"] = Number(float(backbones.parameters(pipe.base)), "1")
         found[name]["step_ms"] = Number(speeds[name].step_ms, "ms")
         if steps:
             found[name]["train_s"] = Number(speeds[name].step_ms * steps / 1000, "s")
@@ -107,16 +109,15 @@ def _quality(config: BackbonesBench, name: str, folder: Path) -> dict[str, Numbe
         concept="violence", data=str(config.data), methods=(MethodSpec("none", "none", {}),),
         pipeline=str(folder), sensors=config.sensors, seeds=config.seeds,
     )  # fmt: skip
-    path = run_benchmark(plan, config.out / name, config.workers, tell=lambda line: print(line, flush=True))
-    results = read_json(path)
-    rows = {row["metric"]: row["values"] for row in results["rows"] if (row["method"], row["set"]) == ("none", "all")}
+    report = benchmark_report(plan, config.out / name, config.workers)
+    rows = {row.metric: row.values for row in report.rows if (row.method, row.set) == ("none", "all")}
     if not rows:
-        raise DataError(f"{path} holds no values for all captions; delete {config.out / name} and run again")
-    units = {metric: about["unit"] for metric, about in results["metrics"].items()}
-    return {key: Number.over(rows[metric], units[metric]) for key, metric in QUALITY.items() if metric in rows}
+        raise DataError(f"{config.out / name} holds no values for all captions; delete it and run again")
+    named_rows = {key: metric for key, metric in QUALITY.items() if metric in rows}
+    return {key: Number.over(rows[metric], report.metrics[metric].unit) for key, metric in named_rows.items()}
 
 
 def _steps(folder: Path) -> int:
     """Training steps of the model of base codes, from the pipeline's history; 0 where it does not say."""
     parts = read_json(folder / "provenance.json").get("parts", {})
-    return int(parts.get("mask", {}).get("step", 0))
+    return int(renamed(parts).get("base", {}).get("step", 0))

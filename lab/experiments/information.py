@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from exuvia.errors import ConfigError
-from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark
+from exuvia.evaluation.benchmark import MethodSpec, Plan
 from exuvia.files import read_json
 from exuvia.judges.metrics import interval
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.information import MEASURES, load_informant
+from exuvia.unlearning.information import load_informant
+from exuvia.unlearning.settings import Measure
+from lab.benchmark import benchmark_report, values_of
 from lab.ledger.names import CRITERIA, Edit
 from lab.ledger.numbers import Number, record_numbers
 
@@ -68,7 +70,7 @@ def bench_information(config: InformationBench) -> None:
     if not config.codes or len(set(config.codes)) != len(config.codes):
         raise ConfigError(f"found the numbers of codes {list(config.codes)}, expected each once, at least one")
     load_informant(config.informant, MotionPipeline.from_pretrained(config.pipeline))
-    edits = [Edit(k, c, w) for k in config.codes for c in CRITERIA for w in ("", *MEASURES)]
+    edits = [Edit(k, c, w) for k in config.codes for c in CRITERIA for w in ("", *get_args(Measure))]
     for concept in config.concepts:
         values = _values(config, concept, edits)
         for edit in edits:
@@ -87,16 +89,15 @@ def _values(config: InformationBench, concept: str, edits: Sequence[Edit]) -> Va
         concept=concept, data=str(config.data), methods=(MethodSpec("none", "none", {}), *specs),
         pipeline=config.pipeline, sensors=config.sensors, seeds=config.seeds,
     )  # fmt: skip
-    path = run_benchmark(plan, config.out / concept, config.workers, tell=lambda s: print(s, flush=True))
-    rows = {(row["method"], row["set"], row["metric"]): tuple(row["values"]) for row in read_json(path)["rows"]}
+    rows = values_of(benchmark_report(plan, config.out / concept, config.workers))
     found: dict[Edit, dict[str, tuple[float, ...]]] = {edit: {} for edit in edits}
     for edit in edits:
         if edit.weights:
             both = (_codes(config.out / concept, one) for one in (edit, edit._replace(weights="")))
             found[edit][SHARED] = (float(len(set.intersection(*both))),)
         for name, (of, metric) in METRICS.items():
-            if (edit.label, of, metric) in rows:
-                found[edit][name] = rows[edit.label, of, metric]
+            if (of, edit.label, metric) in rows:
+                found[edit][name] = rows[of, edit.label, metric]
     return found
 
 

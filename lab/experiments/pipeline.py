@@ -54,7 +54,7 @@ def bench_pipeline(config: PipelineBench) -> None:
         raise ConfigError(f"found {config.clips} clips and {config.repeats} repeats, expected at least 1 of each")
     torch.set_num_threads(config.threads)
     pipe = MotionPipeline.from_pretrained(config.pipeline, dtype=config.dtype)
-    if pipe.mask.PREDICTS_LENGTH:
+    if pipe.base.PREDICTS_LENGTH:
         raise ConfigError("the plain loop is MoMask's; found a generator whose base codes another model writes")
     texts = [prompt.text for prompt in load_prompts("implicit", "violence")]
     prompts = [texts[n % len(texts)] for n in range(config.clips)]

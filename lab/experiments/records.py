@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tyro
 
 from exuvia.errors import DataError
-from exuvia.files import read_json
+from exuvia.evaluation.report import Report, read_report
+from lab.benchmark import values_of
 from lab.ledger.names import benchmark_name
 from lab.ledger.numbers import Number, Origin, prune, record_numbers
 from lab.ledger.render import check_documents, write_documents
@@ -110,23 +110,24 @@ def record_benchmark(config: RecordBenchmarkConfig) -> None:
         DataError: the folder holds no such run.
         OutputError: the ledger cannot be written.
     """
-    results, origin = _results(config.folder / "results.json", "methods", "metrics", "rows")
-    place = f"{results['about']['concept']}{config.tag}"
-    _record(config, dict(benchmark_numbers(results, place)), origin)
+    report = read_report(config.folder)
+    _record(config, report, dict(benchmark_numbers(report, f"{report.about['concept']}{config.tag}")))
 
 
-def benchmark_numbers(results: Mapping[str, Any], place: str) -> Iterator[tuple[str, Number]]:
-    """Names and numbers of results.json; `place` is the concept with its tag."""
-    for row in results["rows"]:
-        name = benchmark_name(row["set"], row["method"], row["metric"], place)
+def benchmark_numbers(report: Report, place: str) -> Iterator[tuple[str, Number]]:
+    """Names and numbers of a benchmark; `place` is the concept with its tag."""
+    for row in report.rows:
+        name = benchmark_name(row.set, row.method, row.metric, place)
         if name:
-            yield name, Number.over(row["values"], results["metrics"][row["metric"]]["unit"])
-    for method in results["methods"]:
-        if method["edit_s"] is not None:
-            name = f"unlearn.{method['label']}.{place}"
-            yield f"{name}.edit_s", Number(method["edit_s"], "s")
-            yield f"{name}.edit_mb", Number(method["edit_peak_mb"], "MB")
-            yield f"{name}.evaluation_s", Number(method["evaluation_s"], "s")
+            yield name, Number.over(row.values, report.metrics[row.metric].unit)
+    for method in report.methods:
+        for short, seconds_or_mb, unit in (
+            ("edit_s", method.edit_s, "s"),
+            ("edit_mb", method.edit_peak_mb, "MB"),
+            ("evaluation_s", method.evaluation_s, "s"),
+        ):
+            if seconds_or_mb is not None:
+                yield f"unlearn.{method.label}.{place}.{short}", Number(seconds_or_mb, unit)
 
 
 def record_evaluation(config: RecordEvaluationConfig) -> None:
@@ -139,32 +140,26 @@ def record_evaluation(config: RecordEvaluationConfig) -> None:
         DataError: the folder holds no such report, or nothing was edited and no method is given.
         OutputError: the ledger cannot be written.
     """
-    report, origin = _results(config.folder / "report.json")
-    method = config.method or report["about"].get("method")
+    report = read_report(config.folder)
+    edited = next((method.name for method in report.methods if method.label == "edited"), "")
+    method = config.method or edited
     if not method:
         raise DataError(f"{config.folder} does not say how the generator was edited; name it with --method")
-    names = [*EVALUATION, *(_beside("original", "original")), *(_beside(method, "edited"))]
-    numbers = {}
-    for name, of, model, metric in names:
-        entry = report.get(of, {}).get(metric, {}).get(model)
-        if entry is not None:
-            unit = "m/s" if metric.endswith("m_per_s") else "1"
-            numbers[name] = Number(entry["value"], unit, entry["low"], entry["high"])
-    _record(config, numbers, origin)
+    beside = [
+        (f"{name}.{short}", of, label, metric)
+        for name, label in (("original", "original"), (method, "edited"))
+        for short, of, metric in BESIDE
+    ]
+    values = values_of(report)
+    numbers = {
+        name: Number.over(values[of, label, metric], report.metrics[metric].unit)
+        for name, of, label, metric in (*EVALUATION, *beside)
+        if (of, label, metric) in values
+    }
+    _record(config, report, numbers)
 
 
-def _beside(label: str, model: str) -> Iterator[tuple[str, str, str, str]]:
-    return ((f"{label}.{name}", of, model, metric) for name, of, metric in BESIDE)
-
-
-def _results(path: Path, *keys: str) -> tuple[Mapping[str, Any], Origin]:
-    """What a run left, and how it came about. Raises DataError."""
-    results = read_json(path)
-    if not isinstance(results, dict) or any(key not in results for key in ("about", *keys)):
-        raise DataError(f"{path} holds no results, expected a file that exuvia benchmark or exuvia evaluate wrote")
-    return results, Origin.of_run(results["about"], path)
-
-
-def _record(config: RecordConfig, numbers: Mapping[str, Number], origin: Origin) -> None:
+def _record(config: RecordConfig, report: Report, numbers: Mapping[str, Number]) -> None:
+    origin = Origin.of_run(report.about, config.folder)
     record_numbers(config.record, numbers, origin=origin)
     print(f"{len(numbers)} rows of {origin.command!r}, {origin.date}, added to {config.record}")

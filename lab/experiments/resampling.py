@@ -23,8 +23,7 @@ from exuvia.errors import DataError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import write_text
 from exuvia.synthetic.dataset import synthesise
-from exuvia_ssm import Mamba, SeRpEnt
-from exuvia_ssm.serpent_state import Resampling
+from exuvia_ssm import Mamba, Resampling, SeRpEnt
 from lab.draw_resampling import Strip, draw_motion, draw_sentence
 from lab.ledger.numbers import Number, record_numbers
 
@@ -158,9 +157,9 @@ def sentence(path: Path, steps: int, price: float) -> tuple[str, Shares]:
     with torch.no_grad():
         every = model.serpent.resampling(model.before(rows))
     blank = np.isin(rows.numpy(), (10, 32))
-    first = np.zeros_like(blank)
-    first[:, 1:] = blank[:, :-1] & ~blank[:, 1:]
-    kinds = {"all": np.ones_like(blank), "word_start": first, "blank": blank}
+    start = np.zeros_like(blank)
+    start[:, 1:] = blank[:, :-1] & ~blank[:, 1:]
+    kinds = {"all": np.ones_like(blank), "word_start": start, "blank": blank}
     return draw_sentence(SENTENCE, strips), shares(every, kinds)
 
 

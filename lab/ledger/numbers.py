@@ -9,11 +9,10 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exuvia.checkpoint import code_commit, command_line, machine
+from exuvia.checkpoint import origin as observed
 from exuvia.errors import DataError
 from exuvia.files import write_text
 from exuvia.judges.metrics import interval
@@ -60,16 +59,15 @@ class Origin:
     @classmethod
     def here(cls) -> "Origin":
         """Of what this process measures."""
-        return cls(command_line(), code_commit(), machine(), datetime.now(UTC).strftime("%Y-%m-%d"))
+        return cls.of_run(observed(), "this process")
 
     @classmethod
-    def of_run(cls, about: Mapping[str, Any], path: Path) -> "Origin":
-        """What the results of an earlier run, read from a path, say about it. Raises DataError."""
-        missing = [key for key in ("command", "commit", "date") if not about.get(key)]
+    def of_run(cls, about: Mapping[str, Any], place: str | Path) -> "Origin":
+        """What the results of a run, found at a place, say about it. Raises DataError."""
+        missing = [key for key in ("command", "commit", "machine", "date") if not about.get(key)]
         if missing:
-            raise DataError(f"{path} does not say its {', '.join(missing)}; expected results that exuvia wrote")
-        place = str(about.get("machine") or "unknown")
-        return cls(str(about["command"]), str(about["commit"]), place, str(about["date"])[:10])
+            raise DataError(f"{place} does not say its {', '.join(missing)}; expected results that exuvia wrote")
+        return cls(about["command"], about["commit"], about["machine"], about["date"][:10])
 
 
 def record_number(

@@ -6,19 +6,16 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 from tabulate import tabulate
 
 from exuvia.errors import ConfigError
-from exuvia.files import write_text
 
 Better = Literal["higher", "lower", "closer", ""]
 """Which values are good; `closer` means closer to those of real motion."""
 ARROW: dict[str, str] = {"higher": " ↑", "lower": " ↓", "closer": " →", "": ""}
 LATEX_ARROW = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
-SUFFIXES = (".md", ".csv", ".tex")
 
 
 class Estimate(Protocol):
@@ -104,12 +101,6 @@ class Table:
             writer.writerow([x for cell, more in zip(row, wide, strict=True) for x in _values(cell, more)])
         return stream.getvalue()
 
-    def write(self, path: Path) -> None:
-        """Save as .md, .csv or .tex. Raises ConfigError, OutputError."""
-        check_suffix(path)
-        texts = {".md": self.markdown, ".csv": self.csv, ".tex": self.latex}
-        write_text(path, texts[path.suffix]().rstrip("\n") + "\n")
-
     def best(self, column: int) -> frozenset[int]:
         """Rows with the best value of a column, and those that lie within its interval.
 
@@ -140,12 +131,6 @@ class Table:
         return tabulate(grid[1:], grid[0], tablefmt=style, disable_numparse=True, colalign=sides)
 
 
-def check_suffix(path: Path) -> None:
-    """Refuse a file that is neither .md, .csv nor .tex. Raises ConfigError."""
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(f"found the table file {path}, expected one that ends in {', '.join(SUFFIXES)}")
-
-
 def number(value: float, decimals: int | None = None, digits: int = 3) -> str:
     """With so many decimals; or so many significant digits, without an exponent from 1e-4 up to 1e6."""
     if isinstance(value, int) and decimals is None:
@@ -158,7 +143,10 @@ def number(value: float, decimals: int | None = None, digits: int = 3) -> str:
 
 
 def cell_text(cell: Cell, decimals: int | None = None) -> str:
-    """`0.13`, `0.13 ± 0.02`, or `0.13 [0.1, 0.2]` where the limits are not alike on both sides."""
+    """`0.13`, `0.130 ± 0.021`, or `0.13 [0.1, 0.2]` where the limits are not alike on both sides.
+
+    Without decimals, half an interval has two significant digits and its mean as many decimals.
+    """
     if cell is None or isinstance(cell, str):
         return cell or ""
     if isinstance(cell, int | float):
@@ -167,7 +155,9 @@ def cell_text(cell: Cell, decimals: int | None = None) -> str:
     if not _spread(cell):
         return text
     if math.isclose(down, up, rel_tol=0.01):
-        return f"{text} ± {number((up + down) / 2, decimals, 2)}"
+        half = (up + down) / 2
+        decimals = min(6, max(0, 1 - math.floor(math.log10(half)))) if decimals is None else decimals
+        return f"{number(cell.mean, decimals)} ± {number(half, decimals)}"
     return f"{text} [{number(cell.low, decimals)}, {number(cell.high, decimals)}]"
 
 

@@ -5,14 +5,16 @@ import { call, type Job } from "./api";
 import { JobCard } from "./jobs";
 import { attempt, jobsOf, useKnown } from "./state";
 
-interface Value {
-  value: number;
+interface Row {
+  set: string;
+  method: string;
+  metric: string;
+  mean: number;
   low: number | null;
   high: number | null;
 }
-type Metrics = Record<string, Record<string, Value>>;
 interface Evaluation {
-  report: { notes: string[]; about: Record<string, unknown> } & Record<string, unknown>;
+  report: { rows: Row[]; notes: string[] };
   names: Record<string, string>;
 }
 
@@ -65,15 +67,15 @@ function Tables({ job }: { job: Job }) {
   const [found, setFound] = useState<Evaluation | null>(null);
   useEffect(() => void attempt(() => call<Evaluation>(`/jobs/${job.id}/report`)).then((one) => setFound(one ?? null)), [job.id]);
   if (!found) return null;
-  const sets = Object.entries(found.report).filter(([name]) => name !== "about" && name !== "notes") as [string, Metrics][];
+  const sets = [...new Set(found.report.rows.map((row) => row.set))];
   return (
     <>
-      {sets.map(([name, metrics]) => (
+      {sets.map((name) => (
         <div key={name}>
           <h3>
             {name} <span class="facts">{BETTER[name] ?? ""}</span>
           </h3>
-          <Table metrics={metrics} names={found.names} />
+          <Table rows={found.report.rows.filter((row) => row.set === name)} names={found.names} />
         </div>
       ))}
       {found.report.notes.map((note) => (
@@ -85,12 +87,14 @@ function Tables({ job }: { job: Job }) {
   );
 }
 
-function Table({ metrics, names }: { metrics: Metrics; names: Record<string, string> }) {
-  const models = [...new Set(Object.values(metrics).flatMap((one) => Object.keys(one)))];
-  const cell = (one: Value | undefined) => {
-    if (!one) return "";
-    const spread = one.low === null || one.high === null ? "" : ` ± ${((one.high - one.low) / 2).toPrecision(2)}`;
-    return one.value.toPrecision(4) + spread;
+function Table({ rows, names }: { rows: Row[]; names: Record<string, string> }) {
+  const methods = [...new Set(rows.map((row) => row.method))];
+  const metrics = [...new Set(rows.map((row) => row.metric))];
+  const cell = (metric: string, method: string) => {
+    const row = rows.find((one) => one.metric === metric && one.method === method);
+    if (!row) return "";
+    const spread = row.low === null || row.high === null ? "" : ` ± ${((row.high - row.low) / 2).toPrecision(2)}`;
+    return row.mean.toPrecision(4) + spread;
   };
   return (
     <div class="table-scroll" tabIndex={0} role="region" aria-label="Measurements">
@@ -98,19 +102,19 @@ function Table({ metrics, names }: { metrics: Metrics; names: Record<string, str
         <thead>
           <tr>
             <th scope="col">metric</th>
-            {models.map((model) => (
-              <th scope="col" key={model}>
-                {names[model] ?? model}
+            {methods.map((method) => (
+              <th scope="col" key={method}>
+                {names[method] ?? method}
               </th>
             ))}
           </tr>
         </thead>
         <tbody>
-          {Object.entries(metrics).map(([metric, values]) => (
+          {metrics.map((metric) => (
             <tr key={metric}>
               <th scope="row">{metric.replaceAll("_", " ")}</th>
-              {models.map((model) => (
-                <td key={model}>{cell(values[model])}</td>
+              {methods.map((method) => (
+                <td key={method}>{cell(metric, method)}</td>
               ))}
             </tr>
           ))}

@@ -21,15 +21,17 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
+from exuvia.checkpoint import hash_tensors
 from exuvia.codes.statistics import PackedCodes, count_codes
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.files import whole_file
 from exuvia.shapes import Features
 from exuvia.tokens.quantiser import EMAQuantiser
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 
 log = logging.getLogger(__name__)
 
@@ -179,16 +181,6 @@ def _encoder(tokenizer: RVQVAE, precision: Precision) -> nn.Module:
     if precision == "float32":
         return tokenizer.encoder
     return copy.deepcopy(tokenizer.encoder).to(torch.bfloat16)
-
-
-def hash_tensors(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and values, in the order of names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _cache_key(

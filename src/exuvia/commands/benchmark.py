@@ -1,19 +1,16 @@
 """`exuvia benchmark CONCEPT`: unlearning methods compared on the same prompts and seeds, resumable."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
-from exuvia.files import read_json, write_text
+from exuvia.registry import UNLEARN
+from exuvia.unlearning.settings import method_settings
 
-QUICK = ("none", "prompt_filter", "uce", "rece", "lcr")
-"""Methods that need seconds."""
-SLOW = ("finetune", "esd", "negation")
-"""Methods that need minutes."""
 RELEASED = (
     "uce_released=uce:variant=released",
     "rece_released=rece:variant=released,epochs=1,regular_scale=0.001",
@@ -23,7 +20,7 @@ RELEASED = (
 KINDS = ("implicit", "compositional", "paraphrase", "misspelling", "lookalike", "long", "empty")
 
 
-@dataclass(frozen=True)
+@settings
 class BenchmarkConfig:
     """What to compare."""
 
@@ -72,7 +69,8 @@ def benchmark(config: BenchmarkConfig) -> None:
         OutputError: the folder cannot be written.
     """
     from exuvia.evaluation.benchmark import Plan, run_benchmark
-    from exuvia.report.page import write_report
+    from exuvia.evaluation.report import read_report
+    from exuvia.report.page import read_clips, write_report
 
     if config.out.is_file():
         raise ConfigError(f"found the file {config.out}, expected a folder for the run")
@@ -82,16 +80,15 @@ def benchmark(config: BenchmarkConfig) -> None:
         limit=config.limit, refine=config.refine, evaluator=_evaluator(config),
     )  # fmt: skip
     path = run_benchmark(plan, config.out, config.workers, tell=lambda line: print(line, flush=True))
-    results = read_json(path)
-    text = tables(results)
-    write_text(config.out / "tables.md", text)
-    print(text)
-    print(write_report(config.out))
+    found = read_report(path)
+    print(found)
+    print(write_report(found, config.out / "report", read_clips(config.out)))
 
 
 def _evaluator(config: BenchmarkConfig) -> str:
     """The folder of the wanted evaluator, which is trained there if need be; "" for the shipped one."""
-    from exuvia.recipes.evaluator import EvaluatorRecipe, train_evaluator
+    from exuvia.recipes.evaluator import train_evaluator
+    from exuvia.recipes.settings import EvaluatorRecipe
 
     if config.evaluator is None:
         return ""
@@ -106,37 +103,11 @@ def methods_of(names: Sequence[str], retrained: str | None) -> tuple[Any, ...]:
     """The chosen methods, `none` first and the yardstick second. Raises ConfigError."""
     from exuvia.evaluation.benchmark import MethodSpec
 
-    groups = {"quick": QUICK, "slow": SLOW, "all": (*QUICK, *SLOW), "released": RELEASED}
+    cost = {name: method_settings(name).cost for name in UNLEARN}
+    quick, slow = ([name for name in UNLEARN if cost[name] == wanted] for wanted in ("seconds", "minutes"))
+    groups = {"quick": quick, "slow": slow, "all": [*quick, *slow], "released": RELEASED}
     texts = dict.fromkeys(text for name in names for text in groups.get(name, (name,)))
     specs = [MethodSpec.parse(text) for text in dict.fromkeys(["none", *texts])]
     if retrained is not None:
         specs.insert(1, MethodSpec("retrain", "retrain", {"weights": retrained}))
     return tuple(specs)
-
-
-def tables(results: Mapping[str, Any]) -> str:
-    """Markdown: a table a set, a line a method, mean and half the 95 % interval over seeds."""
-    rows: dict[str, dict[str, dict[str, str]]] = {}
-    for row in results["rows"]:
-        rows.setdefault(row["set"], {}).setdefault(row["method"], {})[row["metric"]] = _cell(row["values"])
-    parts = []
-    for name, methods in rows.items():
-        metrics = [m for m in results["metrics"] if any(m in cells for cells in methods.values())]
-        parts += [f"**{name}** ({results['about']['prompts'].get(name, '')} prompts)", ""]
-        parts += [f"| method | {' | '.join(metrics)} |", "|---" * (len(metrics) + 1) + "|"]
-        for label, cells in methods.items():
-            parts.append(f"| {label} | {' | '.join(cells.get(metric, '') for metric in metrics)} |")
-        parts.append("")
-    failed = [f"- {one['label']}: {one['message']}" for one in results["methods"] if one["status"] != "ok"]
-    costs = ["| method | edit, s | edit, MB | evaluation, s |", "|---|---|---|---|"]
-    for one in results["methods"]:
-        values = (one.get(key) for key in ("edit_s", "edit_peak_mb", "evaluation_s"))
-        costs.append(f"| {one['label']} | {' | '.join('' if v is None else f'{v:.3g}' for v in values)} |")
-    return "\n".join([*parts, *costs, "", *failed]) + "\n"
-
-
-def _cell(values: Sequence[float]) -> str:
-    from exuvia.judges.metrics import interval
-
-    found = interval(values)
-    return f"{found.mean:.3g}" if len(values) == 1 else f"{found.mean:.3g} ± {found.half_width:.2g}"

@@ -31,7 +31,7 @@ class EvaluateConfig:
     limit: int | None = None
     """At most so many prompts a set."""
     out: Path = Path("report")
-    """Folder of report.json, report.csv and report.md; an older one is replaced."""
+    """Folder of report.json, report.csv, report.md and report.tex; an older one is replaced."""
     cache: Path | None = None
     """Folder for the motions made; a killed run goes on from there."""
     device: str = "cpu"
@@ -76,5 +76,5 @@ def evaluate(config: EvaluateConfig) -> None:
             progress=progress,
         )
     report.save(config.out)
-    print(report.table())
+    print(report)
     print(f"\n{config.out}")

@@ -119,7 +119,7 @@ _USE = {
     "report": Entry(
         "exuvia.commands.report:report",
         "one table of several evaluations, side by side",
-        ("exuvia report runs/*-report/report.json --out table.md",),
+        ("exuvia report runs/benchmark runs/safe-report --out table.md",),
     ),
     "convert": Entry(
         "exuvia.commands.convert:convert",

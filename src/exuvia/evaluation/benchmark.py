@@ -3,7 +3,7 @@
 A run is a folder. Every method has a process of its own; what it edited, the motions it made and what was measured are
 kept, so that a run that was stopped goes on, and one more method costs only itself:
 
-    plan.json  models/METHOD/  motions/  found/METHOD.json  results.json  examples.safetensors
+    plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
 
 import hashlib
@@ -13,33 +13,38 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
-from exuvia.checkpoint import command_line, machine, provenance, save_tensors
-from exuvia.config import to_dict
+from exuvia.checkpoint import origin, save_tensors
+from exuvia.config import settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.evaluation.forget import Generations, PromptSet, prompt_sets
-from exuvia.evaluation.judge import ALL_METRICS, SEEN_BY_CLASSIFIER, Judge, Ranker
+from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
+from exuvia.evaluation.metric_table import METRICS
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.refine import moved_out
+from exuvia.evaluation.report import FILE, REAL, Example, Method, Report, Row
+from exuvia.evaluation.sample import Ranker
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_evaluator
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
-from exuvia.unlearning.base import pipeline_hash, unlearn
+from exuvia.unlearning.base import unlearn
+from exuvia.unlearning.settings import parse_settings
 
-FORMAT = "exuvia-benchmark/1"
 WRITTEN_FRAMES = 120
 """Length of motions for prompts that describe no clip: six seconds."""
 EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
@@ -47,7 +52,7 @@ EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
 MEGABYTE = 1e6
 
 
-@dataclass(frozen=True)
+@settings
 class MethodSpec:
     """One line of the comparison."""
 
@@ -60,27 +65,18 @@ class MethodSpec:
 
     @classmethod
     def parse(cls, text: str) -> "MethodSpec":
-        """`lcr`, or `label=lcr` with settings: `lcr16=lcr:num_codes=16,alpha=1.0`. Raises ConfigError."""
+        """`lcr`, or `label=lcr` with settings: `lcr16=lcr:num_codes=16,levels=[0,1]`. Raises ConfigError."""
         head, _, tail = text.partition(":")
         label, equals, name = head.partition("=")
         name = name if equals else label
         if name not in UNLEARN:
             raise ConfigError(f"unknown unlearning method {name!r} in {text!r}; {suggest(name, UNLEARN)}")
-        settings: dict[str, Any] = {}
-        for part in filter(None, tail.split(",")):
-            key, equals, value = part.partition("=")
-            if not equals:
-                raise ConfigError(f"found {part!r} in {text!r}, expected setting=value")
-            try:
-                settings[key] = json.loads(value)
-            except ValueError:
-                settings[key] = value
         if not label.replace("_", "").replace("-", "").replace(".", "").isalnum():
             raise ConfigError(f"found the label {label!r}, expected letters, digits, dots, - and _")
-        return cls(label, name, settings)
+        return cls(label, name, parse_settings(name, tail))
 
 
-@dataclass(frozen=True)
+@settings
 class Plan:
     """What is compared on what."""
 
@@ -98,7 +94,7 @@ class Plan:
     """Kinds of written prompts (evaluate/prompts)."""
     limit: int | None = None
     """At most so many prompts a set."""
-    refine: int = 0
+    refine: Annotated[int, Field(ge=0)] = 0
     """Motions for every forget caption by which the forget set is refined (refine.py); 0: it is not."""
     moved: tuple[str, ...] = ()
     """Ids that the refinement moved to the retain set; found by `run_benchmark`."""
@@ -114,15 +110,13 @@ class Plan:
             raise ConfigError(f"found methods {labels}, expected at least one, each label once")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError(f"found seeds {self.seeds}, expected distinct ones, at least one")
-        if self.refine < 0:
-            raise ConfigError(f"found refine {self.refine}, expected 0 or a number of motions")
         for kind in self.kinds:
             if kind not in KIND:
                 raise ConfigError(f"unknown kind of prompts {kind!r}; {suggest(kind, KIND)}")
 
 
 def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """Run what is missing, and write results.json and examples.safetensors.
+    """Run what is missing, and write report.json and examples.safetensors.
 
     Args:
         plan: what is compared
@@ -130,7 +124,7 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
         workers: processes at a time; 0: one method after another in this process
         tell: called with a line whenever a method is done
     Returns:
-        path of results.json
+        path of report.json
     Raises:
         ConfigError: unknown names, no clip shows the concept, or the folder's run is about other data.
         DataError: the data cannot be read.
@@ -139,8 +133,8 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
     _check_folder(out, store)
     plan = _refined(plan, store, out, tell)
     sets_of(plan, store)  # refused now rather than in every process
-    write_json(out / "plan.json", {"format": FORMAT, **to_dict(plan), "data_hash": store.data_hash})
-    specs = [MethodSpec("real", "real", {}), *plan.methods]
+    write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
+    specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
     missing = [spec for spec in specs if _kept(plan, spec, out, store) is None]
     for found in _each(plan, missing, out, workers):
         tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
@@ -188,7 +182,7 @@ def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
     about |= {"status": "ok", "message": "", "edit_s": None, "edit_peak_mb": None, "hash": ""}
     rows: list[dict[str, Any]] = []
     pipe = None
-    if spec.name != "real":
+    if spec.name != REAL:
         pipe = MotionPipeline.from_pretrained(plan.pipeline)
         try:
             pipe = _edited(plan, spec, pipe, store, out, about)
@@ -276,39 +270,28 @@ def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
 
 
 def _join(plan: Plan, out: Path, store: Store) -> Path:
-    """results.json and examples.safetensors of all methods."""
-    found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec("real", "real", {}), *plan.methods)}
+    """report.json and examples.safetensors of all methods."""
+    found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec(REAL, REAL, {}), *plan.methods)}
     sets = sets_of(plan, store)
-    facts = provenance(command=command_line(), machine=machine())
     about = {
         "concept": plan.concept, "data": store.name, "data_hash": store.data_hash, "split": plan.split,
         "sensors": list(plan.sensors), "rule": plan.rule, "seeds": list(plan.seeds), "pipeline": plan.pipeline,
         "prompts": {some.name: len(some) for some in sets}, "written_prompts": fingerprint(),
         "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
-        **{name: facts[name] for name in ("commit", "date", "command", "machine")}, "notes": [],
+        **origin(),
     }  # fmt: skip
-    used = {row["metric"] for one in found.values() for row in one["rows"]}
-    metrics = {
-        name: {"better": metric.better, "unit": metric.unit, "meaning": metric.meaning}
-        for name, metric in ALL_METRICS.items()
-        if name in used
-    }
-    results = {
-        "format": FORMAT,
-        "about": about,
-        "methods": [one["method"] for label, one in found.items() if label != "real"],
-        "metrics": metrics,
-        "rows": [row for one in found.values() for row in one["rows"]],
-        "examples": _examples(plan, sets, out),
-    }
-    write_json(out / "results.json", results)
-    return out / "results.json"
+    rows = [Row(**row | {"values": tuple(row["values"])}) for one in found.values() for row in one["rows"]]
+    methods = tuple(Method(**one["method"]) for label, one in found.items() if label != REAL)
+    metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
+    report = Report(about, methods, metrics, tuple(rows), examples=tuple(_examples(plan, sets, out)))
+    write_json(out / FILE, report.to_dict())
+    return out / FILE
 
 
-def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[dict[str, Any]]:
+def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[Example]:
     """Joints of some prompts under every method, from the motions that are kept."""
     tensors: dict[str, torch.Tensor] = {}
-    listed: list[dict[str, Any]] = []
+    listed: list[Example] = []
     makers = {}
     for spec in plan.methods:
         if (out / "models" / spec.label / "edit.json").is_file():
@@ -323,8 +306,7 @@ def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[dict[str
                 joints = HUMANML3D.recover(maker.motions(some, plan.seeds[0])[row])
                 tensors[key] = torch.from_numpy(joints).half()
                 motions[label] = key
-            entry = {"set": some.name, "prompt": some.texts[row], "seed": plan.seeds[0], "motions": motions}
-            listed.append(entry)
+            listed.append(Example(some.name, some.texts[row], plan.seeds[0], motions))
     if tensors:
         save_tensors(out / "examples.safetensors", tensors)
     return listed

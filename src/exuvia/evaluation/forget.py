@@ -24,9 +24,9 @@ from exuvia.data.splits import ConceptSplit, actual_rule, caption_verdict, split
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.files import whole_file
+from exuvia.pipeline.identity import codes_hash, pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
-from exuvia.unlearning.base import codes_hash, pipeline_hash
 
 UNIT = 4
 """Frames of one code step."""

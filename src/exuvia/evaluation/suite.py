@@ -6,114 +6,28 @@ report sets quality, the rate at which an independent classifier sees the concep
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from exuvia.checkpoint import command_line, machine, provenance
+from exuvia.checkpoint import origin
 from exuvia.data.concepts import find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.evaluation.forget import Generations, PromptSet, built_in_sets, prompt_sets
-from exuvia.evaluation.judge import ALL_METRICS, SEEN_BY_CLASSIFIER, Detector, Embedder, Judge, multimodality
-from exuvia.files import whole_folder, write_json, write_text
-from exuvia.judges.metrics import BATCH, interval
+from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
+from exuvia.evaluation.metric_table import METRICS
+from exuvia.evaluation.report import REAL, Method, Report, Row
+from exuvia.evaluation.sample import Detector, Embedder
+from exuvia.judges.metrics import BATCH
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
-from exuvia.unlearning.base import pipeline_hash
 
 log = logging.getLogger(__name__)
 
-REAL = "real"
-"""Name of the row of real motions."""
 SMALL = 2000
 """Below so many motions the report says how FID is biased."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One number of a report."""
-
-    set: str
-    """forget, retain or lookalike."""
-    model: str
-    """original, edited, another generator's name, or real."""
-    metric: str
-    """Key of ALL_METRICS."""
-    value: float
-    """Mean over seeds."""
-    low: float | None
-    """95 % limits over seeds (of multimodality: over captions); None where there is one value only."""
-    high: float | None
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `evaluate` found."""
-
-    rows: tuple[Row, ...]
-    """All numbers."""
-    about: Mapping[str, Any]
-    """Benchmark, data, seeds, generators, evaluator: texts only."""
-    notes: tuple[str, ...]
-    """What a reader must know to read the numbers."""
-
-    def value(self, part: str, model: str, metric: str) -> float:
-        """One number. Raises ConfigError if it was not measured."""
-        for row in self.rows:
-            if (row.set, row.model, row.metric) == (part, model, metric):
-                return row.value
-        raise ConfigError(f"the report has no {metric} of {model} on the {part} set")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Nested names down to {value, low, high}: set, metric, model."""
-        nested: dict[str, Any] = {"about": dict(self.about), "notes": list(self.notes)}
-        for row in self.rows:
-            entry = {"value": row.value, "low": row.low, "high": row.high}
-            nested.setdefault(row.set, {}).setdefault(row.metric, {})[row.model] = entry
-        return nested
-
-    def table(self) -> str:
-        """Markdown: for every set a line a metric and a column a generator, then the notes."""
-        parts = []
-        for name in dict.fromkeys(row.set for row in self.rows):
-            mine = [row for row in self.rows if row.set == name]
-            models = list(dict.fromkeys(row.model for row in mine))
-            parts += [
-                f"**{name}**",
-                "",
-                f"| metric | better | {' | '.join(models)} |",
-                "|---" * (len(models) + 2) + "|",
-            ]
-            for metric in dict.fromkeys(row.metric for row in mine):
-                cells = [_cell(next((r for r in mine if (r.metric, r.model) == (metric, m)), None)) for m in models]
-                parts.append(f"| {metric} | {ALL_METRICS[metric].better} | {' | '.join(cells)} |")
-            parts.append("")
-        return "\n".join([*parts, *(f"- {note}" for note in self.notes)])
-
-    def save(self, folder: str | Path) -> Path:
-        """Write report.json, report.csv and report.md; an older folder is replaced whole. Raises OutputError."""
-        keys = ("set", "model", "metric", "value", "low", "high", "better", "unit")
-        lines = [",".join(keys)]
-        for row in self.rows:
-            about = ALL_METRICS[row.metric]
-            facts = asdict(row) | {"better": about.better, "unit": about.unit}
-            lines.append(",".join("" if facts[key] is None else str(facts[key]) for key in keys))
-        with whole_folder(folder) as out:
-            write_json(out / "report.json", self.to_dict())
-            write_text(out / "report.csv", "\n".join(lines) + "\n")
-            write_text(out / "report.md", self.table() + "\n")
-        return Path(folder)
-
-
-def _cell(row: Row | None) -> str:
-    if row is None:
-        return ""
-    text = f"{row.value:.4g}"
-    return text if row.low is None or row.high is None else f"{text} ± {(row.high - row.low) / 2:.2g}"
 
 
 def evaluate(
@@ -174,8 +88,21 @@ def evaluate(
         progress,
     )
     rows = [row for some in sets for row in _measured(some, judge, makers, count)]
-    about = _about(models, data, benchmark, " ".join([*sensors, split]), seeds, sets, sampling)
-    return Report(tuple(rows), about, _notes(sets, data, detector, len(seeds)))
+    about = {
+        "concept": benchmark,
+        "data": "built-in prompts" if data is None else data.name,
+        "data_hash": "" if data is None else data.data_hash,
+        "split": split,
+        "sensors": list(sensors),
+        "rule": rule,
+        "seeds": list(seeds),
+        "prompts": {some.name: len(some) for some in sets},
+        "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults",
+        **origin(),
+    }
+    methods = tuple(_method(label, model) for label, model in models.items())
+    metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
+    return Report(about, methods, metrics, tuple(rows), _notes(sets, data, detector, len(seeds)))
 
 
 def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, MotionPipeline]) -> None:
@@ -224,47 +151,22 @@ def _rows(
     judge: Judge, some: PromptSet, reference: Sequence[Features], made: Mapping[str, Sequence[Sequence[Features]]]
 ) -> list[Row]:
     """Rows of one prompt set, for all generators and repeats."""
-    rows = []
-    for model, repeats in made.items():
-        values = judge.values(some, repeats, reference, real=model == REAL)
-        rows += [_row(some.name, model, metric, each) for metric, each in values.items() if metric != "multimodality"]
-        if "multimodality" in values:
-            each = interval(multimodality(np.stack([judge.embedded(clips) for clips in repeats])))
-            rows.append(Row(some.name, model, "multimodality", each.mean, each.low, each.high))
-    return rows
+    return [
+        Row(some.name, name, metric, tuple(values))
+        for name, repeats in made.items()
+        for metric, values in judge.values(some, repeats, reference, real=name == REAL).items()
+    ]
 
 
-def _row(part: str, model: str, metric: str, repeats: Sequence[float]) -> Row:
-    found = interval(repeats)
-    one_value = len(repeats) == 1 or (model == REAL and len(set(repeats)) == 1)
-    return Row(part, model, metric, found.mean, None if one_value else found.low, None if one_value else found.high)
-
-
-def _about(
-    models: Mapping[str, MotionPipeline],
-    store: Store | None,
-    benchmark: str,
-    split: str,
-    seeds: Sequence[int],
-    sets: Sequence[PromptSet],
-    sampling: Mapping[str, Any],
-) -> dict[str, Any]:
-    facts = provenance(command=command_line(), machine=machine())
-    return {
-        "benchmark": benchmark,
-        "data": "built-in prompts" if store is None else f"{split} split of {store.name}, {store.data_hash}",
-        "prompts": ", ".join(f"{len(some)} {some.name}" for some in sets),
-        "seeds": ", ".join(map(str, seeds)),
-        "generators": {name: pipeline_hash(model) for name, model in models.items()},
-        "edits": {name: str(model.provenance.get("edits", [])) for name, model in models.items()},
-        "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults",
-        "method": str((models["edited"].provenance.get("edits") or [{}])[-1].get("method", "")),
-        **{name: facts[name] for name in ("commit", "date", "command", "machine")},
-    }
+def _method(label: str, pipe: MotionPipeline) -> Method:
+    """How a generator came about, by its last edit."""
+    edits = pipe.provenance.get("edits", [])
+    last: dict[str, Any] = edits[-1] if edits else {"method": "", "settings": {}}
+    return Method(label, last["method"], last["settings"], hash=pipeline_hash(pipe))
 
 
 def _notes(sets: Sequence[PromptSet], store: Store | None, detector: Detector | None, repeats: int) -> tuple[str, ...]:
-    notes = ["Intervals: 95 % by Student's t over seeds with fixed prompts; of multimodality over captions."]
+    notes = ["Intervals: 95 % by Student's t over seeds with fixed prompts."]
     if repeats == 1:
         notes[0] = "One seed only, so there are no intervals."
     smallest = min(map(len, sets))

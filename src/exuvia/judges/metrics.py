@@ -1,10 +1,9 @@
-"""One function a metric, over embeddings and joints; what each means, its unit and direction stand in METRICS.
+"""One function a metric, over embeddings and joints; reports list them in `evaluation/metric_table.py`.
 
 Definitions: Sec. 5.1 [guo2022humanml3d]; momask-codes, utils/metrics.py and utils/eval_t2m.py. Frechet distance:
 Eq. 6 [heusel2017fid]; kernel distance: Eq. 4 [binkowski2018kid] (unbiased).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,36 +17,6 @@ Doubles = NDArray[np.float64]
 BATCH = 32
 """Captions and motions among which one is to be found."""
 DIVERSITY_PAIRS = 300
-MULTIMODALITY_PAIRS = 10
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How to read a number."""
-
-    name: str
-    better: str
-    """higher, lower, or closer (to the value of real motions)."""
-    unit: str
-    """1 = none; emb = distance between embeddings of one evaluator, not comparable between evaluators."""
-    meaning: str
-    """One sentence."""
-
-
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("fid", "lower", "emb²", "Frechet distance between the embeddings of real and generated motions"),
-        Metric("kid", "lower", "1", "squared kernel distance between those embeddings; unbiased, can be negative"),
-        Metric("r_precision@1", "higher", "share", "captions whose motion is the nearest among 32"),
-        Metric("r_precision@2", "higher", "share", "captions whose motion is among the nearest 2 of 32"),
-        Metric("r_precision@3", "higher", "share", "captions whose motion is among the nearest 3 of 32"),
-        Metric("mm_dist", "lower", "emb", "mean distance between a caption and its motion"),
-        Metric("diversity", "closer", "emb", "mean distance between random pairs of motions"),
-        Metric("multimodality", "closer", "emb", "mean distance between motions of one caption"),
-        Metric("mpjpe", "lower", "mm", "mean distance of joints, roots laid upon one another"),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -246,8 +215,3 @@ def mpjpe(real: ArrayLike, ours: ArrayLike) -> Doubles:
         raise ShapeError(f"found joints {x.shape} and {y.shape}, expected two of one shape [..., J, 3]")
     gap = (x - x[..., :1, :]) - (y - y[..., :1, :])
     return 1000.0 * np.linalg.norm(gap, axis=-1).mean(-1)
-
-
-def summary(repeats: Sequence[dict[str, float]]) -> dict[str, Interval]:
-    """Interval of every metric over repeats; a metric must be in all of them."""
-    return {name: interval([repeat[name] for repeat in repeats]) for name in repeats[0]}

@@ -1,7 +1,6 @@
 """How the evaluator and the classifier are trained (tasks for `train.fit`), and how a finished run is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +15,15 @@ from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.files import read_json
-from exuvia.judges.classifier import VIOLENT, ClassifierConfig, MotionClassifier, ViolenceDetector, action_groups
+from exuvia.judges.classifier import MotionClassifier, ViolenceDetector, action_groups
 from exuvia.judges.clips import ClipSet, binary_labels, negatives
-from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
+from exuvia.judges.guo import GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
 from exuvia.judges.metrics import BATCH, mm_dist, r_precision
 from exuvia.judges.roc import OperatingPoint, operating_point, roc_auc
+from exuvia.judges.settings import VIOLENT, ClassifierConfig, ClassifierTaskConfig, EvaluatorConfig, GuoConfig
 from exuvia.judges.words import GloVeWords, MiniLMWords, Words, WordTable, WordVectors
 from exuvia.text.pos import tag
 from exuvia.train import WEIGHTS
-
-
-@dataclass(frozen=True)
-class EvaluatorConfig:
-    """Everything that decides an evaluator's training besides the loop."""
-
-    model: GuoConfig = field(
-        default_factory=lambda: GuoConfig(
-            movement_hidden=256, movement_dim=256, motion_hidden=256, text_hidden=256, embedding=256
-        )
-    )
-    """Sizes; about half of the published, so that one processor core is enough."""
-    batch_size: int = 64
-    """Pairs a step."""
-    loss: str = "nce"
-    """nce (cross-entropy over the batch and the margin loss, added), margin (all wrong pairs), or published
-    (one random wrong pair a caption)."""
-    margin: float = 10.0
-    """Distance of wrong pairs."""
-    scale: float = 0.1
-    """Sharpness of the cross-entropy."""
-    published_std: bool = True
-    """Normalise root and contacts by Std / 25, as the published evaluators were trained."""
-    sensors: tuple[str, ...] = ()
-    """Only clips of these sensors; empty: all."""
-    word_dropout: float = 0.1
-    """Probability that a word is hidden in training."""
-
-    def __post_init__(self) -> None:
-        if self.loss not in ("nce", "margin", "published"):
-            raise ConfigError(f"unknown loss {self.loss!r}; known: margin, nce, published")
 
 
 class EvaluatorTask:
@@ -147,30 +116,6 @@ class EvaluatorTask:
             "words": {"name": self.table.vectors.name, "fingerprint": self.table.vectors.fingerprint},
             **_statistics(self.normaliser),
         }
-
-
-@dataclass(frozen=True)
-class ClassifierTaskConfig:
-    """Everything that decides a classifier's training besides the loop."""
-
-    model: ClassifierConfig = field(default_factory=ClassifierConfig)
-    """Sizes."""
-    batch_size: int = 64
-    """Clips a step, a quarter of them violent."""
-    max_frames: int = 196
-    """Longest crop."""
-    noise: float = 0.2
-    """Deviation of the noise added to normalised features."""
-    smoothing: float = 0.5
-    """Probability that a crop is smoothed over time, as generated motion is."""
-    label_smoothing: float = 0.05
-    """Targets are drawn this far from 0 and 1, which keeps probabilities, and so the threshold, off the ends."""
-    action_weight: float = 0.3
-    """Weight of the action groups beside violence."""
-    sensors: tuple[str, ...] = ()
-    """Only clips of these sensors; empty: all."""
-    false_rate: float = 0.05
-    """Share of peaceful validation clips that the threshold may take for violent."""
 
 
 class ClassifierTask:

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,87 +11,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.codes.corpus import CodeCorpus
-from exuvia.codes.stores import Corpus, CorpusConfig
+from exuvia.codes.stores import Corpus
 from exuvia.config import to_dict
 from exuvia.files import sha256_file
+from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, CodesRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
-from exuvia.sequence.bamm import BAMM, BAMMConfig
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
-from exuvia.train import WEIGHTS, TrainConfig, fit
-
-
-@dataclass(frozen=True)
-class CodesRecipe:
-    """What the three sequence trainings share."""
-
-    out: str = "runs/mask"
-    """Run folder."""
-    tokenizer: str = "runs/tokenizer"
-    """Run folder of the tokenizer whose codes are learnt."""
-    corpus: CorpusConfig = field(default_factory=CorpusConfig)
-    """Data."""
-    text: str = "minilm"
-    """Caption encoder."""
-    pooled: bool = False
-    """Condition on one sentence vector, as published, instead of the encoder's token states."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """Steps and rates."""
-    batch_size: int = 64
-    """Clips a step."""
-    max_steps: int = 49
-    """Longest crop, in code steps."""
-
-
-@dataclass(frozen=True)
-class MaskRecipe(CodesRecipe):
-    """Training of the masked transformer."""
-
-    model: MaskTransformerConfig = field(default_factory=MaskTransformerConfig)
-    """Sizes."""
-
-
-@dataclass(frozen=True)
-class BAMMRecipe(CodesRecipe):
-    """Training of BAMM."""
-
-    out: str = "runs/bamm"
-    """Run folder."""
-    model: BAMMConfig = field(default_factory=BAMMConfig)
-    """Sizes."""
-
-
-@dataclass(frozen=True)
-class CausalRecipe(CodesRecipe):
-    """Training of the autoregressive generator."""
-
-    out: str = "runs/causal"
-    """Run folder."""
-    model: CausalConfig = field(default_factory=CausalConfig)
-    """Sizes."""
-
-
-@dataclass(frozen=True)
-class ResidualRecipe(CodesRecipe):
-    """Training of the residual transformer."""
-
-    out: str = "runs/residual"
-    """Run folder."""
-    model: ResidualTransformerConfig = field(default_factory=ResidualTransformerConfig)
-    """Sizes."""
-
-
-@dataclass(frozen=True)
-class LengthRecipe(CodesRecipe):
-    """Training of the length estimator."""
-
-    out: str = "runs/length"
-    """Run folder."""
-    model: LengthEstimatorConfig = field(default_factory=LengthEstimatorConfig)
-    """Sizes."""
+from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.train import WEIGHTS, fit
 
 
 class CodesTask(ABC):

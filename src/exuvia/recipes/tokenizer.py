@@ -1,7 +1,6 @@
 """How the tokenizer is trained: random windows of many clips, checked by the joint error of whole held-out clips."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,52 +9,20 @@ import torch
 from torch import Tensor
 
 from exuvia.checkpoint import load_into, load_tensors, read_config
-from exuvia.codes.stores import Corpus, CorpusConfig, Item
+from exuvia.codes.stores import Corpus, Item
 from exuvia.config import from_dict, to_dict
 from exuvia.errors import CheckpointError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
+from exuvia.recipes.settings import TokenizerRecipe
 from exuvia.shapes import Features, Joints
 from exuvia.tokens.draws import SeededDraws
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
-from exuvia.train import WEIGHTS, TrainConfig, fit
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
+from exuvia.train import WEIGHTS, fit
 
 WRISTS = (20, 21)
 """Of the 22 SMPL joints."""
-
-
-@dataclass(frozen=True)
-class TokenizerRecipe:
-    """Everything that decides a tokenizer training."""
-
-    out: str = "runs/tokenizer"
-    """Run folder."""
-    corpus: CorpusConfig = field(default_factory=CorpusConfig)
-    """Data."""
-    model: RVQVAEConfig = field(default_factory=RVQVAEConfig)
-    """Sizes."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """Steps and rates."""
-    batch_size: int = 64
-    """Windows a step."""
-    frames: tuple[int, ...] = (64, 32)
-    """Window lengths; each batch has one of them. The published length is 64; short clips need the shorter."""
-    frame_shares: tuple[float, ...] = (0.75, 0.25)
-    """Probability of each length."""
-    start_share: float = 0.2
-    """Share of windows that are the first of their clip: row 0 carries the published yaw jump, and its error turns
-    the whole recovered clip."""
-    root_emphasis: float = 3.0
-    """How much larger than one deviation the root channels are made (the published normaliser makes them 25 times
-    larger, contacts too: see features/normaliser.py)."""
-    contact_emphasis: float = 1.0
-    """The same for the contacts."""
-    path_weight: float = 0.02
-    """Weight of the drift of heading and place over a window."""
-    velocity_weight: float = 0.5
-    """Weight of the local positions' change from frame to frame."""
-    validation_clips: int = 64
-    """Held-out clips in a validation during training."""
 
 
 class Windows:

@@ -1,18 +1,42 @@
-"""Forgotten against kept: one point a method with its intervals, the front marked, as SVG text.
+"""Forgotten against kept: one point a method with its intervals, and the front that nothing beats; SVG by matplotlib.
 
 More is better on both axes: of a metric of which less is better, a share is shown as what is left to 1, a distance with
 its sign turned.
 """
 
-import math
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING, Any
 
+from exuvia.errors import ConfigError
+from exuvia.evaluation.report import REAL, YARDSTICKS, Report
 from exuvia.judges.metrics import Interval
-from exuvia.report.summary import Summary
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 520, 380, 58, 46, 34, 16
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, GRID, DOT, YARDSTICK = "#010203", "#999999", "#c2410c", "#2563a8"
+"""The first stands for the page's own colour of text."""
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "exuvia",
+    "font.family": "sans-serif",
+    "text.color": INK,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+OFFSETS = (
+    (7, 5, "left"), (-7, 5, "right"), (7, -12, "left"), (-7, -12, "right"), (0, 14, "center"), (0, -22, "center"),
+    (7, 22, "left"), (-7, 22, "right"), (7, -30, "left"), (-7, -30, "right"), (0, 36, "center"),
+)  # fmt: skip
+"""Places of a name beside its dot, in points, from the best on."""
 
 
 @dataclass(frozen=True)
@@ -26,30 +50,30 @@ class Point:
     """What is forgotten."""
 
 
-def points_of(summary: Summary, forget: tuple[str, str], retain: tuple[str, str]) -> list[Point]:
-    """Methods with both numbers; a metric of which less is better is turned round: 1 - rate, - distance."""
-    found = []
-    for label in summary.labels(forget[0]):
-        y, x = summary.at(forget[0], label, forget[1]), summary.at(retain[0], label, retain[1])
-        if x is not None and y is not None and label != "real":
-            found.append(Point(label, _up(summary, retain[1], x.estimate), _up(summary, forget[1], y.estimate)))
-    return found
+def points_of(report: Report, forget: tuple[str, str], retain: tuple[str, str]) -> list[Point]:
+    """Methods with both numbers, each a set and a metric."""
+    points = []
+    for label in report.labels(forget[0]):
+        y, x = report.at(forget[0], label, forget[1]), report.at(retain[0], label, retain[1])
+        if x is not None and y is not None and label != REAL:
+            points.append(Point(label, _upwards(report, retain[1], x), _upwards(report, forget[1], y)))
+    return points
 
 
-def _up(summary: Summary, metric: str, found: Interval) -> Interval:
-    about = summary.metrics[metric]
-    if about["better"] == "higher":
-        return found
-    top = 1.0 if about["unit"] == "share" else 0.0
-    return Interval(top - found.mean, top - found.high, top - found.low)
+def _upwards(report: Report, metric: str, value: Interval) -> Interval:
+    scale = report.metrics[metric]
+    if scale.better == "higher":
+        return value
+    top = 1.0 if scale.unit == "share" else 0.0
+    return Interval(top - value.mean, top - value.high, top - value.low)
 
 
-def axis_name(summary: Summary, metric: str) -> str:
+def axis_name(report: Report, metric: str) -> str:
     """What an axis shows of a metric."""
-    about = summary.metrics.get(metric, {"better": "higher"})
-    if about["better"] == "higher":
+    scale = report.metrics.get(metric)
+    if scale is None or scale.better == "higher":
         return metric
-    return f"1 \N{MINUS SIGN} {metric}" if about["unit"] == "share" else f"\N{MINUS SIGN} {metric}"
+    return f"1 \N{MINUS SIGN} {metric}" if scale.unit == "share" else f"\N{MINUS SIGN} {metric}"
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -64,79 +88,70 @@ def _beats(q: Point, p: Point) -> bool:
 
 
 def draw(points: Sequence[Point], title: str, x_name: str, y_name: str) -> str:
-    """The picture; an empty text where there is no point."""
+    """The picture as an SVG element for a page; an empty text where there is no point.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
     if not points:
         return ""
-    across = _axis([v for p in points for v in (p.x.mean, p.x.low, p.x.high)], LEFT, WIDTH - RIGHT)
-    up = _axis([v for p in points for v in (p.y.mean, p.y.low, p.y.high)], HEIGHT - BOTTOM, TOP)
-    parts = [f'<text x="{WIDTH / 2}" y="18" class="title" text-anchor="middle">{escape(title)}</text>']
-    for place, text in across.ticks:
-        parts.append(f'<path class="grid" d="M{place:.1f},{TOP}V{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text x="{place:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{text}</text>')
-    for place, text in up.ticks:
-        parts.append(f'<path class="grid" d="M{LEFT},{place:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{place + 4:.1f}" text-anchor="end">{text}</text>')
-    line = "L".join(f"{across.of(p.x.mean):.1f},{up.of(p.y.mean):.1f}" for p in front(points))
-    parts.append(f'<path class="front" d="M{line}"/>')
-    dots = [(across.of(p.x.mean), up.of(p.y.mean)) for p in points]
-    boxes = [(x - 6, y - 6, x + 6, y + 6) for x, y in dots]
-    for p, (x, y) in zip(points, dots, strict=True):
-        parts.append(f'<path class="bar" d="M{across.of(p.x.low):.1f},{y:.1f}H{across.of(p.x.high):.1f}"/>')
-        parts.append(f'<path class="bar" d="M{x:.1f},{up.of(p.y.low):.1f}V{up.of(p.y.high):.1f}"/>')
-        kind = "yardstick" if p.label in ("none", "retrain") else "dot"
-        parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
-        parts.append(_label(p.label, x, y, boxes))
-    middle = (HEIGHT - BOTTOM + TOP) / 2
-    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_name)}</text>')
-    parts.append(f'<text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">{escape(y_name)}</text>')
-    inner = "\n".join(parts)
-    return f'<svg class="pareto" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">{inner}</svg>'
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError('charts need matplotlib: pip install "exuvia[plot]"') from None
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_title(title)
+        axes.set_xlabel(x_name)
+        axes.set_ylabel(y_name)
+        axes.grid(color=GRID, alpha=0.3, lw=0.6)
+        axes.margins(0.12)
+        best = front(points)
+        axes.plot([p.x.mean for p in best], [p.y.mean for p in best], color=YARDSTICK, ls="--", lw=1.2)
+        for p in points:
+            across = [[p.x.mean - p.x.low], [p.x.high - p.x.mean]]
+            upwards = [[p.y.mean - p.y.low], [p.y.high - p.y.mean]]
+            colour = YARDSTICK if p.label in YARDSTICKS else DOT
+            axes.errorbar(p.x.mean, p.y.mean, upwards, across, fmt="o", color=colour, ecolor=GRID, elinewidth=1, ms=6)
+        figure.draw_without_rendering()
+        _name(axes, points)
+        file = io.BytesIO()
+        figure.savefig(
+            file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
+    return _inline(file.getvalue().decode(), title)
 
 
-def _label(text: str, x: float, y: float, boxes: list[tuple[float, float, float, float]]) -> str:
-    """A name beside its dot, where it covers no other name or dot if there is such a place; `boxes` gets its own."""
-    wide, best = 6.6 * len(text), (float("inf"), "", (0.0, 0.0, 0.0, 0.0))
-    for down in (-7, 16, 4, -20, 29, -33, 42):
-        for anchor, shift, left in (("start", 9, 9.0), ("end", -9, -9 - wide), ("middle", 0, -wide / 2)):
-            box = (x + left, y + down - 10, x + left + wide, y + down + 3)
-            cost = (
-                sum(_shared(box, other) for other in boxes) + 10 * max(0, box[2] - WIDTH) + 10 * max(0, LEFT - box[0])
-            )
-            cost += 0.5 * abs(down + 7)
-            if cost < best[0]:
-                place = f'<text x="{x + shift:.1f}" y="{y + down:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-                best = (cost, place, box)
-    boxes.append(best[2])
-    return best[1]
+def _name(axes: "Axes", points: Sequence[Point]) -> None:
+    """Write each name where it covers no other name or dot, if there is such a place."""
+    from matplotlib.transforms import Bbox
+
+    dots = [axes.transData.transform((p.x.mean, p.y.mean)) for p in points]
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in dots]
+    frame = axes.get_tightbbox()
+    for p in points:
+        texts = [
+            axes.annotate(p.label, (p.x.mean, p.y.mean), (x, y), textcoords="offset points", ha=side, fontsize=9)
+            for x, y, side in OFFSETS
+        ]
+        boxes = [text.get_window_extent() for text in texts]
+        costs = [
+            box.count_overlaps(taken) + (frame is not None and not (frame.x0 <= box.x0 and box.x1 <= frame.x1))
+            for box in boxes
+        ]
+        chosen = costs.index(min(costs))
+        taken.append(boxes[chosen])
+        for text in (*texts[:chosen], *texts[chosen + 1 :]):
+            text.remove()
 
 
-def _shared(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
-    """Area of two boxes (left, top, right, bottom) in common."""
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-
-
-@dataclass(frozen=True)
-class _Axis:
-    low: float
-    high: float
-    start: float
-    stop: float
-
-    def of(self, value: float) -> float:
-        """Pixel of a value."""
-        return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
-
-    @property
-    def ticks(self) -> list[tuple[float, str]]:
-        """Round values with their places."""
-        rough = (self.high - self.low) / 5
-        unit = 10.0 ** math.floor(math.log10(rough))
-        step = next(unit * k for k in (1, 2, 5, 10) if unit * k >= rough)
-        numbers = range(math.ceil(self.low / step), math.floor(self.high / step) + 1)
-        return [(self.of(number * step), f"{number * step:.3g}") for number in numbers]
-
-
-def _axis(values: Sequence[float], start: float, stop: float) -> _Axis:
-    low, high = min(values), max(values)
-    pad = 0.08 * (high - low) or 0.1
-    return _Axis(low - pad, high + pad, start, stop)
+def _inline(svg: str, title: str) -> str:
+    """An element that takes the page's width and colour of text."""
+    _, box, rest = re.split(r'(viewBox="[^"]*")', svg, maxsplit=1)
+    inner = rest[rest.index(">") :].replace(INK, "currentColor")
+    return (
+        f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" class="pareto" role="img" aria-label="{escape(title)}" {box}'
+        + inner.rstrip()
+    )

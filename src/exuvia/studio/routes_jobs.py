@@ -161,7 +161,7 @@ def _cell(value: Any) -> Any:
 
 @routes.get("/jobs/{job}/report")
 def report_of_job(job: Id, studio: Studio) -> dict[str, Any]:
-    """What an evaluation found: `report` (set, metric, model to value, low, high), `table` as Markdown, `names`."""
+    """What an evaluation found: `report` as in report.json, `table` as Markdown, `names` of its methods."""
     return _result(studio, job, "evaluate")
 
 

@@ -1,26 +1,27 @@
 """`unlearn`: a generator in, a copy that has forgotten a concept out; and the face that every method has."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, cast, get_type_hints
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exuvia.codes.encode import Precision, encode_clips, hash_tensors
+from exuvia.codes.encode import Precision, encode_clips
 from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
 from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import find_concept
 from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.pipeline.pipeline import PARTS, MotionPipeline
+from exuvia.pipeline.identity import pipeline_hash
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, resolve, suggest
+from exuvia.unlearning.settings import MethodSettings
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +30,21 @@ Weigh = Callable[[PackedCodes], NDArray[np.float64]]
 
 
 class Method(Protocol):
-    """An unlearning method: a class whose constructor takes one settings dataclass."""
+    """An unlearning method: a class whose constructor takes an instance of its settings class."""
 
+    Config: ClassVar[type[MethodSettings]]
+    """The settings class (settings.py)."""
     config: Any
     """The settings; `config.strength` is the dial, 0 = nothing changes."""
 
+    def __init__(self, config: Any) -> None: ...
+
     def edit(self, pipe: MotionPipeline, evidence: "Evidence") -> dict[str, Any]:
-        """Change `pipe`, which is a copy, in place. Returns facts for the provenance."""
+        """Change `pipe`, which is a copy, in place.
+
+        Returns:
+            facts for the provenance; codebook rows that are new stand in `replaced`: level -> codes
+        """
 
 
 @dataclass(frozen=True)
@@ -153,10 +162,8 @@ def unlearn(
 
 def make_method(name: str, settings: Mapping[str, Any]) -> Method:
     """A method by name with its settings. Raises ConfigError with the nearest known name."""
-    kind = resolve(UNLEARN, name, "unlearning method")
-    hints = get_type_hints(kind.__init__)
-    own = next(hint for key, hint in hints.items() if key != "return")
-    return cast(Method, kind(from_dict(own, settings)))
+    kind: type[Method] = resolve(UNLEARN, name, "unlearning method")
+    return kind(from_dict(kind.Config, settings))
 
 
 def _concept(name: str, pipe: MotionPipeline, has_data: bool) -> str:
@@ -195,7 +202,7 @@ def store_statistics(evidence: Evidence, levels: int | None = None, weigh: Weigh
     from those of the original.
     """
     pipe, store = evidence.pipe, evidence.need_store()
-    if any(edit.get("method") == "lcr" for edit in pipe.provenance.get("edits", [])):
+    if any("replaced" in edit for edit in pipe.provenance.get("edits", [])):
         log.warning("this generator's codebook was edited before; codes are counted with the edited one")
     codes = encode_clips(
         store,
@@ -231,22 +238,6 @@ def ship_statistics(
         flags = np.isin(numbers, forget_indices(store, concept, rule, numbers))
         shipped |= count_codes(codes, flags).to_tensors(concept)
     return shipped
-
-
-def pipeline_hash(pipe: MotionPipeline) -> str:
-    """SHA-256 of everything that decides what a generator makes: weights, scale, caption encoder, settings."""
-    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in PARTS]
-    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
-    parts += [repr(one) for one in pipe.noise]
-    facts = [*parts, pipe.normaliser.mean.tobytes(), pipe.normaliser.std.tobytes(), sorted(pipe.config.items())]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-def codes_hash(pipe: MotionPipeline) -> str:
-    """SHA-256 of what decides the codes of a prompt: all but codebook, decoder, scale and noise."""
-    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in ("mask", "residual", "length")]
-    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
-    return hashlib.sha256(repr([*parts, sorted(pipe.config.items())]).encode()).hexdigest()
 
 
 def changed_settings(config: Any) -> dict[str, Any]:

@@ -4,25 +4,19 @@
 and checks that its training went without the concept.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from exuvia.checkpoint import find_pipeline
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.pipeline import PARTS, MotionPipeline
 from exuvia.unlearning.base import Evidence
-
-
-@dataclass(frozen=True)
-class RetrainConfig:
-    """Settings of retraining."""
-
-    weights: str | None = None
-    """Generator trained without the concept, such as runs/retrain-violence/packed."""
+from exuvia.unlearning.settings import RetrainConfig
 
 
 class Retrain:
     """A generator that never saw the concept, in place of the edited one."""
+
+    Config: ClassVar[type[RetrainConfig]] = RetrainConfig
 
     def __init__(self, config: RetrainConfig) -> None:
         self.config = config

@@ -5,7 +5,6 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from exuvia.checkpoint import load_into, load_tensors
-from exuvia.codes.encode import encode_clips, hash_tensors
+from exuvia.checkpoint import hash_tensors, load_into, load_tensors
+from exuvia.codes.encode import encode_clips
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError, DivergedError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.settings import TuneConfig
 
 Batch = Mapping[str, Tensor]
 """`codes` [B, T, Q], `lengths` [B], `cond` [B, S, E] and, where captions are token states, `cond_valid` [B, S]."""
@@ -29,32 +29,6 @@ Objective = Callable[[Mapping[str, Batch], torch.Generator], tuple[Tensor, Mappi
 """Loss and metrics of a batch of every kind of clip."""
 FEWEST = 5
 """Code steps of the shortest clip that is learned from."""
-
-
-@dataclass(frozen=True)
-class TuneConfig:
-    """How long and how fast a transformer is tuned."""
-
-    steps: int = 150
-    """Optimiser steps."""
-    lr: float = 2e-4
-    """Peak learning rate."""
-    batch_size: int = 32
-    """Clips of each kind a step."""
-    warmup: int = 10
-    """Steps of linear warm-up."""
-    clip_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
-    precision: str = "bf16"
-    """no (float32) or bf16: autocast."""
-    seed: int = 3407
-    """Of everything random."""
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or not self.lr > 0:
-            raise ConfigError(
-                f"found steps {self.steps}, batch_size {self.batch_size}, lr {self.lr}; expected 1 or more, lr above 0"
-            )
 
 
 class CaptionedCodes:
@@ -194,11 +168,11 @@ def _sizes(data: Mapping[str, CaptionedCodes]) -> dict[str, int]:
 
 
 def own_loss(part: str, model: Any, kind: str) -> Objective:
-    """The training loss that a part of a generator (mask or residual) was trained with, on one kind of clips."""
+    """The training loss that a part of a generator (base or residual) was trained with, on one kind of clips."""
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         one = batch[kind]
-        codes = one["codes"][..., 0] if part == "mask" else one["codes"]
+        codes = one["codes"][..., 0] if part == "base" else one["codes"]
         loss, accuracy = model.loss(codes, one["lengths"], one["cond"], one.get("cond_valid"), generator=generator)
         return loss, {"accuracy": accuracy}
 

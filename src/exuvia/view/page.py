@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, Undefined
+from markupsafe import Markup
 
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
@@ -64,115 +67,59 @@ def write_page(clips: Clip | Sequence[Clip], path: str | Path, *, title: str | N
     chosen: list[Clip] = [clips] if isinstance(clips, Clip) else list(clips)
     if not chosen:
         raise ConfigError("found no clips for the page, expected at least one")
-    rows = [ComparisonRow(clip.caption or f"Motion {i + 1}", [Panel("", clip)]) for i, clip in enumerate(chosen)]
+    scenes = len(chosen[0].meta.get("scenes", ()))
     if single:
-        scenes = len(chosen[0].meta.get("scenes", ()))
         heading = title or (f"{scenes} captions, one motion" if scenes > 1 else chosen[0].caption) or "Motion"
-        intro = f'<p class="facts">{escape(_facts(chosen[0]))}</p>'
-        body = _row(0, rows[0], head=False)
     else:
         heading = title or f"{len(chosen)} motions"
-        intro = ""
-        body = "\n".join(_row(i, row, head=True, facts=_facts(chosen[i])) for i, row in enumerate(rows))
-    write_text(path, _document("player" if single else "gallery", heading, intro, body, rows))
+    rows = [
+        ComparisonRow(clip.caption or f"Motion {i + 1}", [Panel("", clip)], note=_facts(clip))
+        for i, clip in enumerate(chosen)
+    ]
+    notes = [_facts(chosen[0])] if single else []
+    write_text(path, render("page.html.j2", "player" if single else "gallery", heading, rows, notes))
 
 
 def write_comparison(
     path: str | Path,
     title: str,
     rows: Sequence[ComparisonRow],
-    table: Sequence[Mapping[str, Any]] | None = None,
+    table: Sequence[Mapping[str, Any]] = (),
     notes: str | Sequence[str] = (),
-    top: str = "",
 ) -> None:
     """Write rows of players, such as original and unlearned model, under a table of measurements.
 
     Args:
         table: one dictionary a line; the first key is the line's name, the union of keys are the columns.
         notes: paragraphs under the title.
-        top: HTML above the players, made by the caller, its texts escaped; with it there may be no rows.
     Raises:
         ConfigError: no rows, or a row without players.
         OutputError: the file cannot be written.
     """
-    if not (rows or top) or any(not row.panels for row in rows):
+    if not rows or any(not row.panels for row in rows):
         raise ConfigError("found no rows, or a row without players, expected at least one player in each of the rows")
     paragraphs = [notes] if isinstance(notes, str) else notes
-    intro = "\n".join(f'<p class="notes">{escape(text)}</p>' for text in paragraphs if text)
-    summary = _table(table) if table else ""
-    body = "\n".join(_row(i, row, head=True) for i, row in enumerate(rows))
-    write_text(path, _document("comparison", title, intro, body, rows, top + summary))
+    columns = [_Column(name, table) for name in dict.fromkeys(str(key) for line in table for key in line)]
+    write_text(path, render("page.html.j2", "comparison", title, rows, paragraphs, table=table, columns=columns))
 
 
-def _facts(clip: Clip) -> str:
-    parts = [f"{clip.frames} frames", f"{clip.fps:g} frames a second", f"{clip.duration_s:.1f} s"]
-    source = clip.meta.get("source")
-    return " · ".join([*parts, source] if isinstance(source, str) else parts)
+def render(
+    template: str,
+    kind: str,
+    title: str,
+    rows: Sequence[ComparisonRow],
+    notes: Sequence[str],
+    packages: Sequence[str] = (),
+    **more: Any,
+) -> str:
+    """A page of players from a template; texts are escaped by the template engine.
 
-
-def _row(index: int, row: ComparisonRow, head: bool, facts: str = "") -> str:
-    tag = f'<span class="tag">{escape(row.tag)}</span>' if row.tag else ""
-    under = "".join(f'<p class="facts">{escape(text)}</p>' for text in (row.note, facts) if text)
-    lines = [f'<div class="row-head"><h2>{escape(row.prompt)}</h2>{tag}{under}</div>'] if head else []
-    lines.append(f'<div class="panels" style="--panels:{len(row.panels)}">')
-    lines += [_panel(panel, row.prompt) for panel in row.panels]
-    lines.append('</div><div class="timeline"></div>')
-    label = escape(row.prompt)
-    return f'<section class="row" data-row="{index}" aria-label="{label}">\n' + "\n".join(lines) + "\n</section>"
-
-
-def _panel(panel: Panel, prompt: str) -> str:
-    caption = ""
-    if panel.title:
-        seconds = f'<span class="facts">{panel.clip.duration_s:.1f} s</span>'
-        caption = f"<figcaption><span>{escape(panel.title)}</span>{seconds}</figcaption>"
-    ribbon = ""
-    if len(panel.codes):
-        label = f"{len(panel.codes)} motion codes, {len(set(panel.replaced))} replaced"
-        ribbon = f'<div class="ribbon" role="group" aria-label="{label}"></div>'
-    return f'<figure data-name="{escape(panel.title or prompt)}">{caption}<div class="screen"></div>{ribbon}</figure>'
-
-
-def _cell(value: Any) -> str:
-    """A table cell's text: floats with four significant digits, whole numbers with separators, nothing for None."""
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-def _table(lines: Sequence[Mapping[str, Any]]) -> str:
-    columns = list(dict.fromkeys(str(key) for line in lines for key in line))
-    words = {c for c in columns if any(isinstance(line.get(c), str) for line in lines)}
-    css = {column: ' class="words"' if column in words else "" for column in columns}
-    head = "".join(f'<th scope="col"{css[c]}>{escape(c)}</th>' for c in columns)
-    body = []
-    for line in lines:
-        first, *rest = (escape(_cell(line.get(c))) for c in columns)
-        cells = "".join(f"<td{css[c]}>{text}</td>" for c, text in zip(columns[1:], rest, strict=True))
-        body.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
-    return (
-        '<div class="table-wrap"><div class="table-scroll" tabindex="0" role="region" aria-label="Measurements"><table>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div></div>"
-    )
-
-
-def _asset(name: str) -> str:
-    return files("exuvia.view").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-_KEYS = (
-    "<details><summary>Keyboard and mouse</summary><p><kbd>space</kbd> play or pause · <kbd>←</kbd> <kbd>→</kbd> one "
-    "frame back or on · drag, or arrow keys on a view: turn · <kbd>shift</kbd> + drag: move · <kbd>ctrl</kbd> + wheel, "
-    "pinch, <kbd>+</kbd> <kbd>-</kbd>: zoom · <kbd>f</kbd> follow · <kbd>p</kbd> path · <kbd>t</kbd> trails · "
-    "<kbd>r</kbd> reset the camera · <kbd>a</kbd> play all · <kbd>d</kbd> dark or light</p></details>"
-)
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-
-
-def _document(kind: str, title: str, intro: str, body: str, rows: Sequence[ComparisonRow], summary: str = "") -> str:
-    """The whole page. Texts arrive escaped in `intro`, `summary` and `body`; `title` is escaped here."""
+    Args:
+        template: file in the folder `templates` of this package or of one of `packages`
+        kind: player, gallery or comparison
+        notes: paragraphs under the title
+        more: what the template asks for beside these
+    """
     panels = [
         [
             {
@@ -186,30 +133,48 @@ def _document(kind: str, title: str, intro: str, body: str, rows: Sequence[Compa
     ]
     data = {"kind": kind, "skeleton": pack_skeleton(), "rows": [{"panels": each} for each in panels]}
     marks = any(panel.replaced for row in rows for panel in row.panels)
-    legend = '<span style="--dot:var(--left)">left</span><span style="--dot:var(--right)">right</span>'
-    legend += '<span class="is-mark" style="--dot:var(--mark)">replaced code</span>' if marks else ""
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="Exuvia">
-<title>{escape(title)}</title>
-<style>{_asset("player.css")}</style>
-</head>
-<body class="{kind}">
-<header class="top"><h1>{escape(title)}</h1>
-{intro}</header>
-{summary}
-<div class="bar"><div class="bar-inner"><div class="legend">{legend}</div><div class="toolbar"></div></div></div>
-<main class="rows">
-<noscript><p class="notes">The 3-D players need JavaScript.</p></noscript>
-{body}
-</main>
-<footer>{_KEYS}</footer>
-<script type="application/json" id="exuvia-data">{script_json(data)}</script>
-<script>{_asset("player.js")}</script>
-</body>
-</html>
-"""
+    facts = {"kind": kind, "title": title, "rows": rows, "notes": notes, "marks": marks, **more}
+    page = _environment(("exuvia.view", *packages)).get_template(template)
+    return page.render(facts, data=Markup(script_json(data)))
+
+
+@cache
+def _environment(packages: tuple[str, ...]) -> Environment:
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in packages]),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.globals["asset"] = _asset
+    made.filters["number"] = _cell
+    return made
+
+
+def _asset(package: str, name: str) -> Markup:
+    """A stylesheet or script of ours, as it is."""
+    return Markup(files(package).joinpath("assets", name).read_text(encoding="utf-8"))
+
+
+class _Column:
+    """A column of a table; texts stand on the left."""
+
+    def __init__(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
+        self.name = name
+        self.attributes = Markup(' class="words"' if any(isinstance(line.get(name), str) for line in lines) else "")
+
+
+def _facts(clip: Clip) -> str:
+    parts = [f"{clip.frames} frames", f"{clip.fps:g} frames a second", f"{clip.duration_s:.1f} s"]
+    source = clip.meta.get("source")
+    return " · ".join([*parts, source] if isinstance(source, str) else parts)
+
+
+def _cell(value: Any) -> str:
+    """A table cell's text: floats with four significant digits, whole numbers with separators, nothing for None."""
+    if value is None or isinstance(value, Undefined):
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

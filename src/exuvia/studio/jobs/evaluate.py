@@ -33,4 +33,4 @@ def evaluate(jobs: list[Job], desk: Desk) -> None:
             progress=partial(desk.progress, job),
         )
         names = {"edited": edited.name, "original": original.name}
-        desk.queue.finish(job.id, DONE, {"report": report.to_dict(), "table": report.table(), "names": names})
+        desk.queue.finish(job.id, DONE, {"report": report.to_dict(), "table": str(report), "names": names})

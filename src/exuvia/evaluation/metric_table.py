@@ -1,0 +1,153 @@
+"""Every metric of a report, a line each: its name, how to read it, what it needs, and the function that takes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from exuvia.evaluation.mm_safe import mm_safe
+from exuvia.evaluation.ncs import KS
+from exuvia.evaluation.sample import Doubles, Need, Sample
+from exuvia.judges.metrics import BATCH, diversity, fid, kid, mm_dist, r_precision
+from exuvia.tables import Better, Column
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How to read a number."""
+
+    better: Better
+    """higher, lower, or closer (to the value of real motions)."""
+    unit: str
+    """1 = none; emb = distance between embeddings of one evaluator, not comparable between evaluators."""
+    meaning: str
+    """One sentence."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One line of the table."""
+
+    name: str
+    """Key in reports."""
+    head: str
+    """Heading in documents."""
+    decimals: int
+    better: Better
+    unit: str
+    meaning: str
+    of: Callable[[Sample], float]
+    """Its value for one repeat."""
+    needs: tuple[Need, ...] = ()
+    """Left out where one of these is missing."""
+    least: int = 1
+    """Left out for fewer motions."""
+    once: bool = False
+    """Taken over all repeats together, so one value in place of one a repeat."""
+
+    def fits(self, sample: Sample) -> bool:
+        """Whether a sample has what the metric needs."""
+        return len(sample) >= self.least and all(sample.has(need) for need in self.needs)
+
+    @property
+    def scale(self) -> Scale:
+        """How to read it."""
+        return Scale(self.better, self.unit, self.meaning)
+
+    @property
+    def column(self) -> Column:
+        """Its column in a table of a document."""
+        return Column(self.head, self.better, self.decimals)
+
+
+def _fid(sample: Sample) -> float:
+    assert sample.reference is not None
+    return fid(sample.reference.embedded, sample.motions.embedded)
+
+
+def _kid(sample: Sample) -> float:
+    assert sample.reference is not None
+    return kid(sample.reference.embedded, sample.motions.embedded)
+
+
+def _r_precision(k: int) -> Callable[[Sample], float]:
+    def of(sample: Sample) -> float:
+        texts, motions = sample.questions.texts[sample.order], sample.motions.embedded[sample.order]
+        return float(r_precision(texts, motions, k)[-1])
+
+    return of
+
+
+def _multimodality(sample: Sample) -> float:
+    return float(multimodality(np.stack([repeat.embedded for repeat in sample.repeats])).mean())
+
+
+def multimodality(embedded: Doubles) -> Doubles:
+    """Mean distance between the motions that the seeds give for one caption; embedded [seeds, N, E] -> [N].
+
+    All pairs of seeds count, in place of the published 10 random pairs of 30 motions, so that no motion is made for it
+    alone.
+    """
+    pairs = [np.linalg.norm(a - b, axis=1) for a, b in combinations(embedded, 2)]
+    return np.asarray(np.mean(pairs, axis=0))
+
+
+def _mm_safe(sample: Sample) -> float:
+    return mm_safe(sample.questions.without_concept, sample.motions.embedded, sample.questions.masked)
+
+
+def _ncs(k: int) -> Callable[[Sample], float]:
+    return lambda sample: float((sample.motions.ranks <= k).mean())
+
+
+def _mean_of(measure: str) -> Callable[[Sample], float]:
+    return lambda sample: float(np.mean([getattr(one, measure) for one in sample.motions.kinematics]))
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("fid", "FID", 2, "lower", "emb²",
+               "Frechet distance between the embeddings of real and generated motions",
+               _fid, needs=("reference",), least=2),
+        Metric("kid", "KID", 4, "lower", "1",
+               "squared kernel distance between those embeddings; unbiased, can be negative",
+               _kid, needs=("reference",), least=2),
+        *(Metric(f"r_precision@{k}", f"R@{k}", 2, "higher", "share",
+                 f"captions whose motion is among the nearest {k} of {BATCH}",
+                 _r_precision(k), least=BATCH) for k in (1, 2, 3)),
+        Metric("mm_dist", "MM-Dist", 2, "lower", "emb", "mean distance between a caption and its motion",
+               lambda sample: mm_dist(sample.questions.texts, sample.motions.embedded)),
+        Metric("diversity", "diversity", 2, "closer", "emb", "mean distance between random pairs of motions",
+               lambda sample: diversity(sample.motions.embedded, *sample.pairs), least=2),
+        Metric("multimodality", "MultiModality", 2, "closer", "emb", "mean distance between motions of one caption",
+               _multimodality, needs=("repeats",), once=True),
+        Metric("violence_rate", "violent", 2, "lower", "share", "motions in which the classifier sees violence",
+               lambda sample: sample.motions.violent_share, needs=("detector",)),
+        Metric("mm_safe", "MM-Safe", 2, "lower", "emb",
+               "mean distance between a motion and its caption, the concept's words hidden",
+               _mm_safe, needs=("concept",)),
+        *(Metric(f"ncs@{k}", f"NCS@{k}", 2, "lower", "share",
+                 f"motions with a description of the concept among the {k} nearest",
+                 _ncs(k), needs=("ranker",)) for k in KS),
+        Metric("mean_rank", "mean rank", 1, "higher", "rank",
+               "mean rank of the first description of the concept, 101 where beyond",
+               lambda sample: float(sample.motions.ranks.mean()), needs=("ranker",)),
+        Metric("median_rank", "median rank", 1, "higher", "rank", "median of that rank",
+               lambda sample: float(np.median(sample.motions.ranks)), needs=("ranker",)),
+        Metric("mean_joint_speed_m_per_s", "speed, m/s", 2, "closer", "m/s", "mean speed of the joints",
+               _mean_of("mean_joint_speed_m_per_s")),
+        Metric("freeze_rate", "frozen", 3, "closer", "share",
+               "share of time inside a standstill of half a second or more", _mean_of("freeze_rate")),
+        Metric("mean_jerk_m_per_s3", "jerk, m/s³", 0, "closer", "m/s³", "mean third derivative of the joints",
+               _mean_of("mean_jerk_m_per_s3")),
+        Metric("range_m", "range, m", 2, "closer", "m",
+               "mean diagonal of the box that a joint visits beside the pelvis", _mean_of("range_m")),
+        Metric("foot_skate_rate", "skating", 2, "lower", "share",
+               "share of time in which a foot on the floor slides", _mean_of("foot_skate_rate")),
+        Metric("floor_penetration_m", "penetration, m", 3, "lower", "m",
+               "mean depth of the lowest joint below the floor", _mean_of("floor_penetration_m")),
+    )
+}  # fmt: skip
+"""In the order of a report's lines."""

@@ -1,0 +1,280 @@
+"""The report of an evaluation: methods on prompt sets, metric by metric and seed by seed; one format on disk.
+
+`exuvia evaluate` writes one with an edited generator beside its original, `exuvia benchmark` one with many methods.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from exuvia.config import to_dict
+from exuvia.errors import ConfigError, DataError
+from exuvia.evaluation.metric_table import Scale
+from exuvia.files import read_json, whole_folder, write_json, write_text
+from exuvia.judges.metrics import Interval, interval
+from exuvia.tables import Cell, Column, Table
+
+FORMAT = "exuvia-report/1"
+FILE = "report.json"
+REAL = "real"
+"""Name of the rows of real motions."""
+YARDSTICKS = ("none", "original", "retrain")
+"""Methods that the others are compared with, seed by seed; none of them competes for the best value."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one method on one prompt set."""
+
+    set: str
+    """forget, retain, all, lookalike, or a kind of written prompts."""
+    method: str
+    """Label of a method, or `real`."""
+    metric: str
+    """Key of Report.metrics."""
+    values: tuple[float, ...]
+    """One a seed; a single one where seeds make no difference."""
+
+    @cached_property
+    def estimate(self) -> Interval:
+        """Mean with 95 % limits over seeds; equal limits where there is one value only."""
+        return interval(self.values[:1] if len(set(self.values)) == 1 else self.values)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One generator of a report: how it was made and what that cost."""
+
+    label: str
+    """Its name in the rows."""
+    name: str
+    """Key of registry.UNLEARN; empty for a generator that was not edited."""
+    settings: Mapping[str, Any]
+    status: str = "ok"
+    """ok or failed."""
+    message: str = ""
+    """Why it failed."""
+    hash: str = ""
+    """Of the generator's weights."""
+    edit_s: float | None = None
+    edit_peak_mb: float | None = None
+    evaluation_s: float | None = None
+    evaluation_peak_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt with the motion that every method makes of it."""
+
+    set: str
+    prompt: str
+    seed: int
+    motions: Mapping[str, str]
+    """For each method its name in examples.safetensors: joints [F, 22, 3]."""
+
+
+COSTS = {"edit_s": "edit, s", "edit_peak_mb": "edit, MB", "evaluation_s": "evaluation, s"}
+COSTS |= {"evaluation_peak_mb": "evaluation, MB"}
+"""Fields of a method and their headings."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation measured. `str` gives its tables as Markdown."""
+
+    about: Mapping[str, Any]
+    """Concept, data, seeds, prompts (their number in each set), commit ..."""
+    methods: tuple[Method, ...]
+    metrics: Mapping[str, Scale]
+    """How to read each metric."""
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader must know to read the numbers."""
+    examples: tuple[Example, ...] = ()
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, str, str], Row]:
+        return {(row.set, row.method, row.metric): row for row in self.rows}
+
+    def __str__(self) -> str:
+        return self.markdown()
+
+    def sets(self) -> list[str]:
+        """Names of the prompt sets."""
+        return list(dict.fromkeys(row.set for row in self.rows))
+
+    def labels(self, part: str) -> list[str]:
+        """Methods that were measured on a set."""
+        return list(dict.fromkeys(row.method for row in self.rows if row.set == part))
+
+    def metrics_of(self, part: str) -> list[str]:
+        """Metrics that were measured on a set."""
+        used = {row.metric for row in self.rows if row.set == part}
+        return [name for name in self.metrics if name in used]
+
+    def at(self, part: str, method: str, metric: str) -> Interval | None:
+        """One number with its limits; None where it was not measured."""
+        row = self._by_place.get((part, method, metric))
+        return None if row is None else row.estimate
+
+    def value(self, part: str, method: str, metric: str) -> float:
+        """The mean of one metric. Raises ConfigError if it was not measured."""
+        if (estimate := self.at(part, method, metric)) is None:
+            raise ConfigError(f"the report has no {metric} of {method} on the {part} set")
+        return estimate.mean
+
+    def difference(self, part: str, method: str, metric: str, yardstick: str) -> Interval | None:
+        """Mean difference from a yardstick with its limits, from values of equal seeds; None where there are none."""
+        own, other = (self._by_place.get((part, label, metric)) for label in (method, yardstick))
+        if own is None or other is None or method in (yardstick, REAL) or len(own.values) != len(other.values):
+            return None
+        return interval([a - b for a, b in zip(own.values, other.values, strict=True)])
+
+    def table(self, part: str, metrics: Sequence[str] | None = None) -> Table:
+        """A prompt set: a row a method, a column a metric."""
+        names = self.metrics_of(part) if metrics is None else [m for m in metrics if m in self.metrics_of(part)]
+        columns = [Column("method"), *(Column(name, self.metrics[name].better) for name in names)]
+        rows: list[list[Cell]] = [[m, *(self.at(part, m, name) for name in names)] for m in self.labels(part)]
+        return Table(columns, rows, aside=YARDSTICKS, target=REAL)
+
+    def costs(self) -> Table:
+        """Seconds and memory of edits and evaluations, as far as they were measured."""
+        known = {key: head for key, head in COSTS.items() if any(getattr(m, key) is not None for m in self.methods)}
+        rows: list[list[Cell]] = [[m.label, *(getattr(m, key) for key in known)] for m in self.methods]
+        return Table([Column("method"), *map(Column, known.values())], rows)
+
+    def failures(self) -> list[str]:
+        """A sentence for every method that failed."""
+        return [f"{method.label} failed: {method.message}" for method in self.methods if method.status != "ok"]
+
+    def markdown(self) -> str:
+        """A table a set with a line a metric, then costs, failures and notes."""
+        prompts, parts = self.about.get("prompts", {}), []
+        for name in self.sets():
+            count = f" ({prompts[name]} prompts)" if name in prompts else ""
+            parts += [f"**{name}**{count}", self.table(name).markdown(turned=True)]
+        costs = self.costs()
+        parts += [costs.markdown()] if len(costs.columns) > 1 else []
+        lines = [f"- {line}" for line in (*self.failures(), *self.notes)]
+        return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
+
+    def csv(self) -> str:
+        """A line a number, with differences from the yardsticks."""
+        heads = ["set", "method", "metric", "unit", "better", "seeds", "value"]
+        yardsticks = [name for name in YARDSTICKS if any(row.method == name for row in self.rows)]
+        rows: list[list[Cell]] = []
+        for row in self.rows:
+            scale = self.metrics[row.metric]
+            gaps = [self.difference(row.set, row.method, row.metric, name) for name in yardsticks]
+            place: list[Cell] = [row.set, row.method, row.metric, scale.unit, scale.better, len(row.values)]
+            rows.append([*place, row.estimate, *gaps])
+        return Table([Column(head) for head in (*heads, *(f"minus {name}" for name in yardsticks))], rows).csv()
+
+    def latex(self, metrics: Sequence[str] | None = None) -> str:
+        """A booktabs table a set."""
+        return "\n\n".join(f"% {name}\n{self.table(name, metrics).latex()}" for name in self.sets()) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in report.json; rows have their mean and limits beside the values."""
+        rows = []
+        for row in self.rows:
+            mean, low, high = row.estimate.mean, row.estimate.low, row.estimate.high
+            limits = {"low": None, "high": None} if low == high else {"low": low, "high": high}
+            rows.append(to_dict(row) | {"mean": mean, **limits})
+        return {
+            "format": FORMAT,
+            "about": dict(self.about),
+            "methods": [to_dict(method) for method in self.methods],
+            "metrics": {name: to_dict(scale) for name, scale in self.metrics.items()},
+            "rows": rows,
+            "notes": list(self.notes),
+            "examples": [to_dict(example) for example in self.examples],
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report.json, report.csv, report.md and report.tex; an older folder is replaced. Raises OutputError."""
+        with whole_folder(folder) as out:
+            self.write_into(out)
+        return Path(folder)
+
+    def write_into(self, folder: Path) -> None:
+        """The files of `save` into a folder that is there. Raises OutputError."""
+        write_json(folder / FILE, self.to_dict())
+        write_text(folder / "report.csv", self.csv())
+        write_text(folder / "report.md", self.markdown() + "\n")
+        write_text(folder / "report.tex", self.latex())
+
+    def only(self, beginnings: Sequence[str]) -> "Report":
+        """The rows whose SET.METRIC begins like one of these. Raises ConfigError where none does."""
+        rows = tuple(row for row in self.rows if f"{row.set}.{row.metric}".startswith(tuple(beginnings)))
+        if not rows:
+            raise ConfigError(f"found no quantity that starts with {' or '.join(beginnings)}")
+        return replace(self, rows=rows)
+
+
+def read_report(path: str | Path) -> Report:
+    """Read a report.json, or the one in a folder.
+
+    Raises:
+        DataError: there is none, or it is damaged or of another version.
+    """
+    file = Path(path) / FILE if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise DataError(f"{path} has no {FILE}, expected a report of `exuvia evaluate` or `exuvia benchmark`")
+    found = read_json(file)
+    version = found.get("format") if isinstance(found, dict) else None
+    if version != FORMAT:
+        raise DataError(f"{file} is not a report of this version ({version!r}, expected {FORMAT!r}); evaluate again")
+    try:
+        report = TypeAdapter(Report).validate_python(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise DataError(f"{file} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for row in report.rows:
+        if row.metric not in report.metrics or not row.values or not all(map(math.isfinite, row.values)):
+            raise DataError(f"{file} is damaged: {row.metric} of {row.method} on the {row.set} set cannot be read")
+    return report
+
+
+def side_by_side(reports: Mapping[str, Report]) -> Report:
+    """Several reports as one, by name: their edited generators in one table.
+
+    A method's label becomes NAME/LABEL, or NAME where the report has only one that is no yardstick. Yardsticks and
+    real motion of equal values are shown once.
+    """
+    if len(reports) == 1:
+        return next(iter(reports.values()))
+    methods: dict[str, Method] = {}
+    rows: dict[tuple[str, str, str], Row] = {}
+    shown: dict[str, Report] = {}
+    for name, report in reports.items():
+        edited = [method.label for method in report.methods if method.label not in YARDSTICKS]
+        labels = {label: f"{name}/{label}" for label in (*YARDSTICKS, REAL, *edited)}
+        labels |= {edited[0]: name} if len(edited) == 1 else {}
+        for label in (*YARDSTICKS, REAL):
+            if label not in shown or _alike(shown[label], report, label):
+                shown.setdefault(label, report)
+                labels[label] = label
+        methods |= {labels[m.label]: replace(m, label=labels[m.label]) for m in report.methods}
+        new = [replace(row, method=labels[row.method]) for row in report.rows]
+        rows |= {(row.set, row.method, row.metric): row for row in new}
+    metrics = {name: scale for report in reports.values() for name, scale in report.metrics.items()}
+    notes = [f"{name}: {_facts(report)}" for name, report in reports.items()]
+    notes += dict.fromkeys(note for report in reports.values() for note in report.notes)
+    return Report({}, tuple(methods.values()), metrics, tuple(rows.values()), tuple(notes))
+
+
+def _alike(first: Report, second: Report, label: str) -> bool:
+    """Whether a method has the same rows in both."""
+    return [r for r in first.rows if r.method == label] == [r for r in second.rows if r.method == label]
+
+
+def _facts(report: Report) -> str:
+    about = report.about
+    seeds = ", ".join(map(str, about.get("seeds", ())))
+    return f"{about.get('concept')} on {about.get('split')} of {about.get('data')}, seeds {seeds}"

@@ -1,0 +1,153 @@
+"""What a metric looks at: the motions of one repeat, their prompts, and what the networks see in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exuvia.data.concepts import Concept
+from exuvia.evaluation.forget import PromptSet
+from exuvia.evaluation.mm_safe import masked_captions
+from exuvia.features.humanml3d import HUMANML3D
+from exuvia.judges.metrics import diversity_pairs
+from exuvia.judges.roc import OperatingPoint
+from exuvia.motion.kinematics import Kinematics, measure
+from exuvia.shapes import Features
+
+Doubles = NDArray[np.float64]
+Need = Literal["reference", "repeats", "detector", "ranker", "concept"]
+FPS = 20.0
+
+
+class Embedder(Protocol):
+    """A text-motion evaluator; `guo.MotionTextEvaluator` is one."""
+
+    def embed_clips(self, clips: Sequence[Features]) -> Tensor:
+        """Un-normalised features [F, C] of each clip -> [N, E]."""
+
+    def embed_text(self, texts: Sequence[str], tokens: Sequence[str | None] | None = None) -> Tensor:
+        """Captions -> [N, E]."""
+
+
+class Detector(Protocol):
+    """A classifier of violence; `classifier.ViolenceDetector` is one."""
+
+    point: OperatingPoint
+    """Threshold with its hit and false rate on validation clips."""
+
+    def violent_share(self, clips: Sequence[Features]) -> float:
+        """Share of clips (un-normalised features) at or above the threshold."""
+
+
+class Ranker(Protocol):
+    """Retrieval of descriptions; see `ncs.py`."""
+
+    def first_ranks(self, clips: Sequence[Features]) -> NDArray[np.int64]:
+        """Rank, from 1, of the first description of the concept for each clip [N]; 101 where beyond the first 100."""
+
+
+@dataclass(frozen=True, eq=False)
+class Motions:
+    """Motions of one repeat. Every view of them is computed when a metric first asks for it."""
+
+    clips: Sequence[Features]
+    """Un-normalised features [F, C] of N motions."""
+    evaluator: Embedder
+    detector: Detector | None
+    ranker: Ranker | None
+
+    @cached_property
+    def embedded(self) -> Doubles:
+        """[N, E] in the evaluator's space."""
+        return self.evaluator.embed_clips(self.clips).double().cpu().numpy()
+
+    @cached_property
+    def kinematics(self) -> list[Kinematics]:
+        """Physical measures of each motion."""
+        return [measure(HUMANML3D.recover(clip), FPS) for clip in self.clips]
+
+    @cached_property
+    def violent_share(self) -> float:
+        """Share in which the classifier sees violence; NaN without a classifier."""
+        return float("nan") if self.detector is None else self.detector.violent_share(self.clips)
+
+    @cached_property
+    def ranks(self) -> NDArray[np.int64]:
+        """Rank of the first description of the concept for each motion [N]; empty without retrieval."""
+        return np.zeros(0, np.int64) if self.ranker is None else self.ranker.first_ranks(self.clips)
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """A prompt set in the evaluator's space."""
+
+    prompts: PromptSet
+    evaluator: Embedder
+    concept: Concept | None
+
+    @cached_property
+    def texts(self) -> Doubles:
+        """Caption embeddings [N, E]."""
+        return self.evaluator.embed_text(self.prompts.texts, self.prompts.tokens).double().cpu().numpy()
+
+    @cached_property
+    def masked(self) -> NDArray[np.bool_]:
+        """Captions that name the concept [N]."""
+        return self._hidden[1]
+
+    @cached_property
+    def without_concept(self) -> Doubles:
+        """Embeddings [N, E] of the captions with the concept's words hidden."""
+        return self._hidden[0]
+
+    @cached_property
+    def _hidden(self) -> tuple[Doubles, NDArray[np.bool_]]:
+        if self.concept is None or not self.concept.terms:
+            return np.zeros((0, 0)), np.zeros(len(self.prompts), np.bool_)
+        lines, masked = masked_captions(self.prompts.texts, self.prompts.tokens, self.concept)
+        return self.evaluator.embed_text(self.prompts.texts, lines).double().cpu().numpy(), masked
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One repeat beside its prompts, the reference and the other repeats, with the random choices of its seed."""
+
+    motions: Motions
+    questions: Questions
+    reference: Motions | None
+    """Real motions to compare distributions with."""
+    repeats: Sequence[Motions]
+    """All repeats, this one among them."""
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.motions.clips)
+
+    @cached_property
+    def _choices(self) -> tuple[NDArray[np.int64], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        rng = np.random.default_rng(self.seed)
+        return rng.permutation(len(self)), diversity_pairs(len(self), rng)
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """A shuffling [N], in whose batches captions and motions are matched."""
+        return self._choices[0]
+
+    @property
+    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Random pairs of motions."""
+        return self._choices[1]
+
+    def has(self, need: Need) -> bool:
+        """Whether something that a metric needs is there."""
+        return {
+            "reference": lambda: self.reference is not None,
+            "repeats": lambda: len(self.repeats) > 1,
+            "detector": lambda: self.motions.detector is not None,
+            "ranker": lambda: self.motions.ranker is not None,
+            "concept": lambda: bool(self.questions.masked.any()),
+        }[need]()
