@@ -1,9 +1,13 @@
 """The border between the product and the laboratory: the laboratory imports the product, never the reverse."""
 
 import ast
+import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from lab.table import COMMAND
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = [path for source in (ROOT / "src", *ROOT.glob("packages/*/src")) for path in sorted(source.rglob("*.py"))]
@@ -23,3 +27,16 @@ def test_no_file_of_the_product_knows_the_laboratory() -> None:
             names += [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
             known += [f"{path}:{name}" for name in names if name.partition(":")[0].split(".")[0] == "lab"]
     assert not known
+
+
+def test_names_that_stay_are_there() -> None:
+    """Every `lab.module`: `name`, `name` of the laboratory's README."""
+    text = (ROOT / "lab" / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(lab\.[\w.]+)`: ((?:`\w+(?:\([^`]*\))?`(?:, )?)+)", text)
+    assert len(named) >= 9
+    for module, names in named:
+        for name in re.findall(r"`(\w+)", names):
+            assert hasattr(import_module(module), name), f"{module}.{name}"
+    for command in ("goldens", "numbers", "scan", "formats"):
+        assert f"`python -m lab {command}" in text
+        assert command in COMMAND
