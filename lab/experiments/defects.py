@@ -11,7 +11,7 @@ from exuvia.data.store import Store
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence
 from lab.defects import closed_form, criteria, padding
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 
 
 @settings
@@ -47,8 +47,5 @@ def bench_defects(config: DefectsBench) -> None:
     ]
     for one in found:
         print(f"{one.name:26} {one.value:10.4g}  {one.meaning}")
-    if config.record:
-        line = f"python -m lab defects {config.concept} --data {config.data} --pipeline {config.pipeline}"
-        for one in found:
-            name = f"released.{one.name}" + ("" if config.concept == "violence" else f".{config.concept}")
-            record_number(config.record, name, one.value, unit="1", command=f"{line} --record {config.record}")
+    tag = "" if config.concept == "violence" else f".{config.concept}"
+    record_numbers(config.record, {f"released.{one.name}{tag}": Number(one.value) for one in found})

@@ -13,7 +13,7 @@ from exuvia.judges.shipped import shipped_detector, shipped_evaluator
 from exuvia.motion.kinematics import measure
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import unlearn
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 
 SETTINGS: tuple[dict[str, Any], ...] = (
     {"num_codes": 16, "alpha": 1.0, "destination": "nearest_safe"},
@@ -87,9 +87,7 @@ def _made(pipe: Any, texts: Sequence[str], config: SweepConfig) -> Any:
 
 def _tell(name: str, found: dict[str, float], config: SweepConfig) -> None:
     print(f"{name:24s}" + "  ".join(f"{key} {value:.3f}" for key, value in found.items()), flush=True)
-    if config.record is None:
-        return
-    line = f"python -m lab sweep --pipeline {config.pipeline} --record {config.record}"
-    for key, value in found.items():
-        unit = "m/s" if key.endswith("m_per_s") else "1"
-        record_number(config.record, f"sweep.{name}.{key}", value, unit=unit, command=line, seed=config.seed)
+    numbers = {
+        f"sweep.{name}.{key}": Number(value, "m/s" if key.endswith("m_per_s") else "1") for key, value in found.items()
+    }
+    record_numbers(config.record, numbers, seed=config.seed)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from exuvia.checkpoint import provenance, save_tensors
+from exuvia.checkpoint import origin, save_tensors
 from exuvia.config import settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
@@ -284,13 +284,12 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
     """report.json and examples.safetensors of all methods."""
     found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec(REAL, REAL, {}), *plan.methods)}
     sets = sets_of(plan, store)
-    facts = provenance(command=" ".join(["exuvia", *sys.argv[1:]]))
     about = {
         "concept": plan.concept, "data": store.name, "data_hash": store.data_hash, "split": plan.split,
         "sensors": list(plan.sensors), "rule": plan.rule, "seeds": list(plan.seeds), "pipeline": plan.pipeline,
         "prompts": {some.name: len(some) for some in sets}, "written_prompts": fingerprint(),
         "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
-        "commit": facts["commit"], "date": facts["date"], "command": facts["command"],
+        **origin(),
     }  # fmt: skip
     rows = [Row(**row | {"values": tuple(row["values"])}) for one in found.values() for row in one["rows"]]
     methods = tuple(Method(**one["method"]) for label, one in found.items() if label != REAL)

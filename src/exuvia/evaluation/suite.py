@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from exuvia.checkpoint import code_commit
+from exuvia.checkpoint import origin
 from exuvia.data.concepts import find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
@@ -100,7 +100,7 @@ def evaluate(
         "seeds": list(seeds),
         "prompts": {some.name: len(some) for some in sets},
         "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults",
-        "commit": code_commit(),
+        **origin(),
     }
     methods = tuple(_method(label, model) for label, model in models.items())
     metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
