@@ -28,10 +28,11 @@ from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.intervals import resamplings
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Joints
+from exuvia.tokens.rvqvae import RVQVAEConfig
 
 ENDS = (7, 8, 20, 21)
 """Ankles and wrists of the 22 joints: hands and feet."""
-STRIDE = 4
+STRIDE = RVQVAEConfig().stride
 FPS = 20.0
 TURN_COSINE = -0.5
 MOVING_M_PER_S, STILL_M_PER_S = 0.3, 0.1

@@ -93,7 +93,7 @@ def _clip(pipe: Any, store: Any, number: int) -> tuple[Any, dict[str, Any], list
     codes = torch.from_numpy(
         encode_clips(store, [number], pipe.tokenizer, pipe.normaliser, levels=1)[0][:, 0].astype(np.int64)
     )
-    joints = np.asarray(store.joints(number)[: 4 * len(codes)])
+    joints = np.asarray(store.joints(number)[: pipe.tokenizer.config.stride * len(codes)])
     labels, violent = store.frame_labels(number), None
     if labels is not None:
         names = store.frame_label_names

@@ -68,7 +68,8 @@ def bench_long(config: LongBench) -> None:
     started = time.perf_counter()
     joints = np.concatenate([clip.joints for clip in stream(pipe, _scenes(config, count), seed=config.seed)])
     seconds = time.perf_counter() - started
-    frames = config.frames // 4 * 4
+    stride = pipe.tokenizer.config.stride
+    frames = config.frames // stride * stride
     apart = pipe([PROMPTS[n % len(PROMPTS)] for n in range(count)], seed=list(range(count)), frames=frames)
     floor = joints[..., 1].min(1)
     numbers = {
