@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError
-from exuvia.sequence.generators import BaseCodes
-from exuvia.sequence.trunk import PositionTable
+from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.transformer import PositionTable
 from lab.memory import give_freed_pages_back, peak_extra_bytes
 from lab.speed import Speed, step_speeds
 
@@ -39,19 +39,21 @@ class Cost:
     """Memory beyond the weights, in 10^6 bytes; None where it cannot be read."""
 
 
-def parameters(model: BaseCodes) -> int:
+def parameters(model: BaseGenerator) -> int:
     """Trained numbers of a generator."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def training_steps(models: Mapping[str, BaseCodes]) -> dict[str, Speed]:
+def training_steps(models: Mapping[str, BaseGenerator]) -> dict[str, Speed]:
     """Time and memory of a training step of every model, side by side; their weights are changed."""
     for model in models.values():
         lengthen(model, TOKENS + MARKS)
     return step_speeds({name: MadeCodes(model) for name, model in models.items()})
 
 
-def generation_costs(models: Mapping[str, BaseCodes], frames: Sequence[int], repeats: int = 2) -> dict[str, list[Cost]]:
+def generation_costs(
+    models: Mapping[str, BaseGenerator], frames: Sequence[int], repeats: int = 2
+) -> dict[str, list[Cost]]:
     """Seconds and memory of one motion of every length with every model; lengths one after another, models in turn.
 
     Args:
@@ -90,18 +92,17 @@ def lengthen(model: torch.nn.Module, tokens: int) -> None:
             module.pe = PositionTable(module.pe.shape[-1], 0.0, tokens).pe.to(module.pe)
 
 
-def _write(model: BaseCodes, frames: int) -> Tensor:
-    writer: Any = model
+def _write(model: BaseGenerator, frames: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     cond = torch.randn(1, WORDS, model.config.text_dim, generator=generator)
-    return writer.generate(cond, torch.tensor([frames // STRIDE]), seeds=[0])
+    return model.generate(cond, torch.tensor([frames // STRIDE]), seeds=[0])
 
 
 class MadeCodes:
     """A task for `step_speeds`: random codes and captions in the shapes of training."""
 
-    def __init__(self, model: BaseCodes) -> None:
-        self.model: Any = model
+    def __init__(self, model: BaseGenerator) -> None:
+        self.model = model
 
     def batch(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """Codes, lengths and captions of a step."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exuvia.motion.kinematics import foot_contacts
-from exuvia.sequence.generators import BaseCodes
+from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.intervals import resamplings
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Joints
@@ -85,7 +85,7 @@ class Kept:
     """[T]"""
 
 
-def kept_steps(model: BaseCodes, codes: Tensor, cond: Tensor, known: Tensor | None = None) -> list[Kept]:
+def kept_steps(model: BaseGenerator, codes: Tensor, cond: Tensor, known: Tensor | None = None) -> list[Kept]:
     """How every branch of every SeRpEnt layer resamples a clip's base codes, given whole under its caption.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from exuvia_ssm.names import LAYER, resolve
+from exuvia_ssm.registry import LAYER, resolve
 from lab.cells import Cell
 from lab.quoted import Number, cell_numbers, times_faster, worst
 from lab.results import Results
@@ -23,7 +23,7 @@ def layer(name: str, options: Callable[[int], Mapping[str, Any]] = lambda _: {})
     """A registered layer as work: x [B, L, D], gradients of x and of all parameters.
 
     Args:
-        name: in exuvia_ssm.names.LAYER
+        name: in exuvia_ssm.registry.LAYER
         options: width -> settings of the layer
     """
 

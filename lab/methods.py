@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from exuvia.errors import ConfigError
+from exuvia_ssm import selective_scan
 from exuvia_ssm.cpu import native
-from exuvia_ssm.names import LAYER, resolve
-from exuvia_ssm.scan import selective_scan
+from exuvia_ssm.registry import LAYER, resolve
 from lab.roofline import Size
 from lab.work import Method, Work
 
@@ -82,7 +82,7 @@ def ours(backend: str) -> Callable[[Size, str], Work]:
 def kernel(size: Size, device: str) -> Work:
     """The compiled kernel of the device."""
     if device.startswith("cuda"):
-        if not import_module("exuvia_ssm.gpu.scan").available():
+        if not import_module("exuvia_ssm.gpu.launch").available():
             raise ConfigError("the CUDA kernel needs Triton, found none; pip install triton")
         return ours("triton")(size, device)
     if (reason := native.unavailable_reason()) is not None:

@@ -144,7 +144,7 @@ def plain_clips(pipe: MotionPipeline, texts: Sequence[str], frames: Sequence[int
 
 def base_codes(pipe: MotionPipeline, cond: Tensor, known: Tensor | None, lengths: Tensor, temperature: float) -> Tensor:
     """Base codes [B, T], -1 at padding."""
-    model, settings = pipe.mask, pipe.generation
+    model, settings = pipe.base, pipe.generation
     assert isinstance(model, MaskTransformer)
     valid = valid_from_lengths(lengths, int(lengths.max()))
     ids = torch.where(valid, model.mask_id, model.pad_id)

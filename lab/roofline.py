@@ -87,7 +87,7 @@ def faster(first: Rates, second: Rates) -> Rates:
 def measure_rates(threads: int, device: str = "cpu") -> Rates:
     """Bandwidth and exponentials of this machine, by the CPU kernel's own loops where it is built, else by torch."""
     if device == "cpu" and native.available():
-        triad_gb_s, exps_per_s = native.measured_floor(threads)
+        triad_gb_s, exps_per_s = native.measured_roofline(threads)
         return Rates(1e9 * triad_gb_s, exps_per_s, "compiled loops")
     return torch_rates(threads, device)
 

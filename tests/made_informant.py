@@ -6,13 +6,16 @@ import torch
 
 from exuvia.checkpoint import save_tensors, write_config
 from exuvia.config import to_dict
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.settings import CausalConfig, backbone_of_name
 from tiny import CODES
 
 
 def causal_net(backbone: str = "mamba", num_codes: int = CODES, text_dim: int = 8) -> CausalGenerator:
     net = CausalGenerator(
-        CausalConfig(num_codes, code_dim=16, width=16, num_layers=2, num_heads=2, text_dim=text_dim, backbone=backbone)
+        CausalConfig(
+            num_codes, code_dim=16, width=16, num_layers=2, text_dim=text_dim, backbone=backbone_of_name(backbone)
+        )
     )
     with torch.no_grad():
         for parameter in net.parameters():

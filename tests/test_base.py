@@ -84,7 +84,7 @@ def test_forgetting_changes_kicks_and_leaves_walks(pipe: exuvia.MotionPipeline, 
 
 
 def test_the_edit_is_only_in_the_codebook(pipe: exuvia.MotionPipeline, safe: exuvia.MotionPipeline) -> None:
-    for part in ("mask", "residual", "length"):
+    for part in ("base", "residual", "length"):
         before, after = (getattr(p, part).state_dict() for p in (pipe, safe))
         assert all(torch.equal(before[name], after[name]) for name in before)
     before, after = pipe.tokenizer.state_dict(), safe.tokenizer.state_dict()

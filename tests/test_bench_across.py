@@ -16,7 +16,7 @@ def test_the_command_fills_ledger_document_and_pages(tmp_path: Path, capsys: pyt
     store = prepare("synthetic", tmp_path / "store", count=80)
     tiny_pipeline().save_pretrained(tmp_path / "masked" / "packed")
     other = tiny_pipeline()
-    other.mask = causal_net("serpent", text_dim=64)
+    other.base = causal_net("serpent", text_dim=64)
     other.save_pretrained(tmp_path / "causal")
     page, ledger = tmp_path / "page.md", tmp_path / "numbers.jsonl"
     page.write_text("<!--table:across-->\n<!--/table-->\n", encoding="utf-8")

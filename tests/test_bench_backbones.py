@@ -9,9 +9,10 @@ import torch
 
 from exuvia.data.prepare import prepare
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.bamm import BAMM, BAMMConfig
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.settings import Backbone, BAMMConfig, CausalConfig, MaskTransformerConfig
 from lab.__main__ import main
 from lab.backbones import generation_costs, lengthen, parameters, training_steps
 from tiny import CODES, tiny_pipeline
@@ -22,7 +23,7 @@ SIZES: dict[str, Any] = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_la
 def models() -> dict[str, Any]:
     return {
         "transformer": MaskTransformer(MaskTransformerConfig(**SIZES, inner_width=16, table_length=16)),
-        "mamba": MaskTransformer(MaskTransformerConfig(**SIZES, backbone="mamba", table_length=16)),
+        "mamba": MaskTransformer(MaskTransformerConfig(**SIZES, backbone=Backbone("mamba"), table_length=16)),
         "bamm": BAMM(BAMMConfig(**SIZES, inner_width=16, table_length=16)),
         "causal": CausalGenerator(CausalConfig(**SIZES)),
     }
@@ -62,7 +63,7 @@ def test_the_command_fills_ledger_and_document(tmp_path: Path, capsys: pytest.Ca
     store = prepare("synthetic", tmp_path / "store", count=80)
     pipe = tiny_pipeline()
     pipe.save_pretrained(tmp_path / "two")
-    pipe.provenance["parts"] = {"mask": {"step": 7}}
+    pipe.provenance["parts"] = {"base": {"step": 7}}
     pipe.save_pretrained(tmp_path / "one" / "packed")
     page, ledger = tmp_path / "page.md", tmp_path / "numbers.jsonl"
     page.write_text("<!--table:backbones-->\n<!--/table-->\n", encoding="utf-8")

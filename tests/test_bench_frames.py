@@ -11,8 +11,9 @@ import torch
 from exuvia.data.prepare import prepare
 from exuvia.errors import ConfigError
 from exuvia.motion.skeleton import SMPL22
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.settings import Backbone, CausalConfig, MaskTransformerConfig
 from lab.__main__ import main as lab_main
 from lab.draw_frames import draw_kept
 from lab.frames import Kept, kept_steps, kinds_of_steps, preferences
@@ -77,11 +78,11 @@ def test_a_layer_that_keeps_more_of_lively_clips_keeps_no_moment_of_them_more() 
 
 @pytest.mark.parametrize("kind", ["mask", "causal"])
 def test_steps_are_those_of_the_codes_alone(kind: str) -> None:
-    sizes: dict[str, Any] = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_heads": 2, "text_dim": 8}
+    sizes: dict[str, Any] = {"num_codes": CODES, "code_dim": 8, "width": 16, "text_dim": 8}
     model: Any = (
-        MaskTransformer(MaskTransformerConfig(**sizes, num_layers=2, backbone="serpent"))
+        MaskTransformer(MaskTransformerConfig(**sizes, num_heads=2, num_layers=2, backbone=Backbone("serpent")))
         if kind == "mask"
-        else CausalGenerator(CausalConfig(**sizes, num_layers=2, backbone="serpent"))
+        else CausalGenerator(CausalConfig(**sizes, num_layers=2, backbone=Backbone("serpent")))
     )
     codes, cond = torch.arange(12) % CODES, torch.randn(1, 3, 8, generator=torch.Generator().manual_seed(0))
     branches = kept_steps(model, codes, cond)
@@ -95,7 +96,7 @@ def test_steps_are_those_of_the_codes_alone(kind: str) -> None:
     other[-1] = (other[-1] + 1) % CODES
     moved = [not np.allclose(a.steps, b.steps) for a, b in zip(branches, kept_steps(model, other, cond), strict=True)]
     assert all(moved[: len(rates)]), "the first layer reads the codes themselves"
-    plain = MaskTransformer(MaskTransformerConfig(**sizes, inner_width=8, num_layers=1))
+    plain = MaskTransformer(MaskTransformerConfig(**sizes, inner_width=8, num_heads=2, num_layers=1))
     with pytest.raises(ConfigError, match="no SeRpEnt layer"):
         kept_steps(plain, codes, cond)
 
@@ -113,9 +114,9 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
 def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = prepare("synthetic", tmp_path / "store", count=60)
     pipe = tiny_pipeline()
-    sizes = {name: getattr(pipe.mask.config, name) for name in ("code_dim", "width", "text_dim")}
-    pipe.mask = MaskTransformer(
-        MaskTransformerConfig(num_codes=CODES, num_layers=1, num_heads=2, backbone="serpent", **sizes)
+    sizes = {name: getattr(pipe.base.config, name) for name in ("code_dim", "width", "text_dim")}
+    pipe.base = MaskTransformer(
+        MaskTransformerConfig(num_codes=CODES, num_layers=1, num_heads=2, backbone=Backbone("serpent"), **sizes)
     )
     pipe.save_pretrained(tmp_path / "serpent" / "packed")
     ledger = tmp_path / "numbers.jsonl"

@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from exuvia.errors import ConfigError, DataError
-from exuvia.sequence.stack import MIXER, StackConfig
+from exuvia.sequence.settings import StackConfig
 from lab.lm.model import LanguageModel, LanguageModelConfig, nats_a_token
 from lab.lm.stream import IGNORED, Streams, carried_loss, detached, evaluate
+from lab.variant import NAMES, parse_variant
 
-CARRYING = [mixer for mixer in MIXER if mixer != "transformer"]
+CARRYING = [mixer for mixer in NAMES if mixer != "transformer"]
 TEXT = np.random.default_rng(0).integers(0, 7, 101)
 
 
 def model(mixer: str, layers: int = 2) -> LanguageModel:
     torch.manual_seed(0)
-    return LanguageModel(LanguageModelConfig(StackConfig(16, layers, mixer, state=4), 7))
+    made = parse_variant(mixer)
+    return LanguageModel(LanguageModelConfig(StackConfig(16, layers, made.mixer, state=4, serpent=made.serpent), 7))
 
 
 @settings(max_examples=60, deadline=None)
@@ -111,7 +113,7 @@ def test_a_detached_state_has_its_kind_and_values() -> None:
     assert walk([state, None, 3], free) > 0
 
 
-@pytest.mark.parametrize("mixer", MIXER)
+@pytest.mark.parametrize("mixer", NAMES)
 def test_one_stream_is_the_published_value(mixer: str) -> None:
     net = model(mixer)
     found = evaluate(net, TEXT, 16, bytes_a_token=2.5)

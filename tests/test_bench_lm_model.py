@@ -8,29 +8,33 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from exuvia.errors import ConfigError, DataError, ShapeError
-from exuvia.sequence.stack import MIXER, StackConfig
+from exuvia.sequence.settings import StackConfig
 from exuvia.train import TrainConfig, fit
 from lab.lm.corpus import Corpus
 from lab.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
 from lab.lm.run import Recipe, run_text
+from lab.variant import NAMES, parse_variant
 
 
 def model(mixer: str, vocabulary: int = 7) -> LanguageModel:
     torch.manual_seed(0)
-    return LanguageModel(LanguageModelConfig(StackConfig(16, 2, mixer, state=4), vocabulary)).eval()
+    made = parse_variant(mixer)
+    return LanguageModel(
+        LanguageModelConfig(StackConfig(16, 2, made.mixer, state=4, serpent=made.serpent), vocabulary)
+    ).eval()
 
 
 TEXT = np.random.default_rng(0).integers(0, 7, 100)
 
 
-@pytest.mark.parametrize("mixer", MIXER)
+@pytest.mark.parametrize("mixer", NAMES)
 def test_in_one_window_it_is_the_plain_cross_entropy(mixer: str) -> None:
     net, whole = model(mixer), torch.from_numpy(TEXT)
     expected = cross_entropy(net(whole[None, :-1])[0], whole[1:]).item()
     assert nats_a_token(net, TEXT, 200) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("mixer", [m for m in MIXER if m != "transformer"])
+@pytest.mark.parametrize("mixer", [m for m in NAMES if m != "transformer"])
 def test_windows_of_any_length_give_a_state_space_model_the_same(mixer: str) -> None:
     net = model(mixer)
     whole = nats_a_token(net, TEXT, 200)

@@ -1,5 +1,6 @@
 """What SeRpEnt classifiers keep: kinds of steps, intervals of every layer, and pictures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from exuvia.errors import ConfigError
-from exuvia.sequence.stack import StackConfig
+from exuvia.sequence.settings import StackConfig
 from lab.__main__ import main
 from lab.lra import listops, probes
 from lab.lra.draw_intervals import draw_pixels, draw_tokens, token_names
@@ -15,13 +16,14 @@ from lab.lra.intervals import kept_by_kind, kinds_of, layer_intervals
 from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.pathfinder.generate import generate
 from lab.lra.pathfinder.tables import PathfinderConfig
+from lab.variant import parse_variant
 
 
 def model(mixer: str, vocabulary: int = 0, **serpent: object) -> SequenceClassifier:
     torch.manual_seed(0)
-    return SequenceClassifier(
-        ClassifierConfig(StackConfig(16, 2, mixer, False, 4, serpent=serpent), 3, vocabulary)
-    ).eval()
+    made = parse_variant(mixer)
+    stack = StackConfig(16, 2, made.mixer, False, 4, serpent=replace(made.serpent, **serpent))  # type: ignore[arg-type]
+    return SequenceClassifier(ClassifierConfig(stack, 3, vocabulary)).eval()
 
 
 def test_uniform_intervals_prefer_no_kind_and_learned_ones_can() -> None:

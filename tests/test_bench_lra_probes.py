@@ -7,12 +7,12 @@ import pytest
 
 from exuvia.errors import ConfigError, DataError, ShapeError
 from exuvia.sequence.stack import parameters
-from exuvia.sequence.variant import parse_variant
 from lab.lra import problems
 from lab.lra.image import PixelSequences, shrunk
 from lab.lra.probes import BLANK, LETTERS, MARK, VOCABULARY, copying, events, induction
 from lab.lra.problems import FULL, PROBLEMS, Size, Source, load_problem, recipe_of
 from lab.lra.run import model_config
+from lab.variant import parse_variant
 
 
 def test_induction_is_answered_by_what_followed_the_mark() -> None:

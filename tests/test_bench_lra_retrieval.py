@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import ConfigError, DataError, ShapeError
-from exuvia.sequence.stack import StackConfig
+from exuvia.sequence.settings import StackConfig
 from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.packed import Packed
 from lab.lra.retrieval import CLASSES, VOCABULARY, Pairs, made_pairs, read_pairs

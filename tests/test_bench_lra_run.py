@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.stack import MIXER, StackConfig, parameters
-from exuvia.sequence.variant import parse_variant
+from exuvia.sequence.settings import SerpentSettings, StackConfig
+from exuvia.sequence.stack import parameters
 from exuvia.train import TrainConfig
 from lab.__main__ import main
 from lab.experiments import sequence as bench_sequence
@@ -21,6 +21,7 @@ from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.run import Problem, Recipe, measure_speeds, model_config, run_folder, run_problem, table, write_table
 from lab.lra.task import ClassifyTask, Splits, score
 from lab.memory import kept_bytes
+from lab.variant import NAMES, parse_variant
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def test_batches_hold_like_lengths_and_every_example_comes_up() -> None:
     assert len(seen) > 150
 
 
-@pytest.mark.parametrize("mixer", MIXER)
+@pytest.mark.parametrize("mixer", NAMES)
 def test_models_are_of_equal_size(mixer: str) -> None:
     recipe = Recipe(60_000, 2, 8, TrainConfig())
     assert parameters(model_config(problem(), recipe, parse_variant(mixer)).stack) == pytest.approx(60_000, rel=0.12)
@@ -155,17 +156,17 @@ def test_speeds_are_kept_until_another_model_is_asked_for(tmp_path: Path) -> Non
 
 def test_variants_say_what_resamples_and_how() -> None:
     variant = parse_variant("serpent-s4d@K=5@rates=0.5+0.25")
-    assert variant.mixer == "serpent-s4d"
+    assert variant.mixer == "serpent"
     assert variant.backbone == "s4d"
-    assert variant.serpent == {"K": 5, "rates": (0.5, 0.25)}
+    assert variant.serpent == SerpentSettings(over="s4d", K=5, rates=(0.5, 0.25))
     stack = model_config(problem(), RECIPE, variant).stack
-    assert stack.serpent["K"] == 5
+    assert stack.serpent.K == 5
     for name, words in {
         "serpent-s4": "did you mean 'serpent-s4d'",
         "s4d@K=3": "options for s4d",
         "serpent-s4d@k=3": "unknown option 'k'",
         "serpent-s4d@K=three": "expected a number",
-        "serpent-s4d@rates=2": "rate",
+        "serpent-s4d@rates=2": "rates",
     }.items():
         with pytest.raises(ConfigError, match=words):
             parse_variant(name)

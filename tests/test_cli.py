@@ -16,8 +16,10 @@ import pytest
 from exuvia import __main__ as cli
 from exuvia.commands import generate, import_motion, report, unlearn
 from exuvia.commands.table import COMMAND, PART, Entry
+from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.registry import UNLEARN
+from exuvia.unlearning.settings import MethodSettings
 from lab.experiments import parts as bench
 from lab.ledger import numbers
 
@@ -285,9 +287,9 @@ def test_prompt_files_with_bad_lengths_name_their_line(tmp_path: Path) -> None:
         generate.read_prompts(tmp_path / "none.txt")
 
 
-@dataclass(frozen=True)
-class Fade:
-    """A method made for a test."""
+@settings
+class Fade(MethodSettings):
+    """Settings of a method made for a test."""
 
     strength: float = 0.5
     """How much."""
@@ -296,19 +298,18 @@ class Fade:
 
 
 class Fader:
-    """A method whose settings stand in a class of their own."""
+    """A method whose settings stand in its own file."""
+
+    Config = Fade
 
     def __init__(self, config: Fade) -> None:
         self.config = config
 
 
-@pytest.mark.parametrize("method", [Fade, Fader])
 def test_a_new_method_brings_its_settings_to_the_command_line(
-    method: type, pipe: FakePipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pipe: FakePipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(unlearn, "resolve", lambda *_: method)
-    kind = unlearn.settings_type("unlearn fade")
-    monkeypatch.setattr(unlearn, "settings_type", lambda command: kind)
+    monkeypatch.setitem(UNLEARN, "fade", f"{__name__}:Fader")
     entry = Entry("exuvia.commands.unlearn:unlearn", "", config="exuvia.commands.unlearn:settings_type")
     words = ["--out", str(tmp_path / "safe"), "--strength", "0.25", "--layers", "1", "2", "--forget", "kick"]
     cli.parse("unlearn fade", entry, words)()

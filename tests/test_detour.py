@@ -8,11 +8,13 @@ import pytest
 import torch
 
 import exuvia
+from exuvia.data.concepts import KICKS, VIOLENCE
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.prompt_guard import Detour, LearnedGuard, WordGuard
-from exuvia.unlearning.base import pipeline_hash
+from exuvia.sequence.base import BaseGenerator
 from tiny import tiny_pipeline
 
 KICK, WALK, BOX = "a man kicks with his left leg", "a man walks forward", "a person lifts a white box"
@@ -30,13 +32,13 @@ def joints(pipe: MotionPipeline, prompt: str, seed: int = 3) -> np.ndarray:
     return made
 
 
-def other_mask(pipe: MotionPipeline) -> torch.nn.Module:
+def other_base(pipe: MotionPipeline) -> BaseGenerator:
     """A masked transformer with other weights."""
-    mask = copy.deepcopy(pipe.mask)
+    base = copy.deepcopy(pipe.base)
     with torch.no_grad():
-        for weight in mask.parameters():
+        for weight in base.parameters():
             weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(5)))
-    return mask
+    return base
 
 
 def all_flagged(pipe: MotionPipeline, threshold: float = -1e9) -> LearnedGuard:
@@ -56,7 +58,7 @@ def test_a_filtered_prompt_becomes_the_neutral_one_and_others_do_not_change(pipe
 
 def test_a_prompt_and_seed_give_the_same_motion_in_any_batch(pipe: MotionPipeline) -> None:
     safe = exuvia.unlearn("prompt_filter", pipe)
-    safe.detours.append(Detour(WordGuard("kick"), mask=other_mask(pipe)))  # type: ignore[arg-type]
+    safe.detours.append(Detour(WordGuard(KICKS), base=other_base(pipe)))
     together = safe([WALK, KICK, BOX, KICK], seed=[1, 2, 3, 4], frames=[40, 60, 20, 40])
     for prompt, seed, frames, clip in zip(
         [WALK, KICK, BOX, KICK], [1, 2, 3, 4], [40, 60, 20, 40], together, strict=True
@@ -66,9 +68,9 @@ def test_a_prompt_and_seed_give_the_same_motion_in_any_batch(pipe: MotionPipelin
 
 def test_weights_of_a_detour_serve_flagged_prompts_only(pipe: MotionPipeline) -> None:
     swapped = pipe.clone()
-    swapped.mask = other_mask(pipe)  # type: ignore[assignment]
+    swapped.base = other_base(pipe)
     guarded = pipe.clone()
-    guarded.detours.append(Detour(WordGuard("violence"), mask=swapped.mask))
+    guarded.detours.append(Detour(WordGuard(VIOLENCE), base=swapped.base))
     assert np.array_equal(joints(guarded, KICK), joints(swapped, KICK))
     assert np.array_equal(joints(guarded, WALK), joints(pipe, WALK))
     assert not np.array_equal(joints(swapped, KICK), joints(pipe, KICK))
@@ -76,16 +78,16 @@ def test_weights_of_a_detour_serve_flagged_prompts_only(pipe: MotionPipeline) ->
 
 def test_of_two_detours_with_weights_the_later_counts(pipe: MotionPipeline) -> None:
     guarded = pipe.clone()
-    guarded.detours = [Detour(all_flagged(pipe), mask=other_mask(pipe)), Detour(all_flagged(pipe), mask=pipe.mask)]  # type: ignore[arg-type]
+    guarded.detours = [Detour(all_flagged(pipe), base=other_base(pipe)), Detour(all_flagged(pipe), base=pipe.base)]
     assert np.array_equal(joints(guarded, KICK), joints(pipe, KICK))
-    guarded.detours[1] = Detour(all_flagged(pipe, 1e9), mask=pipe.mask)
+    guarded.detours[1] = Detour(all_flagged(pipe, 1e9), base=pipe.base)
     assert not np.array_equal(joints(guarded, KICK), joints(pipe, KICK))
 
 
 def test_saved_and_loaded_it_makes_the_same(pipe: MotionPipeline, tmp_path: Path) -> None:
     guarded = exuvia.unlearn("prompt_filter", pipe, forget="kick")
     guard = LearnedGuard(torch.randn(pipe.text.dim), 0.25, 0.5)
-    guarded.detours.append(Detour(guard, mask=other_mask(pipe)))  # type: ignore[arg-type]
+    guarded.detours.append(Detour(guard, base=other_base(pipe)))
     guarded.save_pretrained(tmp_path / "safe")
     again = MotionPipeline.from_pretrained(tmp_path / "safe", text=pipe.text)
     assert pipeline_hash(again) == pipeline_hash(guarded) != pipeline_hash(pipe)

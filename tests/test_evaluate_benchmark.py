@@ -18,6 +18,7 @@ from exuvia.evaluation.report import read_report
 from exuvia.files import read_json
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN
+from exuvia.studio.catalogue import describe_method
 from exuvia.unlearning.base import unlearn
 from exuvia.unlearning.uce import projections
 from tiny import tiny_pipeline
@@ -128,8 +129,28 @@ def test_specs_are_parsed_and_wrong_ones_named() -> None:
     assert MethodSpec.parse("lcr") == MethodSpec("lcr", "lcr", {})
     spec = MethodSpec.parse("lcr16=lcr:num_codes=16,destination=random,levels=[0]")
     assert spec.settings == {"num_codes": 16, "destination": "random", "levels": [0]}
+    assert MethodSpec.parse("lcr16=lcr:num_codes=16,alpha=1.0").settings == {"num_codes": 16, "alpha": 1.0}
+    for text, settings in (
+        ("lcr:levels=[0,1]", {"levels": [0, 1]}),
+        ("lcr:levels=(0,1),noise=once", {"levels": [0, 1], "noise": "once"}),
+        ("lcr:levels=0", {"levels": [0]}),
+        ("lcr:orthogonal=true,alpha=None", {"orthogonal": True, "alpha": None}),
+        ("uce:forget_words=kick,target=5", {"forget_words": ["kick"], "target": "5"}),
+        (
+            "uce:forget_words=[kick,'a punch, thrown'],target=",
+            {"forget_words": ["kick", "a punch, thrown"], "target": ""},
+        ),
+        ("esd:tune.steps=50,eta=2", {"tune": {"steps": 50}, "eta": 2}),
+        ("retrain:weights=runs/d_r", {"weights": "runs/d_r"}),
+    ):
+        assert MethodSpec.parse(text).settings == settings
     for text, message in (
         ("lcx", "did you mean 'lcr'"),
+        ("lcr:codes=3", "LCRConfig has no setting 'codes'; did you mean 'num_codes'"),
+        ("lcr:num_codes=many", "found num_codes 'many', expected a whole number"),
+        ("lcr:levels=[0,x]", r"found levels\[1\] 'x', expected a whole number"),
+        ("lcr:levels=[0,0]", "expected distinct level numbers"),
+        ("esd:tune.step=5", "did you mean 'tune.steps'"),
         ("a/b=lcr", "the label 'a/b'"),
         ("lcr:codes", "setting=value"),
     ):
@@ -138,6 +159,13 @@ def test_specs_are_parsed_and_wrong_ones_named() -> None:
     labels = [spec.label for spec in methods_of(("lcr", "quick"), "runs/d_r")]
     assert labels[:2] == ["none", "retrain"]
     assert len(labels) == len(set(labels))
+
+
+def test_methods_come_in_groups_by_their_cost() -> None:
+    labels = {name: [spec.label for spec in methods_of((name,), None)] for name in ("quick", "slow", "all")}
+    assert labels["quick"] == ["none", "prompt_filter", "uce", "rece", "lcr"]
+    assert labels["slow"] == ["none", "finetune", "esd", "negation"]
+    assert set(labels["all"]) == {*labels["quick"], *labels["slow"]}
 
 
 def test_bad_plans_are_one_sentence(store: Store, generator: Path, tmp_path: Path) -> None:
@@ -171,6 +199,9 @@ def test_the_page_on_adding_a_method_is_true(generator: Path, tmp_path: Path, mo
     (tmp_path / "deaf_method.py").write_text(re.findall(r"(?ms)^```python\n(.*?)^```", page)[0], encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(UNLEARN, "deaf", "deaf_method:Deaf")
+    assert MethodSpec.parse("half=deaf:strength=0.5").settings == {"strength": 0.5}
+    assert "deaf" in [spec.label for spec in methods_of(("quick",), None)]
+    assert describe_method("deaf")["settings"][0]["maximum"] == 1
     pipe = MotionPipeline.from_pretrained(generator)
     deaf = unlearn("deaf", pipe)
     half = unlearn("deaf", pipe, strength=0.5)

@@ -1,6 +1,7 @@
 """The refined forget set, Motion-X's words, an evaluator of one's own, and the tables that quote a benchmark."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from exuvia.__main__ import main
 from exuvia.commands import benchmark as command
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.export_humanml3d import export_humanml3d
 from exuvia.data.prepare import prepare
 from exuvia.data.splits import ConceptSplit, split_store
@@ -49,7 +51,7 @@ class Alternating:
 
 
 def test_clips_whose_motions_do_not_show_the_concept_move(store: Store, generator: Path, tmp_path: Path) -> None:
-    forget = prompt_sets(store, "violence", limit=6)[0]
+    forget = prompt_sets(store, VIOLENCE, limit=6)[0]
     ranker, maker = Alternating(), Generations(MotionPipeline.from_pretrained(generator))
     moved = moved_out(forget, maker, ranker, 2, "key", tmp_path / "refined.json")
     assert moved == tuple(forget.ids[i] for i in range(len(forget)) if i % 2 or i == 2)
@@ -65,7 +67,7 @@ def test_a_refined_benchmark_has_the_moved_clips_in_retain(
     monkeypatch.setattr(benchmark, "_ranker", lambda plan, store: Alternating())
     plan = Plan("violence", str(store.folder), (MethodSpec.parse("none"),), pipeline=str(generator), seeds=(0,))
     before = {some.name: some for some in sets_of(plan, store)}
-    plan = Plan(**{**vars(plan), "refine": 1})
+    plan = replace(plan, refine=1)
     results = read_json(run_benchmark(plan, tmp_path / "run", workers=0))
     moved = results["about"]["moved_by_refinement"]
     assert 0 < len(moved) < len(before["forget"])
@@ -98,8 +100,8 @@ def test_a_motionx_folder_is_split_by_its_own_words(store: Store, tmp_path: Path
     assert made.keywords == "motionx"
     assert store.keywords == "humanml3d"
     for rule in ("words", "released"):
-        ours = set(split_store(made, "violence", rule).forget)
-        theirs = set(split_store(made, "violence", rule, dataset="humanml3d").forget)
+        ours = set(split_store(made, VIOLENCE, rule).forget)
+        theirs = set(split_store(made, VIOLENCE, rule, dataset="humanml3d").forget)
         slashing, shooting, hooking = (path.stem for path in chosen)
         assert {slashing, shooting} <= ours - theirs
         assert hooking in theirs - ours
@@ -173,6 +175,6 @@ def test_documents_are_filled_or_refused_before_the_run(
 
 
 def test_ids_go_with_prompts(store: Store) -> None:
-    for some in prompt_sets(store, "violence", limit=5):
+    for some in prompt_sets(store, VIOLENCE, limit=5):
         assert len(some.ids) == len(some) > 0
         assert set(some.ids) <= set(store.index_of)

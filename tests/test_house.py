@@ -14,7 +14,7 @@ import pytest
 
 from exuvia import registry
 from exuvia.commands.table import COMMAND
-from exuvia_ssm.names import LAYER
+from exuvia_ssm.registry import LAYER
 from lab.parity.cases import GOLDEN
 from lab.table import COMMAND as EXPERIMENT
 

@@ -12,9 +12,11 @@ from exuvia.__main__ import main
 from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.pipeline.stream import LongConfig, Scene, decoder_reach, join_jump_ratio, long_features, stream
-from exuvia.sequence.bamm import BAMM, BAMMConfig
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
+from exuvia.pipeline.settings import LongConfig
+from exuvia.pipeline.stream import Scene, decoder_reach, join_jump_ratio, long_features, stream
+from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.settings import BAMMConfig, CausalConfig
 from lab.__main__ import main as lab_main
 from tiny import CODES, tiny_pipeline
 
@@ -26,8 +28,8 @@ def pipe(request: pytest.FixtureRequest) -> MotionPipeline:
     """A tiny generator with a masked transformer, or a causal state-space model."""
     made = tiny_pipeline()
     if request.param == "causal":
-        shared = {name: getattr(made.mask.config, name) for name in ("code_dim", "width", "text_dim")}
-        made.mask = CausalGenerator(CausalConfig(num_codes=CODES, num_layers=1, num_heads=2, **shared), seed=1).eval()
+        shared = {name: getattr(made.base.config, name) for name in ("code_dim", "width", "text_dim")}
+        made.base = CausalGenerator(CausalConfig(num_codes=CODES, num_layers=1, **shared), seed=1).eval()
     return made
 
 
@@ -117,13 +119,13 @@ def test_what_cannot_be_is_named(pipe: MotionPipeline, tmp_path: Path, capsys: p
         list(stream(pipe, [Scene("a man walks", 3)]))
     with pytest.raises(ConfigError, match="empty prompt"):
         list(stream(pipe, [Scene(" ", 30)]))
-    with pytest.raises(ConfigError, match="blend 16"):
+    with pytest.raises(ConfigError, match="blend of 16"):
         LongConfig(16, 16)
     with pytest.raises(ConfigError, match="less than the 49"):
         list(stream(pipe, SCENES, config=LongConfig(60, 2)))
-    other, sizes = pipe.clone(), pipe.mask.config
-    shared = {name: getattr(sizes, name) for name in ("code_dim", "width", "inner_width", "text_dim")}
-    other.mask = BAMM(BAMMConfig(num_codes=CODES, num_layers=1, num_heads=2, **shared))
+    other, sizes = pipe.clone(), pipe.base.config
+    shared = {name: getattr(sizes, name) for name in ("code_dim", "width", "text_dim")}
+    other.base = BAMM(BAMMConfig(num_codes=CODES, num_layers=1, num_heads=2, **shared))
     with pytest.raises(ConfigError, match="needs a masked or a causal generator"):
         list(stream(other, SCENES))
     assert main(["stream", "a man walks", "--out", str(tmp_path / "a.xyz")]) == 2

@@ -11,10 +11,12 @@ import torch
 
 from exuvia.errors import CheckpointError
 from exuvia.published.momask import NOT_SAVED, load_length, load_momask, read_options, read_weights
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import LengthEstimatorConfig, MaskTransformerConfig, ResidualTransformerConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 from official_layout import (
     MASK,
     RESIDUAL,
@@ -38,8 +40,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_published_folder_loads_whole(folder: Path) -> None:
     parts = load_momask(folder)
-    assert parts.mask.config == MaskTransformerConfig(16, 20, 24, 40, 2, 3, 12, 0.2, 0.1)
-    assert parts.residual.config == ResidualTransformerConfig(16, 20, 24, 40, 2, 3, 12, 0.2, 0.2, num_quantizers=4)
+    assert parts.mask.config == MaskTransformerConfig(
+        num_codes=16, code_dim=20, width=24, inner_width=40, num_layers=2, num_heads=3, text_dim=12
+    )
+    assert parts.residual.config == ResidualTransformerConfig(
+        num_codes=16, code_dim=20, width=24, inner_width=40, num_layers=2, num_heads=3, text_dim=12, num_quantizers=4
+    )
     assert parts.tokenizer.config.norm is None
     assert parts.length is not None
     assert parts.length.config == LengthEstimatorConfig(text_dim=12)

@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import pytest
 import tiny
 from exuvia.__main__ import main
 from exuvia.checkpoint import save_tensors, write_config
-from exuvia.commands import import_momask as momask_module
 from exuvia.commands.import_momask import ImportMomaskConfig, import_momask
 from exuvia.commands.pack import PackConfig, pack
 from exuvia.config import to_dict
@@ -35,7 +33,7 @@ def runs(pipe: MotionPipeline, tmp_path: Path) -> dict[str, Path]:
     folders = {kind: tmp_path / kind for kind in PARTS}
     text = {"text": "hashed", "text_fingerprint": pipe.text.fingerprint, "pooled": False}
     for kind, folder in folders.items():
-        module = getattr(pipe, kind)
+        module = getattr(pipe, "base" if kind == "mask" else kind)
         save_tensors(folder / "weights.safetensors", module.state_dict())
         scale = {"mean": pipe.normaliser.mean.tolist(), "std": pipe.normaliser.std.tolist()}
         about = scale if kind == "tokenizer" else text
@@ -53,7 +51,7 @@ def test_the_packed_pipeline_generates_what_its_parts_generate(
     loaded = MotionPipeline.from_pretrained(tmp_path / "pipeline")
     ours, theirs = (p("a man walks", seed=3, frames=40, steps=4).joints for p in (loaded, pipe))
     assert np.array_equal(ours, theirs)
-    assert loaded.provenance["parts"]["mask"]["seed"] == 1
+    assert loaded.provenance["parts"]["base"]["seed"] == 1
 
 
 def test_half_precision_and_card(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -62,7 +60,7 @@ def test_half_precision_and_card(runs: dict[str, Path], tmp_path: Path) -> None:
     whole, half = tmp_path / "whole", tmp_path / "half"
     pack(PackConfig(whole, **runs))
     pack(PackConfig(half, **runs, half=True, card=card))
-    size = {folder: (folder / "mask.safetensors").stat().st_size for folder in (whole, half)}
+    size = {folder: (folder / "base.safetensors").stat().st_size for folder in (whole, half)}
     assert size[half] < 0.7 * size[whole]
     assert (half / "README.md").read_text() == "# A model"
 
@@ -103,17 +101,12 @@ def published(pipe: MotionPipeline, folder: Path) -> OfficialMoMask:
     file = folder / "latest.tar"
     file.write_bytes(b"weights")
     return OfficialMoMask(
-        pipe.tokenizer, pipe.mask, pipe.residual, pipe.length, scale.mean, scale.std, {}, {"mask": file}
+        pipe.tokenizer, pipe.base, pipe.residual, pipe.length, scale.mean, scale.std, {}, {"mask": file}
     )
 
 
 def read_as(found: OfficialMoMask, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = momask_module.part
-
-    def part(name: str) -> Any:
-        return (lambda folder: found) if name == "load_momask" else real(name)
-
-    monkeypatch.setattr(momask_module, "part", part)
+    monkeypatch.setattr("exuvia.published.momask.load_momask", lambda folder: found)
 
 
 def test_published_checkpoints_become_a_pipeline(

@@ -12,6 +12,8 @@ from exuvia import Clip, MotionPipeline
 from exuvia.checkpoint import load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
+from exuvia.pipeline.identity import pipeline_hash
+from exuvia.pipeline.prompt_guard import Detour, WordGuard
 from exuvia.text.hashed import HashedText
 from tiny import tiny_pipeline
 
@@ -75,7 +77,7 @@ def test_saved_and_loaded_gives_the_same_motion(tmp_path: Path) -> None:
 def test_half_precision_files_are_half_as_large(tmp_path: Path) -> None:
     PIPE.save_pretrained(tmp_path / "full")
     PIPE.save_pretrained(tmp_path / "half", half=True)
-    sizes = [(tmp_path / name / "mask.safetensors").stat().st_size for name in ("full", "half")]
+    sizes = [(tmp_path / name / "base.safetensors").stat().st_size for name in ("full", "half")]
     assert sizes[1] < 0.7 * sizes[0]
     assert MotionPipeline.from_pretrained(tmp_path / "half")(PROMPTS[0]).frames > 0
 
@@ -91,10 +93,35 @@ def test_a_clone_shares_no_weights() -> None:
 def test_a_checkpoint_of_another_architecture_is_named(tmp_path: Path) -> None:
     PIPE.save_pretrained(tmp_path / "run")
     config = read_json(tmp_path / "run" / "config.json")
-    config["mask"]["num_layers"] = 2
+    config["base"]["num_layers"] = 2
     write_json(tmp_path / "run" / "config.json", config)
     with pytest.raises(CheckpointError, match=r"missing.*seqTransEncoder"):
         MotionPipeline.from_pretrained(tmp_path / "run")
+
+
+def test_a_folder_of_version_0_1_makes_the_same_motion(tmp_path: Path) -> None:
+    """It says `mask` for what is `base` now, a backbone in one word, and nothing of the kind."""
+    pipe = PIPE.clone()
+    pipe.provenance["parts"] = {"mask": {"step": 7}}
+    pipe.detours = [Detour(WordGuard("kick"), base=pipe.base), Detour(WordGuard("violence"), "a person walks")]
+    folder = pipe.save_pretrained(tmp_path / "run")
+    config = read_json(folder / "config.json")
+    assert list(config)[2:6] == ["tokenizer", "base", "residual", "length"]
+    for place in (config, config["detours"][0]):
+        old = {**place.pop("base"), "backbone": "transformer"}
+        place["mask"] = {name: value for name, value in old.items() if name != "kind"}
+    config["residual"]["backbone"] = "transformer"
+    write_json(folder / "config.json", config)
+    (folder / "base.safetensors").rename(folder / "mask.safetensors")
+    tensors = load_tensors(folder / "detour0.safetensors")
+    save_tensors(folder / "detour0.safetensors", {f"mask{name[4:]}": value for name, value in tensors.items()})
+    loaded = MotionPipeline.from_pretrained(folder)
+    assert pipeline_hash(loaded) == pipeline_hash(pipe)
+    assert loaded.provenance["parts"] == {"base": {"step": 7}}
+    assert np.array_equal(loaded(PROMPTS[0], seed=3).joints, pipe(PROMPTS[0], seed=3).joints)
+    again = loaded.save_pretrained(tmp_path / "again")
+    assert (again / "base.safetensors").is_file()
+    assert "mask" not in read_json(again / "config.json")
 
 
 def test_missing_and_misnamed_checkpoints_are_named(tmp_path: Path) -> None:
@@ -119,7 +146,7 @@ def test_progress_is_reported() -> None:
 def test_lower_precision_makes_nearly_the_same_motion_and_leaves_the_weights(tmp_path: Path) -> None:
     folder = PIPE.save_pretrained(tmp_path / "tiny")
     exact, rough = (MotionPipeline.from_pretrained(folder, dtype=dtype) for dtype in ("float32", "bfloat16"))
-    assert all(torch.equal(value, exact.mask.state_dict()[name]) for name, value in rough.mask.state_dict().items())
+    assert all(torch.equal(value, exact.base.state_dict()[name]) for name, value in rough.base.state_dict().items())
     one, other = (pipe.generate(PROMPTS, seed=5, frames=120) for pipe in (exact, rough))
     assert torch.equal(one.lengths, other.lengths)
     assert (one.codes == other.codes).float().mean() > 0.3  # codes are drawn: close logits often give the same ones

@@ -13,11 +13,12 @@ from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.sequence.bamm import BAMM, BAMMConfig
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
+from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.generators import build_generator, describe_generator
-from exuvia.unlearning.base import pipeline_hash
+from exuvia.sequence.settings import Backbone, BAMMConfig, CausalConfig, SerpentSettings
 from tiny import CODES, tiny_pipeline
 
 FEW = {"steps": 4, "batch_size": 8, "lr": 1e-3, "warmup": 1, "precision": "no"}
@@ -27,16 +28,18 @@ FEW = {"steps": 4, "batch_size": 8, "lr": 1e-3, "warmup": 1, "precision": "no"}
 def pipe(request: pytest.FixtureRequest) -> MotionPipeline:
     """A tiny generator whose base codes BAMM or a causal state-space model writes."""
     made = tiny_pipeline()
-    shared = {name: getattr(made.mask.config, name) for name in ("code_dim", "width", "inner_width", "text_dim")}
-    sizes: dict[str, Any] = {"num_codes": CODES, "num_layers": 1, "num_heads": 2, **shared}
-    model: BAMM | CausalGenerator = BAMM(BAMMConfig(table_length=64, **sizes), seed=1)
+    shared = {name: getattr(made.base.config, name) for name in ("code_dim", "width", "text_dim")}
+    sizes: dict[str, Any] = {"num_codes": CODES, "num_layers": 1, **shared}
+    model: BAMM | CausalGenerator = BAMM(BAMMConfig(inner_width=16, num_heads=2, table_length=64, **sizes), seed=1)
     if request.param == "causal":
-        model = CausalGenerator(CausalConfig(backbone="serpent-s4d", **sizes), seed=1)
+        model = CausalGenerator(
+            CausalConfig(backbone=Backbone("serpent", SerpentSettings(over="s4d")), **sizes), seed=1
+        )
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1 and not (request.param == "causal" and name.startswith("seqTransEncoder")):
                 parameter.mul_(10)
-    made.mask = model.eval().requires_grad_(False)
+    made.base = model.eval().requires_grad_(False)
     return made
 
 
@@ -63,17 +66,16 @@ def test_it_finds_its_own_lengths(pipe: MotionPipeline) -> None:
 
 def test_it_is_saved_and_loaded(pipe: MotionPipeline, tmp_path: Path) -> None:
     loaded = MotionPipeline.from_pretrained(pipe.save_pretrained(tmp_path / "bamm"))
-    assert type(loaded.mask) is type(pipe.mask)
+    assert type(loaded.base) is type(pipe.base)
     assert pipeline_hash(loaded) == pipeline_hash(pipe)
     config = read_json(tmp_path / "bamm" / "config.json")
-    kind = config["mask"]["kind"]
-    config["mask"]["kind"] = kind[:-1]
+    kind = config["base"]["kind"]
+    config["base"]["kind"] = kind[:-1]
     write_json(tmp_path / "bamm" / "config.json", config)
     with pytest.raises(ConfigError, match=f"did you mean '{kind}'"):
         MotionPipeline.from_pretrained(tmp_path / "bamm")
-    assert "kind" not in describe_generator(tiny_pipeline().mask)  # older folders stay as they were
-    again = build_generator(describe_generator(pipe.mask))
-    assert again.config == pipe.mask.config
+    again = build_generator(describe_generator(pipe.base))
+    assert again.config == pipe.base.config
 
 
 @pytest.mark.parametrize("method", ["uce", "rece", "lcr", "esd", "negation", "finetune", "prompt_filter"])
@@ -82,7 +84,7 @@ def test_every_method_edits_it(pipe: MotionPipeline, store: Store, method: str, 
     more = {"tune": FEW} if method in ("esd", "negation", "finetune") else {}
     safe = exuvia.unlearn(method, pipe, data=store, forget="kick", **more)
     assert pipeline_hash(pipe) == before != pipeline_hash(safe)
-    assert type(safe.mask) is type(pipe.mask)
+    assert type(safe.base) is type(pipe.base)
     loaded = MotionPipeline.from_pretrained(safe.save_pretrained(tmp_path / "safe"))
     assert pipeline_hash(loaded) == pipeline_hash(safe)
     prompt = "a person kicks with the left leg"
@@ -92,7 +94,8 @@ def test_every_method_edits_it(pipe: MotionPipeline, store: Store, method: str, 
 def test_training_and_packing(tmp_path: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     few = "--train.steps 2 --train.warmup 1 --train.validate-every 2 --batch-size 4 --text hashed"
     codes = f"--tokenizer {tmp_path}/tokenizer --corpus.data {store.folder} {few} --max-steps 10"
-    sizes = "--model.code-dim 8 --model.width 16 --model.inner-width 16 --model.num-layers 1 --model.num-heads 2"
+    sizes = "--model.code-dim 8 --model.width 16 --model.num-layers 1"
+    heads = "--model.inner-width 16 --model.num-heads 2"
     small = f"--model.num-codes {CODES} --model.text-dim 64 {sizes}"
     tokenizer = f"--model.num-codes {CODES} --model.code-dim 8 --model.width 8 --model.depth 1 --model.num-quantizers 3"
     train = "--train.steps 2 --train.warmup 1 --train.validate-every 2 --batch-size 4"
@@ -102,21 +105,21 @@ def test_training_and_packing(tmp_path: Path, store: Store, capsys: pytest.Captu
     )
     text = exuvia.registry.resolve(exuvia.registry.TEXT_ENCODER, "hashed", "text encoder")()
     small = small.replace("text-dim 64", f"text-dim {text.dim}")
-    assert main(f"train bamm --out {tmp_path}/bamm {codes} {small} --model.blocks t2mgpt".split()) == 0
-    assert main(f"train causal --out {tmp_path}/causal {codes} {small} --model.backbone serpent".split()) == 0
-    residual = f"{small} --model.num-quantizers 3"
+    assert main(f"train bamm --out {tmp_path}/bamm {codes} {small} {heads} --model.blocks t2mgpt".split()) == 0
+    assert main(f"train causal --out {tmp_path}/causal {codes} {small} --model.backbone.mixer serpent".split()) == 0
+    residual = f"{small} {heads} --model.num-quantizers 3"
     assert main(f"train residual --out {tmp_path}/residual {codes} {residual}".split()) == 0
     assert main(f"train length --out {tmp_path}/length {codes} --model.text-dim {text.dim}".split()) == 0
     parts = " ".join(f"--{part} {tmp_path}/{part}" for part in ("tokenizer", "residual", "length"))
     assert main(f"pack {parts} --mask {tmp_path}/bamm --out {tmp_path}/packed".split()) == 0
     packed = MotionPipeline.from_pretrained(tmp_path / "packed")
-    assert isinstance(packed.mask, BAMM)
-    assert packed.mask.config.blocks == "t2mgpt"
+    assert isinstance(packed.base, BAMM)
+    assert packed.base.config.blocks == "t2mgpt"
     assert packed("a person walks", seed=0).joints.shape[1:] == (22, 3)
     assert main(f"pack {parts} --mask {tmp_path}/causal --out {tmp_path}/other".split()) == 0
     other = MotionPipeline.from_pretrained(tmp_path / "other")
-    assert isinstance(other.mask, CausalGenerator)
-    assert other.mask.config.backbone == "serpent"
+    assert isinstance(other.base, CausalGenerator)
+    assert other.base.config.backbone == Backbone("serpent")
     assert other("a person walks", seed=0).joints.shape[1:] == (22, 3)
     with pytest.raises(CheckpointError, match="expected 'mask' or 'bamm'"):
         read_config(tmp_path / "residual", "mask", "bamm")

@@ -6,21 +6,31 @@ from pathlib import Path
 import pytest
 import torch
 
+from exuvia.config import from_dict, to_dict
 from exuvia.errors import CheckpointError, ConfigError
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.sequence.backbone import MIXER_OF
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.unlearning.base import pipeline_hash, unlearn
+from exuvia.sequence.generators import build_generator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.settings import Backbone, CausalConfig, MaskTransformerConfig, SerpentSettings
+from exuvia.unlearning.base import unlearn
 from tiny import CODES, tiny_pipeline
 
 SIZES = {"num_codes": CODES, "code_dim": 8, "width": 16, "inner_width": 16, "num_layers": 1, "num_heads": 2,
          "text_dim": 12, "table_length": 64, "dropout": 0.0}  # fmt: skip
 
 
-BACKBONES = [*MIXER_OF, "serpent@rates=1+0.5@mix=depthwise"]
+BACKBONES = {
+    "mamba": Backbone("mamba"),
+    "s4d": Backbone("s4d"),
+    "serpent": Backbone("serpent"),
+    "serpent-s4d": Backbone("serpent", SerpentSettings(over="s4d")),
+    "serpent@rates=1+0.5@mix=depthwise": Backbone("serpent", SerpentSettings(rates=(1.0, 0.5), mix="depthwise")),
+}
+"""Name in folders of version 0.1 -> backbone."""
 
 
-def model(backbone: str, seed: int = 0) -> MaskTransformer:
+def model(backbone: Backbone, seed: int = 0) -> MaskTransformer:
     return MaskTransformer(MaskTransformerConfig(**SIZES, backbone=backbone), seed=seed).eval()  # type: ignore[arg-type]
 
 
@@ -29,8 +39,8 @@ def condition(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return cond, torch.arange(5) < torch.arange(2, 2 + count)[:, None]
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_a_sample_does_not_depend_on_its_neighbours_or_padding(backbone: str) -> None:
+@pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
+def test_a_sample_does_not_depend_on_its_neighbours_or_padding(backbone: Backbone) -> None:
     net, lengths = model(backbone), torch.tensor([9, 5, 12])
     cond, known = condition(3)
     together = net.generate(cond, lengths, known, seeds=[1, 2, 3], steps=4)
@@ -42,8 +52,8 @@ def test_a_sample_does_not_depend_on_its_neighbours_or_padding(backbone: str) ->
         assert (together[row, length:] == -1).all()
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_position_sees_text_and_both_sides(backbone: str) -> None:
+@pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
+def test_every_position_sees_text_and_both_sides(backbone: Backbone) -> None:
     net, valid = model(backbone), torch.ones(1, 12, dtype=torch.bool)
     cond, _ = condition(1)
     ids = torch.randint(CODES, (1, 12), generator=torch.Generator().manual_seed(0))
@@ -54,8 +64,8 @@ def test_every_position_sees_text_and_both_sides(backbone: str) -> None:
     assert (net.logits(ids, cond + 1, valid) - before)[..., 11].abs().max() > 1e-8
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_weights_are_a_function_of_the_seed_and_it_learns(backbone: str) -> None:
+@pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
+def test_weights_are_a_function_of_the_seed_and_it_learns(backbone: Backbone) -> None:
     torch.manual_seed(99)  # what was drawn before makes no difference
     net = model(backbone, seed=4)
     for name, value in model(backbone, seed=4).state_dict().items():
@@ -77,7 +87,7 @@ def test_weights_are_a_function_of_the_seed_and_it_learns(backbone: str) -> None
 
 def test_a_pipeline_with_mamba_is_saved_edited_and_loaded(tmp_path: Path) -> None:
     pipe = tiny_pipeline()
-    pipe.mask = MaskTransformer(replace(pipe.mask.config, backbone="mamba")).eval().requires_grad_(False)
+    pipe.base = MaskTransformer(replace(pipe.base.config, backbone=Backbone("mamba"))).eval().requires_grad_(False)
     folder = pipe.save_pretrained(tmp_path / "mamba")
     loaded = MotionPipeline.from_pretrained(folder)
     assert pipeline_hash(loaded) == pipeline_hash(pipe)
@@ -90,10 +100,29 @@ def test_a_pipeline_with_mamba_is_saved_edited_and_loaded(tmp_path: Path) -> Non
         MotionPipeline.from_pretrained(plain)
 
 
-def test_unknown_backbones_are_named() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'mamba'"):
-        MaskTransformerConfig(backbone="mambo")
-    with pytest.raises(ConfigError, match="unknown option 'rate'"):
-        MaskTransformerConfig(backbone="serpent@rate=0.5")
-    with pytest.raises(ConfigError, match="options for mamba, which has none"):
-        MaskTransformerConfig(backbone="mamba@rates=0.5")
+@pytest.mark.parametrize("name", BACKBONES)
+def test_names_of_older_folders_are_read(name: str) -> None:
+    kept = {**SIZES, "backbone": name}
+    config = from_dict(MaskTransformerConfig, kept)
+    assert config.backbone == BACKBONES[name]
+    assert from_dict(MaskTransformerConfig, to_dict(config)) == config
+    causal = build_generator({**kept, "kind": "causal"})
+    assert causal.config == from_dict(CausalConfig, {**to_dict(causal.config), "backbone": name})
+    assert not hasattr(causal, "position_enc")
+    assert from_dict(MaskTransformerConfig, {**kept, "backbone": "transformer"}).backbone == Backbone()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mambo", "did you mean 'mamba'"),
+        ("serpent@rate=0.5", "did you mean 'rates'"),
+        ("serpent@K=three", "expected numbers"),
+        ("serpent@rates=2", "rates"),
+        ("mamba@rates=0.5", "settings of SeRpEnt for the mixer 'mamba'"),
+        ({"mixer": "mambo"}, "found 'mambo' for mixer, expected 'transformer', 'mamba', 's4d' or 'serpent'"),
+    ],
+)
+def test_unknown_backbones_are_named(name: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_dict(MaskTransformerConfig, {"backbone": name})

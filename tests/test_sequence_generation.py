@@ -10,8 +10,9 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import MaskTransformerConfig, ResidualTransformerConfig, backbone_of_name
 from exuvia.sequence.trunk import evaluating
 
 SIZES: dict[str, Any] = {"num_codes": 16, "code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2}
@@ -125,7 +126,7 @@ def test_the_first_step_is_that_of_every_sample_alone(mask: MaskTransformer, tex
 @pytest.mark.parametrize("grad", [True, False])
 def test_some_positions_are_what_they_are_among_all(backbone: str, grad: bool) -> None:
     sizes = {"code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2, "num_heads": 3, "text_dim": 8}
-    net = MaskTransformer(MaskTransformerConfig(16, **sizes, backbone=backbone)).eval()
+    net = MaskTransformer(MaskTransformerConfig(16, **sizes, backbone=backbone_of_name(backbone))).eval()
     valid = torch.arange(9)[None] < LENGTHS[:, None]
     wanted = valid & (torch.rand(valid.shape, generator=torch.Generator().manual_seed(1)) < 0.4)
     with torch.set_grad_enabled(grad):

@@ -12,10 +12,16 @@ from torch import Tensor, nn
 from exuvia.config import from_dict, to_dict
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.encoder import Dropout, EncoderLayer, Layout
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import Corruption, MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransformer, ResidualTransformerConfig
-from exuvia.sequence.trunk import TrunkConfig, valid_from_lengths
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import Corruption, MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransformer
+from exuvia.sequence.settings import (
+    LengthEstimatorConfig,
+    MaskTransformerConfig,
+    ResidualTransformerConfig,
+    TransformerConfig,
+)
+from exuvia.sequence.trunk import valid_from_lengths
 
 SMALL: dict[str, Any] = {"num_codes": 16, "code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2}
 SMALL |= {"num_heads": 3, "text_dim": 10, "table_length": 64}
@@ -70,7 +76,7 @@ def at(x: Tensor, valid: Tensor) -> Tensor:
 
 
 def test_a_layer_equals_torch_own() -> None:
-    config = TrunkConfig(**SMALL)
+    config = TransformerConfig(**SMALL)
     ours = sharpened(EncoderLayer(config.width, config.inner_width, config.num_heads, config.dropout))
     theirs = nn.TransformerEncoderLayer(24, 3, 32, 0.2, "gelu", batch_first=True)
     theirs.load_state_dict(ours.state_dict())
@@ -284,7 +290,7 @@ def test_what_does_not_fit_is_said(ids: Tensor, valid: Tensor, text: Tensor) -> 
         residual_model().loss(torch.zeros(B, T, 3, dtype=torch.long), LENGTHS, text, generator=generator())
     with pytest.raises(ConfigError, match="does not divide"):
         MaskTransformerConfig(width=100, num_heads=6)
-    with pytest.raises(ConfigError, match="dropout below 1"):
+    with pytest.raises(ConfigError, match="for dropout, expected less than 1"):
         MaskTransformerConfig(dropout=1.0)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import exuvia
 from exuvia.motion.load import load_clip
+from exuvia.sequence.settings import Backbone
 from exuvia.studio.analysis import replaced
 from exuvia.view.payload import unpack_joints
 from made_studio import API, Made, made_studio
@@ -295,7 +296,7 @@ def test_the_description_names_every_route_and_no_place_on_the_disk(studio: Made
 
 @pytest.mark.parametrize("backbone", ["mamba", "serpent"])
 def test_learned_intervals_are_shown_where_a_generator_has_them(tmp_path: Path, backbone: str) -> None:
-    tiny_pipeline(backbone=backbone).save_pretrained(tmp_path / "tiny")
+    tiny_pipeline(backbone=Backbone(backbone)).save_pretrained(tmp_path / "tiny")
     with made_studio(tmp_path / "studio", pipelines={"tiny": str(tmp_path / "tiny")}) as made:
         tiny = next(one["id"] for one in made.get("/generators") if one["name"] == "tiny")
         job = made.done(made.ask("/motion", {"prompts": ["a person waves"], "generators": [tiny], "frames": 40}))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.tokens.draws import SeededDraws
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 
 SMALL = RVQVAEConfig(input_dim=263, num_codes=16, code_dim=12, num_quantizers=3, width=12, depth=2, dropout=0.0)
 

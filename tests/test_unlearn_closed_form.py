@@ -13,8 +13,8 @@ import exuvia
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import pipeline_hash
 from exuvia.unlearning.closed_form import Constraint, adversarial, replaced, solve, without_direction
 from exuvia.unlearning.uce import embedded, projections
 from tiny import tiny_pipeline
@@ -89,10 +89,10 @@ def test_an_edit_changes_the_projections_alone(
     before = pipeline_hash(pipe)
     safe = exuvia.unlearn(method, pipe, forget="violence", data=store, **how)
     assert pipeline_hash(pipe) == before
-    for part in ("mask", "residual", "tokenizer", "length"):
+    for part in ("base", "residual", "tokenizer", "length"):
         old, new = getattr(pipe, part).state_dict(), getattr(safe, part).state_dict()
         changed = {name for name in old if not torch.equal(old[name], new[name])}
-        assert changed == ({"cond_emb.weight"} if part in ("mask", "residual") else set())
+        assert changed == ({"cond_emb.weight"} if part in ("base", "residual") else set())
         assert all(value.isfinite().all() for value in new.values() if value.is_floating_point())
     facts = safe.provenance["edits"][-1]
     assert facts["erased"] > 0

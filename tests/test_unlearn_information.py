@@ -15,7 +15,8 @@ from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, ShapeError
 from exuvia.sequence.intervals import learned_intervals
-from exuvia.sequence.stack import Stack, StackConfig
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import Stack
 from exuvia.unlearning.information import information_weights, load_informant
 from exuvia.unlearning.lcr import LCRConfig
 from made_informant import causal_net, run_folder
@@ -67,7 +68,7 @@ def test_surprisal_is_the_models_own() -> None:
 
 def test_intervals_are_those_of_the_outermost_layers() -> None:
     x = torch.randn(2, 11, 8, generator=torch.Generator().manual_seed(0))
-    stack = Stack(StackConfig(8, 3, "serpent-mamba")).eval()
+    stack = Stack(StackConfig(8, 3, "serpent")).eval()
     found = learned_intervals(stack, lambda: stack(x))
     assert [tuple(one.shape) for one in found] == [(2, 11)] * 3
     part: Any = stack.parts[0]
@@ -133,7 +134,7 @@ def test_lcr_takes_weighted_counts_from_a_run_or_from_the_generator_itself(store
         found[measure] = entry["replaced"]["0"]
         assert 1 <= len(found[measure]) <= 2
     own = tiny_pipeline()
-    own.mask = causal_net("serpent")
+    own.base = causal_net("serpent")
     again = exuvia.unlearn("lcr", own, data=store, information="own", **settings)
     assert again.provenance["edits"][-1]["replaced"]["0"] == found["intervals"]
 

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from exuvia import MotionPipeline
 from exuvia.codes.statistics import CodeStatistics
+from exuvia.data.concepts import CRAWL, VIOLENCE
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
-from exuvia.unlearning.base import forget_indices, pipeline_hash, ship_statistics, unlearn
+from exuvia.pipeline.identity import pipeline_hash
+from exuvia.unlearning.base import forget_indices, ship_statistics, unlearn
 from exuvia.unlearning.lcr import LCRConfig, plan_edit
 from exuvia.unlearning.selection import association, released_selection, safe_codes, select_codes
 from lab.parity.case import Case
@@ -149,7 +151,7 @@ def test_only_the_chosen_rows_change_and_the_old_generator_stays(pipe: MotionPip
     assert edit["parent"] == before
     assert edit["method"] == "lcr"
     assert edit["settings"]["num_codes"] == 4
-    for part in ("mask", "residual", "length"):
+    for part in ("base", "residual", "length"):
         new, old = getattr(safe, part).state_dict(), getattr(pipe, part).state_dict()
         assert all(torch.equal(new[name], old[name]) for name in old)
     for name, value in pipe.tokenizer.state_dict().items():
@@ -256,11 +258,11 @@ def test_a_generator_without_statistics_asks_for_data() -> None:
 
 
 def test_forget_indices_by_rule(store: Store) -> None:
-    labelled = forget_indices(store, "violence")
+    labelled = forget_indices(store, VIOLENCE)
     assert labelled.tolist() == [n for n, clip in enumerate(store.clips) if clip.labels["violent"]]
-    assert "white box" not in {store.clips[n].captions[0].text for n in forget_indices(store, "violence", "words")}
-    assert len(forget_indices(store, "violence", "released")) > len(labelled)  # "white" holds "hit"
+    assert "white box" not in {store.clips[n].captions[0].text for n in forget_indices(store, VIOLENCE, "words")}
+    assert len(forget_indices(store, VIOLENCE, "released")) > len(labelled)  # "white" holds "hit"
     with pytest.raises(ConfigError, match="unknown rule"):
-        forget_indices(store, "violence", "word")
+        forget_indices(store, VIOLENCE, "word")
     with pytest.raises(ConfigError, match=r"none of .* shows"):
-        forget_indices(store, "crawl")
+        forget_indices(store, CRAWL)

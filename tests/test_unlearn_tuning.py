@@ -8,13 +8,15 @@ import pytest
 import torch
 
 import exuvia
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, DivergedError
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import Evidence, pipeline_hash
+from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.negation import learned_guard, logistic_regression
-from exuvia.unlearning.tuning import CaptionedCodes, own_loss
+from exuvia.unlearning.tuning import captioned, own_loss
 from tiny import tiny_pipeline
 
 FEW = {"steps": 4, "batch_size": 8, "lr": 1e-3, "warmup": 1, "precision": "no"}
@@ -33,9 +35,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare("synthetic", tmp_path_factory.mktemp("tune") / "store", count=80)
 
 
-def forget_loss(pipe: MotionPipeline, evidence: Evidence, part: str = "mask") -> float:
+def forget_loss(pipe: MotionPipeline, evidence: Evidence, part: str = "base") -> float:
     """Training loss on clips of the concept, with fixed draws."""
-    data = CaptionedCodes(evidence, evidence.forget)
+    data = captioned(evidence, evidence.forget)
     batch = {"forget": data.draw(32, np.random.default_rng(0))}
     loss, _ = own_loss(part, getattr(pipe, part), "forget")(batch, torch.Generator().manual_seed(0))
     return float(loss)
@@ -48,7 +50,7 @@ def test_an_edit_leaves_the_parent_and_the_tokenizer_alone(pipe: MotionPipeline,
     assert pipeline_hash(pipe) == before != pipeline_hash(safe)
     for name, value in pipe.tokenizer.state_dict().items():
         assert torch.equal(value, safe.tokenizer.state_dict()[name])
-    assert not any(weight.requires_grad for weight in safe.mask.parameters())
+    assert not any(weight.requires_grad for weight in safe.base.parameters())
     assert safe("a person kicks", seed=0, frames=40).joints.shape == (40, 22, 3)
     assert safe.provenance["edits"][-1]["settings"]["tune"]["steps"] == 4
 
@@ -61,9 +63,9 @@ def test_no_strength_no_change(pipe: MotionPipeline, store: Store, method: str) 
 def test_half_the_strength_is_half_the_way(pipe: MotionPipeline, store: Store, tmp_path: Path) -> None:
     whole = exuvia.unlearn("finetune", pipe, data=store, tune=FEW, cache=tmp_path)
     half = exuvia.unlearn("finetune", pipe, data=store, tune=FEW, cache=tmp_path, strength=0.5)
-    for name, value in pipe.mask.state_dict().items():
+    for name, value in pipe.base.state_dict().items():
         if value.is_floating_point():
-            torch.testing.assert_close(half.mask.state_dict()[name], (value + whole.mask.state_dict()[name]) / 2)
+            torch.testing.assert_close(half.base.state_dict()[name], (value + whole.base.state_dict()[name]) / 2)
 
 
 def test_a_run_in_a_cache_is_read_and_one_that_stopped_goes_on(
@@ -93,7 +95,7 @@ def test_a_run_in_a_cache_is_read_and_one_that_stopped_goes_on(
 
 @pytest.mark.parametrize(("method", "how"), [("negation", {"gate": "none"}), ("esd", {"retain": 0.0})])
 def test_the_concept_becomes_less_likely(pipe: MotionPipeline, store: Store, method: str, how: dict[str, Any]) -> None:
-    evidence = Evidence(pipe, "violence", store)
+    evidence = Evidence(pipe, VIOLENCE, store)
     safe = exuvia.unlearn(method, pipe, data=store, tune=FEW | {"steps": 15}, **how)
     assert forget_loss(safe, evidence) > forget_loss(pipe, evidence)
 
@@ -112,7 +114,7 @@ def test_the_gate_flags_the_concept_and_lets_the_rest_through(pipe: MotionPipeli
 
 
 def test_the_gate_is_learned_from_training_captions_alone(pipe: MotionPipeline, store: Store) -> None:
-    evidence = Evidence(pipe, "violence", store)
+    evidence = Evidence(pipe, VIOLENCE, store)
     assert set(evidence.clips) == set(store.select(split="train"))
     _, loose = learned_guard(pipe, evidence, 0.5)
     _, strict = learned_guard(pipe, evidence, 0.99)
@@ -150,8 +152,8 @@ def test_settings_are_checked(pipe: MotionPipeline, store: Store) -> None:
 def test_the_yardstick_must_not_have_seen_the_concept(pipe: MotionPipeline, tmp_path: Path) -> None:
     other = tiny_pipeline()
     with torch.no_grad():
-        other.mask.output_process.poseFinal.bias.add_(1)
-    parts = {part: {"without": ["violence"]} for part in ("tokenizer", "mask", "residual", "length")}
+        other.base.output_process.poseFinal.bias.add_(1)
+    parts = {part: {"without": ["violence"]} for part in ("tokenizer", "base", "residual", "length")}
     other.provenance["parts"] = parts
     other.save_pretrained(tmp_path / "clean")
     yard = exuvia.unlearn("retrain", pipe, weights=str(tmp_path / "clean"))
@@ -159,7 +161,7 @@ def test_the_yardstick_must_not_have_seen_the_concept(pipe: MotionPipeline, tmp_
     yard.save_pretrained(tmp_path / "yard")
     with pytest.raises(CheckpointError, match="trained without violence, expected without kick"):
         exuvia.unlearn("retrain", pipe, forget="kick", weights=str(tmp_path / "clean"))
-    other.provenance["parts"] = parts | {"mask": {}}
+    other.provenance["parts"] = parts | {"base": {}}
     other.save_pretrained(tmp_path / "half")
     with pytest.raises(CheckpointError, match="trained with everything"):
         exuvia.unlearn("retrain", pipe, weights=str(tmp_path / "half"))

@@ -9,10 +9,12 @@ from exuvia.commands.pack import PackConfig, pack
 from exuvia.commands.unpack import UnpackConfig, unpack
 from exuvia.data.prepare import prepare
 from exuvia.files import read_json, write_text
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
+from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.length import OwnLength
-from exuvia.unlearning.base import pipeline_hash, unlearn
+from exuvia.sequence.settings import CausalConfig
+from exuvia.unlearning.base import unlearn
 from tiny import CODES, tiny_pipeline
 
 PARTS = ("tokenizer", "mask", "residual", "length")
@@ -42,7 +44,7 @@ def test_another_generator_learns_its_codes_and_joins_the_other_parts(tmp_path: 
     train = f"""train causal --out {tmp_path}/causal
         --tokenizer {tmp_path}/runs/tokenizer --corpus.data {tmp_path}/store
         --text hashed --train.steps 2 --batch-size 4 --train.precision no --model.text-dim 64 --model.num-codes {CODES}
-        --model.code-dim 8 --model.width 16 --model.num-layers 1 --model.num-heads 2 --model.backbone mamba"""
+        --model.code-dim 8 --model.width 16 --model.num-layers 1 --model.backbone.mixer mamba"""
     assert main(train.split()) == 0
     flags = {**runs(tmp_path / "runs"), "mask": tmp_path / "causal"}
     pack(PackConfig(tmp_path / "causal-pipeline", **flags))
@@ -52,13 +54,13 @@ def test_another_generator_learns_its_codes_and_joins_the_other_parts(tmp_path: 
 
 def test_a_generator_of_another_kind_keeps_its_kind_and_length_goes_if_it_has_no_weights(tmp_path: Path) -> None:
     pipe = tiny_pipeline()
-    sizes = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_layers": 1, "num_heads": 2, "text_dim": pipe.text.dim}
-    pipe.mask = CausalGenerator(CausalConfig(backbone="mamba", **sizes), seed=1).eval()  # type: ignore[arg-type]
+    sizes = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_layers": 1, "text_dim": pipe.text.dim}
+    pipe.base = CausalGenerator(CausalConfig(**sizes), seed=1).eval()  # type: ignore[arg-type]
     pipe.length = OwnLength()
     pipe.save_pretrained(tmp_path / "whole")
     unpack(UnpackConfig(str(tmp_path / "whole"), tmp_path / "runs"))
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["causal", "residual", "tokenizer"]
-    assert read_json(tmp_path / "runs" / "causal" / "config.json")["model"]["backbone"] == "mamba"
+    assert read_json(tmp_path / "runs" / "causal" / "config.json")["model"]["backbone"]["mixer"] == "mamba"
 
 
 def test_edits_of_weights_are_told_and_those_beside_the_weights_refused(

@@ -66,8 +66,8 @@ def test_forgetting_changes_codes_of_a_copy_only(made: Path) -> None:
 
 def test_the_pipeline_knows_its_history(made: Path) -> None:
     facts = json.loads((made / "pipeline" / "provenance.json").read_text())
-    assert set(facts["parts"]) == {"tokenizer", "mask", "residual", "length"}
-    assert facts["parts"]["mask"]["parent"]
+    assert set(facts["parts"]) == {"tokenizer", "base", "residual", "length"}
+    assert facts["parts"]["base"]["parent"]
     assert facts["parts"]["tokenizer"]["data"][0]["hash"]
 
 

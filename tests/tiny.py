@@ -7,13 +7,16 @@ import torch
 
 from exuvia.features.normaliser import Normaliser
 from exuvia.pipeline.assemble import assemble
-from exuvia.pipeline.pipeline import GenerationConfig, MotionPipeline
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.settings import GenerationConfig
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import LengthEstimatorConfig, MaskTransformerConfig, ResidualTransformerConfig
 from exuvia.text.hashed import HashedText
 from exuvia.tokens.draws import SeededDraws
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 
 CODES, LEVELS = 32, 3
 
@@ -27,7 +30,7 @@ def tiny_tokenizer() -> RVQVAE:
     return model.eval()
 
 
-def tiny_pipeline(**mask: Any) -> MotionPipeline:
+def tiny_pipeline(**base: Any) -> MotionPipeline:
     """All parts of a generator at width 16."""
     text = HashedText()
     sizes: dict[str, Any] = {
@@ -46,7 +49,7 @@ def tiny_pipeline(**mask: Any) -> MotionPipeline:
     return assemble(
         tiny_tokenizer(),
         Normaliser(mean, std),
-        MaskTransformer(MaskTransformerConfig(**sizes | mask)),
+        MaskTransformer(MaskTransformerConfig(**sizes | base)),
         ResidualTransformer(ResidualTransformerConfig(**sizes, num_quantizers=LEVELS)),
         LengthEstimator(LengthEstimatorConfig(text_dim=text.dim, hidden=(16,))),
         text,

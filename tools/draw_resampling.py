@@ -26,8 +26,7 @@ from exuvia.data.store import Store
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import write_text
 from exuvia.synthetic.dataset import synthesise
-from exuvia_ssm import Mamba, SeRpEnt
-from exuvia_ssm.serpent_state import Resampling
+from exuvia_ssm import Mamba, Resampling, SeRpEnt
 from lab.ledger.numbers import record_number
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,42 +5,24 @@ text that follows the field in the source. `--check` only compares and exits wit
 """
 
 import argparse
-import ast
 import dataclasses
-import inspect
 import re
 import sys
 from importlib import import_module
 from pathlib import Path
 
+from exuvia.config import describe
+
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "ssm"
 BLOCK = re.compile(r"(<!-- options: ([\w.]+):(\w+) -->\n).*?(<!-- /options -->)", re.DOTALL)
 
 
-def meanings(kind: type) -> dict[str, str]:
-    """What stands after every field of a dataclass, its bases included."""
-    found: dict[str, str] = {}
-    for cls in reversed(kind.__mro__):
-        if not dataclasses.is_dataclass(cls):
-            continue
-        body = ast.parse(inspect.getsource(cls)).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for field, after in zip(body.body, body.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
-                if isinstance(after.value, ast.Constant):
-                    found[field.target.id] = " ".join(str(after.value.value).split())
-    return found
-
-
 def table(kind: type) -> str:
     """A Markdown table of a configuration's fields."""
-    text, lines = meanings(kind), ["| option | default | what |", "|---|---|---|"]
-    for field in dataclasses.fields(kind):
-        if field.default is not dataclasses.MISSING:
-            default = f"`{field.default!r}`"
-        else:
-            default = "`{}`" if field.default_factory is not dataclasses.MISSING else "(needed)"
-        lines.append(f"| `{field.name}` | {default} | {text[field.name].replace('|', chr(92) + '|')} |")
+    lines = ["| option | default | what |", "|---|---|---|"]
+    for one in describe(kind):
+        default = "(needed)" if one.default is dataclasses.MISSING else f"`{one.default!r}`"
+        lines.append(f"| `{one.name}` | {default} | {one.text.replace('|', chr(92) + '|')} |")
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark
 from exuvia.files import read_json
 from exuvia.judges.metrics import interval
+from exuvia.pipeline.older import renamed
 from exuvia.pipeline.pipeline import MotionPipeline
 from lab import backbones
 from lab.ledger.document import check_place, fill_file
@@ -90,18 +91,18 @@ def bench_backbones(config: BackbonesBench) -> None:
             found[name] |= _quality(config, name, folder)
     torch.set_num_threads(config.threads)
     pipes = {name: MotionPipeline.from_pretrained(folder) for name, folder in folders.items()}
-    costs = backbones.generation_costs({name: pipe.mask for name, pipe in pipes.items()}, config.frames)
+    costs = backbones.generation_costs({name: pipe.base for name, pipe in pipes.items()}, config.frames)
     for name, some in costs.items():
         for frames, cost in zip(config.frames, some, strict=True):
             found[name][f"generate_s.{frames}"] = Measured(cost.seconds, "s")
             if cost.peak_mb is not None:
                 found[name][f"peak_mb.{frames}"] = Measured(cost.peak_mb, "MB")
-    for model in (pipe.mask for pipe in pipes.values()):
+    for model in (pipe.base for pipe in pipes.values()):
         model.requires_grad_(True)
-    speeds = backbones.training_steps({name: pipe.mask for name, pipe in pipes.items()})
+    speeds = backbones.training_steps({name: pipe.base for name, pipe in pipes.items()})
     for name, pipe in pipes.items():
         steps = _steps(folders[name])
-        found[name]["parameters"] = Measured(float(backbones.parameters(pipe.mask)), "1")
+        found[name]["parameters"] = Measured(float(backbones.parameters(pipe.base)), "1")
         found[name]["step_ms"] = Measured(speeds[name].step_ms, "ms")
         if steps:
             found[name]["train_s"] = Measured(speeds[name].step_ms * steps / 1000, "s")
@@ -161,7 +162,7 @@ def _quality(config: BackbonesBench, name: str, folder: Path) -> dict[str, Measu
 def _steps(folder: Path) -> int:
     """Training steps of the model of base codes, from the pipeline's history; 0 where it does not say."""
     parts = read_json(folder / "provenance.json").get("parts", {})
-    return int(parts.get("mask", {}).get("step", 0))
+    return int(renamed(parts).get("base", {}).get("step", 0))
 
 
 def table(found: Found, frames: tuple[int, ...]) -> str:

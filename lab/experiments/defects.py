@@ -37,7 +37,7 @@ def bench_defects(config: DefectsBench) -> None:
         OutputError: the ledger cannot be written.
     """
     pipe, store = MotionPipeline.from_pretrained(config.pipeline), Store.open(config.data)
-    evidence = Evidence(pipe, find_concept(config.concept).name, store)
+    evidence = Evidence(pipe, find_concept(config.concept), store)
     flags = np.isin(evidence.clips, evidence.forget)
     clips = [np.asarray(store.features(int(number))) for number in evidence.clips]
     found = [

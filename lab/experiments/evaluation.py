@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.evaluation.forget import Generations, prompt_sets
@@ -54,7 +55,7 @@ def bench_evaluation(config: EvaluationBench) -> None:
     """
     torch.set_num_threads(config.threads)
     pipe, store = MotionPipeline.from_pretrained(config.pipeline), Store.open(config.data)
-    sets = prompt_sets(store, "violence", sensors=config.sensors)
+    sets = prompt_sets(store, VIOLENCE, sensors=config.sensors)
     prompts = next(some for some in sets if some.name == "retain")
     if len(prompts) < BATCH or config.repeats < 1:
         raise ConfigError(f"found {len(prompts)} captions and {config.repeats} repeats, expected at least 32 and 1")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.prompts.load import load_prompts
@@ -48,7 +49,7 @@ def bench_formats(config: FormatsBench) -> None:
     """
     if config.clips < 1:
         raise ConfigError(f"found {config.clips} clips, expected at least 1")
-    texts = [prompt.text for prompt in load_prompts("implicit", "violence")]
+    texts = [prompt.text for prompt in load_prompts("implicit", VIOLENCE)]
     prompts = [texts[n % len(texts)] for n in range(config.clips)]
     pipe = MotionPipeline.from_pretrained(config.pipeline)
     kinds = {"": pipe(prompts, seed=list(range(config.clips)))}

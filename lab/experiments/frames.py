@@ -144,7 +144,7 @@ def _clip(pipe: Any, store: Any, number: int) -> tuple[Any, dict[str, Any], list
     states = pipe.text.encode([store.clips[number].captions[0].text])
     pooled = pipe.config["text"]["pooled"]
     cond, known = (states.pooled[:, None], None) if pooled else (states.states, states.valid)
-    return joints, kinds_of_steps(joints, violent), kept_steps(pipe.mask, codes, cond, known)
+    return joints, kinds_of_steps(joints, violent), kept_steps(pipe.base, codes, cond, known)
 
 
 def _show(name: str, clips: int, rows: list[Preference]) -> None:

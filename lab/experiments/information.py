@@ -4,14 +4,15 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from exuvia.errors import ConfigError
 from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark
 from exuvia.files import read_json
 from exuvia.judges.metrics import interval
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.information import MEASURES, load_informant
+from exuvia.unlearning.information import load_informant
+from exuvia.unlearning.settings import Measure
 from lab.ledger.document import check_place, fill_file
 from lab.ledger.numbers import record_number
 
@@ -91,7 +92,7 @@ def bench_information(config: InformationBench) -> None:
     if config.document is not None:
         check_place(config.document, f"information{config.tag}")
     load_informant(config.informant, MotionPipeline.from_pretrained(config.pipeline))
-    edits = [Edit(k, c, w) for k in config.codes for c in CRITERIA for w in ("", *MEASURES)]
+    edits = [Edit(k, c, w) for k in config.codes for c in CRITERIA for w in ("", *get_args(Measure))]
     tables = []
     for concept in config.concepts:
         values = _values(config, concept, edits)

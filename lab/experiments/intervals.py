@@ -9,13 +9,13 @@ import numpy as np
 
 from exuvia.errors import DataError
 from exuvia.files import read_json
-from exuvia.sequence.variant import parse_variant
 from lab.experiments.sequence import data_folder
 from lab.ledger.numbers import record_number
 from lab.lra import draw_intervals
 from lab.lra.intervals import Kept, kept_by_kind, layer_intervals
 from lab.lra.problems import Source, load_problem, recipe_of
 from lab.lra.run import model_config, trained
+from lab.variant import parse_variant
 
 PICTURES = 6
 """Pictures in a drawing."""

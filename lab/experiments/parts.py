@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import tyro
 
-from exuvia.codes.encode import bench_statistics as time_statistics
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
@@ -23,6 +22,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.recipes.tokenizer import reconstruction_error_mm
 from exuvia.shapes import Joints
 from exuvia.unlearning.base import unlearn
+from lab.code_statistics import bench_statistics as time_statistics
 from lab.ledger.numbers import record_number
 
 

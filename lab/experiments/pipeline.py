@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from exuvia.data.concepts import VIOLENCE
 from exuvia.errors import ConfigError
 from exuvia.evaluation.prompts.load import load_prompts
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -54,9 +55,9 @@ def bench_pipeline(config: PipelineBench) -> None:
         raise ConfigError(f"found {config.clips} clips and {config.repeats} repeats, expected at least 1 of each")
     torch.set_num_threads(config.threads)
     pipe = MotionPipeline.from_pretrained(config.pipeline, dtype=config.dtype)
-    if pipe.mask.PREDICTS_LENGTH:
+    if pipe.base.PREDICTS_LENGTH:
         raise ConfigError("the plain loop is MoMask's; found a generator whose base codes another model writes")
-    texts = [prompt.text for prompt in load_prompts("implicit", "violence")]
+    texts = [prompt.text for prompt in load_prompts("implicit", VIOLENCE)]
     prompts = [texts[n % len(texts)] for n in range(config.clips)]
     frames = [FRAMES[n % len(FRAMES)] for n in range(config.clips)]
     pipe(prompts[:2], frames=frames[:2])

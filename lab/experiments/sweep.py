@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from exuvia.data.concepts import VIOLENCE
 from exuvia.evaluation.forget import built_in_sets
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
 from exuvia.motion.kinematics import measure
@@ -52,7 +53,7 @@ def sweep(config: SweepConfig) -> None:
         OutputError: the ledger cannot be written.
     """
     pipe = MotionPipeline.from_pretrained(config.pipeline)
-    forget, retain = built_in_sets("violence")
+    forget, retain = built_in_sets(VIOLENCE)
     judges = shipped_detector(), shipped_evaluator()
     before, found = _measured(pipe, forget, retain, judges, config, None)
     _tell("original", found, config)

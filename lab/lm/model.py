@@ -17,7 +17,8 @@ from torch.nn.functional import cross_entropy
 
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError, DataError, ShapeError
-from exuvia.sequence.stack import Stack, StackConfig
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import Stack
 
 Tokens = NDArray[np.integer[Any]]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exuvia_ssm.serpent_state import Resampling
+from exuvia_ssm import Resampling
 from lab.figures import plots, save
 from lab.lra import listops, probes
 

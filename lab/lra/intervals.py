@@ -17,7 +17,7 @@ from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from exuvia.sequence.intervals import resamplings
 from exuvia.sequence.trunk import evaluating
-from exuvia_ssm.serpent_state import Resampling
+from exuvia_ssm import Resampling
 from lab.lra import listops, probes
 from lab.lra.model import SequenceClassifier
 

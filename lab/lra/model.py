@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.stack import Stack, StackConfig
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import Stack
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ import numpy as np
 from exuvia.errors import ConfigError, DataError
 from exuvia.files import whole_file
 from exuvia.registry import suggest
-from exuvia.sequence.stack import StackConfig, parameters
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import parameters
 from exuvia.train import TrainConfig
 from lab.lra import image, listops, probes, retrieval, text
 from lab.lra.image import PixelSequences

@@ -19,14 +19,15 @@ from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError
 from exuvia.files import read_json, write_json, write_text
-from exuvia.sequence.stack import StackConfig, of_equal_size
-from exuvia.sequence.variant import Variant, parse_variant
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import of_equal_size
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from lab.budget import planned_steps
 from lab.claim import claim
 from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.task import ClassifyTask, Splits, score
 from lab.speed import Speed, step_speeds
+from lab.variant import Variant, parse_variant
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def run_problem(
     Args:
         problem: the data
         recipe: sizes and rates
-        variants: names as sequence/variant.py has them
+        variants: names as lab/variant.py has them
         seeds: of initial weights and batches
         out: folder of the runs
         tell: called with a line whenever a model is done

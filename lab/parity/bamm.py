@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 
-from exuvia.sequence.bamm import BAMM, BAMMConfig, Reveal
+from exuvia.sequence.bamm import BAMM, Reveal
 from exuvia.sequence.bamm_decoder import attention_table
 from exuvia.sequence.bamm_generate import Writing, cut_at_end, first_pass, generate
+from exuvia.sequence.settings import BAMMConfig
 from lab.parity.case import Case
 from lab.parity.mask import position_rows, trunk_settings
 

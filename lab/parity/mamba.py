@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from exuvia_ssm.mamba import Mamba
+from exuvia_ssm import Mamba
 from lab.parity.case import Case
 
 _SIZES = ("d_state", "d_conv", "expand", "dt_rank", "bias", "conv_bias")

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from exuvia.sequence import sampling
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import Corruption, MaskTransformer, MaskTransformerConfig
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import Corruption, MaskTransformer
+from exuvia.sequence.settings import LengthEstimatorConfig, MaskTransformerConfig
 from exuvia.sequence.trunk import valid_from_lengths
 from lab.parity.case import Case
 

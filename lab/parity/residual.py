@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransformer, ResidualTransformerConfig
+from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransformer
+from exuvia.sequence.settings import ResidualTransformerConfig
 from exuvia.sequence.trunk import valid_from_lengths
 from lab.parity.case import Case
 from lab.parity.mask import position_rows, trunk_settings

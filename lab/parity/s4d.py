@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from exuvia_ssm.s4d import S4D
+from exuvia_ssm import S4D
 from lab.parity.case import Case
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exuvia_ssm.scan import selective_scan
+from exuvia_ssm import selective_scan
 from lab.parity.case import Case
 
 

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from exuvia.tokens.draws import kept_level
 from exuvia.tokens.quantiser import EMAQuantiser
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 from lab.parity.case import Case
 
 

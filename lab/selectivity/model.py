@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from exuvia.config import to_dict
-from exuvia_ssm.mamba import Mamba
+from exuvia_ssm import Mamba
 from lab.selectivity.source import Sample, Source
 
 

@@ -1,6 +1,7 @@
 """A run folder: `config.json`, `*.safetensors`, `provenance.json`. Saved whole, loaded strictly, never pickled."""
 
 import datetime
+import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -31,6 +32,16 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Floating-point tensors as float16, for shipping; single numbers and integers stay. `load_into` widens them."""
     return {k: v.half() if v.is_floating_point() and v.numel() > 1 else v for k, v in tensors.items()}
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, shapes and values, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def load_tensors(path: str | Path) -> dict[str, Tensor]:

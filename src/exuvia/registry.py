@@ -1,6 +1,6 @@
 """Names and where they live: adding a method, data set, format or encoder is one file and one line here."""
 
-from exuvia_ssm.names import resolve, suggest
+from exuvia_ssm.registry import resolve, suggest
 
 __all__ = [
     "DATA_SET",

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +23,7 @@ from exuvia.checkpoint import load_into, load_metadata, load_tensors, provenance
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError, DivergedError
 from exuvia.files import write_json
+from exuvia.train_settings import TrainConfig
 
 log = logging.getLogger(__name__)
 
@@ -40,44 +40,6 @@ def watched(callback: Callable[[int, int], None]) -> Iterator[None]:
         yield
     finally:
         _WATCHER.reset(before)
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How long and how fast to learn."""
-
-    steps: int = 1000
-    """Optimiser steps in all."""
-    lr: float = 2e-4
-    """Peak learning rate."""
-    warmup: int = 200
-    """Steps of linear warm-up."""
-    schedule: str = "cosine"
-    """After the warm-up: cosine (to 2 % of the peak), constant, or milestones."""
-    milestones: tuple[int, ...] = ()
-    """Steps at which the rate is multiplied by gamma (schedule milestones)."""
-    gamma: float = 0.1
-    """See milestones."""
-    betas: tuple[float, float] = (0.9, 0.99)
-    """Of AdamW."""
-    weight_decay: float = 0.0
-    """Of AdamW."""
-    clip_norm: float = 0.0
-    """Gradients are scaled down to this norm; 0 leaves them."""
-    ema: float = 0.0
-    """Decay of the weights' moving average, which is what is saved and validated; 0 keeps the last weights."""
-    seed: int = 3407
-    """Of everything random."""
-    precision: str = "no"
-    """no (float32), bf16 or fp16: autocast."""
-    compile: bool = False
-    """torch.compile the loss."""
-    log_every: int = 50
-    """Steps between lines of metrics."""
-    validate_every: int = 1000
-    """Steps between validations; the last step always validates."""
-    checkpoint_s: float = 50.0
-    """Seconds between checkpoints, at most."""
 
 
 class Task(Protocol):
@@ -122,10 +84,8 @@ def learning_rate(config: TrainConfig, step: int) -> float:
         return config.lr
     if config.schedule == "milestones":
         return config.lr * config.gamma ** sum(step >= m for m in config.milestones)
-    if config.schedule == "cosine":
-        done = (step - config.warmup) / max(1, config.steps - config.warmup)
-        return config.lr * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * done))))
-    raise ConfigError(f"unknown schedule {config.schedule!r}; known: cosine, constant, milestones")
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.lr * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * done))))
 
 
 class Trainer:

@@ -69,6 +69,8 @@ export interface Setting {
   choices: (string | number)[];
   many: boolean;
   optional: boolean;
+  minimum: number | null;
+  maximum: number | null;
   default: unknown;
 }
 

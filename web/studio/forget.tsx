@@ -99,7 +99,7 @@ function Form() {
           </select>
         </label>
       ) : null}
-      {dial ? <Dial value={Number(values.strength ?? dial.default)} most={method.name === "lcr" ? 1 : 2} set={(v) => set("strength", v)} /> : null}
+      {dial ? <Dial value={Number(values.strength ?? dial.default)} most={dial.maximum ?? 2} set={(v) => set("strength", v)} /> : null}
       <Details method={method} values={values} set={set} />
       {lacks ? (
         <p class="facts">

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from exuvia.errors import ConfigError, ShapeError
 from exuvia_ssm.bidirectional import Bidirectional, BidirectionalState
-from exuvia_ssm.mamba import S6
+from exuvia_ssm.errors import ConfigError, ShapeError
+from exuvia_ssm.mamba.mamba import S6
 
 
 def noise(*shape: int, seed: int = 1) -> Tensor:

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from exuvia.errors import ConfigError
-from exuvia_ssm import S4D, diagonal_scan
-from exuvia_ssm.diagonal import Modes, chunk_tables, kernel, naive_kernel
-from exuvia_ssm.long_convolution import convolve, fast_size
-from exuvia_ssm.s4d_kernel import initial_poles
+from exuvia_ssm import S4D
+from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.s4d import diagonal_scan
+from exuvia_ssm.s4d.diagonal_system import Modes, chunk_tables, kernel, naive_kernel
+from exuvia_ssm.s4d.dynamics import initial_poles
+from exuvia_ssm.s4d.long_convolution import convolve, fast_size
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*complex operators.*")
 

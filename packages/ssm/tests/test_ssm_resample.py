@@ -7,10 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exuvia.errors import ConfigError
-from exuvia_ssm.compress import lay_out, windows_of
-from exuvia_ssm.gaussian import GaussianBasis
-from exuvia_ssm.resample import (
+from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.serpent.gaussian_basis import GaussianBasis
+from exuvia_ssm.serpent.resample import (
     ONE,
     RealElements,
     blocked_suffix_sums,
@@ -26,6 +25,7 @@ from exuvia_ssm.resample import (
     trailing_neighbours,
     uniform_steps,
 )
+from exuvia_ssm.serpent.windows import lay_out, windows_of
 
 FIGURE = [0.1, 0.2, 0.2, 0.4, 0.2, 0.1, 0.5, 0.5, 0.1, 0.1, 0.2, 0.2, 0.4]
 """Intervals drawn in Fig. 2 of the paper."""

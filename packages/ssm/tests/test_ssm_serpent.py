@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exuvia.errors import ConfigError, ShapeError
-from exuvia_ssm.serpent import SeRpEnt
-from exuvia_ssm.serpent_state import SeRpEntState, select_rows
+from exuvia_ssm.errors import ConfigError, ShapeError
+from exuvia_ssm.serpent.serpent import SeRpEnt
+from exuvia_ssm.serpent.state import SeRpEntState, select_rows
 
 
 class Decay(nn.Module):

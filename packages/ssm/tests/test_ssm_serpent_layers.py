@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exuvia_ssm.serpent import SeRpEnt
+from exuvia_ssm.serpent.serpent import SeRpEnt
 
 NAMES = ["s4d", "s6", "mamba"]
 TRANSFORMS = {"s4d"}

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from exuvia.errors import ConfigError
-from exuvia_ssm.fused import fused_scan
-from exuvia_ssm.gpu import scan
-from exuvia_ssm.gpu.plan import LANES, STEPS, plan
-from exuvia_ssm.rows import ScanGradients, ScanRows
-from exuvia_ssm.scan import selective_scan
+from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.gpu import launch as scan
+from exuvia_ssm.gpu.partition import LANES, STEPS, plan
+from exuvia_ssm.scan.fused_kernel import fused_scan
+from exuvia_ssm.scan.kernel_arguments import ScanGradients, ScanRows
+from exuvia_ssm.scan.selective_scan import selective_scan
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
@@ -83,7 +83,7 @@ def equations(rows: ScanRows) -> tuple[Tensor, Tensor]:
 
 
 def with_fields(rows: ScanRows, change: Any) -> ScanRows:
-    return ScanRows(**{**vars(rows), **{n: None if (t := getattr(rows, n)) is None else change(t) for n in FIELDS}})
+    return rows._replace(**{n: None if (t := getattr(rows, n)) is None else change(t) for n in FIELDS})
 
 
 def close(found: Tensor, wanted: Tensor, what: str, tolerance: float = 1e-5) -> None:
@@ -167,7 +167,7 @@ def test_nothing_kept_is_the_same_and_so_is_every_call() -> None:
 def test_half_precision_is_read_as_it_is() -> None:
     whole = drawn([18, 4], 3, 2)
     half = {name: getattr(whole, name).bfloat16() for name in ("x", "dt", "z", "B", "C", "D")}
-    rows = ScanRows(**{**vars(whole), **half})
+    rows = whole._replace(**half)
     y, final, _ = scan.forward(rows, False)
     assert (y.dtype, final.dtype) == (torch.bfloat16, torch.float32)
     check_parity(rows, tolerance=1e-2)
@@ -193,7 +193,7 @@ def test_what_is_not_finite_stays_in_its_channel_and_its_future() -> None:
 def test_large_step_sizes_are_the_softplus_of_pytorch() -> None:
     rows = drawn([16], 8, 1, bare=True)
     raw = torch.tensor([-1e4, -90.0, -20.0, -1e-3, 1e-3, 19.0, 25.0, 500.0], device=DEVICE).repeat(16, 1)
-    rows = ScanRows(**{**vars(rows), "dt": raw, "A": rows.A * 0, "softplus": True})
+    rows = rows._replace(dt=raw, A=rows.A * 0, softplus=True)
     _, final, _ = scan.forward(rows, False)
     wanted = torch.nn.functional.softplus(raw.double()) * rows.x * rows.B[:, 0]
     assert torch.allclose(final[0, :, 0].double(), wanted.sum(0), rtol=1e-5, atol=0)
@@ -328,7 +328,7 @@ def test_every_launch_compiles_for_hopper_without_shared_memory(
             (False, 16, torch.bfloat16),
         ):
             whole = drawn([64, 64], 64, 16, 2, bare=bare, reverse=segment is not None)
-            rows = ScanRows(**{**vars(whole), "x": whole.x.to(kind)})
+            rows = whole._replace(x=whole.x.to(kind))
             _, _, saved = scan.forward(rows, True, segment)
             scan.forward(rows, False, segment)
             scan.backward(rows, saved, rows.x, None if bare else weights(rows)[1], segment)
@@ -353,7 +353,7 @@ def test_larger_sizes_on_the_device(segment: int | None) -> None:
         again = scan.backward(rows, saved, grad_y, grad_final, segment)
         assert all(torch.equal(getattr(grads, name), getattr(again, name)) for name in FIELDS)
         cpu = with_fields(rows, lambda t: t.cpu().requires_grad_())
-        cpu = ScanRows(**{**vars(cpu), "offsets": rows.offsets.cpu(), "lengths": rows.lengths.cpu()})
+        cpu = cpu._replace(offsets=rows.offsets.cpu(), lengths=rows.lengths.cpu())
         wanted = fused_scan(cpu, "cpu")
         torch.autograd.backward(wanted, [grad_y.cpu(), grad_final.cpu()])
         close(y.cpu(), wanted[0].detach().double(), "y")

@@ -2,21 +2,19 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
+from exuvia.registry import UNLEARN
+from exuvia.unlearning.settings import method_settings
 from lab.ledger.benchmark_table import document_tables, numbers
 from lab.ledger.document import check_place, fill_file
 from lab.ledger.numbers import record_number
 
-QUICK = ("none", "prompt_filter", "uce", "rece", "lcr")
-"""Methods that need seconds."""
-SLOW = ("finetune", "esd", "negation")
-"""Methods that need minutes."""
 RELEASED = (
     "uce_released=uce:variant=released",
     "rece_released=rece:variant=released,epochs=1,regular_scale=0.001",
@@ -26,7 +24,7 @@ RELEASED = (
 KINDS = ("implicit", "compositional", "paraphrase", "misspelling", "lookalike", "long", "empty")
 
 
-@dataclass(frozen=True)
+@settings
 class BenchmarkConfig:
     """What to compare."""
 
@@ -106,7 +104,8 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 def _evaluator(config: BenchmarkConfig) -> str:
     """The folder of the wanted evaluator, which is trained there if need be; "" for the shipped one."""
-    from exuvia.recipes.evaluator import EvaluatorRecipe, train_evaluator
+    from exuvia.recipes.evaluator import train_evaluator
+    from exuvia.recipes.settings import EvaluatorRecipe
 
     if config.evaluator is None:
         return ""
@@ -121,7 +120,9 @@ def methods_of(names: Sequence[str], retrained: str | None) -> tuple[Any, ...]:
     """The chosen methods, `none` first and the yardstick second. Raises ConfigError."""
     from exuvia.evaluation.benchmark import MethodSpec
 
-    groups = {"quick": QUICK, "slow": SLOW, "all": (*QUICK, *SLOW), "released": RELEASED}
+    cost = {name: method_settings(name).cost for name in UNLEARN}
+    quick, slow = ([name for name in UNLEARN if cost[name] == wanted] for wanted in ("seconds", "minutes"))
+    groups = {"quick": quick, "slow": slow, "all": [*quick, *slow], "released": RELEASED}
     texts = dict.fromkeys(text for name in names for text in groups.get(name, (name,)))
     specs = [MethodSpec.parse(text) for text in dict.fromkeys(["none", *texts])]
     if retrained is not None:

@@ -93,7 +93,7 @@ def evaluate(config: EvaluateConfig) -> None:
         report = evaluate_pipeline(
             edited,
             original=original,
-            store=config.data,
+            data=config.data,
             benchmark=config.benchmark,
             split=config.split,
             sensors=config.sensors,

@@ -45,7 +45,7 @@ def from_bamm(config: ImportBammConfig) -> Any:
     """A pipeline of published weights, conditioned on one sentence vector as they were trained."""
     from exuvia.features.normaliser import Normaliser
     from exuvia.pipeline.assemble import assemble
-    from exuvia.pipeline.pipeline import GenerationConfig
+    from exuvia.pipeline.settings import GenerationConfig
     from exuvia.published.bamm import load_bamm_folders
     from exuvia.published.momask import GUIDANCE, layout_of
     from exuvia.sequence.length import OwnLength

@@ -41,7 +41,7 @@ def from_momask(folder: Path, text: str) -> Any:
     """A pipeline of published weights, conditioned on one sentence vector as they were trained."""
     from exuvia.features.normaliser import Normaliser
     from exuvia.pipeline.assemble import assemble
-    from exuvia.pipeline.pipeline import GenerationConfig
+    from exuvia.pipeline.settings import GenerationConfig
     from exuvia.published.momask import GUIDANCE, layout_of, load_momask
 
     found = load_momask(folder)

@@ -7,7 +7,7 @@ from typing import Any
 from exuvia.config import from_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, sha256_file
-from exuvia.pipeline.pipeline import GenerationConfig
+from exuvia.pipeline.settings import GenerationConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 
 WEIGHTS = "weights.safetensors"
@@ -73,8 +73,9 @@ def _from_runs(config: PackConfig) -> Any:
     from exuvia.pipeline.assemble import assemble
     from exuvia.recipes.tokenizer import load_tokenizer
     from exuvia.sequence.generators import build_generator
-    from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-    from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+    from exuvia.sequence.length import LengthEstimator
+    from exuvia.sequence.residual_transformer import ResidualTransformer
+    from exuvia.sequence.settings import LengthEstimatorConfig, ResidualTransformerConfig
 
     tokenizer, normaliser = load_tokenizer(config.tokenizer)
     _check_parents(config)
@@ -89,7 +90,7 @@ def _from_runs(config: PackConfig) -> Any:
         _loaded(build_generator({"kind": base["kind"], **base["model"]}), config.mask),
         _loaded(ResidualTransformer(from_dict(ResidualTransformerConfig, residual["model"])), config.residual),
         _loaded(LengthEstimator(from_dict(LengthEstimatorConfig, length["model"])), config.length),
-        _text({"mask": base, "residual": residual, "length": length}),
+        _text({"base": base, "residual": residual, "length": length}),
         pooled=base["pooled"],
         generation=config.generation,
         facts={"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}},
@@ -136,7 +137,7 @@ def _check_parents(config: PackConfig) -> None:
 
 
 def _folders(config: PackConfig) -> dict[str, Path]:
-    return {"tokenizer": config.tokenizer, "mask": config.mask, "residual": config.residual, "length": config.length}
+    return {"tokenizer": config.tokenizer, "base": config.mask, "residual": config.residual, "length": config.length}
 
 
 def _history(folder: Path) -> dict[str, Any]:

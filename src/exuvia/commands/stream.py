@@ -51,7 +51,7 @@ def stream(config: StreamConfig) -> None:
         OutputError: the file cannot be written.
     """
     from exuvia.pipeline.pipeline import MotionPipeline
-    from exuvia.pipeline.stream import LongConfig
+    from exuvia.pipeline.settings import LongConfig
     from exuvia.pipeline.stream import stream as stream_clips
 
     if config.out.suffix not in EXPORTER:

@@ -1,20 +1,18 @@
 """`exuvia unlearn METHOD`: a pipeline in, a pipeline that has forgotten out."""
 
-import dataclasses
-import inspect
 import time
-import typing
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import OutputError
-from exuvia.registry import UNLEARN, resolve
+from exuvia.unlearning.settings import MethodSettings, NoneConfig, method_settings
 
 
-@dataclass(frozen=True)
+@settings
 class UnlearnConfig:
     """What every method needs to know."""
 
@@ -32,9 +30,13 @@ class UnlearnConfig:
     """Replace a pipeline that is already in the folder."""
     undo: Path | None = None
     """File to keep what `exuvia undo` needs to take the edit back; it brings the concept back, so keep it apart."""
+    method: tyro.conf.Suppress[str] = "none"
+    """The second word of the command."""
+    settings: tyro.conf.Suppress[MethodSettings] = field(default_factory=NoneConfig)
+    """Those of the method."""
 
 
-def unlearn(config: Any) -> None:
+def unlearn(config: UnlearnConfig) -> None:
     """Edit a copy of a trained pipeline so that it no longer makes a concept, and save the copy.
 
     Args:
@@ -51,9 +53,8 @@ def unlearn(config: Any) -> None:
     _refuse_taken(config.out, config.overwrite)
     pipe = MotionPipeline.from_pretrained(config.pipeline)
     started = time.perf_counter()
-    safe = unlearn_concept(
-        config.method, pipe, forget=config.forget, data=config.data, rule=config.rule, **_settings(config)
-    )
+    own = {f.name: getattr(config.settings, f.name) for f in fields(config.settings)}  # type: ignore[arg-type]
+    safe = unlearn_concept(config.method, pipe, forget=config.forget, data=config.data, rule=config.rule, **own)
     seconds = time.perf_counter() - started
     if config.undo is not None:
         save_undo(config.undo, pipe, safe)
@@ -61,7 +62,7 @@ def unlearn(config: Any) -> None:
     print(f"{config.out}: {config.pipeline} without {config.forget}, by {config.method} in {seconds:.2f} s")
 
 
-@dataclass(frozen=True)
+@settings
 class UndoConfig:
     """What to take back."""
 
@@ -96,26 +97,11 @@ def _refuse_taken(out: Path, overwrite: bool) -> None:
         raise OutputError(f"{out} already exists; choose another folder or add --overwrite")
 
 
-def settings_type(command: str) -> type:
-    """The configuration class of `unlearn METHOD`: `UnlearnConfig` and the method's own settings, side by side."""
+def settings_type(command: str) -> type[UnlearnConfig]:
+    """The configuration class of `unlearn METHOD`: `UnlearnConfig` with the method's own settings beside its fields."""
     method = command.split()[-1]
-    own = method_settings(resolve(UNLEARN, method, "unlearning method"))
-    fields: list[Any] = [("method", tyro.conf.Suppress[str], field(default=method))]
-    if own is not None:
-        flat = Annotated[own, tyro.conf.arg(name="")]  # type: ignore[valid-type]
-        fields.append(("settings", flat, field(default_factory=own)))
-    return make_dataclass(f"{method.title()}Command", fields, bases=(UnlearnConfig,), frozen=True)
-
-
-def method_settings(method: Any) -> type | None:
-    """The dataclass that holds a method's settings: the method itself, or what its constructor takes first."""
-    if dataclasses.is_dataclass(method):
-        return typing.cast(type, method)
-    parameters = list(inspect.signature(method).parameters)
-    kind = typing.get_type_hints(method.__init__).get(parameters[0]) if parameters else None
-    return typing.cast(type, kind) if dataclasses.is_dataclass(kind) else None
-
-
-def _settings(config: Any) -> dict[str, Any]:
-    own = getattr(config, "settings", None)
-    return {f.name: getattr(own, f.name) for f in dataclasses.fields(own) if f.init} if own is not None else {}
+    own = method_settings(method)
+    flat = Annotated[own, tyro.conf.arg(name="")]  # type: ignore[valid-type]
+    fields = {"method": method, "settings": field(default_factory=own)}
+    types = {"method": tyro.conf.Suppress[str], "settings": flat}
+    return settings(type(f"{method.title()}Command", (UnlearnConfig,), {**fields, "__annotations__": types}))

@@ -53,8 +53,8 @@ def _write(pipe: Any, out: Path) -> list[str]:
 
     text = {"text": pipe.text.name, "text_fingerprint": pipe.text.fingerprint, "pooled": pipe.config["text"]["pooled"]}
     scale = {"mean": pipe.normaliser.mean.tolist(), "std": pipe.normaliser.std.tolist()}
-    base = {"kind": "mask", **describe_generator(pipe.mask)}
-    names = {"tokenizer": "tokenizer", "mask": base.pop("kind"), "residual": "residual", "length": "length"}
+    base = describe_generator(pipe.base)
+    names = {"tokenizer": "tokenizer", "base": base.pop("kind"), "residual": "residual", "length": "length"}
     history, facts = pipe.provenance.get("parts", {}), {}
     if pipe.provenance.get("edits"):
         facts["edits"] = pipe.provenance["edits"]
@@ -64,7 +64,7 @@ def _write(pipe: Any, out: Path) -> list[str]:
         if not module.state_dict():  # BAMM and causal generators find their own lengths
             continue
         save_tensors(out / kind / "weights.safetensors", module.state_dict())
-        model = base if place == "mask" else to_dict(module.config)
+        model = base if place == "base" else to_dict(module.config)
         write_config(out / kind, kind, {"model": model, **(scale if place == "tokenizer" else text)})
         write_json(out / kind / "provenance.json", {**history.get(place, {}), **facts})
         if place == "tokenizer":

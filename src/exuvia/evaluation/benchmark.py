@@ -6,23 +6,23 @@ kept, so that a run that was stopped goes on, and one more method costs only its
     plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
 
-import hashlib
-import json
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from exuvia.checkpoint import provenance, save_tensors
-from exuvia.config import to_dict
+from exuvia.config import settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
@@ -38,9 +38,12 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_evaluator
+from exuvia.kept import keep_json, kept_json, recall_json
+from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
-from exuvia.unlearning.base import pipeline_hash, unlearn
+from exuvia.unlearning.base import unlearn
+from exuvia.unlearning.settings import parse_settings
 
 WRITTEN_FRAMES = 120
 """Length of motions for prompts that describe no clip: six seconds."""
@@ -49,7 +52,7 @@ EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
 MEGABYTE = 1e6
 
 
-@dataclass(frozen=True)
+@settings
 class MethodSpec:
     """One line of the comparison."""
 
@@ -62,27 +65,18 @@ class MethodSpec:
 
     @classmethod
     def parse(cls, text: str) -> "MethodSpec":
-        """`lcr`, or `label=lcr` with settings: `lcr16=lcr:num_codes=16,alpha=1.0`. Raises ConfigError."""
+        """`lcr`, or `label=lcr` with settings: `lcr16=lcr:num_codes=16,levels=[0,1]`. Raises ConfigError."""
         head, _, tail = text.partition(":")
         label, equals, name = head.partition("=")
         name = name if equals else label
         if name not in UNLEARN:
             raise ConfigError(f"unknown unlearning method {name!r} in {text!r}; {suggest(name, UNLEARN)}")
-        settings: dict[str, Any] = {}
-        for part in filter(None, tail.split(",")):
-            key, equals, value = part.partition("=")
-            if not equals:
-                raise ConfigError(f"found {part!r} in {text!r}, expected setting=value")
-            try:
-                settings[key] = json.loads(value)
-            except ValueError:
-                settings[key] = value
         if not label.replace("_", "").replace("-", "").replace(".", "").isalnum():
             raise ConfigError(f"found the label {label!r}, expected letters, digits, dots, - and _")
-        return cls(label, name, settings)
+        return cls(label, name, parse_settings(name, tail))
 
 
-@dataclass(frozen=True)
+@settings
 class Plan:
     """What is compared on what."""
 
@@ -100,7 +94,7 @@ class Plan:
     """Kinds of written prompts (evaluate/prompts)."""
     limit: int | None = None
     """At most so many prompts a set."""
-    refine: int = 0
+    refine: Annotated[int, Field(ge=0)] = 0
     """Motions for every forget caption by which the forget set is refined (refine.py); 0: it is not."""
     moved: tuple[str, ...] = ()
     """Ids that the refinement moved to the retain set; found by `run_benchmark`."""
@@ -110,17 +104,20 @@ class Plan:
     """Of every process."""
 
     def __post_init__(self) -> None:
-        find_concept(self.concept)
+        self.to_forget  # noqa: B018 (refuses an unknown name)
         labels = [spec.label for spec in self.methods]
         if not labels or len(set(labels)) != len(labels):
             raise ConfigError(f"found methods {labels}, expected at least one, each label once")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigError(f"found seeds {self.seeds}, expected distinct ones, at least one")
-        if self.refine < 0:
-            raise ConfigError(f"found refine {self.refine}, expected 0 or a number of motions")
         for kind in self.kinds:
             if kind not in KIND:
                 raise ConfigError(f"unknown kind of prompts {kind!r}; {suggest(kind, KIND)}")
+
+    @cached_property
+    def to_forget(self) -> Concept:
+        """The concept that `concept` names."""
+        return find_concept(self.concept)
 
 
 def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str], None] = lambda line: None) -> Path:
@@ -143,7 +140,7 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
     sets_of(plan, store)  # refused now rather than in every process
     write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
     specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
-    missing = [spec for spec in specs if _kept(plan, spec, out, store) is None]
+    missing = [spec for spec in specs if recall_json(_file(out, spec), _facts(plan, spec, store)) is None]
     for found in _each(plan, missing, out, workers):
         tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
     return _join(plan, out, store)
@@ -166,9 +163,9 @@ def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -
         raise ConfigError("this installation ships no retrieval model, which refining needs; leave refine at 0")
     pipe = MotionPipeline.from_pretrained(plan.pipeline)
     forget = sets_of(replace(plan, kinds=()), store)[0]
-    key = _hash([plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash])
+    facts = [plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
     maker = Generations(pipe, out / "motions")
-    return replace(plan, moved=moved_out(forget, maker, ranker, plan.refine, key, out / "refined.json", tell))
+    return replace(plan, moved=moved_out(forget, maker, ranker, plan.refine, facts, out / "refined.json", tell))
 
 
 def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> Iterator[dict[str, Any]]:
@@ -201,8 +198,8 @@ def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
         rows = _measured(plan, pipe, sets, store, out)
         about["evaluation_s"] = time.perf_counter() - started
         about["evaluation_peak_mb"] = max(0.0, _peak_mb() - before)
-    found = {"key": _key(plan, spec, store), "method": about, "rows": [{"method": spec.label, **row} for row in rows]}
-    write_json(_file(out, spec), found)
+    found = {"method": about, "rows": [{"method": spec.label, **row} for row in rows]}
+    keep_json(_file(out, spec), _facts(plan, spec, store), found)
     return found
 
 
@@ -210,18 +207,20 @@ def _edited(
     plan: Plan, spec: MethodSpec, pipe: MotionPipeline, store: Store, out: Path, about: dict[str, Any]
 ) -> MotionPipeline:
     """The edited generator: of models/LABEL where it was made by the same edit, else made and kept there."""
-    folder, facts = out / "models" / spec.label, {"edit": _edit_key(plan, spec, pipe, store)}
-    if (folder / "edit.json").is_file() and read_json(folder / "edit.json").get("edit") == facts["edit"]:
-        about |= {name: read_json(folder / "edit.json")[name] for name in ("edit_s", "edit_peak_mb")}
-        edited = MotionPipeline.from_pretrained(folder, text=pipe.text)
-    else:
+    folder = out / "models" / spec.label
+
+    def edit() -> dict[str, Any]:
         started, before = time.perf_counter(), _peak_mb()
         edited = unlearn(
             spec.name, pipe, forget=plan.concept, data=store, rule=plan.rule, cache=out / "cache", **spec.settings
         )
-        about |= {"edit_s": time.perf_counter() - started, "edit_peak_mb": max(0.0, _peak_mb() - before)}
+        costs = {"edit_s": time.perf_counter() - started, "edit_peak_mb": max(0.0, _peak_mb() - before)}
         edited.save_pretrained(folder)
-        write_json(folder / "edit.json", facts | {name: about[name] for name in ("edit_s", "edit_peak_mb")})
+        return costs
+
+    facts = [spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
+    about |= kept_json(folder / "edit.json", facts, edit)
+    edited = MotionPipeline.from_pretrained(folder, text=pipe.text)
     about["hash"] = pipeline_hash(edited)
     return edited
 
@@ -230,7 +229,7 @@ def _measured(
     plan: Plan, pipe: MotionPipeline | None, sets: Sequence[PromptSet], store: Store, out: Path
 ) -> list[dict[str, Any]]:
     """Every metric of every set: values by seed; without a generator, of the real motions."""
-    concept = find_concept(plan.concept).as_in(store.keywords)
+    concept = plan.to_forget.as_in(store.keywords)
     detector = shipped_detector() if _is_seen(concept) else None
     evaluator = load_evaluator(Path(plan.evaluator)) if plan.evaluator else shipped_evaluator()
     judge = Judge(evaluator, detector, plan.seeds, concept, _ranker(plan, store))
@@ -256,16 +255,16 @@ def _ranker(plan: Plan, store: Store) -> Ranker:
     """Retrieval among the captions of the training split."""
     retrieval = shipped_retrieval()
     captions = [caption for n in store.select(split="train") for caption in store.clips[int(n)].captions]
-    gallery = Gallery.of(captions, find_concept(plan.concept).as_in(store.keywords), retrieval.embed_text)
+    gallery = Gallery.of(captions, plan.to_forget.as_in(store.keywords), retrieval.embed_text)
     return ConceptRanker(gallery, retrieval.embed_clips)
 
 
 def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
     """Captions of the data (forget, retain, all, lookalike), and the written kinds without blank prompts."""
     chosen: dict[str, Any] = {"rule": plan.rule, "split": plan.split, "sensors": plan.sensors, "limit": plan.limit}
-    sets = prompt_sets(store, plan.concept, **chosen, moved=plan.moved)
+    sets = prompt_sets(store, plan.to_forget, **chosen, moved=plan.moved)
     for kind in plan.kinds:
-        prompts = [p for p in load_prompts(kind, plan.concept) if not p.is_blank]
+        prompts = [p for p in load_prompts(kind, plan.to_forget) if not p.is_blank]
         groups = {kind: prompts}
         if KIND[kind].violent is None:
             groups = {f"{kind}_violent": [p for p in prompts if p.violent]}
@@ -321,31 +320,14 @@ def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[Example]
     return listed
 
 
-def _kept(plan: Plan, spec: MethodSpec, out: Path, store: Store) -> dict[str, Any] | None:
-    """What was found earlier for the same method, data and plan."""
-    path = _file(out, spec)
-    if not path.is_file():
-        return None
-    found: dict[str, Any] = read_json(path)
-    return found if found.get("key") == _key(plan, spec, store) else None
-
-
 def _file(out: Path, spec: MethodSpec) -> Path:
     return out / "found" / f"{spec.label}.json"
 
 
-def _key(plan: Plan, spec: MethodSpec, store: Store) -> str:
-    """Hash of everything that decides what is measured for one method."""
-    facts = to_dict(plan) | {"methods": [], "data": store.data_hash, "prompts": fingerprint()}
-    return _hash([facts, to_dict(spec)])
-
-
-def _edit_key(plan: Plan, spec: MethodSpec, pipe: MotionPipeline, store: Store) -> str:
-    return _hash([spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash])
-
-
-def _hash(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+def _facts(plan: Plan, spec: MethodSpec, store: Store) -> list[Any]:
+    """Everything that decides what is measured for one method."""
+    about = to_dict(plan) | {"methods": [], "data": store.data_hash, "prompts": fingerprint()}
+    return [about, to_dict(spec)]
 
 
 def _peak_mb() -> float:

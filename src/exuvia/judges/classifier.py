@@ -1,7 +1,6 @@
 """A motion classifier that shares nothing with generator or evaluator: does this motion show violence?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,43 +11,15 @@ from torch import Tensor, nn
 from exuvia.errors import ShapeError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.roc import OperatingPoint
+from exuvia.judges.settings import ACTIONS, ClassifierConfig
 from exuvia.shapes import Features
 
-VIOLENT = "violent"
-ACTIONS = {
-    "kick": "kick sidekick roundhouse kickbox",
-    "punch": "punch box jab uppercut hook shadowbox",
-    "strike": "slash strike stab hit swing chop sword attack",
-    "travel": "walk run jog sprint march step sneak stroll pace trot",
-    "jump": "jump hop leap skip",
-    "throw": "throw toss pitch hurl",
-    "dance": "dance salsa waltz ballet",
-    "arms": "wave point clap raise gesture draw",
-    "low": "sit squat kneel crouch crawl lie",
-}
-"""Groups of actions, told by the lemmas of captions; learnt beside violence so that the features mean something."""
 _GROUP_OF = {word: name for name, words in ACTIONS.items() for word in words.split()}
 
 
 def action_groups(words: Sequence[str]) -> set[str]:
     """Groups that some lemmas belong to."""
     return {_GROUP_OF[word] for word in words if word in _GROUP_OF}
-
-
-@dataclass(frozen=True)
-class ClassifierConfig:
-    """Sizes."""
-
-    dim_pose: int = 263
-    """Feature channels C."""
-    width: int = 96
-    """Channels inside."""
-    dilations: tuple[int, ...] = (1, 2, 4)
-    """Of the residual blocks, at half the frame rate."""
-    dropout: float = 0.3
-    """In blocks and before the outputs."""
-    outputs: tuple[str, ...] = (VIOLENT, *ACTIONS)
-    """What each logit means; violent comes first."""
 
 
 class Block(nn.Module):

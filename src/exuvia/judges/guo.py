@@ -5,7 +5,6 @@ Distances between embeddings are Euclidean; nothing is normalised.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +17,12 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from exuvia.checkpoint import load_into
 from exuvia.errors import CheckpointError, ConfigError, ShapeError
 from exuvia.features.normaliser import Normaliser
+from exuvia.judges.settings import GuoConfig
 from exuvia.judges.words import WordTable, WordVectors
 from exuvia.shapes import Features
 
 CONTACTS = 4
 """Feature channels at the end that the evaluator does not see."""
-
-
-@dataclass(frozen=True)
-class GuoConfig:
-    """Sizes; the defaults are the published ones."""
-
-    dim_pose: int = 263
-    """Feature channels C, contacts included."""
-    movement_hidden: int = 512
-    """Width of the first convolution."""
-    movement_dim: int = 512
-    """Width of a movement (four frames)."""
-    motion_hidden: int = 1024
-    """Units a direction of the motion GRU."""
-    text_hidden: int = 512
-    """Units a direction of the text GRU."""
-    embedding: int = 512
-    """Width of the common space."""
-    word_dim: int = 300
-    """Width of a word vector."""
-    pos_dim: int = 15
-    """Word classes."""
-    max_frames: int = 196
-    """Longest motion; longer ones are cut, shorter ones are seen with zeros up to here."""
-    dropout: float = 0.2
-    """Of movements, in training."""
 
 
 UNIT = 4

@@ -7,7 +7,6 @@ token states of our own frozen caption encoder, in place of DistilBERT's, and th
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,32 +15,9 @@ from torch import Tensor, nn
 from exuvia.data.batches import pad_batch
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
+from exuvia.judges.settings import RetrievalConfig
 from exuvia.shapes import Features
 from exuvia.text.base import TextEncoder
-
-
-@dataclass(frozen=True)
-class RetrievalConfig:
-    """Sizes; the published ones are 256, 1024, 6, 4 with a decoder of 6 layers."""
-
-    dim_pose: int = 263
-    """Features of a frame."""
-    text_dim: int = 384
-    """Width of a caption token's state."""
-    latent_dim: int = 128
-    """Width of the space."""
-    inner_width: int = 384
-    """Width of the feed-forward layers."""
-    num_layers: int = 4
-    """Of each encoder."""
-    decoder_layers: int = 2
-    """Of the decoder."""
-    num_heads: int = 4
-    """Of attention."""
-    dropout: float = 0.1
-    """In training."""
-    max_frames: int = 196
-    """Longer motions are cut."""
 
 
 def position_table(length: int, width: int) -> Tensor:

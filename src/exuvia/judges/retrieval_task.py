@@ -1,7 +1,6 @@
 """How the retrieval model is trained (a task for `train.fit`), and how a finished run is read.   [petrovich2023tmr]"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +12,17 @@ from torch.nn.utils.rnn import pad_sequence
 
 from exuvia.checkpoint import load_into, load_tensors, read_config
 from exuvia.config import from_dict, to_dict
+from exuvia.data.clips import ClipSet
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError
 from exuvia.features.normaliser import Normaliser
-from exuvia.judges.clips import ClipSet
-from exuvia.judges.retrieval import MotionTextRetrieval, RetrievalConfig, RetrievalModel
+from exuvia.judges.clips import judged_clips, padded, random_crop
+from exuvia.judges.retrieval import MotionTextRetrieval, RetrievalModel
 from exuvia.judges.retrieval_losses import info_nce, kl_divergence, ranks, recalls, similarity
+from exuvia.judges.settings import RetrievalConfig, RetrievalTaskConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.text.base import TextEncoder
 from exuvia.train import WEIGHTS
-
-
-@dataclass(frozen=True)
-class RetrievalTaskConfig:
-    """Everything that decides a retrieval model's training besides the loop; weights of losses are the published."""
-
-    model: RetrievalConfig = field(default_factory=RetrievalConfig)
-    """Sizes."""
-    batch_size: int = 32
-    """Pairs a step."""
-    text: str = "minilm"
-    """Caption encoder."""
-    sensors: tuple[str, ...] = ()
-    """Only clips of these sensors; empty: all."""
-    reconstruction: float = 1.0
-    """Weight of decoding the motion from either latent."""
-    kl: float = 1e-5
-    """Weight of the divergences between the latents' distributions, and from the normal one."""
-    latent: float = 1e-5
-    """Weight of the distance of a pair's latents."""
-    contrast: float = 0.1
-    """Weight of the contrastive loss."""
-    temperature: float = 0.1
-    """Of the contrastive loss."""
-    threshold: float = 0.8
-    """Captions more alike than this are no wrong pairs."""
 
 
 class RetrievalTask:
@@ -60,7 +35,7 @@ class RetrievalTask:
         self.model = RetrievalModel(config.model)
         self.text = text or resolve(TEXT_ENCODER, config.text, "text encoder")()
         self.clips, self.held = (
-            ClipSet(stores, split, sensors=config.sensors, captioned=True) for split in ("train", "val")
+            judged_clips(stores, split, config.sensors, captioned=True) for split in ("train", "val")
         )
         self.normaliser = self.clips.normaliser()
         self._sentences: dict[str, tuple[Tensor, Tensor]] = {}
@@ -76,8 +51,8 @@ class RetrievalTask:
             captions = clips.record(number).captions
             caption = captions[int(rng.integers(len(captions)))]
             texts.append(caption.text)
-            crops.append(clips.random_crop(number, self.config.model.max_frames, rng, caption))
-        motion, lengths = clips.padded(numbers, crops, self.normaliser)
+            crops.append(random_crop(clips, number, self.config.model.max_frames, rng, caption))
+        motion, lengths = padded(clips, numbers, crops, self.normaliser)
         states, pooled = zip(*(self._sentence(text) for text in texts), strict=True)
         tokens = torch.tensor([len(one) for one in states])
         return {

@@ -1,12 +1,13 @@
 """A pipeline from trained parts."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from exuvia.checkpoint import provenance
 from exuvia.config import to_dict
 from exuvia.features.normaliser import Normaliser
-from exuvia.pipeline.pipeline import GenerationConfig, MotionPipeline
-from exuvia.sequence.generators import BaseCodes
+from exuvia.pipeline.pipeline import MotionPipeline, PipelineFacts
+from exuvia.pipeline.settings import GenerationConfig
+from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.length import LengthEstimator, OwnLength
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.text.base import TextEncoder
@@ -16,24 +17,24 @@ from exuvia.tokens.rvqvae import RVQVAE
 def assemble(
     tokenizer: RVQVAE,
     normaliser: Normaliser,
-    mask: BaseCodes,
+    base: BaseGenerator,
     residual: ResidualTransformer,
     length: LengthEstimator | OwnLength,
     text: TextEncoder,
     *,
     pooled: bool,
     generation: GenerationConfig | None = None,
-    facts: dict[str, Any] | None = None,
+    facts: Mapping[str, object] | None = None,
     representation: str = "humanml3d",
 ) -> MotionPipeline:
     """A pipeline from trained parts; `representation` is the layout of the tokenizer's features, a registry name."""
-    about: dict[str, Any] = {
+    about: PipelineFacts = {
         "text": {"name": text.name, "fingerprint": text.fingerprint, "pooled": pooled},
         "generation": to_dict(generation or GenerationConfig()),
     }
     if representation != "humanml3d":  # folders without the name are HumanML3D's
         about["representation"] = representation
     history = provenance(**(facts or {}), edits=[])
-    for module in (tokenizer, mask, residual, length):
+    for module in (tokenizer, base, residual, length):
         module.eval().requires_grad_(False)
-    return MotionPipeline(tokenizer, mask, residual, length, normaliser, text, about, history)
+    return MotionPipeline(tokenizer, base, residual, length, normaliser, text, about, history)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
@@ -21,48 +21,47 @@ from exuvia.features.representation import Representation
 from exuvia.files import read_json, whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
+from exuvia.pipeline.older import renamed, weights_path
 from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
 from exuvia.pipeline.prompts import check_prompts
+from exuvia.pipeline.settings import GenerationConfig, Sampling
 from exuvia.pipeline.stream import Scene, stream
 from exuvia.registry import REPRESENTATION, TEXT_ENCODER, resolve, suggest
-from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
+from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.generators import build_generator, describe_generator
 from exuvia.sequence.length import LengthEstimator, OwnLength, build_length
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import ResidualTransformerConfig
 from exuvia.text.base import TextEncoder, TextStates
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 
 log = logging.getLogger(__name__)
 
-PARTS = ("tokenizer", "mask", "residual", "length")
+PARTS = ("tokenizer", "base", "residual", "length")
 """The models of a pipeline: one file of weights each."""
 DTYPES = ("float32", "bfloat16", "float16")
 BATCH = 16
 """Prompts at a time: what of them is worked on stays in a CPU's caches."""
 
 
-@dataclass(frozen=True)
-class GenerationConfig:
-    """How codes are sampled; the defaults are MoMask's evaluation settings."""
+class TextFacts(TypedDict):
+    """The caption encoder that a generator was trained with."""
 
-    steps: int = 10
-    """Rounds of unmasking."""
-    cond_scale: float = 4.0
-    """Classifier-free guidance of the base codes."""
-    residual_scale: float = 5.0
-    """Classifier-free guidance of the residual codes."""
-    keep_share: float = 0.9
-    """Top-k: the share (1 - keep_share) of the vocabulary that may be sampled."""
-    temperature: float = 1.0
-    """Of the base codes' distribution."""
-    residual_temperature: float = 1.0
-    """Of the residual codes' distribution."""
-    smoothing: float = 0.0
-    """Standard deviation, in frames, of a Gaussian over the decoded features; 0, as published, leaves them. Small
-    tokenizers decode with jitter: about one frame removes most of it."""
-    min_steps: int = 5
-    """Shortest motion, in code steps of 4 frames."""
-    max_steps: int = 49
-    """Longest motion, in code steps of 4 frames."""
+    name: str
+    fingerprint: str
+    pooled: bool
+    """Whether it reads one vector a caption instead of token states."""
+
+
+class PipelineFacts(TypedDict):
+    """What a pipeline's `config.json` says beside the sizes of its parts."""
+
+    text: TextFacts
+    generation: dict[str, float]
+    """Fields of `GenerationConfig`."""
+    representation: NotRequired[str]
+    """A name of the registry, where it is not HumanML3D's."""
 
 
 @dataclass(frozen=True)
@@ -81,27 +80,27 @@ class Generation:
 
 @dataclass
 class MotionPipeline:
-    """A text-to-motion generator: caption encoder, length, masked and residual transformers, tokenizer."""
+    """A text-to-motion generator: caption encoder, length, base codes, residual codes, tokenizer."""
 
     tokenizer: RVQVAE
-    mask: BaseCodes
-    """What writes the base codes: a masked transformer, or BAMM."""
+    base: BaseGenerator
+    """What writes the base codes: a masked transformer, BAMM, or a causal generator."""
     residual: ResidualTransformer
     length: LengthEstimator | OwnLength
     normaliser: Normaliser
     text: TextEncoder
-    config: dict[str, Any]
-    """`text` (name, fingerprint, pooled), `generation` settings, and `representation` where it is not HumanML3D's."""
+    config: PipelineFacts
+    """Caption encoder, sampling settings and layout of the features."""
     provenance: dict[str, Any]
     """Where the weights came from; every edit adds to `edits`."""
     statistics: dict[str, Tensor] | None = None
-    """Code counts a concept, if shipped: see unlearn/statistics.py."""
+    """Code counts a concept, if shipped: see codes/statistics.py."""
     card: str = ""
     """Model card."""
     detours: list[Detour] = field(default_factory=list)
-    """Prompts that are rewritten or go through other weights; see detour.py."""
+    """Prompts that are rewritten or go through other weights; see prompt_guard.py."""
     noise: list[CodeNoise] = field(default_factory=list)
-    """Codebook rows that every motion has elsewhere; see noise.py."""
+    """Noise on codebook rows, redrawn for each motion; see codebook_noise.py."""
     dtype: str = "float32"
     """In which the transformers multiply matrices: float32, bfloat16 or float16; weights stay as they are."""
 
@@ -123,23 +122,22 @@ class MotionPipeline:
         if dtype not in DTYPES:
             raise ConfigError(f"unknown dtype {dtype!r}; {suggest(dtype, DTYPES)}")
         folder = find_pipeline(name)
-        config = read_config(folder, "pipeline")
+        config = renamed(read_config(folder, "pipeline"))
         try:
-            parts: dict[str, Any] = {
-                "tokenizer": RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"])),
-                "mask": build_generator(config["mask"]),
-                "residual": ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"])),
-                "length": build_length(config["length"]),
-            }
-            about = {"text": config["text"], "generation": config["generation"]}
-            about |= {name: config[name] for name in ("representation",) if name in config}
+            tokenizer = RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"]))
+            base = build_generator(config["base"])
+            residual = ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"]))
+            length = build_length(config["length"])
+            about: PipelineFacts = {"text": config["text"], "generation": config["generation"]}
+            if "representation" in config:
+                about["representation"] = config["representation"]
             detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
-            sizes = parts["tokenizer"].config
+            sizes = tokenizer.config
             noise = load_noise(config.get("noise", []), sizes.num_quantizers, sizes.num_codes)
         except KeyError as error:
             raise CheckpointError(f"{folder}/config.json has no {error}") from None
-        for part, module in parts.items():
-            load_into(module, load_tensors(folder / f"{part}.safetensors"), f"the {part} of {folder}")
+        for part, module in zip(PARTS, (tokenizer, base, residual, length), strict=True):
+            load_into(module, load_tensors(weights_path(folder, part)), f"the {part} of {folder}")
             module.eval().requires_grad_(False).to(device)
         scale = load_tensors(folder / "normaliser.safetensors")
         if text is None:
@@ -148,12 +146,18 @@ class MotionPipeline:
             log.warning("caption encoder %s differs from the one this generator was trained with", text.name)
         counts = folder / "code_statistics.safetensors"
         card = folder / "README.md"
+        history = read_json(folder / "provenance.json")
+        if "parts" in history:
+            history["parts"] = renamed(history["parts"])
         return cls(
-            **parts,
+            tokenizer,
+            base,
+            residual,
+            length,
             normaliser=Normaliser(scale["mean"].numpy(), scale["std"].numpy()),
             text=text,
             config=about,
-            provenance=read_json(folder / "provenance.json"),
+            provenance=history,
             statistics=load_tensors(counts) if counts.exists() else None,
             card=card.read_text(encoding="utf-8") if card.exists() else "",
             detours=detours,
@@ -173,7 +177,7 @@ class MotionPipeline:
             sizes = {}
             for part in PARTS:
                 module = getattr(self, part)
-                sizes[part] = describe_generator(module) if part == "mask" else to_dict(module.config)
+                sizes[part] = describe_generator(module) if part == "base" else to_dict(module.config)
                 state = module.state_dict()
                 save_tensors(out / f"{part}.safetensors", halved(state) if half else state)
             mean, std = torch.from_numpy(self.normaliser.mean), torch.from_numpy(self.normaliser.std)
@@ -203,12 +207,35 @@ class MotionPipeline:
     @property
     def representation(self) -> Representation:
         """Layout of the features: HumanML3D's, or KIT-ML's, at its own rate. Raises ConfigError for an unknown one."""
-        return resolve(REPRESENTATION, self.config.get("representation", "humanml3d"), "representation")
+        found: Representation = resolve(
+            REPRESENTATION, self.config.get("representation", "humanml3d"), "representation"
+        )
+        return found
 
     @property
     def device(self) -> torch.device:
         """Where the models are."""
-        return next(self.mask.parameters()).device
+        return next(self.base.parameters()).device
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too; the first line that fits counts
+        self,
+        prompt: str,
+        *,
+        seed: int | Sequence[int] = 0,
+        frames: int | Sequence[int] | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> Clip: ...
+
+    @overload
+    def __call__(
+        self,
+        prompt: Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        frames: int | Sequence[int] | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> list[Clip]: ...
 
     def __call__(
         self,
@@ -216,8 +243,8 @@ class MotionPipeline:
         *,
         seed: int | Sequence[int] = 0,
         frames: int | Sequence[int] | None = None,
-        **sampling: Any,
-    ) -> Any:
+        **sampling: Unpack[Sampling],
+    ) -> Clip | list[Clip]:
         """Motion for a prompt (a `Clip`) or for several (a list of clips).
 
         Args:
@@ -228,10 +255,9 @@ class MotionPipeline:
         Raises:
             ConfigError: empty or overlong prompt, length out of range, unknown setting.
         """
-        alone = isinstance(prompt, str)
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         made = self.generate(prompts, seed=seed, frames=frames, **sampling)
-        return made.clips[0] if alone else made.clips
+        return made.clips[0] if isinstance(prompt, str) else made.clips
 
     def generate(
         self,
@@ -241,13 +267,13 @@ class MotionPipeline:
         frames: int | Sequence[int] | None = None,
         batch_size: int = BATCH,
         progress: Callable[[int, int], None] | None = None,
-        **sampling: Any,
+        **sampling: Unpack[Sampling],
     ) -> Generation:
         """Clips with their codes and features; see `__call__`. `progress(done, total)` is called after every batch."""
         codes, lengths, seeds = self.generate_codes(
             prompts, seed=seed, frames=frames, batch_size=batch_size, progress=progress, **sampling
         )
-        features = self.decode(codes, lengths, smoothing=_changed(self.generation, sampling).smoothing, seeds=seeds)
+        features = self.decode(codes, lengths, smoothing=replace(self.generation, **sampling).smoothing, seeds=seeds)
         clips = [
             clip_of(rows, self.representation, caption=text, meta={"seed": one, "prompt": text})
             for rows, text, one in zip(features, prompts, seeds, strict=True)
@@ -262,14 +288,14 @@ class MotionPipeline:
         frames: int | Sequence[int] | None = None,
         batch_size: int = BATCH,
         progress: Callable[[int, int], None] | None = None,
-        **sampling: Any,
+        **sampling: Unpack[Sampling],
     ) -> tuple[Tensor, Tensor, list[int]]:
         """What `decode` makes motion of: codes [B, T, Q], -1 beyond a clip's length; steps [B]; a seed each.
 
         The codebook has no part in it. Arguments and errors as for `generate`.
         """
         check_prompts(prompts)
-        settings = _changed(self.generation, sampling)
+        settings = replace(self.generation, **sampling)
         seeds = [seed] * len(prompts) if isinstance(seed, int) else list(seed)
         if len(seeds) != len(prompts):
             raise ConfigError(f"found {len(seeds)} seeds for {len(prompts)} prompts, expected one for all or one each")
@@ -326,25 +352,31 @@ class MotionPipeline:
     def _codes(
         self, route: Route, seeds: Sequence[int], lengths: Tensor | None, settings: GenerationConfig
     ) -> tuple[Tensor, Tensor]:
-        states = self.text.encode(route.texts)
-        writer: Any = route.mask or self.mask
-        chosen = {name: getattr(settings, name) for name in writer.SAMPLING}
-        limits = {"shortest": settings.min_steps, "longest": settings.max_steps}
+        states, device = self.text.encode(route.texts), self.device
+        writer = route.base or self.base
         if lengths is None and not writer.PREDICTS_LENGTH:
-            pooled = states.pooled.to(self.device)
+            pooled = states.pooled.to(device)
             lengths = self.length.sample(pooled, seeds=seeds, low=settings.min_steps, high=settings.max_steps)
         cond, valid = self._condition(states)
-        device = self.device
-        lengths = None if lengths is None else lengths.to(device)
-        common: dict[str, Any] = {"cond_valid": None if valid is None else valid.to(device)}
-        more = limits if writer.PREDICTS_LENGTH else {}
-        base = writer.generate(cond.to(device), lengths, **common, seeds=seeds, **chosen, **more)
-        lengths = (base >= 0).sum(1) if lengths is None else lengths
+        cond = cond.to(device)
+        base = writer.generate(
+            cond,
+            lengths,
+            valid,
+            seeds=seeds,
+            steps=settings.steps,
+            shortest=settings.min_steps,
+            longest=settings.max_steps,
+            cond_scale=settings.cond_scale,
+            keep_share=settings.keep_share,
+            temperature=settings.temperature,
+        )
+        lengths = (base >= 0).sum(1) if lengths is None else lengths.to(device)
         codes = (route.residual or self.residual).generate(
             base,
-            cond.to(device),
+            cond,
             lengths,
-            **common,
+            valid,
             seeds=[s + 1 for s in seeds],
             cond_scale=settings.residual_scale,
             keep_share=settings.keep_share,
@@ -371,7 +403,3 @@ class MotionPipeline:
                 seconds = f"{low / rate:g} to {high / rate:g} s"
                 raise ConfigError(f"found a length of {length} frames, expected {low} to {high} ({seconds})")
         return [length // stride for length in wanted]
-
-
-def _changed(settings: GenerationConfig, changes: dict[str, Any]) -> GenerationConfig:
-    return from_dict(GenerationConfig, {**to_dict(settings), **changes})

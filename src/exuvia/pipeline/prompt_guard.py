@@ -16,11 +16,14 @@ from torch import Tensor, nn
 
 from exuvia.checkpoint import load_into, load_tensors, save_tensors
 from exuvia.config import from_dict, to_dict
-from exuvia.data.concepts import find_concept
+from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.words import judge
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.sequence.generators import BaseCodes, build_generator, describe_generator
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.pipeline.older import renamed
+from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.generators import build_generator, describe_generator
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import ResidualTransformerConfig
 
 Embed = Callable[[Sequence[str]], Tensor]
 """Sentences -> one vector each [B, E]."""
@@ -46,19 +49,19 @@ class Guard(Protocol):
 class WordGuard:
     """Flags a prompt in which a concept's words are used in their own sense (data/words.py)."""
 
-    concept: str
+    concept: Concept
     keywords: str = "humanml3d"
     """Whose word list: humanml3d or motionx."""
     kind: ClassVar[str] = "words"
 
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
         """Whether each prompt says the concept [B]."""
-        terms = find_concept(self.concept).words(self.keywords)
+        terms = self.concept.words(self.keywords)
         return np.asarray([judge(prompt, terms) == "yes" for prompt in prompts], np.bool_)
 
     def describe(self) -> dict[str, Any]:
         """The concept and the word list."""
-        return {"concept": self.concept, "keywords": self.keywords}
+        return {"concept": self.concept.name, "keywords": self.keywords}
 
     def tensors(self) -> dict[str, Tensor]:
         """None."""
@@ -102,24 +105,24 @@ class Detour:
     """Who flags."""
     instead: str | None = None
     """The prompt to use in their place; None: they stay as they are."""
-    mask: BaseCodes | None = None
-    """Writer of base codes to use for them; None: the generator's own."""
+    base: BaseGenerator | None = None
+    """Generator of base codes to use for them; None: the generator's own."""
     residual: ResidualTransformer | None = None
     """Residual transformer to use for them; None: the generator's own."""
 
     def modules(self) -> dict[str, nn.Module]:
         """The weights of its own, by part."""
-        return {k: v for k, v in (("mask", self.mask), ("residual", self.residual)) if v is not None}
+        return {k: v for k, v in (("base", self.base), ("residual", self.residual)) if v is not None}
 
     def describe(self) -> dict[str, Any]:
         """Everything but weights, JSON-ready; `from_folder` reads it."""
-        sizes = {} if self.mask is None else {"mask": describe_generator(self.mask)}
+        sizes = {} if self.base is None else {"base": describe_generator(self.base)}
         if self.residual is not None:
             sizes["residual"] = to_dict(self.residual.config)
         return {"guard": {"kind": self.guard.kind, **self.guard.describe()}, "instead": self.instead, **sizes}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All weights: `guard.*`, `mask.*`, `residual.*`."""
+        """All weights: `guard.*`, `base.*`, `residual.*`."""
         found = {f"guard.{name}": value for name, value in self.guard.tensors().items()}
         for part, module in self.modules().items():
             found |= {f"{part}.{name}": value for name, value in module.state_dict().items()}
@@ -127,8 +130,8 @@ class Detour:
 
     def to(self, device: str | torch.device) -> "Detour":
         """The detour with its models on a device."""
-        mask = None if self.mask is None else self.mask.to(device)
-        return replace(self, mask=mask, residual=None if self.residual is None else self.residual.to(device))
+        base = None if self.base is None else self.base.to(device)
+        return replace(self, base=base, residual=None if self.residual is None else self.residual.to(device))
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Route:
     """Their places in the batch."""
     texts: list[str]
     """What is generated in their place."""
-    mask: BaseCodes | None
+    base: BaseGenerator | None
     residual: ResidualTransformer | None
 
 
@@ -156,8 +159,8 @@ def routes(detours: Sequence[Detour], prompts: Sequence[str], embed: Embed) -> l
     for number in np.unique(weights):
         rows = np.flatnonzero(weights == number).tolist()
         own = detours[number] if number >= 0 else None
-        mask, residual = (None, None) if own is None else (own.mask, own.residual)
-        found.append(Route(rows, [texts[row] for row in rows], mask, residual))
+        base, residual = (None, None) if own is None else (own.base, own.residual)
+        found.append(Route(rows, [texts[row] for row in rows], base, residual))
     return found
 
 
@@ -174,26 +177,27 @@ def load_detours(folder: Path, described: Sequence[dict[str, Any]]) -> list[Deto
     return [_load(folder / f"detour{number}.safetensors", about) for number, about in enumerate(described)]
 
 
-def _load(path: Path, about: dict[str, Any]) -> Detour:
+def _load(path: Path, described: dict[str, Any]) -> Detour:
+    about = renamed(described)
     try:
         settings = dict(about["guard"])
         kind, instead = settings.pop("kind"), about.get("instead")
-        tensors = load_tensors(path) if path.exists() or kind == "learned" else {}
+        tensors = renamed(load_tensors(path)) if path.exists() or kind == "learned" else {}
         if kind == "words":
-            guard: Guard = WordGuard(find_concept(settings["concept"]).name, settings.get("keywords", "humanml3d"))
+            guard: Guard = WordGuard(find_concept(settings["concept"]), settings.get("keywords", "humanml3d"))
         elif kind == "learned":
             guard = LearnedGuard(tensors["guard.weight"], float(settings["bias"]), float(settings["threshold"]))
         else:
             raise CheckpointError(f"{path.parent} has a guard of kind {kind!r}; known: learned, words")
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path.parent}/config.json describes a detour without {error}") from None
-    parts: dict[str, Any] = {}
-    if "mask" in about:
-        parts["mask"] = build_generator(about["mask"])
+    base = build_generator(about["base"]) if "base" in about else None
+    residual = None
     if "residual" in about:
-        parts["residual"] = ResidualTransformer(from_dict(ResidualTransformerConfig, about["residual"]))
-    for name, module in parts.items():
+        residual = ResidualTransformer(from_dict(ResidualTransformerConfig, about["residual"]))
+    detour = Detour(guard, instead, base, residual)
+    for name, module in detour.modules().items():
         own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
         load_into(module, own, f"the {name} of {path}")
         module.eval().requires_grad_(False)
-    return Detour(guard, instead, **parts)
+    return detour

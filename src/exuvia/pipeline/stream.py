@@ -21,11 +21,12 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.recover import recover_root
 from exuvia.motion.clip import Clip
 from exuvia.pipeline.prompts import check_prompts
-from exuvia.sequence.causal import CausalGenerator, Drawing, Writer
+from exuvia.pipeline.settings import LongConfig
+from exuvia.sequence.causal import CausalGenerator, Writer
 from exuvia.sequence.mask_transformer import MaskTransformer
-from exuvia.sequence.sampling import seeded_noise
+from exuvia.sequence.sampling import Drawing, seeded_noise
 from exuvia.shapes import Features
-from exuvia.tokens.rvqvae import RVQVAEConfig
+from exuvia.tokens.settings import RVQVAEConfig
 
 if TYPE_CHECKING:
     from exuvia.pipeline.pipeline import MotionPipeline
@@ -38,22 +39,7 @@ class Scene:
     prompt: str
     """What the motion shows, English."""
     frames: int = 120
-    """At 20 a second; cut to whole code steps of 4."""
-
-
-@dataclass(frozen=True)
-class LongConfig:
-    """How scenes are joined."""
-
-    context: int = 16
-    """Code steps of what there is that a window shows."""
-    blend: int = 3
-    """Of these, the last ones are written anew when the next caption begins."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.blend < self.context:
-            found = f"context {self.context}, blend {self.blend}"
-            raise ConfigError(f"found {found}; expected a blend of 0 or more, and fewer steps than the context")
+    """At 20 a second; cut to whole code steps."""
 
 
 def stream(
@@ -127,7 +113,7 @@ def _written(
     pipe: "MotionPipeline", scenes: Iterable[Scene], seed: int, how: LongConfig
 ) -> Iterator[tuple[Tensor, str]]:
     """Codes [n, Q] that will not change any more, in order, and their captions."""
-    if not isinstance(pipe.mask, MaskTransformer | CausalGenerator):
+    if not isinstance(pipe.base, MaskTransformer | CausalGenerator):
         raise ConfigError("motion without an end needs a masked or a causal generator; BAMM writes whole motions only")
     if pipe.representation.name != HUMANML3D.name:
         raise ConfigError(f"motion without an end needs HumanML3D's features; found {pipe.representation.name}'s")
@@ -175,8 +161,8 @@ class _Pen:
         settings, fixed = self.pipe.generation, len(keep) - anew
         base = torch.zeros(1, len(keep) + block, dtype=torch.long)
         base[0, :fixed] = keep[:fixed, 0]
-        if isinstance(self.pipe.mask, CausalGenerator):
-            base[:, fixed:] = self._after(self.pipe.mask, base[:, :fixed], anew + block, seed)
+        if isinstance(self.pipe.base, CausalGenerator):
+            base[:, fixed:] = self._after(self.pipe.base, base[:, :fixed], anew + block, seed)
         else:
             base = self._filled(base, fixed, seed)
         codes = self.pipe.residual.generate(
@@ -190,8 +176,8 @@ class _Pen:
     def _filled(self, base: Tensor, fixed: int, seed: int) -> Tensor:
         """The window [1, N] with everything behind its fixed codes filled at once."""
         settings, size = self.pipe.generation, base.shape[1]
-        assert isinstance(self.pipe.mask, MaskTransformer)
-        return self.pipe.mask.edit(
+        assert isinstance(self.pipe.base, MaskTransformer)
+        return self.pipe.base.edit(
             base, self.cond, torch.tensor([size], device=self.pipe.device), self.known,
             region=torch.arange(size)[None] >= fixed, seeds=[seed], steps=settings.steps,
             cond_scale=settings.cond_scale, keep_share=settings.keep_share, temperature=settings.temperature,

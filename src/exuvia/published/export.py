@@ -18,7 +18,7 @@ from exuvia.files import whole_folder, write_text
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.published.momask import LENGTH_FOLDER, Options
 from exuvia.sequence.mask_transformer import MaskTransformer
-from exuvia.sequence.trunk import TrunkConfig
+from exuvia.sequence.settings import TransformerConfig
 
 EPOCH = 0
 """That the files say: the loaders print it."""
@@ -45,13 +45,13 @@ def save_momask(pipe: MotionPipeline, folder: str | Path) -> Path:
     for part in ("mask", "residual"):
         options[part]["vq_name"] = names["tokenizer"]
     with whole_folder(folder) as out:
-        for part, (key, file) in {
-            "tokenizer": ("vq_model", "net_best_fid.tar"),
-            "mask": ("t2m_transformer", "latest.tar"),
-            "residual": ("res_transformer", "net_best_fid.tar"),
-        }.items():
+        for part, key, file, module in (
+            ("tokenizer", "vq_model", "net_best_fid.tar", pipe.tokenizer),
+            ("mask", "t2m_transformer", "latest.tar", pipe.base),
+            ("residual", "res_transformer", "net_best_fid.tar", pipe.residual),
+        ):
             write_options(out / names[part] / "opt.txt", {**options[part], "name": names[part]})
-            _write(out / names[part] / "model" / file, key, getattr(pipe, part).state_dict())
+            _write(out / names[part] / "model" / file, key, module.state_dict())
         meta = out / names["tokenizer"] / "meta"
         meta.mkdir()
         np.save(meta / "mean.npy", pipe.normaliser.mean)
@@ -62,7 +62,7 @@ def save_momask(pipe: MotionPipeline, folder: str | Path) -> Path:
 
 def folder_names(pipe: MotionPipeline) -> dict[str, str]:
     """Sub-folder of every part with options: as imported, else in the published manner."""
-    t, m, r = pipe.tokenizer.config, pipe.mask.config, pipe.residual.config
+    t, m, r = pipe.tokenizer.config, _masked(pipe).config, pipe.residual.config
     share = "share" if t.shared_codebook else "noshare"
     rvq = f"rvq{t.num_quantizers}{'s' if t.shared_codebook else 'ns'}"
     made = {
@@ -85,14 +85,15 @@ def write_options(path: Path, options: Options) -> None:
 def _check(pipe: MotionPipeline) -> None:
     """Raise CheckpointError for everything that would be lost."""
     found = []
-    if not isinstance(pipe.mask, MaskTransformer):
-        found.append("base codes written by BAMM")
+    backbones = [pipe.residual.config.backbone]
+    if isinstance(pipe.base, MaskTransformer):
+        backbones.append(pipe.base.config.backbone)
     else:
-        found += [f"the backbone {c.backbone}" for c in (pipe.mask.config,) if c.backbone != "transformer"]
-    found += [f"the backbone {c.backbone}" for c in (pipe.residual.config,) if c.backbone != "transformer"]
+        found.append("base codes that no masked transformer writes")
+    found += [f"the backbone {one.mixer}" for one in backbones if one.mixer != "transformer"]
     if not pipe.config["text"]["pooled"]:
         found.append("transformers that read a caption word by word")
-    if pipe.mask.config.text_positions or pipe.residual.config.text_positions:
+    if pipe.base.config.text_positions or pipe.residual.config.text_positions:
         found.append("positions of caption words")
     if pipe.detours:
         found.append("prompts that take another way (prompt_filter, negation)")
@@ -100,6 +101,11 @@ def _check(pipe: MotionPipeline) -> None:
         found.append("noise drawn for every motion")
     if found:
         raise CheckpointError(f"MoMask's published folders have no place for {', '.join(found)}; keep Exuvia's folder")
+
+
+def _masked(pipe: MotionPipeline) -> MaskTransformer:
+    assert isinstance(pipe.base, MaskTransformer)
+    return pipe.base
 
 
 def _tokenizer(pipe: MotionPipeline) -> Options:
@@ -113,7 +119,7 @@ def _tokenizer(pipe: MotionPipeline) -> Options:
     }  # fmt: skip
 
 
-def _trunk(c: TrunkConfig) -> Options:
+def _trunk(c: TransformerConfig) -> Options:
     return {
         "latent_dim": c.width, "ff_size": c.inner_width, "n_layers": c.num_layers, "n_heads": c.num_heads,
         "dropout": c.dropout, "cond_drop_prob": c.cond_drop,
@@ -122,7 +128,7 @@ def _trunk(c: TrunkConfig) -> Options:
 
 def _mask(pipe: MotionPipeline) -> Options:
     data = _tokenizer(pipe)["dataset_name"]
-    return {**_trunk(pipe.mask.config), "dataset_name": data, "is_train": False}
+    return {**_trunk(_masked(pipe).config), "dataset_name": data, "is_train": False}
 
 
 def _residual(pipe: MotionPipeline) -> Options:

@@ -23,12 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.sequence.bamm import BAMM, BAMMConfig
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
+from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import BAMMConfig, LengthEstimatorConfig, MaskTransformerConfig, ResidualTransformerConfig
 from exuvia.shapes import Floats
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 
 log = logging.getLogger(__name__)
 

@@ -1,25 +1,11 @@
 """How the independent concept classifier is trained."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from exuvia.data.store import Store
-from exuvia.judges.tasks import ClassifierTask, ClassifierTaskConfig
-from exuvia.train import TrainConfig, fit
-
-
-@dataclass(frozen=True)
-class ClassifierRecipe:
-    """Everything that decides a classifier training."""
-
-    out: str = "runs/classifier"
-    """Run folder."""
-    data: tuple[str, ...] = ()
-    """Folders made by `exuvia prepare`."""
-    task: ClassifierTaskConfig = field(default_factory=ClassifierTaskConfig)
-    """Sizes and augmentation."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """Steps and rates."""
+from exuvia.judges.tasks import ClassifierTask
+from exuvia.recipes.settings import ClassifierRecipe
+from exuvia.train import fit
 
 
 def train_classifier(recipe: ClassifierRecipe) -> dict[str, float]:

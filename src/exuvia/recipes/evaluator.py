@@ -1,26 +1,12 @@
 """How the text-motion evaluator is trained."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from exuvia.data.store import Store
-from exuvia.judges.tasks import EvaluatorConfig, EvaluatorTask
+from exuvia.judges.tasks import EvaluatorTask
 from exuvia.judges.words import MiniLMWords
-from exuvia.train import TrainConfig, fit
-
-
-@dataclass(frozen=True)
-class EvaluatorRecipe:
-    """Everything that decides an evaluator training."""
-
-    out: str = "runs/evaluator"
-    """Run folder."""
-    data: tuple[str, ...] = ()
-    """Folders made by `exuvia prepare`."""
-    task: EvaluatorConfig = field(default_factory=EvaluatorConfig)
-    """Sizes and losses."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """Steps and rates."""
+from exuvia.recipes.settings import EvaluatorRecipe
+from exuvia.train import fit
 
 
 def train_evaluator(recipe: EvaluatorRecipe) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,88 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exuvia.codes.corpus import CodeCorpus
-from exuvia.codes.stores import Corpus, CorpusConfig
+from exuvia.codes.corpus import CaptionedCodes, DrawRule
 from exuvia.config import to_dict
+from exuvia.data.clips import open_corpus
 from exuvia.files import sha256_file
+from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, CodesRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
-from exuvia.sequence.bamm import BAMM, BAMMConfig
-from exuvia.sequence.causal import CausalConfig, CausalGenerator
-from exuvia.sequence.length import LengthEstimator, LengthEstimatorConfig
-from exuvia.sequence.mask_transformer import MaskTransformer, MaskTransformerConfig
-from exuvia.sequence.residual_transformer import ResidualTransformer, ResidualTransformerConfig
-from exuvia.train import WEIGHTS, TrainConfig, fit
-
-
-@dataclass(frozen=True)
-class CodesRecipe:
-    """What the three sequence trainings share."""
-
-    out: str = "runs/mask"
-    """Run folder."""
-    tokenizer: str = "runs/tokenizer"
-    """Run folder of the tokenizer whose codes are learnt."""
-    corpus: CorpusConfig = field(default_factory=CorpusConfig)
-    """Data."""
-    text: str = "minilm"
-    """Caption encoder."""
-    pooled: bool = False
-    """Condition on one sentence vector, as published, instead of the encoder's token states."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """Steps and rates."""
-    batch_size: int = 64
-    """Clips a step."""
-    max_steps: int = 49
-    """Longest crop, in code steps."""
-
-
-@dataclass(frozen=True)
-class MaskRecipe(CodesRecipe):
-    """Training of the masked transformer."""
-
-    model: MaskTransformerConfig = field(default_factory=MaskTransformerConfig)
-    """Sizes."""
-
-
-@dataclass(frozen=True)
-class BAMMRecipe(CodesRecipe):
-    """Training of BAMM."""
-
-    out: str = "runs/bamm"
-    """Run folder."""
-    model: BAMMConfig = field(default_factory=BAMMConfig)
-    """Sizes."""
-
-
-@dataclass(frozen=True)
-class CausalRecipe(CodesRecipe):
-    """Training of the autoregressive generator."""
-
-    out: str = "runs/causal"
-    """Run folder."""
-    model: CausalConfig = field(default_factory=CausalConfig)
-    """Sizes."""
-
-
-@dataclass(frozen=True)
-class ResidualRecipe(CodesRecipe):
-    """Training of the residual transformer."""
-
-    out: str = "runs/residual"
-    """Run folder."""
-    model: ResidualTransformerConfig = field(default_factory=ResidualTransformerConfig)
-    """Sizes."""
-
-
-@dataclass(frozen=True)
-class LengthRecipe(CodesRecipe):
-    """Training of the length estimator."""
-
-    out: str = "runs/length"
-    """Run folder."""
-    model: LengthEstimatorConfig = field(default_factory=LengthEstimatorConfig)
-    """Sizes."""
+from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.causal import CausalGenerator
+from exuvia.sequence.length import LengthEstimator
+from exuvia.sequence.mask_transformer import MaskTransformer
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.train import WEIGHTS, fit
 
 
 class CodesTask(ABC):
@@ -104,25 +34,22 @@ class CodesTask(ABC):
     def __init__(self, recipe: CodesRecipe, model: nn.Module) -> None:
         self.recipe, self.model = recipe, model
         tokenizer, normaliser = load_tokenizer(recipe.tokenizer)
-        corpus = Corpus(recipe.corpus)
+        corpus, facts = open_corpus(recipe.corpus)
         encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
         self.text_fingerprint = encoder.fingerprint
-        cache = Path(recipe.out).parent / "cache"
-        common: dict[str, Any] = {"max_steps": recipe.max_steps, "cache": cache}
-        self.data = CodeCorpus(corpus, "train", tokenizer, normaliser, encoder, **common)
-        held = CodeCorpus(corpus, "val", tokenizer, normaliser, encoder, **common, offsets=1)
+        self.data, held = (
+            CaptionedCodes(
+                corpus.choose(split), tokenizer, normaliser, encoder, DrawRule.training(recipe.max_steps, offsets),
+                pooled=recipe.pooled, compact=True, cache=Path(recipe.out).parent / "cache",
+            )
+            for split, offsets in (("train", tokenizer.config.stride), ("val", 1))
+        )  # fmt: skip
         self.held = held.fixed(256)
-        self.facts = {**corpus.facts(), "parent": sha256_file(Path(recipe.tokenizer) / WEIGHTS)}
+        self.facts = {**facts, "parent": sha256_file(Path(recipe.tokenizer) / WEIGHTS)}
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Codes, lengths and captions of `batch_size` clips."""
         return self.data.draw(self.recipe.batch_size, rng)
-
-    def condition(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Caption condition [B, S, E] and its mask."""
-        if self.recipe.pooled:
-            return batch["pooled"][:, None], None
-        return batch["cond"], batch["cond_valid"]
 
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The model's training loss and its accuracy."""
@@ -155,8 +82,8 @@ class MaskTask(CodesTask):
 
     def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Cross-entropy at masked positions."""
-        cond, valid = self.condition(batch)
-        return self.model.loss(batch["codes"][..., 0], batch["lengths"], cond, valid, generator=generator)
+        codes, given = batch["codes"][..., 0], (batch["cond"], batch.get("cond_valid"))
+        return self.model.loss(codes, batch["lengths"], *given, generator=generator)
 
 
 class BAMMTask(MaskTask):
@@ -181,8 +108,8 @@ class ResidualTask(CodesTask):
 
     def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Cross-entropy at one random level a sample."""
-        cond, valid = self.condition(batch)
-        return self.model.loss(batch["codes"], batch["lengths"], cond, valid, generator=generator)
+        given = batch["cond"], batch.get("cond_valid")
+        return self.model.loss(batch["codes"], batch["lengths"], *given, generator=generator)
 
 
 class LengthTask(CodesTask):

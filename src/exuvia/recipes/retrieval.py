@@ -1,25 +1,11 @@
 """How the motion-text retrieval model is trained."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from exuvia.data.store import Store
-from exuvia.judges.retrieval_task import RetrievalTask, RetrievalTaskConfig
-from exuvia.train import TrainConfig, fit
-
-
-@dataclass(frozen=True)
-class RetrievalRecipe:
-    """Everything that decides a retrieval training."""
-
-    out: str = "runs/retrieval"
-    """Run folder."""
-    data: tuple[str, ...] = ()
-    """Folders made by `exuvia prepare`."""
-    task: RetrievalTaskConfig = field(default_factory=RetrievalTaskConfig)
-    """Sizes and losses."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """Steps and rates."""
+from exuvia.judges.retrieval_task import RetrievalTask
+from exuvia.recipes.settings import RetrievalRecipe
+from exuvia.train import fit
 
 
 def train_retrieval(recipe: RetrievalRecipe) -> dict[str, float]:

@@ -6,17 +6,16 @@ models/mask_transformer/transformer.py, MaskTransformer.forward, commit c9c6be0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import bamm_generate
-from exuvia.sequence.bamm_decoder import BAMMConfig, BAMMDecoder
+from exuvia.sequence.bamm_decoder import BAMMDecoder
+from exuvia.sequence.base import check_base_codes
 from exuvia.sequence.trunk import valid_from_lengths
-
-__all__ = ["BAMM", "BAMMConfig", "Reveal"]
 
 REVEAL_SHARE = 0.5
 """Of the training batches reveal places; a batch's rate is uniform up to this too, and so is that of random codes."""
@@ -57,12 +56,11 @@ class BAMM(BAMMDecoder):
     """A generator of base codes that finds its own lengths."""
 
     PREDICTS_LENGTH = True
-    SAMPLING = ("cond_scale", "keep_share", "temperature")
 
     def training_input(
         self, codes: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What one training step reads: see `MaskTransformer.training_input`."""
+        """What one training step reads: see `BaseGenerator`."""
         draws = Reveal.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, 0.0, generator)
         ids, labels, given = self.corrupt(codes, lengths, draws)
         return ids, given, labels != self.pad_id
@@ -91,20 +89,13 @@ class BAMM(BAMMDecoder):
         """Cross entropy of codes and end, a mean over samples of the mean over their tokens; and the accuracy.
 
         Args:
-            codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B] in tokens
-            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            generator: source of the draws; draws: the draws themselves (one of the two is needed)
+            draws: the random draws, in place of the generator
+            others: see `BaseGenerator`
         """
-        if codes.ndim != 2:
-            raise ShapeError(f"codes have shape {list(codes.shape)}; BAMM takes base codes [B, T]")
-        if draws is None:
-            if generator is None:
-                raise ConfigError("the training loss needs a torch.Generator (generator=) or its draws (draws=)")
-            cond_drop = self.config.cond_drop if self.training else 0.0
-            draws = Reveal.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, cond_drop, generator)
+        make = partial(Reveal.draw, check_base_codes(codes), self.config.num_codes)
+        draws, drop = self.training_draws(draws, generator, make)
         valid_from_lengths(lengths, codes.shape[1])
         ids, labels, given = self.corrupt(codes, lengths, draws)
-        drop = None if draws.drop is None else draws.drop.to(codes.device)
         return self.score(self.logits(ids, cond, given, cond_valid, drop), labels)
 
     def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,14 +114,15 @@ class BAMM(BAMMDecoder):
         cond_valid: Tensor | None = None,
         *,
         seeds: Sequence[int] | None = None,
+        steps: int = 10,
         shortest: int = 1,
         longest: int = 49,
         cond_scale: float = 4.0,
         keep_share: float = 0.0,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Base codes from text, int64 [B, N], -1 beyond a sample's length; see `bamm_generate.generate`."""
-        writing = bamm_generate.Writing(cond_scale, keep_share=keep_share, temperature=temperature)
+        """Base codes from text; see `BaseGenerator` and `bamm_generate.generate`."""
+        writing = bamm_generate.Writing(cond_scale, keep_share, temperature)
         return bamm_generate.generate(
             self, cond, lengths, cond_valid, seeds=seeds, shortest=shortest, longest=longest, writing=writing
         )

@@ -6,44 +6,35 @@ all rows see the *given* places (the condition and revealed tokens), and rows of
 BAMM, models/mask_transformer/transformer.py, commit c9c6be0.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exuvia.errors import ConfigError
+from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.encoder import Encoder, Layout
 from exuvia.sequence.gpt_blocks import GPTDecoder
-from exuvia.sequence.trunk import Prefix, Trunk, TrunkConfig, branches_of, guide
+from exuvia.sequence.settings import BAMMConfig
+from exuvia.sequence.transformer import PositionTable
+from exuvia.sequence.trunk import Guidance, Prefix
 
 
-@dataclass(frozen=True)
-class BAMMConfig(TrunkConfig):
-    """BAMM's decoder; the defaults are the published ones (12,049,665 parameters)."""
-
-    blocks: str = "official"
-    """official: the post-norm layers of the masked transformer; t2mgpt: pre-norm blocks."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.blocks not in ("official", "t2mgpt"):
-            raise ConfigError(f"unknown blocks {self.blocks!r}; known: official, t2mgpt")
-        if self.backbone != "transformer":
-            raise ConfigError(f"BAMM attends through a table of its own; found the backbone {self.backbone!r}")
-
-
-class BAMMDecoder(Trunk):
+class BAMMDecoder(BaseGenerator):
     """Causal decoder over base codes with an end token and revealed places."""
 
+    config: BAMMConfig
+    seqTransEncoder: Encoder | GPTDecoder
+
     def __init__(self, config: BAMMConfig, seed: int = 0) -> None:
-        super().__init__(config, config.num_codes + 1)
-        self.config = config
+        width, inner, heads = config.width, config.inner_width, config.num_heads
+        decoder: Encoder | GPTDecoder
+        if config.blocks == "t2mgpt":
+            decoder = GPTDecoder(width, inner, config.num_layers, heads, config.dropout)
+        else:
+            decoder = Encoder(config.num_layers, width, inner, heads, config.dropout)
+        super().__init__(config, config.num_codes + 1, decoder)
+        self.position_enc = PositionTable(width, config.dropout, config.table_length)
         self.end_id, self.pad_id, self.mask_id = (config.num_codes + n for n in range(3))
         self.token_emb = nn.Embedding(config.num_codes + 3, config.code_dim)
-        if config.blocks == "t2mgpt":
-            sizes = config.width, config.inner_width, config.num_layers, config.num_heads
-            self.seqTransEncoder = GPTDecoder(*sizes, config.dropout)
         self.initialise(seed)
 
     def sequence(self, ids: Tensor, prefix: Prefix) -> Tensor:
@@ -58,7 +49,7 @@ class BAMMDecoder(Trunk):
         self,
         ids: Tensor,
         cond: Tensor,
-        given: Tensor | None = None,
+        places: Tensor | None = None,
         cond_valid: Tensor | None = None,
         drop: Tensor | None = None,
     ) -> Tensor:
@@ -66,13 +57,13 @@ class BAMMDecoder(Trunk):
 
         Args:
             ids: int64 [B, N], any ids; cond: [B, E] or [B, S, E]
-            given: bool [B, N], revealed places; None = none, purely causal
+            places: bool [B, N], revealed ones; None = none, purely causal
             cond_valid: bool [B, S]; drop: bool [B], True = without condition
         Returns:
             [B, V + 1, N + 1]; column k holds the logits of token k
         """
         prefix = self.prefix(cond, cond_valid, drop)
-        return self._logits(ids, prefix, given).transpose(1, 2)
+        return self._logits(ids, prefix, places).transpose(1, 2)
 
     def guided_logits(
         self,
@@ -85,10 +76,10 @@ class BAMMDecoder(Trunk):
         unconditional: bool = False,
     ) -> Tensor:
         """Logits with classifier-free guidance [B, V + 1, N + 1], both branches in one forward."""
-        branches = branches_of(cond_scale, unconditional)
-        n, prefix = len(branches), self.guided_prefix(cond, cond_valid, branches)
-        several = None if given is None else given.repeat(n, 1)
-        return guide(self._logits(ids.repeat(n, 1), prefix, several).transpose(1, 2), branches, cond_scale)
+        guidance = Guidance(cond_scale, unconditional)
+        prefix = self.guided_prefix(cond, cond_valid, guidance)
+        several = None if given is None else guidance.repeat(given)
+        return guidance.join(self._logits(guidance.repeat(ids), prefix, several).transpose(1, 2))
 
     def _logits(self, ids: Tensor, prefix: Prefix, given: Tensor | None) -> Tensor:
         """[B, N + 1, V + 1]."""
@@ -104,7 +95,6 @@ class BAMMDecoder(Trunk):
             for block in self.seqTransEncoder.blocks:
                 x = block(x, lambda q, k, v: F.scaled_dot_product_attention(q, k, v, table[:, None], dropout))
             return x
-        assert isinstance(self.seqTransEncoder, Encoder)
         layout = Layout(table[:, None], None)
         for layer in self.seqTransEncoder.layers:
             x = layer(x, layout)

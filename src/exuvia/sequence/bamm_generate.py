@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
 from exuvia.sequence.bamm_decoder import BAMMDecoder, attention_table
+from exuvia.sequence.base import tokens_to_write
 from exuvia.sequence.encoder import EncoderLayer
-from exuvia.sequence.gpt_blocks import GPTDecoder
-from exuvia.sequence.trunk import Prefix, branches_of, evaluating, guide, noise_of
+from exuvia.sequence.gpt_blocks import Attention, GPTDecoder
+from exuvia.sequence.trunk import Guidance, Prefix, evaluating, noise_of
 
 FILL_SCALE = 3.0
 """Guidance of the second pass, fixed in the published code."""
@@ -29,15 +29,13 @@ REFILL_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Writing:
-    """How codes are drawn."""
+class Writing(sampling.Drawing):
+    """How codes are drawn in both passes."""
 
-    cond_scale: float = 4.0
     fill_scale: float = FILL_SCALE
-    keep_share: float = 0.0
-    """As in `MaskTransformer.generate`; published: every code may be drawn."""
-    temperature: float = 1.0
+    """Guidance of the second pass."""
     released: bool = False
+    """As the published code does."""
 
 
 def generate(
@@ -69,16 +67,11 @@ def generate(
     Raises:
         ConfigError: lengths and limits that do not fit, or not one seed a sample.
     """
-    if not 1 <= shortest <= longest or (lengths is not None and not 1 <= int(lengths.min())):
-        raise ConfigError(f"found lengths from {shortest} to {longest}, expected 1 or more, and no sample without any")
-    if lengths is not None and len(lengths) != len(cond):
-        raise ShapeError(f"{len(cond)} conditions for {len(lengths)} lengths; expected one each")
-    how, size = writing or Writing(), longest if lengths is None else int(lengths.max())
+    how, size = writing or Writing(), tokens_to_write(cond, lengths, shortest, longest)
     if noise is None and how.temperature > 0:
         noise = noise_of(seeds, 2, torch.ones(len(cond), size, dtype=torch.bool), None)
     with evaluating(model), torch.inference_mode():
-        known = None if cond_valid is None else cond_valid.to(model.device)
-        ids, sure = first_pass(model, cond.to(model.device), known, how, size, lengths, shortest, noise)
+        ids, sure = first_pass(model, cond, cond_valid, how, size, lengths, shortest, noise)
         if lengths is None:
             ids, lengths = cut_at_end(ids, model.end_id)
         lengths = lengths.to(model.device)
@@ -95,7 +88,7 @@ def generate(
             anew = F.pad(refill.to(model.device).bool()[:, :size], (0, size + 1 - min(size, refill.shape[1]))) & inside
         given = (place <= lengths[:, None]) & ~anew
         second = None if noise is None else noise[1]
-        ids = _second_pass(model, cond.to(model.device), known, how, ids, given, second)
+        ids = _second_pass(model, cond, cond_valid, how, ids, given, second)
         return torch.where(inside, ids, -1)[:, :size].clone()
 
 
@@ -171,11 +164,10 @@ class _Reader:
     """The decoder with a cache, both branches of guidance in one batch; the condition is read by `begin` or `whole`."""
 
     def __init__(self, model: BAMMDecoder, cond: Tensor, known: Tensor | None, scale: float, size: int) -> None:
-        self.model, self.scale = model, scale
-        self.branches = branches_of(scale)
-        self.prefix: Prefix = model.guided_prefix(cond, known, self.branches)
+        self.model, self.guidance = model, Guidance(scale)
+        self.prefix: Prefix = model.guided_prefix(cond, known, self.guidance)
         self.start = self.prefix.tokens.shape[1]
-        self.total, self.n = self.start + size, len(self.branches)
+        self.total = self.start + size
         self.cache: list[tuple[Tensor, Tensor]] = []
         self.known = F.pad(self.prefix.valid, (0, size))
         """Places that every later token may attend to [n B, total]: the condition, what was written, what is given."""
@@ -191,8 +183,8 @@ class _Reader:
 
     def whole(self, ids: Tensor, given: Tensor, keep: bool = False) -> Tensor:
         """Read a whole sequence [B, N] with revealed places; logits of every token [B, N + 1, V + 1]."""
-        several, n = given.repeat(self.n, 1), self.n
-        x = self.model.sequence(ids.repeat(n, 1), self.prefix)
+        several = self.guidance.repeat(given)
+        x = self.model.sequence(self.guidance.repeat(ids), self.prefix)
         table = attention_table(several, self.prefix.valid)
         if keep:
             self.known = torch.cat([self.prefix.valid, several], dim=1)
@@ -200,30 +192,29 @@ class _Reader:
         else:
             hidden = self.model.decode_hidden(x, table)
         rows = torch.cat([hidden[:, :1], hidden[:, self.start :]], dim=1)
-        return guide(self.model.output_process(rows), self.branches, self.scale)
+        return self.guidance.join(self.model.output_process(rows))
 
     def read(self, token: Tensor, k: int, given: Tensor | None = None) -> Tensor:
         """Read token k [B]; logits of token k + 1 [B, V + 1]. Rows of given places keep to what is given."""
         place = self.start + k
-        embedded = self.model.input_process(self.model.token_emb(token.repeat(self.n)[:, None]))
+        embedded = self.model.input_process(self.model.token_emb(self.guidance.repeat(token)[:, None]))
         x = embedded + self.model.position_enc.pe[k + 1, 0]
         seen = self.known.clone()
         seen[:, place] = True
         if given is not None:
-            here = given[:, k].repeat(self.n)[:, None]
-            fixed = torch.cat([self.prefix.valid, given.repeat(self.n, 1)], dim=1)
+            here = self.guidance.repeat(given[:, k])[:, None]
+            fixed = torch.cat([self.prefix.valid, self.guidance.repeat(given)], dim=1)
             seen = torch.where(here, fixed, seen)
         self.known[:, place] = True
         return self._logits(self._extend(x, slice(place, place + 1), seen[:, None])[:, 0])
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        return guide(self.model.output_process(hidden), self.branches, self.scale)
+        return self.guidance.join(self.model.output_process(hidden))
 
     def _extend(self, x: Tensor, where: slice, table: Tensor) -> Tensor:
         """Rows x [n B, m, D] at some places, attending to the cache as table [n B, m, total] says."""
         encoder = self.model.seqTransEncoder
-        layers = encoder.blocks if isinstance(encoder, GPTDecoder) else getattr(encoder, "layers", None)
-        assert layers is not None
+        layers = encoder.blocks if isinstance(encoder, GPTDecoder) else encoder.layers
         for number, layer in enumerate(layers):
 
             def attention(query: Tensor, key: Tensor, value: Tensor, number: int = number) -> Tensor:
@@ -238,12 +229,12 @@ class _Reader:
         return x
 
 
-def _post_norm(layer: EncoderLayer, x: Tensor, attention: object) -> Tensor:
+def _post_norm(layer: EncoderLayer, x: Tensor, attention: Attention) -> Tensor:
     """The published layer with another attention, in evaluation mode."""
     inner = layer.self_attn
     B, L, D = x.shape
     joint = F.linear(x, inner.in_proj_weight, inner.in_proj_bias)
     query, key, value = joint.view(B, L, 3, inner.num_heads, D // inner.num_heads).permute(2, 0, 3, 1, 4)
-    mixed = attention(query, key, value)  # type: ignore[operator]
+    mixed = attention(query, key, value)
     x = layer.norm1(x + inner.out_proj(mixed.transpose(1, 2).reshape(B, L, D)))
     return layer.norm2(x + layer.linear2(F.gelu(layer.linear1(x))))

@@ -9,36 +9,22 @@ model keeps its way after a poor draw (as in BAMM's training [pinyo2024bamm]).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.backbone import MIXER_OF, StackEncoder
-from exuvia.sequence.trunk import Prefix, Trunk, TrunkConfig, branches_of, evaluating, guide, noise_of
+from exuvia.sequence.backbone import StackEncoder
+from exuvia.sequence.base import BaseGenerator, check_base_codes, tokens_to_write
+from exuvia.sequence.sampling import Drawing
+from exuvia.sequence.settings import CausalConfig
+from exuvia.sequence.trunk import Guidance, Prefix, evaluating, noise_of
 
 RANDOM_SHARE = 0.5
 """A training sample's share of random codes is uniform up to this."""
-
-
-@dataclass(frozen=True)
-class CausalConfig(TrunkConfig):
-    """The autoregressive generator. `table_length` is of no use to it: there is no position table."""
-
-    backbone: str = "mamba"
-    """State-space layers that see the past only: mamba, s4d, serpent (over Mamba), serpent-s4d."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.backbone.partition("@")[0] not in MIXER_OF:
-            known = ", ".join(MIXER_OF)
-            raise ConfigError(
-                f"found the backbone {self.backbone!r}, expected one that carries a state: {known}; the causal "
-                "transformer is BAMM"
-            )
 
 
 @dataclass(frozen=True)
@@ -67,23 +53,18 @@ class Noise:
         )
 
 
-class CausalGenerator(Trunk):
+class CausalGenerator(BaseGenerator):
     """Writes base codes from left to right until the end token, from a carried state."""
 
     PREDICTS_LENGTH = True
-    """Whether `generate` can do without lengths."""
-    SAMPLING = ("cond_scale", "keep_share", "temperature")
-    """Settings of a pipeline's generation that `generate` takes."""
+    config: CausalConfig
     seqTransEncoder: StackEncoder
 
     def __init__(self, config: CausalConfig, seed: int = 0) -> None:
-        super().__init__(config, config.num_codes + 1)
-        self.config = config
+        layers = StackEncoder(config.backbone, config.width, config.num_layers, config.dropout, causal=True)
+        super().__init__(config, config.num_codes + 1, layers)
         self.end_id, self.pad_id = config.num_codes, config.num_codes + 1
         self.token_emb = nn.Embedding(config.num_codes + 2, config.code_dim)
-        sizes = config.width, config.num_layers, config.num_heads, config.dropout
-        self.seqTransEncoder = StackEncoder(config.backbone, *sizes, causal=True)
-        del self.position_enc
         self.initialise(seed)
 
     def sequence(self, ids: Tensor, prefix: Prefix) -> Tensor:
@@ -95,20 +76,20 @@ class CausalGenerator(Trunk):
         self,
         ids: Tensor,
         cond: Tensor,
-        valid: Tensor,
+        places: Tensor,
         cond_valid: Tensor | None = None,
         drop: Tensor | None = None,
     ) -> Tensor:
         """Logits of what follows every token.
 
         Args:
-            ids: int64 [B, N], the start first; cond: [B, E] or [B, S, E]; valid: bool [B, N]
+            ids: int64 [B, N], the start first; cond: [B, E] or [B, S, E]; places: bool [B, N], real ones
             cond_valid: bool [B, S]; drop: bool [B], True = without condition
         Returns:
             [B, V + 1, N]; padded positions hold values without meaning
         """
         prefix = self.prefix(cond, cond_valid, drop)
-        real = torch.cat([prefix.valid, valid.bool()], dim=1)
+        real = torch.cat([prefix.valid, places.bool()], dim=1)
         hidden = self.seqTransEncoder(self.sequence(ids, prefix), real)
         return self.output_process(hidden[:, prefix.tokens.shape[1] :]).transpose(1, 2)
 
@@ -124,7 +105,7 @@ class CausalGenerator(Trunk):
     def training_input(
         self, codes: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What one training step reads: see `MaskTransformer.training_input`."""
+        """What one training step reads: see `BaseGenerator`."""
         draws = Noise.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, 0.0, generator)
         ids, valid, _ = self.corrupt(codes, lengths, draws)
         return ids, valid, valid
@@ -142,19 +123,12 @@ class CausalGenerator(Trunk):
         """Cross entropy and accuracy of the codes and the end, a mean over all tokens of the batch.
 
         Args:
-            codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B] in tokens
-            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            generator: source of the draws; draws: the draws themselves (one of the two is needed)
+            draws: the random draws, in place of the generator
+            others: see `BaseGenerator`
         """
-        if codes.ndim != 2:
-            raise ShapeError(f"codes have shape {list(codes.shape)}; the generator takes base codes [B, T]")
-        if draws is None:
-            if generator is None:
-                raise ConfigError("the training loss needs a torch.Generator (generator=) or its draws (draws=)")
-            cond_drop = self.config.cond_drop if self.training else 0.0
-            draws = Noise.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, cond_drop, generator)
+        make = partial(Noise.draw, check_base_codes(codes), self.config.num_codes)
+        draws, drop = self.training_draws(draws, generator, make)
         ids, valid, labels = self.corrupt(codes, lengths, draws)
-        drop = None if draws.drop is None else draws.drop.to(codes.device)
         logits = self.logits(ids, cond, valid, cond_valid, drop)
         accuracy = sampling.token_accuracy(logits.detach(), labels, self.pad_id)
         return sampling.token_loss(logits, labels, self.pad_id), accuracy
@@ -166,30 +140,15 @@ class CausalGenerator(Trunk):
         cond_valid: Tensor | None = None,
         *,
         seeds: Sequence[int] | None = None,
+        steps: int = 10,
         shortest: int = 1,
         longest: int = 49,
         cond_scale: float = 4.0,
         keep_share: float = 0.0,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Base codes from text.
-
-        Args:
-            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            lengths: int64 [B] in tokens; None = until the end token comes
-            seeds: one a sample; a sample depends on its own seed only, not on its neighbours
-            shortest, longest: limits of a length that is not given
-            cond_scale, keep_share, temperature: as in `MaskTransformer.generate`
-        Returns:
-            int64 [B, N], -1 beyond a sample's length
-        Raises:
-            ConfigError: lengths and limits that do not fit, or not one seed a sample.
-        """
-        if not 1 <= shortest <= longest or (lengths is not None and not 1 <= int(lengths.min())):
-            raise ConfigError(f"found lengths from {shortest} to {longest}, expected 1 or more, no sample without any")
-        if lengths is not None and len(lengths) != len(cond):
-            raise ShapeError(f"{len(cond)} conditions for {len(lengths)} lengths; expected one each")
-        size = longest if lengths is None else int(lengths.max())
+        """Base codes from text, until the end token where no lengths are given; see `BaseGenerator`."""
+        size = tokens_to_write(cond, lengths, shortest, longest)
         noise = None
         if temperature > 0:
             noise = noise_of(seeds, 1, torch.ones(len(cond), size), None)[0]
@@ -199,15 +158,6 @@ class CausalGenerator(Trunk):
         if lengths is not None:
             over = torch.arange(ids.shape[1], device=ids.device)[None] >= lengths.to(ids.device)[:, None]
         return ids.masked_fill(over, -1)[:, : int((~over).sum(1).max())]
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How codes are drawn."""
-
-    cond_scale: float = 4.0
-    keep_share: float = 0.0
-    temperature: float = 1.0
 
 
 class Writer:
@@ -223,11 +173,10 @@ class Writer:
         self, model: CausalGenerator, cond: Tensor, cond_valid: Tensor | None = None, how: Drawing | None = None
     ) -> None:
         self.model, self.how = model, how or Drawing()
-        self.branches = branches_of(self.how.cond_scale)
+        self.guidance = Guidance(self.how.cond_scale)
         self.state: list[Any] | None = None
-        known = None if cond_valid is None else cond_valid.to(model.device)
         with evaluating(model), torch.inference_mode():
-            prefix = model.guided_prefix(cond.to(model.device), known, self.branches)
+            prefix = model.guided_prefix(cond, cond_valid, self.guidance)
             start = torch.full((len(prefix.valid), 1), model.end_id, device=model.device)
             real = torch.cat([prefix.valid, torch.ones_like(start, dtype=torch.bool)], dim=1)
             self._next = self._carried(model.sequence(start, prefix), real)
@@ -237,7 +186,7 @@ class Writer:
         if ids.shape[1]:
             model = self.model
             with evaluating(model), torch.inference_mode():
-                several = ids.to(model.device).repeat(len(self.branches), 1)
+                several = self.guidance.repeat(ids.to(model.device))
                 self._next = self._carried(model.input_process(model.token_emb(several)), None)
 
     def write(self, count: int, noise: Tensor | None = None, shortest: int | None = None) -> Tensor:
@@ -250,9 +199,9 @@ class Writer:
         """
         model, how, rows = self.model, self.how, []
         with evaluating(model), torch.inference_mode():
-            over = torch.zeros(len(self._next) // len(self.branches), dtype=torch.bool, device=model.device)
+            over = torch.zeros(len(self._next) // len(self.guidance.branches), dtype=torch.bool, device=model.device)
             for k in range(count):
-                logits = guide(self._next, self.branches, how.cond_scale)
+                logits = self.guidance.join(self._next)
                 uniform = None if noise is None else noise[:, k]
                 ends = shortest is not None and k >= shortest
                 drawn, _ = sampling.draw_or_end(logits, how.keep_share, how.temperature, uniform, ends)
@@ -260,7 +209,7 @@ class Writer:
                 rows.append(drawn.masked_fill(over, model.end_id))
                 if bool(over.all()):
                     break
-                x = model.input_process(model.token_emb(drawn.repeat(len(self.branches))))
+                x = model.input_process(model.token_emb(self.guidance.repeat(drawn)))
                 assert self.state is not None
                 hidden, self.state = model.seqTransEncoder.stack.step(x, self.state)
                 self._next = model.output_process(hidden)

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError
-from exuvia_ssm.mamba import Mamba
-from exuvia_ssm.serpent import SeRpEnt
-from exuvia_ssm.serpent_state import Resampling
+from exuvia_ssm import Mamba, Resampling, SeRpEnt
 
 
 def learned_intervals(model: nn.Module, run: Callable[[], Any]) -> list[Tensor]:

@@ -5,7 +5,6 @@ Facts: momask-codes, models/vq/model.py, LengthEstimator, whose parameter names 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,21 +14,8 @@ from torch import Tensor, nn
 from exuvia.config import from_dict
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
+from exuvia.sequence.settings import LengthEstimatorConfig, OwnLengthConfig
 from exuvia.sequence.trunk import evaluating
-
-
-@dataclass(frozen=True)
-class LengthEstimatorConfig:
-    """The length estimator; the defaults are the published ones (435,122 parameters)."""
-
-    text_dim: int = 512
-    """Width of the pooled condition vector (E)."""
-    num_classes: int = 50
-    """Length classes: 0 .. num_classes - 1 code steps."""
-    hidden: tuple[int, ...] = (512, 256, 128)
-    """Widths of the hidden layers."""
-    dropout: float = 0.2
-    """Dropout after every hidden layer but the last."""
 
 
 class LengthEstimator(nn.Module):
@@ -94,14 +80,6 @@ class LengthEstimator(nn.Module):
             noise = None if seeds is None else sampling.seeded_noise(seeds, 1, 1)[0, :, 0]
             drawn = sampling.draw(logits, temperature, noise)
         return drawn.clone()
-
-
-@dataclass(frozen=True)
-class OwnLengthConfig:
-    """No length estimator."""
-
-    kind: str = "own"
-    """Tells it from an estimator in a configuration."""
 
 
 class OwnLength(nn.Module):

@@ -6,22 +6,18 @@ tokens only. Facts: momask-codes, models/mask_transformer/transformer.py, MaskTr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.trunk import (
-    Prefix,
-    Trunk,
-    TrunkConfig,
-    branches_of,
-    evaluating,
-    guide,
-    noise_of,
-    valid_from_lengths,
-)
+from exuvia.sequence.base import BaseGenerator, check_base_codes
+from exuvia.sequence.sampling import Drawing
+from exuvia.sequence.settings import MaskTransformerConfig
+from exuvia.sequence.transformer import TransformerTrunk
+from exuvia.sequence.trunk import Guidance, Prefix, evaluating, noise_of, valid_from_lengths
 
 RANDOM_SHARE = 0.1
 """Share of the masked positions that get a random code."""
@@ -34,11 +30,6 @@ KEPT = 1e5
 
 OnStep = Callable[[int, Tensor, Tensor], None]
 """Called after each step's forward with (step, ids fed to the network [B, T], guided logits [B, V, T])."""
-
-
-@dataclass(frozen=True)
-class MaskTransformerConfig(TrunkConfig):
-    """The masked transformer; the defaults are the published ones (12,048,768 parameters)."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +67,14 @@ class Corruption:
         )
 
 
-class MaskTransformer(Trunk):
+class MaskTransformer(TransformerTrunk, BaseGenerator):
     """Bidirectional transformer over base codes with a mask id."""
 
     PREDICTS_LENGTH = False
-    """Whether `generate` can do without lengths."""
-    SAMPLING = ("steps", "cond_scale", "keep_share", "temperature")
-    """Settings of a pipeline's generation that `generate` takes."""
+    config: MaskTransformerConfig
 
     def __init__(self, config: MaskTransformerConfig, seed: int = 0) -> None:
-        super().__init__(config, config.num_codes)
-        self.config = config
+        super().__init__(config, config.num_codes, config.backbone)
         self.mask_id = config.num_codes
         self.pad_id = config.num_codes + 1
         self.token_emb = nn.Embedding(config.num_codes + 2, config.code_dim)
@@ -123,10 +111,10 @@ class MaskTransformer(Trunk):
         unconditional: bool = False,
     ) -> Tensor:
         """Logits with classifier-free guidance [B, V, T], both branches in one forward."""
-        branches = branches_of(cond_scale, unconditional)
-        n, prefix = len(branches), self.guided_prefix(cond, cond_valid, branches)
-        out = self.encode(self.token_emb(ids).repeat(n, 1, 1), valid.repeat(n, 1), prefix)
-        return guide(out.transpose(1, 2), branches, cond_scale)
+        guidance = Guidance(cond_scale, unconditional)
+        prefix = self.guided_prefix(cond, cond_valid, guidance)
+        out = self.encode(guidance.repeat(self.token_emb(ids)), guidance.repeat(valid), prefix)
+        return guidance.join(out.transpose(1, 2))
 
     def corrupt(self, codes: Tensor, valid: Tensor, draws: Corruption) -> tuple[Tensor, Tensor]:
         """Network input and targets of one training step (both int64 [B, T]; target = mask id where none).
@@ -147,14 +135,7 @@ class MaskTransformer(Trunk):
     def training_input(
         self, codes: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What one training step reads, for objectives of one's own.
-
-        Args:
-            codes: int64 [B, T] base codes; lengths: int64 [B]
-            generator: source of the draws
-        Returns:
-            ids and the table of places that `logits` takes after the condition, and which outputs count, bool [B, N]
-        """
+        """What one training step reads: ids, real places and which are hidden; see `BaseGenerator`."""
         valid = valid_from_lengths(lengths, codes.shape[1])
         draws = Corruption.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, 0.0, generator)
         ids, labels = self.corrupt(codes, valid, draws)
@@ -173,22 +154,13 @@ class MaskTransformer(Trunk):
         """Cross entropy and accuracy of the hidden codes.   Sec. 3.2 [guo2024momask]
 
         Args:
-            codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B] in tokens
-            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            generator: source of the draws; draws: the draws themselves (one of the two is needed)
-        Returns:
-            (loss, accuracy), scalars. In evaluation mode no condition is dropped unless `draws` says so.
+            draws: the random draws, in place of the generator
+            others: see `BaseGenerator`
         """
-        if codes.ndim != 2:
-            raise ShapeError(f"codes have shape {list(codes.shape)}; the masked transformer takes base codes [B, T]")
-        if draws is None:
-            if generator is None:
-                raise ConfigError("the training loss needs a torch.Generator (generator=) or its draws (draws=)")
-            cond_drop = self.config.cond_drop if self.training else 0.0
-            draws = Corruption.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, cond_drop, generator)
+        make = partial(Corruption.draw, check_base_codes(codes), self.config.num_codes)
+        draws, drop = self.training_draws(draws, generator, make)
         valid = valid_from_lengths(lengths, codes.shape[1])
         ids, labels = self.corrupt(codes, valid, draws)
-        drop = None if draws.drop is None else draws.drop.to(codes.device)
         logits = self.logits(ids, cond, valid, cond_valid, drop, packed=True)
         accuracy = sampling.token_accuracy(logits.detach(), labels, self.mask_id)
         return sampling.token_loss(logits, labels, self.mask_id), accuracy
@@ -196,11 +168,13 @@ class MaskTransformer(Trunk):
     def generate(
         self,
         cond: Tensor,
-        lengths: Tensor,
+        lengths: Tensor | None = None,
         cond_valid: Tensor | None = None,
         *,
         seeds: Sequence[int] | None = None,
         steps: int = 10,
+        shortest: int = 1,
+        longest: int = 49,
         cond_scale: float = 4.0,
         keep_share: float = 0.9,
         temperature: float = 1.0,
@@ -212,15 +186,15 @@ class MaskTransformer(Trunk):
         """Base codes from text: start fully masked, keep the most likely codes, mask the others again.   Sec. 3.3
 
         Args:
-            cond: [B, E] or [B, S, E]; lengths: int64 [B] in tokens; cond_valid: bool [B, S]
-            seeds: one per sample; a sample depends on its own seed only, not on its neighbours or the padding
-            steps: forwards; cond_scale: guidance
-            keep_share: top-k as in the published option: the largest ceil((1 - keep_share) V) logits may be drawn
-            temperature: 0 = most likely code; gumbel: draw by Gumbel noise instead of the inverse distribution
+            lengths: int64 [B] in tokens; they must be given, so that `shortest` and `longest` have no part in it
+            gumbel: draw by Gumbel noise instead of the inverse distribution
             noise: uniforms [steps, B, T] or Gumbel noise [steps, B, T, V] instead of seeds
+            others: see `BaseGenerator`
         Returns:
             int64 [B, T] with T = max(lengths), -1 at padding
         """
+        if lengths is None:
+            raise ConfigError("the masked transformer does not find lengths itself; give one a sample")
         lengths = lengths.to(self.device)
         valid = valid_from_lengths(lengths, max(int(lengths.max()), 1))
         state = _Decoding(
@@ -232,8 +206,8 @@ class MaskTransformer(Trunk):
         )
         if noise is None and temperature > 0:
             noise = noise_of(seeds, steps, valid, self.config.num_codes if gumbel else None)
-        choose = _Choice(cond_scale, keep_share, temperature, unconditional)
-        return self._decode(state, choose, cond, cond_valid, noise, on_step)
+        how, guidance = Drawing(cond_scale, keep_share, temperature), Guidance(cond_scale, unconditional)
+        return self._decode(state, how, guidance, cond, cond_valid, noise, on_step)
 
     def edit(
         self,
@@ -278,8 +252,8 @@ class MaskTransformer(Trunk):
             start = torch.where(region, self.mask_id, ids.masked_fill(ids < 0, self.pad_id))
             scores = torch.where(region, 0.0, KEPT)
             state = _Decoding(start, scores, sampling.masked_counts(region.sum(1), steps), valid)
-        choose = _Choice(cond_scale, keep_share, temperature, unconditional)
-        return self._decode(state, choose, cond, cond_valid, noise, on_step)
+        how, guidance = Drawing(cond_scale, keep_share, temperature), Guidance(cond_scale, unconditional)
+        return self._decode(state, how, guidance, cond, cond_valid, noise, on_step)
 
     def _edit_everywhere(self, ids: Tensor, valid: Tensor, steps: int, order: Tensor | None) -> "_Decoding":
         """Start of an edit without a region; the lowest values of `order` [B, T] are masked first."""
@@ -291,7 +265,8 @@ class MaskTransformer(Trunk):
     def _decode(
         self,
         state: "_Decoding",
-        choose: "_Choice",
+        how: Drawing,
+        guidance: Guidance,
         cond: Tensor,
         cond_valid: Tensor | None,
         noise: Tensor | None,
@@ -302,25 +277,22 @@ class MaskTransformer(Trunk):
         ids, scores, valid = state.ids, state.scores, state.valid
         if noise is not None and noise.shape[1:3] != valid.shape:
             raise ShapeError(f"noise has shape {list(noise.shape)}; expected [steps, B, T] with {list(valid.shape)}")
-        branches = branches_of(choose.cond_scale, choose.unconditional)
-        n = len(branches)
         with evaluating(self), torch.inference_mode():
-            known = None if cond_valid is None else cond_valid.to(self.device)
-            prefix = self.guided_prefix(cond.to(self.device), known, branches)
+            prefix, everywhere = self.guided_prefix(cond, cond_valid, guidance), guidance.repeat(valid)
             for step, count in enumerate(state.counts):
                 masked = sampling.lowest(scores, count) & valid
                 ids = torch.where(masked, self.mask_id, ids)
                 judged = masked if on_step is None and not state.free else valid
-                embedded, places = self.token_emb(ids).repeat(n, 1, 1), judged.repeat(n, 1)
-                if step == 0 and state.hidden and n == 2:
-                    out = self._hidden_logits(embedded, valid.repeat(n, 1), prefix, places)
+                embedded, places = guidance.repeat(self.token_emb(ids)), guidance.repeat(judged)
+                if step == 0 and state.hidden and len(guidance.branches) == 2:
+                    out = self._hidden_logits(embedded, everywhere, prefix, places)
                 else:
-                    out = self.encode_some(embedded, valid.repeat(n, 1), prefix, places)
-                logits = guide(out, branches, choose.cond_scale).float()  # [judged positions, V]
+                    out = self.encode_some(embedded, everywhere, prefix, places)
+                logits = guidance.join(out).float()  # [judged positions, V]
                 if on_step is not None:
                     on_step(step, ids, _placed(logits, judged).transpose(1, 2))
                 row = None if noise is None else noise[step].to(self.device)[judged]
-                drawn = sampling.draw(sampling.top_share(logits, choose.keep_share), choose.temperature, row)
+                drawn = sampling.draw(sampling.top_share(logits, how.keep_share), how.temperature, row)
                 sure = sampling.precise(logits).softmax(-1).gather(-1, drawn[:, None])[:, 0]
                 ids = torch.where(masked, _placed(drawn, judged), ids)
                 scores = _placed(sure, judged).masked_fill(~(valid if state.free else masked), KEPT)
@@ -360,13 +332,3 @@ class _Decoding:
     """Whether later steps may mask again what was not masked before."""
     hidden: bool = False
     """Whether all codes are masked at the start."""
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """How a code is drawn from the logits."""
-
-    cond_scale: float
-    keep_share: float
-    temperature: float
-    unconditional: bool

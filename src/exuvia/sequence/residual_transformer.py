@@ -7,6 +7,7 @@ Facts: momask-codes, models/mask_transformer/transformer.py, ResidualTransformer
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,35 +15,9 @@ from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.trunk import (
-    Prefix,
-    Trunk,
-    TrunkConfig,
-    branches_of,
-    evaluating,
-    guide,
-    noise_of,
-    valid_from_lengths,
-)
-
-
-@dataclass(frozen=True)
-class ResidualTransformerConfig(TrunkConfig):
-    """The residual transformer; the defaults are the published ones (13,364,224 parameters)."""
-
-    cond_drop: float = 0.2
-    """Probability that a whole training sample loses its condition (for classifier-free guidance)."""
-    num_quantizers: int = 6
-    """Code levels (Q); level 0 comes from the masked transformer."""
-    share_weight: bool = True
-    """Whether level i is embedded with the table that also scores level i."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.num_quantizers < 2:
-            raise ConfigError(
-                f"num_quantizers is {self.num_quantizers}; a residual transformer needs at least 2 levels"
-            )
+from exuvia.sequence.settings import ResidualTransformerConfig
+from exuvia.sequence.transformer import TransformerTrunk
+from exuvia.sequence.trunk import Guidance, Prefix, evaluating, noise_of, valid_from_lengths
 
 
 @dataclass(frozen=True)
@@ -61,12 +36,13 @@ class ResidualDraws:
         return cls(sampling.q_schedule(uniform[0], 1, num_quantizers), uniform[1] < cond_drop)
 
 
-class ResidualTransformer(Trunk):
+class ResidualTransformer(TransformerTrunk):
     """One transformer for all residual levels, told by a token which level to predict."""
 
+    config: ResidualTransformerConfig
+
     def __init__(self, config: ResidualTransformerConfig, seed: int = 0) -> None:
-        super().__init__(config, config.code_dim)
-        self.config = config
+        super().__init__(config, config.code_dim, config.backbone)
         self.pad_id = config.num_codes
         levels, rows, dim = config.num_quantizers, config.num_codes + 1, config.code_dim
         self.quant_emb = nn.Linear(levels, config.width)
@@ -177,9 +153,9 @@ class ResidualTransformer(Trunk):
         unconditional: bool = False,
     ) -> Tensor:
         """Logits with classifier-free guidance [B, V+1, T], both branches in one forward."""
-        branches = branches_of(cond_scale, unconditional)
-        prefix = self.guided_prefix(cond, cond_valid, branches)
-        return self._guided(embedded, level, prefix, valid, branches, cond_scale).transpose(1, 2)
+        guidance = Guidance(cond_scale, unconditional)
+        prefix = self.guided_prefix(cond, cond_valid, guidance)
+        return self._guided(embedded, level, prefix, valid, guidance).transpose(1, 2)
 
     def _guided(
         self,
@@ -187,13 +163,12 @@ class ResidualTransformer(Trunk):
         level: Tensor,
         prefix: Prefix,
         valid: Tensor,
-        branches: tuple[bool, ...],
-        cond_scale: float,
+        guidance: Guidance,
         packed: bool = False,
     ) -> Tensor:
-        n = len(branches)
-        hidden = self.hidden(embedded.repeat(n, 1, 1), level.repeat(n), prefix, valid.repeat(n, 1), packed)
-        return guide(self.project(hidden, level.repeat(n)), branches, cond_scale)
+        levels = guidance.repeat(level)
+        hidden = self.hidden(guidance.repeat(embedded), levels, prefix, guidance.repeat(valid), packed)
+        return guidance.join(self.project(hidden, levels))
 
     def targets(self, codes: Tensor, valid: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Codes with the padding id at padding [B, T, Q], and those of each sample's level [B, T].
@@ -226,15 +201,11 @@ class ResidualTransformer(Trunk):
         Returns:
             (loss, accuracy), scalars. In evaluation mode no condition is dropped unless `draws` says so.
         """
-        if draws is None:
-            if generator is None:
-                raise ConfigError("the training loss needs a torch.Generator (generator=) or its draws (draws=)")
-            cond_drop = self.config.cond_drop if self.training else 0.0
-            draws = ResidualDraws.draw(len(codes), self.config.num_quantizers, cond_drop, generator)
+        make = partial(ResidualDraws.draw, len(codes), self.config.num_quantizers)
+        draws, drop = self.training_draws(draws, generator, make)
         level = draws.level.to(codes.device)
         valid = valid_from_lengths(lengths, codes.shape[1])
         clean, labels = self.targets(codes, valid, level)
-        drop = None if draws.drop is None else draws.drop.to(codes.device)
         logits = self.logits(self.history(clean, level), level, cond, valid, cond_valid, drop, packed=True)
         accuracy = sampling.token_accuracy(logits.detach(), labels, self.pad_id)
         return sampling.token_loss(logits, labels, self.pad_id), accuracy
@@ -274,16 +245,15 @@ class ResidualTransformer(Trunk):
         if noise is None and temperature > 0:
             classes = self.config.num_codes + 1 if gumbel else None
             noise = noise_of(seeds, self.config.num_quantizers - 1, valid, classes)
-        branches = branches_of(cond_scale, unconditional)
+        guidance = Guidance(cond_scale, unconditional)
         with evaluating(self), torch.inference_mode():
-            known = None if cond_valid is None else cond_valid.to(self.device)
-            prefix = self.guided_prefix(cond.to(self.device), known, branches)
+            prefix = self.guided_prefix(cond, cond_valid, guidance)
             tables, codes = self.embedding_tables(), [torch.where(valid, base_codes.to(self.device), self.pad_id)]
             embedded = torch.zeros((), device=self.device)
             for step in range(levels - 1):
                 embedded = embedded + F.embedding(codes[-1], tables[step])
                 level = torch.full((len(valid),), step + 1, device=self.device)
-                logits = self._guided(embedded, level, prefix, valid, branches, cond_scale, packed=True).float()
+                logits = self._guided(embedded, level, prefix, valid, guidance, packed=True).float()
                 row = None if noise is None else noise[step]
                 drawn = sampling.draw(sampling.top_share(logits, keep_share), temperature, row)
                 codes.append(torch.where(valid, drawn, self.pad_id))

@@ -6,6 +6,7 @@ Facts: Sec. 3.2-3.3 [guo2024momask]; momask-codes, models/mask_transformer/tools
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,18 @@ from exuvia.errors import ConfigError, ShapeError
 
 NOISE_BLOCK = 64
 """Positions drawn at a time, so that the noise at a position does not depend on the length of the batch."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How codes are drawn from logits."""
+
+    cond_scale: float = 4.0
+    """Guidance."""
+    keep_share: float = 0.0
+    """As `top_share` takes it; 0: every code may be drawn."""
+    temperature: float = 1.0
+    """0 = the most likely code."""
 
 
 def cosine_schedule(time: Tensor) -> Tensor:

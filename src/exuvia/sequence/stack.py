@@ -6,52 +6,21 @@ A transformer layer has two parts (attention, feed-forward), the others one. Bid
 classification and masked generation, causal ones for language models; of these only state-space stacks carry a state.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
+from exuvia.config import to_dict
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from exuvia.sequence.attention import FeedForward, RotaryAttention
-from exuvia_ssm.bidirectional import Bidirectional
-from exuvia_ssm.mamba import Mamba
-from exuvia_ssm.s4d import S4D, optim_groups
-from exuvia_ssm.serpent import SeRpEnt
-from exuvia_ssm.serpent_config import SeRpEntConfig
+from exuvia.sequence.settings import StackConfig
+from exuvia_ssm import S4D, Bidirectional, Mamba, SeRpEnt, SeRpEntConfig, optim_groups
 
 Layer = Callable[[int], nn.Module]
-
-
-@dataclass(frozen=True)
-class StackConfig:
-    """Size and kind of a stack."""
-
-    width: int
-    """Channels D."""
-    layers: int = 4
-    """Residual layers."""
-    mixer: str = "mamba"
-    """A key of MIXER."""
-    causal: bool = True
-    """No output sees a later input; False: every output sees the whole sequence."""
-    state: int = 16
-    """States a channel of Mamba; S4D has four times as many."""
-    heads: int = 4
-    """Of attention."""
-    dropout: float = 0.0
-    """On what every part adds."""
-    serpent: Mapping[str, Any] = field(default_factory=dict)
-    """Options of SeRpEnt layers, such as {"rates": (0.25,), "K": 3}."""
-
-    def __post_init__(self) -> None:
-        if self.mixer not in MIXER:
-            raise ConfigError(f"unknown mixer {self.mixer!r}; {suggest(self.mixer, MIXER)}")
-        if self.width < 1 or self.layers < 1 or not 0 <= self.dropout < 1:
-            found = f"width {self.width}, layers {self.layers}, dropout {self.dropout}"
-            raise ConfigError(f"found {found}; expected positive sizes and a dropout in [0, 1)")
 
 
 def _transformer(c: StackConfig) -> list[nn.Module]:
@@ -62,15 +31,6 @@ def _ssm(build: Layer, c: StackConfig) -> list[nn.Module]:
     return [build(c.width) if c.causal else Bidirectional(c.width, ssm=build, merge="add")]
 
 
-def _serpent(build: Layer, c: StackConfig, intervals: str = "learned") -> list[nn.Module]:
-    """Bidirectional: resampled once, then read both ways."""
-    options: dict[str, Any] = {"skip": False, "intervals": intervals, **c.serpent}
-    if c.causal:
-        return [SeRpEnt(c.width, ssm=build, **options)]
-    options = {"causal": False, "neighbours": "nearest", "restore": "linear", **options}
-    return [SeRpEnt(c.width, ssm=lambda width: Bidirectional(width, ssm=build, merge="add"), **options)]
-
-
 def _mamba(c: StackConfig) -> Layer:
     return partial(Mamba, d_state=c.state)
 
@@ -79,16 +39,29 @@ def _s4d(c: StackConfig) -> Layer:
     return partial(S4D, d_state=4 * c.state)
 
 
+def _serpent(c: StackConfig) -> list[nn.Module]:
+    """Bidirectional: resampled once, then read both ways."""
+    build = BRANCH[c.serpent.over](c)
+    ssm = build if c.causal else partial(Bidirectional, ssm=build, merge="add")
+    return [SeRpEnt(c.width, ssm=ssm, **_serpent_options(c))]
+
+
+def _serpent_options(c: StackConfig) -> dict[str, Any]:
+    options = {name: value for name, value in to_dict(c.serpent).items() if name != "over"}
+    options["neighbours"] = c.serpent.neighbours or ("trailing" if c.causal else "nearest")
+    options["restore"] = c.serpent.restore or ("hold" if c.causal else "linear")
+    return {**options, "rates": c.serpent.rates, "causal": c.causal, "skip": False}
+
+
+BRANCH: dict[str, Callable[[StackConfig], Layer]] = {"s4d": _s4d, "mamba": _mamba}
+"""What SeRpEnt resamples for."""
 MIXER: dict[str, Callable[[StackConfig], list[nn.Module]]] = {
     "transformer": _transformer,
     "s4d": lambda c: _ssm(_s4d(c), c),
     "mamba": lambda c: _ssm(_mamba(c), c),
-    "serpent-s4d": lambda c: _serpent(_s4d(c), c),
-    "serpent-mamba": lambda c: _serpent(_mamba(c), c),
-    "uniform-s4d": lambda c: _serpent(_s4d(c), c, "uniform"),
-    "uniform-mamba": lambda c: _serpent(_mamba(c), c, "uniform"),
+    "serpent": _serpent,
 }
-"""What a layer is made of; `uniform` is SeRpEnt with unlearned intervals, the ablation of its selectivity."""
+"""What a residual layer is made of."""
 
 
 class Part(nn.Module):
@@ -118,6 +91,8 @@ class Stack(nn.Module):
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
+        if config.mixer not in MIXER:
+            raise ConfigError(f"unknown mixer {config.mixer!r}; {suggest(config.mixer, MIXER)}")
         self.config = config
         every = [part for _ in range(config.layers) for part in MIXER[config.mixer](config)]
         self.parts = nn.ModuleList(Part(mixer, config.width, config.dropout) for mixer in every)
@@ -125,7 +100,7 @@ class Stack(nn.Module):
 
     @property
     def carries_state(self) -> bool:
-        """Whether `carried` is to be had."""
+        """Whether the stack supports streaming: `carried` and `step`."""
         return self.config.causal and self.config.mixer != "transformer"
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -200,12 +175,12 @@ def of_equal_size(config: StackConfig, budget: int) -> StackConfig:
         middle = (low + high) // 2
         low, high = (middle, high) if size(middle) < budget else (low, middle)
     near = [replace(config, width=unit * n) for n in (low, high) if n]
-    if "serpent" in config.mixer or "uniform" in config.mixer:
+    if config.mixer == "serpent":
         near += [_branches(one, more) for one in near for more in (-4, 4)]
     return min(near, key=lambda one: abs(parameters(one) - budget))
 
 
 def _branches(config: StackConfig, more: int) -> StackConfig:
     """The config with wider or narrower branches."""
-    width = SeRpEntConfig(config.width, **config.serpent).width
-    return replace(config, serpent={**config.serpent, "branch_width": max(4, width + more)})
+    width = SeRpEntConfig(config.width, **_serpent_options(config)).width
+    return replace(config, serpent=replace(config.serpent, branch_width=max(4, width + more)))

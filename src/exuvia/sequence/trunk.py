@@ -1,98 +1,22 @@
-"""The transformer that MoMask's two sequence models share: prefix tokens, position table, encoder, head.
+"""What all models over codes share: text projection, guidance, training draws, input and head.
 
 Parameter names are those of the published checkpoints (momask-codes, models/mask_transformer/transformer.py), so that
 their weights load by name.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.backbone import StackEncoder, backbone_variant
-from exuvia.sequence.encoder import Dropout, Encoder
+from exuvia.sequence.backbone import StackEncoder
 from exuvia.sequence.sampling import seeded_noise
-
-
-@dataclass(frozen=True)
-class TrunkConfig:
-    """Sizes shared by the masked and the residual transformer; the defaults are the published ones."""
-
-    num_codes: int = 512
-    """Codes in one codebook (V)."""
-    code_dim: int = 512
-    """Width of a token embedding, before its projection to `width`."""
-    width: int = 384
-    """Width of the transformer (D)."""
-    inner_width: int = 1024
-    """Width between the two linear maps of a feed-forward block."""
-    num_layers: int = 8
-    """Encoder layers."""
-    num_heads: int = 6
-    """Attention heads; must divide `width`."""
-    text_dim: int = 512
-    """Width of a condition vector (E)."""
-    dropout: float = 0.2
-    """Dropout after the position table, on attention weights, and in and after both halves of a layer."""
-    cond_drop: float = 0.1
-    """Probability that a whole training sample loses its condition (for classifier-free guidance)."""
-    text_positions: int = 0
-    """Rows of a learned position embedding for condition tokens; 0 = none, as published."""
-    table_length: int = 5000
-    """Rows of the fixed sinusoidal position table: the longest token sequence."""
-    backbone: str = "transformer"
-    """transformer, as published, or state-space layers that see the whole sequence: mamba, s4d, serpent (over Mamba),
-    serpent-s4d; SeRpEnt's options may follow, as in serpent@rates=1+0.5+0.3@mix=depthwise. Of `inner_width` and the
-    places of dropout these have no use."""
-
-    def __post_init__(self) -> None:
-        if self.backbone != "transformer":
-            backbone_variant(self.backbone, ("transformer",))
-        if self.width % self.num_heads:
-            raise ConfigError(f"num_heads {self.num_heads} does not divide width {self.width}")
-        if self.width % 2:
-            raise ConfigError(f"width is {self.width}; the position table needs an even number")
-        if not (0 <= self.dropout < 1 and 0 <= self.cond_drop <= 1):
-            told = f"dropout is {self.dropout}, cond_drop {self.cond_drop}"
-            raise ConfigError(f"{told}; expected probabilities, dropout below 1")
-
-
-class PositionTable(nn.Module):
-    """Adds a fixed sinusoidal table to token t = 0, 1, ..., then drops out.   Sec. 3.5 [vaswani2017attention]
-
-    The table is saved under the published name `pe` [length, 1, D]. Since it is fixed, a state dict need not have it,
-    and a stored one of the same shape, rounded or not, does not replace it.
-    """
-
-    pe: Tensor
-
-    def __init__(self, width: int, dropout: float, length: int) -> None:
-        super().__init__()
-        self.dropout = Dropout(dropout)
-        position = torch.arange(length, dtype=torch.float32)[:, None]
-        rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
-        table = torch.zeros(length, width)
-        table[:, 0::2] = torch.sin(position * rate)
-        table[:, 1::2] = torch.cos(position * rate)
-        self.register_buffer("pe", table[:, None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]. Raises ShapeError if T exceeds the table."""
-        if x.shape[1] > len(self.pe):
-            raise ShapeError(f"{x.shape[1]} tokens; the position table holds {len(self.pe)}: raise table_length")
-        return self.dropout(x + self.pe[: x.shape[1], 0])
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        stored = state_dict.get(prefix + "pe")
-        if stored is None or stored.shape == self.pe.shape:
-            state_dict[prefix + "pe"] = self.pe
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+from exuvia.sequence.settings import TrunkConfig
 
 
 class InputProcess(nn.Module):
@@ -131,19 +55,60 @@ class Prefix:
     """bool [B, S], True where real"""
 
 
-class Trunk(nn.Module):
-    """Prefix tokens and motion tokens through the encoder and its head; base of the two sequence models."""
+@dataclass(frozen=True)
+class Guidance:
+    """Classifier-free guidance: uncond + scale (cond - uncond).   [ho2022cfg]; both branches in one batch."""
 
-    def __init__(self, config: TrunkConfig, out: int) -> None:
+    scale: float
+    unconditional: bool = False
+    """Without the condition at all."""
+
+    @property
+    def branches(self) -> tuple[bool, ...]:
+        """The forwards that are needed, True = unconditional; a scale of 1 needs the conditional one only."""
+        if self.unconditional:
+            return (True,)
+        return (False,) if self.scale == 1 else (False, True)
+
+    def repeat(self, x: Tensor) -> Tensor:
+        """x [B, ...] for every branch [n B, ...]."""
+        return x.repeat(len(self.branches), *([1] * (x.ndim - 1)))
+
+    def join(self, logits: Tensor) -> Tensor:
+        """Guided logits [B, ...] of those of all branches [n B, ...]."""
+        if len(self.branches) == 1:
+            return logits
+        cond, uncond = logits.chunk(2)
+        return uncond + (cond - uncond) * self.scale
+
+
+class Draws(Protocol):
+    """The random draws of one training step."""
+
+    @property
+    def drop(self) -> Tensor | None:
+        """bool [B]: loses its condition; None = none does."""
+
+
+D = TypeVar("D", bound=Draws)
+
+
+class Trunk(nn.Module):
+    """Condition tokens and codes into layers, and a head on what comes out; subclasses say how they are joined.
+
+    Args:
+        config: sizes
+        out: width of the head's output
+        encoder: the layers
+    """
+
+    config: TrunkConfig
+
+    def __init__(self, config: TrunkConfig, out: int, encoder: nn.Module) -> None:
         super().__init__()
+        self.config = config
         self.input_process = InputProcess(config.code_dim, config.width)
-        self.position_enc = PositionTable(config.width, config.dropout, config.table_length)
-        if config.backbone == "transformer":
-            inner = config.inner_width, config.num_heads, config.dropout
-            self.seqTransEncoder: nn.Module = Encoder(config.num_layers, config.width, *inner)
-        else:
-            sizes = config.width, config.num_layers, config.num_heads, config.dropout
-            self.seqTransEncoder = StackEncoder(config.backbone, *sizes)
+        self.seqTransEncoder = encoder
         self.cond_emb = nn.Linear(config.text_dim, config.width)
         self.output_process = OutputProcess(config.width, out)
         if config.text_positions:
@@ -204,61 +169,30 @@ class Trunk(nn.Module):
             tokens = tokens + self.text_position.weight[: cond.shape[1]]
         return Prefix(tokens, valid)
 
-    def guided_prefix(self, cond: Tensor, cond_valid: Tensor | None, branches: tuple[bool, ...]) -> Prefix:
-        """Prefixes of several branches stacked along the batch; `branches` says which are unconditional."""
-        parts = []
-        for unconditional in branches:
+    def guided_prefix(self, cond: Tensor, cond_valid: Tensor | None, guidance: Guidance) -> Prefix:
+        """Prefixes of the branches of guidance, stacked along the batch; on any device."""
+        cond, parts = cond.to(self.device), []
+        known = None if cond_valid is None else cond_valid.to(self.device)
+        for unconditional in guidance.branches:
             drop = torch.full((len(cond),), unconditional, device=cond.device)
-            parts.append(self.prefix(cond, cond_valid, drop))
+            parts.append(self.prefix(cond, known, drop))
         return Prefix(torch.cat([p.tokens for p in parts]), torch.cat([p.valid for p in parts]))
 
-    def encode(self, embedded: Tensor, valid: Tensor, prefix: Prefix, packed: bool = False) -> Tensor:
-        """Run the encoder and the head.
+    def training_draws(
+        self, draws: D | None, generator: torch.Generator | None, draw: Callable[[float, torch.Generator], D]
+    ) -> tuple[D, Tensor | None]:
+        """The draws of a training step, and which samples lose their condition.
 
         Args:
-            embedded: token embeddings [B, T, code_dim]; valid: bool [B, T]; packed: do no work on padding
-        Returns:
-            head output at the token positions [B, T, out]; padded positions hold values without meaning
+            draws: given ones; None = `draw(cond_drop, generator)`, in evaluation mode with a `cond_drop` of 0
+        Raises:
+            ConfigError: neither draws nor a generator.
         """
-        sequence, real = self._sequence(embedded, valid, prefix)
-        hidden = self.seqTransEncoder(sequence, real, packed)
-        return self.output_process(hidden[:, prefix.tokens.shape[1] :])
-
-    def encode_some(self, embedded: Tensor, valid: Tensor, prefix: Prefix, wanted: Tensor) -> Tensor:
-        """What `encode` gives at some positions, without the work that only the others need.
-
-        Args:
-            wanted: bool [B, T], all of them valid; others: see `encode`
-        Returns:
-            [wanted positions, out], sample by sample
-        """
-        sequence, real = self._sequence(embedded, valid, prefix)
-        places = F.pad(wanted, (prefix.tokens.shape[1], 0))
-        encoder: Any = self.seqTransEncoder
-        return self.output_process(encoder.some(sequence, real, places))
-
-    def _sequence(self, embedded: Tensor, valid: Tensor, prefix: Prefix) -> tuple[Tensor, Tensor]:
-        """Condition and motion tokens in one row, and which are real."""
-        if valid.shape != embedded.shape[:2]:
-            raise ShapeError(f"valid has shape {list(valid.shape)}; expected {list(embedded.shape[:2])}")
-        tokens = self.position_enc(self.input_process(embedded))
-        sequence = torch.cat([prefix.tokens.to(tokens.dtype), tokens], dim=1)
-        return sequence, torch.cat([prefix.valid, valid.bool()], dim=1)
-
-
-def branches_of(cond_scale: float, unconditional: bool = False) -> tuple[bool, ...]:
-    """Which forwards a guidance scale needs: unconditional only, conditional only (scale 1), or both."""
-    if unconditional:
-        return (True,)
-    return (False,) if cond_scale == 1 else (False, True)
-
-
-def guide(logits: Tensor, branches: tuple[bool, ...], cond_scale: float) -> Tensor:
-    """Classifier-free guidance: uncond + scale (cond - uncond).   [ho2022cfg]; logits stacked as `branches` says."""
-    if len(branches) == 1:
-        return logits
-    cond, uncond = logits.chunk(2)
-    return uncond + (cond - uncond) * cond_scale
+        if draws is None:
+            if generator is None:
+                raise ConfigError("the training loss needs a torch.Generator (generator=) or its draws (draws=)")
+            draws = draw(self.config.cond_drop if self.training else 0.0, generator)
+        return draws, None if draws.drop is None else draws.drop.to(self.device)
 
 
 def valid_from_lengths(lengths: Tensor, size: int) -> Tensor:

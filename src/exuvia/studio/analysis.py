@@ -28,8 +28,7 @@ from exuvia.pipeline.pipeline import Generation, MotionPipeline
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Features
-from exuvia_ssm.mamba import Mamba
-from exuvia_ssm.serpent import SeRpEnt
+from exuvia_ssm import Mamba, SeRpEnt
 
 STRIDE = 4
 
@@ -109,7 +108,7 @@ def moments(detector: ViolenceDetector | None, rows: Features) -> list[int] | No
 
 def intervals(pipe: MotionPipeline, prompt: str, codes: Tensor) -> list[float] | None:
     """Learned intervals of the generator's layers where it reads these codes, averaged over layers, 1 = their mean."""
-    model: Any = pipe.mask
+    model: Any = pipe.base
     if not any(isinstance(layer, SeRpEnt | Mamba) for layer in model.modules()):
         return None
     states = pipe.text.encode([prompt])

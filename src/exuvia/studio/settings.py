@@ -1,38 +1,42 @@
 """What `exuvia studio` is started with: where it listens, what it offers, and what it lets anyone ask of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
+
+from exuvia.config import Count, Positive, settings
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LANES = ("quick", "long")
 """A worker process each: motion for someone who waits, and everything that takes minutes."""
 
 
-@dataclass(frozen=True)
+@settings
 class Limits:
     """What one request may ask for."""
 
-    body_bytes: int = 8_000_000
+    body_bytes: Count = 8_000_000
     """Of any request, an uploaded file among them."""
-    prompts: int = 64
+    prompts: Count = 64
     """In one request for motion."""
-    motions: int = 256
+    motions: Count = 256
     """Prompts times seeds times generators of one request for motion."""
-    audit_prompts: int = 2000
+    audit_prompts: Count = 2000
     """In one audit."""
-    waiting: int = 500
+    waiting: Count = 500
     """Jobs that may wait; more are refused until some are done."""
-    frames: int = 20_000
+    frames: Count = 20_000
     """Of an uploaded motion."""
-    quick_s: float = 900.0
+    quick_s: Positive = 900.0
     """Longest run of a job of the quick lane."""
-    long_s: float = 6 * 3600.0
+    long_s: Positive = 6 * 3600.0
     """Longest run of a job of the long lane."""
 
 
-@dataclass(frozen=True)
+@settings
 class Settings:
     """A studio."""
 
@@ -41,7 +45,7 @@ class Settings:
     database: str = ""
     """URL of a database; empty: SQLite in the folder."""
     host: str = "127.0.0.1"
-    port: int = 8010
+    port: Annotated[int, Field(ge=0, le=65535)] = 8010
     token: str = ""
     """Asked of every request unless empty; it must not be empty where others can reach the port."""
     pipelines: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +55,7 @@ class Settings:
     reports: Mapping[str, Path] = field(default_factory=dict)
     """Reports to show: name -> folder made by `exuvia benchmark`, or a page."""
     device: str = "cpu"
-    threads: int = 1
+    threads: Count = 1
     """Of each worker."""
     limits: Limits = field(default_factory=Limits)
 
@@ -66,15 +70,3 @@ class Settings:
     def is_private(self) -> bool:
         """Whether only this machine can reach it."""
         return self.host in LOOPBACK
-
-
-def read_settings(values: Mapping[str, Any]) -> Settings:
-    """The settings that `write_settings` made."""
-    paths = {name: {key: Path(path) for key, path in values[name].items()} for name in ("data", "reports")}
-    return Settings(**{**values, **paths, "folder": Path(values["folder"]), "limits": Limits(**values["limits"])})
-
-
-def write_settings(settings: Settings) -> dict[str, Any]:
-    """Settings as JSON values."""
-    plain = {**vars(settings), "folder": str(settings.folder), "limits": vars(settings.limits)}
-    return plain | {name: {k: str(v) for k, v in plain[name].items()} for name in ("data", "reports", "pipelines")}

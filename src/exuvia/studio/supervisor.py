@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
+from exuvia.config import to_dict
 from exuvia.studio.queue import Queue
-from exuvia.studio.settings import LANES, Settings, write_settings
+from exuvia.studio.settings import LANES, Settings
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Supervisor:
         name = f"{lane}-{uuid.uuid4().hex[:8]}"
         process = subprocess.Popen([sys.executable, "-m", "exuvia.studio.worker"], stdin=subprocess.PIPE)
         assert process.stdin is not None
-        order = {"settings": write_settings(self.settings), "lane": lane, "name": name}
+        order = {"settings": to_dict(self.settings), "lane": lane, "name": name}
         process.stdin.write((json.dumps(order) + "\n").encode())
         process.stdin.flush()
         self.seats[lane] = Seat(lane, name, process, time.monotonic())

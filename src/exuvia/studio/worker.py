@@ -15,6 +15,7 @@ from collections import OrderedDict
 import torch
 from sqlalchemy.exc import DBAPIError
 
+from exuvia.config import from_dict
 from exuvia.errors import CheckpointError, ExuviaError
 from exuvia.judges.classifier import ViolenceDetector
 from exuvia.judges.shipped import shipped_detector
@@ -25,7 +26,7 @@ from exuvia.studio.database import open_database
 from exuvia.studio.jobs.base import Desk
 from exuvia.studio.library import Library
 from exuvia.studio.queue import CANCELLED, FAILED, Cancelled, Job, Queue
-from exuvia.studio.settings import LANES, Settings, read_settings
+from exuvia.studio.settings import LANES, Settings
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ def main() -> None:
     """Work until the parent is gone."""
     given = json.loads(sys.stdin.readline())
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {given['lane']} %(levelname)s %(name)s: %(message)s")
-    settings = read_settings(given["settings"])
+    settings = from_dict(Settings, given["settings"])
     torch.set_num_threads(settings.threads)
     os.nice(5)  # the server answers first
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -4,14 +4,15 @@ Architecture: Sec. 3 [devlin2019bert]: learned positions, post-norm blocks, exac
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from exuvia.config import settings
 
-@dataclass(frozen=True)
+
+@settings
 class BertConfig:
     """Sizes; the defaults are those of MiniLM-L6-H384."""
 

@@ -5,14 +5,15 @@ attention, x * sigmoid(1.702 x) as activation; the state at the end mark is proj
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from exuvia.config import settings
 
-@dataclass(frozen=True)
+
+@settings
 class ClipTextConfig:
     """Sizes; the defaults are those of ViT-B/32."""
 

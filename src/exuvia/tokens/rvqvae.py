@@ -11,50 +11,10 @@ from exuvia.errors import ShapeError
 from exuvia.tokens.codec import Decoder, Encoder, ResidualStack
 from exuvia.tokens.draws import Draws
 from exuvia.tokens.quantiser import Quantised, ResidualQuantiser
+from exuvia.tokens.settings import RVQVAEConfig
 
 VELOCITY_SCALE = 4.0
 """A deviation of a local position over one of its change in a frame at 20 fps, measured on mocap."""
-
-
-@dataclass(frozen=True)
-class RVQVAEConfig:
-    """Sizes of the tokenizer; the defaults are the published ones."""
-
-    input_dim: int = 263
-    """Feature channels C."""
-    num_codes: int = 512
-    """Codebook size V."""
-    code_dim: int = 512
-    """Width D of a code."""
-    num_quantizers: int = 6
-    """Levels Q."""
-    width: int = 512
-    """Channels inside encoder and decoder."""
-    down: int = 2
-    """Halvings of the frame rate: one code step is 2^down frames."""
-    depth: int = 3
-    """Residual blocks a stage."""
-    dilation_growth: int = 3
-    """Ratio of neighbouring dilations."""
-    activation: str = "relu"
-    """relu, gelu or silu."""
-    norm: str | None = None
-    """None, LN, GN or BN."""
-    dropout: float = 0.2
-    """In the residual blocks."""
-    decay: float = 0.99
-    """Of the codebooks' moving averages."""
-    shared_codebook: bool = False
-    """One codebook for all levels."""
-    quantize_dropout: float = 0.2
-    """Probability of using only the first levels in a training step."""
-    temperature: float = 0.5
-    """Of the Gumbel choice of codes in training."""
-
-    @property
-    def stride(self) -> int:
-        """Frames under one code step."""
-        return 2**self.down
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,27 @@
 """`unlearn`: a generator in, a copy that has forgotten a concept out; and the face that every method has."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, cast, get_type_hints
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exuvia.codes.encode import Precision, encode_clips, hash_tensors
+from exuvia.codes.encode import Precision, encode_clips
 from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
 from exuvia.config import from_dict, to_dict
-from exuvia.data.concepts import find_concept
+from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.pipeline.pipeline import PARTS, MotionPipeline
+from exuvia.pipeline.identity import pipeline_hash
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, resolve, suggest
+from exuvia.unlearning.settings import MethodSettings
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +30,21 @@ Weigh = Callable[[PackedCodes], NDArray[np.float64]]
 
 
 class Method(Protocol):
-    """An unlearning method: a class whose constructor takes one settings dataclass."""
+    """An unlearning method: a class whose constructor takes an instance of its settings class."""
 
+    Config: ClassVar[type[MethodSettings]]
+    """The settings class (settings.py)."""
     config: Any
     """The settings; `config.strength` is the dial, 0 = nothing changes."""
 
+    def __init__(self, config: Any) -> None: ...
+
     def edit(self, pipe: MotionPipeline, evidence: "Evidence") -> dict[str, Any]:
-        """Change `pipe`, which is a copy, in place. Returns facts for the provenance."""
+        """Change `pipe`, which is a copy, in place.
+
+        Returns:
+            facts for the provenance; codebook rows that are new stand in `replaced`: level -> codes
+        """
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,8 @@ class Evidence:
 
     pipe: MotionPipeline
     """The generator as it was before the edit."""
-    concept: str
-    """Its name."""
+    concept: Concept
+    """What is to be forgotten."""
     store: Store | None = None
     """Captioned motion, if given."""
     rule: str = "auto"
@@ -89,7 +98,7 @@ class Evidence:
         if self.store is not None or weigh is not None:
             self.need_store()
             return store_statistics(self, levels, weigh)
-        counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept)
+        counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept.name)
         if counts.levels < levels:
             raise ConfigError(f"the shipped statistics cover {counts.levels} levels, expected {levels}; pass data=")
         return counts
@@ -141,7 +150,7 @@ def unlearn(
     folder = None if cache is None else Path(cache)
     evidence = Evidence(pipe, concept, store, rule, split, precision, folder)
     edited = pipe.clone()
-    entry: dict[str, Any] = {"method": name, "forget": concept, "settings": to_dict(method.config)}
+    entry: dict[str, Any] = {"method": name, "forget": concept.name, "settings": to_dict(method.config)}
     entry["parent"] = pipeline_hash(pipe)
     if getattr(method.config, "strength", 1.0) == 0:
         entry["changed"] = "nothing, at strength 0"
@@ -153,38 +162,38 @@ def unlearn(
 
 def make_method(name: str, settings: Mapping[str, Any]) -> Method:
     """A method by name with its settings. Raises ConfigError with the nearest known name."""
-    kind = resolve(UNLEARN, name, "unlearning method")
-    hints = get_type_hints(kind.__init__)
-    own = next(hint for key, hint in hints.items() if key != "return")
-    return cast(Method, kind(from_dict(own, settings)))
+    kind: type[Method] = resolve(UNLEARN, name, "unlearning method")
+    return kind(from_dict(kind.Config, settings))
 
 
-def _concept(name: str, pipe: MotionPipeline, has_data: bool) -> str:
-    """The full name of a concept: shipped with the generator, or known to data/concepts.py."""
+def _concept(name: str, pipe: MotionPipeline, has_data: bool) -> Concept:
+    """A concept known to data/concepts.py, or one that the generator ships counts of and nothing else is known of."""
     shipped = shipped_concepts(pipe.statistics)
-    if not has_data and name in shipped:
-        return name
     try:
-        return find_concept(name).name
+        return find_concept(name)
     except ConfigError:
         if has_data or not shipped:
             raise
+        if name in shipped:
+            return Concept(name, (), ())
         listed = ", ".join(shipped)
         raise ConfigError(f"unknown concept {name!r}; {suggest(name, shipped)} (shipped: {listed})") from None
 
 
 def forget_indices(
-    store: Store, concept: str, rule: str = "auto", clips: NDArray[np.int64] | None = None
+    store: Store, concept: Concept, rule: str = "auto", clips: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
     """Numbers of the clips of a store that show a concept, ascending.
 
     Raises:
-        ConfigError: unknown concept or rule, or no clip shows it.
+        ConfigError: unknown rule, or no clip shows it.
     """
     chosen = np.arange(len(store)) if clips is None else clips
     split = split_store(store, concept, actual_rule(store, concept, rule, chosen), chosen)
     if not split.forget:
-        raise ConfigError(f"none of {len(chosen)} clips of {store.folder} shows {concept!r} by the rule {split.rule!r}")
+        raise ConfigError(
+            f"none of {len(chosen)} clips of {store.folder} shows {concept.name!r} by the rule {split.rule!r}"
+        )
     return np.sort(np.asarray([store.index_of[name] for name in split.forget], np.int64))
 
 
@@ -195,7 +204,7 @@ def store_statistics(evidence: Evidence, levels: int | None = None, weigh: Weigh
     from those of the original.
     """
     pipe, store = evidence.pipe, evidence.need_store()
-    if any(edit.get("method") == "lcr" for edit in pipe.provenance.get("edits", [])):
+    if any("replaced" in edit for edit in pipe.provenance.get("edits", [])):
         log.warning("this generator's codebook was edited before; codes are counted with the edited one")
     codes = encode_clips(
         store,
@@ -212,7 +221,7 @@ def store_statistics(evidence: Evidence, levels: int | None = None, weigh: Weigh
 
 def ship_statistics(
     pipe: MotionPipeline,
-    store: Store,
+    data: Store,
     concepts: tuple[str, ...] = ("violence",),
     *,
     rule: str = "auto",
@@ -224,29 +233,12 @@ def ship_statistics(
     Only counts leave the data set, no motion and no caption.
     """
     shipped: dict[str, Tensor] = {}
-    numbers = store.select(split=split)
-    codes = encode_clips(store, numbers, pipe.tokenizer, pipe.normaliser, precision=precision)
-    for name in concepts:
-        concept = find_concept(name).name
-        flags = np.isin(numbers, forget_indices(store, concept, rule, numbers))
-        shipped |= count_codes(codes, flags).to_tensors(concept)
+    numbers = data.select(split=split)
+    codes = encode_clips(data, numbers, pipe.tokenizer, pipe.normaliser, precision=precision)
+    for concept in map(find_concept, concepts):
+        flags = np.isin(numbers, forget_indices(data, concept, rule, numbers))
+        shipped |= count_codes(codes, flags).to_tensors(concept.name)
     return shipped
-
-
-def pipeline_hash(pipe: MotionPipeline) -> str:
-    """SHA-256 of everything that decides what a generator makes: weights, scale, caption encoder, settings."""
-    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in PARTS]
-    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
-    parts += [repr(one) for one in pipe.noise]
-    facts = [*parts, pipe.normaliser.mean.tobytes(), pipe.normaliser.std.tobytes(), sorted(pipe.config.items())]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
-
-
-def codes_hash(pipe: MotionPipeline) -> str:
-    """SHA-256 of what decides the codes of a prompt: all but codebook, decoder, scale and noise."""
-    parts = [hash_tensors(getattr(pipe, part).state_dict()) for part in ("mask", "residual", "length")]
-    parts += [hash_tensors(way.tensors()) + repr(sorted(way.describe().items())) for way in pipe.detours]
-    return hashlib.sha256(repr([*parts, sorted(pipe.config.items())]).encode()).hexdigest()
 
 
 def changed_settings(config: Any) -> dict[str, Any]:

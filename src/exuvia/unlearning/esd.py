@@ -11,42 +11,23 @@ usual training loss keeps the rest. Only the masked transformer is edited: it de
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.sequence.generators import BaseCodes
+from exuvia.sequence.base import BaseGenerator
 from exuvia.unlearning.base import Evidence
-from exuvia.unlearning.tuning import Batch, CaptionedCodes, Objective, TuneConfig, blend, own_loss, snapshot, tune
-
-
-@dataclass(frozen=True)
-class ESDConfig:
-    """Settings of ESD."""
-
-    strength: float = 1.0
-    """0 = weights stay, 1 = tuned weights, between = on the way."""
-    eta: float = 1.0
-    """Negative guidance (published: 1)."""
-    retain: float = 1.0
-    """Weight of the usual loss on other clips."""
-    tune: TuneConfig = field(default_factory=lambda: TuneConfig(steps=200))
-    """How long and how fast."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            raise ConfigError(f"found strength {self.strength}, expected 0 to 1")
-        if self.eta < 0 or self.retain < 0:
-            raise ConfigError(f"found eta {self.eta}, retain {self.retain}; expected 0 or more")
+from exuvia.unlearning.settings import ESDConfig
+from exuvia.unlearning.tuning import Batch, Objective, blend, captioned, own_loss, snapshot, tune
 
 
 class ESD:
     """Erasure by negative guidance."""
+
+    Config: ClassVar[type[ESDConfig]] = ESDConfig
 
     def __init__(self, config: ESDConfig) -> None:
         self.config = config
@@ -55,20 +36,20 @@ class ESD:
         """Tune the masked transformer of `pipe` in place. Raises DivergedError."""
         c = self.config
         data = {
-            "forget": CaptionedCodes(evidence, evidence.forget),
-            "retain": CaptionedCodes(evidence, evidence.retain),
+            "forget": captioned(evidence, evidence.forget),
+            "retain": captioned(evidence, evidence.retain),
         }
-        frozen = copy.deepcopy(pipe.mask).eval().requires_grad_(False)
-        before = snapshot(pipe.mask)
-        about = {"method": "esd", "part": "mask", "concept": evidence.concept, "eta": c.eta, "retain": c.retain}
-        loss = tune(pipe.mask, data, steering(pipe.mask, frozen, c.eta, c.retain), c.tune, evidence, about)
-        blend(pipe.mask, before, c.strength)
+        frozen = copy.deepcopy(pipe.base).eval().requires_grad_(False)
+        before = snapshot(pipe.base)
+        about = {"method": "esd", "part": "base", "concept": evidence.concept.name, "eta": c.eta, "retain": c.retain}
+        loss = tune(pipe.base, data, steering(pipe.base, frozen, c.eta, c.retain), c.tune, evidence, about)
+        blend(pipe.base, before, c.strength)
         return {"clips": {kind: len(codes) for kind, codes in data.items()}, "loss": loss}
 
 
-def steering(model: BaseCodes, frozen: BaseCodes, eta: float, retain: float) -> Objective:
+def steering(model: BaseGenerator, frozen: BaseGenerator, eta: float, retain: float) -> Objective:
     """Cross-entropy with the distribution of (E1) on forget clips, plus the usual loss on retain clips."""
-    usual = own_loss("mask", model, "retain")
+    usual = own_loss("base", model, "retain")
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         one = batch["forget"]

@@ -9,7 +9,6 @@ second [rando2025serpent]; `python -m lab selectivity` measures how closely.
 """
 
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,9 +23,8 @@ from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.generators import build_generator
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.train import WEIGHTS
+from exuvia.unlearning.settings import Measure
 
-Measure = Literal["intervals", "surprisal", "shuffled"]
-MEASURES = ("intervals", "surprisal", "shuffled")
 OWN = "own"
 """In place of a folder: the generator's own model of base codes."""
 BATCH = 32
@@ -40,7 +38,7 @@ def load_informant(where: str, pipe: MotionPipeline) -> CausalGenerator:
         ConfigError: the pipeline has no autoregressive generator, or the run's codebook has another size.
     """
     if where == OWN:
-        model: Any = pipe.mask
+        model = pipe.base
     else:
         about = read_config(Path(where), "causal")
         model = build_generator({"kind": "causal", **about["model"]})
@@ -66,10 +64,8 @@ def information_weights(codes: PackedCodes, model: CausalGenerator, measure: Mea
     Returns:
         [sum of T], in the order of `codes.codes`
     Raises:
-        ConfigError: an unknown measure, or a model without learned intervals.
+        ConfigError: a model without learned intervals.
     """
-    if measure not in MEASURES:
-        raise ConfigError(f"unknown measure {measure!r}; known: {', '.join(MEASURES)}")
     found = np.ones(len(codes.codes))
     order = np.argsort(np.diff(codes.offsets), kind="stable")
     for low in range(0, len(order), BATCH):

@@ -18,7 +18,7 @@ so that alpha scales noise, not the edit: alpha = 0 sends all codes onto code d.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -29,85 +29,13 @@ from exuvia.codes.statistics import CodeStatistics
 from exuvia.errors import ConfigError
 from exuvia.pipeline.codebook_noise import CodeNoise
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.registry import suggest
 from exuvia.tokens.quantiser import EMAQuantiser
 from exuvia.unlearning.base import Evidence, Weigh
-from exuvia.unlearning.information import MEASURES, Measure, information_weights, load_informant
-from exuvia.unlearning.selection import Criterion, released_selection, safe_codes, select_codes
+from exuvia.unlearning.information import information_weights, load_informant
+from exuvia.unlearning.selection import released_selection, safe_codes, select_codes
+from exuvia.unlearning.settings import LCRConfig
 
 log = logging.getLogger(__name__)
-
-RELEASED_SEED = 10107
-DESTINATIONS = ("nearest_safe", "mean_safe", "random")
-NOISE = ("once", "generation")
-
-
-@dataclass(frozen=True)
-class LCRConfig:
-    """Settings of latent code replacement."""
-
-    num_codes: int = 64
-    """Codes to replace a level (k, published: 8 to 64); fewer where fewer are tied to the concept."""
-    strength: float = 1.0
-    """0 = rows stay as they are, 1 = rows are replaced, between = on the way."""
-    levels: tuple[int, ...] = (0,)
-    """Quantiser levels to edit; 0 is the base."""
-    alpha: float | None = None
-    """Noise on the replaced rows in deviations of the codebook; with `orthogonal` the share that is projected away.
-    None: 1 where the variant is released or `orthogonal` is set, else 0, because noise as strong as the codebook undoes
-    the safe destination (measured on `base`: docs/results/unlearning.md)."""
-    noise: Literal["once", "generation"] = "once"
-    """once, as published: with the edit, so that a replaced code is one point ever after; or anew for every generated
-    motion (noise.py), so that what replaced codes decode to cannot be learned from several motions."""
-    criterion: Criterion = "both"
-    """Rank codes by frequency in forget clips, by the ratio to retain clips, or both."""
-    destination: int | Literal["nearest_safe", "mean_safe", "random"] = "mean_safe"
-    """What replaced codes turn into: a code by index, each the nearest safe one, the mean of the safe ones weighted by
-    use, or random safe ones."""
-    orthogonal: bool = False
-    """Instead of replacing rows, remove their component along the mean of the chosen codes."""
-    min_count: int = 3
-    """A code in fewer forget clips than this is left alone."""
-    prior: float = 10.0
-    """Imagined clips on either side that shrink the ratio of rare codes."""
-    information: str = ""
-    """Count every code by the information it carries where it occurs (information.py): the folder of a run of `exuvia
-    train causal` on the same tokenizer, or "own". Empty, as published: every occurrence counts the same."""
-    measure: Measure = "intervals"
-    """Of that information: the model's learned intervals, its surprisal, or, as a control, the intervals shuffled."""
-    seed: int = RELEASED_SEED
-    """Of noise and random destinations."""
-    variant: Literal["default", "released"] = "default"
-    """default, or the published arithmetic (uses num_codes, levels, alpha, an index as destination, orthogonal)."""
-
-    def __post_init__(self) -> None:
-        if self.num_codes < 1 or self.min_count < 1:
-            raise ConfigError(f"found num_codes {self.num_codes}, min_count {self.min_count}; expected at least 1")
-        if not 0 <= self.strength <= 1:
-            raise ConfigError(f"found strength {self.strength}, expected 0 to 1")
-        if self.prior <= 0 or not np.isfinite(self.scale):
-            raise ConfigError(f"found prior {self.prior}, alpha {self.alpha}; expected one above 0 and a finite one")
-        if not self.levels or min(self.levels) < 0 or len(set(self.levels)) != len(self.levels):
-            raise ConfigError(f"found levels {self.levels}, expected distinct level numbers from 0")
-        if isinstance(self.destination, str) and self.destination not in DESTINATIONS:
-            raise ConfigError(f"unknown destination {self.destination!r}; {suggest(self.destination, DESTINATIONS)}")
-        if self.noise not in NOISE:
-            raise ConfigError(f"unknown noise {self.noise!r}; {suggest(self.noise, NOISE)}")
-        if self.noise == "generation" and (self.orthogonal or self.scale <= 0):
-            raise ConfigError(
-                "noise anew for every motion needs an alpha above 0, and replaced rather than projected rows"
-            )
-        if self.measure not in MEASURES:
-            raise ConfigError(f"unknown measure {self.measure!r}; {suggest(self.measure, MEASURES)}")
-        if self.variant not in ("default", "released"):
-            raise ConfigError(f"unknown variant {self.variant!r}; known: default, released")
-
-    @property
-    def scale(self) -> float:
-        """Alpha, with its default filled in."""
-        if self.alpha is not None:
-            return self.alpha
-        return 1.0 if self.orthogonal or self.variant == "released" else 0.0
 
 
 class EditDraws(Protocol):
@@ -255,6 +183,8 @@ def _destination(
 
 class LCR:
     """Latent code replacement as a method of `unlearn`."""
+
+    Config: ClassVar[type[LCRConfig]] = LCRConfig
 
     def __init__(self, config: LCRConfig) -> None:
         self.config = config

@@ -8,45 +8,24 @@ training split alone, and its mistakes count. `gate="none"` subtracts for every 
 """
 
 import copy
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.prompt_guard import Detour, LearnedGuard
 from exuvia.unlearning.base import Evidence
-from exuvia.unlearning.tuning import CaptionedCodes, TuneConfig, blend, own_loss, snapshot, tune
-
-
-@dataclass(frozen=True)
-class NegationConfig:
-    """Settings of task negation."""
-
-    strength: float = 1.0
-    """alpha: 0 = weights stay; 1 = as much is subtracted as the training added; more is allowed."""
-    gate: Literal["learned", "none"] = "learned"
-    """Prompts for which the subtracted weights serve: those that a learned gate flags, or all."""
-    specificity: float = 0.98
-    """Share of other training captions that the gate must let through."""
-    tune: TuneConfig = field(default_factory=lambda: TuneConfig(steps=150))
-    """How long and how fast the concept is absorbed."""
-
-    def __post_init__(self) -> None:
-        if not (self.strength >= 0 and np.isfinite(self.strength)):
-            raise ConfigError(f"found strength {self.strength}, expected 0 or more")
-        if self.gate not in ("learned", "none") or not 0 < self.specificity < 1:
-            raise ConfigError(
-                f"found gate {self.gate!r}, specificity {self.specificity}; expected learned or none, and 0 to 1"
-            )
+from exuvia.unlearning.settings import NegationConfig
+from exuvia.unlearning.tuning import blend, captioned, own_loss, snapshot, tune
 
 
 class Negation:
     """Absorb, then subtract."""
+
+    Config: ClassVar[type[NegationConfig]] = NegationConfig
 
     def __init__(self, config: NegationConfig) -> None:
         self.config = config
@@ -54,19 +33,19 @@ class Negation:
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Change both transformers of `pipe` in place, or give it a detour with changed ones. Raises DivergedError."""
         c = self.config
-        data = {"forget": CaptionedCodes(evidence, evidence.forget)}
+        data = {"forget": captioned(evidence, evidence.forget)}
         models, losses = {}, {}
-        for part in ("mask", "residual"):
+        for part in ("base", "residual"):
             model = copy.deepcopy(getattr(pipe, part)) if c.gate == "learned" else getattr(pipe, part)
             before = snapshot(model)
-            about = {"method": "negation", "part": part, "concept": evidence.concept}
+            about = {"method": "negation", "part": part, "concept": evidence.concept.name}
             losses[part] = tune(model, data, own_loss(part, model, "forget"), c.tune, evidence, about)
             blend(model, before, -c.strength)
             models[part] = model
         facts: dict[str, Any] = {"clips": {"forget": len(data["forget"])}, "absorbed_loss": losses}
         if c.gate == "learned":
             guard, quality = learned_guard(pipe, evidence, c.specificity)
-            pipe.detours.append(Detour(guard, mask=models["mask"], residual=models["residual"]))
+            pipe.detours.append(Detour(guard, base=models["base"], residual=models["residual"]))
             facts["gate"] = quality
         return facts
 

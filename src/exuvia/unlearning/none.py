@@ -1,19 +1,16 @@
 """No unlearning: the generator as it is, so that a comparison has a row to compare with."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence
-
-
-@dataclass(frozen=True)
-class NoneConfig:
-    """There is nothing to set."""
+from exuvia.unlearning.settings import NoneConfig
 
 
 class Nothing:
     """The method that changes nothing."""
+
+    Config: ClassVar[type[NoneConfig]] = NoneConfig
 
     def __init__(self, config: NoneConfig) -> None:
         self.config = config

@@ -6,39 +6,22 @@ motion puts the edited weights in both places of (U4): what it finds is the conc
 epoch is nearly UCE once more (variant "released").
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
 
-from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.closed_form import adversarial
-from exuvia.unlearning.uce import UCE, Prompts, UCEConfig, blend, embedded, moved, projections, prompts_of
-
-
-@dataclass(frozen=True)
-class RECEConfig(UCEConfig):
-    """Settings of RECE: those of UCE and of its epochs."""
-
-    epochs: int = 3
-    """Adversarial rounds after the first edit (released: 1 in the script)."""
-    regular_scale: float = 0.1
-    """reg of (U4); the released motion code has 0.001."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.epochs < 0 or not self.regular_scale > 0:
-            raise ConfigError(
-                f"found epochs {self.epochs}, regular_scale {self.regular_scale}; expected 0 or more, and above 0"
-            )
+from exuvia.unlearning.settings import RECEConfig
+from exuvia.unlearning.uce import UCE, Prompts, blend, embedded, moved, projections, prompts_of
 
 
 class RECE(UCE):
     """Reliable and efficient concept erasure of the text projections."""
 
+    Config: ClassVar[type[RECEConfig]] = RECEConfig
     config: RECEConfig
 
     def __init__(self, config: RECEConfig) -> None:

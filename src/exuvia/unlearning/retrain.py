@@ -4,25 +4,19 @@
 and checks that its training went without the concept.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from exuvia.checkpoint import find_pipeline
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.pipeline import PARTS, MotionPipeline
 from exuvia.unlearning.base import Evidence
-
-
-@dataclass(frozen=True)
-class RetrainConfig:
-    """Settings of retraining."""
-
-    weights: str | None = None
-    """Generator trained without the concept, such as runs/retrain-violence/packed."""
+from exuvia.unlearning.settings import RetrainConfig
 
 
 class Retrain:
     """A generator that never saw the concept, in place of the edited one."""
+
+    Config: ClassVar[type[RetrainConfig]] = RetrainConfig
 
     def __init__(self, config: RetrainConfig) -> None:
         self.config = config
@@ -36,14 +30,14 @@ class Retrain:
         """
         if self.config.weights is None:
             raise ConfigError(
-                f"retrain needs weights=; train them: configs/retrain.sh {evidence.concept} (about two hours)"
+                f"retrain needs weights=; train them: configs/retrain.sh {evidence.concept.name} (about two hours)"
             )
         folder = find_pipeline(self.config.weights)
         other = MotionPipeline.from_pretrained(folder, text=pipe.text, device=str(pipe.device))
         without = trained_without(other.provenance)
-        if evidence.concept not in without:
+        if evidence.concept.name not in without:
             told = f"without {', '.join(without)}" if without else "with everything"
-            raise CheckpointError(f"{folder} was trained {told}, expected without {evidence.concept}")
+            raise CheckpointError(f"{folder} was trained {told}, expected without {evidence.concept.name}")
         for part in PARTS:
             setattr(pipe, part, getattr(other, part))
         pipe.normaliser, pipe.statistics, pipe.card, pipe.detours = other.normaliser, other.statistics, other.card, []

@@ -4,16 +4,13 @@ Glossary: N_f(c), N_r(c) = forget and retain clips with code c; n_f, n_r = clips
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exuvia.codes.statistics import CodeStatistics
-from exuvia.errors import ConfigError
+from exuvia.unlearning.settings import Criterion
 
-Criterion = Literal["both", "ratio", "frequency"]
-CRITERIA = ("both", "ratio", "frequency")
 Scores = NDArray[np.float64]
 
 
@@ -74,8 +71,6 @@ def select_codes(
     documents = statistics.documents_forget[level].numpy()
     candidates = np.flatnonzero((documents >= min_count) & (what.log_odds > 0))
     by_frequency, by_ratio = _ranks(what.frequency[candidates]), _ranks(what.z[candidates])
-    if criterion not in CRITERIA:
-        raise ConfigError(f"unknown criterion {criterion!r}; known: {', '.join(CRITERIA)}")
     rank = {"both": np.maximum(by_frequency, by_ratio), "ratio": by_ratio, "frequency": by_frequency}[criterion]
     return np.sort(candidates[np.lexsort((by_ratio, rank))[:num_codes]])
 

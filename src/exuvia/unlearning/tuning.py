@@ -1,11 +1,8 @@
 """Short trainings of a generator's transformers on clips of a data set, as some methods of unlearning need them."""
 
-import hashlib
-import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,103 +10,35 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
-from exuvia.checkpoint import load_into, load_tensors
-from exuvia.codes.encode import encode_clips, hash_tensors
+from exuvia.checkpoint import hash_tensors, load_into, load_tensors
+from exuvia.codes.corpus import CaptionedCodes, DrawRule
 from exuvia.config import to_dict
-from exuvia.errors import ConfigError, DivergedError
-from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.data.clips import ClipSet
+from exuvia.errors import DivergedError
+from exuvia.kept import stable_hash
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.settings import TuneConfig
 
 Batch = Mapping[str, Tensor]
 """`codes` [B, T, Q], `lengths` [B], `cond` [B, S, E] and, where captions are token states, `cond_valid` [B, S]."""
 Objective = Callable[[Mapping[str, Batch], torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
 """Loss and metrics of a batch of every kind of clip."""
-FEWEST = 5
-"""Code steps of the shortest clip that is learned from."""
 
 
-@dataclass(frozen=True)
-class TuneConfig:
-    """How long and how fast a transformer is tuned."""
+def captioned(evidence: Evidence, numbers: NDArray[np.int64]) -> CaptionedCodes:
+    """Clips of the evidence to learn from, cut at a random place where they are longer than a generator's longest.
 
-    steps: int = 150
-    """Optimiser steps."""
-    lr: float = 2e-4
-    """Peak learning rate."""
-    batch_size: int = 32
-    """Clips of each kind a step."""
-    warmup: int = 10
-    """Steps of linear warm-up."""
-    clip_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
-    precision: str = "bf16"
-    """no (float32) or bf16: autocast."""
-    seed: int = 3407
-    """Of everything random."""
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or not self.lr > 0:
-            raise ConfigError(
-                f"found steps {self.steps}, batch_size {self.batch_size}, lr {self.lr}; expected 1 or more, lr above 0"
-            )
-
-
-class CaptionedCodes:
-    """Clips as code sequences, each with the embeddings of its captions."""
-
-    def __init__(self, evidence: Evidence, numbers: NDArray[np.int64]) -> None:
-        """Encode clips of the evidence's data. Raises ConfigError where none has a caption and enough frames."""
-        pipe, store = evidence.pipe, evidence.need_store()
-        numbers = np.asarray([n for n in map(int, numbers) if store.clips[n].captions], np.int64)
-        packed = encode_clips(
-            store, numbers, pipe.tokenizer, pipe.normaliser, precision=evidence.precision, cache=evidence.cache
-        )
-        longest = pipe.generation.max_steps
-        self.longest = longest
-        kept = [i for i in range(len(packed)) if len(packed[i]) >= FEWEST]
-        if not kept:
-            raise ConfigError(f"none of {len(numbers)} clips has a caption and {4 * FEWEST} frames to learn from")
-        self.codes = [torch.from_numpy(packed[i].astype(np.int64)) for i in kept]
-        texts = [[caption.text for caption in store.clips[int(numbers[i])].captions] for i in kept]
-        place = {text: row for row, text in enumerate(dict.fromkeys(t for some in texts for t in some))}
-        self.captions = [[place[text] for text in some] for some in texts]
-        self.pooled_only = bool(pipe.config["text"]["pooled"])
-        self.states, self.pooled = _embedded(pipe, list(place))
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def draw(self, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Random clips, longer ones cut at a random place, each with one of its captions."""
-        codes, cond = [], []
-        for i in rng.integers(len(self), size=size):
-            row = self.codes[i]
-            start = int(rng.integers(max(0, len(row) - self.longest) + 1))
-            codes.append(row[start : start + self.longest])
-            cond.append(self.captions[i][int(rng.integers(len(self.captions[i])))])
-        batch = {
-            "codes": pad_sequence(codes, batch_first=True, padding_value=-1),
-            "lengths": torch.tensor([len(row) for row in codes]),
-        }
-        if self.pooled_only:
-            return batch | {"cond": self.pooled[cond][:, None]}
-        states = [self.states[i] for i in cond]
-        sizes = torch.tensor([len(one) for one in states])
-        valid = torch.arange(int(sizes.max())) < sizes[:, None]
-        return batch | {"cond": pad_sequence(states, batch_first=True), "cond_valid": valid}
-
-
-def _embedded(pipe: MotionPipeline, texts: Sequence[str]) -> tuple[list[Tensor], Tensor]:
-    """Token states [S, E] of each text, and the sentence vectors [N, E]."""
-    states, pooled = [], []
-    for low in range(0, len(texts), 64):
-        found = pipe.text.encode(list(texts[low : low + 64]))
-        states += [row[real].clone() for row, real in zip(found.states, found.valid, strict=True)]
-        pooled.append(found.pooled)
-    return states, torch.cat(pooled)
+    Raises:
+        ConfigError: there is no data, or no clip has a caption and enough frames.
+    """
+    pipe, store = evidence.pipe, evidence.need_store()
+    clips = ClipSet((store,), tuple((0, int(number)) for number in numbers))
+    return CaptionedCodes(
+        clips, pipe.tokenizer, pipe.normaliser, pipe.text, DrawRule(pipe.generation.max_steps),
+        pooled=bool(pipe.config["text"]["pooled"]), precision=evidence.precision, cache=evidence.cache,
+    )  # fmt: skip
 
 
 class TuneTask:
@@ -176,9 +105,8 @@ def tune(
         precision=config.precision, validate_every=config.steps, log_every=25,
     )  # fmt: skip
     task = TuneTask(model, data, objective, config.batch_size, about)
-    key = hashlib.sha256(json.dumps([about, to_dict(config)], sort_keys=True).encode()).hexdigest()[:24]
-    kept = evidence.cache
-    with tempfile.TemporaryDirectory() if kept is None else nullcontext(str(kept / "tuning" / key)) as folder:
+    key, cache = stable_hash([about, to_dict(config)])[:24], evidence.cache
+    with tempfile.TemporaryDirectory() if cache is None else nullcontext(str(cache / "tuning" / key)) as folder:
         model.requires_grad_(True)
         found = fit(task, loop, folder, {"data_hash": store.data_hash})
         weights = load_tensors(Path(folder) / WEIGHTS)
@@ -194,11 +122,11 @@ def _sizes(data: Mapping[str, CaptionedCodes]) -> dict[str, int]:
 
 
 def own_loss(part: str, model: Any, kind: str) -> Objective:
-    """The training loss that a part of a generator (mask or residual) was trained with, on one kind of clips."""
+    """The training loss that a part of a generator (base or residual) was trained with, on one kind of clips."""
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         one = batch[kind]
-        codes = one["codes"][..., 0] if part == "mask" else one["codes"]
+        codes = one["codes"][..., 0] if part == "base" else one["codes"]
         loss, accuracy = model.loss(codes, one["lengths"], one["cond"], one.get("cond_valid"), generator=generator)
         return loss, {"accuracy": accuracy}
 

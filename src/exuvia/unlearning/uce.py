@@ -10,65 +10,23 @@ counts twice for whatever is preserved. "default" fits what the weight itself is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exuvia.data.concepts import find_concept
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.registry import suggest
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.closed_form import Constraint, replaced, solve, without_direction
+from exuvia.unlearning.settings import UCEConfig
 
 RETAIN_WORDS = (
     "walk", "walking", "walking", "running", "run", "jog", "step", "turn", "dance", "dancing", "move", "moving",
     "steps", "raise", "arm", "leg", "forward", "front", "backward", "sit", "dodge", "moves",
 )  # fmt: skip
 """Preserved words of hmu's script; "walking" stands there twice."""
-TECHNIQUES = ("replace", "tensor")
-
-
-@dataclass(frozen=True)
-class UCEConfig:
-    """Settings of UCE."""
-
-    strength: float = 1.0
-    """0 = weights stay, 1 = solved weights, between = on the way."""
-    forget_words: tuple[str, ...] = ()
-    """Prompts to erase; empty: captions of the data that name the concept, or its keywords without data."""
-    target: str = "a person walks forward"
-    """What the erased prompts are to read as: an everyday motion, since a body that stands still would count as
-    forgetting too; "" as released."""
-    retain_words: tuple[str, ...] = ()
-    """Prompts to preserve; empty: captions of other clips of the data, or hmu's words without data."""
-    max_prompts: int = 256
-    """Captions of each kind taken from the data, evenly spread."""
-    erase_scale: float = 1.0
-    """Weight e of an erased prompt, shared by its tokens."""
-    preserve_scale: float = 1.0
-    """Weight p of a preserved prompt, shared by its tokens."""
-    lam: float = 0.1
-    """Pull to the old weights, in prompts (released: 0.1)."""
-    technique: Literal["replace", "tensor"] = "replace"
-    """replace: give the target's output; tensor: the same less its part along the erased output (released)."""
-    variant: Literal["default", "released"] = "default"
-    """default, or the published arithmetic: single keywords, target "", scales 0.1 and 0.5, bias counted twice."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            raise ConfigError(f"found strength {self.strength}, expected 0 to 1")
-        if not self.lam > 0 or min(self.erase_scale, self.preserve_scale) < 0 or self.max_prompts < 1:
-            raise ConfigError(
-                f"found lam {self.lam}, erase_scale {self.erase_scale}, preserve_scale {self.preserve_scale}, "
-                f"max_prompts {self.max_prompts}; expected lam above 0, scales from 0 and at least one prompt"
-            )
-        if self.technique not in TECHNIQUES:
-            raise ConfigError(f"unknown technique {self.technique!r}; {suggest(self.technique, TECHNIQUES)}")
-        if self.variant not in ("default", "released"):
-            raise ConfigError(f"unknown variant {self.variant!r}; known: default, released")
 
 
 @dataclass(frozen=True)
@@ -82,6 +40,8 @@ class Prompts:
 
 class UCE:
     """Unified concept editing of the text projections."""
+
+    Config: ClassVar[type[UCEConfig]] = UCEConfig
 
     def __init__(self, config: UCEConfig) -> None:
         self.config = config
@@ -125,7 +85,7 @@ class UCE:
 
 def projections(pipe: MotionPipeline) -> list[nn.Linear]:
     """The maps from caption embeddings into the masked and the residual transformer."""
-    return [pipe.mask.cond_emb, pipe.residual.cond_emb]
+    return [pipe.base.cond_emb, pipe.residual.cond_emb]
 
 
 def embedded(pipe: MotionPipeline, texts: Sequence[str]) -> list[Tensor]:
@@ -138,7 +98,7 @@ def embedded(pipe: MotionPipeline, texts: Sequence[str]) -> list[Tensor]:
 
 def prompts_of(config: UCEConfig, evidence: Evidence) -> tuple[list[str], list[str]]:
     """What to erase and what to preserve, as texts. Raises ConfigError where nothing names the concept."""
-    concept = find_concept(evidence.concept)
+    concept = evidence.concept
     forget, retain = list(config.forget_words), list(config.retain_words)
     if not forget and (config.variant == "released" or evidence.store is None):
         forget = list(concept.released_keywords("humanml3d" if evidence.store is None else evidence.store.keywords))

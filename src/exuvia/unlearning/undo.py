@@ -11,8 +11,9 @@ from torch import Tensor
 
 from exuvia.checkpoint import load_metadata, load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError
+from exuvia.pipeline.identity import pipeline_hash
+from exuvia.pipeline.older import renamed
 from exuvia.pipeline.pipeline import PARTS, MotionPipeline
-from exuvia.unlearning.base import pipeline_hash
 
 
 def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline) -> Path:
@@ -43,7 +44,7 @@ def undo(pipe: MotionPipeline, path: str | Path) -> MotionPipeline:
     Raises:
         CheckpointError: no record, or one of other edits than those of this generator.
     """
-    tensors, facts = load_tensors(path), load_metadata(path)
+    tensors, facts = renamed(load_tensors(path)), load_metadata(path)
     if facts.get("edited") != pipeline_hash(pipe):
         raise CheckpointError(f"{path} belongs to another edit than that of this generator")
     restored = pipe.clone()

@@ -5,20 +5,38 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from exuvia_ssm.bidirectional import Bidirectional
-    from exuvia_ssm.mamba import S6, Mamba
-    from exuvia_ssm.s4d import S4D
-    from exuvia_ssm.scan import selective_scan
-    from exuvia_ssm.serpent import SeRpEnt
+    from exuvia_ssm.mamba.mamba import S6, Mamba
+    from exuvia_ssm.s4d.s4d import S4D, optim_groups
+    from exuvia_ssm.scan.selective_scan import selective_scan
+    from exuvia_ssm.scan.step import scan_step
+    from exuvia_ssm.serpent.config import SeRpEntConfig
+    from exuvia_ssm.serpent.serpent import SeRpEnt
+    from exuvia_ssm.serpent.state import Resampling
 
 __version__ = "0.2.0.dev0"
-__all__ = ["S4D", "S6", "Bidirectional", "Mamba", "SeRpEnt", "selective_scan"]
+__all__ = [
+    "S4D",
+    "S6",
+    "Bidirectional",
+    "Mamba",
+    "Resampling",
+    "SeRpEnt",
+    "SeRpEntConfig",
+    "optim_groups",
+    "scan_step",
+    "selective_scan",
+]
 _MODULE = {
     "Bidirectional": "bidirectional",
-    "Mamba": "mamba",
-    "S4D": "s4d",
-    "S6": "mamba",
-    "SeRpEnt": "serpent",
-    "selective_scan": "scan",
+    "Mamba": "mamba.mamba",
+    "Resampling": "serpent.state",
+    "S4D": "s4d.s4d",
+    "S6": "mamba.mamba",
+    "SeRpEnt": "serpent.serpent",
+    "SeRpEntConfig": "serpent.config",
+    "optim_groups": "s4d.s4d",
+    "scan_step": "scan.step",
+    "selective_scan": "scan.selective_scan",
 }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from exuvia_ssm.errors import ConfigError, ShapeError
 from exuvia_ssm.layer import RealSteps, check_sequence
-from exuvia_ssm.names import LAYER, resolve, suggest
+from exuvia_ssm.registry import LAYER, resolve, suggest
 
 MERGES = ("add", "mean", "concat", "linear")
 

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from exuvia.config import nested
 from exuvia.errors import ConfigError
 from exuvia.studio.jobs.base import Desk
 from exuvia.studio.queue import DONE, Cancelled, Job, new_id
@@ -56,15 +57,3 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
             raise
         desk.library.add_edited(name, title, parent.id, job.id, facts)
         desk.queue.finish(job.id, DONE, {"pipeline": name, "edit_s": round(seconds, 3)})
-
-
-def nested(settings: dict[str, Any]) -> dict[str, Any]:
-    """`{"tune.steps": 3}` as `{"tune": {"steps": 3}}`."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        first, dot, rest = name.partition(".")
-        if not dot:
-            found[name] = value
-        elif isinstance(found.setdefault(first, {}), dict):
-            found[first] |= nested({rest: value})
-    return found

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from exuvia_ssm.cpu import build
 from exuvia_ssm.errors import ExuviaError, ShapeError
-from exuvia_ssm.rows import ScanGradients, ScanRows
+from exuvia_ssm.scan.kernel_arguments import ScanGradients, ScanRows
 
 _SIZES = ("rows", "channels", "states", "groups", "sequences", "softplus", "reverse", "threads")
-_INPUTS = ("x", "dt", "A", "B", "C", "skip", "z", "bias", "initial", "offsets", "lengths")
-_OUTPUTS = ("y", "final_state", "checkpoints")
-_GRADIENTS = ("grad_y", "grad_final", "dx", "ddt", "dA", "dB", "dC", "dskip", "dz", "dbias", "dinitial")
+_INPUTS = ("x", "dt", "A", "B", "C", "skip", "z", "bias", "initial", "offsets", "lengths")  # the tensors of ScanRows
+_OUTPUTS = ("y", "final_state", "checkpoints", "grad_y", "grad_final")
+_GRADIENTS = ("dx", "ddt", "dA", "dB", "dC", "dskip", "dz", "dbias", "dinitial")  # the fields of ScanGradients
 
 
 class _Scan(ctypes.Structure):
@@ -49,7 +49,7 @@ def load(arch: str | None = "native") -> ctypes.CDLL:
     library = ctypes.CDLL(str(build.library(arch)))
     for name in ("exuvia_scan_forward", "exuvia_scan_backward"):
         getattr(library, name).argtypes = [ctypes.POINTER(_Scan)]
-    library.exuvia_scan_floor.argtypes = [ctypes.c_int64] + [ctypes.POINTER(ctypes.c_double)] * 2
+    library.exuvia_scan_roofline.argtypes = [ctypes.c_int64] + [ctypes.POINTER(ctypes.c_double)] * 2
     library.exuvia_scan_steps.argtypes = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
     for name in ("exuvia_scan_steps", "exuvia_scan_lanes", "exuvia_scan_chunk"):
         getattr(library, name).restype = ctypes.c_int64
@@ -131,22 +131,19 @@ def backward(
     )
     if not empty:
         _check_tensor("checkpoints", saved[0], (_chunks(rows, library), *rows.A.shape))
-        out = {"dx": grads.x, "ddt": grads.dt, "dA": grads.A, "dB": grads.B, "dC": grads.C, "dskip": grads.D}
-        out |= {"dz": grads.z, "dbias": grads.dt_bias, "dinitial": grads.initial, "checkpoints": saved[0]}
+        out = {**dict(zip(_GRADIENTS, grads, strict=True)), "checkpoints": saved[0]}
         _run(library.exuvia_scan_backward, _call(rows, grad_y=grad_y, grad_final=grad_final, **out))
-    if rows.initial is None:
-        grads = ScanGradients(**{**vars(grads), "initial": None})
-    return grads
+    return grads._replace(initial=None) if rows.initial is None else grads
 
 
-def measured_floor(threads: int = 1) -> tuple[float, float]:
+def measured_roofline(threads: int = 1) -> tuple[float, float]:
     """What the machine can do at best: (GB/s of a streaming triad, exponentials per second in registers).
 
     Each thread's own processor time is counted and the best burst kept, so that other load disturbs little. The
     exponential is the kernel's own. The triad counts two reads and one write over arrays of 64 MB.
     """
     triad, exponentials = ctypes.c_double(), ctypes.c_double()
-    _raise_on(_library().exuvia_scan_floor(threads, ctypes.byref(triad), ctypes.byref(exponentials)))
+    _raise_on(_library().exuvia_scan_roofline(threads, ctypes.byref(triad), ctypes.byref(exponentials)))
     return triad.value, exponentials.value
 
 
@@ -158,8 +155,7 @@ def _library() -> ctypes.CDLL:
 
 
 def _call(rows: ScanRows, **others: Tensor | None) -> _Scan:
-    inputs = {"x": rows.x, "dt": rows.dt, "A": rows.A, "B": rows.B, "C": rows.C, "skip": rows.D, "z": rows.z}
-    inputs |= {"bias": rows.dt_bias, "initial": rows.initial, "offsets": rows.offsets, "lengths": rows.lengths}
+    inputs = dict(zip(_INPUTS, rows[:11], strict=True))
     pointers = {name: None if t is None else t.data_ptr() for name, t in {**inputs, **others}.items()}
     return _Scan(
         rows=rows.x.shape[0],

@@ -1,6 +1,6 @@
 // The library's C face: every function returns 0, or 1 when memory ran out; nothing throws out of it.
 #include "backward.h"
-#include "floor.h"
+#include "roofline.h"
 #include "forward.h"
 
 #define EXUVIA_API extern "C" __attribute__((visibility("default")))
@@ -38,7 +38,7 @@ EXUVIA_API int exuvia_scan_backward(const ExuviaScan* p) {
 }
 
 // threads, then out: GB/s of a triad over arrays larger than the caches, exponentials per second in registers.
-EXUVIA_API int exuvia_scan_floor(int64_t threads, double* gigabytes, double* exponentials) {
+EXUVIA_API int exuvia_scan_roofline(int64_t threads, double* gigabytes, double* exponentials) {
     try {
         *gigabytes = exuvia::triad_rate(static_cast<int>(threads));
         *exponentials = exuvia::exponential_rate(static_cast<int>(threads));

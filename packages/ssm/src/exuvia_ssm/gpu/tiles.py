@@ -33,7 +33,7 @@ FREE = (
 
 @triton.jit
 def owner(offsets: tl.tensor, sequences: tl.tensor, slot: tl.tensor, per: tl.tensor) -> Any:
-    """The sequence s of a slot: the last with offsets[s] // per + s <= slot (slots of `per` steps, see plan.py)."""
+    """The sequence s of a slot: the last with offsets[s] // per + s <= slot (slots: see partition.py)."""
     low = slot * 0
     high = low + sequences - 1
     while low < high:

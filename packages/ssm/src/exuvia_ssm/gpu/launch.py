@@ -1,0 +1,285 @@
+"""The selective scan on a GPU through Triton: launches of the kernels beside this file.
+
+Float32, bfloat16 and float16 are read as they are and computed in float32; the results of every call are the same to
+the bit. Nothing waits for the device. Triton is loaded at the first question whether it is there; with
+TRITON_INTERPRET=1 in the environment the kernels run on the processor, step by step, for tests.
+"""
+
+import functools
+import importlib
+import math
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.gpu.partition import STEPS, Plan, plan
+from exuvia_ssm.scan.kernel_arguments import TENSORS, ScanGradients, ScanRows
+
+OLDEST = (3, 3)
+"""Version of Triton (that of PyTorch 2.7) from which on the kernels are known to compile."""
+
+FORWARD_REGISTERS = 160
+"""A thread of the forward kernel: 12 warps on a Hopper multiprocessor, nothing of the inner loop in memory."""
+
+CELLS = 128
+"""States that a program of the kernel between the passes joins."""
+
+
+def interpreted() -> bool:
+    """Whether Triton runs its kernels on the processor (TRITON_INTERPRET=1)."""
+    return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes")
+
+
+@functools.cache
+def unavailable_reason() -> str | None:
+    """Why the scan cannot run on a GPU here, in a sentence; None where it can."""
+    if not interpreted() and not torch.cuda.is_available():
+        return "PyTorch sees no CUDA device"
+    try:
+        version = str(importlib.import_module("triton").__version__)
+    except ImportError:
+        return "Triton is not installed; pip install triton"
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        return f"found Triton {version}; expected {OLDEST[0]}.{OLDEST[1]} or newer: pip install -U triton"
+    return None
+
+
+def available() -> bool:
+    """Whether the scan can run on a GPU here: a CUDA device (or the interpreter) and Triton."""
+    return unavailable_reason() is None
+
+
+def steps_between_states() -> int:
+    """Steps after which `forward` keeps a state for `backward`: R // this + S states [D, N] in all."""
+    return STEPS
+
+
+def forward(rows: ScanRows, save: bool, segment: int | None = None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """y [R, D] in x's dtype (0 in rows of no sequence), final states [S, D, N], and the states that `backward` needs.
+
+    `segment` cuts sequences into segments of so many steps; left open, the device decides.
+
+    Raises:
+        ConfigError: no Triton or no device, or tensors where the kernels do not run.
+    """
+    _require(rows)
+    x, (channels, size) = rows.x, rows.A.shape
+    final = _states(rows) if rows.initial is None else rows.initial.float()
+    if not _anything(rows):
+        return torch.zeros_like(x), final.clone(), ()
+    final, y = torch.empty_like(final), torch.empty_like(x)
+    call = _Launches(rows, segment)
+    chosen = call.plan
+    kept = call.empty(call.slots if save else chosen.segments, channels, size)
+    with call.device():
+        maps = call.pack()
+        entering, strides = rows.initial, (channels * size, size, 1)
+        if call.split:
+            ends, sums = call.empty(chosen.segments, size, channels), call.empty(chosen.segments, channels)
+            nowhere = (ends, ends, ends)
+            call.forward(maps, None, strides, *nowhere, sums, KEEP=False, ENDS=True)
+            call.join(ends, sums, rows.initial, ADJOINT=False)
+            entering, strides = ends, (channels * size, 1, channels)
+        call.forward(maps, entering, strides, kept, y, final, None, KEEP=save, ENDS=False)
+    return y, final, (kept,) if save else ()
+
+
+def backward(
+    rows: ScanRows,
+    saved: tuple[Tensor, ...],
+    grad_y: Tensor,
+    grad_final: Tensor | None,
+    segment: int | None = None,
+) -> ScanGradients:
+    """Gradients of every tensor of `rows`, in its dtype; the same to the bit at every call. Raises as `forward`."""
+    _require(rows)
+    (channels, size), x = rows.A.shape, rows.x
+    if not _anything(rows):
+        return _nothing(rows, grad_final)
+    call = _Launches(rows, segment)
+    chosen = call.plan
+    apart = call.slots * rows.B.shape[1] * size * STEPS
+    parts_b, parts_c = (call.empty(call.per_group, apart) for _ in range(2))
+    rates = torch.zeros(chosen.lanes, size, channels, device=x.device)
+    skips, biases = (None if t is None else call.empty(chosen.lanes, channels) for t in (rows.D, rows.dt_bias))
+    grad_x, grad_dt = torch.empty_like(x), torch.empty_like(rows.dt)
+    grad_z = None if rows.z is None else torch.empty_like(rows.z)
+    initial = None if rows.initial is None else torch.empty_like(rows.initial)
+    grad_b, grad_c = torch.zeros_like(rows.B), torch.zeros_like(rows.C)
+    with call.device():
+        maps = call.pack()
+        entering, strides = grad_final, (channels * size, size, 1)
+        if call.split:
+            ends, sums = call.empty(chosen.segments, size, channels), call.empty(chosen.segments, channels)
+            call.adjoint_ends(maps[1], grad_y, ends, sums)
+            call.join(ends, sums, grad_final, ADJOINT=True)
+            entering, strides = ends, (channels * size, 1, channels)
+        sums_of = (rates, parts_b, parts_c, skips, biases)
+        call.backward(maps, grad_y, entering, strides, saved[0], (grad_x, grad_dt, grad_z), sums_of, initial, apart)
+        call.unpack(parts_b, parts_c, grad_b, grad_c, apart)
+    return ScanGradients(
+        x=grad_x,
+        dt=grad_dt,
+        A=rates.sum(0).t().contiguous().to(rows.A.dtype),
+        B=grad_b,
+        C=grad_c,
+        D=None if rows.D is None or skips is None else skips.sum(0).to(rows.D.dtype),
+        z=grad_z,
+        dt_bias=None if rows.dt_bias is None or biases is None else biases.sum(0).to(rows.dt_bias.dtype),
+        initial=initial,
+    )
+
+
+class _Launches:
+    """The kernels of one call with the arguments that they share."""
+
+    def __init__(self, rows: ScanRows, segment: int | None) -> None:
+        steps, channels = rows.x.shape
+        count, groups = rows.lengths.numel(), rows.B.shape[1]
+        self.rows = rows
+        self.plan: Plan = plan(steps, count, channels, groups, _processors(rows.x.device), segment)
+        self.split = self.plan.segment <= steps
+        self.slots = steps // STEPS + count
+        self.per_group = self.plan.per_group(channels, groups)
+        self.blocks = groups * self.per_group
+        self.rates = (rows.A.float() * math.log2(math.e)).t().contiguous()
+        self.bounds = {"offsets": rows.offsets, "lengths": rows.lengths}
+        self.way = {"REVERSE": rows.reverse, "STEPS": STEPS}
+        self.sizes: dict[str, Any] = {
+            "width": channels,
+            "size": rows.A.shape[1],
+            "sequences": count,
+            "groups": groups,
+            "per_group": self.per_group,
+            "segment": self.plan.segment,
+            "SOFTPLUS": rows.softplus,
+            "WIDTH": self.plan.width,
+            "rates": self.rates,
+            "dt": rows.dt,
+            "z": rows.z,
+            "bias": rows.dt_bias,
+            **self.bounds,
+            **self.way,
+        }
+
+    def device(self) -> AbstractContextManager[Any]:
+        x = self.rows.x
+        return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+
+    def empty(self, *shape: int) -> Tensor:
+        return torch.empty(shape, device=self.rows.x.device, dtype=torch.float32)
+
+    def pack(self) -> tuple[Tensor, Tensor]:
+        """B and C in chunks, [slots, G, N, STEPS]."""
+        _, groups, size = self.rows.B.shape
+        packed = (self.empty(self.slots, groups, size, STEPS), self.empty(self.slots, groups, size, STEPS))
+        sizes = {"cells": groups * size, "sequences": self.rows.lengths.numel(), "CELLS": 16}
+        grid = (self.slots, math.ceil(groups * size / 16))
+        _launch("pack_bc", "pack_maps", grid, self.rows.B, self.rows.C, *packed, **self.bounds, **sizes, **self.way)
+        return packed
+
+    def unpack(self, parts_b: Tensor, parts_c: Tensor, grad_b: Tensor, grad_c: Tensor, apart: int) -> None:
+        """Ordered sums of the parts of the gradients of B and C, back in rows."""
+        cells = grad_b.shape[1] * grad_b.shape[2]
+        sizes = {"cells": cells, "sequences": self.rows.lengths.numel(), "CELLS": 16}
+        sizes |= {"parts": self.per_group, "apart": apart}
+        grid = (self.slots, math.ceil(cells / 16))
+        outs = (parts_b, parts_c, grad_b, grad_c)
+        _launch("pack_bc", "unpack_gradients", grid, *outs, **self.bounds, **sizes, **self.way)
+
+    def forward(
+        self,
+        maps: tuple[Tensor, Tensor],
+        entering: Tensor | None,
+        strides: tuple[int, int, int],
+        kept: Tensor,
+        y: Tensor,
+        final: Tensor,
+        sums: Tensor | None,
+        **flags: bool,
+    ) -> None:
+        r = self.rows
+        tensors = {"x": r.x, "maps_b": maps[0], "maps_c": maps[1], "skip": r.D, "entering": entering, "kept": kept}
+        tensors |= {"y": y, "final": final, "sums": sums}
+        by = {**_strides(strides), "rows": r.x.shape[0], "SPLIT": self.split}
+        limit = {"maxnreg": FORWARD_REGISTERS} if torch.version.hip is None else {}
+        grid = (self.plan.segments * self.blocks,)
+        _launch("forward", "scan_forward", grid, **tensors, **self.sizes, **by, **flags, **limit)
+
+    def join(self, ends: Tensor, sums: Tensor, entering: Tensor | None, ADJOINT: bool) -> None:
+        """`ends` becomes what enters each segment."""
+        names = ("rates", "width", "size", "segment")
+        shared = {name: self.sizes[name] for name in names} | self.bounds
+        grid = (self.rows.lengths.numel(), math.ceil(self.rates.numel() / CELLS))
+        tensors = {"ends": ends, "sums": sums, "entering": entering}
+        _launch("join_segments", "join_segments", grid, **tensors, **shared, ADJOINT=ADJOINT, CELLS=CELLS, num_warps=4)
+
+    def adjoint_ends(self, maps_c: Tensor, grad_y: Tensor, ends: Tensor, sums: Tensor) -> None:
+        tensors = {"maps_c": maps_c, "grad_y": grad_y, "ends": ends, "sums": sums}
+        _launch("backward", "adjoint_ends", (self.plan.segments * self.blocks,), **tensors, **self.sizes)
+
+    def backward(
+        self,
+        maps: tuple[Tensor, Tensor],
+        grad_y: Tensor,
+        entering: Tensor | None,
+        strides: tuple[int, int, int],
+        kept: Tensor,
+        tiles: tuple[Tensor | None, ...],
+        sums: tuple[Tensor | None, ...],
+        initial: Tensor | None,
+        apart: int,
+    ) -> None:
+        r, chosen = self.rows, self.plan
+        tensors = {"x": r.x, "maps_b": maps[0], "maps_c": maps[1], "skip": r.D, "grad_y": grad_y}
+        tensors |= {"entering": entering, "kept": kept, "grad_initial": initial}
+        tensors |= dict(zip(("grad_x", "grad_dt", "grad_z"), tiles, strict=True))
+        names = ("grad_rates", "parts_b", "parts_c", "grad_skip", "grad_bias")
+        tensors |= dict(zip(names, sums, strict=True))
+        tensors |= {"passing": self.empty(chosen.lanes, *self.rates.shape)}
+        by = {**_strides(strides), "rows": r.x.shape[0], "SPLIT": self.split}
+        by |= {"segments": chosen.segments, "lanes": chosen.lanes, "apart": apart}
+        _launch("backward", "scan_backward", (chosen.lanes * self.blocks,), **tensors, **self.sizes, **by)
+
+
+def _launch(module: str, name: str, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+    """Run a kernel; one warp a program unless said otherwise. Multiply-adds are fused, whatever Triton's default."""
+    kernel = getattr(importlib.import_module(f"exuvia_ssm.gpu.{module}"), name)
+    kernel[grid](*arguments, **{"num_warps": 1, "enable_fp_fusion": True, **options})
+
+
+def _strides(strides: tuple[int, int, int]) -> dict[str, int]:
+    return dict(zip(("by_part", "by_channel", "by_state"), strides, strict=True))
+
+
+@functools.cache
+def _processors(device: torch.device) -> int:
+    """Multiprocessors of the device; none for the interpreter, so that nothing is cut to keep it busy."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 0
+
+
+def _require(rows: ScanRows) -> None:
+    if reason := unavailable_reason():
+        raise ConfigError(f"the Triton scan is not available: {reason}")
+    if not rows.x.is_cuda and not interpreted():
+        raise ConfigError(f"found tensors on {rows.x.device}; expected a CUDA device, or leave the backend open")
+
+
+def _anything(rows: ScanRows) -> bool:
+    return rows.x.numel() > 0 and rows.A.numel() > 0 and rows.lengths.numel() > 0
+
+
+def _states(rows: ScanRows) -> Tensor:
+    return torch.zeros(rows.lengths.numel(), *rows.A.shape, device=rows.x.device)
+
+
+def _nothing(rows: ScanRows, grad_final: Tensor | None) -> ScanGradients:
+    """Gradients where there is no step to differentiate."""
+    grads = ScanGradients(*(None if t is None else torch.zeros_like(t) for t in rows[:TENSORS]))  # type: ignore[arg-type]
+    if rows.initial is not None and grad_final is not None:
+        grads = grads._replace(initial=grad_final.to(rows.initial.dtype))
+    return grads

@@ -1,0 +1,37 @@
+"""Layers by name, and the search for a name in a table of `module:attribute` lines."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from exuvia_ssm.errors import ConfigError
+
+LAYER = {
+    "s6": "exuvia_ssm.mamba.mamba:S6",
+    "mamba": "exuvia_ssm.mamba.mamba:Mamba",
+    "s4d": "exuvia_ssm.s4d.s4d:S4D",
+    "serpent": "exuvia_ssm.serpent.serpent:SeRpEnt",
+}
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A half-sentence that names the nearest known name, or lists them all."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+
+
+def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
+    """The object that a line of a table names, imported on demand.
+
+    Args:
+        table: name -> "module:attribute"
+        kind: what the table holds, for the message
+    Raises:
+        ConfigError: no such name; the message suggests the nearest.
+    """
+    if name not in table:
+        raise ConfigError(f"unknown {kind} {name!r}; {suggest(name, table)}")
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)

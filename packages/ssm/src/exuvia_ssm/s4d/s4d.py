@@ -1,0 +1,197 @@
+"""S4D: a linear state-space layer with complex diagonal dynamics, as convolution, in chunks, or step by step.
+
+Source: Gu, Gupta, Goel, Re [gu2022s4d]; parameter names and output of models/s4/s4d.py (state-spaces/s4), whose weights
+load unchanged. With A = -exp(log_A_real) + i A_imag and dt = exp(log_dt), every channel is
+
+    (D1)  h_t = exp(dt A) h_{t-1} + x_t,   y_t = 2 Re(sum_n C_n (exp(dt A_n) - 1) / A_n h_t,n) + D x_t   [gu2022s4d]
+    (D2)  the same as a convolution:   y = k * x + D x,   k_l = 2 Re(sum_n C_n (exp(dt A_n) - 1) / A_n exp(l dt A_n))
+    (D3)  out = GLU(W GELU(y) + b), dropout before W; output="none" leaves y
+"""
+
+import math
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from exuvia_ssm.errors import ConfigError, ShapeError
+from exuvia_ssm.layer import RealSteps, check_sequence
+from exuvia_ssm.s4d.diagonal_scan import diagonal_scan
+from exuvia_ssm.s4d.diagonal_system import ChunkTables
+from exuvia_ssm.s4d.dynamics import S4DConfig, S4DKernel
+from exuvia_ssm.s4d.long_convolution import convolve
+
+_FFT_STEPS_PER_MODE = 64
+"""Up to this many steps a mode one transform is cheaper than chunks (measured on CPU, float32)."""
+
+
+class S4DState(NamedTuple):
+    """What an S4D layer keeps between two pieces of a sequence."""
+
+    h: Tensor
+    """complex modes after the last real step, for input matrix 1   [B, D, N/2]"""
+
+
+class S4D(nn.Module):
+    """x [B, L, D] -> y [B, L, D], causal, linear in time.
+
+    Args:
+        d_model: channels D
+        options: the other fields of S4DConfig
+    Raises:
+        ConfigError: an option that does not exist or does not fit.
+
+    A value that is not finite spoils its sequence and channel, as far back as the chunk or transform that holds it.
+    """
+
+    def __init__(self, d_model: int, **options: Any) -> None:
+        super().__init__()
+        try:
+            self.config = S4DConfig(d_model, **options)
+        except TypeError as error:
+            raise ConfigError(f"S4D: {error}; options: {', '.join(S4DConfig.__dataclass_fields__)}") from None
+        self.D = nn.Parameter(torch.randn(d_model))
+        self.kernel = S4DKernel(self.config)
+        if self.config.output == "glu":
+            self.output_linear = nn.Sequential(nn.Conv1d(d_model, 2 * d_model, 1), nn.GLU(dim=-1))
+
+    def forward(
+        self,
+        x: Tensor,
+        valid: Tensor | None = None,
+        state: S4DState | None = None,
+        return_state: bool = False,
+        *,
+        rate: float = 1.0,
+    ) -> Any:
+        """The whole sequence.
+
+        Args:
+            x: input   [B, L, D]
+            valid: True where a step is real, anywhere in the row; the others are passed over   [B, L] bool
+            state: state before the first step; None is zero
+            return_state: also the state after each row's last real step
+            rate: interval relative to training: 0.5 for a sequence sampled twice as often. One value for a whole stream
+        Returns:
+            y [B, L, D], 0 where not valid; or (y, state)
+        Raises:
+            ShapeError: shapes or dtypes that do not fit.
+            ConfigError: a rate that is not positive.
+        """
+        check_sequence(x, self.config.d_model, valid)
+        packing = None if valid is None else RealSteps.of(valid)
+        steps, lengths = (x, None) if packing is None else (packing.pack(x), packing.lengths)
+        work = _working(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            y, final = self._sequence(steps.to(work), lengths, self._entering(state, x), return_state, _checked(rate))
+        y = self._output(y.to(x.dtype), drops=True)
+        if packing is not None:
+            y = packing.unpack(y)
+        return (y, S4DState(cast(Tensor, final))) if return_state else y
+
+    def _sequence(
+        self, x: Tensor, lengths: Tensor | None, entering: Tensor | None, wants_state: bool, rate: float
+    ) -> tuple[Tensor, Tensor | None]:
+        """Convolution and skip, steps packed to the left   [B, L, D], final state [B, D, N/2] where wanted."""
+        length, method = x.shape[1], self.config.method
+        if method == "auto":
+            method = "fft" if length <= _FFT_STEPS_PER_MODE * self.config.d_state // 2 else "chunked"
+        skip = self.D.to(x.dtype)[:, None]
+        if method == "fft" and entering is None and not wants_state:
+            return convolve(
+                x, self.kernel(length, rate, x.dtype) + F.pad(skip, (0, max(length, 1) - 1))[:, :length]
+            ), None
+        modes, tables = self.kernel.tables(_chunk(length, x.device), rate, x.dtype)
+        first = tables.kernel + F.pad(skip, (0, tables.kernel.shape[1] - 1))
+        tables = ChunkTables(first, tables.write, tables.read, tables.decay)
+        return diagonal_scan(x, modes, tables, entering, lengths)
+
+    def step(self, x_t: Tensor, state: S4DState, *, rate: float = 1.0) -> tuple[Tensor, S4DState]:
+        """One step of a stream, equal to the same step of `forward`; without dropout.
+
+        Args:
+            x_t: input   [B, D]
+            state: state before this step
+            rate: as in `forward`
+        Returns:
+            y_t [B, D], state after this step
+        """
+        check_sequence(x_t[:, None], self.config.d_model)
+        work = _working(x_t.dtype)
+        before = self._entering(state, x_t)
+        pole, factor = self.kernel.recurrence(_checked(rate), work)
+        now = x_t.to(work)
+        h = now[..., None] + (pole * before if before is not None else 0)
+        y = 2 * (factor.real * h.real - factor.imag * h.imag).sum(-1) + self.D.to(work) * now
+        return self._output(y.to(x_t.dtype), drops=False), S4DState(h)
+
+    def initial_state(
+        self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> S4DState:
+        """The zero state; complex128 for float64 layers, complex64 otherwise."""
+        kind = dtype if dtype is not None and dtype.is_complex else _working(dtype or self.D.dtype).to_complex()
+        shape = (batch, self.config.d_model, self.config.d_state // 2)
+        return S4DState(torch.zeros(shape, dtype=kind, device=device or self.D.device))
+
+    def optim_groups(self, lr: float, weight_decay: float, ssm_lr: float = 0.001) -> list[dict[str, Any]]:
+        """Parameter groups for an optimiser; see the function of the same name."""
+        return optim_groups(self, lr, weight_decay, ssm_lr)
+
+    def _entering(self, state: S4DState | None, x: Tensor) -> Tensor | None:
+        if state is None:
+            return None
+        h = state[0] if isinstance(state, tuple) and len(state) == 1 else None
+        expected = (x.shape[0], self.config.d_model, self.config.d_state // 2)
+        if not isinstance(h, Tensor) or tuple(h.shape) != expected or not h.is_complex():
+            found = f"{list(h.shape)} of {h.dtype}" if isinstance(h, Tensor) else f"of type {type(state).__name__}"
+            raise ShapeError(
+                f"S4D was given a state {found}; expected one complex tensor {list(expected)}: "
+                "take it from initial_state or from an earlier call of the same layer"
+            )
+        return h.to(_working(x.dtype).to_complex())
+
+    def _output(self, y: Tensor, drops: bool) -> Tensor:
+        """GELU, dropout of whole channels of a sequence, gated linear map."""
+        if self.config.output == "none":
+            return y
+        y = F.gelu(y)
+        if drops and self.training and self.config.dropout:
+            kept = torch.rand(y.shape[0], 1, y.shape[2], device=y.device) >= self.config.dropout
+            y = y * kept.to(y.dtype) / (1 - self.config.dropout)
+        linear = cast(nn.Conv1d, self.output_linear[0])
+        if torch.is_autocast_enabled(y.device.type):
+            return F.glu(F.linear(y, linear.weight.squeeze(-1), linear.bias), -1)
+        return F.glu(F.linear(y.to(linear.weight.dtype), linear.weight.squeeze(-1), linear.bias), -1).to(y.dtype)
+
+
+def optim_groups(model: nn.Module, lr: float, weight_decay: float, ssm_lr: float = 0.001) -> list[dict[str, Any]]:
+    """Parameter groups of a whole model: dt and A of every S4D layer at a small rate, without decay; the rest as given.
+
+    As S4 is trained: at most 0.001 for log_dt, log_A_real and A_imag (configs/experiment/lra and example.py of
+    state-spaces/s4), where decay would pull the dynamics to arbitrary values.
+    """
+    slow = [p for module in model.modules() if isinstance(module, S4DKernel) for p in module.dynamics()]
+    names = {id(p) for p in slow}
+    rest = [p for p in model.parameters() if id(p) not in names]
+    return [
+        {"params": rest, "lr": lr, "weight_decay": weight_decay},
+        {"params": slow, "lr": min(lr, ssm_lr), "weight_decay": 0.0},
+    ]
+
+
+def _working(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
+
+
+def _checked(rate: float) -> float:
+    if not 0 < rate < math.inf:
+        raise ConfigError(f"S4D was given rate {rate}; it needs a positive number, 1 for the interval of training")
+    return float(rate)
+
+
+def _chunk(length: int, device: torch.device) -> int:
+    """Steps of a chunk: 64; fewer for short sequences, more where every chunk costs a kernel launch."""
+    if device.type == "cpu" or length <= 4096:
+        return next((size for size in (16, 32) if length <= size), 64)
+    return min(512, 1 << (math.isqrt(length).bit_length() - 1))

@@ -1,0 +1,127 @@
+"""The arguments of `selective_scan`: what they may be, and how they are brought to one dtype and form."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from exuvia_ssm.errors import ConfigError, ShapeError
+from exuvia_ssm.scan.kernel_arguments import ScanRows
+
+
+class ScanInput(NamedTuple):
+    """The arguments of `selective_scan` in its order; after `checked` of one dtype, B and C [B, L, G, N]."""
+
+    x: Tensor
+    dt: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None
+    z: Tensor | None
+    dt_bias: Tensor | None
+    initial: Tensor | None
+    lengths: Tensor | None
+    cu_seqlens: Tensor | None
+    softplus: bool
+    reverse: bool
+
+    def rows(self) -> ScanRows:
+        """The same for a kernel: batch and time in one, every sequence with its first row and length."""
+        batch, length, _ = self.x.shape
+        device = self.x.device
+        if self.cu_seqlens is not None:
+            offsets, lengths = self.cu_seqlens[:-1], self.cu_seqlens.diff()
+        else:
+            offsets = torch.arange(batch, device=device) * length
+            lengths = torch.full_like(offsets, length) if self.lengths is None else self.lengths.to(device)
+        x, dt, B, C = (tensor.flatten(0, 1).contiguous() for tensor in (self.x, self.dt, self.B, self.C))
+        z = None if self.z is None else self.z.flatten(0, 1).contiguous()
+        D, bias, initial = (None if t is None else t.contiguous() for t in (self.D, self.dt_bias, self.initial))
+        bounds = (offsets.contiguous(), lengths.contiguous())
+        return ScanRows(x, dt, self.A.contiguous(), B, C, D, z, bias, initial, *bounds, self.softplus, self.reverse)
+
+
+def checked(call: ScanInput) -> ScanInput:
+    """The arguments in the dtype of the computation.
+
+    Raises:
+        ShapeError: shapes, dtypes, devices, lengths or bounds that do not fit.
+        ConfigError: lengths and cu_seqlens together.
+    """
+    x, A, lengths, bounds = call.x, call.A, call.lengths, call.cu_seqlens
+    if x.dim() != 3 or not x.is_floating_point():
+        raise ShapeError(f"found x {list(x.shape)} of {x.dtype}; expected floating point [B, L, D]")
+    batch, length, width = x.shape
+    if A.dim() != 2 or A.shape[0] != width or A.is_complex():
+        raise ShapeError(f"found A {list(A.shape)} of {A.dtype}; expected real [{width}, N]")
+    states = A.shape[1]
+    if lengths is not None and bounds is not None:
+        raise ConfigError("found lengths and cu_seqlens; give the lengths of padded rows or the bounds of packed ones")
+    count = batch
+    if bounds is not None:
+        bounds, count = _bounds(bounds, batch, length), bounds.numel() - 1
+    if lengths is not None:
+        lengths = _lengths(lengths, batch, length)
+    for name, tensor, shape in (
+        ("dt", call.dt, (batch, length, width)),
+        ("z", call.z, (batch, length, width)),
+        ("D", call.D, (width,)),
+        ("dt_bias", call.dt_bias, (width,)),
+        ("initial_state", call.initial, (count, width, states)),
+    ):
+        if tensor is not None and (tuple(tensor.shape) != shape or not tensor.is_floating_point()):
+            raise ShapeError(f"found {name} {list(tensor.shape)} of {tensor.dtype}; expected real {list(shape)}")
+    B, C = (_map(name, m, batch, length, width, states) for name, m in (("B", call.B), ("C", call.C)))
+    if B.shape != C.shape:
+        groups = math.lcm(B.shape[2], C.shape[2])  # of divisors of the width: divides it too
+        B, C = (m.repeat_interleave(groups // m.shape[2], 2) for m in (B, C))
+    always, sometimes = (x, call.dt, A, B, C), (call.D, call.z, call.dt_bias, call.initial)
+    given = [tensor for tensor in (*always, *sometimes) if tensor is not None]
+    if any(tensor.device != x.device for tensor in given):
+        raise ShapeError(f"found tensors on several devices; expected all on {x.device}, like x")
+    work = torch.float64 if any(tensor.dtype == torch.float64 for tensor in given) else torch.float32
+    x, dt, A, B, C = (tensor.to(work) for tensor in always)
+    D, z, bias, initial = (None if tensor is None else tensor.to(work) for tensor in sometimes)
+    return ScanInput(x, dt, A, B, C, D, z, bias, initial, lengths, bounds, call.softplus, call.reverse)
+
+
+def _map(name: str, given: Tensor, batch: int, length: int, width: int, states: int) -> Tensor:
+    """B or C as [B, L, G, N]."""
+    shape = tuple(given.shape)
+    if given.is_floating_point():
+        if shape == (batch, length, states):
+            return given[:, :, None]
+        if len(shape) == 4 and shape[:2] == (batch, length) and shape[3] == states and shape[2] > 0:
+            if width % shape[2] == 0:
+                return given
+        elif shape == (width, states):
+            return given.expand(batch, length, width, states)
+    raise ShapeError(
+        f"found {name} {list(shape)} of {given.dtype}; expected real [{batch}, {length}, {states}], "
+        f"[{batch}, {length}, groups that divide {width}, {states}] or [{width}, {states}]"
+    )
+
+
+def _lengths(lengths: Tensor, batch: int, length: int) -> Tensor:
+    if tuple(lengths.shape) != (batch,) or lengths.is_floating_point() or lengths.is_complex():
+        raise ShapeError(f"found lengths {list(lengths.shape)} of {lengths.dtype}; expected whole numbers [{batch}]")
+    readable = lengths.device.type == "cpu" and not torch.compiler.is_compiling()
+    if readable and batch and not 0 <= int(lengths.min()) <= int(lengths.max()) <= length:
+        raise ShapeError(f"found lengths from {int(lengths.min())} to {int(lengths.max())}; expected 0 to {length}")
+    return lengths.long() if readable else lengths.long().clamp(0, length)  # no waiting for a device, no foreign memory
+
+
+def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
+    if batch != 1 or starts.dim() != 1 or not starts.numel() or starts.is_floating_point():
+        raise ShapeError(
+            f"found cu_seqlens {list(starts.shape)} of {starts.dtype} with a batch of {batch}; expected whole numbers "
+            "[sequences + 1] and a batch of 1"
+        )
+    if starts.device.type == "cpu" and not torch.compiler.is_compiling():
+        whole = int(starts[0]) == 0 and int(starts[-1]) == length and bool((starts.diff() >= 0).all())
+        if not whole:
+            raise ShapeError(f"found cu_seqlens {starts.tolist()}; expected to rise from 0 to the length {length}")
+        return starts.long()
+    return starts.long().clamp(0, length).cummax(0).values

@@ -1,0 +1,142 @@
+"""Fused scan kernels as PyTorch operators: differentiable, traceable by torch.compile, chosen by name.
+
+A kernel is a module with
+
+    available() -> bool                    unavailable_reason() -> str or None
+    steps_between_states() -> int          what `forward` saves has at most R // this + S states [D, N]
+    forward(rows, save) -> y [R, D], final [S, D, N], (states,) or ()
+    backward(rows, (states,), grad_y, grad_final) -> ScanGradients
+"""
+
+import functools
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, TypeVar, get_type_hints
+
+import torch
+from torch import Tensor
+
+from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.scan.kernel_arguments import TENSORS, ScanRows
+
+KERNEL = {"cpu": "exuvia_ssm.cpu.native", "triton": "exuvia_ssm.gpu.launch"}
+"""Kernels by name. One more is one module and one line here."""
+
+_TYPE = {Tensor: "Tensor", Tensor | None: "Tensor?", bool: "bool"}
+_ROWS = ", ".join(f"{_TYPE[kind]} {name}" for name, kind in get_type_hints(ScanRows).items())
+_SCHEMA = f"({_ROWS}, bool save, SymInt most, str kernel) -> (Tensor, Tensor, Tensor)"
+_BACKWARD_SCHEMA = (
+    f"({_ROWS}, Tensor saved, Tensor grad_y, Tensor grad_final, str kernel) -> ({', '.join(['Tensor'] * TENSORS)})"
+)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _constant(function: _Function) -> _Function:
+    """The mark of torch.compiler.assume_constant_result, which itself imports the whole compiler (a second)."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def kernel(name: str) -> Any:
+    """The module of a kernel."""
+    return import_module(KERNEL[name])
+
+
+@_constant
+def unavailable_reason(name: str) -> str:
+    """Why a kernel cannot be used; empty where it can. The same for the life of a process."""
+    try:
+        module = kernel(name)
+    except ImportError as error:  # a machine without Triton
+        return f"{KERNEL[name]} cannot be imported ({error})"
+    return "" if module.available() else str(module.unavailable_reason() or "it is not available on this machine")
+
+
+@_constant
+def available_or_warn(name: str) -> bool:
+    """Whether a kernel can be used; where it cannot, a warning says once why and what to do."""
+    reason = unavailable_reason(name)
+    if reason:
+        _warn_once(f"the selective scan runs in plain PyTorch, which is many times slower: {reason}")
+    return not reason
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+@_constant
+def _chunk(name: str) -> int:
+    return int(kernel(name).steps_between_states())
+
+
+def fused_scan(rows: ScanRows, name: str) -> tuple[Tensor, Tensor]:
+    """y [R, D] and final states [S, D, N] of a batch, differentiable in every tensor of `rows`."""
+    save = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in rows[:TENSORS])
+    most = rows.x.shape[0] // _chunk(name) + rows.lengths.shape[0] if save else 0
+    y, final, _ = torch.ops.exuvia.scan_rows(*rows, save, most, name)
+    return y, final
+
+
+def _forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    *fields, save, most, name = arguments
+    rows = ScanRows(*fields)
+    y, final, saved = kernel(name).forward(rows, save)
+    states = saved[0] if saved else rows.x.new_empty(most, *rows.A.shape)
+    return y, final, states
+
+
+def _shapes(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    *fields, _, most, _ = arguments
+    rows = ScanRows(*fields)
+    final = rows.x.new_empty(rows.lengths.shape[0], *rows.A.shape)
+    return torch.empty_like(rows.x), final, rows.x.new_empty(most, *rows.A.shape)
+
+
+def _backward(*arguments: Any) -> tuple[Tensor, ...]:
+    *fields, saved, grad_y, grad_final, name = arguments
+    rows = ScanRows(*fields)
+    grads = kernel(name).backward(rows, (saved,), grad_y, grad_final)
+    return tuple(rows.x.new_empty(0) if grad is None else grad for grad in grads)
+
+
+def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
+    fields = arguments[:TENSORS]
+    return tuple(arguments[0].new_empty(0) if t is None else torch.empty_like(t) for t in fields)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    *fields, save, _, name = inputs
+    *tensors, softplus, reverse = fields
+    ctx.present = [tensor is not None for tensor in tensors]
+    ctx.save_for_backward(*(tensor for tensor in tensors if tensor is not None), output[2])
+    ctx.flags, ctx.save, ctx.kernel = (softplus, reverse), save, name
+
+
+def _differentiate(ctx: Any, grad_y: Tensor, grad_final: Tensor, _: Tensor) -> tuple[Any, ...]:
+    *kept, states = ctx.saved_tensors
+    present = iter(kept)
+    tensors = [next(present) if here else None for here in ctx.present]
+    grads = torch.ops.exuvia.scan_rows_backward(
+        *tensors, *ctx.flags, states, grad_y.contiguous(), grad_final.contiguous(), ctx.kernel
+    )
+    wanted = [grad if here else None for grad, here in zip(grads, ctx.present[:TENSORS], strict=True)]
+    return *wanted, *[None] * 7
+
+
+def _differentiate_again(ctx: Any, *grads: Tensor) -> Any:
+    raise ConfigError("the fused scan has no second derivative; use backend='reference'")
+
+
+_library = torch.library.Library("exuvia", "FRAGMENT")  # the plain interface: custom_op loads the compiler at first use
+for _name, _schema, _function, _fake in (
+    ("scan_rows", _SCHEMA, _forward, _shapes),
+    ("scan_rows_backward", _BACKWARD_SCHEMA, _backward, _backward_shapes),
+):
+    _library.define(_name + _schema, tags=torch.Tag.pt2_compliant_tag)
+    _library.impl(_name, _function, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"exuvia::{_name}", _fake, lib=_library)
+torch.library.register_autograd("exuvia::scan_rows", _differentiate, setup_context=_remember, lib=_library)
+torch.library.register_autograd("exuvia::scan_rows_backward", _differentiate_again, lib=_library)

@@ -1,0 +1,98 @@
+"""`selective_scan`: the recurrence of S6 and Mamba over whole sequences, by the fastest means the machine has.
+
+    dt <- softplus(dt + dt_bias)                                        where asked for
+    h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t                            Sec. 3.2 [gu2023mamba]
+    y_t = C_t . h_t + D x_t,    times SiLU(z_t) where there is a gate
+
+Means: "cpu", a C++ kernel built at first use; "triton" on CUDA; "chunked", plain PyTorch anywhere; "reference", the
+loop that spells the equations and has second derivatives. All give the same values and gradients.
+"""
+
+import os
+
+import torch
+from torch import Tensor
+
+from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.registry import suggest
+from exuvia_ssm.scan.arguments import ScanInput, checked
+from exuvia_ssm.scan.fused_kernel import KERNEL, available_or_warn, fused_scan, unavailable_reason
+from exuvia_ssm.scan.plain import PLAIN, plain_scan
+
+BACKEND_VARIABLE = "EXUVIA_SCAN_BACKEND"
+"""Environment variable that names the backend where a call leaves it open."""
+
+
+def selective_scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    dt_bias: Tensor | None = None,
+    *,
+    dt_softplus: bool = False,
+    initial_state: Tensor | None = None,
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    reverse: bool = False,
+    return_state: bool = False,
+    backend: str | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Run the selective recurrence.
+
+    Args:
+        x: input                                                                     [B, L, D]
+        dt: step sizes, before bias and softplus                                     [B, L, D]
+        A: decay rates, real, negative                                               [D, N]
+        B, C: input and output maps: one, or one a group of channels, or constant    [B, L, N], [B, L, G, N] or [D, N]
+        D: skip                                                                      [D]
+        z: gate, before SiLU                                                         [B, L, D]
+        dt_bias: added to dt                                                         [D]
+        dt_softplus: step sizes are softplus(dt + dt_bias)
+        initial_state: state before the first step; None is zero                     [B, D, N], packed [S, D, N]
+        lengths: real steps of each row, padding to the right                        [B] whole numbers
+        cu_seqlens: where packed sequences begin, and the end; B must be 1           [S + 1] whole numbers
+        reverse: run every sequence from its last real step to its first
+        return_state: also the final state, differentiable
+        backend: None (the fastest that fits), or "cpu", "triton", "chunked", "reference"
+    Returns:
+        y [B, L, D] in x's dtype, 0 past a row's length; with return_state also the state [B or S, D, N], float32, or
+        float64 if an input is
+    Raises:
+        ShapeError: shapes, dtypes or devices that do not fit, lengths out of range (on a device, and under
+            torch.compile, where they are not looked at, they are clamped).
+        ConfigError: an unknown or unavailable backend, or arguments that exclude one another.
+
+    Half precision is computed in float32. What is not finite spreads to later steps of its sequence and channel.
+    """
+    call = checked(ScanInput(x, dt, A, B, C, D, z, dt_bias, initial_state, lengths, cu_seqlens, dt_softplus, reverse))
+    fits_kernels = call.x.dtype == torch.float32 and B.dim() > 2 and C.dim() > 2
+    chosen = _chosen(x.device, fits_kernels, backend)
+    with torch.autocast(x.device.type, enabled=False):
+        if x.numel() == 0 or A.numel() == 0:
+            chosen = "reference"  # nothing to run: any shape is right there
+        y, state = fused_scan(call.rows(), chosen) if chosen in KERNEL else plain_scan(call, chosen)
+    y = y.view(x.shape).to(x.dtype)
+    return (y, state) if return_state else y
+
+
+def _chosen(device: torch.device, fits_kernels: bool, wanted: str | None) -> str:
+    """Name of the backend that runs the call."""
+    wanted = wanted or os.environ.get(BACKEND_VARIABLE) or None
+    if wanted is None:
+        name = {"cpu": "cpu", "cuda": "triton"}.get(device.type)
+        return name if name and fits_kernels and available_or_warn(name) else "chunked"
+    if wanted in PLAIN:
+        return wanted
+    if wanted not in KERNEL:
+        raise ConfigError(f"unknown scan backend {wanted!r}; {suggest(wanted, (*PLAIN, *KERNEL))}")
+    if not fits_kernels:
+        return "chunked"  # float64, and constant B or C, are for checks
+    if reason := unavailable_reason(wanted):
+        raise ConfigError(f"scan backend {wanted!r} is not available: {reason}")
+    if wanted == "cpu" and device.type != "cpu":
+        raise ConfigError(f"scan backend 'cpu' was given tensors on {device}; move them, or leave the choice open")
+    return wanted

@@ -1,0 +1,91 @@
+"""How the K stacked neighbours become one element of the compressed sequence.
+
+At the start the selected element passes as it is (turned, where the width changes) and its neighbours hardly: a branch
+that keeps everything then begins as the layer it holds. With PyTorch's usual start, a third of the variance and mostly
+of the neighbours, SeRpEnt learned more slowly than its backbone even where nothing was left out [own choice].
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.registry import suggest
+
+NEIGHBOURS = 0.1
+"""Size of the neighbours' weights at the start, of those that would keep the variance."""
+
+
+class FullMix(nn.Module):
+    """z = W [x_1 .. x_K, phi_1 .. phi_K] + b: "Linear" of Fig. 2 [rando2025serpent]; phi's place is inferred.   (S6)"""
+
+    def __init__(self, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> None:
+        super().__init__()
+        self.linear = nn.Linear(K * d_model, width)
+        self.expansion = nn.Linear(K * num_features, width, bias=False) if num_features else None
+        with torch.no_grad():
+            nn.init.zeros_(self.linear.bias)
+            nn.init.normal_(self.linear.weight, std=NEIGHBOURS * (K * d_model) ** -0.5)
+            passing = nn.init.orthogonal_(torch.empty(width, d_model)) * max(1.0, d_model / width) ** 0.5
+            self.linear.weight.view(width, K, d_model)[:, own] += passing
+
+    def forward(self, rows: Tensor, features: Tensor | None) -> Tensor:
+        """Stacked rows [..., K, D] and features [..., K, J] or None -> [..., width]."""
+        mixed = self.linear(rows.flatten(-2))
+        return mixed if self.expansion is None or features is None else mixed + self.expansion(features.flatten(-2))
+
+
+class DepthwiseMix(nn.Module):
+    """z = P (sum_k a_k * x_k) + W phi + b, taps a_k per channel; P only where the width changes [inferred, cheap]."""
+
+    def __init__(self, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> None:
+        super().__init__()
+        self.taps = nn.Parameter(torch.randn(K, d_model) * NEIGHBOURS * K**-0.5)
+        with torch.no_grad():
+            self.taps[own] += 1
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.project = nn.Linear(d_model, width, bias=False) if width != d_model else None
+        self.expansion = nn.Linear(K * num_features, width, bias=False) if num_features else None
+
+    def forward(self, rows: Tensor, features: Tensor | None) -> Tensor:
+        """Stacked rows [..., K, D] and features [..., K, J] or None -> [..., width]."""
+        mixed = rows[..., 0, :] * self.taps[0]
+        for k in range(1, self.taps.shape[0]):
+            mixed = torch.addcmul(mixed, rows[..., k, :], self.taps[k])
+        mixed = mixed + self.bias if self.project is None else self.project(mixed) + self.bias
+        return mixed if self.expansion is None or features is None else mixed + self.expansion(features.flatten(-2))
+
+
+class NoMix(nn.Module):
+    """The selected element as it is; only for K = 1 and an unchanged width, and it looks at no time difference."""
+
+    def __init__(self, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> None:
+        super().__init__()
+        if K != 1 or width != d_model:
+            raise ConfigError(
+                f'mix="none" keeps one element of {d_model} channels, found K = {K} and a branch width of {width}; '
+                f"set K=1 and branch_width={d_model}, or choose another mix"
+            )
+
+    def forward(self, rows: Tensor, features: Tensor | None) -> Tensor:
+        """Stacked rows [..., 1, D] -> [..., D]."""
+        return rows.squeeze(-2)
+
+
+MIX: dict[str, Callable[[int, int, int, int, int], nn.Module]] = {
+    "full": FullMix,
+    "depthwise": DepthwiseMix,
+    "none": NoMix,
+}
+
+
+def build_mix(name: str, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> nn.Module:
+    """The mixing map of one branch; `own`: place of the selected element among the K.
+
+    Raises:
+        ConfigError: no such map, or it does not fit.
+    """
+    if name not in MIX:
+        raise ConfigError(f"unknown mix {name!r}; {suggest(name, MIX)}")
+    return MIX[name](d_model, width, K, num_features, own)

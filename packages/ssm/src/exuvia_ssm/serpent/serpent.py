@@ -1,0 +1,359 @@
+"""SeRpEnt: sequences resampled at learned intervals, one state-space layer per compression rate, back to full length.
+
+Built from Figures 2 and 3 and the abstract [rando2025serpent]; the paper's equations and tables could not be had, so
+every choice marked "inferred" is one reading, and has a switch in `SeRpEntConfig`. Glossary: kappa = rate, Delta_l =
+steps, t_l = times (the grid interval is 1), i_m = selected, K = neighbours stacked, phi = Gaussian expansion.
+
+    (S1)  Delta_l = kappa + (1 - kappa) sigmoid(w.x_l + b)                    [bounding map inferred]
+    (S2)  t_l = phase + Delta_1 + ... + Delta_l                               Fig. 2
+    (S3)  i_m = the first l with t_l >= m;  kappa L <= M <= L                 Fig. 2
+    (S4)  n_1(m) .. n_K(m): i_m and its K - 1 neighbours                      Fig. 2
+    (S5)  phi_j(u) = exp(-(u - c_j)^2 / (2 s^2))                              [centres, width inferred]
+    (S6)  z_m = W [x_{n_1} .. x_{n_K}, phi(t_{n_1} - m) .. phi(t_{n_K} - m)] + b       Fig. 2 [phi's place inferred]
+          y_1 .. y_M = SSM(z_1 .. z_M), one per branch                        Fig. 3
+    (S7)  y_l = y_m restored to length L, + V phi(t_l - m)                    Fig. 3 [inferred]
+    (S8)  out_l = x_l + O [y_l of every branch] + b                           Fig. 3 [the map O inferred]
+
+Gradient of the intervals. Which element is selected has no gradient; the time differences do: Delta_l learns through
+phi in (S6), through phi in (S7), and through the weights of restore="linear". Without all three (expansion="none",
+restore not "linear") w and b get exactly zero. The difference t_l - m moves with *every* interval before l, so the
+exact gradient of b is a sum over the whole past.
+
+Cost. (S3) keeps about kappa L elements a branch: the SSMs run over sum(kappa) L elements, the mixing gathers K times as
+many rows, and O is applied to compressed rows *before* they are restored (O is linear and restoring only copies or
+averages rows, so the result is the same). Most of what the resampling itself costs is matrix products. On CUDA one host
+synchronisation reads M; under torch.compile that is the one graph break, and M becomes a dynamic size after a few
+recompilations.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from exuvia_ssm.errors import ConfigError, ShapeError
+from exuvia_ssm.layer import check_sequence, check_step
+from exuvia_ssm.registry import LAYER, resolve
+from exuvia_ssm.serpent.config import SeRpEntConfig
+from exuvia_ssm.serpent.gaussian_basis import GaussianBasis
+from exuvia_ssm.serpent.neighbour_mix import build_mix
+from exuvia_ssm.serpent.resample import (
+    ONE,
+    TICK_BITS,
+    Times,
+    bounded_steps,
+    counts,
+    gather_rows,
+    running_times,
+    selected_mask,
+    ticks_of,
+    uniform_steps,
+)
+from exuvia_ssm.serpent.restore import Reading, blank, hold, interpolate, read_rows
+from exuvia_ssm.serpent.state import Resampling, SeRpEntState, select_rows
+from exuvia_ssm.serpent.windows import Elements, History, Windows, differences, last_elements, lay_out, windows_of
+
+
+class SeRpEnt(nn.Module):
+    """Selective resampling: x [B, L, D] -> y [B, L, D].   Figs. 2, 3 [rando2025serpent]; equations in the module
+
+    A row in which no element is selected (a short one: kappa L < 1) passes through the skip connection alone. With
+    one rate of 1, K = 1, full width and expansion, mix and combine "none" the layer is x + SSM(x) exactly.
+    """
+
+    config: SeRpEntConfig
+
+    def __init__(self, d_model: int, **options: Any) -> None:
+        super().__init__()
+        try:
+            self.config = c = SeRpEntConfig(d_model, **options)
+        except TypeError as error:
+            known = ", ".join(SeRpEntConfig.__dataclass_fields__)
+            raise ConfigError(f"SeRpEnt: {error}; options: {known}") from None
+        n = len(c.rates)
+        build = _builder(c.ssm, c.ssm_options)
+        self.interval = nn.Linear(d_model, n) if c.intervals == "learned" else None
+        if self.interval is not None:
+            nn.init.constant_(self.interval.bias, c.interval_bias)
+        own = c.K - 1 if c.neighbours == "trailing" else c.K // 2
+        self.mixes = nn.ModuleList(build_mix(c.mix, d_model, c.width, c.K, c.num_features, own) for _ in c.rates)
+        self.layers = nn.ModuleList(build(c.width) for _ in c.rates)
+        self.output = nn.Linear(n * c.width, d_model) if c.combine == "linear" else None
+        if self.output is not None:  # as loud as what goes in
+            nn.init.normal_(self.output.weight, std=(n * c.width) ** -0.5)
+            nn.init.zeros_(self.output.bias)
+        low, high = (1 - c.K, 1) if c.neighbours == "trailing" else (-c.K, c.K)
+        self.window_basis = self.since_basis = self.since = None
+        if c.num_features and c.mix != "none":
+            self.window_basis = GaussianBasis(c.num_centres, low, high, c.centre_width)
+        if c.num_features and c.restore != "linear":
+            self.since_basis = GaussianBasis(c.num_centres, 0, 1, c.centre_width)
+            self.since = nn.Linear(n * c.num_centres, d_model, bias=False)
+
+    def forward(
+        self, x: Tensor, valid: Tensor | None = None, state: SeRpEntState | None = None, return_state: bool = False
+    ) -> Tensor | tuple[Tensor, SeRpEntState]:
+        """x [B, L, D], valid [B, L] bool of any pattern -> y [B, L, D], 0 where not valid.
+
+        Raises:
+            ShapeError: other shapes or types.
+            ConfigError: a state is given or asked for and the layer is not causal.
+        """
+        self._check(x, valid, state)
+        if state is not None or return_state:
+            self._need_causal("a state")
+        if valid is not None:
+            x = x.masked_fill(~valid.unsqueeze(-1), 0)
+        if x.shape[0] * x.shape[1] == 0:
+            return (x, state or self.initial_state(x.shape[0], x.device, x.dtype)) if return_state else x
+        start = self._start(x) if state is None else state.ticks.transpose(0, 1)
+        times = running_times(self._steps(x), self.config.rates, valid, start)
+        count = counts(times.ticks, start)
+        sizes = torch.stack([count.amin(1), count.amax(1)], 1).tolist()  # the one host synchronisation
+        elements = lay_out(x, times, valid, None if state is None else state.history)
+        parts = [
+            windows_of(elements, j, _room(size[1], rate), self.config.K, self.config.neighbours)
+            for j, (size, rate) in enumerate(zip(sizes, self.config.rates, strict=True))
+        ]
+        rows, inner = [], []
+        for j, part in enumerate(parts):
+            mixed = self._mix(elements, j, part)
+            before = None if state is None else state.inner[j]
+            row, after = self._run(j, mixed, count[j], sizes[j][0], before, return_state)
+            rows.append(row)
+            inner.append(after)
+        selected = selected_mask(times.ticks, start)
+        y = self._restore(
+            x, rows, [self._reading(j, times, selected, parts[j], count[j]) for j in range(len(rows))], times, state
+        )
+        y = y if valid is None else y.masked_fill(~valid.unsqueeze(-1), 0)
+        return (y, self._final(elements, times, count, rows, inner, state)) if return_state else y
+
+    def step(self, x_t: Tensor, state: SeRpEntState) -> tuple[Tensor, SeRpEntState]:
+        """One element: x_t [B, D] -> y_t [B, D], equal to `forward` over the whole sequence.
+
+        A branch's layer steps only in the rows whose grid is crossed; on CPU it is skipped where there is none.
+        No gradient flows into the intervals here: train with `forward`.
+
+        Raises:
+            ConfigError: the layer is not causal.
+        """
+        c = self.config
+        self._need_causal("step()")
+        check_step(x_t, c.d_model)
+        self._check(x_t.unsqueeze(1), None, state)
+        steps = ticks_of(self._steps(x_t.unsqueeze(1)), c.rates).squeeze(-1).transpose(0, 1)
+        ticks = state.ticks + steps
+        crossed, now = ticks >= ONE, ticks & (ONE - 1)
+        past = state.history
+        window = torch.cat([past.rows.to(x_t.dtype), x_t.unsqueeze(1)], dim=1)
+        window_ticks = torch.cat([past.ticks, ticks.unsqueeze(-1)], dim=-1)
+        exists = torch.cat([past.valid, torch.ones_like(past.valid[:, :0]).new_ones(len(x_t), 1)], dim=1)
+        held, inner = [], []
+        for j in range(len(c.rates)):
+            row, after = state.held[:, j], state.inner[j]
+            if x_t.device.type != "cpu" or bool(crossed[:, j].any()):
+                offsets = ((window_ticks[:, j] - ONE).double() / ONE).masked_fill(~exists, 0.0)
+                features = self._features(self.window_basis, offsets, exists, x_t.dtype) if self.window_basis else None
+                mixed = self.mixes[j](window, features)
+                y, after = self._inner(j).step(mixed, state.inner[j])
+                row = torch.where(crossed[:, j, None], self._mapped(j, y).to(row.dtype), row)
+                after = select_rows(crossed[:, j], after, state.inner[j])
+            held.append(row)
+            inner.append(after)
+        rows = torch.stack(held, dim=1)
+        started = state.started | crossed
+        shown = started if c.restore == "hold" else crossed
+        total = torch.where(shown.unsqueeze(-1), rows, 0).sum(1)
+        y_t = self._close(x_t, total, now.double() / ONE, shown)
+        kept = window_ticks - (ticks - now).unsqueeze(-1)
+        history = History(window[:, 1:], kept[..., 1:], exists[:, 1:])
+        return y_t, SeRpEntState(now, history, started, rows, tuple(inner))
+
+    def initial_state(
+        self, batch: int, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> SeRpEntState:
+        """The state before the first element: nothing selected, no history, time = phase."""
+        c = self.config
+        n = len(c.rates)
+        weight = next(self.parameters(), torch.empty(0))
+        device = weight.device if device is None else device
+        kind = weight.dtype if dtype is None else dtype
+        history = History(
+            torch.zeros(batch, c.K - 1, c.d_model, device=device, dtype=kind),
+            torch.zeros(batch, n, c.K - 1, device=device, dtype=torch.int64),
+            torch.zeros(batch, c.K - 1, device=device, dtype=torch.bool),
+        )
+        return SeRpEntState(
+            torch.full((batch, n), int(c.phase * ONE), device=device),
+            history,
+            torch.zeros(batch, n, device=device, dtype=torch.bool),
+            torch.zeros(batch, n, c.d_model, device=device, dtype=kind),
+            tuple(self._inner(j).initial_state(batch, device=device, dtype=dtype) for j in range(n)),
+        )
+
+    def resampling(self, x: Tensor, valid: Tensor | None = None) -> tuple[Resampling, ...]:
+        """Intervals, times and selected elements of every branch for x [B, L, D]."""
+        self._check(x, valid)
+        if valid is not None:
+            x = x.masked_fill(~valid.unsqueeze(-1), 0)
+        start, steps = self._start(x), self._steps(x)
+        times = running_times(steps, self.config.rates, valid, start)
+        if valid is not None:
+            steps = steps.masked_fill(~valid, 0.0)
+        selected, count = selected_mask(times.ticks, start), counts(times.ticks, start)
+        return tuple(
+            Resampling(rate, steps[j], times.values[j], selected[j], count[j])
+            for j, rate in enumerate(self.config.rates)
+        )
+
+    def _inner(self, j: int) -> Any:
+        """The layer of branch j."""
+        return self.layers[j]
+
+    def _check(self, x: Tensor, valid: Tensor | None, state: SeRpEntState | None = None) -> None:
+        check_sequence(x, self.config.d_model, valid)
+        held = (x.shape[0], len(self.config.rates), self.config.d_model)
+        if state is not None and (state.held.shape != held or state.history.rows.shape[1] != self.config.K - 1):
+            raise ShapeError(
+                f"found a state of {list(state.held.shape)} with {state.history.rows.shape[1]} earlier elements; "
+                f"expected {list(held)} with {self.config.K - 1}: use initial_state({x.shape[0]}) of this layer"
+            )
+
+    def _start(self, x: Tensor) -> Tensor:
+        shape = (len(self.config.rates), x.shape[0])
+        return torch.full(shape, int(self.config.phase * ONE), dtype=torch.int64, device=x.device)
+
+    def _need_causal(self, what: str) -> None:
+        if not self.config.causal:
+            raise ConfigError(
+                f"{what} needs a causal layer, found causal=False; use neighbours='trailing', "
+                "restore='hold' or 'blank' and causal=True"
+            )
+
+    def _steps(self, x: Tensor) -> Tensor:
+        """Intervals [n, B, L] float64; at least float32 inside, also under autocast.   (S1)"""
+        if self.interval is None:
+            return uniform_steps(self.config.rates, x.shape[0], x.shape[1], x.device)
+        kind = torch.promote_types(x.dtype, torch.float32)
+        with torch.autocast(x.device.type, enabled=False):
+            logits = functional.linear(x.to(kind), self.interval.weight.to(kind), self.interval.bias.to(kind))
+        return bounded_steps(logits.permute(2, 0, 1), self.config.rates)
+
+    def _features(self, basis: GaussianBasis, offsets: Tensor, exists: Tensor, dtype: torch.dtype) -> Tensor:
+        """phi of time differences, 0 where there is none: [..., J] in dtype.   (S5)"""
+        kind = torch.promote_types(dtype, torch.float32)
+        return basis(offsets.to(kind)).masked_fill(~exists.unsqueeze(-1), 0.0).to(dtype)
+
+    def _mix(self, elements: Elements, j: int, part: Windows) -> Tensor:
+        """z_1 .. z_M of branch j: [B, M, width].   (S6)"""
+        rows = gather_rows(elements.table, part.rows)
+        features = None
+        if self.window_basis is not None:
+            offsets = differences(elements, j, part)
+            features = self._features(self.window_basis, offsets, part.exists, rows.dtype)
+        return self.mixes[j](rows, features)
+
+    def _run(
+        self, j: int, mixed: Tensor, count: Tensor, fewest: int, state: Any, return_state: bool
+    ) -> tuple[Tensor, Any]:
+        """The layer of branch j over the compressed batch, and its part of the output map: [B, M, D], state."""
+        batch, most, _ = mixed.shape
+        if most == 0:
+            if state is None and return_state:
+                state = self._inner(j).initial_state(batch, device=mixed.device, dtype=mixed.dtype)
+            return mixed.new_zeros(batch, 0, self.config.d_model), state
+        valid = None
+        if torch.compiler.is_compiling() or fewest < most:  # compiled: one graph for both
+            valid = torch.arange(most, device=mixed.device) < count.unsqueeze(-1)
+        if state is None and not return_state:
+            return self._mapped(j, self._inner(j)(mixed, valid)), None
+        y, state = self._inner(j)(mixed, valid, state=state, return_state=True)
+        return self._mapped(j, y), state
+
+    def _mapped(self, j: int, y: Tensor) -> Tensor:
+        """O's columns of branch j applied to its compressed rows.   (S8), before (S7) because both are linear"""
+        if self.output is None:
+            return y
+        width = self.config.width
+        return functional.linear(y, self.output.weight[:, j * width : (j + 1) * width])
+
+    def _reading(self, j: int, times: Times, selected: Tensor, part: Windows, count: Tensor) -> Reading:
+        """What every position reads of branch j.   (S7)"""
+        mine = Times(times.ticks[j], times.values[j])
+        if self.config.restore == "hold":
+            return hold(mine)
+        if self.config.restore == "blank":
+            return blank(mine, selected[j])
+        return interpolate(mine, part.selected, count)
+
+    def _restore(
+        self, x: Tensor, rows: list[Tensor], readings: list[Reading], times: Times, state: SeRpEntState | None
+    ) -> Tensor:
+        """Compressed rows back to full length, with phi, bias and skip."""
+        holds = self.config.restore == "hold" and state is not None
+        total = read_rows(rows, state.held if state is not None and holds else None, readings)
+        marked = torch.stack([reading.marked for reading in readings], dim=-1)
+        if state is not None and holds:
+            marked = marked | state.started.unsqueeze(1)
+        since = times.values - (times.ticks >> TICK_BITS)
+        return self._close(x, total, since.permute(1, 2, 0), marked)
+
+    def _close(self, x: Tensor, total: Tensor, since: Tensor, marked: Tensor) -> Tensor:
+        """Add phi of the time since the grid, the bias and the skip: x, total [..., D]; since, marked [..., n]."""
+        bias = None if self.output is None else self.output.bias
+        if self.since is not None and self.since_basis is not None:
+            features = self._features(self.since_basis, since, marked, x.dtype)
+            total = total + functional.linear(features.flatten(-2), self.since.weight, bias)
+        elif bias is not None:
+            total = total + bias
+        return total + x if self.config.skip else total
+
+    def _final(
+        self,
+        elements: Elements,
+        times: Times,
+        count: Tensor,
+        rows: list[Tensor],
+        inner: list[Any],
+        state: SeRpEntState | None,
+    ) -> SeRpEntState:
+        """The state after the last element."""
+        end = times.ticks[..., -1]
+        now = end & (ONE - 1)
+        held = []
+        for j, row in enumerate(rows):
+            before = row.new_zeros(row.shape[0], row.shape[2]) if state is None else state.held[:, j].to(row.dtype)
+            if row.shape[1]:
+                last = (count[j] - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, row.shape[2])
+                before = torch.where(count[j].unsqueeze(-1) > 0, row.gather(1, last).squeeze(1), before)
+            held.append(before)
+        started = (count > 0).transpose(0, 1)
+        return SeRpEntState(
+            now.transpose(0, 1).contiguous(),
+            last_elements(elements, self.config.K - 1, end - now),
+            started if state is None else started | state.started,
+            torch.stack(held, dim=1),
+            tuple(inner),
+        )
+
+
+def _room(most: int, rate: float) -> int:
+    """Rows made for M selected elements: the next multiple of 8.
+
+    M depends on the whole sequence, and a matrix product may round a row differently when the number of rows changes;
+    with whole blocks it does not (seen on x86), so not even the last bit of an early output shows what comes later.
+    """
+    return most if rate == 1 else -(-most // 8) * 8
+
+
+def _builder(ssm: str | Callable[[int], nn.Module], options: Mapping[str, Any]) -> Callable[[int], nn.Module]:
+    """width -> layer, from a registered name or a function."""
+    if isinstance(ssm, str):
+        cls = resolve(LAYER, ssm, "state-space layer")
+        return lambda width: cls(width, **options)
+    if options:
+        raise ConfigError("ssm_options belong to a named layer; build them into the function given as ssm")
+    return ssm

@@ -1,0 +1,51 @@
+"""What a SeRpEnt layer keeps between pieces of a sequence, and what it shows of its resampling."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from exuvia_ssm.serpent.windows import History
+
+
+class SeRpEntState(NamedTuple):
+    """What a SeRpEnt layer keeps between pieces of a sequence; every tensor begins with the batch.
+
+    Times are relative to the grid interval that is open, so they stay small in an endless stream. No gradient goes
+    through them: intervals of an earlier piece learn from that piece only.
+    """
+
+    ticks: Tensor
+    """time since the last grid time, of every branch [B, n] int64"""
+    history: History
+    """the last K - 1 elements"""
+    started: Tensor
+    """whether a branch has selected anything yet [B, n] bool"""
+    held: Tensor
+    """last value of every branch after the output map [B, n, D]"""
+    inner: tuple[Any, ...]
+    """states of the branches' layers"""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How one branch resamples a batch, for pictures and analysis."""
+
+    rate: float
+    steps: Tensor
+    """Delta_l [B, L] float64, 0 where not valid"""
+    times: Tensor
+    """t_l [B, L] float64"""
+    selected: Tensor
+    """[B, L] bool"""
+    count: Tensor
+    """M [B] int64"""
+
+
+def select_rows(chosen: Tensor, new: Any, old: Any) -> Any:
+    """Rows of the new state where chosen [B], of the old one elsewhere; states are nested tuples of [B, ...]."""
+    if isinstance(new, Tensor):
+        return torch.where(chosen.view(-1, *[1] * (new.dim() - 1)), new, old.to(new.dtype))
+    parts = [select_rows(chosen, a, b) for a, b in zip(new, old, strict=True)]
+    return type(new)(*parts) if hasattr(new, "_fields") else tuple(parts)

@@ -1,0 +1,64 @@
+"""How a pipeline samples, and how scenes of a long motion are joined; importing this does not load PyTorch."""
+
+from typing import Annotated, TypedDict
+
+from pydantic import Field
+
+from exuvia.config import settings
+from exuvia.errors import ConfigError
+
+Steps = Annotated[int, Field(ge=1)]
+Temperature = Annotated[float, Field(ge=0)]
+
+
+class Sampling(TypedDict, total=False):
+    """Settings of `GenerationConfig` that one call changes."""
+
+    steps: int
+    cond_scale: float
+    residual_scale: float
+    keep_share: float
+    temperature: float
+    residual_temperature: float
+    smoothing: float
+    min_steps: int
+    max_steps: int
+
+
+@settings
+class GenerationConfig:
+    """How codes are sampled; the defaults are MoMask's evaluation settings."""
+
+    steps: Steps = 10
+    """Rounds of unmasking."""
+    cond_scale: float = 4.0
+    """Classifier-free guidance of the base codes."""
+    residual_scale: float = 5.0
+    """Classifier-free guidance of the residual codes."""
+    keep_share: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Top-k: the share (1 - keep_share) of the vocabulary that may be sampled."""
+    temperature: Temperature = 1.0
+    """Of the base codes' distribution."""
+    residual_temperature: Temperature = 1.0
+    """Of the residual codes' distribution."""
+    smoothing: Annotated[float, Field(ge=0)] = 0.0
+    """Standard deviation, in frames, of a Gaussian over the decoded features; 0, as published, leaves them. Small
+    tokenizers decode with jitter: about one frame removes most of it."""
+    min_steps: Steps = 5
+    """Shortest motion, in code steps."""
+    max_steps: Steps = 49
+    """Longest motion, in code steps."""
+
+
+@settings
+class LongConfig:
+    """How scenes are joined."""
+
+    context: Steps = 16
+    """Code steps of what there is that a window shows."""
+    blend: Annotated[int, Field(ge=0)] = 3
+    """Of these, the last ones are written anew when the next caption begins."""
+
+    def __post_init__(self) -> None:
+        if self.blend >= self.context:
+            raise ConfigError(f"found a blend of {self.blend} steps, expected fewer than the context of {self.context}")

@@ -1,0 +1,115 @@
+"""`BaseGenerator`: what every model that writes base codes offers to pipelines, training and unlearning."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from exuvia.errors import ConfigError, ShapeError
+from exuvia.sequence.trunk import Trunk
+
+
+class BaseGenerator(Trunk, ABC):
+    """A model of base codes: text in, the codes of the tokenizer's first level out.
+
+    It is a class and not a `typing.Protocol` because callers also need what every `nn.Module` has: weights to save, a
+    device, a mode.
+    """
+
+    PREDICTS_LENGTH: ClassVar[bool]
+    """Whether `generate` can do without lengths."""
+
+    @abstractmethod
+    def logits(
+        self, ids: Tensor, cond: Tensor, places: Tensor, cond_valid: Tensor | None = None, drop: Tensor | None = None
+    ) -> Tensor:
+        """Logits [B, classes, N or N + 1] of tokens.
+
+        Args:
+            ids: int64 [B, N]; cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
+            places: bool [B, N], as `training_input` gives them
+            drop: bool [B], True = without condition
+        """
+
+    @abstractmethod
+    def training_input(
+        self, codes: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What one training step reads, for objectives of one's own.
+
+        Args:
+            codes: int64 [B, T] base codes; lengths: int64 [B]
+            generator: source of the draws
+        Returns:
+            ids and places that `logits` takes, and which outputs count, bool [B, N]
+        """
+
+    @abstractmethod
+    def loss(
+        self,
+        codes: Tensor,
+        lengths: Tensor,
+        cond: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Training loss and accuracy, scalars. In evaluation mode no condition is dropped.
+
+        Args:
+            codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B] in tokens
+            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
+            generator: source of the random draws
+        Raises:
+            ShapeError: codes of several levels; ConfigError: no source of draws.
+        """
+
+    @abstractmethod
+    def generate(
+        self,
+        cond: Tensor,
+        lengths: Tensor | None = None,
+        cond_valid: Tensor | None = None,
+        *,
+        seeds: Sequence[int] | None = None,
+        steps: int = 10,
+        shortest: int = 1,
+        longest: int = 49,
+        cond_scale: float = 4.0,
+        keep_share: float = 0.0,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Base codes from text.
+
+        Args:
+            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
+            lengths: int64 [B] in tokens; None = the model finds them, where it `PREDICTS_LENGTH`
+            seeds: one a sample; a sample depends on its own seed only, not on its neighbours
+            steps: forwards, of a model that fills many places at once; others have no use for it
+            shortest, longest: limits of a length that is not given
+            cond_scale: guidance
+            keep_share: the largest ceil((1 - keep_share) V) logits may be drawn
+            temperature: 0 = the most likely code
+        Returns:
+            int64 [B, N], -1 beyond a sample's length
+        Raises:
+            ConfigError: lengths and limits that do not fit, or not one seed a sample.
+        """
+
+
+def check_base_codes(codes: Tensor) -> tuple[int, int]:
+    """Shape [B, T] of base codes. Raises ShapeError for codes of several levels."""
+    if codes.ndim != 2:
+        raise ShapeError(f"codes have shape {list(codes.shape)}; a generator of base codes takes [B, T]")
+    return codes.shape[0], codes.shape[1]
+
+
+def tokens_to_write(cond: Tensor, lengths: Tensor | None, shortest: int, longest: int) -> int:
+    """How many tokens are written at most. Raises ConfigError or ShapeError for lengths and limits that do not fit."""
+    if not 1 <= shortest <= longest or (lengths is not None and not 1 <= int(lengths.min())):
+        raise ConfigError(f"found lengths from {shortest} to {longest}, expected 1 or more, and no sample without any")
+    if lengths is not None and len(lengths) != len(cond):
+        raise ShapeError(f"{len(cond)} conditions for {len(lengths)} lengths; expected one each")
+    return longest if lengths is None else int(lengths.max())

@@ -1,0 +1,98 @@
+"""The transformer that MoMask's two sequence models share: condition tokens before codes, a position table, an encoder.
+
+Parameter names are those of the published checkpoints (momask-codes, models/mask_transformer/transformer.py).
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from exuvia.errors import ShapeError
+from exuvia.sequence.backbone import StackEncoder
+from exuvia.sequence.encoder import Dropout, Encoder
+from exuvia.sequence.settings import Backbone, TransformerConfig
+from exuvia.sequence.trunk import Prefix, Trunk
+
+
+class PositionTable(nn.Module):
+    """Adds a fixed sinusoidal table to token t = 0, 1, ..., then drops out.   Sec. 3.5 [vaswani2017attention]
+
+    The table is saved under the published name `pe` [length, 1, D]. Since it is fixed, a state dict need not have it,
+    and a stored one of the same shape, rounded or not, does not replace it.
+    """
+
+    pe: Tensor
+
+    def __init__(self, width: int, dropout: float, length: int) -> None:
+        super().__init__()
+        self.dropout = Dropout(dropout)
+        position = torch.arange(length, dtype=torch.float32)[:, None]
+        rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
+        table = torch.zeros(length, width)
+        table[:, 0::2] = torch.sin(position * rate)
+        table[:, 1::2] = torch.cos(position * rate)
+        self.register_buffer("pe", table[:, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, D] -> [B, T, D]. Raises ShapeError if T exceeds the table."""
+        if x.shape[1] > len(self.pe):
+            raise ShapeError(f"{x.shape[1]} tokens; the position table holds {len(self.pe)}: raise table_length")
+        return self.dropout(x + self.pe[: x.shape[1], 0])
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        stored = state_dict.get(prefix + "pe")
+        if stored is None or stored.shape == self.pe.shape:
+            state_dict[prefix + "pe"] = self.pe
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class TransformerTrunk(Trunk):
+    """Prefix tokens and motion tokens through the encoder and its head; base of the two sequence models."""
+
+    config: TransformerConfig
+    seqTransEncoder: Encoder | StackEncoder
+
+    def __init__(self, config: TransformerConfig, out: int, backbone: Backbone) -> None:
+        layers, width = config.num_layers, config.width
+        encoder: Encoder | StackEncoder
+        if backbone.mixer == "transformer":
+            encoder = Encoder(layers, width, config.inner_width, config.num_heads, config.dropout)
+        else:
+            encoder = StackEncoder(backbone, width, layers, config.dropout)
+        super().__init__(config, out, encoder)
+        self.position_enc = PositionTable(width, config.dropout, config.table_length)
+
+    def encode(self, embedded: Tensor, valid: Tensor, prefix: Prefix, packed: bool = False) -> Tensor:
+        """Run the encoder and the head.
+
+        Args:
+            embedded: token embeddings [B, T, code_dim]; valid: bool [B, T]; packed: do no work on padding
+        Returns:
+            head output at the token positions [B, T, out]; padded positions hold values without meaning
+        """
+        sequence, real = self._sequence(embedded, valid, prefix)
+        hidden = self.seqTransEncoder(sequence, real, packed)
+        return self.output_process(hidden[:, prefix.tokens.shape[1] :])
+
+    def encode_some(self, embedded: Tensor, valid: Tensor, prefix: Prefix, wanted: Tensor) -> Tensor:
+        """What `encode` gives at some positions, without the work that only the others need.
+
+        Args:
+            wanted: bool [B, T], all of them valid; others: see `encode`
+        Returns:
+            [wanted positions, out], sample by sample
+        """
+        sequence, real = self._sequence(embedded, valid, prefix)
+        places = F.pad(wanted, (prefix.tokens.shape[1], 0))
+        return self.output_process(self.seqTransEncoder.some(sequence, real, places))
+
+    def _sequence(self, embedded: Tensor, valid: Tensor, prefix: Prefix) -> tuple[Tensor, Tensor]:
+        """Condition and motion tokens in one row, and which are real."""
+        if valid.shape != embedded.shape[:2]:
+            raise ShapeError(f"valid has shape {list(valid.shape)}; expected {list(embedded.shape[:2])}")
+        tokens = self.position_enc(self.input_process(embedded))
+        sequence = torch.cat([prefix.tokens.to(tokens.dtype), tokens], dim=1)
+        return sequence, torch.cat([prefix.valid, valid.bool()], dim=1)

@@ -1,0 +1,52 @@
+"""Sizes of the motion tokenizer; importing them does not load PyTorch."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from exuvia.config import settings
+
+Size = Annotated[int, Field(ge=1)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@settings
+class RVQVAEConfig:
+    """Sizes of the tokenizer; the defaults are the published ones."""
+
+    input_dim: Size = 263
+    """Feature channels C."""
+    num_codes: Size = 512
+    """Codebook size V."""
+    code_dim: Size = 512
+    """Width D of a code."""
+    num_quantizers: Size = 6
+    """Levels Q."""
+    width: Size = 512
+    """Channels inside encoder and decoder."""
+    down: Annotated[int, Field(ge=0)] = 2
+    """Halvings of the frame rate: one code step is 2^down frames."""
+    depth: Annotated[int, Field(ge=0)] = 3
+    """Residual blocks a stage."""
+    dilation_growth: Size = 3
+    """Ratio of neighbouring dilations."""
+    activation: Literal["relu", "gelu", "silu"] = "relu"
+    """Of the residual blocks."""
+    norm: Literal["LN", "GN", "BN"] | None = None
+    """Of the residual blocks, over channels, groups of them or batches."""
+    dropout: Dropout = 0.2
+    """In the residual blocks."""
+    decay: Share = 0.99
+    """Of the codebooks' moving averages."""
+    shared_codebook: bool = False
+    """One codebook for all levels."""
+    quantize_dropout: Share = 0.2
+    """Probability of using only the first levels in a training step."""
+    temperature: Annotated[float, Field(ge=0)] = 0.5
+    """Of the Gumbel choice of codes in training."""
+
+    @property
+    def stride(self) -> int:
+        """Frames under one code step."""
+        return int(2**self.down)

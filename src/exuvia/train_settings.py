@@ -1,0 +1,45 @@
+"""How long and how fast to learn; nothing here imports PyTorch."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from exuvia.config import Count, NotNegative, Positive, settings
+
+
+@settings
+class TrainConfig:
+    """How long and how fast to learn."""
+
+    steps: Count = 1000
+    """Optimiser steps in all."""
+    lr: Positive = 2e-4
+    """Peak learning rate."""
+    warmup: Annotated[int, Field(ge=0)] = 200
+    """Steps of linear warm-up."""
+    schedule: Literal["cosine", "constant", "milestones"] = "cosine"
+    """After the warm-up: cosine (to 2 % of the peak), constant, or milestones."""
+    milestones: tuple[int, ...] = ()
+    """Steps at which the rate is multiplied by gamma (schedule milestones)."""
+    gamma: float = 0.1
+    """See milestones."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Of AdamW."""
+    weight_decay: NotNegative = 0.0
+    """Of AdamW."""
+    clip_norm: NotNegative = 0.0
+    """Gradients are scaled down to this norm; 0 leaves them."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of the weights' moving average, which is what is saved and validated; 0 keeps the last weights."""
+    seed: int = 3407
+    """Of everything random."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """no (float32), bf16 or fp16: autocast."""
+    compile: bool = False
+    """torch.compile the loss."""
+    log_every: Count = 50
+    """Steps between lines of metrics."""
+    validate_every: Count = 1000
+    """Steps between validations; the last step always validates."""
+    checkpoint_s: NotNegative = 50.0
+    """Seconds between checkpoints, at most."""

@@ -1,0 +1,131 @@
+"""Motions, weights and codes stay what they were: compared with values frozen before the rooms were moved.
+
+Codes are equal, joints equal to 0.1 mm, so that other processors pass. Where a change of the numbers is meant,
+`python tests/test_frozen_motions.py` writes the file anew; say in the commit why.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import exuvia
+from exuvia.config import from_dict
+from exuvia.pipeline.identity import codes_hash, pipeline_hash
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.generators import build_generator
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import ResidualTransformerConfig
+from tiny import tiny_pipeline
+
+FILE = Path(__file__).with_name("frozen_motions.npz")
+PROMPTS = [
+    "a man kicks something with his left leg", "a person walks forward and sits down",
+    "a person waves with the right hand", "a person throws three quick punches",
+]  # fmt: skip
+METHODS = ("none", "lcr", "uce", "rece", "prompt_filter", "tiny")
+SIZES: dict[str, Any] = {
+    "num_codes": 16, "code_dim": 12, "width": 16, "inner_width": 24, "num_layers": 2, "num_heads": 2, "text_dim": 8,
+    "dropout": 0.1, "cond_drop": 0.1, "text_positions": 5, "table_length": 40,
+}  # fmt: skip
+MULTI = "serpent@rates=1+0.5+0.3@mix=depthwise"
+MODELS: dict[str, dict[str, Any]] = {
+    "mask": {}, "mask-serpent-s4d": {"backbone": "serpent-s4d"}, "mask-multi": {"backbone": MULTI},
+    "bamm": {"kind": "bamm", "backbone": "transformer"}, "bamm-t2mgpt": {"kind": "bamm", "blocks": "t2mgpt"},
+    "causal-mamba": {"kind": "causal", "backbone": "mamba"}, "causal-s4d": {"kind": "causal", "backbone": "s4d"},
+    "causal-multi": {"kind": "causal", "backbone": MULTI},
+    "residual": {"num_quantizers": 3}, "residual-apart": {"num_quantizers": 3, "share_weight": False},
+    "residual-mamba": {"num_quantizers": 3, "backbone": "mamba"},
+}  # fmt: skip
+"""Small models as folders of version 0.1 describe them."""
+HASHES = {  # of the shipped generator and of a copy with a filter, as version 0.1 had them
+    "base": "2d39953360efa470b91cb2807a01fb1c5fe11faa4c3a6680c29d7f44713c7013",
+    "codes": "20c4f1fb48a84f9b50d123bcec80e69aff7495b3a3a1327586b47282ae9def3c",
+    "prompt_filter": "fbe89808a7112c9e71695c01b354ff1f219455301ba152504195191751751c0f",
+}
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def motions(pipe: MotionPipeline, method: str) -> Arrays:
+    """Codes, lengths and the joints of every eighth frame of a generator after an edit."""
+    if method == "tiny":
+        made = tiny_pipeline().generate(["a person kicks"], seed=[5])
+    elif method == "none":
+        made = pipe.generate(PROMPTS, seed=[0, 1, 2, 3])
+    else:
+        made = exuvia.unlearn(method, pipe, forget="violence").generate(PROMPTS[:1], seed=[0])
+    joints = np.concatenate([clip.joints[::8] for clip in made.clips])
+    codes = made.codes.numpy().astype(np.int16)
+    return {f"{method}.codes": codes, f"{method}.lengths": made.lengths.numpy(), f"{method}.joints": joints}
+
+
+def outputs(name: str) -> Arrays:
+    """Sums of the weights, the training loss and codes of a small model."""
+    about = {**SIZES, **MODELS[name]}
+    model: BaseGenerator | ResidualTransformer
+    generator = torch.Generator().manual_seed(3)
+    cond, lengths = torch.randn(3, 4, 8, generator=generator), torch.tensor([9, 5, 12])
+    known = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]], dtype=torch.bool)
+    if name.startswith("residual"):
+        model = ResidualTransformer(from_dict(ResidualTransformerConfig, about))
+        codes = torch.randint(16, (3, 12, 3), generator=generator)
+        made = model.generate(codes[..., 0], cond, lengths, known, seeds=[1, 2, 3])
+    else:
+        model = build_generator(about)
+        codes = torch.randint(16, (3, 12), generator=generator)
+        made = model.generate(cond, lengths, known, seeds=[1, 2, 3])
+    state = {key: value.double().sum().item() for key, value in sorted(model.state_dict().items())}
+    torch.manual_seed(1)  # dropout
+    loss, _ = model.train().loss(codes, lengths, cond, known, generator=torch.Generator().manual_seed(2))
+    return {
+        f"{name}.names": np.asarray(list(state)),
+        f"{name}.sums": np.asarray(list(state.values())),
+        f"{name}.loss": loss.detach().numpy(),
+        f"{name}.codes": made.numpy().astype(np.int16),
+    }
+
+
+@pytest.fixture(scope="module")
+def base() -> MotionPipeline:
+    return MotionPipeline.from_pretrained("base")
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Arrays:
+    with np.load(FILE) as kept:
+        return dict(kept)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_motions_are_what_they_were(method: str, base: MotionPipeline, frozen: Arrays) -> None:
+    for name, value in motions(base, method).items():
+        if name.endswith(".joints"):
+            assert value == pytest.approx(frozen[name], abs=1e-4), name
+        else:
+            assert np.array_equal(value, frozen[name]), name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_small_models_are_what_they_were(name: str, frozen: Arrays) -> None:
+    for key, value in outputs(name).items():
+        if key.endswith((".sums", ".loss")):
+            assert value == pytest.approx(frozen[key], rel=1e-4, abs=1e-4), key
+        else:
+            assert np.array_equal(value, frozen[key]), key
+
+
+def test_hashes_are_what_they_were(base: MotionPipeline) -> None:
+    assert pipeline_hash(base) == HASHES["base"]
+    assert codes_hash(base) == HASHES["codes"]
+    assert pipeline_hash(exuvia.unlearn("prompt_filter", base, forget="violence")) == HASHES["prompt_filter"]
+
+
+if __name__ == "__main__":
+    pipe = MotionPipeline.from_pretrained("base")
+    parts = [*(motions(pipe, method) for method in METHODS), *(outputs(name) for name in MODELS)]
+    np.savez_compressed(FILE, **{name: value for part in parts for name, value in part.items()})  # type: ignore[arg-type]
