@@ -1,6 +1,7 @@
 """A motion with what a branch keeps of it: poses, speeds of hands and feet, contacts, intervals and selected steps."""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lab.frames import ENDS, FPS, STRIDE, Kept, kinds_of_steps
 
 NAMES = ("left foot", "right foot", "left hand", "right hand")
 COLOURS = ("#2563a8", "#0f766e", "#c2410c", "#a21caf")
+LIMB, INK = {"left": "#2563a8", "right": "#c2410c"}, "#374151"
 METRES_A_POSE = 1.1
 """Room that a drawn pose has to itself."""
 
@@ -32,7 +34,7 @@ def draw_kept(joints: Joints, branch: Kept, path: Path, title: str) -> Path:
     pyplot = plots()
     figure, panels = pyplot.subplots(4, 1, figsize=(9, 6), sharex=True, height_ratios=(2.4, 2, 0.8, 2))
     seconds = np.arange(len(joints)) / FPS
-    _poses(panels[0], joints)
+    stick_figures(panels[0], joints, FPS)
     ends = joints[:, ENDS] - joints[:, :1]
     for name, colour, speed in zip(NAMES, COLOURS, np.linalg.norm(np.diff(ends, axis=0), axis=-1).T * FPS, strict=True):
         panels[1].plot(seconds[1:], speed, color=colour, lw=1, label=name)
@@ -57,21 +59,29 @@ def draw_kept(joints: Joints, branch: Kept, path: Path, title: str) -> Path:
     return save(figure, path)
 
 
-def _poses(place: Any, joints: Joints) -> None:
-    """Stick figures at even times, as wide as they are high, seen across the main direction of the clip's joints."""
+def stick_figures(place: Any, joints: Joints, fps: float, frames: Sequence[int] | None = None) -> None:
+    """Poses over seconds, as wide as they are high, seen across the main direction of the clip's joints.
+
+    Args:
+        place: axes of matplotlib
+        joints: [F, 22, 3] metres
+        fps: frames a second
+        frames: those to draw; None: as many as have room, at even times
+    """
     ground = (joints - joints[:, :1])[..., (0, 2)].reshape(-1, 2).astype(np.float64)
     across = np.linalg.eigh(ground.T @ ground)[1][:, -1]
-    last, top = (len(joints) - 1) / FPS, float(joints[..., 1].max())
+    last, top = (len(joints) - 1) / fps, float(joints[..., 1].max())
     place.set_xlim(-0.05 * last, 1.05 * last)
     place.set_ylim(min(0.0, float(joints[..., 1].min())), top)
     box = place.get_window_extent()
     seconds_a_metre = (box.height / top) / (box.width / (1.1 * last))
-    poses = max(2, int(last / (METRES_A_POSE * seconds_a_metre)) + 1)
-    for frame in np.linspace(0, len(joints) - 1, poses).astype(int):
+    if frames is None:
+        poses = max(2, int(last / (METRES_A_POSE * seconds_a_metre)) + 1)
+        frames = np.linspace(0, len(joints) - 1, poses).astype(int).tolist()
+    for frame in frames:
         pose = joints[frame] - joints[frame, :1] * (1, 0, 1)
-        for joint, parent in enumerate(SMPL22.parents):
-            if parent >= 0:
-                x = frame / FPS + seconds_a_metre * pose[[joint, parent]][:, (0, 2)] @ across
-                place.plot(x, pose[[joint, parent], 1], color="#374151", lw=1)
+        for chain in SMPL22.chains:
+            x = frame / fps + seconds_a_metre * pose[list(chain)][:, (0, 2)] @ across
+            place.plot(x, pose[list(chain), 1], color=LIMB.get(SMPL22.joints[chain[-1]].split("_")[0], INK), lw=1)
     place.set_yticks([])
     place.spines["left"].set_visible(False)

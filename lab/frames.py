@@ -28,7 +28,7 @@ from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.intervals import resamplings
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Joints
-from exuvia.tokens.rvqvae import RVQVAEConfig
+from exuvia.tokens.settings import RVQVAEConfig
 
 ENDS = (7, 8, 20, 21)
 """Ankles and wrists of the 22 joints: hands and feet."""

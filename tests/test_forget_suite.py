@@ -1,6 +1,7 @@
 """The forgetting report: prompts, cached motions, tables, intervals, and what it says of small sets."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,15 +11,17 @@ import torch
 from torch import Tensor
 
 from exuvia import MotionPipeline
-from exuvia.data.concepts import VIOLENCE
+from exuvia.data.concepts import VIOLENCE, find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.evaluation.forget import Generations, PromptSet, built_in_sets, prompt_sets
 from exuvia.evaluation.judge import Judge
-from exuvia.evaluation.metric_table import METRICS
+from exuvia.evaluation.metric_table import METRICS, Metric
 from exuvia.evaluation.report import Report, read_report
+from exuvia.evaluation.sample import Sample
 from exuvia.evaluation.suite import evaluate
+from exuvia.features.humanml3d import HUMANML3D
 from exuvia.judges.metrics import fid, interval, kid, mm_dist
 from exuvia.judges.roc import OperatingPoint
 from exuvia.shapes import Features
@@ -47,6 +50,13 @@ class Detector:
 
     def violent_share(self, clips: Sequence[Features]) -> float:
         return float(np.mean([clip[:, 3].mean() > 0.9 for clip in clips]))
+
+
+class Ranks:
+    """The concept is the nearest to the first motion and the third for the others."""
+
+    def first_ranks(self, clips: Sequence[Features]) -> np.ndarray:
+        return np.asarray([1, *[3] * (len(clips) - 1)])
 
 
 class Counted:
@@ -269,3 +279,34 @@ def test_another_concept_has_no_rate_of_violence_unless_asked(
     monkeypatch.setattr("exuvia.evaluation.suite.shipped_detector", none)
     found = evaluate(pair[1], data=store, split="train", seeds=(0,), limit=2, evaluator=Embedder())
     assert "violence_rate" not in {row.metric for row in found.rows}
+
+
+def test_the_page_on_adding_a_metric_is_true(
+    pair: tuple[MotionPipeline, MotionPipeline], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "add-a-metric.md").read_text(encoding="utf-8")
+    function, line = re.findall(r"(?ms)^```python\n(.*?)^```", page)
+    names = {"np": np, "HUMANML3D": HUMANML3D, "Sample": Sample, "Metric": Metric}
+    exec(function, names)
+    metric = eval(line.rstrip().rstrip(","), names)
+    monkeypatch.setitem(METRICS, metric.name, metric)
+    report = evaluate(pair[1], original=pair[0], store=store, split="train", limit=4, **FEW)  # type: ignore[arg-type]
+    for method in ("edited", "real"):
+        assert 0.1 < report.value("forget", method, "pelvis_height_m") < 2
+    assert "pelvis_height_m →" in str(report)
+    assert metric.column.title == "pelvis, m →"
+
+
+def test_a_metric_is_left_out_where_it_lacks_what_it_needs(pair: tuple[MotionPipeline, MotionPipeline]) -> None:
+    clips = Generations(pair[0]).motions(PromptSet("x", ("a person kicks",) * 2, (None,) * 2, (20, 24)), 0)
+    prompts = PromptSet("x", ("a person kicks",) * 2, (None,) * 2, (20, 24))
+    bare = Judge(Embedder(), None, (0,))  # type: ignore[arg-type]
+    assert not {"fid", "violence_rate", "mm_safe", "ncs@1", "multimodality", "r_precision@1"} & set(
+        bare.values(prompts, [clips])
+    )
+    whole = Judge(Embedder(), Detector(), (0, 1), find_concept("kick"), Ranks())  # type: ignore[arg-type]
+    values = whole.values(prompts, [clips, clips], clips)
+    assert {"fid", "violence_rate", "mm_safe", "ncs@1", "multimodality"} <= set(values)
+    assert (values["ncs@1"], values["ncs@2"], values["mean_rank"]) == ([0.5, 0.5], [0.5, 0.5], [2.0, 2.0])
+    assert values["multimodality"] == [0.0]
+    assert values["fid"] == pytest.approx([0.0, 0.0], abs=1e-6)

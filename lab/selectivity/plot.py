@@ -46,7 +46,7 @@ def draw_panels(panels: Sequence[Panel], x_label: str, y_label: str, title: str)
         figure.suptitle(title)
         figure.tight_layout()
         file = io.StringIO()
-        figure.savefig(file, format="svg", dpi=160, metadata={"Date": None})
+        figure.savefig(file, format="svg", dpi=110, metadata={"Date": None})
         pyplot.close(figure)
     return file.getvalue()
 
