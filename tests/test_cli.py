@@ -1,8 +1,8 @@
 """The command line: help, examples, exit codes, and the commands around a pipeline that is not needed here."""
 
 import errno
-import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import options
 import pytest
 
 from exuvia import __main__ as cli
-from exuvia.commands import generate, import_motion, report, unlearn
-from exuvia.commands.table import COMMAND, PART, Entry
+from exuvia.commands import generate, import_motion, unlearn
+from exuvia.commands.table import COMMAND, RENAMED, Entry
 from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.registry import UNLEARN
 from exuvia.unlearning.settings import MethodSettings
-from lab.experiments import parts as bench
-from lab.ledger import numbers
+from lab.table import COMMAND as EXPERIMENT
+from made_mocap import body
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -123,7 +124,7 @@ class TestExitCodes:
 
 
 def test_a_closed_pipe_is_quiet() -> None:
-    script = "import sys; from exuvia.__main__ import main; sys.exit(main(['list', '--kind', 'goldens']))"
+    script = "import sys; from exuvia.__main__ import main; sys.exit(main(['list', '--kind', 'concepts']))"
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run([sys.executable, "-c", script], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
@@ -134,14 +135,81 @@ def test_a_closed_pipe_is_quiet() -> None:
 def test_help_is_fast_and_imports_nothing_heavy() -> None:
     script = (
         "import sys; from exuvia.__main__ import main; main(['--help']);"
-        "sys.exit(bool({'torch', 'numpy', 'scipy', 'tyro'} & set(sys.modules)))"
+        "sys.exit(bool({'torch', 'numpy', 'scipy', 'tyro', 'pydantic'} & set(sys.modules)))"
     )
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert time.perf_counter() - started < 5
-    for name in COMMAND:
-        assert f"  {name} " in done.stdout
+    for name, entry in COMMAND.items():
+        assert f"  {entry.family.name if entry.family else name} " in done.stdout
+
+
+def test_help_of_no_command_loads_pytorch() -> None:
+    script = (
+        "import sys; from exuvia.__main__ import main\n"
+        "for name in sys.argv[1:]:\n"
+        "    code = main([*name.split(), '--help'])\n"
+        "    if code or 'torch' in sys.modules: sys.exit(name)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *COMMAND], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_command_line_stays_small() -> None:
+    assert options.count_commands() <= 30
+    assert options.count_options() <= 400
+    names = {name for name, _ in options.options_of("generate", COMMAND["generate"])}
+    assert {"prompts", "--file", "--pipeline", "--seed"} <= names
+
+
+@pytest.mark.parametrize("family", ["train", "unlearn"])
+def test_a_family_lists_its_members_with_a_line_each(family: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([family, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, entry in COMMAND.items():
+        if name.split()[0] == family:
+            assert entry.family is not None
+            assert entry.family.example in {one for other in COMMAND.values() for one in other.examples}
+            assert any(line.split()[:2] == name.split() and line.endswith(entry.line) for line in lines)
+            assert len(entry.line.split()) > 2
+
+
+BENCH = (
+    "features statistics tokenizer classifier sweep evaluation defects lcr scan serpent lra pipeline long backbones "
+    "across information formats studio frames intervals generators lm selectivity"
+).split()
+OLD = ["pack", "unpack", "ship", "finish", "check goldens", "check numbers", *(f"bench {name}" for name in BENCH)]
+
+
+@pytest.mark.parametrize("old", OLD)
+def test_a_name_of_the_first_version_leads_to_the_new_one(old: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*old.split(), "--out", "my runs"]) == 2
+    captured = capsys.readouterr()
+    first, *rest = old.split()
+    new = " ".join([RENAMED[first], *rest])
+    assert captured.err == f"exuvia: `exuvia {first}` is now: {new} --out 'my runs'\n"
+    assert captured.out == ""
+    program, *words = new.split()
+    assert " ".join(words) in COMMAND if program == "exuvia" else words[2] in EXPERIMENT
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("benchmark violence --record numbers.jsonl", "`exuvia benchmark` has no --record any more"),
+        ("benchmark violence --tag=.kinect", "`exuvia benchmark` has no --tag any more"),
+        ("benchmark violence --document a.md", "`exuvia benchmark` has no --document any more"),
+        ("evaluate base --record numbers.jsonl", "`exuvia evaluate` has no --record any more"),
+        ("demo --record numbers.jsonl", "`exuvia demo` has no --record any more"),
+        ("list --kind goldens", "unknown kind 'goldens'; known: concepts, "),
+    ],
+)
+def test_an_option_that_is_gone_says_so(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(line.split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,8 +221,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("name", "example"), [(name, example) for name, entry in COMMAND.items() for example in entry.examples]
 )
 def test_every_example_parses(name: str, example: str) -> None:
-    import shlex
-
     words = shlex.split(example)
     assert words[: 1 + len(name.split())] == ["exuvia", *name.split()]
     cli.parse(name, COMMAND[name], words[1 + len(name.split()) :])
@@ -200,15 +266,9 @@ class FakePipe:
 def pipe(monkeypatch: pytest.MonkeyPatch) -> FakePipe:
     """A pipeline without weights in the place of the real one."""
     fake = FakePipe()
-    for module in (generate, unlearn, bench):
-        monkeypatch.setattr(
-            module,
-            "part",
-            lambda name: {
-                "pipeline": fake,
-                "unlearn": lambda method, pipe, **settings: _edited(fake, method, settings),
-            }[name],
-        )
+    monkeypatch.setattr("exuvia.pipeline.pipeline.MotionPipeline", fake)
+    edit = lambda method, pipe, **settings: _edited(fake, method, settings)  # noqa: E731
+    monkeypatch.setattr("exuvia.unlearning.base.unlearn", edit)
     return fake
 
 
@@ -247,8 +307,6 @@ def test_generate_reads_prompt_files_and_names_files_by_prompt(pipe: FakePipe, t
         (generate.GenerateConfig(("a", "b"), out=Path("x.npy")), "2 motions for the file"),
         (generate.GenerateConfig(("a",), out=Path("x.pmg")), "did you mean '.png'"),
         (generate.GenerateConfig(("a",), formats=("mp5",)), "did you mean '.mp4'"),
-        (generate.GenerateConfig(("a",), frames=0), "length of 0"),
-        (generate.GenerateConfig(("a",), repeats=0), "0 repeats"),
     ],
 )
 def test_generate_refuses_before_loading_anything(config: generate.GenerateConfig, message: str) -> None:
@@ -256,23 +314,44 @@ def test_generate_refuses_before_loading_anything(config: generate.GenerateConfi
         generate.generate(config)
 
 
-def test_ten_thousand_captions_are_written_as_they_are_made(pipe: FakePipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("generate a --frames 0", "found frames 0, expected"),
+        ("generate a --repeats 0", "found repeats 0, expected"),
+        ("stream a --repeat 0", "found repeat 0, expected"),
+        ("convert a.bvh b.npy --workers 0", "found workers 0, expected"),
+        ("studio --port 70000", "found port 70000, expected"),
+    ],
+)
+def test_a_number_outside_its_range_is_one_sentence(
+    line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(line.split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_many_captions_are_written_as_they_are_made(
+    pipe: FakePipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, out = tmp_path / "p.txt", tmp_path / "out"
-    path.write_text("".join(f"a man walks {number}\n" for number in range(10_000)))
+    path.write_text("".join(f"a man walks {number}\n" for number in range(100)))
+    monkeypatch.setattr(generate, "AT_ONCE", 32)
     written_before = []
-    call = pipe.__class__.__call__
+    call = FakePipe.__call__
 
-    class Counting(FakePipe):
-        def __call__(self, prompts: list[str], **settings: Any) -> list[Any]:
-            written_before.append(len(list(out.iterdir())) if out.exists() else 0)
-            return call(self, prompts, **settings)
+    def counted(self: FakePipe, prompts: list[str], **settings: Any) -> list[Any]:
+        written_before.append(len(list(out.iterdir())) if out.exists() else 0)
+        return call(self, prompts, **settings)
 
-    pipe.__class__ = Counting
+    monkeypatch.setattr(FakePipe, "__call__", counted)
     generate.generate(generate.GenerateConfig(file=path, out=out, formats=("npy",)))
-    assert len(list(out.iterdir())) == 10_000
+    assert len(list(out.iterdir())) == 100
     sizes = [len(one["prompts"]) for one in pipe.calls]
-    assert max(sizes) == generate.AT_ONCE
-    assert written_before == [generate.AT_ONCE * n for n in range(len(sizes))]
+    assert sizes == [32, 32, 32, 4], "no more motions are held than are made at once"
+    assert written_before == [0, 32, 64, 96]
 
 
 def test_prompt_files_with_bad_lengths_name_their_line(tmp_path: Path) -> None:
@@ -340,8 +419,7 @@ def test_unlearn_keeps_what_is_in_the_folder(pipe: FakePipe, tmp_path: Path) -> 
 
 
 def test_import_converts_and_leaves_bad_files_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (joints,) = bench.made_up_motions(1, 30, seed=0)
-    np.save(tmp_path / "good.npy", joints)
+    np.save(tmp_path / "good.npy", body(30, 0))
     (tmp_path / "bad.bvh").write_text("HIERARCHY\nROOT")
     files = [str(tmp_path / "good.npy"), str(tmp_path / "bad.bvh")]
     assert cli.main(["import", "motion", *files, "--source-fps", "60", "--out", str(tmp_path / "clips")]) == 2
@@ -355,42 +433,6 @@ def test_import_refuses_two_files_of_one_name() -> None:
     config = import_motion.ImportConfig((Path("a/x.bvh"), Path("b/x.bvh")), Path("out"))
     with pytest.raises(ConfigError, match=r"x.npy"):
         import_motion.targets(config)
-
-
-def test_bench_features_records_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ledger = tmp_path / "numbers.jsonl"
-    bench.bench_features(bench.FeaturesBench(clips=4, frames=40, repeats=2, record=ledger))
-    row = json.loads(ledger.read_text())
-    assert set(row) == set(numbers.KEYS)
-    assert row["name"] == "features.encode_4_clips_s"
-    assert 0 < row["low"] <= row["value"] <= row["high"]
-    assert "best" in capsys.readouterr().out
-
-
-def test_bench_lcr_records_time_and_memory(pipe: FakePipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger = tmp_path / "numbers.jsonl"
-    bench.bench_lcr(bench.LCRBench(record=ledger))
-    rows, problems = numbers.read_rows(ledger)
-    assert not problems
-    assert [row["name"] for row in rows] == ["lcr.edit_s", "lcr.peak_memory_mb"]
-
-
-def test_report_puts_evaluations_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one, two = tmp_path / "lcr.json", tmp_path / "retrain.json"
-    one.write_text(json.dumps({"method": "lcr", "forget": {"fid": {"value": 1.23456, "low": 1.0, "high": 1.5}}}))
-    two.write_text(json.dumps({"forget": {"fid": 2.0, "speed": 0.25}, "seeds": [1, 2]}))
-    assert cli.main(["report", str(one), str(two)]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "| | lcr | retrain |", "|---|---|---|", "| forget.fid | 1.235 [1, 1.500] | 2 |", "| forget.speed |  | 0.2500 |",
-    ]  # fmt: skip
-    assert cli.main(["report", str(one), "--only", "retain"]) == 2
-    two.write_text("[]")
-    with pytest.raises(DataError, match="no estimates"):
-        report.report(report.ReportConfig((two,)))
-
-
-def test_parts_are_named_once() -> None:
-    assert len(set(PART.values())) == len(PART)
 
 
 def test_ci_script_is_executable_and_reads_nothing() -> None:

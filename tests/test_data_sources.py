@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from exuvia.data.captions import Caption, read_captions
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.export_humanml3d import caption_line, export_humanml3d, flat_names
 from exuvia.data.prepare import prepare
 from exuvia.data.splits import split_store
@@ -179,7 +180,7 @@ def test_synthetic_motion_is_stored_with_its_labels(tmp_path: Path) -> None:
         assert labels.shape == (clip.frames,)
         assert 0 <= labels.min() <= labels.max() < len(store.frame_label_names)
         assert clip.captions
-    acted = split_store(store, "violence", "label").forget
+    acted = split_store(store, VIOLENCE, "label").forget
     assert {store.clips[k].id for k in store.select(concepts="violence")} == set(acted)
     assert prepare("synthetic", tmp_path / "out", count=24, seed=5).data_hash == store.data_hash
     with pytest.raises(ConfigError, match="another source"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from exuvia.data.captions import Caption, read_captions
-from exuvia.data.concepts import CONCEPT, find_concept
+from exuvia.data.concepts import CONCEPT, JUMP, NONE, VIOLENCE, find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.splits import caption_verdict, split_captions, split_store, split_texts
 from exuvia.errors import ConfigError, DataError
@@ -15,7 +15,7 @@ from made_mocap import mocap_folder
 
 
 def says(text: str, concept: str, rule: str = "words") -> str:
-    return caption_verdict(Caption(text), concept, rule)  # type: ignore[arg-type]
+    return caption_verdict(Caption(text), find_concept(concept), rule)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -71,17 +71,17 @@ def test_other_concepts(concept: str, yes: str, no: str) -> None:
 def test_the_released_rule_counts_letters_with_capitals() -> None:
     assert says("egg whites", "violence", "released") == "yes"
     assert says("Kicks", "violence", "released") == "no"
-    assert caption_verdict(Caption("he moves", "kick/VERB"), "violence", "released") == "yes"
+    assert caption_verdict(Caption("he moves", "kick/VERB"), VIOLENCE, "released") == "yes"
 
 
 def test_min_occurrence_and_partition() -> None:
     captions = {"a": [Caption("kicks"), Caption("moves")], "b": [Caption("kicks"), Caption("punches")], "c": []}
-    split = split_captions(captions, "violence", min_occurrence=2)
+    split = split_captions(captions, VIOLENCE, min_occurrence=2)
     assert split.forget == ("b",)
     assert split.retain == ("a", "c")
-    assert split_captions(captions, "none").retain == ("a", "b", "c")
+    assert split_captions(captions, NONE).retain == ("a", "b", "c")
     with pytest.raises(ConfigError, match="min_occurrence 0"):
-        split_captions(captions, "violence", min_occurrence=0)
+        split_captions(captions, VIOLENCE, min_occurrence=0)
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
@@ -97,14 +97,14 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 
 def test_a_store_is_split_by_captions_or_by_label(tmp_path: Path) -> None:
     store = prepare(mocap_folder(tmp_path / "mocap", 8), tmp_path / "out")
-    by_words = split_store(store, "violence")
-    assert by_words.forget == split_store(store, "violence", "label").forget
+    by_words = split_store(store, VIOLENCE)
+    assert by_words.forget == split_store(store, VIOLENCE, "label").forget
     assert {"000003", "M000003"} <= set(by_words.lookalikes)  # a white box
-    assert {"000003"} <= set(split_store(store, "violence", "released").forget)
-    few = split_store(store, "violence", clips=np.asarray([0, 2]))
+    assert {"000003"} <= set(split_store(store, VIOLENCE, "released").forget)
+    few = split_store(store, VIOLENCE, clips=np.asarray([0, 2]))
     assert len(few.forget) + len(few.retain) == 2
     with pytest.raises(ConfigError, match="clips are not labelled for 'jump_leap_hop'"):
-        split_store(store, "jump", "label")
+        split_store(store, JUMP, "label")
 
 
 @pytest.fixture(scope="module")
@@ -118,16 +118,16 @@ def official(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_official_lists_of_humanml3d(official: Path) -> None:
     lists = {name: (official / f"{name}.txt").read_text().split() for name in ("train", "val", "test")}
     assert {name: len(ids) for name, ids in lists.items()} == {"train": 23384, "val": 1460, "test": 4384}
-    test = split_texts(official / "texts", lists["test"], "violence", "released")
+    test = split_texts(official / "texts", lists["test"], VIOLENCE, "released")
     assert (len(test.forget), len(test.retain)) == (304, 4080)
     assert {name[1:] for name in test.forget if name[0] == "M"} == {name for name in test.forget if name[0] != "M"}
-    whole = split_texts(official / "texts", [*lists["train"], *lists["val"], *lists["test"]], "violence", "released")
+    whole = split_texts(official / "texts", [*lists["train"], *lists["val"], *lists["test"]], VIOLENCE, "released")
     assert len(whole.forget) == 1868
-    words = split_texts(official / "texts", lists["test"], "violence", "words")
+    words = split_texts(official / "texts", lists["test"], VIOLENCE, "words")
     assert set(words.forget) <= set(test.forget)
     assert len(words.lookalikes) > 20
     with pytest.raises(DataError, match="not a readable caption file"):
-        split_texts(official / "texts", ["nothing"], "violence")
+        split_texts(official / "texts", ["nothing"], VIOLENCE)
 
 
 def test_official_captions_are_read_and_written_alike(official: Path) -> None:

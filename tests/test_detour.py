@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import exuvia
+from exuvia.data.concepts import KICKS, VIOLENCE
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
 from exuvia.pipeline.identity import pipeline_hash
@@ -57,7 +58,7 @@ def test_a_filtered_prompt_becomes_the_neutral_one_and_others_do_not_change(pipe
 
 def test_a_prompt_and_seed_give_the_same_motion_in_any_batch(pipe: MotionPipeline) -> None:
     safe = exuvia.unlearn("prompt_filter", pipe)
-    safe.detours.append(Detour(WordGuard("kick"), base=other_base(pipe)))
+    safe.detours.append(Detour(WordGuard(KICKS), base=other_base(pipe)))
     together = safe([WALK, KICK, BOX, KICK], seed=[1, 2, 3, 4], frames=[40, 60, 20, 40])
     for prompt, seed, frames, clip in zip(
         [WALK, KICK, BOX, KICK], [1, 2, 3, 4], [40, 60, 20, 40], together, strict=True
@@ -69,7 +70,7 @@ def test_weights_of_a_detour_serve_flagged_prompts_only(pipe: MotionPipeline) ->
     swapped = pipe.clone()
     swapped.base = other_base(pipe)
     guarded = pipe.clone()
-    guarded.detours.append(Detour(WordGuard("violence"), base=swapped.base))
+    guarded.detours.append(Detour(WordGuard(VIOLENCE), base=swapped.base))
     assert np.array_equal(joints(guarded, KICK), joints(swapped, KICK))
     assert np.array_equal(joints(guarded, WALK), joints(pipe, WALK))
     assert not np.array_equal(joints(swapped, KICK), joints(pipe, KICK))

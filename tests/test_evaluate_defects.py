@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from exuvia.codes.statistics import CodeStatistics
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -54,7 +55,7 @@ def test_padding_is_counted(pipe: MotionPipeline, store: Store) -> None:
 
 
 def test_the_bias_makes_uce_drift(pipe: MotionPipeline, store: Store) -> None:
-    found = {f.name: f.value for f in closed_form(pipe, Evidence(pipe, "violence", store))}
+    found = {f.name: f.value for f in closed_form(pipe, Evidence(pipe, VIOLENCE, store))}
     assert found["uce.drift"] > 2 * found["uce.drift.meant"]
     assert all(np.isfinite(value) for value in found.values())
     for one in projections(pipe):

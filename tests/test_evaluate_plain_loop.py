@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.evaluation.forget import prompt_sets
@@ -40,7 +41,7 @@ def test_without_randomness_it_makes_the_same_codes(pipe: MotionPipeline) -> Non
 
 
 def test_it_counts_what_it_makes(pipe: MotionPipeline, store: Store) -> None:
-    prompts = prompt_sets(store, "violence", limit=40)[1]
+    prompts = prompt_sets(store, VIOLENCE, limit=40)[1]
     found = plain_evaluation(pipe, shipped_evaluator(), prompts, 2, multimodal_motions=2)
     assert found.motions == 2 * 32  # the incomplete batch is dropped
     assert found.multimodal_motions == 2 * 32

@@ -1,11 +1,13 @@
 """The refined forget set, Motion-X's words, and an evaluator of one's own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from exuvia.commands import benchmark as command
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.export_humanml3d import export_humanml3d
 from exuvia.data.prepare import prepare
 from exuvia.data.splits import ConceptSplit, split_store
@@ -17,6 +19,7 @@ from exuvia.evaluation.forget import Generations, prompt_sets
 from exuvia.evaluation.refine import moved_out
 from exuvia.files import read_json, write_json
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.recipes.evaluator import EvaluatorRecipe
 from exuvia.shapes import Features
 from exuvia.unlearning.base import unlearn
 from tiny import tiny_pipeline
@@ -46,7 +49,7 @@ class Alternating:
 
 
 def test_clips_whose_motions_do_not_show_the_concept_move(store: Store, generator: Path, tmp_path: Path) -> None:
-    forget = prompt_sets(store, "violence", limit=6)[0]
+    forget = prompt_sets(store, VIOLENCE, limit=6)[0]
     ranker, maker = Alternating(), Generations(MotionPipeline.from_pretrained(generator))
     moved = moved_out(forget, maker, ranker, 2, "key", tmp_path / "refined.json")
     assert moved == tuple(forget.ids[i] for i in range(len(forget)) if i % 2 or i == 2)
@@ -62,7 +65,7 @@ def test_a_refined_benchmark_has_the_moved_clips_in_retain(
     monkeypatch.setattr(benchmark, "_ranker", lambda plan, store: Alternating())
     plan = Plan("violence", str(store.folder), (MethodSpec.parse("none"),), pipeline=str(generator), seeds=(0,))
     before = {some.name: some for some in sets_of(plan, store)}
-    plan = Plan(**{**vars(plan), "refine": 1})
+    plan = replace(plan, refine=1)
     results = read_json(run_benchmark(plan, tmp_path / "run", workers=0))
     moved = results["about"]["moved_by_refinement"]
     assert 0 < len(moved) < len(before["forget"])
@@ -95,8 +98,8 @@ def test_a_motionx_folder_is_split_by_its_own_words(store: Store, tmp_path: Path
     assert made.keywords == "motionx"
     assert store.keywords == "humanml3d"
     for rule in ("words", "released"):
-        ours = set(split_store(made, "violence", rule).forget)
-        theirs = set(split_store(made, "violence", rule, dataset="humanml3d").forget)
+        ours = set(split_store(made, VIOLENCE, rule).forget)
+        theirs = set(split_store(made, VIOLENCE, rule, dataset="humanml3d").forget)
         slashing, shooting, hooking = (path.stem for path in chosen)
         assert {slashing, shooting} <= ours - theirs
         assert hooking in theirs - ours
@@ -108,20 +111,16 @@ def test_a_motionx_folder_is_split_by_its_own_words(store: Store, tmp_path: Path
 def test_a_missing_evaluator_is_trained_and_said_so(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = []
-
-    def part(name: str) -> object:
-        return {"EvaluatorRecipe": dict, "train_evaluator": asked.append}[name]
-
-    monkeypatch.setattr(command, "part", part)
+    asked: list[EvaluatorRecipe] = []
+    monkeypatch.setattr("exuvia.recipes.evaluator.train_evaluator", asked.append)
     config = command.BenchmarkConfig("violence", data=store.folder, evaluator=tmp_path / "mine")
     assert command._evaluator(config) == str(tmp_path / "mine")
-    assert asked == [{"out": str(tmp_path / "mine"), "data": (str(store.folder),)}]
+    assert asked == [EvaluatorRecipe(out=str(tmp_path / "mine"), data=(str(store.folder),))]
     assert "training one" in capsys.readouterr().out
     assert command._evaluator(command.BenchmarkConfig("violence")) == ""
 
 
 def test_ids_go_with_prompts(store: Store) -> None:
-    for some in prompt_sets(store, "violence", limit=5):
+    for some in prompt_sets(store, VIOLENCE, limit=5):
         assert len(some.ids) == len(some) > 0
         assert set(some.ids) <= set(store.index_of)

@@ -12,7 +12,7 @@ from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.judges.classifier import ClassifierConfig
-from exuvia.judges.clips import ClipSet, negatives
+from exuvia.judges.clips import distinct_batches, judged_clips, kinds_of, negatives, random_crop
 from exuvia.judges.tasks import (
     ClassifierTask,
     ClassifierTaskConfig,
@@ -34,46 +34,34 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return prepare(mocap_folder(folder / "source", clips=80), folder / "store", mirror=False)
 
 
-def test_clips_are_chosen_by_split_sensor_and_length(store: Store) -> None:
-    everything = ClipSet([store], "train")
-    assert len(everything) == len(store.select(split="train"))
-    kinect = ClipSet([store], "train", sensors=["kinect"])
-    assert {kinect.record(n).sensor for n in range(len(kinect))} == {"kinect"}
-    long = ClipSet([store, store], "train", rows=60)
-    assert all(long.record(n).rows >= 60 for n in range(len(long)))
-    with pytest.raises(ConfigError, match="no train clip of at least 900 rows"):
-        ClipSet([store], "train", rows=900)
-
-
 def test_crops_are_whole_units_inside_the_clip_or_the_captions_stretch(store: Store) -> None:
-    clips = ClipSet([store], "train", rows=60)
+    clips = judged_clips([store], "train", rows=60)
     rng = np.random.default_rng(0)
-    crops = [clips.random_crop(0, 40, rng) for _ in range(100)]
+    crops = [random_crop(clips, 0, 40, rng) for _ in range(100)]
     assert all(len(crop) in (36, 40) and 0 <= crop.start and crop.stop <= clips.record(0).rows for crop in crops)
     assert {len(crop) for crop in crops} == {36, 40}
     timed = Caption("kicks", None, 1.0, 2.0)
-    assert all(20 <= (crop := clips.random_crop(0, 196, rng, timed)).start and crop.stop <= 40 for _ in range(30))
-    assert len(clips.whole(0, 1000)) == clips.record(0).rows // 4 * 4
+    assert all(20 <= (crop := random_crop(clips, 0, 196, rng, timed)).start and crop.stop <= 40 for _ in range(30))
 
 
 def test_equal_captions_are_not_wrong_pairs(store: Store) -> None:
-    clips = ClipSet([store], "train")
-    kinds = clips.kinds()
+    clips = judged_clips([store], "train")
+    kinds = kinds_of(clips)
     wrong = negatives(kinds[:8])
     texts = [clips.record(n).captions[0].text for n in range(8)]
     assert wrong.tolist() == [[a != b for b in texts] for a in texts]
-    batches = clips.distinct_batches(4, np.random.default_rng(0))
+    batches = distinct_batches(clips, 4, np.random.default_rng(0))
     assert batches
     for batch in batches:
         assert len({clips.record(n).captions[0].text for n in batch}) == 4
 
 
 def test_labels_and_sides_make_a_kind(store: Store) -> None:
-    clips = ClipSet([store], "train")
+    clips = judged_clips([store], "train")
     first = clips.record(0)
     clips.stores[0].clips[clips.places[0][1]] = replace(first, labels={**first.labels, "label": "kick"})
     try:
-        assert any(name.startswith("label:made:kick:left") for name in clips.kinds()[0])
+        assert any(name.startswith("label:made:kick:left") for name in kinds_of(clips)[0])
     finally:
         clips.stores[0].clips[clips.places[0][1]] = first
 
@@ -100,7 +88,7 @@ def test_an_evaluator_run_is_read_back_as_it_was_trained(store: Store, tmp_path:
     assert embedded.shape == (5, SMALL.embedding)
     torch.testing.assert_close(evaluator.embed_clips(clips[3:4])[0], embedded[3], atol=1e-5, rtol=1e-5)
     assert evaluator.normaliser is not None
-    fitted = ClipSet([store], "train").normaliser()
+    fitted = judged_clips([store], "train").normaliser()
     np.testing.assert_allclose(evaluator.normaliser.std[0], fitted.std[0] / 25, rtol=1e-6)
     np.testing.assert_allclose(evaluator.normaliser.std[10], fitted.std[10], rtol=1e-6)
     words.fingerprint = "1"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from exuvia import MotionPipeline
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
@@ -79,11 +80,11 @@ def pair(store: Store) -> tuple[MotionPipeline, MotionPipeline]:
 
 @pytest.fixture(scope="module")
 def report(pair: tuple[MotionPipeline, MotionPipeline], store: Store) -> Report:
-    return evaluate(pair[1], original=pair[0], store=store, split="train", limit=6, **FEW)  # type: ignore[arg-type]
+    return evaluate(pair[1], original=pair[0], data=store, split="train", limit=6, **FEW)  # type: ignore[arg-type]
 
 
 def test_prompts_are_captions_of_real_clips_and_motions_are_as_long(store: Store) -> None:
-    forget, retain, both, alike = prompt_sets(store, "violence", split="train")
+    forget, retain, both, alike = prompt_sets(store, VIOLENCE, split="train")
     assert (forget.name, retain.name, both.name, alike.name) == ("forget", "retain", "all", "lookalike")
     assert both.texts == forget.texts + retain.texts
     assert set(forget.texts) <= {"a person kicks with the left leg", "a person kicks with the right leg"}
@@ -92,7 +93,7 @@ def test_prompts_are_captions_of_real_clips_and_motions_are_as_long(store: Store
     for some in (forget, retain, alike):
         assert [len(clip) for clip in some.real] == list(some.frames)
         assert all(frames % 4 == 0 and 20 <= frames <= 196 for frames in some.frames)
-    assert len(prompt_sets(store, "violence", split="train", limit=5)[1]) == 5
+    assert len(prompt_sets(store, VIOLENCE, split="train", limit=5)[1]) == 5
 
 
 def test_a_report_has_every_set_generator_and_metric(report: Report) -> None:
@@ -113,7 +114,7 @@ def test_a_report_has_every_set_generator_and_metric(report: Report) -> None:
 def test_numbers_are_those_of_the_metrics(
     report: Report, pair: tuple[MotionPipeline, MotionPipeline], store: Store
 ) -> None:
-    forget = prompt_sets(store, "violence", split="train", limit=6)[0]
+    forget = prompt_sets(store, VIOLENCE, split="train", limit=6)[0]
     embed = Embedder()
     real, texts = embed.embed_clips(forget.real), embed.embed_text(forget.texts)
     made = [embed.embed_clips(Generations(pair[1]).motions(forget, seed)) for seed in (0, 1, 2)]
@@ -131,7 +132,7 @@ def test_numbers_are_those_of_the_metrics(
 def test_the_same_run_gives_the_same_report(
     report: Report, pair: tuple[MotionPipeline, MotionPipeline], store: Store
 ) -> None:
-    again = evaluate(pair[1], original=pair[0], store=store, split="train", limit=6, batch_size=5, **FEW)  # type: ignore[arg-type]
+    again = evaluate(pair[1], original=pair[0], data=store, split="train", limit=6, batch_size=5, **FEW)  # type: ignore[arg-type]
     for a, b in zip(report.rows, again.rows, strict=True):
         assert (a.set, a.method, a.metric) == (b.set, b.method, b.metric)
         assert a.values == pytest.approx(b.values, rel=1e-4, abs=1e-6)
@@ -141,7 +142,7 @@ def test_an_unchanged_generator_measures_like_its_original(
     pair: tuple[MotionPipeline, MotionPipeline], store: Store
 ) -> None:
     same = unlearn("lcr", pair[0], strength=0.0)
-    found = evaluate(same, original=pair[0], store=store, split="train", limit=4, **FEW)  # type: ignore[arg-type]
+    found = evaluate(same, original=pair[0], data=store, split="train", limit=4, **FEW)  # type: ignore[arg-type]
     for row in found.rows:
         if row.method == "edited":
             assert row.estimate.mean == found.value(row.set, "original", row.metric)
@@ -206,7 +207,7 @@ def test_without_data_the_prompts_are_ours_and_the_original_is_the_reference(
     )
     assert any("No real motion" in note for note in found.notes)
     assert told[-1] == (12, 12)
-    assert [len(some) for some in built_in_sets("violence")] == [48, 48]
+    assert [len(some) for some in built_in_sets(VIOLENCE)] == [48, 48]
 
 
 def test_r_precision_where_there_are_enough_motions(pair: tuple[MotionPipeline, MotionPipeline]) -> None:
@@ -256,7 +257,7 @@ def test_mistakes_are_named(pair: tuple[MotionPipeline, MotionPipeline], store: 
     with pytest.raises(ConfigError, match="are taken"):
         evaluate(pair[1], original=pair[0], others={"real": pair[0]}, evaluator=Embedder())
     with pytest.raises(ConfigError, match="no forget clip with a caption in the test split"):
-        evaluate(pair[1], store=store, benchmark="crawl", evaluator=Embedder())
+        evaluate(pair[1], data=store, benchmark="crawl", evaluator=Embedder())
 
 
 def test_another_concept_has_no_rate_of_violence_unless_asked(
@@ -266,5 +267,5 @@ def test_another_concept_has_no_rate_of_violence_unless_asked(
         raise CheckpointError("this installation ships no classifier")
 
     monkeypatch.setattr("exuvia.evaluation.suite.shipped_detector", none)
-    found = evaluate(pair[1], store=store, split="train", seeds=(0,), limit=2, evaluator=Embedder())
+    found = evaluate(pair[1], data=store, split="train", seeds=(0,), limit=2, evaluator=Embedder())
     assert "violence_rate" not in {row.metric for row in found.rows}

@@ -8,7 +8,7 @@ import torch
 
 import exuvia
 from exuvia.__main__ import main
-from exuvia.commands.import_momask import from_momask
+from exuvia.commands.import_published import from_momask
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
@@ -126,7 +126,7 @@ def test_a_generator_of_kit_there_cleaned_and_back(kit_store: Store, store: Stor
     again = MotionPipeline.from_pretrained(safe.save_pretrained(tmp_path / "safe"))
     assert again.representation is KIT
     with pytest.raises(ConfigError, match="read HumanML3D's features"):
-        exuvia.evaluate(again, original=pipe, store=kit_store)
+        exuvia.evaluate(again, original=pipe, data=kit_store)
     assert main(f"export momask {tmp_path}/safe {tmp_path}/back".split()) == 0
     assert read_options(tmp_path / "back" / TOKENIZER / "opt.txt")["dataset_name"] == "kit"
     assert np.load(tmp_path / "back" / TOKENIZER / "meta" / "mean.npy").shape == (251,)

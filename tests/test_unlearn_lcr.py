@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exuvia import MotionPipeline
 from exuvia.codes.statistics import CodeStatistics
+from exuvia.data.concepts import CRAWL, VIOLENCE
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
@@ -257,11 +258,11 @@ def test_a_generator_without_statistics_asks_for_data() -> None:
 
 
 def test_forget_indices_by_rule(store: Store) -> None:
-    labelled = forget_indices(store, "violence")
+    labelled = forget_indices(store, VIOLENCE)
     assert labelled.tolist() == [n for n, clip in enumerate(store.clips) if clip.labels["violent"]]
-    assert "white box" not in {store.clips[n].captions[0].text for n in forget_indices(store, "violence", "words")}
-    assert len(forget_indices(store, "violence", "released")) > len(labelled)  # "white" holds "hit"
+    assert "white box" not in {store.clips[n].captions[0].text for n in forget_indices(store, VIOLENCE, "words")}
+    assert len(forget_indices(store, VIOLENCE, "released")) > len(labelled)  # "white" holds "hit"
     with pytest.raises(ConfigError, match="unknown rule"):
-        forget_indices(store, "violence", "word")
+        forget_indices(store, VIOLENCE, "word")
     with pytest.raises(ConfigError, match=r"none of .* shows"):
-        forget_indices(store, "crawl")
+        forget_indices(store, CRAWL)

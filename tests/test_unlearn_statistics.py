@@ -8,12 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exuvia.codes.encode import bench_statistics, encode_clips, length_batches
+from exuvia.codes.encode import encode_clips, length_batches
 from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.features.normaliser import Normaliser
 from exuvia.shapes import Features
 from exuvia.tokens.settings import RVQVAEConfig
+from lab.code_statistics import bench_statistics
 from tiny import CODES, LEVELS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -80,6 +81,14 @@ def test_a_clip_gets_the_codes_it_would_get_alone(lengths: list[int]) -> None:
         if whole:
             alone = TOKENIZER.encode(torch.from_numpy(store.features(number)[None, :whole] / 2.0))[0]
             assert np.array_equal(packed[number], alone.numpy())
+
+
+def test_versions_of_a_clip_begin_a_frame_apart() -> None:
+    store = Noise([40, 6, 2])
+    packed = encode_clips(store, [0, 1, 2], TOKENIZER, NORMALISER, offsets=4)
+    assert [len(packed[i]) for i in range(len(packed))] == [10, 9, 9, 9, 1, 1, 1, 0, 0, 0, 0, 0]
+    late = TOKENIZER.encode(torch.from_numpy(store.features(0)[None, 3:39] / 2.0))[0]
+    assert np.array_equal(packed[3], late.numpy())
 
 
 @given(

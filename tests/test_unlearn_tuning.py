@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import exuvia
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, DivergedError
@@ -15,7 +16,7 @@ from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.negation import learned_guard, logistic_regression
-from exuvia.unlearning.tuning import CaptionedCodes, own_loss
+from exuvia.unlearning.tuning import captioned, own_loss
 from tiny import tiny_pipeline
 
 FEW = {"steps": 4, "batch_size": 8, "lr": 1e-3, "warmup": 1, "precision": "no"}
@@ -36,7 +37,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def forget_loss(pipe: MotionPipeline, evidence: Evidence, part: str = "base") -> float:
     """Training loss on clips of the concept, with fixed draws."""
-    data = CaptionedCodes(evidence, evidence.forget)
+    data = captioned(evidence, evidence.forget)
     batch = {"forget": data.draw(32, np.random.default_rng(0))}
     loss, _ = own_loss(part, getattr(pipe, part), "forget")(batch, torch.Generator().manual_seed(0))
     return float(loss)
@@ -94,7 +95,7 @@ def test_a_run_in_a_cache_is_read_and_one_that_stopped_goes_on(
 
 @pytest.mark.parametrize(("method", "how"), [("negation", {"gate": "none"}), ("esd", {"retain": 0.0})])
 def test_the_concept_becomes_less_likely(pipe: MotionPipeline, store: Store, method: str, how: dict[str, Any]) -> None:
-    evidence = Evidence(pipe, "violence", store)
+    evidence = Evidence(pipe, VIOLENCE, store)
     safe = exuvia.unlearn(method, pipe, data=store, tune=FEW | {"steps": 15}, **how)
     assert forget_loss(safe, evidence) > forget_loss(pipe, evidence)
 
@@ -113,7 +114,7 @@ def test_the_gate_flags_the_concept_and_lets_the_rest_through(pipe: MotionPipeli
 
 
 def test_the_gate_is_learned_from_training_captions_alone(pipe: MotionPipeline, store: Store) -> None:
-    evidence = Evidence(pipe, "violence", store)
+    evidence = Evidence(pipe, VIOLENCE, store)
     assert set(evidence.clips) == set(store.select(split="train"))
     _, loose = learned_guard(pipe, evidence, 0.5)
     _, strict = learned_guard(pipe, evidence, 0.99)

@@ -66,8 +66,8 @@ def test_edits_compose_and_are_taken_back_one_by_one(pipe: MotionPipeline, store
 def test_several_concepts_at_once(name: str, pipe: MotionPipeline, store: Store) -> None:
     safe = unlearn(name, pipe, data=store, forget="violence+jump", **METHODS[name])
     assert safe.provenance["edits"][0]["forget"] == "violence+jump_leap_hop"
-    parts = [set(forget_indices(store, one, rule="words").tolist()) for one in ("violence", "jump")]
-    assert set(forget_indices(store, "violence+jump", rule="words").tolist()) == parts[0] | parts[1]
+    parts = [set(forget_indices(store, find_concept(one), rule="words").tolist()) for one in ("violence", "jump")]
+    assert set(forget_indices(store, find_concept("violence+jump"), rule="words").tolist()) == parts[0] | parts[1]
     assert parts[1] - parts[0]
 
 

@@ -1,10 +1,10 @@
 """`python -m lab across`: one concept forgotten by the same methods in generators of different kinds, in one table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from exuvia.commands.benchmark import methods_of
+from exuvia.config import settings
 from exuvia.evaluation.benchmark import Plan
 from exuvia.report.page import read_clips, write_report
 from lab.benchmark import benchmark_report, values_of
@@ -25,7 +25,7 @@ Measured = Mapping[str, Mapping[str, Number]]
 """For every method its numbers, by their names in the ledger."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class AcrossBench:
     """Which generators, edited by what."""
 

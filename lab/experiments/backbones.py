@@ -1,10 +1,10 @@
 """`python -m lab backbones`: generators of base codes side by side, their quality and what they cost."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.benchmark import MethodSpec, Plan
 from exuvia.files import read_json
@@ -21,7 +21,7 @@ QUALITY = {
 """Name in the ledger -> metric of the benchmark."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class BackbonesBench:
     """Which generators, on what."""
 

@@ -1,16 +1,16 @@
 """`python -m lab statistics`: how long the code statistics of a whole corpus take, which LCR needs."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from exuvia.codes.encode import bench_statistics as time_statistics
+from exuvia.config import settings
+from lab.code_statistics import bench_statistics as time_statistics
 from lab.ledger.numbers import Number, record_numbers
 
 
-@dataclass(frozen=True)
+@settings
 class StatisticsBenchConfig:
     """How code statistics are timed: random weights at the published size, made-up clips of HumanML3D's lengths."""
 

@@ -3,12 +3,13 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from exuvia.config import settings
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.evaluation.forget import Generations, prompt_sets
@@ -20,7 +21,7 @@ from lab.ledger.numbers import Number, record_numbers
 from lab.plain_loop import BATCH, plain_evaluation
 
 
-@dataclass(frozen=True)
+@settings
 class EvaluationBench:
     """What to evaluate both ways."""
 
@@ -54,7 +55,7 @@ def bench_evaluation(config: EvaluationBench) -> None:
     """
     torch.set_num_threads(config.threads)
     pipe, store = MotionPipeline.from_pretrained(config.pipeline), Store.open(config.data)
-    sets = prompt_sets(store, "violence", sensors=config.sensors)
+    sets = prompt_sets(store, VIOLENCE, sensors=config.sensors)
     prompts = next(some for some in sets if some.name == "retain")
     if len(prompts) < BATCH or config.repeats < 1:
         raise ConfigError(f"found {len(prompts)} captions and {config.repeats} repeats, expected at least 32 and 1")

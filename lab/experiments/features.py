@@ -1,11 +1,11 @@
 """`python -m lab features`: how long motions take to become features."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.motion.skeleton import SMPL22
@@ -14,7 +14,7 @@ from lab.ledger.numbers import record_numbers
 from lab.timing import Runs
 
 
-@dataclass(frozen=True)
+@settings
 class FeaturesBench:
     """How many motions to encode, how often, with how many threads."""
 

@@ -2,12 +2,13 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from exuvia.config import settings
+from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.prompts.load import load_prompts
@@ -18,7 +19,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from lab.ledger.numbers import Number, record_numbers
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class FormatsBench:
     """On how many motions."""
 
@@ -48,7 +49,7 @@ def bench_formats(config: FormatsBench) -> None:
     """
     if config.clips < 1:
         raise ConfigError(f"found {config.clips} clips, expected at least 1")
-    texts = [prompt.text for prompt in load_prompts("implicit", "violence")]
+    texts = [prompt.text for prompt in load_prompts("implicit", VIOLENCE)]
     prompts = [texts[n % len(texts)] for n in range(config.clips)]
     pipe = MotionPipeline.from_pretrained(config.pipeline)
     kinds = {"": pipe(prompts, seed=list(range(config.clips)))}

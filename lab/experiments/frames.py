@@ -1,6 +1,5 @@
 """`python -m lab frames`: which frames of real motion the SeRpEnt layers of a generator keep."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 
 from exuvia.codes.encode import encode_clips
+from exuvia.config import settings
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, DataError
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -20,7 +20,7 @@ from lab.ledger.names import frames_name
 from lab.ledger.numbers import Number, record_numbers
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class FramesBench:
     """Which generator, on what."""
 

@@ -1,11 +1,11 @@
 """`python -m lab generators`: how fast ListOps, Pathfinder and Path-X are made on one core, and what they look like."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from lab.figures import plots, save
 from lab.ledger.numbers import Number, record_numbers
@@ -17,7 +17,7 @@ COLUMNS = 8
 """Pictures a row of a sheet."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class GeneratorsBench:
     """How much to make."""
 

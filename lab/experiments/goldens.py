@@ -1,15 +1,15 @@
 """`python -m lab goldens`: parity with official implementations, case by case."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from exuvia.config import settings
 from lab.parity.run import check_folder
 
 
-@dataclass(frozen=True)
+@settings
 class GoldensConfig:
     """Which golden vectors to check."""
 

@@ -1,10 +1,10 @@
 """`python -m lab information`: does LCR pick better codes where a code counts by the information it carries?"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.evaluation.benchmark import MethodSpec, Plan
 from exuvia.files import read_json
@@ -27,7 +27,7 @@ SHARED = "shared_codes"
 """Codes that an edit and the same edit without weights both replace."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class InformationBench:
     """Which generator, weighed by what."""
 

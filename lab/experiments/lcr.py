@@ -2,10 +2,10 @@
 
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from exuvia.commands.demo import DemoConfig, demo
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import unlearn
@@ -14,7 +14,7 @@ from lab.memory import peak_memory_mb
 from lab.timing import Runs
 
 
-@dataclass(frozen=True)
+@settings
 class LCRBench:
     """Which edit to time."""
 
@@ -30,7 +30,7 @@ class LCRBench:
     """Ledger to append the results to."""
 
 
-@dataclass(frozen=True)
+@settings
 class DemoBench:
     """Whether to record."""
 

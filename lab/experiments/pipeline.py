@@ -2,12 +2,13 @@
 
 import statistics
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from exuvia.config import settings
+from exuvia.data.concepts import VIOLENCE
 from exuvia.errors import ConfigError
 from exuvia.evaluation.prompts.load import load_prompts
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -18,7 +19,7 @@ FRAMES = (60, 100, 120, 160, 196)
 """Lengths, in turn."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class PipelineBench:
     """How many clips, how often."""
 
@@ -56,7 +57,7 @@ def bench_pipeline(config: PipelineBench) -> None:
     pipe = MotionPipeline.from_pretrained(config.pipeline, dtype=config.dtype)
     if pipe.base.PREDICTS_LENGTH:
         raise ConfigError("the plain loop is MoMask's; found a generator whose base codes another model writes")
-    texts = [prompt.text for prompt in load_prompts("implicit", "violence")]
+    texts = [prompt.text for prompt in load_prompts("implicit", VIOLENCE)]
     prompts = [texts[n % len(texts)] for n in range(config.clips)]
     frames = [FRAMES[n % len(FRAMES)] for n in range(config.clips)]
     pipe(prompts[:2], frames=frames[:2])

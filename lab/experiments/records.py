@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import DataError
 from exuvia.evaluation.report import Report, read_report
 from lab.benchmark import values_of
@@ -35,7 +35,7 @@ BESIDE = (
 """Rows of `original` and of the edited generator, under the name of its method."""
 
 
-@dataclass(frozen=True)
+@settings
 class NumbersConfig:
     """Where the documents and the measured rows are."""
 
@@ -49,7 +49,7 @@ class NumbersConfig:
     """Move rows that no document quotes, and older rows of one name, to history.jsonl beside the others."""
 
 
-@dataclass(frozen=True)
+@settings
 class RecordConfig:
     """Which results."""
 
@@ -59,7 +59,7 @@ class RecordConfig:
     """Ledger to append the rows to."""
 
 
-@dataclass(frozen=True)
+@settings
 class RecordBenchmarkConfig(RecordConfig):
     """Which run."""
 
@@ -67,7 +67,7 @@ class RecordBenchmarkConfig(RecordConfig):
     """Put behind the concept in the names of rows, such as .kinect."""
 
 
-@dataclass(frozen=True)
+@settings
 class RecordEvaluationConfig(RecordConfig):
     """Which report."""
 

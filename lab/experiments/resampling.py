@@ -7,7 +7,6 @@ same picture.
 import lzma
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +16,7 @@ import tyro
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from exuvia.config import settings
 from exuvia.data.batches import pad_batch
 from exuvia.data.store import Store
 from exuvia.errors import DataError
@@ -38,7 +38,7 @@ POSITIONS = slice(4, 67)
 ACTIONS = ("walk", "wave", "jump", "squat", "kick_front", "punch", "clap", "throw", "turn", "stand")
 
 
-@dataclass(frozen=True)
+@settings
 class ResamplingConfig:
     """What to train on and draw."""
 

@@ -1,11 +1,11 @@
 """`python -m lab classifier`: how far the shipped violence classifier can be trusted, on held-out real clips."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tyro
 
+from exuvia.config import settings
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
@@ -15,7 +15,7 @@ from lab.clips import chosen_clips, clips_name
 from lab.ledger.numbers import Number, record_numbers
 
 
-@dataclass(frozen=True)
+@settings
 class RocConfig:
     """On which clips."""
 

@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from lab import layers, scan
 from lab.cell_text import text_table
@@ -21,7 +21,7 @@ AGREE = 1e-3
 """Largest difference from the reference, at a tiny size, that is not pointed out."""
 
 
-@dataclass(frozen=True)
+@settings
 class _Output:
     """What both commands share."""
 
@@ -37,7 +37,7 @@ class _Output:
     """Ledger to append the numbers to, e.g. docs/results/numbers.jsonl."""
 
 
-@dataclass(frozen=True)
+@settings
 class ScanBench(_Output):
     """What to time."""
 
@@ -47,7 +47,7 @@ class ScanBench(_Output):
     """Lengths up to 262,144 instead, our scans only: is time linear in them, and memory bounded?"""
 
 
-@dataclass(frozen=True)
+@settings
 class SerpentBench(_Output):
     """What to time."""
 

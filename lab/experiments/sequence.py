@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ import torch
 import tyro
 from scipy.stats import t
 
+from exuvia.config import settings
 from exuvia.files import write_json
 from lab import figures
 from lab.ledger.numbers import Number, record_numbers
@@ -22,7 +22,7 @@ from lab.lra.problems import Source, load_problem, recipe_of
 MIXERS = ("transformer", "s4d", "mamba", "serpent-s4d", "serpent-mamba", "uniform-s4d", "uniform-mamba")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class _Common:
     mixers: tuple[str, ...] = MIXERS
     """Kinds of layers; `uniform` is SeRpEnt with unlearned intervals, the ablation of its selectivity. Options of
@@ -46,7 +46,7 @@ class _Common:
     """Ledger to append the results to."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class LRABench(_Common):
     """Which tasks, which models."""
 
@@ -60,7 +60,7 @@ class LRABench(_Common):
     """Folder of the runs; a call that was stopped goes on there."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class LMBench(_Common):
     """Which text, which models."""
 

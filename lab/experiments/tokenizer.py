@@ -1,11 +1,11 @@
 """`python -m lab tokenizer`: what a tokenizer loses of held-out clips."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tyro
 
+from exuvia.config import settings
 from exuvia.data.store import Store
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.recipes.tokenizer import reconstruction_error_mm
@@ -13,7 +13,7 @@ from lab.clips import chosen_clips, clips_name
 from lab.ledger.numbers import Number, record_numbers
 
 
-@dataclass(frozen=True)
+@settings
 class TokenizerBench:
     """Whose reconstruction to measure, on which clips."""
 

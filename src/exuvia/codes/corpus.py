@@ -1,7 +1,5 @@
-"""A corpus as code sequences with caption embeddings: what the sequence models learn from."""
+"""Captioned clips as codes, drawn in batches: what sequence models are trained and tuned on."""
 
-import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +8,39 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from exuvia.checkpoint import load_tensors, save_tensors
-from exuvia.codes.stores import Corpus, Item
-from exuvia.data.batches import pad_batch
-from exuvia.errors import CheckpointError
+from exuvia.codes.encode import Precision, encode_clips
+from exuvia.data.clips import ClipSet
+from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
+from exuvia.kept import Arrays, kept_arrays
 from exuvia.text.base import TextEncoder
 from exuvia.tokens.rvqvae import RVQVAE
 
-log = logging.getLogger(__name__)
 
-FPS = 20.0
+@dataclass(frozen=True)
+class DrawRule:
+    """How samples are drawn from clips."""
+
+    max_steps: int = 49
+    """Longest crop, in code steps."""
+    min_steps: int = 5
+    """Shorter stretches are left out."""
+    offsets: int = 1
+    """Clips are encoded from each of their first so many frames; a sample takes one of these versions."""
+    shorter: float = 0.0
+    """Share of crops that are one step shorter than they could be."""
+    timed: bool = False
+    """A caption of a part of a clip is about that part; else all are about the whole clip."""
+    by_share: bool = False
+    """Clips are drawn by the shares of their stores; else all alike."""
+
+    @classmethod
+    def training(cls, max_steps: int = 49, offsets: int = 4) -> "DrawRule":
+        """The published rule: a third of the crops is one step shorter.   momask-codes, data/t2m_dataset.py"""
+        return cls(max_steps, offsets=offsets, shorter=1 / 3, timed=True, by_share=True)
 
 
 @dataclass(frozen=True)
@@ -30,9 +48,9 @@ class Sample:
     """One captioned stretch of one clip."""
 
     clip: int
-    """Index into the clips."""
+    """Number of the clip."""
     captions: tuple[int, ...]
-    """Indices into the caption table."""
+    """Numbers in the caption table."""
     start: int
     """First frame."""
     end: int
@@ -40,189 +58,157 @@ class Sample:
 
 
 class CaptionTable:
-    """Token states of every distinct caption, packed without padding, in half precision."""
+    """Token states of every distinct caption, packed without padding."""
 
-    def __init__(self, texts: Sequence[str], encoder: TextEncoder, cache: Path | None = None) -> None:
-        self.texts = sorted(set(texts))
+    def __init__(
+        self, texts: Sequence[str], encoder: TextEncoder, *, compact: bool = False, cache: Path | None = None
+    ) -> None:
+        """Encode captions.
+
+        Args:
+            texts: captions; one that repeats is encoded once
+            encoder: reads them
+            compact: for many captions: those of like length are encoded together, and kept in half precision
+            cache: folder to keep the table in
+        """
+        self.texts = list(dict.fromkeys(texts))
+        if compact:
+            self.texts.sort(key=lambda text: (len(text), text))
         self.index = {text: number for number, text in enumerate(self.texts)}
-        path = None if cache is None else cache / f"captions-{_key(encoder.fingerprint, self.texts)}.safetensors"
-        kept = _load_kept(path)
-        if kept is None:
-            self._encode(encoder)
-            sizes = torch.tensor([len(state) for state in self.states])
-            kept = {"states": torch.cat(self.states), "sizes": sizes, "pooled": self.pooled}
-            _keep(path, kept)
-        self.pooled: Tensor = kept["pooled"]
-        self.states: list[Tensor] = list(kept["states"].split(kept["sizes"].tolist()))
+        kind = torch.float16 if compact else torch.float32
 
-    def _encode(self, encoder: TextEncoder, batch: int = 64) -> None:
-        order = sorted(range(len(self.texts)), key=lambda i: len(self.texts[i]))
-        states: list[Tensor | None] = [None] * len(order)
-        pooled = torch.zeros(len(order), encoder.dim)
-        for low in tqdm(range(0, len(order), batch), desc="captions", mininterval=5.0, disable=None):
-            part = order[low : low + batch]
-            encoded = encoder.encode([self.texts[i] for i in part])
-            for row, i in enumerate(part):
-                states[i] = encoded.states[row, encoded.valid[row]].half()
-                pooled[i] = encoded.pooled[row]
-        self.pooled = pooled
-        self.states = [state for state in states if state is not None]
+        def fits(arrays: Arrays) -> bool:
+            sizes, states = arrays["sizes"], arrays["states"]
+            right = sizes.shape == (len(self.texts),) and len(states) == sizes.sum()
+            return right and states.dtype == (np.float16 if compact else np.float32)
 
-    def gather(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """States [B, S, E] float32 and their mask [B, S] of some captions."""
-        parts = [self.states[i] for i in indices]
-        longest = max(len(part) for part in parts)
-        states = torch.zeros(len(parts), longest, parts[0].shape[1])
-        valid = torch.zeros(len(parts), longest, dtype=torch.bool)
-        for row, part in enumerate(parts):
-            states[row, : len(part)] = part.float()
-            valid[row, : len(part)] = True
-        return states, valid
+        facts = [encoder.fingerprint, self.texts, compact]
+        kept = kept_arrays(cache, "captions", facts, lambda: _encoded(self.texts, encoder, kind), fits)
+        self.pooled = torch.from_numpy(kept["pooled"])
+        """[N, E]"""
+        self.states = torch.from_numpy(kept["states"]).split(kept["sizes"].tolist())
+        """[S, E] for every caption"""
+
+    def gather(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """States [B, S, E] float32 of captions, zero past their ends, and their mask [B, S]."""
+        states = [self.states[number].float() for number in numbers]
+        sizes = torch.tensor([len(one) for one in states])
+        return pad_sequence(states, batch_first=True), torch.arange(int(sizes.max())) < sizes[:, None]
 
 
-class CodeCorpus:
-    """Clips of one split as codes, at every frame offset under a code step, with their captions."""
+def _encoded(texts: Sequence[str], encoder: TextEncoder, kind: torch.dtype, batch: int = 64) -> Arrays:
+    states: list[Tensor] = []
+    pooled = []
+    for low in tqdm(range(0, len(texts), batch), desc="captions", mininterval=5.0, disable=None):
+        encoded = encoder.encode(list(texts[low : low + batch]))
+        states += [row[real].to(kind) for row, real in zip(encoded.states, encoded.valid, strict=True)]
+        pooled.append(encoded.pooled)
+    sizes = np.asarray([len(one) for one in states], np.int64)
+    return {"states": torch.cat(states).cpu().numpy(), "sizes": sizes, "pooled": torch.cat(pooled).cpu().numpy()}
+
+
+class CaptionedCodes:
+    """Captioned clips as code sequences, with the embeddings of their captions."""
 
     def __init__(
         self,
-        corpus: Corpus,
-        split: str,
+        clips: ClipSet,
         tokenizer: RVQVAE,
         normaliser: Normaliser,
         encoder: TextEncoder,
+        rule: DrawRule,
         *,
-        max_steps: int = 49,
-        min_steps: int = 5,
-        offsets: int = 4,
+        pooled: bool = False,
+        compact: bool = False,
+        precision: Precision = "float32",
         cache: Path | None = None,
     ) -> None:
-        self.max_steps, self.min_steps, self.stride = max_steps, min_steps, tokenizer.config.stride
-        items = [item for item in corpus.items(split) if item.record.captions]
-        self.items: list[Item] = items
-        self.codes = _kept_codes(cache, corpus, items, tokenizer, normaliser, offsets)
-        texts = [caption.text for item in items for caption in item.record.captions]
-        self.captions = CaptionTable(texts, encoder, cache)
-        self.samples = [sample for number in range(len(items)) for sample in self._samples(number)]
-        sizes = np.ones(len(self.samples))
-        owners = [items[sample.clip] for sample in self.samples]
-        self.cumulative = np.cumsum(corpus.weights(owners, sizes))
+        """Encode clips and captions.
+
+        Args:
+            clips: those without a caption are left out
+            tokenizer, normaliser, encoder: of the generator that learns
+            rule: how samples are drawn
+            pooled: captions condition by their sentence vector alone, as published, instead of token states
+            compact: see `CaptionTable`
+            precision: of the tokenizer's convolutions, see `encode_clips`
+            cache: folder to keep codes and captions in
+        Raises:
+            ConfigError: no clip has a caption and steps enough.
+        """
+        self.clips = clips.choose(captioned=True)
+        self.rule, self.pooled, self.stride = rule, pooled, tokenizer.config.stride
+        self.codes = encode_clips(
+            self.clips, range(len(self.clips)), tokenizer, normaliser,
+            offsets=rule.offsets, precision=precision, cache=cache,
+        )  # fmt: skip
+        texts = [caption.text for number in range(len(self.clips)) for caption in self.clips.record(number).captions]
+        self.captions = CaptionTable(texts, encoder, compact=compact, cache=cache)
+        self.samples = [sample for number in range(len(self.clips)) for sample in self._samples(number)]
+        if not self.samples:
+            frames = rule.min_steps * self.stride
+            raise ConfigError(f"none of {len(clips)} clips has a caption and {frames} frames to learn from")
+        owners = [sample.clip for sample in self.samples]
+        self.cumulative = np.cumsum(self.clips.weights(owners, np.ones(len(owners))))
+
+    def __len__(self) -> int:
+        return len(self.samples)
 
     def _samples(self, number: int) -> list[Sample]:
-        """Whole-clip captions together; captions of a part of the clip each on their own."""
-        frames = self.codes[number][0].shape[0] * self.stride
+        """Captions of the whole clip together; those of a part of it each on their own, where the rule heeds times."""
+        record, fewest = self.clips.record(number), self.rule.min_steps * self.stride
+        frames = len(self.codes[number * self.rule.offsets]) * self.stride
         whole: list[int] = []
-        parts: list[Sample] = []
-        for caption in self.items[number].record.captions:
+        samples: list[Sample] = []
+        for caption in record.captions:
             index = self.captions.index[caption.text]
-            if not caption.end_s:
+            if not (self.rule.timed and caption.end_s):
                 whole.append(index)
                 continue
-            start, end = round(caption.start_s * FPS), min(frames, round(caption.end_s * FPS))
-            if end - start >= self.min_steps * self.stride:
-                parts.append(Sample(number, (index,), start, end))
-        if whole and frames >= self.min_steps * self.stride:
-            parts.append(Sample(number, tuple(whole), 0, frames))
-        return parts
+            start, end = round(caption.start_s * record.fps), min(frames, round(caption.end_s * record.fps))
+            if end - start >= fewest:
+                samples.append(Sample(number, (index,), start, end))
+        if whole and frames >= fewest:
+            samples.append(Sample(number, tuple(whole), 0, frames))
+        return samples
 
-    def draw(self, count: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        """A batch: codes [B, T, Q] (-1 = padding), lengths [B] in steps, caption states, mask and pooled vectors.
+    def draw(self, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Random crops of random samples, each with one of its captions.
 
-        Each sample is a random crop of at most `max_steps` steps of its stretch, from a random frame offset.
+        Returns:
+            codes [B, T, Q], -1 past the end; lengths [B] in steps; pooled [B, E]; cond [B, S, E] and, where captions
+            are token states, cond_valid [B, S]
         """
-        picks = np.searchsorted(self.cumulative, rng.random(count) * self.cumulative[-1], side="right")
+        if self.rule.by_share:
+            picks = np.searchsorted(self.cumulative, rng.random(count) * self.cumulative[-1], side="right")
+        else:
+            picks = rng.integers(len(self.samples), size=count)
         crops, captions = [], []
-        for pick in picks:
-            sample = self.samples[pick]
-            crops.append(self._crop(sample, rng))
+        for sample in (self.samples[pick] for pick in picks):
+            crops.append(torch.from_numpy(self._crop(sample, rng).astype(np.int64)))
             captions.append(sample.captions[int(rng.integers(len(sample.captions)))])
-        return self._batch(crops, captions)
+        batch = {
+            "codes": pad_sequence(crops, batch_first=True, padding_value=-1),
+            "lengths": torch.tensor([len(crop) for crop in crops]),
+            "pooled": self.captions.pooled[captions],
+        }
+        if self.pooled:
+            return batch | {"cond": batch["pooled"][:, None]}
+        states, valid = self.captions.gather(captions)
+        return batch | {"cond": states, "cond_valid": valid}
 
     def _crop(self, sample: Sample, rng: np.random.Generator) -> NDArray[np.int16]:
-        versions = self.codes[sample.clip]
-        codes = versions[int(rng.integers(len(versions)))]
+        first, rule = sample.clip * self.rule.offsets, self.rule
+        versions = [number for number in range(first, first + rule.offsets) if len(self.codes[number])]
+        codes = self.codes[versions[int(rng.integers(len(versions)))]]
         low, high = sample.start // self.stride, min(len(codes), sample.end // self.stride)
-        steps = min(self.max_steps, high - low)
-        if rng.random() < 1 / 3 and steps > self.min_steps:
-            steps -= 1  # the published loader is one unit shorter a third of the time
+        steps = min(rule.max_steps, high - low)
+        if rule.shorter and rng.random() < rule.shorter and steps > rule.min_steps:
+            steps -= 1
         start = low + int(rng.integers(high - low - steps + 1))
         return codes[start : start + steps]
-
-    def _batch(self, crops: Sequence[NDArray[np.int16]], captions: Sequence[int]) -> Mapping[str, Tensor]:
-        longest = max(len(crop) for crop in crops)
-        codes = torch.full((len(crops), longest, crops[0].shape[1]), -1, dtype=torch.long)
-        for row, crop in enumerate(crops):
-            codes[row, : len(crop)] = torch.from_numpy(crop.astype(np.int64))
-        states, valid = self.captions.gather(captions)
-        lengths = torch.tensor([len(crop) for crop in crops])
-        pooled = self.captions.pooled[list(captions)]
-        return {"codes": codes, "lengths": lengths, "cond": states, "cond_valid": valid, "pooled": pooled}
 
     def fixed(self, count: int, seed: int = 0) -> list[Mapping[str, Tensor]]:
         """The same batches every time, for validation."""
         rng = np.random.default_rng(seed)
         return [self.draw(min(64, count - low), rng) for low in range(0, count, 64)]
-
-
-def _key(*facts: object) -> str:
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
-
-
-def _load_kept(path: Path | None) -> dict[str, Tensor] | None:
-    """What an earlier run kept, or None if there is nothing whole."""
-    if path is None or not path.exists():
-        return None
-    try:
-        return load_tensors(path)
-    except CheckpointError:
-        log.warning("%s is damaged; made again", path)
-        return None
-
-
-def _keep(path: Path | None, tensors: Mapping[str, Tensor]) -> None:
-    if path is not None:
-        save_tensors(path, tensors)
-
-
-def _kept_codes(
-    cache: Path | None,
-    corpus: Corpus,
-    items: Sequence[Item],
-    tokenizer: RVQVAE,
-    normaliser: Normaliser,
-    offsets: int,
-) -> list[list[NDArray[np.int16]]]:
-    """Codes of every clip from each frame offset, from the cache where an earlier run left them."""
-    weights = [hashlib.sha256(t.numpy().tobytes()).hexdigest() for t in tokenizer.state_dict().values()]
-    data = [store.data_hash for store in corpus.stores]
-    facts = (weights, normaliser.mean.tobytes(), normaliser.std.tobytes(), data, offsets)
-    path = None if cache is None else cache / f"codes-{_key(*facts, [(i.store, i.index) for i in items])}.safetensors"
-    kept = _load_kept(path)
-    if kept is None:
-        made = _encode_all(corpus, items, tokenizer, normaliser, offsets)
-        flat = [torch.from_numpy(codes) for versions in made for codes in versions]
-        counts = torch.tensor([len(versions) for versions in made])
-        kept = {"codes": torch.cat(flat), "steps": torch.tensor([len(c) for c in flat]), "versions": counts}
-        _keep(path, kept)
-    flat_codes = iter(kept["codes"].split(kept["steps"].tolist()))
-    return [[next(flat_codes).numpy() for _ in range(count)] for count in kept["versions"].tolist()]
-
-
-def _encode_all(
-    corpus: Corpus, items: Sequence[Item], tokenizer: RVQVAE, normaliser: Normaliser, offsets: int, batch: int = 16
-) -> list[list[NDArray[np.int16]]]:
-    """Codes [T, Q] of every clip from each of the first frame offsets; clips of like length are encoded together."""
-    stride = tokenizer.config.stride
-    rows = [corpus.features(item) for item in items]
-    jobs = [
-        (number, start) for number, clip in enumerate(rows) for start in range(offsets) if len(clip) >= start + stride
-    ]
-    jobs.sort(key=lambda job: len(rows[job[0]]) - job[1])
-    made: list[dict[int, NDArray[np.int16]]] = [{} for _ in items]
-    for low in tqdm(range(0, len(jobs), batch), desc="codes", mininterval=5.0, disable=None):
-        part = jobs[low : low + batch]
-        clips = [normaliser.normalise(rows[number][start:]) for number, start in part]
-        x, valid = pad_batch([clip[: len(clip) // stride * stride] for clip in clips])
-        codes = tokenizer.encode(torch.as_tensor(x), torch.as_tensor(valid)).numpy().astype(np.int16)
-        for (number, start), clip, found in zip(part, clips, codes, strict=True):
-            made[number][start] = found[: len(clip) // stride]
-    return [[versions[start] for start in sorted(versions)] for versions in made]

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
-from exuvia.config import settings
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError
 from exuvia.registry import UNLEARN
 from exuvia.unlearning.settings import method_settings
@@ -24,7 +24,7 @@ KINDS = ("implicit", "compositional", "paraphrase", "misspelling", "lookalike", 
 class BenchmarkConfig:
     """What to compare."""
 
-    concept: tyro.conf.Positional[str]
+    concept: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CONCEPT")]
     """Concept to forget (exuvia list --kind concepts)."""
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
@@ -43,7 +43,7 @@ class BenchmarkConfig:
     """A repeat each; intervals are over them."""
     kinds: tuple[str, ...] = KINDS
     """Kinds of written prompts beside the data's captions."""
-    limit: int | None = None
+    limit: Count | None = None
     """At most so many prompts a set."""
     refine: int = 0
     """Motions of the unedited generator for every forget caption: a clip stays in the forget set where retrieval finds
@@ -59,9 +59,6 @@ class BenchmarkConfig:
 
 def benchmark(config: BenchmarkConfig) -> None:
     """Edit a generator with every method, ask all of them the same, and put what was found side by side.
-
-    Examples:
-        exuvia benchmark violence --data stores/mocap --sensors optical --retrained runs/retrain-violence/packed
 
     Raises:
         ConfigError: an unknown concept, method, kind or setting, or no clip that shows the concept.

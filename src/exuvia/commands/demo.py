@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from exuvia.config import Count, settings
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
 
 PROMPTS = (
@@ -23,7 +24,7 @@ PROMPTS = (
 """Kind and prompt; the first four are the ones that a reader of the README knows."""
 
 
-@dataclass(frozen=True)
+@settings
 class DemoConfig:
     """What to show."""
 
@@ -37,7 +38,7 @@ class DemoConfig:
     """Codes that LCR replaces."""
     seed: int = 0
     """Of the motions shown."""
-    seeds: int = 8
+    seeds: Count = 8
     """Motions of every prompt that the table is measured on, the one shown among them."""
 
 
@@ -59,9 +60,6 @@ def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
     """Generate the demo prompts, forget a concept with LCR, generate again with the same seeds, compare.
 
     Prints the table and writes `OUT/index.html`.
-
-    Examples:
-        exuvia demo --out demo
 
     Raises:
         CheckpointError: no such pipeline.

@@ -1,20 +1,20 @@
 """`exuvia evaluate`: an edited pipeline against its original and real motion, as a folder of tables."""
 
-import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
+from exuvia.commands.progress import progress_bar
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@settings
 class EvaluateConfig:
     """What to compare, and by which benchmark."""
 
-    pipeline: tyro.conf.Positional[str]
+    pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """Edited pipeline: a folder or a shipped name."""
     original: str = "base"
     """The pipeline before the edit."""
@@ -28,7 +28,7 @@ class EvaluateConfig:
     """Only clips of these sensors, such as optical; all without it."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """A repeat each; intervals are over them."""
-    limit: int | None = None
+    limit: Count | None = None
     """At most so many prompts a set."""
     out: Path = Path("report")
     """Folder of report.json, report.csv, report.md and report.tex; an older one is replaced."""
@@ -40,9 +40,6 @@ class EvaluateConfig:
 
 def evaluate(config: EvaluateConfig) -> None:
     """Measure how far an edited pipeline forgot a concept and kept everything else, beside the original.
-
-    Examples:
-        exuvia evaluate runs/safe --original base --benchmark violence --data stores/mocap --out runs/safe-report
 
     Raises:
         ConfigError: an unknown benchmark, or no prompts.
@@ -57,16 +54,11 @@ def evaluate(config: EvaluateConfig) -> None:
         raise ConfigError(f"found the file {config.out}, expected a folder for the report")
     load = MotionPipeline.from_pretrained
     edited, original = (load(name, device=config.device) for name in (config.pipeline, config.original))
-    with tqdm(unit=" motions", desc="evaluate", file=sys.stderr, disable=None, total=0) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("evaluate", "motions") as progress:
         report = evaluate_pipeline(
             edited,
             original=original,
-            store=config.data,
+            data=config.data,
             benchmark=config.benchmark,
             split=config.split,
             sensors=config.sensors,

@@ -18,12 +18,13 @@ import numpy as np
 from exuvia import __version__
 from exuvia.data.motion_files import MotionFiles
 from exuvia.data.ready import Item, make_ready
-from exuvia.data.shards import Skipped, assemble, fingerprint, is_whole, write_shard
+from exuvia.data.shards import Skipped, assemble, is_whole, write_shard
 from exuvia.data.sources import Source
 from exuvia.data.store import Store
 from exuvia.data.synthetic import SyntheticClips
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.features.representation import Representation
+from exuvia.kept import stable_hash
 from exuvia.registry import DATA_SET, REPRESENTATION, resolve
 
 try:
@@ -83,7 +84,7 @@ def prepare(
     about = {"representation": representation, "fps": layout.fps, "settings": settings, "source": prints}
     about |= {"source_stamp": [one.stamp() for one in sources], "code_version": __version__}
     items, twice = plan(sources, mirror, limit)
-    with _work_folder(target, fingerprint([settings, prints, SHARD_CLIPS, __version__])) as work:
+    with _work_folder(target, stable_hash([settings, prints, SHARD_CLIPS, __version__])) as work:
         shards = _write_shards(items, twice, work, layout, progress)
         if target.exists():
             target.rmdir()  # an empty folder, as checked above

@@ -4,7 +4,6 @@ A shard is one .npz file, written whole. A run that is killed leaves its finishe
 same source and settings goes on after them, and the store it writes is the same to the byte.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -221,8 +220,3 @@ def _as_output_error(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}; nothing was changed there") from error
-
-
-def fingerprint(value: Any) -> str:
-    """Hex SHA-256 of a JSON-ready value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exuvia.data.captions import Caption, read_captions
-from exuvia.data.concepts import Concept, find_concept
+from exuvia.data.concepts import Concept
 from exuvia.data.record import ClipRecord
 from exuvia.data.store import Store
 from exuvia.data.words import Verdict, judge
@@ -45,27 +45,24 @@ class ConceptSplit:
             raise ConfigError(f"{len(both)} clips are in the forget and in the retain set, such as {both[0]!r}")
 
 
-def caption_verdict(
-    caption: Caption, concept: str | Concept, rule: Rule = "words", dataset: str = "humanml3d"
-) -> Verdict:
+def caption_verdict(caption: Caption, concept: Concept, rule: Rule = "words", dataset: str = "humanml3d") -> Verdict:
     """What one caption says about a concept: yes, harmless (letters or another sense only), or no.
 
     Raises:
-        ConfigError: unknown concept or rule, or the rule `label`, which is about clips.
+        ConfigError: unknown rule, or the rule `label`, which is about clips.
     """
-    what = find_concept(concept) if isinstance(concept, str) else concept
     if rule not in RULES or rule == "label":
         raise ConfigError(f"rule {rule!r} does not judge captions; {suggest(rule, ('released', 'words'))}")
-    has_letters = any(keyword in caption.line for keyword in what.released_keywords(dataset))
+    has_letters = any(keyword in caption.line for keyword in concept.released_keywords(dataset))
     if rule == "released":
         return "yes" if has_letters else "no"
-    verdict = judge(caption.text, what.words(dataset))
+    verdict = judge(caption.text, concept.words(dataset))
     return "harmless" if verdict == "no" and has_letters else verdict
 
 
 def split_captions(
     captions: Mapping[str, Sequence[Caption]],
-    concept: str | Concept,
+    concept: Concept,
     rule: Rule = "words",
     dataset: str = "humanml3d",
     min_occurrence: int = 1,
@@ -74,43 +71,41 @@ def split_captions(
 
     Args:
         captions: captions by clip id.
-        concept: its name, or the concept itself.
+        concept: what is to be forgotten.
         rule: released or words.
         dataset: whose keywords: humanml3d or motionx.
         min_occurrence: so many captions must say it before the clip is in the forget set.
     Raises:
-        ConfigError: unknown concept, rule or keyword list.
+        ConfigError: unknown rule or keyword list.
     """
     if min_occurrence < 1:
         raise ConfigError(f"found min_occurrence {min_occurrence}, expected at least 1")
-    what = find_concept(concept) if isinstance(concept, str) else concept
     forget, retain, lookalikes = [], [], []
     for name, lines in captions.items():
-        verdicts = [caption_verdict(line, what, rule, dataset) for line in lines]
+        verdicts = [caption_verdict(line, concept, rule, dataset) for line in lines]
         if verdicts.count("yes") >= min_occurrence:
             forget.append(name)
             continue
         retain.append(name)
         if "harmless" in verdicts and "yes" not in verdicts:
             lookalikes.append(name)
-    return ConceptSplit(what.name, rule, tuple(forget), tuple(retain), tuple(lookalikes))
+    return ConceptSplit(concept.name, rule, tuple(forget), tuple(retain), tuple(lookalikes))
 
 
-def actual_rule(store: Store, concept: str, rule: str, clips: NDArray[np.int64]) -> Rule:
+def actual_rule(store: Store, concept: Concept, rule: str, clips: NDArray[np.int64]) -> Rule:
     """What "auto" stands for: label where every clip has the concept's label, else words. Raises ConfigError."""
     if rule != "auto":
         if rule not in RULES:
             raise ConfigError(f"unknown rule {rule!r}; {suggest(rule, ('auto', *RULES))}")
         return cast(Rule, rule)
-    what = find_concept(concept)
-    labels = [part.label for part in what.parts or (what,)]
+    labels = [part.label for part in concept.parts or (concept,)]
     labelled = all(label is not None and all(label in store.clips[int(n)].labels for n in clips) for label in labels)
     return "label" if labelled else "words"
 
 
 def split_store(
     store: Store,
-    concept: str | Concept,
+    concept: Concept,
     rule: Rule = "words",
     clips: NDArray[np.int64] | None = None,
     dataset: str | None = None,
@@ -119,25 +114,24 @@ def split_store(
     """Split the clips of a store; by default all of them, by the keywords of the store's own data set.
 
     Raises:
-        ConfigError: unknown concept, rule or keyword list, or the store has no labels for the concept.
+        ConfigError: unknown rule or keyword list, or the store has no labels for the concept.
     """
-    what = find_concept(concept) if isinstance(concept, str) else concept
     dataset = dataset or store.keywords
     chosen = range(len(store)) if clips is None else map(int, clips)
     records = [store.clips[number] for number in chosen]
     if rule != "label":
-        return split_captions({r.id: r.captions for r in records}, what, rule, dataset, min_occurrence)
-    marks = {record.id: _mark(record, what) for record in records}
+        return split_captions({r.id: r.captions for r in records}, concept, rule, dataset, min_occurrence)
+    marks = {record.id: _mark(record, concept) for record in records}
     unknown = sum(mark is None for mark in marks.values())
     if unknown:
         raise ConfigError(
-            f"{unknown} of {len(marks)} clips are not labelled for {what.name!r}; use the rule words or released"
+            f"{unknown} of {len(marks)} clips are not labelled for {concept.name!r}; use the rule words or released"
         )
     forget = tuple(name for name, mark in marks.items() if mark)
     retain = tuple(name for name, mark in marks.items() if not mark)
-    said = split_captions({r.id: r.captions for r in records}, what, "words", dataset)
+    said = split_captions({r.id: r.captions for r in records}, concept, "words", dataset)
     worded = set(said.forget) | set(said.lookalikes)
-    return ConceptSplit(what.name, rule, forget, retain, tuple(name for name in retain if name in worded))
+    return ConceptSplit(concept.name, rule, forget, retain, tuple(name for name in retain if name in worded))
 
 
 def _mark(record: ClipRecord, concept: Concept) -> bool | None:
@@ -154,7 +148,7 @@ def _mark(record: ClipRecord, concept: Concept) -> bool | None:
 def split_texts(
     folder: str | Path,
     ids: Sequence[str],
-    concept: str | Concept,
+    concept: Concept,
     rule: Rule = "words",
     dataset: str = "humanml3d",
     min_occurrence: int = 1,
@@ -163,7 +157,7 @@ def split_texts(
 
     Raises:
         DataError: a caption file is missing or malformed.
-        ConfigError: unknown concept, rule or keyword list.
+        ConfigError: unknown rule or keyword list.
     """
     if not Path(folder).is_dir():
         raise DataError(f"{folder} is no folder of caption files")

@@ -7,8 +7,6 @@ clips.jsonl        one ClipRecord a line
 manifest.json      format version, columns with shape, bytes and SHA-256, settings, source, licences, skipped clips
 """
 
-import hashlib
-import json
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +19,7 @@ from exuvia.data.record import ClipRecord
 from exuvia.errors import ConfigError, DataError
 from exuvia.features.representation import Representation
 from exuvia.files import read_json, sha256_file
+from exuvia.kept import stable_hash
 from exuvia.registry import REPRESENTATION, resolve, suggest
 from exuvia.shapes import Features, Joints
 
@@ -92,7 +91,7 @@ class Store:
         """SHA-256 over the contents of all columns and the index: what a training run names as its data."""
         facts = {name: column["sha256"] for name, column in self.manifest["columns"].items()}
         facts["index"] = self.manifest["index"]["sha256"]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return stable_hash(facts)
 
     @cached_property
     def index_of(self) -> dict[str, int]:

@@ -6,14 +6,12 @@ kept, so that a run that was stopped goes on, and one more method costs only its
     plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
 
-import hashlib
-import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,11 +37,17 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_evaluator
+from exuvia.kept import keep_json, kept_json, recall_json
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
 from exuvia.unlearning.base import unlearn
 from exuvia.unlearning.settings import parse_settings
+
+try:
+    import resource
+except ImportError:  # Windows: no memory is measured there
+    resource = None  # type: ignore[assignment]
 
 WRITTEN_FRAMES = 120
 """Length of motions for prompts that describe no clip: six seconds."""
@@ -104,7 +108,7 @@ class Plan:
     """Of every process."""
 
     def __post_init__(self) -> None:
-        find_concept(self.concept)
+        self.to_forget  # noqa: B018 (refuses an unknown name)
         labels = [spec.label for spec in self.methods]
         if not labels or len(set(labels)) != len(labels):
             raise ConfigError(f"found methods {labels}, expected at least one, each label once")
@@ -113,6 +117,11 @@ class Plan:
         for kind in self.kinds:
             if kind not in KIND:
                 raise ConfigError(f"unknown kind of prompts {kind!r}; {suggest(kind, KIND)}")
+
+    @cached_property
+    def to_forget(self) -> Concept:
+        """The concept that `concept` names."""
+        return find_concept(self.concept)
 
 
 def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str], None] = lambda line: None) -> Path:
@@ -135,7 +144,7 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
     sets_of(plan, store)  # refused now rather than in every process
     write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
     specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
-    missing = [spec for spec in specs if _kept(plan, spec, out, store) is None]
+    missing = [spec for spec in specs if recall_json(_file(out, spec), _facts(plan, spec, store)) is None]
     for found in _each(plan, missing, out, workers):
         tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
     return _join(plan, out, store)
@@ -158,9 +167,9 @@ def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -
         raise ConfigError("this installation ships no retrieval model, which refining needs; leave refine at 0")
     pipe = MotionPipeline.from_pretrained(plan.pipeline)
     forget = sets_of(replace(plan, kinds=()), store)[0]
-    key = _hash([plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash])
+    facts = [plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
     maker = Generations(pipe, out / "motions")
-    return replace(plan, moved=moved_out(forget, maker, ranker, plan.refine, key, out / "refined.json", tell))
+    return replace(plan, moved=moved_out(forget, maker, ranker, plan.refine, facts, out / "refined.json", tell))
 
 
 def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> Iterator[dict[str, Any]]:
@@ -192,9 +201,9 @@ def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
         started, before = time.perf_counter(), _peak_mb()
         rows = _measured(plan, pipe, sets, store, out)
         about["evaluation_s"] = time.perf_counter() - started
-        about["evaluation_peak_mb"] = max(0.0, _peak_mb() - before)
-    found = {"key": _key(plan, spec, store), "method": about, "rows": [{"method": spec.label, **row} for row in rows]}
-    write_json(_file(out, spec), found)
+        about["evaluation_peak_mb"] = _grown_mb(before)
+    found = {"method": about, "rows": [{"method": spec.label, **row} for row in rows]}
+    keep_json(_file(out, spec), _facts(plan, spec, store), found)
     return found
 
 
@@ -202,18 +211,20 @@ def _edited(
     plan: Plan, spec: MethodSpec, pipe: MotionPipeline, store: Store, out: Path, about: dict[str, Any]
 ) -> MotionPipeline:
     """The edited generator: of models/LABEL where it was made by the same edit, else made and kept there."""
-    folder, facts = out / "models" / spec.label, {"edit": _edit_key(plan, spec, pipe, store)}
-    if (folder / "edit.json").is_file() and read_json(folder / "edit.json").get("edit") == facts["edit"]:
-        about |= {name: read_json(folder / "edit.json")[name] for name in ("edit_s", "edit_peak_mb")}
-        edited = MotionPipeline.from_pretrained(folder, text=pipe.text)
-    else:
+    folder = out / "models" / spec.label
+
+    def edit() -> dict[str, Any]:
         started, before = time.perf_counter(), _peak_mb()
         edited = unlearn(
             spec.name, pipe, forget=plan.concept, data=store, rule=plan.rule, cache=out / "cache", **spec.settings
         )
-        about |= {"edit_s": time.perf_counter() - started, "edit_peak_mb": max(0.0, _peak_mb() - before)}
+        costs = {"edit_s": time.perf_counter() - started, "edit_peak_mb": _grown_mb(before)}
         edited.save_pretrained(folder)
-        write_json(folder / "edit.json", facts | {name: about[name] for name in ("edit_s", "edit_peak_mb")})
+        return costs
+
+    facts = [spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
+    about |= kept_json(folder / "edit.json", facts, edit)
+    edited = MotionPipeline.from_pretrained(folder, text=pipe.text)
     about["hash"] = pipeline_hash(edited)
     return edited
 
@@ -222,7 +233,7 @@ def _measured(
     plan: Plan, pipe: MotionPipeline | None, sets: Sequence[PromptSet], store: Store, out: Path
 ) -> list[dict[str, Any]]:
     """Every metric of every set: values by seed; without a generator, of the real motions."""
-    concept = find_concept(plan.concept).as_in(store.keywords)
+    concept = plan.to_forget.as_in(store.keywords)
     detector = shipped_detector() if _is_seen(concept) else None
     evaluator = load_evaluator(Path(plan.evaluator)) if plan.evaluator else shipped_evaluator()
     judge = Judge(evaluator, detector, plan.seeds, concept, _ranker(plan, store))
@@ -248,16 +259,16 @@ def _ranker(plan: Plan, store: Store) -> Ranker:
     """Retrieval among the captions of the training split."""
     retrieval = shipped_retrieval()
     captions = [caption for n in store.select(split="train") for caption in store.clips[int(n)].captions]
-    gallery = Gallery.of(captions, find_concept(plan.concept).as_in(store.keywords), retrieval.embed_text)
+    gallery = Gallery.of(captions, plan.to_forget.as_in(store.keywords), retrieval.embed_text)
     return ConceptRanker(gallery, retrieval.embed_clips)
 
 
 def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
     """Captions of the data (forget, retain, all, lookalike), and the written kinds without blank prompts."""
     chosen: dict[str, Any] = {"rule": plan.rule, "split": plan.split, "sensors": plan.sensors, "limit": plan.limit}
-    sets = prompt_sets(store, plan.concept, **chosen, moved=plan.moved)
+    sets = prompt_sets(store, plan.to_forget, **chosen, moved=plan.moved)
     for kind in plan.kinds:
-        prompts = [p for p in load_prompts(kind, plan.concept) if not p.is_blank]
+        prompts = [p for p in load_prompts(kind, plan.to_forget) if not p.is_blank]
         groups = {kind: prompts}
         if KIND[kind].violent is None:
             groups = {f"{kind}_violent": [p for p in prompts if p.violent]}
@@ -312,34 +323,25 @@ def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[Example]
     return listed
 
 
-def _kept(plan: Plan, spec: MethodSpec, out: Path, store: Store) -> dict[str, Any] | None:
-    """What was found earlier for the same method, data and plan."""
-    path = _file(out, spec)
-    if not path.is_file():
-        return None
-    found: dict[str, Any] = read_json(path)
-    return found if found.get("key") == _key(plan, spec, store) else None
-
-
 def _file(out: Path, spec: MethodSpec) -> Path:
     return out / "found" / f"{spec.label}.json"
 
 
-def _key(plan: Plan, spec: MethodSpec, store: Store) -> str:
-    """Hash of everything that decides what is measured for one method."""
-    facts = to_dict(plan) | {"methods": [], "data": store.data_hash, "prompts": fingerprint()}
-    return _hash([facts, to_dict(spec)])
+def _facts(plan: Plan, spec: MethodSpec, store: Store) -> list[Any]:
+    """Everything that decides what is measured for one method."""
+    about = to_dict(plan) | {"methods": [], "data": store.data_hash, "prompts": fingerprint()}
+    return [about, to_dict(spec)]
 
 
-def _edit_key(plan: Plan, spec: MethodSpec, pipe: MotionPipeline, store: Store) -> str:
-    return _hash([spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash])
-
-
-def _hash(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:24]
-
-
-def _peak_mb() -> float:
-    """Largest resident size of this process so far."""
+def _peak_mb() -> float | None:
+    """Largest resident size of this process so far; None on Windows."""
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / MEGABYTE if sys.platform == "darwin" else peak * 1024 / MEGABYTE
+
+
+def _grown_mb(before: float | None) -> float | None:
+    """By how much the largest resident size has grown."""
+    now = _peak_mb()
+    return None if now is None or before is None else max(0.0, now - before)

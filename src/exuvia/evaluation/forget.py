@@ -7,29 +7,26 @@ sentences of our own stand in for captions, and there is no real motion to compa
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from exuvia.config import to_dict
 from exuvia.data.captions import Caption
-from exuvia.data.concepts import find_concept
+from exuvia.data.concepts import VIOLENCE, Concept
 from exuvia.data.record import ClipRecord
-from exuvia.data.splits import ConceptSplit, actual_rule, caption_verdict, split_store
+from exuvia.data.splits import actual_rule, caption_verdict, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.files import whole_file
+from exuvia.judges.guo import UNIT
+from exuvia.kept import Arrays, kept_arrays
 from exuvia.pipeline.identity import codes_hash, pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
 
-UNIT = 4
-"""Frames of one code step."""
 CHUNK = 64
 """Motions in one file of the cache: what a killed run may have to make again."""
 SHORTEST, LONGEST = 20, 196
@@ -74,7 +71,7 @@ class PromptSet:
 
 def prompt_sets(
     store: Store,
-    benchmark: str,
+    concept: Concept,
     *,
     rule: str = "auto",
     split: str = "test",
@@ -89,25 +86,24 @@ def prompt_sets(
 
     Args:
         store: captioned motion
-        benchmark: the concept
+        concept: what is to be forgotten
         rule: how clips are told apart; see `unlearn.base.unlearn`
         split: which clips
         sensors: only clips of these sensors; empty: all
         limit: at most so many prompts a set, evenly spread
         moved: ids of forget clips that are to be in the retain set (refine.py)
     Raises:
-        ConfigError: unknown concept or rule, a set without any prompt, or features that no evaluator here reads.
+        ConfigError: unknown rule, a set without any prompt, or features that no evaluator here reads.
     """
     if store.representation.name != "humanml3d":
         found = store.representation.name
         raise ConfigError(f"evaluators and classifiers here read HumanML3D's features; {store.folder} has {found}'s")
     clips = store.select(split=split, sensor=list(sensors)) if sensors else store.select(split=split)
-    chosen = actual_rule(store, benchmark, rule, clips)
-    parts: ConceptSplit = split_store(store, benchmark, chosen, clips)
+    parts = split_store(store, concept, actual_rule(store, concept, rule, clips), clips)
     if moved:
         kept = tuple(name for name in parts.forget if name not in set(moved))
         parts = replace(parts, forget=kept, retain=(*parts.retain, *(n for n in parts.forget if n not in set(kept))))
-    made = [_prompt_set(store, "forget", parts.forget, benchmark, limit)]
+    made = [_prompt_set(store, "forget", parts.forget, concept, limit)]
     made.append(_prompt_set(store, "retain", parts.retain, None, limit))
     made.append(_joined("all", made))
     for some in made:
@@ -117,12 +113,11 @@ def prompt_sets(
     return [*made, alike] if len(alike) else made
 
 
-def built_in_sets(benchmark: str) -> list[PromptSet]:
+def built_in_sets(concept: Concept) -> list[PromptSet]:
     """Prompts of our own for violence, 48 a set, 6 seconds each. Raises ConfigError for another concept."""
-    concept = find_concept(benchmark).name
-    if concept != "violence":
+    if concept.name != VIOLENCE.name:
         raise ConfigError(
-            f"there are no built-in prompts for {concept!r}; pass store=, a data set made by exuvia prepare"
+            f"there are no built-in prompts for {concept.name!r}; pass data=, a data set made by exuvia prepare"
         )
     made = []
     for name, actions in (("forget", _FORGET), ("retain", _RETAIN)):
@@ -144,7 +139,7 @@ def _joined(name: str, sets: Sequence[PromptSet]) -> PromptSet:
     )
 
 
-def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: str | None, limit: int | None) -> PromptSet:
+def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: Concept | None, limit: int | None) -> PromptSet:
     rows = []
     for clip_id in ids:
         number = store.index_of[clip_id]
@@ -159,7 +154,7 @@ def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: str | None
     return PromptSet(name, texts, tokens, frames_of, real, names)
 
 
-def _caption(clip: ClipRecord, concept: str | None, keywords: str) -> tuple[Caption, int, int] | None:
+def _caption(clip: ClipRecord, concept: Concept | None, keywords: str) -> tuple[Caption, int, int] | None:
     """One caption with its first row and number of rows, or None where none is of a length that can be made."""
     able = []
     for caption in clip.captions:
@@ -221,49 +216,37 @@ class Generations:
     def _chunk(self, prompts: PromptSet, rows: range, seed: int) -> list[Features]:
         texts, frames = [prompts.texts[i] for i in rows], [prompts.frames[i] for i in rows]
         seeds = [100_003 * seed + i for i in rows]
-        if self.folder is None or self.codes is None:
-            return self._decoded(*self._coded(texts, frames, seeds), seeds)
         settings = to_dict(self.pipe.generation) | self.sampling
-        key = hashlib.sha256(repr((texts, frames, seeds, sorted(settings.items()))).encode()).hexdigest()
-        path = self.folder / f"{key[:32]}.safetensors"
-        bounds = np.cumsum([0, *frames])
-        kept = _kept(path, "features")
-        if kept is not None and len(kept) == bounds[-1]:
-            return [kept[a:b] for a, b in pairwise(bounds)]
-        codes = _kept(self.codes / path.name, "codes")
-        lengths = np.asarray(frames) // UNIT
-        if codes is None or codes.shape[:2] != (len(texts), lengths.max()):
-            codes, lengths = self._coded(texts, frames, seeds)
-            _keep(self.codes / path.name, "codes", codes)
-        made = self._decoded(codes, lengths, seeds)
-        _keep(path, "features", np.concatenate(made))
-        return made
+        facts = [texts, frames, seeds, repr(sorted(settings.items()))]
 
-    def _coded(self, texts: list[str], frames: list[int], seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Codes [B, T, Q] as int16, and steps [B]."""
-        codes, lengths, _ = self.pipe.generate_codes(
-            texts, seed=seeds, frames=frames, batch_size=self.batch_size, **self.sampling
-        )
-        return codes.cpu().numpy().astype(np.int16), lengths.cpu().numpy()
+        def coded() -> Arrays:
+            codes, lengths, _ = self.pipe.generate_codes(
+                texts, seed=seeds, frames=frames, batch_size=self.batch_size, **self.sampling
+            )
+            return {"codes": codes.cpu().numpy().astype(np.int16), "lengths": lengths.cpu().numpy()}
 
-    def _decoded(self, codes: np.ndarray, lengths: np.ndarray, seeds: list[int]) -> list[Features]:
-        settings = to_dict(self.pipe.generation) | self.sampling
-        steps = torch.from_numpy(lengths.astype(np.int64))
-        made = self.pipe.decode(
-            torch.from_numpy(codes.astype(np.int64)), steps, smoothing=settings["smoothing"], seeds=seeds
-        )
-        return [np.asarray(rows, np.float32) for rows in made]
+        def made() -> Arrays:
+            kept = kept_arrays(self.codes, "codes", facts, coded, _is_codes(len(texts)))
+            codes, lengths = (torch.from_numpy(kept[name].astype(np.int64)) for name in ("codes", "lengths"))
+            clips = self.pipe.decode(codes, lengths, smoothing=settings["smoothing"], seeds=seeds)
+            sizes = np.asarray([len(clip) for clip in clips])
+            return {"features": np.concatenate(clips).astype(np.float32), "sizes": sizes}
+
+        kept = kept_arrays(self.folder, "motions", facts, made, _is_motions(len(texts), self.pipe.representation.dim))
+        return np.split(kept["features"], np.cumsum(kept["sizes"])[:-1])
 
 
-def _kept(path: Path, name: str) -> np.ndarray | None:
-    """An array that was kept; None where it was not yet, or is damaged."""
-    try:
-        return np.asarray(load_file(path)[name])
-    except (OSError, SafetensorError, KeyError, ValueError):
-        return None
+def _is_codes(count: int) -> Callable[[Arrays], bool]:
+    def fits(arrays: Arrays) -> bool:
+        codes, lengths = arrays["codes"], arrays["lengths"]
+        return codes.dtype == np.int16 and codes.ndim == 3 and len(codes) == len(lengths) == count
+
+    return fits
 
 
-def _keep(path: Path, name: str, values: np.ndarray) -> None:
-    with whole_file(path) as temporary:
-        # safetensors writes the memory as it lies, so the rows must lie in C order
-        save_file({name: np.ascontiguousarray(values)}, temporary)
+def _is_motions(count: int, dim: int) -> Callable[[Arrays], bool]:
+    def fits(arrays: Arrays) -> bool:
+        features, sizes = arrays["features"], arrays["sizes"]
+        return features.dtype == np.float32 and features.shape == (sizes.sum(), dim) and len(sizes) == count
+
+    return fits

@@ -5,18 +5,17 @@ generations have a description of the concept among their 10 nearest, and loses 
 that does not stay moves to the retain set.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from exuvia.evaluation.forget import Generations, PromptSet
 from exuvia.evaluation.judge import Ranker
 from exuvia.evaluation.ncs import refine_forget
-from exuvia.files import read_json, write_json
+from exuvia.kept import kept_json
 
 NEAREST = 10
 SHARE = 0.8
@@ -26,7 +25,7 @@ FIRST_SEED = 1000
 
 
 def moved_out(
-    prompts: PromptSet, maker: Generations, ranker: Ranker, tries: int, key: str, path: Path,
+    prompts: PromptSet, maker: Generations, ranker: Ranker, tries: int, facts: Any, path: Path,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[str, ...]:  # fmt: skip
     """Ids of the clips that leave a forget set.
@@ -36,17 +35,17 @@ def moved_out(
         maker: motions of the untouched generator
         ranker: finds descriptions of the concept
         tries: motions generated for each caption (published: 10)
-        key: names generator, data and concept: an answer kept in `path` under the same key is used again
+        facts: name generator, data and concept: an answer kept in `path` for the same facts is used again
         path: JSON file for the answer
         tell: called with a line when it is known
     """
-    facts = hashlib.sha256(json.dumps([key, tries, prompts.ids]).encode()).hexdigest()
-    if path.is_file() and (kept := read_json(path)).get("key") == facts:
-        return tuple(kept["moved"])
-    ranks = np.stack([ranker.first_ranks(maker.motions(prompts, FIRST_SEED + seed)) for seed in range(tries)])
-    hits = (ranks <= NEAREST).sum(0)
-    stays, _ = refine_forget(hits, tries, enough=math.ceil(SHARE * tries))
-    moved = [name for name, stay in zip(prompts.ids, stays, strict=True) if not stay]
-    write_json(path, {"key": facts, "moved": moved, "hits": dict(zip(prompts.ids, hits.tolist(), strict=True))})
-    tell(f"refined: {int(stays.sum())} of {len(prompts)} clips stay in the forget set")
-    return tuple(moved)
+
+    def refined() -> dict[str, Any]:
+        ranks = np.stack([ranker.first_ranks(maker.motions(prompts, FIRST_SEED + seed)) for seed in range(tries)])
+        hits = (ranks <= NEAREST).sum(0)
+        stays, _ = refine_forget(hits, tries, enough=math.ceil(SHARE * tries))
+        moved = [name for name, stay in zip(prompts.ids, stays, strict=True) if not stay]
+        tell(f"refined: {int(stays.sum())} of {len(prompts)} clips stay in the forget set")
+        return {"moved": moved, "hits": dict(zip(prompts.ids, hits.tolist(), strict=True))}
+
+    return tuple(kept_json(path, [facts, tries, prompts.ids], refined)["moved"])

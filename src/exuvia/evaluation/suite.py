@@ -7,7 +7,7 @@ report sets quality, the rate at which an independent classifier sees the concep
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from exuvia.checkpoint import origin
 from exuvia.data.concepts import find_concept
@@ -22,6 +22,7 @@ from exuvia.judges.metrics import BATCH
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.settings import Sampling
 from exuvia.shapes import Features
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def evaluate(
     *,
     original: MotionPipeline | None = None,
     others: Mapping[str, MotionPipeline] | None = None,
-    store: Store | str | Path | None = None,
+    data: Store | str | Path | None = None,
     benchmark: str = "violence",
     rule: str = "auto",
     split: str = "test",
@@ -47,7 +48,7 @@ def evaluate(
     cache: str | Path | None = None,
     batch_size: int = 32,
     progress: Callable[[int, int], None] | None = None,
-    **sampling: Any,
+    **sampling: Unpack[Sampling],
 ) -> Report:
     """Measure what a generator forgot and what it kept.
 
@@ -55,7 +56,7 @@ def evaluate(
         pipe: the edited generator
         original: the generator before the edit
         others: more generators to set beside them, by name, such as one trained without the forget set
-        store: captioned motion; its captions of the split are the prompts. None: prompts of our own, and the original
+        data: captioned motion; its captions of the split are the prompts. None: prompts of our own, and the original
             generator, under other seeds, in place of real motion
         benchmark: the concept
         sensors: only clips of these sensors (optical, kinect ...) are prompts and reference; empty: all
@@ -71,27 +72,28 @@ def evaluate(
         ConfigError: unknown concept or setting, no seed, no prompt, or neither data nor an original.
         CheckpointError: no evaluator given and none shipped.
     """
-    _check(seeds, store is not None or original is not None, others or {})
-    data = Store.open(store) if isinstance(store, str | Path) else store
-    if data is None:
-        sets = [_first(some, limit) for some in built_in_sets(benchmark)]
+    _check(seeds, data is not None or original is not None, others or {})
+    concept = find_concept(benchmark)
+    store = Store.open(data) if isinstance(data, str | Path) else data
+    if store is None:
+        sets = [_first(some, limit) for some in built_in_sets(concept)]
     else:
-        sets = prompt_sets(data, benchmark, rule=rule, split=split, sensors=sensors, limit=limit)
-    if detector is None and find_concept(benchmark).name in SEEN_BY_CLASSIFIER:
+        sets = prompt_sets(store, concept, rule=rule, split=split, sensors=sensors, limit=limit)
+    if detector is None and concept.name in SEEN_BY_CLASSIFIER:
         detector = _detector_if_shipped()
-    judge = Judge(evaluator or shipped_evaluator(), detector, tuple(seeds), find_concept(benchmark))
+    judge = Judge(evaluator or shipped_evaluator(), detector, tuple(seeds), concept)
     models = {**({"original": original} if original is not None else {}), "edited": pipe, **(others or {})}
     makers = {name: Generations(model, cache, batch_size, **sampling) for name, model in models.items()}
     count = _Count(
         sum(len(some) for some in sets if not some.parts) * len(seeds) * len(makers)
-        + (data is None) * sum(map(len, sets)),
+        + (store is None) * sum(map(len, sets)),
         progress,
     )
     rows = [row for some in sets for row in _measured(some, judge, makers, count)]
     about = {
         "concept": benchmark,
-        "data": "built-in prompts" if data is None else data.name,
-        "data_hash": "" if data is None else data.data_hash,
+        "data": "built-in prompts" if store is None else store.name,
+        "data_hash": "" if store is None else store.data_hash,
         "split": split,
         "sensors": list(sensors),
         "rule": rule,
@@ -102,14 +104,14 @@ def evaluate(
     }
     methods = tuple(_method(label, model) for label, model in models.items())
     metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
-    return Report(about, methods, metrics, tuple(rows), _notes(sets, data, detector, len(seeds)))
+    return Report(about, methods, metrics, tuple(rows), _notes(sets, store, detector, len(seeds)))
 
 
 def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, MotionPipeline]) -> None:
     if not seeds or len(set(seeds)) != len(seeds):
         raise ConfigError(f"found seeds {tuple(seeds)}, expected distinct ones, at least one")
     if not has_reference:
-        raise ConfigError("found neither data nor an original; pass store= or original= to compare with")
+        raise ConfigError("found neither data nor an original; pass data= or original= to compare with")
     if {"original", "edited", REAL} & set(others):
         raise ConfigError(f"found other generators {sorted(others)}; the names edited, original and {REAL} are taken")
 

@@ -12,10 +12,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from exuvia.checkpoint import load_into, load_tensors, read_config
 from exuvia.config import from_dict, to_dict
+from exuvia.data.clips import ClipSet
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError
 from exuvia.features.normaliser import Normaliser
-from exuvia.judges.clips import ClipSet
+from exuvia.judges.clips import judged_clips, padded, random_crop
 from exuvia.judges.retrieval import MotionTextRetrieval, RetrievalModel
 from exuvia.judges.retrieval_losses import info_nce, kl_divergence, ranks, recalls, similarity
 from exuvia.judges.settings import RetrievalConfig, RetrievalTaskConfig
@@ -34,7 +35,7 @@ class RetrievalTask:
         self.model = RetrievalModel(config.model)
         self.text = text or resolve(TEXT_ENCODER, config.text, "text encoder")()
         self.clips, self.held = (
-            ClipSet(stores, split, sensors=config.sensors, captioned=True) for split in ("train", "val")
+            judged_clips(stores, split, config.sensors, captioned=True) for split in ("train", "val")
         )
         self.normaliser = self.clips.normaliser()
         self._sentences: dict[str, tuple[Tensor, Tensor]] = {}
@@ -50,8 +51,8 @@ class RetrievalTask:
             captions = clips.record(number).captions
             caption = captions[int(rng.integers(len(captions)))]
             texts.append(caption.text)
-            crops.append(clips.random_crop(number, self.config.model.max_frames, rng, caption))
-        motion, lengths = clips.padded(numbers, crops, self.normaliser)
+            crops.append(random_crop(clips, number, self.config.model.max_frames, rng, caption))
+        motion, lengths = padded(clips, numbers, crops, self.normaliser)
         states, pooled = zip(*(self._sentence(text) for text in texts), strict=True)
         tokens = torch.tensor([len(one) for one in states])
         return {

@@ -11,12 +11,21 @@ from torch import Tensor
 
 from exuvia.checkpoint import load_into, load_tensors, read_config
 from exuvia.config import from_dict, to_dict
+from exuvia.data.clips import ClipSet
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.files import read_json
 from exuvia.judges.classifier import MotionClassifier, ViolenceDetector, action_groups
-from exuvia.judges.clips import ClipSet, binary_labels, negatives
+from exuvia.judges.clips import (
+    binary_labels,
+    distinct_batches,
+    judged_clips,
+    kinds_of,
+    negatives,
+    padded,
+    random_crop,
+)
 from exuvia.judges.guo import GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
 from exuvia.judges.metrics import BATCH, mm_dist, r_precision
 from exuvia.judges.roc import OperatingPoint, operating_point, roc_auc
@@ -36,11 +45,11 @@ class EvaluatorTask:
         self.model = GuoEvaluator(config.model)
         self.table = WordTable(vectors)
         self.clips, self.held = (
-            ClipSet(_listed(stores), split, sensors=config.sensors, captioned=True) for split in ("train", "val")
+            judged_clips(_listed(stores), split, config.sensors, captioned=True) for split in ("train", "val")
         )
         fitted = self.clips.normaliser()
         self.normaliser = fitted.evaluator() if config.published_std else fitted
-        self.kinds = self.clips.kinds()
+        self.kinds = kinds_of(self.clips)
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Different clips, each cropped at random with one of its captions, and which pairs are wrong."""
@@ -55,8 +64,8 @@ class EvaluatorTask:
             record = clips.record(number)
             caption = record.captions[int(rng.integers(len(record.captions)))]
             captions.append(self._heard(self.table.caption(caption.text, caption.tokens), clips is self.clips, rng))
-            crops.append(clips.random_crop(number, self.config.model.max_frames, rng, caption))
-        features, lengths = clips.padded(numbers, crops, self.normaliser)
+            crops.append(random_crop(clips, number, self.config.model.max_frames, rng, caption))
+        features, lengths = padded(clips, numbers, crops, self.normaliser)
         words, pos, sizes = self.table.gather(captions)
         return {"features": features, "lengths": lengths, "words": words, "pos": pos, "sizes": sizes}
 
@@ -96,7 +105,7 @@ class EvaluatorTask:
         size = min(BATCH, max(2, len(self.held) // 4))
         texts, motions = [], []
         for _ in range(5):
-            for numbers in self.held.distinct_batches(size, rng):
+            for numbers in distinct_batches(self.held, size, rng):
                 batch = {k: v.to(device) for k, v in self._pairs(self.held, numbers, rng).items()}
                 text, motion = self.embed(batch)
                 texts.append(text.float().cpu())
@@ -126,7 +135,7 @@ class ClassifierTask:
     def __init__(self, stores: Store | Sequence[Store], config: ClassifierTaskConfig) -> None:
         self.config = config
         self.model = MotionClassifier(config.model)
-        self.clips, self.held = (ClipSet(_listed(stores), split, sensors=config.sensors) for split in ("train", "val"))
+        self.clips, self.held = (judged_clips(_listed(stores), split, config.sensors) for split in ("train", "val"))
         self.normaliser = self.clips.normaliser()
         self.targets, self.known = _targets(self.clips, config.model.outputs)
         violent = self.targets[:, 0] > 0
@@ -141,8 +150,8 @@ class ClassifierTask:
             rng.choice(pool, n) for pool, n in zip(self.pools, (quarter, self.config.batch_size - quarter), strict=True)
         ]
         numbers = [int(n) for draw in draws for n in draw]
-        crops = [self.clips.random_crop(n, self.config.max_frames, rng) for n in numbers]
-        features, lengths = self.clips.padded(numbers, crops, self.normaliser)
+        crops = [random_crop(self.clips, n, self.config.max_frames, rng) for n in numbers]
+        features, lengths = padded(self.clips, numbers, crops, self.normaliser)
         for row in np.flatnonzero(rng.random(len(numbers)) < self.config.smoothing):
             length = int(lengths[row])
             features[row, :length] = _smoothed(features[row, :length], int(rng.integers(1, 4)))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from exuvia.checkpoint import load_into, load_tensors, save_tensors
 from exuvia.config import from_dict, to_dict
-from exuvia.data.concepts import find_concept
+from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.words import judge
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.older import renamed
@@ -49,19 +49,19 @@ class Guard(Protocol):
 class WordGuard:
     """Flags a prompt in which a concept's words are used in their own sense (data/words.py)."""
 
-    concept: str
+    concept: Concept
     keywords: str = "humanml3d"
     """Whose word list: humanml3d or motionx."""
     kind: ClassVar[str] = "words"
 
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
         """Whether each prompt says the concept [B]."""
-        terms = find_concept(self.concept).words(self.keywords)
+        terms = self.concept.words(self.keywords)
         return np.asarray([judge(prompt, terms) == "yes" for prompt in prompts], np.bool_)
 
     def describe(self) -> dict[str, Any]:
         """The concept and the word list."""
-        return {"concept": self.concept, "keywords": self.keywords}
+        return {"concept": self.concept.name, "keywords": self.keywords}
 
     def tensors(self) -> dict[str, Tensor]:
         """None."""
@@ -184,7 +184,7 @@ def _load(path: Path, described: dict[str, Any]) -> Detour:
         kind, instead = settings.pop("kind"), about.get("instead")
         tensors = renamed(load_tensors(path)) if path.exists() or kind == "learned" else {}
         if kind == "words":
-            guard: Guard = WordGuard(find_concept(settings["concept"]).name, settings.get("keywords", "humanml3d"))
+            guard: Guard = WordGuard(find_concept(settings["concept"]), settings.get("keywords", "humanml3d"))
         elif kind == "learned":
             guard = LearnedGuard(tensors["guard.weight"], float(settings["bias"]), float(settings["threshold"]))
         else:

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exuvia.codes.corpus import CodeCorpus
-from exuvia.codes.stores import Corpus
+from exuvia.codes.corpus import CaptionedCodes, DrawRule
 from exuvia.config import to_dict
+from exuvia.data.clips import open_corpus
 from exuvia.files import sha256_file
 from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, CodesRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
 from exuvia.recipes.tokenizer import load_tokenizer
@@ -34,25 +34,22 @@ class CodesTask(ABC):
     def __init__(self, recipe: CodesRecipe, model: nn.Module) -> None:
         self.recipe, self.model = recipe, model
         tokenizer, normaliser = load_tokenizer(recipe.tokenizer)
-        corpus = Corpus(recipe.corpus)
+        corpus, facts = open_corpus(recipe.corpus)
         encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
         self.text_fingerprint = encoder.fingerprint
-        cache = Path(recipe.out).parent / "cache"
-        common: dict[str, Any] = {"max_steps": recipe.max_steps, "cache": cache}
-        self.data = CodeCorpus(corpus, "train", tokenizer, normaliser, encoder, **common)
-        held = CodeCorpus(corpus, "val", tokenizer, normaliser, encoder, **common, offsets=1)
+        self.data, held = (
+            CaptionedCodes(
+                corpus.choose(split), tokenizer, normaliser, encoder, DrawRule.training(recipe.max_steps, offsets),
+                pooled=recipe.pooled, compact=True, cache=Path(recipe.out).parent / "cache",
+            )
+            for split, offsets in (("train", tokenizer.config.stride), ("val", 1))
+        )  # fmt: skip
         self.held = held.fixed(256)
-        self.facts = {**corpus.facts(), "parent": sha256_file(Path(recipe.tokenizer) / WEIGHTS)}
+        self.facts = {**facts, "parent": sha256_file(Path(recipe.tokenizer) / WEIGHTS)}
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Codes, lengths and captions of `batch_size` clips."""
         return self.data.draw(self.recipe.batch_size, rng)
-
-    def condition(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Caption condition [B, S, E] and its mask."""
-        if self.recipe.pooled:
-            return batch["pooled"][:, None], None
-        return batch["cond"], batch["cond_valid"]
 
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The model's training loss and its accuracy."""
@@ -85,8 +82,8 @@ class MaskTask(CodesTask):
 
     def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Cross-entropy at masked positions."""
-        cond, valid = self.condition(batch)
-        return self.model.loss(batch["codes"][..., 0], batch["lengths"], cond, valid, generator=generator)
+        codes, given = batch["codes"][..., 0], (batch["cond"], batch.get("cond_valid"))
+        return self.model.loss(codes, batch["lengths"], *given, generator=generator)
 
 
 class BAMMTask(MaskTask):
@@ -111,8 +108,8 @@ class ResidualTask(CodesTask):
 
     def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Cross-entropy at one random level a sample."""
-        cond, valid = self.condition(batch)
-        return self.model.loss(batch["codes"], batch["lengths"], cond, valid, generator=generator)
+        given = batch["cond"], batch.get("cond_valid")
+        return self.model.loss(batch["codes"], batch["lengths"], *given, generator=generator)
 
 
 class LengthTask(CodesTask):

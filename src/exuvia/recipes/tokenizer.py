@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from exuvia.checkpoint import load_into, load_tensors, read_config
-from exuvia.codes.stores import Corpus, Item
 from exuvia.config import from_dict, to_dict
+from exuvia.data.clips import ClipSet, open_corpus
 from exuvia.errors import CheckpointError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
@@ -28,14 +28,12 @@ WRISTS = (20, 21)
 class Windows:
     """Windows of one length over all offsets of all clips, drawn by the corpus's shares."""
 
-    def __init__(
-        self, corpus: Corpus, items: Sequence[Item], clips: Sequence[Features], frames: int, start_share: float
-    ) -> None:
+    def __init__(self, chosen: ClipSet, clips: Sequence[Features], frames: int, start_share: float) -> None:
         self.frames, self.start_share = frames, start_share
         starts = np.asarray([max(0, len(clip) - frames + 1) for clip in clips], np.float64)
         self.clips = clips
         self.starts = starts.astype(np.int64)
-        self.cumulative = np.cumsum(corpus.weights(items, starts))
+        self.cumulative = np.cumsum(chosen.weights(range(len(chosen)), starts))
 
     def draw(self, count: int, rng: np.random.Generator) -> Features:
         """[count, frames, C]"""
@@ -48,16 +46,17 @@ class Windows:
 class TokenizerTask:
     """Windows in, reconstruction out."""
 
-    def __init__(self, recipe: TokenizerRecipe, corpus: Corpus) -> None:
+    def __init__(self, recipe: TokenizerRecipe, corpus: ClipSet) -> None:
         self.recipe = recipe
-        self.normaliser = corpus.normaliser().emphasised(recipe.root_emphasis, recipe.contact_emphasis)
+        train, val = corpus.choose("train"), corpus.choose("val")
+        self.joints = corpus.stores[0].representation.skeleton.num_joints
+        self.normaliser = train.normaliser().emphasised(recipe.root_emphasis, recipe.contact_emphasis)
         self.model = RVQVAE(recipe.model)
-        items = corpus.items("train")
-        clips = [self.normaliser.normalise(corpus.features(item)) for item in items]
-        self.windows = [Windows(corpus, items, clips, frames, recipe.start_share) for frames in recipe.frames]
-        held = [item for item in corpus.items("val") if item.record.sensor == "optical"] or corpus.items("val")
+        clips = [self.normaliser.normalise(train.features(number)) for number in range(len(train))]
+        self.windows = [Windows(train, clips, frames, recipe.start_share) for frames in recipe.frames]
+        held = [n for n in range(len(val)) if val.record(n).sensor == "optical"] or range(len(val))
         step = max(1, len(held) // recipe.validation_clips)
-        self.held = [np.asarray(corpus.features(item)) for item in held[::step]]
+        self.held = [np.asarray(val.features(number)) for number in held[::step]]
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Windows of one length, normalised [B, F, C]."""
@@ -67,10 +66,9 @@ class TokenizerTask:
 
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Reconstruction, position and commitment terms."""
-        joints = (self.recipe.model.input_dim + 1) // 12
         draws = SeededDraws(generator)
         weights = {"path": self.recipe.path_weight, "velocity": self.recipe.velocity_weight}
-        return self.model.loss(batch["features"], draws, joints=joints, **weights)
+        return self.model.loss(batch["features"], draws, joints=self.joints, **weights)
 
     def validate(self) -> Mapping[str, float]:
         """Mean joint error of whole held-out clips, in millimetres, and how much of their fastest hands is kept."""
@@ -128,8 +126,8 @@ def reconstruction_error_mm(model: RVQVAE, normaliser: Normaliser, clip: Feature
 
 def train_tokenizer(recipe: TokenizerRecipe) -> dict[str, float]:
     """Train, continue or return a tokenizer run. Raises as `train.fit` does."""
-    corpus = Corpus(recipe.corpus)
-    return fit(TokenizerTask(recipe, corpus), recipe.train, recipe.out, corpus.facts())
+    corpus, facts = open_corpus(recipe.corpus)
+    return fit(TokenizerTask(recipe, corpus), recipe.train, recipe.out, facts)
 
 
 def load_tokenizer(folder: str | Path) -> tuple[RVQVAE, Normaliser]:

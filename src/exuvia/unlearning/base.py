@@ -14,7 +14,7 @@ from torch import Tensor
 from exuvia.codes.encode import Precision, encode_clips
 from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
 from exuvia.config import from_dict, to_dict
-from exuvia.data.concepts import find_concept
+from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
@@ -53,8 +53,8 @@ class Evidence:
 
     pipe: MotionPipeline
     """The generator as it was before the edit."""
-    concept: str
-    """Its name."""
+    concept: Concept
+    """What is to be forgotten."""
     store: Store | None = None
     """Captioned motion, if given."""
     rule: str = "auto"
@@ -98,7 +98,7 @@ class Evidence:
         if self.store is not None or weigh is not None:
             self.need_store()
             return store_statistics(self, levels, weigh)
-        counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept)
+        counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept.name)
         if counts.levels < levels:
             raise ConfigError(f"the shipped statistics cover {counts.levels} levels, expected {levels}; pass data=")
         return counts
@@ -121,7 +121,7 @@ def unlearn(
     split: str = "train",
     precision: Precision = "float32",
     cache: str | Path | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> MotionPipeline:
     """A copy of a generator that no longer makes a concept; the generator itself stays as it is.
 
@@ -150,7 +150,7 @@ def unlearn(
     folder = None if cache is None else Path(cache)
     evidence = Evidence(pipe, concept, store, rule, split, precision, folder)
     edited = pipe.clone()
-    entry: dict[str, Any] = {"method": name, "forget": concept, "settings": to_dict(method.config)}
+    entry: dict[str, Any] = {"method": name, "forget": concept.name, "settings": to_dict(method.config)}
     entry["parent"] = pipeline_hash(pipe)
     if getattr(method.config, "strength", 1.0) == 0:
         entry["changed"] = "nothing, at strength 0"
@@ -160,38 +160,40 @@ def unlearn(
     return edited
 
 
-def make_method(name: str, settings: Mapping[str, Any]) -> Method:
+def make_method(name: str, settings: Mapping[str, object]) -> Method:
     """A method by name with its settings. Raises ConfigError with the nearest known name."""
     kind: type[Method] = resolve(UNLEARN, name, "unlearning method")
     return kind(from_dict(kind.Config, settings))
 
 
-def _concept(name: str, pipe: MotionPipeline, has_data: bool) -> str:
-    """The full name of a concept: shipped with the generator, or known to data/concepts.py."""
+def _concept(name: str, pipe: MotionPipeline, has_data: bool) -> Concept:
+    """A concept known to data/concepts.py, or one that the generator ships counts of and nothing else is known of."""
     shipped = shipped_concepts(pipe.statistics)
-    if not has_data and name in shipped:
-        return name
     try:
-        return find_concept(name).name
+        return find_concept(name)
     except ConfigError:
         if has_data or not shipped:
             raise
+        if name in shipped:
+            return Concept(name, (), ())
         listed = ", ".join(shipped)
         raise ConfigError(f"unknown concept {name!r}; {suggest(name, shipped)} (shipped: {listed})") from None
 
 
 def forget_indices(
-    store: Store, concept: str, rule: str = "auto", clips: NDArray[np.int64] | None = None
+    store: Store, concept: Concept, rule: str = "auto", clips: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
     """Numbers of the clips of a store that show a concept, ascending.
 
     Raises:
-        ConfigError: unknown concept or rule, or no clip shows it.
+        ConfigError: unknown rule, or no clip shows it.
     """
     chosen = np.arange(len(store)) if clips is None else clips
     split = split_store(store, concept, actual_rule(store, concept, rule, chosen), chosen)
     if not split.forget:
-        raise ConfigError(f"none of {len(chosen)} clips of {store.folder} shows {concept!r} by the rule {split.rule!r}")
+        raise ConfigError(
+            f"none of {len(chosen)} clips of {store.folder} shows {concept.name!r} by the rule {split.rule!r}"
+        )
     return np.sort(np.asarray([store.index_of[name] for name in split.forget], np.int64))
 
 
@@ -219,7 +221,7 @@ def store_statistics(evidence: Evidence, levels: int | None = None, weigh: Weigh
 
 def ship_statistics(
     pipe: MotionPipeline,
-    store: Store,
+    data: Store,
     concepts: tuple[str, ...] = ("violence",),
     *,
     rule: str = "auto",
@@ -231,12 +233,11 @@ def ship_statistics(
     Only counts leave the data set, no motion and no caption.
     """
     shipped: dict[str, Tensor] = {}
-    numbers = store.select(split=split)
-    codes = encode_clips(store, numbers, pipe.tokenizer, pipe.normaliser, precision=precision)
-    for name in concepts:
-        concept = find_concept(name).name
-        flags = np.isin(numbers, forget_indices(store, concept, rule, numbers))
-        shipped |= count_codes(codes, flags).to_tensors(concept)
+    numbers = data.select(split=split)
+    codes = encode_clips(data, numbers, pipe.tokenizer, pipe.normaliser, precision=precision)
+    for concept in map(find_concept, concepts):
+        flags = np.isin(numbers, forget_indices(data, concept, rule, numbers))
+        shipped |= count_codes(codes, flags).to_tensors(concept.name)
     return shipped
 
 

@@ -21,7 +21,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.base import BaseGenerator
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.settings import ESDConfig
-from exuvia.unlearning.tuning import Batch, CaptionedCodes, Objective, blend, own_loss, snapshot, tune
+from exuvia.unlearning.tuning import Batch, Objective, blend, captioned, own_loss, snapshot, tune
 
 
 class ESD:
@@ -36,12 +36,12 @@ class ESD:
         """Tune the masked transformer of `pipe` in place. Raises DivergedError."""
         c = self.config
         data = {
-            "forget": CaptionedCodes(evidence, evidence.forget),
-            "retain": CaptionedCodes(evidence, evidence.retain),
+            "forget": captioned(evidence, evidence.forget),
+            "retain": captioned(evidence, evidence.retain),
         }
         frozen = copy.deepcopy(pipe.base).eval().requires_grad_(False)
         before = snapshot(pipe.base)
-        about = {"method": "esd", "part": "base", "concept": evidence.concept, "eta": c.eta, "retain": c.retain}
+        about = {"method": "esd", "part": "base", "concept": evidence.concept.name, "eta": c.eta, "retain": c.retain}
         loss = tune(pipe.base, data, steering(pipe.base, frozen, c.eta, c.retain), c.tune, evidence, about)
         blend(pipe.base, before, c.strength)
         return {"clips": {kind: len(codes) for kind, codes in data.items()}, "loss": loss}

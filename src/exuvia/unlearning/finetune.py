@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.settings import FineTuneConfig
-from exuvia.unlearning.tuning import CaptionedCodes, blend, own_loss, snapshot, tune
+from exuvia.unlearning.tuning import blend, captioned, own_loss, snapshot, tune
 
 
 class FineTune:
@@ -22,12 +22,12 @@ class FineTune:
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Tune both transformers of `pipe` in place. Raises DivergedError."""
-        data = {"retain": CaptionedCodes(evidence, evidence.retain)}
+        data = {"retain": captioned(evidence, evidence.retain)}
         found = {}
         for part in ("base", "residual"):
             model = getattr(pipe, part)
             before = snapshot(model)
-            about = {"method": "finetune", "part": part, "concept": evidence.concept}
+            about = {"method": "finetune", "part": part, "concept": evidence.concept.name}
             found[part] = tune(model, data, own_loss(part, model, "retain"), self.config.tune, evidence, about)
             blend(model, before, self.config.strength)
         return {"clips": {"retain": len(data["retain"])}, "loss": found}

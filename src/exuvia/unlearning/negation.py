@@ -19,7 +19,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.prompt_guard import Detour, LearnedGuard
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.settings import NegationConfig
-from exuvia.unlearning.tuning import CaptionedCodes, blend, own_loss, snapshot, tune
+from exuvia.unlearning.tuning import blend, captioned, own_loss, snapshot, tune
 
 
 class Negation:
@@ -33,12 +33,12 @@ class Negation:
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Change both transformers of `pipe` in place, or give it a detour with changed ones. Raises DivergedError."""
         c = self.config
-        data = {"forget": CaptionedCodes(evidence, evidence.forget)}
+        data = {"forget": captioned(evidence, evidence.forget)}
         models, losses = {}, {}
         for part in ("base", "residual"):
             model = copy.deepcopy(getattr(pipe, part)) if c.gate == "learned" else getattr(pipe, part)
             before = snapshot(model)
-            about = {"method": "negation", "part": part, "concept": evidence.concept}
+            about = {"method": "negation", "part": part, "concept": evidence.concept.name}
             losses[part] = tune(model, data, own_loss(part, model, "forget"), c.tune, evidence, about)
             blend(model, before, -c.strength)
             models[part] = model

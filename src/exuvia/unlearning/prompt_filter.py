@@ -24,4 +24,4 @@ class PromptFilter:
         """Add a detour to `pipe`."""
         keywords = "humanml3d" if evidence.store is None else evidence.store.keywords
         pipe.detours.append(Detour(WordGuard(evidence.concept, keywords), self.config.instead))
-        return {"filtered": evidence.concept, "instead": self.config.instead}
+        return {"filtered": evidence.concept.name, "instead": self.config.instead}

@@ -30,14 +30,14 @@ class Retrain:
         """
         if self.config.weights is None:
             raise ConfigError(
-                f"retrain needs weights=; train them: configs/retrain.sh {evidence.concept} (about two hours)"
+                f"retrain needs weights=; train them: configs/retrain.sh {evidence.concept.name} (about two hours)"
             )
         folder = find_pipeline(self.config.weights)
         other = MotionPipeline.from_pretrained(folder, text=pipe.text, device=str(pipe.device))
         without = trained_without(other.provenance)
-        if evidence.concept not in without:
+        if evidence.concept.name not in without:
             told = f"without {', '.join(without)}" if without else "with everything"
-            raise CheckpointError(f"{folder} was trained {told}, expected without {evidence.concept}")
+            raise CheckpointError(f"{folder} was trained {told}, expected without {evidence.concept.name}")
         for part in PARTS:
             setattr(pipe, part, getattr(other, part))
         pipe.normaliser, pipe.statistics, pipe.card, pipe.detours = other.normaliser, other.statistics, other.card, []

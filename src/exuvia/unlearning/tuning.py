@@ -1,9 +1,7 @@
 """Short trainings of a generator's transformers on clips of a data set, as some methods of unlearning need them."""
 
-import hashlib
-import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from exuvia.checkpoint import hash_tensors, load_into, load_tensors
-from exuvia.codes.encode import encode_clips
+from exuvia.codes.corpus import CaptionedCodes, DrawRule
 from exuvia.config import to_dict
-from exuvia.errors import ConfigError, DivergedError
-from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.data.clips import ClipSet
+from exuvia.errors import DivergedError
+from exuvia.kept import stable_hash
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.settings import TuneConfig
@@ -27,63 +25,20 @@ Batch = Mapping[str, Tensor]
 """`codes` [B, T, Q], `lengths` [B], `cond` [B, S, E] and, where captions are token states, `cond_valid` [B, S]."""
 Objective = Callable[[Mapping[str, Batch], torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
 """Loss and metrics of a batch of every kind of clip."""
-FEWEST = 5
-"""Code steps of the shortest clip that is learned from."""
 
 
-class CaptionedCodes:
-    """Clips as code sequences, each with the embeddings of its captions."""
+def captioned(evidence: Evidence, numbers: NDArray[np.int64]) -> CaptionedCodes:
+    """Clips of the evidence to learn from, cut at a random place where they are longer than a generator's longest.
 
-    def __init__(self, evidence: Evidence, numbers: NDArray[np.int64]) -> None:
-        """Encode clips of the evidence's data. Raises ConfigError where none has a caption and enough frames."""
-        pipe, store = evidence.pipe, evidence.need_store()
-        numbers = np.asarray([n for n in map(int, numbers) if store.clips[n].captions], np.int64)
-        packed = encode_clips(
-            store, numbers, pipe.tokenizer, pipe.normaliser, precision=evidence.precision, cache=evidence.cache
-        )
-        longest = pipe.generation.max_steps
-        self.longest = longest
-        kept = [i for i in range(len(packed)) if len(packed[i]) >= FEWEST]
-        if not kept:
-            raise ConfigError(f"none of {len(numbers)} clips has a caption and {4 * FEWEST} frames to learn from")
-        self.codes = [torch.from_numpy(packed[i].astype(np.int64)) for i in kept]
-        texts = [[caption.text for caption in store.clips[int(numbers[i])].captions] for i in kept]
-        place = {text: row for row, text in enumerate(dict.fromkeys(t for some in texts for t in some))}
-        self.captions = [[place[text] for text in some] for some in texts]
-        self.pooled_only = bool(pipe.config["text"]["pooled"])
-        self.states, self.pooled = _embedded(pipe, list(place))
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def draw(self, size: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Random clips, longer ones cut at a random place, each with one of its captions."""
-        codes, cond = [], []
-        for i in rng.integers(len(self), size=size):
-            row = self.codes[i]
-            start = int(rng.integers(max(0, len(row) - self.longest) + 1))
-            codes.append(row[start : start + self.longest])
-            cond.append(self.captions[i][int(rng.integers(len(self.captions[i])))])
-        batch = {
-            "codes": pad_sequence(codes, batch_first=True, padding_value=-1),
-            "lengths": torch.tensor([len(row) for row in codes]),
-        }
-        if self.pooled_only:
-            return batch | {"cond": self.pooled[cond][:, None]}
-        states = [self.states[i] for i in cond]
-        sizes = torch.tensor([len(one) for one in states])
-        valid = torch.arange(int(sizes.max())) < sizes[:, None]
-        return batch | {"cond": pad_sequence(states, batch_first=True), "cond_valid": valid}
-
-
-def _embedded(pipe: MotionPipeline, texts: Sequence[str]) -> tuple[list[Tensor], Tensor]:
-    """Token states [S, E] of each text, and the sentence vectors [N, E]."""
-    states, pooled = [], []
-    for low in range(0, len(texts), 64):
-        found = pipe.text.encode(list(texts[low : low + 64]))
-        states += [row[real].clone() for row, real in zip(found.states, found.valid, strict=True)]
-        pooled.append(found.pooled)
-    return states, torch.cat(pooled)
+    Raises:
+        ConfigError: there is no data, or no clip has a caption and enough frames.
+    """
+    pipe, store = evidence.pipe, evidence.need_store()
+    clips = ClipSet((store,), tuple((0, int(number)) for number in numbers))
+    return CaptionedCodes(
+        clips, pipe.tokenizer, pipe.normaliser, pipe.text, DrawRule(pipe.generation.max_steps),
+        pooled=bool(pipe.config["text"]["pooled"]), precision=evidence.precision, cache=evidence.cache,
+    )  # fmt: skip
 
 
 class TuneTask:
@@ -150,9 +105,8 @@ def tune(
         precision=config.precision, validate_every=config.steps, log_every=25,
     )  # fmt: skip
     task = TuneTask(model, data, objective, config.batch_size, about)
-    key = hashlib.sha256(json.dumps([about, to_dict(config)], sort_keys=True).encode()).hexdigest()[:24]
-    kept = evidence.cache
-    with tempfile.TemporaryDirectory() if kept is None else nullcontext(str(kept / "tuning" / key)) as folder:
+    key, cache = stable_hash([about, to_dict(config)])[:24], evidence.cache
+    with tempfile.TemporaryDirectory() if cache is None else nullcontext(str(cache / "tuning" / key)) as folder:
         model.requires_grad_(True)
         found = fit(task, loop, folder, {"data_hash": store.data_hash})
         weights = load_tensors(Path(folder) / WEIGHTS)

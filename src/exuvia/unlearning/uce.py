@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exuvia.data.concepts import find_concept
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence
@@ -99,7 +98,7 @@ def embedded(pipe: MotionPipeline, texts: Sequence[str]) -> list[Tensor]:
 
 def prompts_of(config: UCEConfig, evidence: Evidence) -> tuple[list[str], list[str]]:
     """What to erase and what to preserve, as texts. Raises ConfigError where nothing names the concept."""
-    concept = find_concept(evidence.concept)
+    concept = evidence.concept
     forget, retain = list(config.forget_words), list(config.retain_words)
     if not forget and (config.variant == "released" or evidence.store is None):
         forget = list(concept.released_keywords("humanml3d" if evidence.store is None else evidence.store.keywords))

@@ -4,18 +4,17 @@ A file `KIND.toml` says its version, licence, author, how it was written and whi
 `prompts` has one entry a line. docs/prompts.md describes the kinds and how to add a prompt.
 """
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from exuvia.data.concepts import VIOLENCE, find_concept
+from exuvia.data.concepts import VIOLENCE, Concept
 from exuvia.errors import ConfigError, DataError
+from exuvia.kept import stable_hash
 from exuvia.registry import suggest
 
 FOLDER = Path(__file__).parent
@@ -93,15 +92,15 @@ class PromptFile:
     prompts: tuple[Prompt, ...]
 
 
-def load_prompts(kind: str | None = None, concept: str | None = None, folder: Path = FOLDER) -> tuple[Prompt, ...]:
+def load_prompts(kind: str | None = None, concept: Concept | None = None, folder: Path = FOLDER) -> tuple[Prompt, ...]:
     """Prompts in the order of the files.
 
     Args:
         kind: a key of `KIND`; None: all
-        concept: a key of `MARK` or the name of its concept; prompts of no concept belong to every one. None: all
+        concept: one of those of `MARK`; prompts of no concept belong to every one. None: all
         folder: where the files of all kinds lie
     Raises:
-        ConfigError: no such kind or concept, or one without prompts of its own.
+        ConfigError: no such kind, or a concept without prompts of its own.
         DataError: a file is missing, damaged or breaks a rule.
     """
     if kind is not None and kind not in KIND:
@@ -111,12 +110,11 @@ def load_prompts(kind: str | None = None, concept: str | None = None, folder: Pa
     return tuple(p for file in chosen for p in file.prompts if mark is None or not p.concepts or mark in p.concepts)
 
 
-def _mark(concept: str) -> str:
-    name = MARK.get(concept) or find_concept(concept).name
-    for mark, known in MARK.items():
-        if known == name:
+def _mark(concept: Concept) -> str:
+    for mark, name in MARK.items():
+        if name == concept.name:
             return mark
-    raise ConfigError(f"there are no built-in prompts for {concept!r}; known: {', '.join(MARK)}")
+    raise ConfigError(f"there are no built-in prompts for {concept.name!r}; known: {', '.join(MARK)}")
 
 
 def fingerprint(folder: Path = FOLDER) -> str:
@@ -126,7 +124,7 @@ def fingerprint(folder: Path = FOLDER) -> str:
         DataError: see `load_prompts`.
     """
     facts = [(file.kind, file.version, [asdict(p) for p in file.prompts]) for file in library(folder).values()]
-    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return stable_hash(facts)[:16]
 
 
 @cache

@@ -25,7 +25,7 @@ def evaluate(jobs: list[Job], desk: Desk) -> None:
         report = measure(
             desk.shelf(edited.id),
             original=desk.shelf(original.id),
-            store=None if data is None else desk.settings.data[data],
+            data=None if data is None else desk.settings.data[data],
             benchmark=edited.facts.get("concept", "violence"),
             seeds=tuple(ask["seeds"]),
             limit=ask["limit"],

@@ -1,0 +1,127 @@
+"""Clips of one or several prepared stores: which of them, in which shares, without which concepts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exuvia.data.concepts import Concept, find_concept
+from exuvia.data.record import ClipRecord
+from exuvia.data.settings import CorpusConfig
+from exuvia.data.splits import actual_rule, split_store
+from exuvia.data.store import Store
+from exuvia.errors import ConfigError
+from exuvia.features.normaliser import Normaliser
+from exuvia.kept import stable_hash
+from exuvia.shapes import Features
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips of one or several stores of one representation, in the stores' order."""
+
+    stores: tuple[Store, ...]
+    places: tuple[tuple[int, int], ...]
+    """Store and number within the store of every clip."""
+    shares: tuple[float, ...] = ()
+    """Probability of drawing from each store; empty: all clips are drawn alike."""
+
+    @classmethod
+    def of(cls, *stores: Store) -> "ClipSet":
+        """All clips of some stores."""
+        return cls(stores, tuple((number, index) for number, store in enumerate(stores) for index in range(len(store))))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def record(self, number: int) -> ClipRecord:
+        """What is known of a clip: captions, labels, split, sensor."""
+        store, index = self.places[number]
+        return self.stores[store].clips[index]
+
+    def features(self, number: int) -> Features:
+        """Un-normalised features of a clip [rows, C], memory-mapped."""
+        store, index = self.places[number]
+        return self.stores[store].features(index)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Changes with the data and with the choice of clips."""
+        return stable_hash([[store.data_hash for store in self.stores], self.places])
+
+    def choose(
+        self, split: str | None = None, *, sensors: Sequence[str] = (), captioned: bool = False, rows: int = 0
+    ) -> "ClipSet":
+        """Some of these clips.
+
+        Args:
+            split: train, val or test; None: all
+            sensors: only clips of these; empty: all
+            captioned: only clips with a caption
+            rows: only clips with at least so many feature rows
+        Raises:
+            ConfigError: no clip is left.
+        """
+
+        def wanted(clip: ClipRecord) -> bool:
+            right = split in (None, clip.split) and (not sensors or clip.sensor in sensors)
+            return right and clip.rows >= rows and (bool(clip.captions) or not captioned)
+
+        places = tuple(place for number, place in enumerate(self.places) if wanted(self.record(number)))
+        if not places:
+            kind = " ".join(filter(None, (split, "captioned" if captioned else "", "clip")))
+            kind += f" of at least {rows} rows" if rows else ""
+            names = ", ".join(str(store.folder) for store in self.stores)
+            raise ConfigError(f"no {kind} in {names}, sensors: {', '.join(sensors) or 'all'}; choose other data")
+        return replace(self, places=places)
+
+    def weights(self, numbers: Sequence[int], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Drawing probability of every clip of a list: proportional to its size within its store's share."""
+        weights = sizes.astype(np.float64)
+        stores = np.asarray([self.places[number][0] for number in numbers])
+        for number, share in enumerate(self.shares):
+            mine = stores == number
+            total = weights[mine].sum()
+            if total > 0:
+                weights[mine] *= share / total
+        return weights / weights.sum()
+
+    def normaliser(self) -> Normaliser:
+        """Mean and deviation over these clips, without synthetic ones where there are others."""
+        real = [n for n in range(len(self)) if self.record(n).sensor != "synthetic"] or range(len(self))
+        joints = self.stores[0].representation.skeleton.num_joints
+        return Normaliser.fit((self.features(n) for n in real), joints)
+
+
+def open_corpus(config: CorpusConfig) -> tuple[ClipSet, dict[str, Any]]:
+    """The clips to learn from, of all splits, and facts for the provenance: every store with its data hash.
+
+    Raises:
+        ConfigError: no data, not one share a store, an unknown concept, or no clip is left.
+        DataError: a store cannot be opened.
+    """
+    if not config.data:
+        raise ConfigError("no data given; name at least one folder made by `exuvia prepare`")
+    if config.shares and len(config.shares) != len(config.data):
+        raise ConfigError(f"found {len(config.shares)} shares for {len(config.data)} stores, expected one each")
+    without = [find_concept(name) for name in config.without]
+    clips = ClipSet.of(*(Store.open(Path(folder)) for folder in config.data))
+    left_out = [_showing(store, without) for store in clips.stores]
+    places = tuple((store, index) for store, index in clips.places if index not in left_out[store])
+    chosen = replace(clips, places=places, shares=config.shares).choose(sensors=config.sensors)
+    data = [
+        {"store": store.name, "hash": store.data_hash, "left_out": len(numbers)}
+        for store, numbers in zip(clips.stores, left_out, strict=True)
+    ]
+    return chosen, {"data": data, "sensors": config.sensors, "without": config.without}
+
+
+def _showing(store: Store, concepts: Sequence[Concept]) -> frozenset[int]:
+    """Numbers of a store's clips that show one of some concepts."""
+    everything = np.arange(len(store))
+    splits = [split_store(store, one, actual_rule(store, one, "auto", everything)) for one in concepts]
+    return frozenset(store.index_of[name] for split in splits for name in split.forget)

@@ -1,0 +1,83 @@
+"""Clips of several stores: chosen by split, sensor and length, drawn by shares, without what is to be left out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exuvia.data.clips import ClipSet, CorpusConfig, open_corpus
+from exuvia.data.prepare import prepare
+from exuvia.data.store import Store
+from exuvia.errors import ConfigError
+from made_mocap import mocap_folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A hundred synthetic clips."""
+    return prepare("synthetic", tmp_path_factory.mktemp("clips") / "store", count=100)
+
+
+@pytest.fixture(scope="module")
+def mocap(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Clips of several sensors."""
+    folder = tmp_path_factory.mktemp("made")
+    return prepare(mocap_folder(folder / "source", clips=80), folder / "store", mirror=False)
+
+
+def ids(clips: ClipSet) -> set[str]:
+    return {clips.record(number).id for number in range(len(clips))}
+
+
+def test_clips_are_chosen_by_split_sensor_and_length(mocap: Store) -> None:
+    train = ClipSet.of(mocap).choose("train")
+    assert ids(train) == {mocap.clips[n].id for n in mocap.select(split="train")}
+    kinect = ClipSet.of(mocap).choose("train", sensors=["kinect"])
+    assert {kinect.record(n).sensor for n in range(len(kinect))} == {"kinect"}
+    long = ClipSet.of(mocap, mocap).choose("train", rows=60)
+    assert all(len(long.features(n)) == long.record(n).rows >= 60 for n in range(len(long)))
+    with pytest.raises(ConfigError, match="no train clip of at least 900 rows"):
+        ClipSet.of(mocap).choose("train", rows=900)
+
+
+def test_a_choice_of_clips_has_its_own_hash(mocap: Store) -> None:
+    everything = ClipSet.of(mocap)
+    assert everything.data_hash == ClipSet.of(mocap).data_hash
+    assert len({everything.data_hash, everything.choose("train").data_hash, everything.choose("val").data_hash}) == 3
+
+
+def test_synthetic_clips_do_not_decide_the_scale_of_real_ones(store: Store, mocap: Store) -> None:
+    both, real = ClipSet.of(mocap, store).normaliser(), ClipSet.of(mocap).normaliser()
+    np.testing.assert_array_equal(both.mean, real.mean)
+    np.testing.assert_array_equal(both.std, real.std)
+
+
+def test_stores_are_drawn_by_their_shares(store: Store, mocap: Store) -> None:
+    config = CorpusConfig((str(store.folder), str(mocap.folder)), shares=(0.25, 0.75))
+    clips, _ = open_corpus(config)
+    weights = clips.weights(range(len(clips)), np.ones(len(clips)))
+    first = np.asarray([number == 0 for number, _ in clips.places])
+    assert weights[first].sum() == pytest.approx(0.25)
+    assert len(set(weights[first])) == 1
+    with pytest.raises(ConfigError, match="found 1 shares for 2 stores"):
+        open_corpus(CorpusConfig(config.data, shares=(1.0,)))
+    with pytest.raises(ConfigError, match="no data given"):
+        open_corpus(CorpusConfig())
+
+
+def test_a_corpus_without_a_concept_shows_it_nowhere(store: Store) -> None:
+    whole, facts = open_corpus(CorpusConfig((str(store.folder),)))
+    less, told = open_corpus(CorpusConfig((str(store.folder),), without=("violence",)))
+    for split in ("train", "test"):
+        part = whole.choose(split)
+        violent = {part.record(n).id for n in range(len(part)) if part.record(n).labels["violent"]}
+        assert violent
+        assert ids(less.choose(split)) == ids(part) - violent
+    assert told["without"] == ("violence",)
+    assert told["data"][0]["left_out"] == sum(bool(clip.labels["violent"]) for clip in store.clips)
+    assert facts["data"][0]["left_out"] == 0
+
+
+def test_an_unknown_concept_is_named(store: Store) -> None:
+    with pytest.raises(ConfigError, match="unknown concept 'violense'"):
+        open_corpus(CorpusConfig((str(Path(store.folder)),), without=("violense",)))
