@@ -24,7 +24,7 @@ def test_the_command_fills_ledger_and_pages(tmp_path: Path, capsys: pytest.Captu
     words = f"across --pipelines {tmp_path}/masked {tmp_path}/causal --data {store.folder} --sensors synthetic"
     words += f" --seeds 0 1 --out {tmp_path}/bench --workers 0 --record {ledger}"
     torch.manual_seed(0)
-    code = main(f"{words} --methods lcr:num_codes=2,min_count=1 far=uce:strength=5".split())
+    code = main(f"{words} --methods lcr:num_codes=2,min_count=1 far=lcr:min_count=100000".split())
     shown = capsys.readouterr()
     assert code == 0, shown.err
     rows = {row["name"]: row for row in map(json.loads, ledger.read_text(encoding="utf-8").splitlines())}
