@@ -13,7 +13,7 @@ CODE := src packages lab tests tools
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PYTEST := $(QUIET_THREADS) $(BIN)/python -m pytest
 
-.PHONY: help install demo test test-random test-all check house format numbers-check web docs goldens docs-equations docs-options clean
+.PHONY: help install demo test test-random test-all check house format numbers-check web docs goldens docs-equations docs-options wheels clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -85,6 +85,9 @@ docs: $(STAMP) ## the documentation site, in site/, with a gallery of motions
 	$(BIN)/zensical build --clean --strict
 	$(QUIET_THREADS) $(BIN)/python -m exuvia gallery --out site/gallery.html
 	$(BIN)/python tools/dead_links.py site
+
+wheels: $(STAMP) ## the three wheels, in dist/
+	$(BIN)/python tools/wheels.py dist
 
 web: ## bundle the motion player and the studio's page (needs node and npm)
 	cd web && npm ci && npm run build

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from exuvia.motion.kinematics import foot_contacts
 from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.intervals import resamplings
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Joints
@@ -95,8 +96,8 @@ def kept_steps(model: BaseGenerator, codes: Tensor, cond: Tensor, known: Tensor 
         ConfigError: no layer resamples.
     """
     ids, T = codes[None], len(codes)
-    if model.PREDICTS_LENGTH:  # reads the start before the codes
-        ids = torch.nn.functional.pad(ids, (1, 0), value=model.end_id)  # type: ignore[arg-type]
+    if isinstance(model, CausalGenerator):  # reads the start before the codes
+        ids = torch.nn.functional.pad(ids, (1, 0), value=model.end_id)
     valid = torch.ones_like(ids, dtype=torch.bool)
     with evaluating(model):
         found = resamplings(model, lambda: model.logits(ids, cond, valid, known))

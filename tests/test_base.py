@@ -9,8 +9,9 @@ import torch
 import exuvia
 from exuvia.__main__ import main
 from exuvia.checkpoint import shipped
+from exuvia.errors import CheckpointError
 from exuvia.files import read_json
-from exuvia.judges.shipped import shipped_detector, shipped_evaluator
+from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_detector
 from exuvia.motion.skeleton import SMPL22
 from lab.__main__ import main as lab_main
@@ -41,6 +42,20 @@ def test_it_is_small_and_says_its_terms() -> None:
     assert "non-commercial" in card
     parts = read_json(shipped("base") / "provenance.json")["parts"]
     assert all(parts[kind]["data"] for kind in ("tokenizer", "mask", "residual", "length"))
+
+
+def test_without_the_package_each_part_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exuvia.checkpoint.find_spec", lambda name: None)
+    for load in (
+        lambda: exuvia.MotionPipeline.from_pretrained("base"),
+        shipped_evaluator,
+        shipped_detector,
+        shipped_retrieval,
+    ):
+        with pytest.raises(CheckpointError, match="pip install exuvia-base"):
+            load()
+    with pytest.raises(CheckpointError, match=r"pip install 'exuvia\[hub\]'"):
+        exuvia.MotionPipeline.from_pretrained("owner/name")
 
 
 def test_walking_forward_goes_forward(pipe: exuvia.MotionPipeline) -> None:

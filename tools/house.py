@@ -239,6 +239,7 @@ def settings_systems() -> list[str]:
     return ["exuvia.config.settings", *plain]
 
 
+@cache
 def figures() -> dict[str, float]:
     """Every figure that has a limit, and a few beside them."""
     sizes = {name: sum(map(lines, folder.rglob("*.py"))) for name, folder in WHEELS.items()}

@@ -2,10 +2,10 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from exuvia.commands.benchmark import methods_of
+from exuvia.config import settings
 from exuvia.evaluation.benchmark import Plan, run_benchmark
 from exuvia.evaluation.report import read_report
 from exuvia.files import read_json
@@ -29,7 +29,7 @@ Found = Mapping[str, Mapping[str, tuple[float, ...]]]
 """For every method its metrics, one value a seed (seconds of an edit: one)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class AcrossBench:
     """Which generators, edited by what."""
 

@@ -2,12 +2,12 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark
 from exuvia.files import read_json
@@ -40,7 +40,7 @@ Found = Mapping[str, Mapping[str, Measured]]
 """For every generator its numbers by their names in the ledger."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class BackbonesBench:
     """Which generators, on what."""
 

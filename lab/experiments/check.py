@@ -1,18 +1,18 @@
 """`python -m lab goldens` and `python -m lab numbers`: parity with official implementations; quoted numbers."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from exuvia.config import settings
 from lab.ledger.numbers import check_documents
 from lab.ledger.requote import requote_documents
 from lab.parity.run import check_folder
 
 
-@dataclass(frozen=True)
+@settings
 class GoldensConfig:
     """Which golden vectors to check."""
 
@@ -66,7 +66,7 @@ def _row(case: str, verdict: str, c: Any) -> str:
     return f"{case:<34} {verdict:<7} {c.share:>9.2g} {c.error:>9.2g}  {c.rule:<24} {c.name}{remark}"
 
 
-@dataclass(frozen=True)
+@settings
 class NumbersConfig:
     """Where the documents and the measured rows are."""
 

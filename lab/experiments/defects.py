@@ -1,11 +1,11 @@
 """`python -m lab defects`: what the oddities of the released unlearning methods do to a generator."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tyro
 
+from exuvia.config import settings
 from exuvia.data.concepts import find_concept
 from exuvia.data.store import Store
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -14,7 +14,7 @@ from lab.defects import closed_form, criteria, padding
 from lab.ledger.numbers import record_number
 
 
-@dataclass(frozen=True)
+@settings
 class DefectsBench:
     """On which generator and data."""
 

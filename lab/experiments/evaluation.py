@@ -3,12 +3,12 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
@@ -21,7 +21,7 @@ from lab.ledger.numbers import record_number
 from lab.plain_loop import BATCH, plain_evaluation
 
 
-@dataclass(frozen=True)
+@settings
 class EvaluationBench:
     """What to evaluate both ways."""
 

@@ -2,12 +2,12 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, DataError
@@ -19,7 +19,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from lab.ledger.numbers import record_number
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class FormatsBench:
     """On how many motions."""
 

@@ -1,7 +1,6 @@
 """`python -m lab frames`: which frames of real motion the SeRpEnt layers of a generator keep."""
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 
 from exuvia.codes.encode import encode_clips
+from exuvia.config import settings
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, DataError
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -20,7 +20,7 @@ from lab.ledger.document import check_place, fill_file
 from lab.ledger.numbers import record_number
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class FramesBench:
     """Which generator, on what."""
 

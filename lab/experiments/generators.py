@@ -2,11 +2,11 @@
 
 import shlex
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from lab.figures import plots, save
 from lab.ledger.numbers import record_number
@@ -18,7 +18,7 @@ COLUMNS = 8
 """Pictures a row of a sheet."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class GeneratorsBench:
     """How much to make."""
 

@@ -2,10 +2,10 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark
 from exuvia.files import read_json
@@ -31,7 +31,7 @@ MAIN = ("both", "intervals")
 """Criterion and weights whose rows have no more than the concept in their names, at the largest number of codes."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class InformationBench:
     """Which generator, weighed by what."""
 

@@ -1,12 +1,12 @@
 """`python -m lab intervals`: what trained SeRpEnt classifiers keep of their inputs, counted and drawn."""
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.errors import DataError
 from exuvia.files import read_json
 from lab.experiments.sequence import data_folder
@@ -21,7 +21,7 @@ PICTURES = 6
 """Pictures in a drawing."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class IntervalsBench:
     """Which trained models to look into."""
 

@@ -4,13 +4,13 @@ import itertools
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.stream import Scene, join_jump_ratio, stream
@@ -26,7 +26,7 @@ PROMPTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class LongBench:
     """How long a motion."""
 

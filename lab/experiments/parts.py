@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import tyro
 
+from exuvia.config import settings
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
@@ -43,7 +44,7 @@ class Timing:
         return statistics.median(self.seconds)
 
 
-@dataclass(frozen=True)
+@settings
 class FeaturesBench:
     """How many motions to encode, how often, with how many threads."""
 
@@ -61,7 +62,7 @@ class FeaturesBench:
     """Ledger to append the result to, e.g. docs/results/numbers.jsonl."""
 
 
-@dataclass(frozen=True)
+@settings
 class LCRBench:
     """Which edit to time."""
 
@@ -77,7 +78,7 @@ class LCRBench:
     """Ledger to append the results to."""
 
 
-@dataclass(frozen=True)
+@settings
 class StatisticsBenchConfig:
     """How code statistics are timed: random weights at the published size, made-up clips of HumanML3D's lengths."""
 
@@ -91,7 +92,7 @@ class StatisticsBenchConfig:
     """Ledger to append the results to."""
 
 
-@dataclass(frozen=True)
+@settings
 class TokenizerBench:
     """Whose reconstruction to measure, on which clips."""
 

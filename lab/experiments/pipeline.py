@@ -2,12 +2,12 @@
 
 import statistics
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.errors import ConfigError
 from exuvia.evaluation.prompts.load import load_prompts
@@ -19,7 +19,7 @@ FRAMES = (60, 100, 120, 160, 196)
 """Lengths, in turn."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class PipelineBench:
     """How many clips, how often."""
 

@@ -1,12 +1,12 @@
 """`python -m lab classifier`: how far the shipped violence classifier can be trusted, on held-out real clips."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
 
+from exuvia.config import settings
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
@@ -15,7 +15,7 @@ from exuvia.judges.shipped import shipped_detector
 from lab.ledger.numbers import record_number
 
 
-@dataclass(frozen=True)
+@settings
 class RocConfig:
     """On which clips."""
 

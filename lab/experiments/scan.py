@@ -3,11 +3,11 @@
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
 from lab import layers, scan
@@ -24,7 +24,7 @@ AGREE = 1e-3
 """Largest difference from the reference, at a tiny size, that is not pointed out."""
 
 
-@dataclass(frozen=True)
+@settings
 class _Output:
     """What both commands share."""
 
@@ -42,7 +42,7 @@ class _Output:
     """Markdown file whose part between `<!--table:NAME-->` and `<!--/table-->` is replaced by the table."""
 
 
-@dataclass(frozen=True)
+@settings
 class ScanBench(_Output):
     """What to time."""
 
@@ -52,7 +52,7 @@ class ScanBench(_Output):
     """Lengths up to 262,144 instead, our scans only: is time linear in them, and memory bounded?"""
 
 
-@dataclass(frozen=True)
+@settings
 class SerpentBench(_Output):
     """What to time."""
 

@@ -2,13 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import tyro
 
-from exuvia.config import from_dict
+from exuvia.config import from_dict, settings
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
 from lab.ledger.numbers import record_number
@@ -30,7 +29,7 @@ COLUMNS = {
 UNITS = {"gap_bits": "bit", "slope": "1/bit"}
 
 
-@dataclass(frozen=True)
+@settings
 class SelectivityConfig:
     """What to train and where to put it."""
 

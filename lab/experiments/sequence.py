@@ -4,7 +4,6 @@ import dataclasses
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ import torch
 import tyro
 from scipy.stats import t
 
+from exuvia.config import settings
 from exuvia.files import write_json
 from lab import figures
 from lab.ledger.document import check_place, fill_file
@@ -26,7 +26,7 @@ from lab.lra.problems import Source, load_problem, recipe_of
 MIXERS = ("transformer", "s4d", "mamba", "serpent-s4d", "serpent-mamba", "uniform-s4d", "uniform-mamba")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class _Common:
     mixers: tuple[str, ...] = MIXERS
     """Kinds of layers; `uniform` is SeRpEnt with unlearned intervals, the ablation of its selectivity. Options of
@@ -53,7 +53,7 @@ class _Common:
     the tables; every number quotes the ledger."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class LRABench(_Common):
     """Which tasks, which models."""
 
@@ -67,7 +67,7 @@ class LRABench(_Common):
     """Folder of the runs; a call that was stopped goes on there."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class LMBench(_Common):
     """Which text, which models."""
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError, OutputError
 from exuvia.evaluation.prompts.load import load_prompts
 from lab.ledger.numbers import record_number
@@ -25,7 +26,7 @@ PAUSE_S = 0.5
 """Between two looks of a user at a waiting job."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class StudioBench:
     """How many users, and how long."""
 

@@ -1,12 +1,12 @@
 """`python -m lab sweep`: what LCR's settings do, on prompts of our own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.evaluation.forget import built_in_sets
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
@@ -28,7 +28,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 """The edits that are compared."""
 
 
-@dataclass(frozen=True)
+@settings
 class SweepConfig:
     """Whose edits to compare."""
 
@@ -57,10 +57,10 @@ def sweep(config: SweepConfig) -> None:
     judges = shipped_detector(), shipped_evaluator()
     before, found = _measured(pipe, forget, retain, judges, config, None)
     _tell("original", found, config)
-    for settings in SETTINGS:
-        edited = unlearn("lcr", pipe, forget="violence", **settings)
+    for changes in SETTINGS:
+        edited = unlearn("lcr", pipe, forget="violence", **changes)
         _tell(
-            ".".join(str(v) for v in settings.values()),
+            ".".join(str(v) for v in changes.values()),
             _measured(edited, forget, retain, judges, config, before)[1],
             config,
         )

@@ -175,6 +175,8 @@ def find_pipeline(name: str | Path) -> Path:
 
 
 def _from_hub(name: str) -> Path:
+    if find_spec("huggingface_hub") is None:
+        raise CheckpointError(f"no folder {name!r}; to load it from the hub, run: pip install 'exuvia[hub]'")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

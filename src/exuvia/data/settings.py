@@ -1,6 +1,6 @@
-"""Which data a training learns from; importing this reads no data."""
+"""Which prepared clips a training reads; nothing here imports NumPy or PyTorch."""
 
-from exuvia.config import settings
+from exuvia.config import NotNegative, settings
 
 
 @settings
@@ -9,7 +9,7 @@ class CorpusConfig:
 
     data: tuple[str, ...] = ()
     """Folders made by `exuvia prepare`."""
-    shares: tuple[float, ...] = ()
+    shares: tuple[NotNegative, ...] = ()
     """Probability of drawing from each store; empty: by number of frames."""
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors (optical, kinect, synthetic ...); empty: all."""

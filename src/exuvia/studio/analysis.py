@@ -25,6 +25,7 @@ from exuvia.judges.moments import violence_by_frame
 from exuvia.motion.clip import Clip
 from exuvia.motion.kinematics import foot_contacts
 from exuvia.pipeline.pipeline import Generation, MotionPipeline
+from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Features
@@ -108,13 +109,13 @@ def moments(detector: ViolenceDetector | None, rows: Features) -> list[int] | No
 
 def intervals(pipe: MotionPipeline, prompt: str, codes: Tensor) -> list[float] | None:
     """Learned intervals of the generator's layers where it reads these codes, averaged over layers, 1 = their mean."""
-    model: Any = pipe.base
+    model = pipe.base
     if not any(isinstance(layer, SeRpEnt | Mamba) for layer in model.modules()):
         return None
     states = pipe.text.encode([prompt])
     cond, known = (states.pooled[:, None], None) if pipe.config["text"]["pooled"] else (states.states, states.valid)
     ids, steps = codes[None].long(), len(codes)
-    if model.PREDICTS_LENGTH:  # reads the start before the codes
+    if isinstance(model, CausalGenerator):  # reads the start before the codes
         ids = torch.nn.functional.pad(ids, (1, 0), value=model.end_id)
     valid = torch.ones_like(ids, dtype=torch.bool)
     with evaluating(model):
