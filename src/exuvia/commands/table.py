@@ -35,8 +35,8 @@ class Entry(NamedTuple):
     """Options of earlier versions, each with a sentence that says what to do instead."""
 
 
-_LEDGER = "results are recorded by the laboratory of the repository now; run: python -m lab --help"
-_RECORD = {"--record": _LEDGER, "--document": _LEDGER, "--tag": _LEDGER}
+_BENCHMARK = "record a run in the ledger with: python -m lab record-benchmark FOLDER"
+_DOCUMENT = "documents are rendered from templates; run: python -m lab numbers --help"
 
 _DATA = {
     "prepare": Entry(
@@ -198,7 +198,7 @@ _MEASURE = {
         "exuvia.commands.evaluate:evaluate",
         "measure what an edit forgot and what it kept, beside the original",
         ("exuvia evaluate runs/safe --original base --benchmark violence --data stores/mocap --out runs/safe-report",),
-        gone=_RECORD,
+        gone={"--record": "record a report in the ledger with: python -m lab record-evaluation FOLDER"},
     ),
     "benchmark": Entry(
         "exuvia.commands.benchmark:benchmark",
@@ -207,7 +207,7 @@ _MEASURE = {
             "exuvia benchmark violence --data stores/mocap --out runs/benchmark-violence",
             "exuvia benchmark violence --data stores/mocap --sensors optical --retrained runs/retrain-violence/packed",
         ),
-        gone=_RECORD,
+        gone={"--record": _BENCHMARK, "--tag": _BENCHMARK, "--document": _DOCUMENT},
     ),
     "report": Entry(
         "exuvia.commands.report:report",
@@ -231,7 +231,7 @@ _MORE = {
         "exuvia.commands.demo:demo",
         "prompts before and after forgetting violence, as a web page",
         ("exuvia demo --out demo",),
-        gone=_RECORD,
+        gone={"--record": "record its time in the ledger with: python -m lab demo"},
     ),
     "list": Entry(
         "exuvia.commands.names:list_names",
