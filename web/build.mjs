@@ -18,18 +18,27 @@ function stamp(name, folders) {
 const common = { bundle: true, minify: true, charset: "utf8", legalComments: "inline", logLevel: "info" };
 const script = { ...common, format: "iife", target: "es2022", jsx: "automatic", jsxImportSource: "preact" };
 
-async function bundle(folder, name, entry, style, banner) {
+// What the studio takes from the player stands in the player's bundle, which its page loads first.
+const player = {
+  name: "player",
+  setup(build) {
+    build.onResolve({ filter: /^\.\.\/src\/(row|theatre)$/ }, () => ({ path: "player", namespace: "player" }));
+    build.onLoad({ filter: /.*/, namespace: "player" }, () => ({ contents: "module.exports = ExuviaPlayer;" }));
+  },
+};
+
+async function bundle(folder, name, entry, style, banner, options) {
   const assets = new URL(`../src/exuvia/${folder}/assets/`, import.meta.url);
   mkdirSync(assets, { recursive: true });
-  await build({ ...script, entryPoints: [entry], outfile: new URL(`${name}.js`, assets).pathname, banner: { js: banner } });
+  const outfile = new URL(`${name}.js`, assets).pathname;
+  await build({ ...script, ...options, entryPoints: [entry], outfile, banner: { js: banner } });
   await build({ ...common, entryPoints: [style], outfile: new URL(`${name}.css`, assets).pathname });
-  copyFileSync("node_modules/three/LICENSE", new URL("THREE-LICENSE.txt", assets));
   return assets;
 }
 
-const contains = "/* contains three.js, MIT licence, see THREE-LICENSE.txt";
-await bundle("view", "player", "src/page.ts", "src/page.css", `${stamp("motion player", ["src"])}\n${contains} */`);
-const both = `${contains}; Preact, MIT licence, see PREACT-LICENSE.txt */`;
-const banner = `${stamp("Studio", ["src", "studio"])}\n${both}`;
-const studio = await bundle("studio", "studio", "studio/main.tsx", "studio/studio.css", banner);
+const three = `${stamp("motion player", ["src"])}\n/* contains three.js, MIT licence, see THREE-LICENSE.txt */`;
+const view = await bundle("view", "player", "src/page.ts", "src/page.css", three, { globalName: "ExuviaPlayer" });
+copyFileSync("node_modules/three/LICENSE", new URL("THREE-LICENSE.txt", view));
+const preact = `${stamp("Studio", ["src", "studio"])}\n/* contains Preact, MIT licence, see PREACT-LICENSE.txt */`;
+const studio = await bundle("studio", "studio", "studio/main.tsx", "studio/studio.css", preact, { plugins: [player] });
 copyFileSync("node_modules/preact/LICENSE", new URL("PREACT-LICENSE.txt", studio));

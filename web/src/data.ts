@@ -44,10 +44,15 @@ export interface PageData {
   rows: { panels: PanelData[] }[];
 }
 
+/** The element that holds the motions of a page that carries them; the studio's page has none. */
+export function pageData(): HTMLElement | null {
+  return document.getElementById("exuvia-data");
+}
+
 export function readPageData(): PageData {
-  const element = document.getElementById("exuvia-data");
-  if (!element?.textContent) throw new Error("this page carries no motion data");
-  return JSON.parse(element.textContent) as PageData;
+  const text = pageData()?.textContent;
+  if (!text) throw new Error("this page carries no motion data");
+  return JSON.parse(text) as PageData;
 }
 
 export class Clip {

@@ -2,7 +2,9 @@
 
 import * as THREE from "three";
 import type { Clip } from "./data";
-import { FIELD_OF_VIEW } from "./stage";
+
+/** Of every camera, in degrees, from the picture's top to its bottom. */
+export const FIELD_OF_VIEW = 28;
 
 const HALF = Math.tan((FIELD_OF_VIEW * Math.PI) / 360);
 const THREE_QUARTERS = (42 * Math.PI) / 180;

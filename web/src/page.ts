@@ -1,9 +1,9 @@
-// Starts a page that carries its motions: reads its data, builds the rows.
+// The player: starts a page that carries its motions (reads its data, builds the rows), and is a library for the studio.
 //
 // The address may name a moment: `#t=0.5` stops every row half a second in, the same picture every time. data-fault on
 // the root element holds the text of a failure.
 
-import { readPageData } from "./data";
+import { pageData, readPageData } from "./data";
 import { Row } from "./row";
 import { Theatre, rememberedTheme } from "./theatre";
 
@@ -48,10 +48,14 @@ function start(): void {
   if (!goToMoment() && !theatre.still) for (const row of theatre.rows) row.toggle(true);
 }
 
-rememberedTheme();
-addEventListener("error", (event) => (root.dataset.fault = event.message));
-try {
-  start();
-} catch (error) {
-  fail(error);
+if (pageData()) {
+  rememberedTheme();
+  addEventListener("error", (event) => (root.dataset.fault = event.message));
+  try {
+    start();
+  } catch (error) {
+    fail(error);
+  }
 }
+
+export { rememberedTheme, Row, Theatre };

@@ -5,10 +5,8 @@ import type { Clip, Skeleton } from "./data";
 import { Figure, type Palette } from "./figure";
 import { Contacts } from "./contacts";
 import { Floor } from "./floor";
-import type { Orbit } from "./orbit";
+import { FIELD_OF_VIEW, type Orbit } from "./orbit";
 import { Trails } from "./trails";
-
-export const FIELD_OF_VIEW = 28;
 
 export interface Options {
   follow: boolean;

@@ -26,7 +26,13 @@ from exuvia.studio.schemas import Problem
 from exuvia.studio.settings import Settings
 from exuvia.studio.supervisor import Supervisor
 
-ASSETS = {"studio.js": "text/javascript", "studio.css": "text/css", "icon.svg": "image/svg+xml"}
+ASSETS = {
+    "player.js": ("exuvia.view", "text/javascript"),
+    "studio.js": ("exuvia.studio", "text/javascript"),
+    "studio.css": ("exuvia.studio", "text/css"),
+    "icon.svg": ("exuvia.studio", "image/svg+xml"),
+}
+"""Files of the page: the package in whose assets each lies, and its type."""
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": text}
     for code, text in {
@@ -86,19 +92,18 @@ def create_app(settings: Settings, workers: bool = True) -> FastAPI:
 
 
 def _add_page(app: FastAPI) -> None:
-    folder = files("exuvia.studio").joinpath("assets")
-
     @app.get("/", include_in_schema=False)
     def page() -> HTMLResponse:
-        text = folder.joinpath("index.html").read_text(encoding="utf-8")
+        text = files("exuvia.studio").joinpath("assets", "index.html").read_text(encoding="utf-8")
         return HTMLResponse(text.replace("{version}", __version__), headers={"cache-control": "no-store"})
 
     @app.get("/assets/{name}", include_in_schema=False)
     def asset(name: str) -> Response:
         if name not in ASSETS:
             return JSONResponse({"detail": "there is no such file"}, 404)
-        data = folder.joinpath(name).read_bytes()
-        return Response(data, media_type=ASSETS[name], headers={"cache-control": "no-cache"})
+        package, kind = ASSETS[name]
+        data = files(package).joinpath("assets", name).read_bytes()
+        return Response(data, media_type=kind, headers={"cache-control": "no-cache"})
 
 
 def _add_handlers(app: FastAPI) -> None:
