@@ -5,7 +5,7 @@ from pathlib import Path
 
 from exuvia.data.store import Store
 from exuvia.judges.tasks import EvaluatorConfig, EvaluatorTask
-from exuvia.judges.words import MiniLMWords
+from exuvia.text.word_vectors import MiniLMWords
 from exuvia.train import TrainConfig, fit
 
 
