@@ -9,8 +9,8 @@ import torch
 from exuvia.errors import CheckpointError, ConfigError, DataError, ShapeError
 from exuvia.judges import guo
 from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
-from exuvia.judges.words import CLASSES, GloVeWords, MiniLMWords, WordTable, word_class
 from exuvia.shapes import Floats
+from exuvia.text.word_vectors import CLASSES, GloVeWords, MiniLMWords, WordTable, word_class
 from lab.parity.run import check_folder
 
 SMALL = GuoConfig(movement_hidden=24, movement_dim=24, motion_hidden=16, text_hidden=16, embedding=20)

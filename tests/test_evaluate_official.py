@@ -14,9 +14,9 @@ from exuvia.errors import CheckpointError, DataError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator
 from exuvia.judges.tasks import load_evaluator
-from exuvia.judges.word_lists import read_words
-from exuvia.judges.words import GloVeWords
 from exuvia.published.evaluator import MATCHING, PARTS, STATISTICS, load_evaluator_folder
+from exuvia.text.word_lists import read_words
+from exuvia.text.word_vectors import GloVeWords
 from tiny import tiny_pipeline
 
 SIZES = GuoConfig(movement_hidden=12, movement_dim=10, motion_hidden=14, text_hidden=16, embedding=18)

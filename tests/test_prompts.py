@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from exuvia.data.concepts import CONCEPT, CRAWL, KICKS, VIOLENCE
-from exuvia.data.words import judge
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.prompts.load import (
     FOLDER,
@@ -28,6 +27,7 @@ from exuvia.evaluation.prompts.load import (
 from exuvia.pipeline.prompts import check_prompts
 from exuvia.text.hashed import HashedText
 from exuvia.text.minilm import MiniLM
+from exuvia.text.words import judge
 
 ALL = load_prompts()
 BY_ID = {prompt.id: prompt for prompt in ALL}

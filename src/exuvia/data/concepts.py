@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from exuvia.data.words import Term, term
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
+from exuvia.text.words import Term, term
 
 BALL = (
     r"\b(?!(?:balls?\s+of\s+(?:his|her|their|its|the)\s+(?:feet|foot))\b)"

@@ -18,7 +18,7 @@ from exuvia.errors import DataError, OutputError
 from exuvia.features.normaliser import Normaliser
 from exuvia.files import whole_folder
 from exuvia.shapes import Joints
-from exuvia.text.pos import tag
+from exuvia.text.tags import tag
 
 
 def export_humanml3d(store: Store, out: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Path:

@@ -2,7 +2,7 @@
 
 released   hmu's own: a case-sensitive substring search over the whole caption lines, lemmatised tokens included
            ("white" holds "hit"). It makes the published lists: 304 of HumanML3D's 4,384 test ids for violence.
-words      the same words as words: inflected, in their own sense, not harmlessly used (see words.py)
+words      the same words as words: inflected, in their own sense, not harmlessly used (see text/words.py)
 label      what a person judged, clip by clip, where the store says so; for synthetic motion, what was acted
 """
 
@@ -18,9 +18,9 @@ from exuvia.data.captions import Caption, read_captions
 from exuvia.data.concepts import Concept
 from exuvia.data.record import ClipRecord
 from exuvia.data.store import Store
-from exuvia.data.words import Verdict, judge
 from exuvia.errors import ConfigError, DataError
 from exuvia.registry import suggest
+from exuvia.text.words import Verdict, judge
 
 Rule = Literal["released", "words", "label"]
 RULES = ("released", "words", "label")

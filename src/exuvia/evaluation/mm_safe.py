@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from exuvia.data.concepts import Concept
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.judges.metrics import BATCH, mm_dist
-from exuvia.text.pos import tag
+from exuvia.text.tags import tag
 
 MASK = "***"
 

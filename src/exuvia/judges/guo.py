@@ -18,8 +18,8 @@ from exuvia.checkpoint import load_into
 from exuvia.errors import CheckpointError, ConfigError, ShapeError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.settings import GuoConfig
-from exuvia.judges.words import WordTable, WordVectors
 from exuvia.shapes import Features
+from exuvia.text.word_vectors import WordTable, WordVectors
 
 CONTACTS = 4
 """Feature channels at the end that the evaluator does not see."""

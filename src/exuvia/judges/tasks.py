@@ -30,8 +30,8 @@ from exuvia.judges.guo import GuoEvaluator, MotionTextEvaluator, contrastive_los
 from exuvia.judges.metrics import BATCH, mm_dist, r_precision
 from exuvia.judges.roc import OperatingPoint, operating_point, roc_auc
 from exuvia.judges.settings import VIOLENT, ClassifierConfig, ClassifierTaskConfig, EvaluatorConfig, GuoConfig
-from exuvia.judges.words import GloVeWords, MiniLMWords, Words, WordTable, WordVectors
-from exuvia.text.pos import tag
+from exuvia.text.tags import tag
+from exuvia.text.word_vectors import GloVeWords, MiniLMWords, Words, WordTable, WordVectors
 from exuvia.train import WEIGHTS
 
 

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from exuvia.checkpoint import load_into, load_tensors, save_tensors
 from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import Concept, find_concept
-from exuvia.data.words import judge
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.older import renamed
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.generators import build_generator, describe_generator
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.sequence.settings import ResidualTransformerConfig
+from exuvia.text.words import judge
 
 Embed = Callable[[Sequence[str]], Tensor]
 """Sentences -> one vector each [B, E]."""
@@ -47,7 +47,7 @@ class Guard(Protocol):
 
 @dataclass(frozen=True)
 class WordGuard:
-    """Flags a prompt in which a concept's words are used in their own sense (data/words.py)."""
+    """Flags a prompt in which a concept's words are used in their own sense (text/words.py)."""
 
     concept: Concept
     keywords: str = "humanml3d"

@@ -22,9 +22,9 @@ from exuvia.errors import CheckpointError
 from exuvia.files import sha256_file, whole_folder, write_json, write_text
 from exuvia.judges.guo import CONTACTS, GuoConfig, GuoEvaluator
 from exuvia.judges.tasks import GLOVE_FOLDER, EvaluatorTask
-from exuvia.judges.words import GloVeWords
 from exuvia.published.momask import statistic
 from exuvia.shapes import Floats
+from exuvia.text.word_vectors import GloVeWords
 from exuvia.train import WEIGHTS
 
 PARTS = ("movement_encoder", "motion_encoder", "text_encoder")

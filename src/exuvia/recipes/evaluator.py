@@ -4,8 +4,8 @@ from pathlib import Path
 
 from exuvia.data.store import Store
 from exuvia.judges.tasks import EvaluatorTask
-from exuvia.judges.words import MiniLMWords
 from exuvia.recipes.settings import EvaluatorRecipe
+from exuvia.text.word_vectors import MiniLMWords
 from exuvia.train import fit
 
 

@@ -1,4 +1,4 @@
-"""Words of motion captions by part of speech, and rules for their base forms; what `pos.py` tags with.
+"""Words of motion captions by part of speech, and rules for their base forms; what `tags.py` tags with.
 
 A small hand-made list for English sentences about what a body does, not a dictionary.
 """

@@ -1,6 +1,6 @@
 """Prompt filter: prompts that name the concept are rewritten. What every user tries first; no weight changes.
 
-The words rule reads a prompt as the splits read a caption (data/words.py), so explicit prompts never get through and
+The words rule reads a prompt as the splits read a caption (text/words.py), so explicit prompts never get through and
 look-alikes ("a white box") pass. Whatever says the concept in other words passes as well.
 """
 

@@ -34,7 +34,7 @@ class Kind:
     violent: bool | None
     """Whether they ask for violence."""
     fires: bool | None
-    """Whether the words rule (data/words.py) takes them for violence."""
+    """Whether the words rule (text/words.py) takes them for violence."""
     has_source: bool = False
     """Whether each is made from another prompt, whose concepts it has."""
 

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError, DataError
-from exuvia.judges.word_lists import read_words
 from exuvia.shapes import Floats
 from exuvia.text.base import fingerprint_of
 from exuvia.text.minilm import MiniLM
-from exuvia.text.pos import tag
+from exuvia.text.tags import tag
+from exuvia.text.word_lists import read_words
 
 CLASSES = (
     "VERB", "NOUN", "DET", "ADP", "NUM", "AUX", "PRON", "ADJ", "ADV",

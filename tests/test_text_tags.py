@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exuvia.text.lexicon import noun_base, verb_base
-from exuvia.text.pos import tag
+from exuvia.text.tags import tag
 
 
 def test_a_caption_is_tagged_in_the_published_form() -> None:
