@@ -1,5 +1,6 @@
 """The settings classes of the package: read without PyTorch, and explained by the command line at once."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +73,11 @@ def test_a_value_outside_its_limits_is_one_sentence(tmp_path: Path, capsys: pyte
     assert cli.main(["unlearn", "lcr", "--out", str(tmp_path / "safe"), "--strength", "2"]) == 2
     assert capsys.readouterr().err == "exuvia: found strength 2.0, expected 0 to 1\n"
     assert not (tmp_path / "safe").exists()
+
+
+def test_every_settings_class_checks_its_values() -> None:
+    for path in sorted((SOURCE / "exuvia").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name.endswith(("Config", "Recipe", "Settings", "Plan", "Spec")):
+                marks = [ast.unparse(mark) for mark in node.decorator_list]
+                assert not any("dataclass" in mark for mark in marks), f"{path.name}: {node.name} needs @settings"
