@@ -13,7 +13,7 @@ CODE := src packages lab tests tools
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PYTEST := $(QUIET_THREADS) $(BIN)/python -m pytest
 
-.PHONY: help install demo test test-random test-all check house format numbers-check web docs goldens docs-equations docs-options clean
+.PHONY: help install demo test test-random test-all check house format numbers-check web docs goldens docs-numbers docs-equations docs-options wheels clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -63,8 +63,11 @@ format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-numbers-check: $(STAMP) ## every number quoted in a document equals its measured row
+numbers-check: $(STAMP) ## every document is what its template and the measured rows make of it
 	$(BIN)/python -m lab numbers
+
+docs-numbers: $(STAMP) ## write the documents from their templates and the measured rows
+	$(BIN)/python -m lab numbers --fix
 
 goldens: $(STAMP) ## compare with the official implementations' golden vectors
 	$(QUIET_THREADS) $(BIN)/python -m lab goldens $(GOLDENS)
@@ -74,6 +77,7 @@ docs-equations: $(STAMP) ## rewrite docs/equations.md from the source
 
 docs-options: $(STAMP) ## rewrite the option tables of docs/ssm from the source
 	$(BIN)/python tools/option_tables.py
+	$(BIN)/python -m lab numbers --fix
 
 docs: $(STAMP) ## the documentation site, in site/, with a gallery of motions
 	@$(BIN)/zensical --version >/dev/null 2>&1 || \
@@ -85,6 +89,9 @@ docs: $(STAMP) ## the documentation site, in site/, with a gallery of motions
 	$(BIN)/zensical build --clean --strict
 	$(QUIET_THREADS) $(BIN)/python -m exuvia gallery --out site/gallery.html
 	$(BIN)/python tools/dead_links.py site
+
+wheels: $(STAMP) ## the three wheels, in dist/
+	$(BIN)/python tools/wheels.py dist
 
 web: ## bundle the motion player and the studio's page (needs node and npm)
 	cd web && npm ci && npm run build

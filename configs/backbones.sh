@@ -9,7 +9,7 @@ base=runs/base
 run=runs/backbones
 
 # The codes are those of the shipped `base`, and so is what turns them into motion.
-[ -d "$base/tokenizer" ] || exuvia unpack base "$base"
+[ -d "$base/tokenizer" ] || exuvia checkpoint unpack base "$base"
 
 corpus=(--corpus.data stores/mocap stores/synthetic --corpus.shares 0.7 0.3 --corpus.sensors optical synthetic)
 train=(--train.precision bf16 --train.clip-norm 1 --train.steps 2000 --train.lr 5e-4 --train.ema 0.999
@@ -36,7 +36,7 @@ for name in "${names[@]}"; do
   read -ra model <<<"${kind[$name]}"
   exuvia train "${model[0]}" --out "$run/$name/run" --tokenizer "$base/tokenizer" "${corpus[@]}" "${train[@]}" \
     "${sizes[@]}" "${model[@]:1}"
-  exuvia pack --tokenizer "$base/tokenizer" --mask "$run/$name/run" --residual "$base/residual" --length "$base/length" \
+  exuvia checkpoint pack --tokenizer "$base/tokenizer" --mask "$run/$name/run" --residual "$base/residual" --length "$base/length" \
     --statistics stores/mocap --out "$run/$name/packed" \
     --generation.residual-temperature 0.5 --generation.residual-scale 2
 done

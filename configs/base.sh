@@ -45,9 +45,9 @@ exuvia train retrieval --out "$run/retrieval" --data stores/mocap --task.sensors
   --train.clip-norm 1 --train.validate-every 300
 
 weights=src/exuvia/weights
-exuvia pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \
+exuvia checkpoint pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \
   --statistics stores/mocap --half --card configs/base-card.md --out "$weights/base" \
   --generation.residual-temperature 0.5 --generation.residual-scale 2
-exuvia ship "$run/evaluator" "$weights/evaluator"
-exuvia ship "$run/classifier" "$weights/classifier"
-exuvia ship "$run/retrieval" "$weights/retrieval"
+exuvia checkpoint shrink "$run/evaluator" "$weights/evaluator"
+exuvia checkpoint shrink "$run/classifier" "$weights/classifier"
+exuvia checkpoint shrink "$run/retrieval" "$weights/retrieval"

@@ -31,6 +31,6 @@ exuvia train residual --out "$run/residual" "${codes[@]}" "${small[@]}" \
   --train.steps 2000 --train.lr 5e-4 --train.ema 0.999 --train.weight-decay 0.01 --train.validate-every 500
 wait "$mask"
 
-exuvia pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \
+exuvia checkpoint pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \
   --statistics stores/mocap --half --card configs/base-card.md --out "$run/packed" \
   --generation.residual-temperature 0.5 --generation.residual-scale 2

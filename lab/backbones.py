@@ -16,6 +16,7 @@ from torch import Tensor
 from exuvia.errors import ConfigError
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.transformer import PositionTable
+from exuvia.tokens.settings import RVQVAEConfig
 from lab.memory import give_freed_pages_back, peak_extra_bytes
 from lab.speed import Speed, step_speeds
 
@@ -25,7 +26,7 @@ BATCH, TOKENS = 64, 49
 """Clips of a training step and the longest of them, in code steps, as in training."""
 MARKS = 4
 """Start, end and the like, which stand in a sequence beside the codes."""
-STRIDE = 4
+STRIDE = RVQVAEConfig().stride
 """Frames of a code step."""
 
 

@@ -12,7 +12,8 @@ from exuvia.codes.statistics import count_codes
 from exuvia.features.normaliser import Normaliser
 from exuvia.shapes import Features
 from exuvia.tokens.quantiser import EMAQuantiser
-from exuvia.tokens.rvqvae import RVQVAE, RVQVAEConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
 
 
 @dataclass(frozen=True)

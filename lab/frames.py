@@ -24,13 +24,15 @@ from torch import Tensor
 
 from exuvia.motion.kinematics import foot_contacts
 from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.intervals import resamplings
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Joints
+from exuvia.tokens.settings import RVQVAEConfig
 
 ENDS = (7, 8, 20, 21)
 """Ankles and wrists of the 22 joints: hands and feet."""
-STRIDE = 4
+STRIDE = RVQVAEConfig().stride
 FPS = 20.0
 TURN_COSINE = -0.5
 MOVING_M_PER_S, STILL_M_PER_S = 0.3, 0.1
@@ -95,8 +97,8 @@ def kept_steps(model: BaseGenerator, codes: Tensor, cond: Tensor, known: Tensor 
         ConfigError: no layer resamples.
     """
     ids, T = codes[None], len(codes)
-    if model.PREDICTS_LENGTH:  # reads the start before the codes
-        ids = torch.nn.functional.pad(ids, (1, 0), value=model.end_id)  # type: ignore[arg-type]
+    if isinstance(model, CausalGenerator):  # reads the start before the codes
+        ids = torch.nn.functional.pad(ids, (1, 0), value=model.end_id)
     valid = torch.ones_like(ids, dtype=torch.bool)
     with evaluating(model):
         found = resamplings(model, lambda: model.logits(ids, cond, valid, known))

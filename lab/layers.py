@@ -8,7 +8,8 @@ from torch import nn
 
 from exuvia_ssm.registry import LAYER, resolve
 from lab.cells import Cell
-from lab.quoted import Number, cell_numbers, times_faster, worst
+from lab.ledger.numbers import Number
+from lab.quoted import cell_numbers, times_faster, worst
 from lab.results import Results
 from lab.roofline import PASSES, Size
 from lab.work import Method, Work

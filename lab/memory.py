@@ -1,6 +1,8 @@
 """Peak memory of one call beyond what was there before it."""
 
 import ctypes
+import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,3 +70,9 @@ def _kilobytes(name: str) -> int:
         if line.startswith(f"{name}:"):
             return int(line.split()[1])
     raise OSError(f"no {name} in /proc/self/status")
+
+
+def peak_memory_mb() -> float:
+    """Largest resident size of this process so far, in megabytes."""
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size / 1e6 if sys.platform == "darwin" else size * 1024 / 1e6

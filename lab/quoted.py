@@ -5,22 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lab.cells import MEASURED, Cell, ratio
+from lab.ledger.numbers import Number
 from lab.methods import METHODS
 from lab.results import Results
 from lab.roofline import PASSES, Size, floor_ms, input_bytes
 
 MEGABYTE = 1e6
-
-
-class Number(NamedTuple):
-    """A value for the ledger."""
-
-    value: float
-    unit: str = "1"
-    low: float | None = None
-    """least over the sizes"""
-    high: float | None = None
-    """largest over the sizes"""
 
 
 class Bound(NamedTuple):
@@ -32,7 +22,7 @@ class Bound(NamedTuple):
 
 
 def worst(bounds: Iterable[Bound | None], *, largest: bool = False) -> Number | None:
-    """The least (or the largest) of several ratios with their range; None without any.
+    """The least (or the largest) of several ratios, low and high their range over the sizes; None without any.
 
     The unit says "at least" where the truth may be larger. A bound above a measured least one changes nothing; any
     bound may be above the largest.

@@ -11,6 +11,7 @@ from typing import Any
 from exuvia.errors import DataError
 from exuvia.files import read_json, write_json, write_text
 from lab.cells import Cell, Protocol
+from lab.ledger.numbers import Origin
 from lab.roofline import Rates, Size, minimal_bytes
 
 
@@ -18,8 +19,8 @@ from lab.roofline import Rates, Size, minimal_bytes
 class Results:
     """One run of a benchmark."""
 
-    command: str
-    """that repeats it"""
+    origin: Origin
+    """command, commit, machine and date"""
     protocol: Protocol
     cells: Sequence[Cell]
     rates: Rates | None = None
@@ -73,7 +74,7 @@ def read_results(path: Path) -> Results:
     try:
         rates = Rates(**raw["rates"]) if raw["rates"] else None
         cells = [_cell(item) for item in raw["cells"]]
-        return Results(raw["command"], Protocol(**raw["protocol"]), cells, rates, raw["notes"])
+        return Results(Origin(**raw["origin"]), Protocol(**raw["protocol"]), cells, rates, raw["notes"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} does not hold results of a benchmark ({error}); expected a file it wrote") from None
 

@@ -9,6 +9,7 @@ import torch
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from lab.cells import SKIPPED, Cell, Protocol, measure_cells
+from lab.ledger.numbers import Origin
 from lab.methods import METHODS
 from lab.results import Results
 from lab.roofline import Size, faster, measure_rates
@@ -35,7 +36,6 @@ def run_scan(
     protocol: Protocol,
     *,
     attention_sizes: Sequence[Size] = (),
-    command: str = "",
     tell: Tell | None = None,
 ) -> Results:
     """Measure every method at every size, and the machine's floors before and after.
@@ -45,7 +45,6 @@ def run_scan(
         methods: names in METHODS
         protocol: how long, how often
         attention_sizes: more sizes, for attention and the kernel only
-        command: the command line that repeats it
         tell: called with a size and its cells when they are done
     Raises:
         ConfigError: an unknown method, or no GPU where one is asked for.
@@ -61,7 +60,7 @@ def run_scan(
     if len(short) == 2:
         cells += run_sizes(TABLE, [(size, short) for size in attention_sizes], protocol, tell)
     rates = faster(rates, measure_rates(protocol.threads, protocol.device))
-    return Results(command, protocol, cells, rates, notes(protocol.device))
+    return Results(Origin.here(), protocol, cells, rates, notes(protocol.device))
 
 
 def run_sizes(

@@ -1,12 +1,14 @@
 """Training steps of several models side by side: what another program does to the machine hits all of them alike."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from exuvia.files import read_json, write_json
 from exuvia.train import Task
 from lab.memory import kept_bytes
 
@@ -44,6 +46,15 @@ def step_speeds(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Sp
         name: Speed(1000 * float(np.median(found[WARM:])), 1000 * min(found[WARM:]), round(kept_mb(tasks[name]), 3))
         for name, found in times.items()
     }
+
+
+def kept_speeds(path: Path, names: Sequence[str], task_of: Callable[[str], Task]) -> dict[str, Speed]:
+    """Speeds of some models; those of a file as long as it has all of them. Raises DataError, OutputError."""
+    kept = {name: Speed(**one) for name, one in read_json(path).items()} if path.is_file() else {}
+    if not set(names) <= set(kept):
+        kept = step_speeds({name: task_of(name) for name in names})
+        write_json(path, {name: vars(one) for name, one in kept.items()})
+    return {name: kept[name] for name in names}
 
 
 def kept_mb(task: Task) -> float:

@@ -33,6 +33,12 @@ COMMAND = {
         ("python -m lab selectivity --quick", "python -m lab selectivity --sources markov --seeds 0 1 2"),
         group="state-space layers",
     ),
+    "resampling": Entry(
+        "lab.experiments.resampling:resampling",
+        "which elements a small SeRpEnt model keeps of a sentence or a motion, as a picture",
+        ("python -m lab resampling motion", "python -m lab resampling sentence --text tinyshakespeare.txt"),
+        group="state-space layers",
+    ),
     "intervals": Entry(
         "lab.experiments.intervals:bench_intervals",
         "what trained SeRpEnt classifiers keep of their inputs",
@@ -46,19 +52,19 @@ COMMAND = {
         group="state-space layers",
     ),
     "features": Entry(
-        "lab.experiments.parts:bench_features",
+        "lab.experiments.features:bench_features",
         "time the encoding of motions as features",
         ("python -m lab features --clips 1000 --frames 196 --threads 2",),
         group="generators of motion",
     ),
     "statistics": Entry(
-        "lab.experiments.parts:bench_statistics",
+        "lab.experiments.code_statistics:bench_statistics",
         "time the code statistics that LCR needs, at the published model size",
         ("python -m lab statistics --precision bfloat16 --threads 2",),
         group="generators of motion",
     ),
     "tokenizer": Entry(
-        "lab.experiments.parts:bench_tokenizer",
+        "lab.experiments.tokenizer:bench_tokenizer",
         "joint error of held-out clips after encoding and decoding",
         ("python -m lab tokenizer stores/mocap --pipeline base",),
         group="generators of motion",
@@ -100,9 +106,15 @@ COMMAND = {
         group="generators of motion",
     ),
     "lcr": Entry(
-        "lab.experiments.parts:bench_lcr",
+        "lab.experiments.lcr:bench_lcr",
         "time the codebook edit",
         ("python -m lab lcr --pipeline base --forget violence --num-codes 64 --record docs/results/numbers.jsonl",),
+        group="unlearning",
+    ),
+    "demo": Entry(
+        "lab.experiments.lcr:bench_demo",
+        "time exuvia demo",
+        ("python -m lab demo --record docs/results/numbers.jsonl",),
         group="unlearning",
     ),
     "sweep": Entry(
@@ -142,15 +154,27 @@ COMMAND = {
         group="service",
     ),
     "goldens": Entry(
-        "lab.experiments.check:check_goldens",
+        "lab.experiments.goldens:check_goldens",
         "compare with the official implementations' golden vectors",
         ("python -m lab goldens ../shared/goldens", "python -m lab goldens ../shared/goldens --only 02_ 08_lcr"),
         group="records",
     ),
     "numbers": Entry(
-        "lab.experiments.check:check_numbers",
-        "every number quoted in a document equals its measured row",
-        ("python -m lab numbers", "python -m lab numbers --root . --fix"),
+        "lab.experiments.records:check_numbers",
+        "every document is what its template and the measured rows make of it",
+        ("python -m lab numbers", "python -m lab numbers --fix", "python -m lab numbers --prune"),
+        group="records",
+    ),
+    "record-benchmark": Entry(
+        "lab.experiments.records:record_benchmark",
+        "add the numbers of a run of exuvia benchmark to the ledger",
+        ("python -m lab record-benchmark runs/benchmark", "python -m lab record-benchmark runs/kinect --tag .kinect"),
+        group="records",
+    ),
+    "record-evaluation": Entry(
+        "lab.experiments.records:record_evaluation",
+        "add the numbers of a report of exuvia evaluate to the ledger",
+        ("python -m lab record-evaluation report",),
         group="records",
     ),
 }

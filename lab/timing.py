@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.ledger.numbers import Number
+
 TOLERANCE = 0.15
 """Cores that other processes may use before a burst is dropped."""
 TICKS_PER_SECOND = 100.0
@@ -92,3 +94,30 @@ def busy_seconds(stat: Path = Path("/proc/stat")) -> float:
         return sum(int(fields[i]) for i in _BUSY) / TICKS_PER_SECOND
     except (OSError, ValueError, IndexError):
         return 0.0
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Seconds of several runs of one thing."""
+
+    seconds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, action: Callable[[], Any], repeats: int) -> "Runs":
+        """Time an action so often, after one run that is not counted."""
+        action()
+        seconds = []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            action()
+            seconds.append(time.perf_counter() - started)
+        return cls(tuple(seconds))
+
+    @property
+    def number(self) -> Number:
+        """The fastest run, the one least disturbed by other work on the machine; low and high are the range."""
+        return Number(min(self.seconds), "s", min(self.seconds), max(self.seconds))
+
+    def __str__(self) -> str:
+        median = statistics.median(self.seconds)
+        return f"best {min(self.seconds):.3f} s, median {median:.3f} s of {len(self.seconds)}"

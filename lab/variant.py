@@ -1,6 +1,6 @@
 """Names of what is compared: a mixer, and options of SeRpEnt behind it, as in `serpent-s4d@K=5@rates=0.5+0.25`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from exuvia.errors import ConfigError
@@ -66,3 +66,11 @@ def parse_variant(name: str) -> Variant:
         return Variant(name, first, SerpentSettings())
     values |= {"over": over, "intervals": INTERVALS[kind]}
     return Variant(name, "serpent", SerpentSettings(**values))  # type: ignore[arg-type]
+
+
+def parse_variants(names: Sequence[str], seeds: Sequence[int]) -> list[Variant]:
+    """The lines of a comparison over seeds. Raises ConfigError: an unknown one, none at all, or no seed."""
+    variants = [parse_variant(name) for name in names]
+    if not seeds or not variants:
+        raise ConfigError("found no seed or no mixer, expected at least one of each")
+    return variants

@@ -9,8 +9,9 @@ import torch
 import exuvia
 from exuvia.__main__ import main
 from exuvia.checkpoint import shipped
+from exuvia.errors import CheckpointError
 from exuvia.files import read_json
-from exuvia.judges.shipped import shipped_detector, shipped_evaluator
+from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_detector
 from exuvia.motion.skeleton import SMPL22
 from lab.__main__ import main as lab_main
@@ -41,6 +42,20 @@ def test_it_is_small_and_says_its_terms() -> None:
     assert "non-commercial" in card
     parts = read_json(shipped("base") / "provenance.json")["parts"]
     assert all(parts[kind]["data"] for kind in ("tokenizer", "mask", "residual", "length"))
+
+
+def test_without_the_package_each_part_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exuvia.checkpoint.find_spec", lambda name: None)
+    for load in (
+        lambda: exuvia.MotionPipeline.from_pretrained("base"),
+        shipped_evaluator,
+        shipped_detector,
+        shipped_retrieval,
+    ):
+        with pytest.raises(CheckpointError, match="pip install exuvia-base"):
+            load()
+    with pytest.raises(CheckpointError, match=r"pip install 'exuvia\[hub\]'"):
+        exuvia.MotionPipeline.from_pretrained("owner/name")
 
 
 def test_walking_forward_goes_forward(pipe: exuvia.MotionPipeline) -> None:
@@ -108,12 +123,12 @@ def test_the_demo_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_shipped_run_loads_again_and_is_half_the_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ship", str(shipped("classifier")), str(tmp_path / "again")]) == 0
+    assert main(["checkpoint", "shrink", str(shipped("classifier")), str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (
         shipped("classifier") / "weights.safetensors"
     ).read_bytes()
     assert load_detector(tmp_path / "again").point == shipped_detector().point
-    assert main(["ship", str(tmp_path), str(tmp_path / "x")]) == 2
+    assert main(["checkpoint", "shrink", str(tmp_path), str(tmp_path / "x")]) == 2
     assert "not a finished run" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""The same methods on several generators: rows, cells and pages of each, failures told and left out."""
+"""The same methods on several generators: rows and pages of each, failures told and left out."""
 
 import json
 from pathlib import Path
@@ -8,22 +8,23 @@ import torch
 
 from exuvia.data.prepare import prepare
 from lab.__main__ import main
+from lab.ledger.quotes import Quotes
+from lab.ledger.tables import across_table
 from made_informant import causal_net
 from tiny import tiny_pipeline
 
 
-def test_the_command_fills_ledger_document_and_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_fills_ledger_and_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = prepare("synthetic", tmp_path / "store", count=80)
     tiny_pipeline().save_pretrained(tmp_path / "masked" / "packed")
     other = tiny_pipeline()
     other.base = causal_net("serpent", text_dim=64)
     other.save_pretrained(tmp_path / "causal")
-    page, ledger = tmp_path / "page.md", tmp_path / "numbers.jsonl"
-    page.write_text("<!--table:across-->\n<!--/table-->\n", encoding="utf-8")
+    ledger = tmp_path / "numbers.jsonl"
     words = f"across --pipelines {tmp_path}/masked {tmp_path}/causal --data {store.folder} --sensors synthetic"
-    words += f" --seeds 0 1 --out {tmp_path}/bench --workers 0 --record {ledger} --document {page}"
+    words += f" --seeds 0 1 --out {tmp_path}/bench --workers 0 --record {ledger}"
     torch.manual_seed(0)
-    code = main(f"{words} --methods lcr:num_codes=2,min_count=1 far=uce:strength=5".split())
+    code = main(f"{words} --methods lcr:num_codes=2,min_count=1 far=lcr:min_count=100000".split())
     shown = capsys.readouterr()
     assert code == 0, shown.err
     rows = {row["name"]: row for row in map(json.loads, ledger.read_text(encoding="utf-8").splitlines())}
@@ -35,10 +36,9 @@ def test_the_command_fills_ledger_document_and_pages(tmp_path: Path, capsys: pyt
         assert rows[f"across.{name}.lcr.violence.edit_s"]["unit"] == "s"
         row = rows[f"across.{name}.lcr.violence.retain_fid"]
         assert row["low"] <= row["value"] <= row["high"]
-    lines = page.read_text(encoding="utf-8").splitlines()
-    assert sum(line.startswith("| `") for line in lines) == 4
-    assert any(
-        line.startswith("| `causal` | lcr | <!--n:across.causal.lcr.violence.forget_violence_rate-->") for line in lines
-    )
+    quotes = Quotes(rows.values())
+    across_table(quotes, "violence", "masked causal", "none lcr")
+    assert not quotes.problems
+    assert quotes.used == set(rows)
     assert main(f"{words} --methods no-such".split()) == 2
     assert "no-such" in capsys.readouterr().err

@@ -15,6 +15,8 @@ from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.settings import Backbone, BAMMConfig, CausalConfig, MaskTransformerConfig
 from lab.__main__ import main
 from lab.backbones import generation_costs, lengthen, parameters, training_steps
+from lab.ledger.quotes import Quotes
+from lab.ledger.tables import backbones_table
 from tiny import CODES, tiny_pipeline
 
 SIZES: dict[str, Any] = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_layers": 1, "num_heads": 2, "text_dim": 8}
@@ -59,29 +61,29 @@ def test_training_steps_are_timed_side_by_side() -> None:
     assert sizes["causal"] == sum(p.numel() for p in every["causal"].parameters())
 
 
-def test_the_command_fills_ledger_and_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_fills_the_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = prepare("synthetic", tmp_path / "store", count=80)
     pipe = tiny_pipeline()
     pipe.save_pretrained(tmp_path / "two")
     pipe.provenance["parts"] = {"base": {"step": 7}}
     pipe.save_pretrained(tmp_path / "one" / "packed")
-    page, ledger = tmp_path / "page.md", tmp_path / "numbers.jsonl"
-    page.write_text("<!--table:backbones-->\n<!--/table-->\n", encoding="utf-8")
+    ledger = tmp_path / "numbers.jsonl"
     where = f"--data {store.folder} --sensors synthetic --seeds 0 1 --out {tmp_path}/bench --workers 0"
     words = f"backbones --pipelines {tmp_path}/one {tmp_path}/two {where} --frames 40 --threads 1"
-    code = main(f"{words} --record {ledger} --document {page}".split())
+    code = main(f"{words} --record {ledger}".split())
     assert code == 0, capsys.readouterr().err
     written = {row["name"]: row for row in map(json.loads, ledger.read_text(encoding="utf-8").splitlines())}
     rows = {name: row["value"] for name, row in written.items()}
     fid = written["backbone.one.fid"]
     assert fid["low"] <= fid["value"] <= fid["high"]
-    assert "--seeds 0 1" in fid["command"]
     assert written["backbone.one.step_ms"]["low"] is None
     assert rows["backbone.one.train_s"] == pytest.approx(7 * rows["backbone.one.step_ms"] / 1000)
     assert "backbone.two.train_s" not in rows, "no history, no training time"
     assert rows["backbone.one.fid"] == pytest.approx(rows["backbone.two.fid"])
     assert {"backbone.two.generate_s.40", "backbone.two.kid"} <= set(rows)
-    text = page.read_text(encoding="utf-8")
-    assert "<!--n:backbone.one.fid-->" in text
+    quotes = Quotes(written.values())
+    backbones_table(quotes, "one two", [40])
+    assert not quotes.problems
+    assert set(rows) - quotes.used == {"backbone.one.step_ms", "backbone.two.step_ms"}
     assert main(f"{words.replace('/two', '/one')}".split()) == 2
     assert "two generators named 'one'" in capsys.readouterr().err

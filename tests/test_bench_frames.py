@@ -17,6 +17,8 @@ from exuvia.sequence.settings import Backbone, CausalConfig, MaskTransformerConf
 from lab.__main__ import main as lab_main
 from lab.draw_frames import draw_kept
 from lab.frames import Kept, kept_steps, kinds_of_steps, preferences
+from lab.ledger.quotes import Quotes
+from lab.ledger.tables import frames_table
 from tiny import CODES, tiny_pipeline
 
 LEFT_WRIST, RIGHT_FOOT = 20, 11
@@ -120,27 +122,24 @@ def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFi
     )
     pipe.save_pretrained(tmp_path / "serpent" / "packed")
     ledger = tmp_path / "numbers.jsonl"
-    page = tmp_path / "page.md"
-    page.write_text("<!--table:frames.serpent-->\n<!--/table-->\n", encoding="utf-8")
     words = f"frames --pipeline {tmp_path}/serpent/packed --data {store.folder} --split test"
-    made = f"{words} --record {ledger} --draw {tmp_path}/drawn --document {page}"
+    made = f"{words} --record {ledger} --draw {tmp_path}/drawn"
     assert lab_main(made.split()) == 0, capsys.readouterr().err
-    names = [json.loads(line)["name"] for line in ledger.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
+    names = [row["name"] for row in rows]
     kinds = {name.split(".")[-2] for name in names}
     assert {"contact", "reversal", "fast", "violent"} <= kinds
     assert all(name.startswith("frames.serpent.layer0.") for name in names)
     assert {name.rpartition(".")[2] for name in names} == {"interval", "kept", "interval_in_clip", "kept_in_clip"}
     assert len(list((tmp_path / "drawn").glob("serpent-*.svg"))) == 4
-    head, _, *lines = page.read_text(encoding="utf-8").strip().splitlines()[2:-2]
+    quotes = Quotes(rows)
+    head, *_ = frames_table(quotes, "serpent", 1, [0.5, 0.3, 0.2], " ".join(kinds)).splitlines()
+    assert not quotes.problems
     assert head.count(" | ") == len(kinds), "a column a kind"
-    assert [line.split(" | ")[0] for line in lines] == [f"| layer `1`, rate `{rate}`" for rate in (0.5, 0.3, 0.2)]
-    assert "<!--n:frames.serpent.layer0." in lines[0]
     chosen = next(clip.id for clip in store.clips if clip.split == "test")
     assert lab_main(f"{words} --draw {tmp_path}/one --ids {chosen}".split()) == 0
     assert [path.name for path in (tmp_path / "one").iterdir()] == [f"serpent-{chosen}.svg"]
     assert lab_main(f"{words} --draw {tmp_path}/none --ids nobody".split()) == 2
     assert "no clip 'nobody' to draw" in capsys.readouterr().err
-    assert lab_main(f"{words} --name other --document {page}".split()) == 2
-    assert "frames.other" in capsys.readouterr().err
     assert lab_main(f"{words} --sensors sonar".split()) == 2
     assert "no captioned clip" in capsys.readouterr().err

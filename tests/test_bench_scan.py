@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from exuvia.errors import ConfigError, DataError
+from lab.cell_text import text_table
 from lab.cells import FAILED, LIMIT, MEASURED, SKIPPED, Cell, Protocol, measure_cells, ratio
 from lab.experiments.scan import ScanBench, bench_scan
 from lab.layers import LAYERS, layer_numbers
-from lab.ledger.document import fill
-from lab.ledger.numbers import check_documents, read_rows
-from lab.ledger.scan_table import markdown, quotation, text_table
+from lab.ledger.numbers import Origin, read_rows
+from lab.ledger.quotes import Quotes
+from lab.ledger.tables import scan_table
 from lab.memory import peak_extra_bytes
 from lab.methods import METHODS
 from lab.quoted import exponent, long_numbers, scan_numbers
@@ -26,6 +27,7 @@ from lab.work import Work, difference
 
 SMALL, LARGE = Size(1, 64, 8, 4), Size(2, 128, 16, 4)
 TINY_SCAN = Size(2, 12, 16, 4)
+ORIGIN = Origin("python -m lab scan", "abc", "a box", "2026-01-02")
 
 
 def cell(method: str, size: Size, which: str, ms: float, **more: object) -> Cell:
@@ -44,7 +46,7 @@ def results() -> Results:
         cells += [cell("loop", size, "forward", peer), cell("attention", size, "forward", 3.0)]
         cells += [Cell("mambapy", size, which, SKIPPED, "mambapy is not here") for which in PASSES]
     cells += [cell("loop", SMALL, "fwd_bwd", 60.0), cell("loop", LARGE, "fwd_bwd", 100.0, status=LIMIT, median_ms=None)]
-    return Results("python -m lab scan", Protocol(), cells, Rates(1e9, 1e9, "by hand"), {"torch": "2"})
+    return Results(ORIGIN, Protocol(), cells, Rates(1e9, 1e9, "by hand"), {"torch": "2"})
 
 
 def test_floors_by_hand() -> None:
@@ -186,7 +188,7 @@ def test_the_worst_size_counts_and_a_limit_is_a_bound(results: Results) -> None:
 def test_growth_with_length() -> None:
     assert exponent([(1.0, 3.0), (10.0, 300.0), (100.0, 30000.0)]) == pytest.approx(2.0)
     cells = [cell("kernel", Size(1, n, 8, 4), "forward", n / 100, extra_bytes=8 * n) for n in (100, 400, 1600)]
-    numbers = long_numbers(Results("", Protocol(), cells))
+    numbers = long_numbers(Results(ORIGIN, Protocol(), cells))
     assert numbers["exponent.forward"].value == pytest.approx(1.0)
     assert "exponent" not in numbers
 
@@ -199,42 +201,25 @@ def test_the_table_says_why_a_method_is_missing(results: Results) -> None:
     assert "> 100" in text
     assert text.count("exuvia kernel") == 2
     failed = Cell("chunked", SMALL, "forward", FAILED, "RuntimeError: no memory")
-    broken = Results("", Protocol(), [failed])
+    broken = Results(ORIGIN, Protocol(), [failed])
     assert "failed, RuntimeError: no memory" in "\n".join(text_table(broken, titles))
 
 
-def test_recorded_rows_are_what_documents_may_quote(results: Results, tmp_path: Path) -> None:
-    """A document filled from a run passes `python -m lab numbers` against the ledger of the same run."""
+def test_rows_of_an_earlier_run_say_how_it_was_made(results: Results, tmp_path: Path) -> None:
     stored, _ = write_results(results, tmp_path / "runs", "scan")
-    (tmp_path / "docs").mkdir()
-    document, ledger = tmp_path / "docs" / "scan.md", tmp_path / "docs" / "numbers.jsonl"
-    document.write_text("before\n<!--table:scan-->old<!--/table-->\nafter\n", encoding="utf-8")
-    bench_scan(ScanBench(out=tmp_path / "runs", results=stored, record=ledger, document=document))
+    ledger = tmp_path / "numbers.jsonl"
+    bench_scan(ScanBench(out=tmp_path / "runs", results=stored, record=ledger))
     rows = {row["name"]: row for row in read_rows(ledger)[0]}
     assert rows["scan.cpu.fwd_bwd_speedup.loop"]["value"] == 30.0
     assert rows["scan.cpu.ms.2x128x16x4.fwd_bwd.loop"]["unit"] == "ms, at least"
-    text = document.read_text(encoding="utf-8")
-    assert text.startswith("before\n<!--table:scan-->\n\n**forward**")
-    assert text.endswith("<!--/table-->\nafter\n")
-    report = check_documents(tmp_path, ledger)
-    assert report.quoted > 10
-    assert not report.problems
+    assert {(row["command"], row["commit"], row["machine"], row["date"]) for row in rows.values()} == {
+        ("python -m lab scan", "abc", "a box", "2026-01-02")
+    }
+    quotes = Quotes(rows.values())
+    table = scan_table(quotes, "scan.cpu", f"{SMALL} {LARGE}", {"kernel": "ours", "loop": "a loop"})
+    assert "> 100" in table
+    assert not quotes.problems
     assert json.loads(stored.read_text(encoding="utf-8"))["notes"] == {"torch": "2"}
-
-
-def test_a_document_without_a_place_is_refused() -> None:
-    with pytest.raises(DataError, match="table:scan"):
-        fill("nothing here", "scan", "a table")
-    with pytest.raises(DataError, match="not a readable document"):
-        bench_scan(ScanBench(document=Path("no-such-folder") / "scan.md"))
-
-
-def test_quotations_have_three_digits(results: Results) -> None:
-    numbers = scan_numbers(results, [LARGE], [])
-    assert quotation("a", None) == ""
-    assert quotation("a", numbers["ms.2x128x16x4.fwd_bwd.loop"]) == "> <!--n:a-->100<!--/n-->"
-    table = markdown(results, {}, scan_numbers(results, [], []), "scan.cpu")
-    assert "<!--n:scan.cpu.ms.1x64x8x4.forward.kernel-->1.00<!--/n-->" in table
 
 
 def test_unknown_names_are_refused() -> None:
@@ -287,7 +272,7 @@ def test_costs_of_layers_are_the_largest_over_sizes() -> None:
     for size, ms in ((SMALL, 5.0), (LARGE, 6.0)):
         cells.append(cell("mamba", size, "fwd_bwd", 4.0, facts={"parameters": 100.0}))
         cells.append(cell("serpent", size, "fwd_bwd", ms, facts={"parameters": 90.0}))
-    numbers = layer_numbers(Results("", Protocol(), cells))
+    numbers = layer_numbers(Results(ORIGIN, Protocol(), cells))
     assert numbers["cost_vs_mamba"] == (1.5, "1", 1.25, 1.5)
     assert numbers["parameters.cost_vs_mamba"].value == 0.9
     assert "single_quarter_vs_mamba" not in numbers

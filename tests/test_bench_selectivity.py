@@ -18,7 +18,8 @@ import torch
 from exuvia.errors import ConfigError
 from exuvia.train import CHECKPOINT, WEIGHTS
 from lab.experiments.selectivity import SelectivityConfig, bench_selectivity
-from lab.ledger.numbers import check_documents
+from lab.ledger.quotes import Quotes
+from lab.ledger.tables import selectivity_table
 from lab.selectivity.markov import Insertions, markov
 from lab.selectivity.measure import MEASURES, SKIP, LayerFinding, measure_model
 from lab.selectivity.model import LanguageModelConfig, model_information, new_model
@@ -303,11 +304,9 @@ class TestCommand:
         rows = {row["name"]: row for row in map(json.loads, ledger.read_text().splitlines())}
         assert {"selectivity.r2.markov", "selectivity.gap_bits.insertions", "selectivity.r2.markov.layer2"} <= set(rows)
         assert rows["selectivity.r2.markov"]["low"] <= rows["selectivity.r2.markov"]["value"]
-        assert "--sources markov insertions --seeds 0 1" in rows["selectivity.r2.markov"]["command"]
-        table = (tmp_path / "out" / "table.md").read_text()
-        assert "<!--n:selectivity.r2.markov.layer1-->" in table
-        (tmp_path / "README.md").write_text(table)
-        assert not check_documents(tmp_path, ledger).problems
+        quotes = Quotes(rows.values())
+        selectivity_table(quotes, "markov insertions", 2)
+        assert not quotes.problems
         assert {path.name for path in pictures.iterdir()} == {"markov.svg", "insertions.svg"}
 
     def test_quick_numbers_are_not_recorded(self, tmp_path: Path) -> None:

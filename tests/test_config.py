@@ -158,9 +158,9 @@ walks = st.builds(
     goal=st.one_of(st.integers(-9, 9), st.sampled_from(["home", "away"])),
     limit=st.none() | st.integers(),
     bold=st.booleans(),
-    name=st.text(),
+    name=st.text('aé\\"\n☃', max_size=9),
     folder=st.sampled_from(["a", "a/b", "/c"]).map(Path),
-    places=st.dictionaries(st.text(), st.just(Path("x")), max_size=3),
+    places=st.dictionaries(st.text("ab.["), st.just(Path("x")), max_size=3),
     pace=paces,
 )
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exuvia.data.clips import ClipSet, CorpusConfig, open_corpus
+from exuvia.data.clips import ClipSet, open_corpus
 from exuvia.data.prepare import prepare
+from exuvia.data.settings import CorpusConfig
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from made_mocap import mocap_folder

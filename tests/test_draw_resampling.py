@@ -3,10 +3,13 @@
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-import draw_resampling
 import numpy as np
 import pytest
-from resampling_picture import Strip, draw_sentence
+
+from exuvia.errors import DataError
+from lab.__main__ import main
+from lab.draw_resampling import Strip, draw_sentence
+from lab.experiments import resampling
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +17,13 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up text whose end holds the sentence."""
     path = tmp_path_factory.mktemp("text") / "text.txt"
     words = np.random.default_rng(0).choice(["sea", "wind", "a", "dream", "of", "bound"], 6000)
-    path.write_text(" ".join(words) + " " + draw_resampling.SENTENCE + " " + " ".join(words[:200]), encoding="utf-8")
+    path.write_text(" ".join(words) + " " + resampling.SENTENCE + " " + " ".join(words[:200]), encoding="utf-8")
     return path
 
 
 def draw(what: str, out: Path, *more: str) -> bytes:
     """The picture after two steps of training."""
-    assert draw_resampling.main([what, "--steps", "2", "--out", str(out), *more]) == 0
+    assert main(["resampling", what, "--steps", "2", "--out", str(out), *more]) == 0
     return out.read_bytes()
 
 
@@ -43,15 +46,16 @@ def test_a_sentence_is_drawn_and_drawn_again(text: Path, tmp_path: Path) -> None
 
 
 def test_a_motion_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    few = draw_resampling.synthesise
-    monkeypatch.setattr(draw_resampling, "synthesise", lambda count, *a, **k: few(min(count, 12), *a, **k))
+    few = resampling.synthesise
+    monkeypatch.setattr(resampling, "synthesise", lambda count, *a, **k: few(min(count, 12), *a, **k))
     texts = texts_of(draw("motion", tmp_path / "a.svg").decode())
     assert sum(" kept" in text and text.startswith("κ = ") for text in texts) == 3
     assert "joint speed, m/s" in texts
-    assert "kept 0.5.fast_half" in capsys.readouterr().err
+    assert "kept 0.5.fast_half" in capsys.readouterr().out
 
 
 def test_a_text_without_the_sentence_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("nothing here " * 200, encoding="utf-8")
-    with pytest.raises(SystemExit, match="does not hold the sentence"):
-        draw_resampling.main(["sentence", "--text", str(tmp_path / "t.txt"), "--steps", "1"])
+    config = resampling.ResamplingConfig("sentence", text=tmp_path / "t.txt", steps=1)
+    with pytest.raises(DataError, match="does not hold the sentence"):
+        resampling.resampling(config)

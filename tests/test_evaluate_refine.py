@@ -1,13 +1,11 @@
-"""The refined forget set, Motion-X's words, an evaluator of one's own, and the tables that quote a benchmark."""
+"""The refined forget set, Motion-X's words, and an evaluator of one's own."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from exuvia.__main__ import main
 from exuvia.commands import benchmark as command
 from exuvia.data.concepts import VIOLENCE
 from exuvia.data.export_humanml3d import export_humanml3d
@@ -21,9 +19,9 @@ from exuvia.evaluation.forget import Generations, prompt_sets
 from exuvia.evaluation.refine import moved_out
 from exuvia.files import read_json, write_json
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.recipes.evaluator import EvaluatorRecipe
 from exuvia.shapes import Features
 from exuvia.unlearning.base import unlearn
-from lab.ledger.benchmark_table import document_tables, numbers
 from tiny import tiny_pipeline
 
 
@@ -113,65 +111,13 @@ def test_a_motionx_folder_is_split_by_its_own_words(store: Store, tmp_path: Path
 def test_a_missing_evaluator_is_trained_and_said_so(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = []
-
-    def part(name: str) -> object:
-        return {"EvaluatorRecipe": dict, "train_evaluator": asked.append}[name]
-
-    monkeypatch.setattr(command, "part", part)
+    asked: list[EvaluatorRecipe] = []
+    monkeypatch.setattr("exuvia.recipes.evaluator.train_evaluator", asked.append)
     config = command.BenchmarkConfig("violence", data=store.folder, evaluator=tmp_path / "mine")
     assert command._evaluator(config) == str(tmp_path / "mine")
-    assert asked == [{"out": str(tmp_path / "mine"), "data": (str(store.folder),)}]
+    assert asked == [EvaluatorRecipe(out=str(tmp_path / "mine"), data=(str(store.folder),))]
     assert "training one" in capsys.readouterr().out
     assert command._evaluator(command.BenchmarkConfig("violence")) == ""
-
-
-def made_results() -> dict[str, object]:
-    """Results of two methods on three sets."""
-    units = {"violence_rate": "share", "kid": "1", "r_precision@3": "share", "foot_skate_rate": "share"}
-    rows = [
-        {"set": of, "method": method, "metric": metric, "values": [0.25, 0.5]}
-        for of in ("forget", "retain", "implicit", "lookalike", "written_lookalike", "all")
-        for method in ("none", "lcr")
-        for metric in units
-    ]
-    methods = [
-        {"label": m, "status": "ok", "edit_s": 1.5, "edit_peak_mb": 3.0, "evaluation_s": 2.0} for m in ("none", "lcr")
-    ]
-    methods.append({"label": "odd", "status": "failed", "message": "it diverged", "edit_s": None})
-    return {"rows": rows, "methods": methods, "metrics": {k: {"unit": u} for k, u in units.items()}}
-
-
-def test_tables_quote_only_what_is_recorded() -> None:
-    for place in ("violence", "kick", "violence.kinect"):
-        known, text = numbers(made_results(), place), document_tables(made_results(), place)
-        quoted = re.findall(r"<!--n:(.+?)-->(.+?)<!--/n-->", text)
-        assert quoted
-        for name, value in quoted:
-            assert float(value) == pytest.approx(known[name].mean, abs=0.06)
-        assert "it diverged" in text
-    assert "prompts.implicit.lcr.violence_rate" in numbers(made_results(), "violence")
-    assert "prompts.data_lookalike.lcr.violence_rate.kick" in numbers(made_results(), "kick")
-    assert "unlearn.lcr.kick.retain.r3" in numbers(made_results(), "kick")
-
-
-def test_documents_are_filled_or_refused_before_the_run(
-    store: Store, generator: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("before\n<!--table:violence-->\nold\n<!--/table-->\nafter\n", encoding="utf-8")
-    line = f"benchmark violence --data {store.folder} --pipeline {generator} --methods none --seeds 0 --limit 2"
-    line += f" --kinds implicit --workers 0 --out {tmp_path / 'run'} --document {page}"
-    assert main([*line.split(), "--tag", ".kinect"]) == 2
-    assert "table:violence.kinect" in capsys.readouterr().err
-    assert main([*line.split(), "--record", str(tmp_path / "numbers.jsonl")]) == 0
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("before")
-    assert text.endswith("after\n")
-    assert "old" not in text
-    recorded = (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
-    for name in re.findall(r"<!--n:(.+?)-->", text):
-        assert f'"{name}"' in recorded
 
 
 def test_ids_go_with_prompts(store: Store) -> None:

@@ -33,7 +33,7 @@ def test_two_generators_stand_side_by_side_with_kinds_of_prompts(tiny: Path, tmp
 
 
 def test_a_file_without_prompts_is_refused(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for content, told in ((b"\n \n", "found no prompt"), (b"\xff\xfe\x00", "no readable text file")):
+    for content, told in ((b"\n \n", "found no prompt"), (b"\xff\xfe\x00", "not a readable text file")):
         (tmp_path / "prompts.txt").write_bytes(content)
         page = tmp_path / "page.html"
         options = ["--pipeline", str(tiny), "--file", str(tmp_path / "prompts.txt"), "--out", str(page)]

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from exuvia.errors import DataError
 from lab.__main__ import main as lab_main
-from lab.experiments import check
+from lab.experiments.goldens import GoldensConfig, check_goldens
 from lab.parity.case import Case
 from lab.parity.compare import compare, describe, valid_positions
 from lab.parity.run import check_case, check_folder, function_name
@@ -202,4 +202,4 @@ def test_a_broken_case_file_is_a_failed_case(tmp_path: Path) -> None:
 def test_rotations_equal_the_official_ones(goldens: Path) -> None:
     (result,) = check_folder(goldens, only=("01_quat_ops",))
     assert result.passed, result
-    assert check.check_goldens(check.GoldensConfig(goldens, only=("01_quat_ops",), verbose=True)) == 0
+    assert check_goldens(GoldensConfig(goldens, only=("01_quat_ops",), verbose=True)) == 0

@@ -129,7 +129,7 @@ def test_what_cannot_be_is_named(pipe: MotionPipeline, tmp_path: Path, capsys: p
     with pytest.raises(ConfigError, match="needs a masked or a causal generator"):
         list(stream(other, SCENES))
     assert main(["stream", "a man walks", "--out", str(tmp_path / "a.xyz")]) == 2
-    assert "unknown format" in capsys.readouterr().err
+    assert "unknown motion format" in capsys.readouterr().err
     assert main(["stream", "a man walks#0", "--out", str(tmp_path / "a.npy")]) == 2
 
 

@@ -1,6 +1,8 @@
-"""The ledger of measured numbers: rows, quotations, and tables of results."""
+"""The ledger of measured numbers: rows as they were observed, and documents rendered from templates."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,189 +10,353 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exuvia.checkpoint import command_line
 from exuvia.errors import DataError
+from exuvia.evaluation.metric_table import METRICS as METRIC_TABLE
+from exuvia.evaluation.report import Method, Report, Row
 from lab.__main__ import main as lab_main
-from lab.ledger.numbers import KEYS, check_documents, quotation_problem, read_rows, record_number, rounds_to
-from lab.ledger.requote import like
+from lab.ledger.numbers import KEYS, Number, read_rows, record_number, record_numbers
+from lab.ledger.quotes import Quotes, written
+from lab.ledger.render import check_documents
+from lab.ledger.tables import (
+    across_table,
+    backbones_table,
+    benchmark_table,
+    frames_table,
+    information_table,
+    scan_table,
+    selectivity_table,
+    sequence_table,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
+MARKS = "\ue000\ue001\ue002"
 
 
 def row(name: str = "a.b", value: float = 1.925, unit: str = "s", **others: Any) -> dict[str, Any]:
     return dict.fromkeys(KEYS) | {"name": name, "value": value, "unit": unit} | others
 
 
-def problem(text: str, **others: Any) -> str | None:
-    return quotation_problem("a.b", text, {"a.b": row(**others)})
+def bare(text: str) -> str:
+    return text.translate(dict.fromkeys(map(ord, MARKS)))
+
+
+def cells(table: str) -> list[list[str]]:
+    """The cells of a Markdown table, without its rule."""
+    lines = [line for line in bare(table).splitlines() if line.startswith("|") and "---" not in line]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with a README, a page of results and a ledger of one row."""
+    """A folder with a ledger of three rows."""
     (tmp_path / "docs" / "results").mkdir(parents=True)
-    (tmp_path / "docs" / "results" / "numbers.jsonl").write_text(json.dumps(row()) + "\n")
+    rows = [row(), row("sure", 0.5123, "1", low=0.4, high=0.6), row("negative", -1e-9, "1")]
+    (tmp_path / "docs/results/numbers.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
     return tmp_path
 
 
-def check(project: Path, readme: str) -> tuple[str, ...]:
-    (project / "README.md").write_text(readme)
+def check(project: Path) -> tuple[str, ...]:
     return check_documents(project, project / "docs/results/numbers.jsonl").problems
 
 
-@given(value=st.floats(-1e6, 1e6), decimals=st.integers(0, 6))
-def test_a_rounded_number_is_its_rounding(value: float, decimals: int) -> None:
-    assert rounds_to(value, f"{value:.{decimals}f}")
-    assert rounds_to(value, f"{value:,.{decimals}f}")
-    assert not rounds_to(value + 2 * 10.0**-decimals, f"{value:.{decimals}f}")
-
-
-@pytest.mark.parametrize("text", ["1.9", "1.92", "1.93", "1.925", "**1.9**", " 2 ", "1.925e0"])
-def test_quotations_that_hold(text: str) -> None:
-    assert problem(text) is None
-
-
-@pytest.mark.parametrize("text", ["1.8", "1.924", "3", "19"])
-def test_quotations_that_differ(text: str) -> None:
-    assert "its row says 1.925" in str(problem(text))
-
-
-def test_intervals_and_half_widths_are_compared() -> None:
-    assert problem("1.9 [1.8, 2.1]", low=1.81, high=2.06) is None
-    assert problem("1.9 ± 0.1", low=1.81, high=2.06) is None
-    assert "quotes high 2.2" in str(problem("1.9 [1.8, 2.2]", low=1.81, high=2.06))
-    assert "has none" in str(problem("1.9 ± 0.1"))
-
-
-def test_percentages() -> None:
-    assert problem("51.2 %", value=0.5123, unit="1") is None
-    assert problem("51.2 %", value=51.23, unit="%") is None
-    assert problem("51.2", value=0.5123, unit="1") is not None
-
-
-def test_words_are_no_quotation() -> None:
-    assert "expected a number" in str(problem("about two"))
-    assert "no row has measured it" in str(quotation_problem("x", "1", {}))
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "others"),
-    [
-        ("1.8", "1.9", {}),
-        ("**3.00**", "**1.93**", {}),
-        ("2.2 [1.0, 3.0]", "1.9 [1.8, 2.1]", {"low": 1.81, "high": 2.06}),
-        ("2.2 ± 0.3", "1.9 ± 0.1", {"low": 1.81, "high": 2.06}),
-        ("12 %", "51 %", {"value": 0.5123, "unit": "1"}),
-        ("1,000", "12,345", {"value": 12345.4}),
-        ("−1.0", "−2.5", {"value": -2.5}),
-        ("+1.0", "+2.5", {"value": 2.5}),
-        ("1.0e-3", "2.5e-05", {"value": 2.5e-5}),
-    ],
-)
-def test_fixing_keeps_the_form_of_a_quotation(project: Path, old: str, new: str, others: dict[str, Any]) -> None:
-    (project / "docs/results/numbers.jsonl").write_text(json.dumps(row(**others)) + "\n")
-    (project / "README.md").write_text(f"| speed | <!--n:a.b-->{old}<!--/n--> s |\n")
+def rendered(project: Path, template: str) -> str:
+    (project / "README.md.in").write_text(template)
     assert lab_main(["numbers", "--fix", "--root", str(project)]) == 0
-    assert (project / "README.md").read_text() == f"| speed | <!--n:a.b-->{new}<!--/n--> s |\n"
+    assert check(project) == ()
+    return (project / "README.md").read_text()
 
 
-def test_fixing_leaves_what_it_cannot_mend(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = "<!--n:a.b-->1.92<!--/n--> <!--n:a.b-->9 ± 1<!--/n--> <!--n:nowhere-->1<!--/n--> <!--n:a.b-->few<!--/n-->"
-    (project / "README.md").write_text(text)
-    assert lab_main(["numbers", "--fix", "--root", str(project)]) == 1
-    assert (project / "README.md").read_text() == text
-    assert "3 problems" in capsys.readouterr().out
+class TestRows:
+    def test_a_row_holds_what_was_observed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "results" / "numbers.jsonl"
+        monkeypatch.setattr(sys, "argv", ["/some/where/lab/__main__.py", "scan", "--sizes", "1x2", "--out", "a b"])
+        for value in (1.0, 2.0):
+            record_number(path, "speed.x_s", value, unit="s", low=0.5, high=3.0, seed=1)
+        rows, problems = read_rows(path)
+        assert not problems
+        assert [one["value"] for one in rows] == [1.0, 2.0]
+        assert list(rows[0]) == list(KEYS)
+        assert rows[0]["command"] == "python -m lab scan --sizes 1x2 --out 'a b'"
+        assert all(rows[0][key] for key in ("commit", "machine", "date"))
+
+    @pytest.mark.parametrize(
+        ("argv", "command"),
+        [
+            (["/usr/bin/exuvia", "benchmark", "kick"], "exuvia benchmark kick"),
+            (["/x/src/exuvia/__main__.py", "demo"], "exuvia demo"),
+            (["C/exuvia.exe", "demo"], "exuvia demo"),
+            (["/x/draw.py", "it's"], "python draw.py 'it'\"'\"'s'"),
+            (["-c", "x"], "python -c x"),
+        ],
+    )
+    def test_no_folder_of_a_machine_stands_in_a_command(
+        self, argv: list[str], command: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "argv", argv)
+        assert command_line() == command
+
+    def test_every_option_of_a_real_command_stands_in_its_row(self, tmp_path: Path) -> None:
+        words = ["features", "--clips", "4", "--frames", "40", "--repeats", "1", "--threads", "1", "--seed", "3"]
+        words += ["--record", str(tmp_path / "rows of today.jsonl")]
+        subprocess.run([sys.executable, "-m", "lab", *words], cwd=ROOT, check=True, capture_output=True)
+        ((one,), _) = read_rows(tmp_path / "rows of today.jsonl")
+        assert one["command"] == f"python -m lab {' '.join(words[:-1])} '{words[-1]}'"
+        assert 0 < one["low"] <= one["value"] <= one["high"]
+
+    def test_what_is_no_number_is_refused_and_nothing_is_written(self, tmp_path: Path) -> None:
+        path = tmp_path / "n.jsonl"
+        with pytest.raises(DataError, match="finite"):
+            record_numbers(path, {"good": Number(1.0), "bad": Number(float("nan"))})
+        with pytest.raises(DataError, match="without blanks"):
+            record_number(path, "a b", 1.0, unit="s")
+        assert record_numbers(None, {"a": Number(1.0)}) == []
+        assert not list(tmp_path.iterdir())
+
+    def test_repeats_have_an_interval_and_one_value_none(self) -> None:
+        assert Number.over([2.0], "s") == Number(2.0, "s")
+        three = Number.over([1.0, 2.0, 3.0])
+        assert three.value == 2.0
+        assert three.low == pytest.approx(2 - 2.4841, abs=1e-3)  # t(0.975, 2) / sqrt(3)
+
+    @pytest.mark.parametrize("key", KEYS)
+    def test_rows_need_every_key(self, project: Path, key: str) -> None:
+        path = project / "numbers.jsonl"
+        path.write_text(json.dumps({k: v for k, v in row().items() if k != key}) + "\n")
+        assert read_rows(path) == ([], [f"{path}:1: the row lacks {key}"])
+
+    @pytest.mark.parametrize(
+        "line", ["{", "[1]", json.dumps(row(value="fast")), json.dumps(row()).replace("1.925", "NaN")]
+    )
+    def test_broken_rows_are_problems(self, project: Path, line: str) -> None:
+        path = project / "numbers.jsonl"
+        path.write_text(line + "\n")
+        assert len(read_rows(path)[1]) == 1
+
+    def test_what_nobody_quotes_becomes_history(self, project: Path) -> None:
+        ledger, history = (project / "docs/results" / name for name in ("numbers.jsonl", "history.jsonl"))
+        with ledger.open("a") as stream:
+            stream.write(json.dumps(row(value=5.0)) + "\n")
+        rendered(project, '{{ n("a.b", 1) }}\n')
+        assert lab_main(["numbers", "--prune", "--root", str(project)]) == 0
+        assert [one["value"] for one in read_rows(ledger)[0]] == [5.0]
+        assert [(one["name"], one["value"]) for one in read_rows(history)[0]] == [
+            ("a.b", 1.925), ("sure", 0.5123), ("negative", -1e-9),
+        ]  # fmt: skip
+        assert lab_main(["numbers", "--prune", "--root", str(project)]) == 0
+        assert len(read_rows(history)[0]) == 3
 
 
-@given(value=st.floats(-1e6, 1e6), text=st.sampled_from(["1", "1.25", "1,000.0", "−0.5", "+3.1", "2.50e-3"]))
-def test_a_number_in_the_form_of_another_is_its_rounding(value: float, text: str) -> None:
-    assert rounds_to(value, like(value, text))
+class TestQuotations:
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            ('n("a.b", 1)', "1.9"), ('n("a.b")', "1.93"), ('n("a.b", ".1e")', "1.9e+00"), ('n("negative", 2)', "0.00"),
+            ('percent("sure", 1)', "51.2 %"), ('percent("sure")', "51 %"), ('spread("sure", 2)', "0.51 ± 0.10"),
+            ('limits("sure", 1)', "0.5 [0.4, 0.6]"), ('source("LRA README")', "LRA README"),
+        ],
+    )  # fmt: skip
+    def test_forms(self, project: Path, call: str, text: str) -> None:
+        assert rendered(project, f"{{{{ {call} }}}}\n") == f"{text}\n"
+
+    @given(value=st.floats(-1e6, 1e6), decimals=st.integers(0, 6))
+    def test_a_written_number_is_its_rounding(self, value: float, decimals: int) -> None:
+        assert abs(float(written(value, decimals)) - value) <= 0.5 * 10.0**-decimals * (1 + 1e-6) + 1e-12 * abs(value)
+        assert abs(float(written(value, f",.{decimals}f").replace(",", "")) - value) <= 0.51 * 10.0**-decimals
+        assert not written(value, 0) == "-0"
+
+    def test_the_last_row_of_a_name_counts(self, project: Path) -> None:
+        with (project / "docs/results/numbers.jsonl").open("a") as stream:
+            stream.write(json.dumps(row(value=5.0)) + "\n")
+        assert rendered(project, '{{ n("a.b", 1) }}') == "5.0"
+
+    @pytest.mark.parametrize(
+        ("template", "message"),
+        [
+            ('{{ n("c.d") }}', "README.md.in: c.d is quoted, but no row has measured it"),
+            ('{{ spread("a.b") }}', "README.md.in: a.b is quoted with an interval, but its row has none"),
+            ("\n{{ n( }}", "README.md.in: line 2"),
+            ("{{ m(1) }}", "'m' is undefined"),
+            ('{{ n("a.b", "!") }}', "README.md.in: "),
+            ('{{ benchmark_table("kick", "lcr") }}', "the table 'forget captions' has no number for 'lcr'"),
+        ],
+    )
+    def test_what_cannot_be_quoted_is_a_problem_and_nothing_is_written(
+        self, project: Path, template: str, message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (project / "README.md.in").write_text(template)
+        assert lab_main(["numbers", "--fix", "--root", str(project)]) == 1
+        assert message in capsys.readouterr().err
+        assert not (project / "README.md").exists()
 
 
-def test_a_page_with_matching_numbers_passes(project: Path) -> None:
-    assert check(project, "| speed | <!--n:a.b-->1.9<!--/n--> s |\n") == ()
+class TestDocuments:
+    def test_a_document_that_differs_names_its_line(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        rendered(project, 'one\n{{ n("a.b", 1) }} s\n')
+        (project / "README.md").write_text("one\n1.8 s\n")
+        assert lab_main(["numbers", "--root", str(project)]) == 1
+        assert "README.md:2: differs from the rendering of README.md.in" in capsys.readouterr().err
+        (project / "README.md").unlink()
+        assert "README.md is missing" in check(project)[0]
+
+    @pytest.mark.parametrize("line", ["| FID | 0.045 |", "| a | {{ n('a.b', 1) }} | 0.5 |"])
+    def test_a_decimal_in_a_table_of_results_needs_a_row(self, project: Path, line: str) -> None:
+        (project / "README.md.in").write_text(f"\n{line}\n")
+        lab_main(["numbers", "--fix", "--root", str(project)])
+        (problem,) = check(project)
+        assert problem.startswith("README.md:2: table cell holds 0.")
+
+    @pytest.mark.parametrize(
+        "line",
+        ["| S4D | 0.045 | {{ source('Table 1') }} |", "| `--lr 0.1` |", "| version 1.2.3 |", "| 22 joints |", "a 0.5",
+         "```\n| 0.5 |\n```"],
+    )  # fmt: skip
+    def test_lines_that_need_no_row(self, project: Path, line: str) -> None:
+        rendered(project, f"{line}\n")
+
+    def test_pages_of_results_need_no_template_but_their_rows(self, project: Path) -> None:
+        (project / "docs" / "data.md").write_text("| a | 0.5 |\n")
+        (project / "docs" / "results" / "forget.md").write_text("| a | 0.5 |\n")
+        assert [text.split(":")[0] for text in check(project)] == ["docs/results/forget.md"]
+
+    def test_the_card_stands_in_two_places(self, project: Path) -> None:
+        (project / "configs").mkdir()
+        (project / "configs/base-card.md.in").write_text('{{ n("a.b", 1) }}\n')
+        assert lab_main(["numbers", "--fix", "--root", str(project)]) == 0
+        assert (project / "packages/base/src/exuvia_base/base/README.md").read_text() == "1.9\n"
+
+    def test_those_of_this_project_are_what_was_measured(self) -> None:
+        report = check_documents(ROOT, ROOT / "docs/results/numbers.jsonl")
+        assert not report.problems
+        assert len(report.quoted) > 1000
 
 
-def test_the_last_row_of_a_name_counts(project: Path) -> None:
-    with (project / "docs/results/numbers.jsonl").open("a") as stream:
-        stream.write(json.dumps(row(value=5.0)) + "\n")
-    assert check(project, "<!--n:a.b-->5.0<!--/n-->") == ()
-    assert len(check(project, "<!--n:a.b-->1.9<!--/n-->")) == 1
+class TestTables:
+    def test_a_benchmark_has_three_and_its_winner_is_bold(self) -> None:
+        rows = [
+            row(f"unlearn.{m}.kick.forget.fid", v, "1", low=v - 1, high=v + 1) for m, v in (("none", 3), ("lcr", 9))
+        ]
+        rows += [row(f"unlearn.{m}.kick.retain.r1", v, "1") for m, v in (("none", 0.9), ("lcr", 0.5), ("uce", 0.4))]
+        rows += [row(f"prompts.implicit.{m}.violence_rate.kick", 0.25, "1") for m in ("none", "lcr", "uce")]
+        rows += [row("unlearn.uce.kick.forget.violence_rate", 0.1, "1")]
+        forget, retain, prompts = benchmark_table(Quotes(rows), "kick", "none lcr uce").split("\n\n")
+        assert cells(forget)[0] == ["forget captions", "violent ↓", "FID"], "columns without a number are left out"
+        assert cells(forget)[2] == ["lcr", "", "9.0 ± 1.0"]
+        assert [line[1] for line in cells(retain)] == ["R@1 ↑", "0.90", "**0.50**", "0.40"], "none is a yardstick"
+        assert cells(prompts)[0] == ["motions seen as violent", "implicit"]
+
+    def test_a_line_without_a_row_is_a_problem(self) -> None:
+        quotes = Quotes([row("backbone.a.fid", 1.0), row("backbone.a.parameters", 12345.0)])
+        quality, cost = backbones_table(quotes, "a b", [196]).split("\n\n")
+        assert cells(quality)[1] == ["`a`", "1.00"]
+        assert cells(cost)[1] == ["`a`", "12,345"]
+        assert quotes.problems == ["the table 'generator' has no number for 'b'"] * 2
+        assert quotes.used == {"backbone.a.fid", "backbone.a.parameters"}
+
+    def test_generators_have_a_table_each(self) -> None:
+        rows = [row(f"across.{g}.lcr.violence.retain_fid", 2.0) for g in ("bamm", "mamba")]
+        parts = across_table(Quotes(rows), "violence", "bamm mamba", "lcr").split("\n\n")
+        assert [cells(part)[0][0] for part in parts] == ["`bamm`", "`mamba`"]
+
+    def test_what_leaves_one_or_zero_is_bold(self) -> None:
+        kept = [row(f"frames.s.layer0.0.5.fast.{what}", 1.2, low=1.1, high=1.4) for what in ("kept", "kept_in_clip")]
+        kept += [row(f"frames.s.layer0.0.5.still.{what}", 1.2, low=0.9, high=1.4) for what in ("kept", "kept_in_clip")]
+        assert cells(frames_table(Quotes(kept), "s", 1, [0.5], "fast still"))[1:] == [
+            ["layer `1`, rate `0.5`", "**1.20 [1.10, 1.40]** (1.20)", "1.20 [0.90, 1.40] (1.20)"]
+        ]
+        name = "lcr.information_weighted.kick"
+        gaps = [
+            row(f"{name}.k8_both_plain.retain_fid", 4.1),
+            row(f"{name}.retain_fid", 3.1),
+            row(f"{name}.shared_codes", 7),
+        ]
+        gaps += [row(f"{name}.retain_fid.minus_plain", -1.0, low=-1.1, high=-0.9)]
+        lines = cells(information_table(Quotes(gaps), "kick", [8], "intervals"))
+        assert lines[1] == ["`k = 8`, both", "", "4.10"]
+        assert lines[2] == ["`k = 8`, both, intervals", "7", "3.10 (**-1.00**)"]
+
+    def test_scans_say_what_is_a_bound(self) -> None:
+        rows = [row("scan.cpu.ms.1x2.forward.kernel", 0.577, "ms"), row("scan.cpu.mb.1x2.forward.kernel", 12.34, "MB")]
+        rows += [row("scan.cpu.ms.1x2.forward.loop", 45000.0, "ms, at least")]
+        text = scan_table(Quotes(rows), "scan.cpu", "1x2", {"kernel": "ours", "loop": "a loop"})
+        assert cells(text)[:3] == [["B x L x D x N", "1x2"], ["ours", "0.577 / 12.3"], ["a loop", "> 45000"]]
+
+    def test_sequences_show_deviations_and_times_of_the_backbone(self) -> None:
+        name = "lra.listops.short.serpent-s4d@K=5"
+        rows = [row(f"{name}.accuracy", 0.4), row(f"{name}.accuracy_deviation", 0.02), row(f"{name}.train_s", 71.6)]
+        rows += [
+            row(f"{name}.times_backbone", 1.9),
+            row(f"{name}.kept_mb", 8.71),
+            row("lra.listops.short.s4d.accuracy", 0.3),
+        ]
+        quotes = Quotes(rows)
+        parts = [cells(part) for part in sequence_table(
+            quotes, "lra.{}.short", "listops", "serpent-s4d@K=5 s4d", "accuracy").split("\n\n")]  # fmt: skip
+        assert parts[0] == [["accuracy", "listops ↑"], ["`serpent-s4d@K=5`", "**0.400 ± 0.020**"], ["s4d", "0.300"]]
+        assert parts[1][1] == ["`serpent-s4d@K=5`", "72 (1.90)"]
+        assert parts[2][1] == ["`serpent-s4d@K=5`", "8.7"]
+
+    def test_selectivity_shows_limits_of_r2(self) -> None:
+        rows = [row("selectivity.r2.text.layer1", 0.02, low=0.0, high=0.09), row("selectivity.gap_bits.text", 0.2)]
+        lines = cells(selectivity_table(Quotes(rows), "text", 1))
+        assert lines[1] == ["text, layer 1", "0.20", "0.02 [0.00, 0.09]"]
 
 
-@pytest.mark.parametrize(
-    ("readme", "message"),
-    [
-        ("| FID | 0.045 |\n", "README.md:1: table cell holds 0.045"),
-        ("text\n\n<!--n:a.b-->9.9<!--/n-->", "README.md:3: a.b: quotes value 9.9"),
-        ("<!--n:c.d-->1<!--/n-->", "no row has measured it"),
-        ("<!--n:a.b-->1.9", "without its <!--/n-->"),
-    ],
-)
-def test_problems_name_their_place(project: Path, readme: str, message: str) -> None:
-    (found,) = check(project, readme)
-    assert message in found
+ABOUT = {
+    "concept": "kick", "command": "exuvia benchmark kick", "commit": "abc", "date": "2026-01-02T03:04:05",
+    "machine": "a box",
+}  # fmt: skip
+METRICS = ("violence_rate", "r_precision@3", "fid", "mean_jerk_m_per_s3")
 
 
-@pytest.mark.parametrize(
-    "cell",
-    ["0.045 <!--q:guo2024momask, Tab. 1-->", "`--lr 0.1`", "version 1.2.3", "22 joints", "[0, 1]"],
-)
-def test_cells_that_need_no_row(project: Path, cell: str) -> None:
-    assert check(project, f"| a | {cell} |\n") == ()
+def report(sets: tuple[str, ...], methods: tuple[Method, ...], **about: str) -> Report:
+    """Every metric of every method on every set has the values 0.25 and 0.5."""
+    rows = [Row(of, m.label, metric, (0.25, 0.5)) for of in sets for m in methods for metric in METRICS]
+    scales = {name: METRIC_TABLE[name].scale for name in METRICS}
+    failed = Method("odd", "uce", {}, "failed", "it diverged")
+    return Report(ABOUT | about, (*methods, failed), scales, tuple(rows))
 
 
-def test_decimals_in_prose_and_code_are_left_alone(project: Path) -> None:
-    assert check(project, "Python 3.11 or newer\n\n```\n| 0.5 |\n```\n") == ()
+class TestRecordedRuns:
+    def test_a_benchmark_is_recorded_from_its_folder(self, tmp_path: Path) -> None:
+        sets = ("forget", "retain", "implicit", "lookalike", "all")
+        method = Method("lcr", "lcr", {}, edit_s=1.5, edit_peak_mb=3.0, evaluation_s=2.0)
+        report(sets, (method,)).save(tmp_path / "run")
+        ledger = tmp_path / "numbers.jsonl"
+        words = ["record-benchmark", str(tmp_path / "run"), "--tag", ".kinect", "--record", str(ledger)]
+        assert lab_main(words) == 0
+        rows = {one["name"]: one for one in read_rows(ledger)[0]}
+        assert set(rows) == {
+            *(f"unlearn.lcr.kick.kinect.{name}" for name in (
+                "forget.violence_rate", "forget.fid", "retain.violence_rate", "retain.r3", "retain.fid", "edit_s",
+                "edit_mb", "evaluation_s")),
+            "prompts.implicit.lcr.violence_rate.kick.kinect", "prompts.data_lookalike.lcr.violence_rate.kick.kinect",
+        }  # fmt: skip
+        one = rows["unlearn.lcr.kick.kinect.retain.r3"]
+        assert (one["command"], one["commit"], one["machine"], one["date"]) == (
+            "exuvia benchmark kick", "abc", "a box", "2026-01-02",
+        )  # fmt: skip
+        assert one["low"] < one["value"] == 0.375 < one["high"]
 
+    @pytest.mark.parametrize(("method", "options"), [("uce", []), ("", ["--method", "uce"])])
+    def test_an_evaluation_is_filed_under_the_method_that_edited(
+        self, tmp_path: Path, method: str, options: list[str]
+    ) -> None:
+        methods = (Method("original", "", {}), Method("edited", method, {}))
+        report(("forget", "all"), methods).save(tmp_path / "run")
+        ledger = tmp_path / "numbers.jsonl"
+        assert lab_main(["record-evaluation", str(tmp_path / "run"), "--record", str(ledger), *options]) == 0
+        assert [one["name"] for one in read_rows(ledger)[0]] == [
+            "generator.r3", "generator.fid", "original.forget_violence_rate", "uce.forget_violence_rate",
+        ]  # fmt: skip
 
-def test_pages_of_results_are_checked_and_other_pages_only_for_quotations(project: Path) -> None:
-    (project / "docs" / "data.md").write_text("| a | 0.5 |\n\n<!--n:a.b-->9<!--/n-->\n")
-    (project / "docs" / "results" / "forget.md").write_text("| a | 0.5 |\n")
-    places = [text.split(":")[0] for text in check(project, "")]
-    assert places == ["docs/data.md", "docs/results/forget.md"]
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_rows_need_every_key(project: Path, key: str) -> None:
-    path = project / "numbers.jsonl"
-    path.write_text(json.dumps({k: v for k, v in row().items() if k != key}) + "\n")
-    rows, problems = read_rows(path)
-    assert not rows
-    assert problems == [f"{path}:1: the row lacks {key}"]
-
-
-@pytest.mark.parametrize("line", ["{", "[1]", json.dumps(row(value="fast")), json.dumps(row()).replace("1.925", "NaN")])
-def test_broken_rows_are_problems(project: Path, line: str) -> None:
-    path = project / "numbers.jsonl"
-    path.write_text(line + "\n")
-    assert len(read_rows(path)[1]) == 1
-
-
-def test_record_appends_a_whole_row(tmp_path: Path) -> None:
-    path = tmp_path / "results" / "numbers.jsonl"
-    for value in (1.0, 2.0):
-        record_number(path, "speed.x_s", value, unit="s", command="python -m lab x", low=0.5, high=3.0, seed=1)
-    rows, problems = read_rows(path)
-    assert not problems
-    assert [one["value"] for one in rows] == [1.0, 2.0]
-    assert list(rows[0]) == list(KEYS)
-    assert all(rows[0][key] for key in ("commit", "machine", "date"))
-
-
-def test_record_refuses_what_is_no_number(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="finite"):
-        record_number(tmp_path / "n.jsonl", "a", float("nan"), unit="s", command="x")
-    with pytest.raises(DataError, match="without blanks"):
-        record_number(tmp_path / "n.jsonl", "a b", 1.0, unit="s", command="x")
-    assert not list(tmp_path.iterdir())
-
-
-def test_command_exits_with_one_on_a_problem(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "README.md").write_text("| FID | 0.045 |\n")
-    assert lab_main(["numbers", "--root", str(project)]) == 1
-    assert "0.045" in capsys.readouterr().err
-
-
-def test_the_documents_of_this_project_quote_what_was_measured() -> None:
-    report = check_documents(ROOT, ROOT / "docs/results/numbers.jsonl")
-    assert not report.problems
+    def test_a_folder_without_results_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        ledger = tmp_path / "n.jsonl"
+        assert lab_main(["record-benchmark", str(tmp_path)]) == 2
+        report(("all",), (Method("edited", "", {}),)).save(tmp_path / "unedited")
+        assert lab_main(["record-evaluation", str(tmp_path / "unedited"), "--record", str(ledger)]) == 2
+        assert "name it with --method" in capsys.readouterr().err
+        report(("all",), (), command="").save(tmp_path / "silent")
+        assert lab_main(["record-benchmark", str(tmp_path / "silent"), "--record", str(ledger)]) == 2
+        assert "does not say its command" in capsys.readouterr().err
+        assert not ledger.exists()

@@ -8,7 +8,7 @@ import torch
 
 import exuvia
 from exuvia.__main__ import main
-from exuvia.commands.import_momask import from_momask
+from exuvia.commands.import_published import from_momask
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError

@@ -10,7 +10,7 @@ import pytest
 import tiny
 from exuvia.__main__ import main
 from exuvia.checkpoint import save_tensors, write_config
-from exuvia.commands.import_momask import ImportMomaskConfig, import_momask
+from exuvia.commands.import_published import ImportMomaskConfig, import_momask
 from exuvia.commands.pack import PackConfig, pack
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
@@ -67,7 +67,7 @@ def test_half_precision_and_card(runs: dict[str, Path], tmp_path: Path) -> None:
 
 def test_command_line(runs: dict[str, Path], tmp_path: Path) -> None:
     flags = [word for kind, folder in runs.items() for word in (f"--{kind}", str(folder))]
-    assert main(["pack", *flags, "--out", str(tmp_path / "pipeline")]) == 0
+    assert main(["checkpoint", "pack", *flags, "--out", str(tmp_path / "pipeline")]) == 0
 
 
 def test_another_tokenizer_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -111,12 +111,12 @@ def test_training_and_packing(tmp_path: Path, store: Store, capsys: pytest.Captu
     assert main(f"train residual --out {tmp_path}/residual {codes} {residual}".split()) == 0
     assert main(f"train length --out {tmp_path}/length {codes} --model.text-dim {text.dim}".split()) == 0
     parts = " ".join(f"--{part} {tmp_path}/{part}" for part in ("tokenizer", "residual", "length"))
-    assert main(f"pack {parts} --mask {tmp_path}/bamm --out {tmp_path}/packed".split()) == 0
+    assert main(f"checkpoint pack {parts} --mask {tmp_path}/bamm --out {tmp_path}/packed".split()) == 0
     packed = MotionPipeline.from_pretrained(tmp_path / "packed")
     assert isinstance(packed.base, BAMM)
     assert packed.base.config.blocks == "t2mgpt"
     assert packed("a person walks", seed=0).joints.shape[1:] == (22, 3)
-    assert main(f"pack {parts} --mask {tmp_path}/causal --out {tmp_path}/other".split()) == 0
+    assert main(f"checkpoint pack {parts} --mask {tmp_path}/causal --out {tmp_path}/other".split()) == 0
     other = MotionPipeline.from_pretrained(tmp_path / "other")
     assert isinstance(other.base, CausalGenerator)
     assert other.base.config.backbone == Backbone("serpent")

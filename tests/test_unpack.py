@@ -28,7 +28,7 @@ def test_what_is_unpacked_packs_to_the_same_pipeline(tmp_path: Path, capsys: pyt
     pipe = tiny_pipeline()
     pipe.provenance["parts"] = {"residual": {"seed": 5}}
     pipe.save_pretrained(tmp_path / "whole")
-    assert main(["unpack", str(tmp_path / "whole"), str(tmp_path / "runs")]) == 0
+    assert main(["checkpoint", "unpack", str(tmp_path / "whole"), str(tmp_path / "runs")]) == 0
     assert "tokenizer, mask, residual, length" in capsys.readouterr().out
     pack(PackConfig(tmp_path / "again", **runs(tmp_path / "runs"), generation=pipe.generation))
     again = MotionPipeline.from_pretrained(tmp_path / "again")
@@ -71,12 +71,12 @@ def test_edits_of_weights_are_told_and_those_beside_the_weights_refused(
     unpack(UnpackConfig(str(tmp_path / "uce"), tmp_path / "runs"))
     assert read_json(tmp_path / "runs" / "mask" / "provenance.json")["edits"][0]["method"] == "uce"
     unlearn("prompt_filter", tiny_pipeline(), data=store).save_pretrained(tmp_path / "filtered")
-    assert main(["unpack", str(tmp_path / "filtered"), str(tmp_path / "other")]) == 2
+    assert main(["checkpoint", "unpack", str(tmp_path / "filtered"), str(tmp_path / "other")]) == 2
     assert "undo that edit first" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
 
 def test_no_pipeline_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_text(tmp_path / "folder" / "config.json", "{}")
-    assert main(["unpack", str(tmp_path / "folder"), str(tmp_path / "out")]) == 2
+    assert main(["checkpoint", "unpack", str(tmp_path / "folder"), str(tmp_path / "out")]) == 2
     assert "config.json" in capsys.readouterr().err

@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("train", "residual", "--out", home / "residual", *codes, *TRUNK, "--model.num-quantizers", 3)
     run("train", "length", "--out", home / "length", *codes, "--model.text-dim", 64, "--model.hidden", 16)
     parts = [word for kind in ("tokenizer", "mask", "residual", "length") for word in (f"--{kind}", home / kind)]
-    run("pack", "--out", home / "pipeline", *parts, "--half")
+    run("checkpoint", "pack", "--out", home / "pipeline", *parts, "--half")
     return home
 
 

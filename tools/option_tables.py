@@ -41,7 +41,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="option tables of docs/ssm")
     parser.add_argument("--check", action="store_true", help="compare only")
     check, stale = parser.parse_args().check, []
-    for path in sorted(PAGES.glob("*.md")):
+    for page in sorted(PAGES.glob("*.md")):
+        template = page.with_suffix(".md.in")
+        path = template if template.is_file() else page
         text = path.read_text(encoding="utf-8")
         if filled(text) != text:
             stale.append(path.name)

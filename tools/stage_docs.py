@@ -13,7 +13,7 @@ LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)]*)?\))")
 def stage(docs: Path, target: Path, root: Path = ROOT) -> None:
     """Write a copy of `docs` at `target`, which is replaced."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(docs, target)
+    shutil.copytree(docs, target, ignore=shutil.ignore_patterns("*.md.in"))
     for page in sorted(target.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         origin = docs / page.relative_to(target)

@@ -1,35 +1,31 @@
 """`python -m lab across`: one concept forgotten by the same methods in generators of different kinds, in one table."""
 
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from exuvia.commands.benchmark import methods_of
-from exuvia.evaluation.benchmark import Plan, run_benchmark
-from exuvia.evaluation.report import read_report
-from exuvia.files import read_json
-from exuvia.judges.metrics import interval
+from exuvia.config import settings
+from exuvia.evaluation.benchmark import Plan
 from exuvia.report.page import read_clips, write_report
+from lab.benchmark import benchmark_report, values_of
 from lab.experiments.backbones import named
-from lab.ledger.document import check_place, fill_file
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 
 METRICS = {
-    "forget_violence_rate": ("forget", "violence_rate", "violent ↓", 2),
-    "forget_ncs10": ("forget", "ncs@10", "NCS@10 ↓", 2),
-    "retain_violence_rate": ("retain", "violence_rate", "violent, retain ↓", 3),
-    "retain_fid": ("retain", "fid", "FID, retain ↓", 2),
-    "retain_r3": ("retain", "r_precision@3", "R@3, retain ↑", 2),
+    "forget_violence_rate": ("forget", "violence_rate"),
+    "forget_ncs10": ("forget", "ncs@10"),
+    "retain_violence_rate": ("retain", "violence_rate"),
+    "retain_fid": ("retain", "fid"),
+    "retain_r3": ("retain", "r_precision@3"),
 }
-"""Name in the ledger -> set and metric of the benchmark, heading and decimals."""
-PLACE = "across"
+"""Name in the ledger -> set and metric of the benchmark."""
+UNITS = {"retain_fid": "emb^2"}
 
-Found = Mapping[str, Mapping[str, tuple[float, ...]]]
-"""For every method its metrics, one value a seed (seconds of an edit: one)."""
+Measured = Mapping[str, Mapping[str, Number]]
+"""For every method its numbers, by their names in the ledger."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class AcrossBench:
     """Which generators, edited by what."""
 
@@ -51,8 +47,6 @@ class AcrossBench:
     """Folder of the benchmarks, one a generator; a call that was stopped goes on there."""
     record: Path | None = None
     """Ledger to append the results to."""
-    document: Path | None = None
-    """Markdown file whose part between <!--table:across--> and <!--/table--> gets the table."""
 
 
 def bench_across(config: AcrossBench) -> None:
@@ -67,75 +61,36 @@ def bench_across(config: AcrossBench) -> None:
         ConfigError: two generators of one name, an unknown concept or method.
         CheckpointError: a pipeline cannot be loaded.
         DataError: the data cannot be read.
-        OutputError: the ledger, the document or the runs cannot be written.
+        OutputError: the ledger or the runs cannot be written.
     """
-    if config.document is not None:
-        check_place(config.document, PLACE)
     found = {name: _values(config, name, folder) for name, folder in named(config.pipelines).items()}
-    if config.record is not None:
-        _record(config.record, _line(config), found, config.concept)
-    if config.document is not None:
-        fill_file(config.document, PLACE, table(found, config.concept))
+    numbers = {
+        f"across.{name}.{method}.{config.concept}.{metric}": number
+        for name, methods in found.items()
+        for method, metrics in methods.items()
+        for metric, number in metrics.items()
+    }
+    record_numbers(config.record, numbers)
 
 
-def _values(config: AcrossBench, name: str, folder: Path) -> Found:
+def _values(config: AcrossBench, name: str, folder: Path) -> Measured:
     """Run the benchmark of one generator, or read what it left; methods that failed are told and left out."""
     plan = Plan(
         concept=config.concept, data=str(config.data), methods=methods_of(config.methods, None),
         pipeline=str(folder), sensors=config.sensors, seeds=config.seeds,
     )  # fmt: skip
-    path = run_benchmark(plan, config.out / name, config.workers, tell=lambda s: print(s, flush=True))
-    print(write_report(read_report(path), config.out / name / "report", read_clips(config.out / name)))
-    results = read_json(path)
-    rows = {(row["method"], row["set"], row["metric"]): tuple(row["values"]) for row in results["rows"]}
-    found: dict[str, dict[str, tuple[float, ...]]] = {}
-    for one in results["methods"]:
-        method = one["label"]
-        if one["status"] != "ok":
-            print(f"{name}, {method}: {one['message']}")
+    report = benchmark_report(plan, config.out / name, config.workers)
+    print(write_report(report, config.out / name / "report", read_clips(config.out / name)))
+    rows = values_of(report)
+    measured: dict[str, dict[str, Number]] = {}
+    for method in report.methods:
+        if method.status != "ok":
+            print(f"{name}, {method.label}: {method.message}")
             continue
-        values = {
-            key: rows[method, of, metric] for key, (of, metric, *_) in METRICS.items() if (method, of, metric) in rows
-        }
-        if method != "none":
-            values["edit_s"] = (one["edit_s"],)
-        found[method] = values
-        print(f"{name}, {method}: " + ", ".join(f"{key} {_mean(some):.4g}" for key, some in values.items()))
-    return found
-
-
-def _mean(values: tuple[float, ...]) -> float:
-    return float(interval(values).mean)
-
-
-def _line(config: AcrossBench) -> str:
-    words = ["python", "-m", "lab", "across", "--pipelines", *map(str, config.pipelines), "--concept", config.concept]
-    words += ["--methods", *config.methods, "--data", str(config.data), "--sensors", *config.sensors]
-    return shlex.join([*words, "--seeds", *map(str, config.seeds), "--record", str(config.record)])
-
-
-def _record(ledger: Path, line: str, found: Mapping[str, Found], concept: str) -> None:
-    for name, methods in found.items():
-        for method, metrics in methods.items():
-            for metric, values in metrics.items():
-                some = interval(values)
-                low, high = (None, None) if len(values) == 1 else (some.low, some.high)
-                unit = {"edit_s": "s", "retain_fid": "emb^2"}.get(metric, "1")
-                place = f"across.{name}.{method}.{concept}.{metric}"
-                record_number(ledger, place, some.mean, unit=unit, command=line, low=low, high=high)
-
-
-def table(found: Mapping[str, Found], concept: str) -> str:
-    """Markdown: a line a generator and method, every number quoting its row of the ledger."""
-    columns = {key: (head, digits) for key, (_, _, head, digits) in METRICS.items()} | {"edit_s": ("edit, s", 1)}
-    heads = " | ".join(head for head, _ in columns.values())
-    lines = [f"| generator | method | {heads} |", "|---" * (len(columns) + 2) + "|"]
-    for name, methods in found.items():
-        for method, metrics in methods.items():
-            cells = [
-                f"<!--n:across.{name}.{method}.{concept}.{key}-->{_mean(metrics[key]):.{digits}f}<!--/n-->"
-                if key in metrics else ""
-                for key, (_, digits) in columns.items()
-            ]  # fmt: skip
-            lines.append(f"| `{name}` | {method} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        places = {key: (of, method.label, metric) for key, (of, metric) in METRICS.items()}
+        numbers = {k: Number.over(rows[p], UNITS.get(k, "1")) for k, p in places.items() if p in rows}
+        if method.name != "none" and method.edit_s is not None:
+            numbers["edit_s"] = Number(method.edit_s, "s")
+        measured[method.label] = numbers
+        print(f"{name}, {method.label}: " + ", ".join(f"{key} {one.value:.4g}" for key, one in numbers.items()))
+    return measured

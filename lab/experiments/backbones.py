@@ -1,46 +1,27 @@
 """`python -m lab backbones`: generators of base codes side by side, their quality and what they cost."""
 
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError
-from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark
+from exuvia.evaluation.benchmark import MethodSpec, Plan
 from exuvia.files import read_json
-from exuvia.judges.metrics import interval
 from exuvia.pipeline.older import renamed
 from exuvia.pipeline.pipeline import MotionPipeline
 from lab import backbones
-from lab.ledger.document import check_place, fill_file
-from lab.ledger.numbers import record_number
+from lab.benchmark import benchmark_report
+from lab.ledger.numbers import Number, record_numbers
 
 QUALITY = {
-    "fid": ("FID ↓", "fid", 2), "kid": ("KID ↓", "kid", 4), "r3": ("R@3 ↑", "r_precision@3", 3),
-    "speed_m_per_s": ("speed, m/s", "mean_joint_speed_m_per_s", 2), "jerk": ("jerk, m/s³", "mean_jerk_m_per_s3", 0),
-    "foot_skate": ("skating ↓", "foot_skate_rate", 3),
+    "fid": "fid", "kid": "kid", "r3": "r_precision@3", "speed_m_per_s": "mean_joint_speed_m_per_s",
+    "jerk": "mean_jerk_m_per_s3", "foot_skate": "foot_skate_rate",
 }  # fmt: skip
-"""Name in the ledger -> heading, metric of the benchmark and decimals."""
-PLACE = "backbones"
+"""Name in the ledger -> metric of the benchmark."""
 
 
-class Measured(NamedTuple):
-    """A number; what was made with several seeds has an interval over them."""
-
-    value: float
-    unit: str
-    low: float | None = None
-    high: float | None = None
-
-
-Found = Mapping[str, Mapping[str, Measured]]
-"""For every generator its numbers by their names in the ledger."""
-
-
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class BackbonesBench:
     """Which generators, on what."""
 
@@ -64,8 +45,6 @@ class BackbonesBench:
     """Folder of the evaluations; a call that was stopped goes on there."""
     record: Path | None = None
     """Ledger to append the results to."""
-    document: Path | None = None
-    """Markdown file whose part between <!--table:backbones--> and <!--/table--> gets the table."""
 
 
 def bench_backbones(config: BackbonesBench) -> None:
@@ -80,12 +59,10 @@ def bench_backbones(config: BackbonesBench) -> None:
         ConfigError: the same name twice, or lengths of less than a code step.
         CheckpointError: a pipeline cannot be loaded.
         DataError: the data cannot be read.
-        OutputError: the ledger, the document or the runs cannot be written.
+        OutputError: the ledger or the runs cannot be written.
     """
-    if config.document is not None:
-        check_place(config.document, PLACE)
     folders = named(config.pipelines)
-    found: dict[str, dict[str, Measured]] = {name: {} for name in folders}
+    found: dict[str, dict[str, Number]] = {name: {} for name in folders}
     if config.quality:
         for name, folder in folders.items():
             found[name] |= _quality(config, name, folder)
@@ -94,35 +71,22 @@ def bench_backbones(config: BackbonesBench) -> None:
     costs = backbones.generation_costs({name: pipe.base for name, pipe in pipes.items()}, config.frames)
     for name, some in costs.items():
         for frames, cost in zip(config.frames, some, strict=True):
-            found[name][f"generate_s.{frames}"] = Measured(cost.seconds, "s")
+            found[name][f"generate_s.{frames}"] = Number(cost.seconds, "s")
             if cost.peak_mb is not None:
-                found[name][f"peak_mb.{frames}"] = Measured(cost.peak_mb, "MB")
+                found[name][f"peak_mb.{frames}"] = Number(cost.peak_mb, "MB")
     for model in (pipe.base for pipe in pipes.values()):
         model.requires_grad_(True)
     speeds = backbones.training_steps({name: pipe.base for name, pipe in pipes.items()})
     for name, pipe in pipes.items():
         steps = _steps(folders[name])
-        found[name]["parameters"] = Measured(float(backbones.parameters(pipe.base)), "1")
-        found[name]["step_ms"] = Measured(speeds[name].step_ms, "ms")
+        found[name]["parameters"] = Number(float(backbones.parameters(pipe.base)), "1")
+        found[name]["step_ms"] = Number(speeds[name].step_ms, "ms")
         if steps:
-            found[name]["train_s"] = Measured(speeds[name].step_ms * steps / 1000, "s")
+            found[name]["train_s"] = Number(speeds[name].step_ms * steps / 1000, "s")
     for name, values in found.items():
         print(f"{name}: " + ", ".join(f"{key} {one.value:.4g} {one.unit}" for key, one in values.items()))
-    if config.record is not None:
-        _record(config, found)
-    if config.document is not None:
-        fill_file(config.document, PLACE, table(found, config.frames))
-
-
-def _record(config: BackbonesBench, found: Found) -> None:
-    assert config.record is not None
-    words = ["python", "-m", "lab", "backbones", "--pipelines", *map(str, config.pipelines), "--data", str(config.data)]
-    words += ["--sensors", *config.sensors, "--seeds", *map(str, config.seeds)]
-    line = shlex.join([*words, "--threads", str(config.threads), "--record", str(config.record)])
-    for name, values in found.items():
-        for key, (value, unit, low, high) in values.items():
-            place = f"backbone.{name}.{key}"
-            record_number(config.record, place, value, unit=unit, command=line, low=low, high=high)
+    numbers = {f"backbone.{name}.{key}": number for name, values in found.items() for key, number in values.items()}
+    record_numbers(config.record, numbers)
 
 
 def named(folders: tuple[Path, ...]) -> dict[str, Path]:
@@ -139,53 +103,21 @@ def named(folders: tuple[Path, ...]) -> dict[str, Path]:
     return found
 
 
-def _quality(config: BackbonesBench, name: str, folder: Path) -> dict[str, Measured]:
+def _quality(config: BackbonesBench, name: str, folder: Path) -> dict[str, Number]:
     """Means and intervals over seeds of the unedited generator on all test captions."""
     plan = Plan(
         concept="violence", data=str(config.data), methods=(MethodSpec("none", "none", {}),),
         pipeline=str(folder), sensors=config.sensors, seeds=config.seeds,
     )  # fmt: skip
-    path = run_benchmark(plan, config.out / name, config.workers, tell=lambda line: print(line, flush=True))
-    results = read_json(path)
-    rows = {row["metric"]: row["values"] for row in results["rows"] if (row["method"], row["set"]) == ("none", "all")}
+    report = benchmark_report(plan, config.out / name, config.workers)
+    rows = {row.metric: row.values for row in report.rows if (row.method, row.set) == ("none", "all")}
     if not rows:
-        raise DataError(f"{path} holds no values for all captions; delete {config.out / name} and run again")
-    units = {metric: about["unit"] for metric, about in results["metrics"].items()}
-    found = {}
-    for key, (_, metric, _) in QUALITY.items():
-        if metric in rows:
-            some = interval(rows[metric])
-            found[key] = Measured(some.mean, units[metric], some.low, some.high)
-    return found
+        raise DataError(f"{config.out / name} holds no values for all captions; delete it and run again")
+    named_rows = {key: metric for key, metric in QUALITY.items() if metric in rows}
+    return {key: Number.over(rows[metric], report.metrics[metric].unit) for key, metric in named_rows.items()}
 
 
 def _steps(folder: Path) -> int:
     """Training steps of the model of base codes, from the pipeline's history; 0 where it does not say."""
     parts = read_json(folder / "provenance.json").get("parts", {})
     return int(renamed(parts).get("base", {}).get("step", 0))
-
-
-def table(found: Found, frames: tuple[int, ...]) -> str:
-    """Markdown: what the generators make and what they cost, a line each; every number quotes its row of the ledger."""
-    quality = {key: (head, digits) for key, (head, _, digits) in QUALITY.items()}
-    cost = {"parameters": ("parameters", 0), "train_s": ("training, s", 0)}
-    cost |= {f"generate_s.{n}": (f"{n:,} frames, s", 2) for n in frames}
-    cost |= {f"peak_mb.{n}": (f"{n:,} frames, MB", 1) for n in frames}
-    return "\n\n".join(part for part in (_lines(found, quality), _lines(found, cost)) if part)
-
-
-def _lines(found: Found, columns: Mapping[str, tuple[str, int]]) -> str:
-    columns = {key: column for key, column in columns.items() if any(key in values for values in found.values())}
-    if not columns:
-        return ""
-    lines = [f"| generator | {' | '.join(head for head, _ in columns.values())} |", "|---" * (len(columns) + 1) + "|"]
-    for name, values in found.items():
-        cells = [_cell(name, key, values, digits) for key, (_, digits) in columns.items()]
-        lines.append(f"| `{name}` | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(name: str, key: str, values: Mapping[str, Measured], digits: int) -> str:
-    if key not in values:
-        return ""
-    return f"<!--n:backbone.{name}.{key}-->{values[key].value:.{digits}f}<!--/n-->"

@@ -1,20 +1,20 @@
 """`python -m lab defects`: what the oddities of the released unlearning methods do to a generator."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tyro
 
+from exuvia.config import settings
 from exuvia.data.concepts import find_concept
 from exuvia.data.store import Store
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence
 from lab.defects import closed_form, criteria, padding
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 
 
-@dataclass(frozen=True)
+@settings
 class DefectsBench:
     """On which generator and data."""
 
@@ -47,8 +47,5 @@ def bench_defects(config: DefectsBench) -> None:
     ]
     for one in found:
         print(f"{one.name:26} {one.value:10.4g}  {one.meaning}")
-    if config.record:
-        line = f"python -m lab defects {config.concept} --data {config.data} --pipeline {config.pipeline}"
-        for one in found:
-            name = f"released.{one.name}" + ("" if config.concept == "violence" else f".{config.concept}")
-            record_number(config.record, name, one.value, unit="1", command=f"{line} --record {config.record}")
+    tag = "" if config.concept == "violence" else f".{config.concept}"
+    record_numbers(config.record, {f"released.{one.name}{tag}": Number(one.value) for one in found})

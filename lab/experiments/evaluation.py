@@ -3,12 +3,12 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
@@ -17,11 +17,11 @@ from exuvia.evaluation.judge import Judge
 from exuvia.judges.shipped import shipped_evaluator
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import unlearn
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 from lab.plain_loop import BATCH, plain_evaluation
 
 
-@dataclass(frozen=True)
+@settings
 class EvaluationBench:
     """What to evaluate both ways."""
 
@@ -77,18 +77,14 @@ def bench_evaluation(config: EvaluationBench) -> None:
     print(
         f"and after LCR, with kept codes, {whole / shared:.0f} and {same / shared:.1f} times: {shared:.4f} s a motion"
     )
-    if config.record:
-        settings = f"--data {config.data} --repeats {config.repeats} --multimodal-motions {config.multimodal_motions}"
-        line = f"python -m lab evaluation {settings} --threads {config.threads} --record {config.record}"
-        pairs = {
-            "": whole / ours,
-            ".same_motions": same / ours,
-            ".kept_codes": whole / shared,
-            ".kept_codes.same_motions": same / shared,
-        }
-        for name, value in pairs.items():
-            record_number(config.record, f"benchmark.speedup_vs_plain_loop{name}", value, unit="x", command=line)
-        record_number(config.record, "benchmark.evaluation_s_per_motion", ours, unit="s", command=line)
+    pairs = {
+        "": whole / ours,
+        ".same_motions": same / ours,
+        ".kept_codes": whole / shared,
+        ".kept_codes.same_motions": same / shared,
+    }
+    numbers = {f"benchmark.speedup_vs_plain_loop{name}": Number(value, "x") for name, value in pairs.items()}
+    record_numbers(config.record, numbers | {"benchmark.evaluation_s_per_motion": Number(ours, "s")})
 
 
 def _timed(pipe: Any, prompts: Any, seeds: Sequence[int], folder: str) -> tuple[dict[str, list[float]], float]:

@@ -2,12 +2,12 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, DataError
@@ -16,10 +16,10 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.foot_lock import lock_feet
 from exuvia.motion.load import load_clip
 from exuvia.pipeline.pipeline import MotionPipeline
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class FormatsBench:
     """On how many motions."""
 
@@ -55,16 +55,13 @@ def bench_formats(config: FormatsBench) -> None:
     kinds = {"": pipe(prompts, seed=list(range(config.clips)))}
     if config.data is not None:
         kinds[".real"] = _real(config.data, config.clips)
-    for tag, clips in kinds.items():
-        for name, (value, unit) in measured(clips).items():
-            print(f"{name}{tag} {value:.3f} {unit}")
-            if config.record is not None:
-                data = f" --data {config.data}" if config.data else ""
-                line = f"python -m lab formats --clips {config.clips}{data} --record {config.record}"
-                record_number(config.record, name + tag, value, unit=unit, command=line)
+    numbers = {name + tag: number for tag, clips in kinds.items() for name, number in measured(clips).items()}
+    for name, number in numbers.items():
+        print(f"{name} {number.value:.3f} {number.unit}")
+    record_numbers(config.record, numbers)
 
 
-def measured(clips: Sequence[Any]) -> dict[str, tuple[float, str]]:
+def measured(clips: Sequence[Any]) -> dict[str, Number]:
     """Means over clips."""
     errors = [1000 * np.linalg.norm(_again(clip) - clip.joints, axis=-1).mean() for clip in clips]
     locked = [lock_feet(clip) for clip in clips]
@@ -73,11 +70,11 @@ def measured(clips: Sequence[Any]) -> dict[str, tuple[float, str]]:
         return float(np.mean([getattr(one, name) for one in locked]))
 
     return {
-        "bvh.roundtrip_mm": (float(np.mean(errors)), "mm"),
-        "footlock.skate_before_cm_s": (100 * mean("skate_before_m_per_s"), "cm/s"),
-        "footlock.skate_after_cm_s": (100 * mean("skate_after_m_per_s"), "cm/s"),
-        "footlock.jerk_before_m_s3": (mean("jerk_before_m_per_s3"), "m/s3"),
-        "footlock.jerk_after_m_s3": (mean("jerk_after_m_per_s3"), "m/s3"),
+        "bvh.roundtrip_mm": Number(float(np.mean(errors)), "mm"),
+        "footlock.skate_before_cm_s": Number(100 * mean("skate_before_m_per_s"), "cm/s"),
+        "footlock.skate_after_cm_s": Number(100 * mean("skate_after_m_per_s"), "cm/s"),
+        "footlock.jerk_before_m_s3": Number(mean("jerk_before_m_per_s3"), "m/s3"),
+        "footlock.jerk_after_m_s3": Number(mean("jerk_after_m_per_s3"), "m/s3"),
     }
 
 

@@ -1,15 +1,14 @@
 """`python -m lab generators`: how fast ListOps, Pathfinder and Path-X are made on one core, and what they look like."""
 
-import shlex
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from lab.figures import plots, save
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 from lab.lra import listops
 from lab.lra.pathfinder.generate import generate
 from lab.lra.pathfinder.tables import PRESETS
@@ -18,7 +17,7 @@ COLUMNS = 8
 """Pictures a row of a sheet."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class GeneratorsBench:
     """How much to make."""
 
@@ -54,21 +53,17 @@ def bench_generators(config: GeneratorsBench) -> None:
     shares = np.bincount(trees.labels, minlength=listops.CLASSES) / config.trees
     print(f"ListOps: {seconds:.1f} s for 100,000; lengths {trees.lengths.min()} to {trees.lengths.max()}, "
           f"mean {trees.lengths.mean():.0f}; labels {' '.join(f'{share:.3f}' for share in shares)}")  # fmt: skip
-    found = {"listops.100k_s": (seconds, "s")}
+    numbers = {"listops.100k_s": Number(seconds, "s")}
     for name, preset, count in (("pathfinder32", "32", config.small), ("pathx", "128", config.large)):
         generate(1, PRESETS[preset], config.seed)  # compiles, and makes the tables
         started = time.perf_counter()
         _, labels = generate(count, PRESETS[preset], config.seed)
         rate = count / (time.perf_counter() - started)
         print(f"{name}: {rate:,.0f} pictures a second, {labels.mean():.2f} of them connected")
-        found[f"{name}.images_per_s"] = (rate, "1/s")
+        numbers[f"{name}.images_per_s"] = Number(rate, "1/s")
     if config.sheet is not None:
         print(f"wrote {_sheet(config.sheet, config.seed)}")
-    if config.record is not None:
-        words = ["--trees", str(config.trees), "--small", str(config.small), "--large", str(config.large)]
-        line = shlex.join(["python", "-m", "lab", "generators", *words, "--record", str(config.record)])
-        for name, (value, unit) in found.items():
-            record_number(config.record, name, value, unit=unit, command=line, seed=config.seed)
+    record_numbers(config.record, numbers, seed=config.seed)
 
 
 def _sheet(path: Path, seed: int) -> Path:

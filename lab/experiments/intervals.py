@@ -1,16 +1,15 @@
 """`python -m lab intervals`: what trained SeRpEnt classifiers keep of their inputs, counted and drawn."""
 
-import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.errors import DataError
 from exuvia.files import read_json
 from lab.experiments.sequence import data_folder
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 from lab.lra import draw_intervals
 from lab.lra.intervals import Kept, kept_by_kind, layer_intervals
 from lab.lra.problems import Source, load_problem, recipe_of
@@ -21,7 +20,7 @@ PICTURES = 6
 """Pictures in a drawing."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class IntervalsBench:
     """Which trained models to look into."""
 
@@ -56,8 +55,6 @@ def bench_intervals(config: IntervalsBench) -> None:
         DataError: a model is not trained.
         OutputError: a picture or the ledger cannot be written.
     """
-    words = ["--tasks", *config.tasks, "--mixers", *config.mixers, "--seeds", *map(str, config.seeds)]
-    line = shlex.join(["python", "-m", "lab", "intervals", *words, "--record", str(config.record)])
     for task in config.tasks:
         problem = load_problem(task, Source(config.data or data_folder(), config.out / "data", config.preset))
         x, valid, _ = problem.splits.test.batch(
@@ -74,12 +71,12 @@ def bench_intervals(config: IntervalsBench) -> None:
                 if seed == config.seeds[0] and config.draw is not None:
                     _draw(task, name, model, x, valid, side, config.draw)
             _show(task, name, found)
-            if config.record is not None:
-                for (layer, rate, kind), many in found.items():
-                    values = [one.kept for one in many]
-                    tag = f"intervals.{task}.{config.preset}.{name}.layer{layer}.{rate:g}.{kind.replace(' ', '_')}.kept"
-                    record_number(config.record, tag, float(np.mean(values)), unit="1", command=line,
-                                  low=min(values), high=max(values))  # fmt: skip
+            numbers = {}
+            for (layer, rate, kind), many in found.items():
+                values = [one.kept for one in many]
+                row = f"intervals.{task}.{config.preset}.{name}.layer{layer}.{rate:g}.{kind.replace(' ', '_')}.kept"
+                numbers[row] = Number(float(np.mean(values)), low=min(values), high=max(values))
+            record_numbers(config.record, numbers)
 
 
 def _folder(config: IntervalsBench, task: str, name: str, seed: int) -> Path:

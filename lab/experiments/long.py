@@ -1,20 +1,19 @@
 """`python -m lab long`: how motion without an end joins, drifts, and what it costs, beside clips laid end to end."""
 
 import itertools
-import shlex
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.stream import Scene, join_jump_ratio, stream
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 from lab.memory import give_freed_pages_back, peak_extra_bytes
 
 PROMPTS = (
@@ -26,7 +25,7 @@ PROMPTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class LongBench:
     """How long a motion."""
 
@@ -69,26 +68,22 @@ def bench_long(config: LongBench) -> None:
     started = time.perf_counter()
     joints = np.concatenate([clip.joints for clip in stream(pipe, _scenes(config, count), seed=config.seed)])
     seconds = time.perf_counter() - started
-    frames = config.frames // 4 * 4
+    stride = pipe.tokenizer.config.stride
+    frames = config.frames // stride * stride
     apart = pipe([PROMPTS[n % len(PROMPTS)] for n in range(count)], seed=list(range(count)), frames=frames)
     floor = joints[..., 1].min(1)
-    found = {
-        "long.join_jump_ratio": (_joins(np.split(joints, range(frames, len(joints), frames))), "1"),
-        "long.join_jump_ratio.end_to_end": (_joins(_laid(apart)), "1"),
-        "long.floor_drift_mm": (1000 * float(floor[-1200:].mean() - floor[:1200].mean()), "mm"),
-        "long.seconds_a_minute": (seconds / (len(joints) / 1200), "s"),
+    numbers = {
+        "long.join_jump_ratio": Number(_joins(np.split(joints, range(frames, len(joints), frames)))),
+        "long.join_jump_ratio.end_to_end": Number(_joins(_laid(apart))),
+        "long.floor_drift_mm": Number(1000 * float(floor[-1200:].mean() - floor[:1200].mean()), "mm"),
+        "long.seconds_a_minute": Number(seconds / (len(joints) / 1200), "s"),
     }
     if short is not None and long is not None:
-        found |= {"long.peak_mb.tenth": (short / 1e6, "MB"), "long.peak_mb": (long / 1e6, "MB")}
+        numbers |= {"long.peak_mb.tenth": Number(short / 1e6, "MB"), "long.peak_mb": Number(long / 1e6, "MB")}
     print(f"{len(joints)} frames, {count} scenes")
-    for name, (value, unit) in found.items():
-        print(f"{name} {value:.3f} {unit}")
-    if config.record is not None:
-        line = f"python -m lab long --minutes {config.minutes:g} --frames {config.frames} --record {config.record}"
-        line += "" if config.pipeline == "base" else f" --pipeline {shlex.quote(config.pipeline)}"
-        line += f" --tag {shlex.quote(config.tag)}" if config.tag else ""
-        for name, (value, unit) in found.items():
-            record_number(config.record, name + config.tag, value, unit=unit, command=line, seed=config.seed)
+    for name, number in numbers.items():
+        print(f"{name} {number.value:.3f} {number.unit}")
+    record_numbers(config.record, {name + config.tag: number for name, number in numbers.items()}, seed=config.seed)
 
 
 def _scenes(config: LongBench, count: int) -> Iterator[Any]:

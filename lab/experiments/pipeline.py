@@ -2,24 +2,24 @@
 
 import statistics
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.errors import ConfigError
 from exuvia.evaluation.prompts.load import load_prompts
 from exuvia.pipeline.pipeline import MotionPipeline
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 from lab.plain_loop import plain_clips
 
 FRAMES = (60, 100, 120, 160, 196)
 """Lengths, in turn."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class PipelineBench:
     """How many clips, how often."""
 
@@ -68,11 +68,9 @@ def bench_pipeline(config: PipelineBench) -> None:
         plain.append(_seconds(lambda: plain_clips(pipe, prompts, frames)) / config.clips)
     ratio = statistics.median(p / o for p, o in zip(plain, ours, strict=True))
     print(f"{1 / min(ours):.2f} clips a second; the plain loop {1 / min(plain):.2f}; {ratio:.2f} times as fast")
-    if config.record is not None:
-        words = f"--clips {config.clips} --repeats {config.repeats} --dtype {config.dtype} --record {config.record}"
-        line, tag = f"python -m lab pipeline {words}", "" if config.dtype == "float32" else f".{config.dtype}"
-        record_number(config.record, f"pipeline.speedup_vs_plain_loop{tag}", ratio, unit="1", command=line)
-        record_number(config.record, f"pipeline.clips_per_s{tag}", 1 / min(ours), unit="1/s", command=line)
+    tag = "" if config.dtype == "float32" else f".{config.dtype}"
+    numbers = {"speedup_vs_plain_loop": Number(ratio), "clips_per_s": Number(1 / min(ours), "1/s")}
+    record_numbers(config.record, {f"pipeline.{name}{tag}": number for name, number in numbers.items()})
 
 
 def _seconds(call: Any) -> float:

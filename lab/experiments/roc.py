@@ -1,21 +1,21 @@
 """`python -m lab classifier`: how far the shipped violence classifier can be trusted, on held-out real clips."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tyro
 
+from exuvia.config import settings
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
 from exuvia.judges.roc import roc_auc
 from exuvia.judges.shipped import shipped_detector
-from lab.ledger.numbers import record_number
+from lab.clips import chosen_clips, clips_name
+from lab.ledger.numbers import Number, record_numbers
 
 
-@dataclass(frozen=True)
+@settings
 class RocConfig:
     """On which clips."""
 
@@ -40,8 +40,7 @@ def roc(config: RocConfig) -> None:
         OutputError: a file cannot be written.
     """
     store, detector = Store.open(config.data), shipped_detector()
-    wanted: dict[str, Any] = {"split": config.split} | ({"sensor": list(config.sensors)} if config.sensors else {})
-    numbers = [int(n) for n in store.select(**wanted)]
+    numbers = chosen_clips(store, config.split, config.sensors)
     labels = np.asarray([bool(store.clips[n].labels.get("violent")) for n in numbers])
     if not labels.any() or labels.all():
         raise ConfigError(f"{int(labels.sum())} of {len(labels)} {config.split} clips are violent, expected both kinds")
@@ -58,8 +57,5 @@ def roc(config: RocConfig) -> None:
         limits = np.unique(scores)[::-1]
         lines = [f"{t:.6f},{(scores[labels] >= t).mean():.4f},{(scores[~labels] >= t).mean():.4f}" for t in limits]
         write_text(config.out, "\n".join(["threshold,hit_rate,false_rate", *lines]) + "\n")
-    if config.record is not None:
-        which = f"{'_'.join(config.sensors) or 'all'}_{config.split}"
-        for name, value in found.items():
-            command = f"python -m lab classifier {config.data} --record {config.record}"
-            record_number(config.record, f"classifier.{name}.{which}", value, unit="1", command=command)
+    which = clips_name(config.split, config.sensors)
+    record_numbers(config.record, {f"classifier.{name}.{which}": Number(value) for name, value in found.items()})

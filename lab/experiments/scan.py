@@ -1,22 +1,19 @@
 """`python -m lab scan` and `python -m lab serpent`: the cost of state-space kernels and layers beside all others."""
 
 import dataclasses
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
-from exuvia.files import write_text
 from lab import layers, scan
+from lab.cell_text import text_table
 from lab.cells import MEASURED, Cell, Protocol
-from lab.ledger.document import check_place, fill_file
-from lab.ledger.numbers import record_number
-from lab.ledger.scan_table import markdown, text_table
+from lab.ledger.numbers import Number, Origin, record_numbers
 from lab.methods import METHODS
-from lab.quoted import Number, largest_differences, long_numbers, scan_numbers
+from lab.quoted import largest_differences, long_numbers, scan_numbers
 from lab.results import Results, read_results, write_results
 from lab.roofline import Size
 
@@ -24,7 +21,7 @@ AGREE = 1e-3
 """Largest difference from the reference, at a tiny size, that is not pointed out."""
 
 
-@dataclass(frozen=True)
+@settings
 class _Output:
     """What both commands share."""
 
@@ -33,16 +30,14 @@ class _Output:
     sizes: tuple[str, ...] = ()
     """Batch x steps x channels x states, such as 8x2048x128x16; the standard ones when empty."""
     out: Path = Path("runs/bench")
-    """Folder of the results (NAME.json, NAME.csv) and of the table for a document (NAME.md)."""
+    """Folder of the results (NAME.json, NAME.csv)."""
     results: Path | None = None
     """A NAME.json of an earlier run: show, and record, that instead of measuring."""
     record: Path | None = None
     """Ledger to append the numbers to, e.g. docs/results/numbers.jsonl."""
-    document: Path | None = None
-    """Markdown file whose part between `<!--table:NAME-->` and `<!--/table-->` is replaced by the table."""
 
 
-@dataclass(frozen=True)
+@settings
 class ScanBench(_Output):
     """What to time."""
 
@@ -52,7 +47,7 @@ class ScanBench(_Output):
     """Lengths up to 262,144 instead, our scans only: is time linear in them, and memory bounded?"""
 
 
-@dataclass(frozen=True)
+@settings
 class SerpentBench(_Output):
     """What to time."""
 
@@ -68,7 +63,7 @@ def bench_scan(config: ScanBench) -> None:
 
     Raises:
         ConfigError: an unknown method, a size that is none, no such device.
-        DataError: --results is no file of this command, or --document has no place for the table.
+        DataError: --results is no file of this command.
         OutputError: a file cannot be written.
     """
     cuda = config.protocol.device.startswith("cuda")
@@ -78,14 +73,11 @@ def bench_scan(config: ScanBench) -> None:
     short = () if config.long or config.sizes else scan.ATTENTION_SIZES
     name = "scan-long" if config.long else "scan"
     methods = config.methods or known
-    if config.document is not None:
-        check_place(config.document, name)  # refused now rather than after the run
-    command = _command("bench scan", config, ["--long"] if config.long else [])
     if config.results is not None:
         found = read_results(config.results)
         sizes = tuple(size for size in found.sizes if size not in short)
     else:
-        found = scan.run_scan(sizes, methods, config.protocol, attention_sizes=short, command=command, tell=_progress)
+        found = scan.run_scan(sizes, methods, config.protocol, attention_sizes=short, tell=_progress)
     numbers = long_numbers(found) if config.long else scan_numbers(found, sizes, short)
     prefix = f"scan.{'gpu' if found.protocol.device.startswith('cuda') else 'cpu'}{'.long' if config.long else ''}"
     titles = {method: METHODS[method].title for method in METHODS}
@@ -97,12 +89,10 @@ def bench_serpent(config: SerpentBench) -> None:
 
     Raises:
         ConfigError: an unknown layer, a size that is none.
-        DataError: --results is no file of this command, or --document has no place for the table.
+        DataError: --results is no file of this command.
         OutputError: a file cannot be written.
     """
     names = config.layers or tuple(layers.LAYERS)
-    if config.document is not None:
-        check_place(config.document, "serpent")
     for name in names:
         if name not in layers.LAYERS:
             raise ConfigError(f"unknown layer {name!r}; expected one of {', '.join(layers.LAYERS)}")
@@ -111,8 +101,7 @@ def bench_serpent(config: SerpentBench) -> None:
         found = read_results(config.results)
     else:
         cells = scan.run_sizes(layers.TABLE, [(size, names) for size in sizes], config.protocol, _progress)
-        command = _command("bench serpent", config, [])
-        found = Results(command, config.protocol, cells, notes=scan.notes(config.protocol.device))
+        found = Results(Origin.here(), config.protocol, cells, notes=scan.notes(config.protocol.device))
     titles = {name: method.title for name, method in layers.LAYERS.items()}
     prefix = "serpent.gpu" if found.protocol.device.startswith("cuda") else "serpent"
     _finish(config, found, "serpent", layers.layer_numbers(found), prefix, titles)
@@ -123,8 +112,6 @@ def _finish(
 ) -> None:
     """Print, write and record."""
     written = write_results(found, config.out, name) if config.results is None else ()
-    table = markdown(found, titles, numbers, prefix)
-    write_text(config.out / f"{name}.md", table)
     for line in text_table(found, titles):
         print(line)
     print()
@@ -137,37 +124,9 @@ def _finish(
         print(f"{titles.get(method, method)}: {apart:.1e} from what it must agree with{note}")
     if written:
         print("wrote " + " and ".join(map(str, written)))
-    if config.record is not None:
-        for key, number in numbers.items():
-            record_number(
-                config.record,
-                f"{prefix}.{key}",
-                number.value,
-                unit=number.unit,
-                command=f"{found.command} --record {config.record}",
-                low=number.low,
-                high=number.high,
-            )
-    if config.document is not None:
-        fill_file(config.document, name, table)
+    record_numbers(config.record, {f"{prefix}.{key}": n for key, n in numbers.items()}, origin=found.origin)
 
 
 def _progress(size: str, cells: Sequence[Cell]) -> None:
     done = sum(cell.status == MEASURED for cell in cells)
     print(f"{size}: {done} of {len(cells)} cells measured", flush=True)
-
-
-def _command(command: str, config: ScanBench | SerpentBench, flags: Sequence[str]) -> str:
-    """The command line that measures the same again."""
-    words = ["exuvia", *command.split(), *flags]
-    for field in dataclasses.fields(Protocol):
-        value, option = getattr(config.protocol, field.name), field.name.replace("_", "-")
-        if value is False:
-            words.append(f"--no-{option}")
-        elif value != field.default:
-            words += [f"--{option}", f"{value:g}" if isinstance(value, float) else str(value)]
-    chosen = config.methods if isinstance(config, ScanBench) else config.layers
-    option = "--methods" if isinstance(config, ScanBench) else "--layers"
-    words += ["--sizes", *config.sizes] if config.sizes else []
-    words += [option, *chosen] if chosen else []
-    return shlex.join(words)

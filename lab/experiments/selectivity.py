@@ -2,35 +2,22 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import tyro
 
-from exuvia.config import from_dict
+from exuvia.config import from_dict, settings
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 from lab.selectivity.study import Study, StudyConfig, run_study
-from lab.selectivity.summary import Estimate, LayerSummary, quoted, verdict
+from lab.selectivity.summary import LayerSummary, quoted, verdict
 
-COLUMNS = {
-    "r2": "R²",
-    "spearman": "ranks",
-    "slope": "slope, 1/bit",
-    "any_curve_r2": "any curve",
-    "token_r2": "token alone",
-    "partial_r2": "beyond the token",
-    "all_channels_r2": "all channels",
-    "next_entropy_r2": "R² of next entropy",
-    "untrained_r2": "R² untrained",
-}
-"""Columns of the table for the document."""
 UNITS = {"gap_bits": "bit", "slope": "1/bit"}
 
 
-@dataclass(frozen=True)
+@settings
 class SelectivityConfig:
     """What to train and where to put it."""
 
@@ -45,7 +32,7 @@ class SelectivityConfig:
     pictures: Path | None = None
     """Folder that also gets the pictures, e.g. docs/results/selectivity."""
     record: Path | None = None
-    """Ledger to append the results to, e.g. docs/results/numbers.jsonl; table.md in `out` then quotes them."""
+    """Ledger to append the results to, e.g. docs/results/numbers.jsonl."""
 
 
 def bench_selectivity(config: SelectivityConfig) -> None:
@@ -73,8 +60,11 @@ def bench_selectivity(config: SelectivityConfig) -> None:
             if path.suffix == ".svg":
                 write_text(config.pictures / path.name, path.read_text(encoding="utf-8"))
     if config.record is not None:
-        _record(config, study, found)
-        write_text(config.out / "table.md", markdown(found))
+        numbers = {
+            f"selectivity.{name}": Number(one.value, UNITS.get(name.split(".")[0], "1"), one.low, one.high)
+            for name, one in quoted(found.summaries, found.gaps).items()
+        }
+        record_numbers(config.record, numbers)
 
 
 def quick(study: StudyConfig) -> StudyConfig:
@@ -111,45 +101,5 @@ def _line(one: LayerSummary) -> str:
     )
 
 
-def markdown(found: Study) -> str:
-    """The table of docs/results/selectivity.md: every cell quotes its row of the ledger."""
-    numbers = quoted(found.summaries, found.gaps)
-    lines = ["| source | bits above its information | layer | " + " | ".join(COLUMNS.values()) + " |"]
-    lines.append("|---" * (3 + len(COLUMNS)) + "|")
-    for source in found.gaps:
-        layers = sorted({one.layer for one in found.summaries if one.source == source})
-        for layer in layers:
-            named = {name: f"{name}.{source}.layer{layer}" for name in COLUMNS}
-            cells = [_quotation(full, numbers[full]) if (full := named[name]) in numbers else "" for name in COLUMNS]
-            gap = _quotation(f"gap_bits.{source}", numbers[f"gap_bits.{source}"])
-            lines.append(f"| {source} | {gap} | {layer} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _quotation(name: str, number: Estimate) -> str:
-    """A number as documents quote it, with its interval where it is an R²."""
-    style = ".1e" if name.startswith("slope") else ".2f"
-    text = f"{number.value:{style}}"
-    if name.startswith("r2.") and number.low is not None:
-        text += f" [{number.low:{style}}, {number.high:{style}}]"
-    return f"<!--n:selectivity.{name}-->{text}<!--/n-->"
-
-
 def _list(gaps: Sequence[float]) -> str:
     return ", ".join(f"{gap:+.3f}" for gap in gaps)
-
-
-def _record(config: SelectivityConfig, study: StudyConfig, found: Study) -> None:
-    text = f" --text {study.text}" if study.text else ""
-    seeds = " ".join(map(str, study.seeds))
-    command = f"python -m lab selectivity --sources {' '.join(found.gaps)} --seeds {seeds}{text} --steps {study.steps}"
-    for name, estimate in quoted(found.summaries, found.gaps).items():
-        record_number(
-            config.record or Path(),
-            f"selectivity.{name}",
-            estimate.value,
-            unit=UNITS.get(name.split(".")[0], "1"),
-            command=f"{command} --out {config.out} --record {config.record}",
-            low=estimate.low,
-            high=estimate.high,
-        )

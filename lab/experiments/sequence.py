@@ -2,10 +2,7 @@
 
 import dataclasses
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +10,10 @@ import torch
 import tyro
 from scipy.stats import t
 
+from exuvia.config import settings
 from exuvia.files import write_json
 from lab import figures
-from lab.ledger.document import check_place, fill_file
-from lab.ledger.numbers import record_number
-from lab.ledger.sequence_table import document_table
+from lab.ledger.numbers import Number, record_numbers
 from lab.lm import run as lm
 from lab.lm.corpus import read_corpus
 from lab.lra import run as lra
@@ -26,7 +22,7 @@ from lab.lra.problems import Source, load_problem, recipe_of
 MIXERS = ("transformer", "s4d", "mamba", "serpent-s4d", "serpent-mamba", "uniform-s4d", "uniform-mamba")
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class _Common:
     mixers: tuple[str, ...] = MIXERS
     """Kinds of layers; `uniform` is SeRpEnt with unlearned intervals, the ablation of its selectivity. Options of
@@ -42,18 +38,15 @@ class _Common:
     threads: int = 2
     """Threads of torch."""
     tag: str = ""
-    """Goes into the names of recorded rows and of the document's part, as in .ablation, so that they stand beside
-    those of other models and seeds."""
+    """Goes into the names of recorded rows, as in .ablation, so that they stand beside those of other models and
+    seeds."""
     draw: Path | None = None
     """SVG file for accuracy against training time."""
     record: Path | None = None
     """Ledger to append the results to."""
-    document: Path | None = None
-    """Markdown file whose part between <!--table:lra.PRESET--> (or <!--table:lm.TEXT.LEVEL-->) and <!--/table--> gets
-    the tables; every number quotes the ledger."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class LRABench(_Common):
     """Which tasks, which models."""
 
@@ -67,7 +60,7 @@ class LRABench(_Common):
     """Folder of the runs; a call that was stopped goes on there."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class LMBench(_Common):
     """Which text, which models."""
 
@@ -93,8 +86,6 @@ def bench_lra(config: LRABench) -> None:
         OutputError: the folder cannot be written.
     """
     torch.set_num_threads(config.threads)
-    if config.document is not None:
-        check_place(config.document, f"lra.{config.preset}{config.tag}")
     found, speeds, out = [], {}, config.out / config.preset
     if config.parameters:
         out = out / str(config.parameters)
@@ -121,14 +112,10 @@ def bench_lra(config: LRABench) -> None:
         print(f"wrote {path}")
     if config.draw is not None:
         print(f"wrote {figures.draw_accuracy(rows, config.draw)}")
-    name_of = partial(_lra_name, config.preset + config.tag, config.parameters)
-    if config.document is not None:
-        table = document_table(rows, "task", "accuracy", "accuracy", name_of)
-        fill_file(config.document, f"lra.{config.preset}{config.tag}", table)
-    if config.record is not None:
-        line = _line(config, ["--tasks", *config.tasks, "--preset", config.preset])
-        for row in rows:
-            _record(config.record, row, name_of(row), {"accuracy": ("accuracy", "share")}, line)
+    sized = f"{config.preset}{config.tag}" + (f".{config.parameters}" if config.parameters else "")
+    for row in rows:
+        name = f"lra.{row['task']}.{sized}.{row['variant']}"
+        record_numbers(config.record, dict(_numbers(row, name, {"accuracy": ("accuracy", "share")})))
 
 
 def bench_lm(config: LMBench) -> None:
@@ -144,8 +131,6 @@ def bench_lm(config: LMBench) -> None:
     """
     torch.set_num_threads(config.threads)
     corpus = read_corpus(config.text, config.level)
-    if config.document is not None:
-        check_place(config.document, f"lm.{corpus.name}.{config.level}{config.tag}")
     recipe, out = _sized(config.recipe, config), config.out / config.level
     found = lm.run_text(corpus, recipe, config.mixers, config.seeds, out, _tell)
     rows = lm.table(found, lm.measure_speeds(corpus, recipe, config.mixers, out))
@@ -153,24 +138,10 @@ def bench_lm(config: LMBench) -> None:
     write_json(out / f"results-{corpus.name}.json", {"runs": [vars(one) for one in found], "table": rows})
     if config.draw is not None:
         print(f"wrote {figures.draw_accuracy(rows, config.draw, metric='bits_a_byte', label='bits a byte')}")
-    name_of = partial(_lm_name, config.level + config.tag)
-    if config.document is not None:
-        table = document_table(rows, "text", "bits_a_byte", "bpb", name_of)
-        fill_file(config.document, f"lm.{corpus.name}.{config.level}{config.tag}", table)
-    if config.record is not None:
-        line = _line(config, [config.text.name, "--level", config.level])
-        metrics = {"bpb": ("bits_a_byte", "bit"), "ppl": ("perplexity", "1")}
-        for row in rows:
-            _record(config.record, row, name_of(row), metrics, line)
-
-
-def _lra_name(preset: str, parameters: int, row: Mapping[str, Any]) -> str:
-    sized = f".{parameters}" if parameters else ""
-    return f"lra.{row['task']}.{preset}{sized}.{row['variant']}"
-
-
-def _lm_name(level: str, row: Mapping[str, Any]) -> str:
-    return f"lm.{row['text']}.{level}.{row['variant']}"
+    metrics = {"bpb": ("bits_a_byte", "bit"), "ppl": ("perplexity", "1")}
+    for row in rows:
+        name = f"lm.{row['text']}.{config.level}{config.tag}.{row['variant']}"
+        record_numbers(config.record, dict(_numbers(row, name, metrics)))
 
 
 def _sized(recipe: Any, config: _Common) -> Any:
@@ -189,48 +160,24 @@ def _half_interval(deviation: float, seeds: int) -> float:
     return float(t.ppf(0.975, seeds - 1)) * deviation / seeds**0.5 if seeds > 1 else 0.0
 
 
-def _record(ledger: Path, row: dict[str, Any], name: str, metrics: dict[str, tuple[str, str]], line: str) -> None:
+def _numbers(row: Mapping[str, Any], name: str, metrics: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, Number]]:
     """Rows of one line of a table: the metrics, the first of them with its interval, and what it cost."""
     for number, (short, (key, unit)) in enumerate(metrics.items()):
         half = _half_interval(row["deviation"] or 0.0, row["seeds"])
         limits = {"low": row[key] - half, "high": row[key] + half} if number == 0 and row["seeds"] > 1 else {}
-        record_number(ledger, f"{name}.{short}", row[key], unit=unit, command=line, **limits)
+        yield f"{name}.{short}", Number(row[key], unit, **limits)
     if row["deviation"] is not None:
         short, (_, unit) = next(iter(metrics.items()))
-        record_number(ledger, f"{name}.{short}_deviation", row["deviation"], unit=unit, command=line)
-    costs = {"train_s": "s", "times_backbone": "1", "kept_mb": "MB", "parameters": "1"}
-    for key, unit in costs.items():
+        yield f"{name}.{short}_deviation", Number(row["deviation"], unit)
+    for key, unit in {"train_s": "s", "times_backbone": "1", "kept_mb": "MB", "parameters": "1"}.items():
         if row[key] is not None:
-            record_number(
-                ledger, f"{name}.{'params' if key == 'parameters' else key}", row[key], unit=unit, command=line
-            )
+            yield f"{name}.{'params' if key == 'parameters' else key}", Number(row[key], unit)
 
 
 def data_folder() -> Path | None:
     """The data folder that the environment names, or the usual one where it is there."""
     place = Path(os.environ.get("EXUVIA_DATA", "../shared/data"))
     return place if place.is_dir() else None
-
-
-def _line(config: LRABench | LMBench, words: Sequence[str]) -> str:
-    """The command line that makes a table again."""
-    kind = "lra" if isinstance(config, LRABench) else "lm"
-    more = [*words, "--mixers", *config.mixers, "--seeds", *map(str, config.seeds), *_options(config)]
-    return shlex.join(["python", "-m", "lab", kind, *more, "--record", str(config.record)])
-
-
-def _options(config: _Common) -> Iterator[str]:
-    for name, value in (("parameters", config.parameters), ("steps", config.steps), ("budget-s", config.budget_s)):
-        if value:
-            yield from (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
-    if isinstance(config, LMBench):
-        usual = lm.Recipe()
-        for field in dataclasses.fields(usual):
-            value = getattr(config.recipe, field.name)
-            if field.name != "train" and value != getattr(usual, field.name):
-                yield from (f"--recipe.{field.name.replace('_', '-')}", f"{value:g}")
-    if config.tag:
-        yield from ("--tag", config.tag)
 
 
 def _tell(line: str) -> None:

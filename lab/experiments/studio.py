@@ -16,16 +16,17 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError, OutputError
 from exuvia.evaluation.prompts.load import load_prompts
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 
 START_S = 180.0
 PAUSE_S = 0.5
 """Between two looks of a user at a waiting job."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class StudioBench:
     """How many users, and how long."""
 
@@ -78,13 +79,15 @@ def bench_studio(config: StudioBench) -> None:
     print(f"{config.users} users, {len(latencies)} requests: median {p50:.1f} ms, 95 % within {p95:.1f} ms")
     told = f"{asked} jobs asked for, {done} done, {asked - done} lost; median wait {wait:.2f} s; "
     print(f"{told}first motion {first_s:.1f} s")
-    if config.record is not None:
-        line = f"python -m lab studio --users {config.users} --seconds {config.seconds:g} --record {config.record}"
-        rows = {f"api_p95_ms.{config.users}_users": (p95, "ms"), "lost_jobs": (asked - done, "1")}
-        rows |= {"first_motion_s": (first_s, "s"), f"jobs.{config.users}_users": (asked, "1")}
-        rows |= {f"wait_s.{config.users}_users": (wait, "s")}
-        for name, (value, unit) in rows.items():
-            record_number(config.record, f"studio.{name}", float(value), unit=unit, command=line)
+    tag = f"{config.users}_users"
+    numbers = {
+        f"studio.api_p95_ms.{tag}": Number(float(p95), "ms"),
+        "studio.lost_jobs": Number(asked - done),
+        "studio.first_motion_s": Number(first_s, "s"),
+        f"studio.jobs.{tag}": Number(asked),
+        f"studio.wait_s.{tag}": Number(wait, "s"),
+    }
+    record_numbers(config.record, numbers)
 
 
 @contextmanager

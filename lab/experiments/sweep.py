@@ -1,19 +1,19 @@
 """`python -m lab sweep`: what LCR's settings do, on prompts of our own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.evaluation.forget import built_in_sets
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
 from exuvia.motion.kinematics import measure
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import unlearn
-from lab.ledger.numbers import record_number
+from lab.ledger.numbers import Number, record_numbers
 
 SETTINGS: tuple[dict[str, Any], ...] = (
     {"num_codes": 16, "alpha": 1.0, "destination": "nearest_safe"},
@@ -28,7 +28,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 """The edits that are compared."""
 
 
-@dataclass(frozen=True)
+@settings
 class SweepConfig:
     """Whose edits to compare."""
 
@@ -57,10 +57,10 @@ def sweep(config: SweepConfig) -> None:
     judges = shipped_detector(), shipped_evaluator()
     before, found = _measured(pipe, forget, retain, judges, config, None)
     _tell("original", found, config)
-    for settings in SETTINGS:
-        edited = unlearn("lcr", pipe, forget="violence", **settings)
+    for changes in SETTINGS:
+        edited = unlearn("lcr", pipe, forget="violence", **changes)
         _tell(
-            ".".join(str(v) for v in settings.values()),
+            ".".join(str(v) for v in changes.values()),
             _measured(edited, forget, retain, judges, config, before)[1],
             config,
         )
@@ -87,9 +87,7 @@ def _made(pipe: Any, texts: Sequence[str], config: SweepConfig) -> Any:
 
 def _tell(name: str, found: dict[str, float], config: SweepConfig) -> None:
     print(f"{name:24s}" + "  ".join(f"{key} {value:.3f}" for key, value in found.items()), flush=True)
-    if config.record is None:
-        return
-    line = f"python -m lab sweep --pipeline {config.pipeline} --record {config.record}"
-    for key, value in found.items():
-        unit = "m/s" if key.endswith("m_per_s") else "1"
-        record_number(config.record, f"sweep.{name}.{key}", value, unit=unit, command=line, seed=config.seed)
+    numbers = {
+        f"sweep.{name}.{key}": Number(value, "m/s" if key.endswith("m_per_s") else "1") for key, value in found.items()
+    }
+    record_numbers(config.record, numbers, seed=config.seed)

@@ -1,48 +1,73 @@
-"""The ledger of measured numbers: rows in docs/results/numbers.jsonl, and their quotations in documents.
+"""The ledger of measured numbers: a JSON row each in docs/results/numbers.jsonl, older ones in history.jsonl.
 
-A document quotes a row as `<!--n:NAME-->1.9<!--/n-->`; the text may carry a %, an interval `1.9 [1.7, 2.1]` or a half
-width `1.9 ± 0.2`. The quoted digits must be the row's value, rounded to as many decimals. A number taken from a paper
-stands in a table cell that also holds `<!--q:SOURCE-->`. The last row of a name is the one that counts.
+A row says what was measured, how sure it is, and how to measure it again. The last row of a name counts. Documents
+quote rows by name in their templates (render.py).
 """
 
 import json
 import math
-import os
-import platform
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from exuvia.checkpoint import code_commit
+from exuvia.checkpoint import origin as observed
 from exuvia.errors import DataError
 from exuvia.files import write_text
+from exuvia.judges.metrics import interval
 
 KEYS = ("name", "value", "low", "high", "unit", "command", "commit", "seed", "machine", "date")
 """Keys of a row; low, high and seed may be null."""
-TODO = "TODO-" + "NUMBERS"
-"""Mark of a number that has yet to be measured."""
+HISTORY = "history.jsonl"
+"""Rows that no document quotes any more, beside the ledger."""
 
-QUOTE = re.compile(r"<!--n:([^>\s]+?)-->(.*?)<!--/n-->", re.DOTALL)
-_OPEN = re.compile(r"<!--n:([^>\s]*?)-->")
-_NUMBER = r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"
-TEXT = re.compile(
-    rf"(?P<value>{_NUMBER})\s*(?:\[\s*(?P<low>{_NUMBER})\s*,\s*(?P<high>{_NUMBER})\s*\]|±\s*(?P<half>{_NUMBER}))?"
-    r"\s*(?P<percent>%)?"
-)
-_DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.]*\.\d)")
+Row = dict[str, Any]
+
+
+class Number(NamedTuple):
+    """A measured value."""
+
+    value: float
+    unit: str = "1"
+    """"s", "%", "MB" ...; "1" for ratios and shares"""
+    low: float | None = None
+    """Lower limit of its 95 % interval or its range, where there is one."""
+    high: float | None = None
+    """Upper limit."""
+
+    @classmethod
+    def over(cls, values: Sequence[float], unit: str = "1") -> "Number":
+        """Mean of repeats with its 95 % interval; one repeat has none."""
+        mean = interval(values)
+        return cls(mean.mean, unit) if len(values) == 1 else cls(mean.mean, unit, mean.low, mean.high)
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a check of the documents found."""
+class Origin:
+    """How a number came about, as it was observed."""
 
-    quoted: int
-    rows: int
-    problems: tuple[str, ...]
-    remarks: tuple[str, ...]
+    command: str
+    """The command line, as it ran."""
+    commit: str
+    """Of the code."""
+    machine: str
+    """Processor, cores and system."""
+    date: str
+    """YYYY-MM-DD"""
+
+    @classmethod
+    def here(cls) -> "Origin":
+        """Of what this process measures."""
+        return cls.of_run(observed(), "this process")
+
+    @classmethod
+    def of_run(cls, about: Mapping[str, Any], place: str | Path) -> "Origin":
+        """What the results of a run, found at a place, say about it. Raises DataError."""
+        missing = [key for key in ("command", "commit", "machine", "date") if not about.get(key)]
+        if missing:
+            raise DataError(f"{place} does not say its {', '.join(missing)}; expected results that exuvia wrote")
+        return cls(about["command"], about["commit"], about["machine"], about["date"][:10])
 
 
 def record_number(
@@ -51,141 +76,100 @@ def record_number(
     value: float,
     *,
     unit: str,
-    command: str,
     low: float | None = None,
     high: float | None = None,
     seed: int | None = None,
-) -> dict[str, Any]:
-    """Append one measured number to a ledger, with the commit, machine and date filled in.
+    origin: Origin | None = None,
+) -> Row:
+    """Append one measured number to a ledger, with the command line, commit, machine and date of this process.
 
     Args:
         path: the .jsonl ledger; made if need be
         name: dotted name, e.g. "features.encode_1000_clips_s"
         value: what was measured
         unit: "s", "1", "%", "MB" ...
-        command: the command line that measures it again
         low, high: limits of its 95 % confidence interval or its range, where there is one
         seed: the seed, where there is one
+        origin: of a number that an earlier run left on disk
     Returns:
         the row that was written
     Raises:
-        DataError: the value is not finite, the name has a blank or '>' in it, or the ledger is not readable.
+        DataError: the value is not finite, the name has a blank or a quote in it, or the ledger is not readable.
         OutputError: the ledger cannot be written; the old one stays.
     """
-    if not math.isfinite(value):
-        raise DataError(f"found {value} as the value of {name!r}, expected a finite number")
-    if not re.fullmatch(r"[^\s>]+", name):
-        raise DataError(f"found {name!r} as a number's name, expected one without blanks, such as features.encode_s")
-    row = dict(
-        zip(KEYS, (name, value, low, high, unit, command, code_commit(), seed, machine(), _today()), strict=True)
-    )
-    target = Path(path)
-    old = target.read_text(encoding="utf-8") if target.exists() else ""
-    write_text(target, old + ("\n" if old and not old.endswith("\n") else "") + json.dumps(row) + "\n")
-    return row
+    return record_numbers(path, {name: Number(value, unit, low, high)}, seed=seed, origin=origin)[0]
 
 
-def machine() -> str:
-    """Processor, its logical cores as this process may use them, and system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+def record_numbers(
+    path: str | Path | None, numbers: Mapping[str, Number], *, seed: int | None = None, origin: Origin | None = None
+) -> list[Row]:
+    """Append measured numbers to a ledger, all or none; without a ledger nothing happens. As `record_number`."""
+    if path is None or not numbers:
+        return []
+    facts = asdict(origin or Origin.here())
+    for name, number in numbers.items():
+        if not math.isfinite(number.value):
+            raise DataError(f"found {number.value} as the value of {name!r}, expected a finite number")
+        if not re.fullmatch(r"[^\s'\">]+", name):
+            raise DataError(
+                f"found {name!r} as a number's name, expected one without blanks, such as features.encode_s"
+            )
+    rows = [{"name": name, **number._asdict(), "seed": seed, **facts} for name, number in numbers.items()]
+    rows = [{key: row[key] for key in KEYS} for row in rows]
+    _append(Path(path), rows)
+    return rows
 
 
-def read_rows(path: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
+def read_rows(path: str | Path) -> tuple[list[Row], list[str]]:
     """Rows of a ledger, and what is wrong with them; a missing ledger is an empty one.
 
     Raises:
         DataError: the file is not readable text.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a readable ledger ({error})") from None
     rows, problems = [], []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        row, problem = _row(line)
-        if problem:
-            problems.append(f"{path}:{number}: {problem}")
-        else:
-            rows.append(row)
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if line.strip():
+            row, problem = _row(line)
+            if problem:
+                problems.append(f"{path}:{number}: {problem}")
+            else:
+                rows.append(row)
     return rows, problems
 
 
-def check_documents(root: Path, ledger: Path) -> Report:
-    """Check every quotation of a ledger in README.md and docs/**/*.md, and the tables of README.md and docs/results/.
+def prune(path: Path, quoted: Collection[str]) -> int:
+    """Move what nobody quotes, and what was measured again, to the history beside a ledger; how many rows moved.
 
     Raises:
-        DataError: the ledger is not readable text.
+        DataError: the ledger is not readable, or has broken rows, which would be lost.
+        OutputError: a file cannot be written.
     """
-    rows, problems = read_rows(ledger)
-    latest = {row["name"]: row for row in rows}
-    quoted, remarks = 0, []
-    for path in documents(root):
-        text = path.read_text(encoding="utf-8")
-        place = path.relative_to(root)
-        quotes = list(QUOTE.finditer(text))
-        quoted += len(quotes)
-        if len(_OPEN.findall(text)) != len(quotes):
-            problems.append(f"{place}: found an opening <!--n:...--> without its <!--/n-->, expected pairs")
-        for match in quotes:
-            line = text.count("\n", 0, match.start()) + 1
-            problem = quotation_problem(match.group(1), match.group(2), latest)
-            problems += [f"{place}:{line}: {problem}"] if problem else []
-        if path.name == "README.md" or "results" in place.parts:
-            problems += [f"{place}:{line}: {problem}" for line, problem in untagged_cells(text)]
-        if TODO in text:
-            remarks.append(f"{place}: {text.count(TODO)} numbers are still to be measured ({TODO})")
-    return Report(quoted, len(rows), tuple(problems), tuple(remarks))
+    rows, problems = read_rows(path)
+    if problems:
+        raise DataError(problems[0])
+    last = {row["name"]: place for place, row in enumerate(rows)}
+    kept = [row for place, row in enumerate(rows) if last[row["name"]] == place and row["name"] in quoted]
+    moved = [row for place, row in enumerate(rows) if last[row["name"]] != place or row["name"] not in quoted]
+    if moved:
+        _append(path.with_name(HISTORY), moved)  # first, so that no row is lost if the next line fails
+        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+    return len(moved)
 
 
-def quotation_problem(name: str, text: str, rows: dict[str, dict[str, Any]]) -> str | None:
-    """What is wrong with one quotation, or None."""
-    if name not in rows:
-        return f"{name} is quoted, but no row has measured it"
-    match = TEXT.fullmatch(text.replace("*", "").strip())
-    if match is None:
-        return f"{name}: found {text.strip()!r}, expected a number, or one with [low, high], ± half or %"
-    row = rows[name]
-    scale = 100.0 if match["percent"] and row["unit"] != "%" else 1.0
-    expected = {"value": row["value"], "low": row["low"], "high": row["high"], "half": None}
-    if match["half"] and row["low"] is not None and row["high"] is not None:
-        expected["half"] = (row["high"] - row["low"]) / 2
-    for which, measured in expected.items():
-        if match[which] is None:
-            continue
-        if measured is None:
-            return f"{name}: quotes an interval, but its row has none"
-        if not rounds_to(measured * scale, match[which]):
-            return f"{name}: quotes {which} {match[which]}, but its row says {measured * scale:.6g}"
-    return None
+def _append(path: Path, rows: Sequence[Row]) -> None:
+    old = _text(path)
+    write_text(path, old + "\n" * (not old.endswith("\n") and bool(old)) + "".join(json.dumps(r) + "\n" for r in rows))
 
 
-def rounds_to(value: float, text: str) -> bool:
-    """Whether a number, rounded to the decimals of a quoted one, is that quoted one."""
-    plain = text.replace(",", "").replace("−", "-")
-    mantissa, _, exponent = plain.lower().partition("e")
-    decimals = len(mantissa.partition(".")[2])
-    unit = 10.0 ** (int(exponent or 0) - decimals)
-    return abs(value - float(plain)) <= 0.5 * unit * (1 + 1e-9) + 1e-12 * abs(value)
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a readable ledger ({error})") from None
 
 
-def untagged_cells(text: str) -> Iterator[tuple[int, str]]:
-    """Line numbers and texts of table cells that hold a decimal number without the mark of a row or of a source."""
-    fenced = False
-    for number, line in enumerate(text.splitlines(), start=1):
-        fenced ^= line.lstrip().startswith("```")
-        if fenced or not line.lstrip().startswith("|"):
-            continue
-        for cell in line.strip().strip("|").split("|"):
-            bare = re.sub(r"`[^`]*`", "", QUOTE.sub("", cell))
-            if "<!--q:" not in cell and (match := _DECIMAL.search(bare)):
-                yield number, f"table cell holds {match.group()} without <!--n:NAME--> or <!--q:SOURCE-->"
-
-
-def _row(line: str) -> tuple[dict[str, Any], str]:
+def _row(line: str) -> tuple[Row, str]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
@@ -198,21 +182,3 @@ def _row(line: str) -> tuple[dict[str, Any], str]:
     if isinstance(row["value"], bool) or not isinstance(row["value"], (int, float)) or not math.isfinite(row["value"]):
         return {}, f"found the value {row['value']!r}, expected a finite number"
     return row, ""
-
-
-def documents(root: Path) -> list[Path]:
-    """Pages that may quote numbers."""
-    return [path for path in [root / "README.md", *sorted((root / "docs").rglob("*.md"))] if path.is_file()]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _today() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d")

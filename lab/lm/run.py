@@ -14,7 +14,6 @@ import torch
 
 from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
-from exuvia.errors import ConfigError
 from exuvia.files import read_json, write_json
 from exuvia.sequence.settings import StackConfig
 from exuvia.sequence.stack import of_equal_size
@@ -23,8 +22,8 @@ from lab.budget import planned_steps
 from lab.claim import claim
 from lab.lm.corpus import Corpus
 from lab.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
-from lab.speed import Speed, step_speeds
-from lab.variant import Variant, parse_variant
+from lab.speed import Speed, kept_speeds
+from lab.variant import Variant, parse_variant, parse_variants
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,7 @@ def run_text(
         DataError: a text shorter than a window.
         DivergedError: a loss is no longer a finite number.
     """
-    lines = [parse_variant(name) for name in variants]
-    if not seeds or not lines:
-        raise ConfigError("found no seed or no mixer, expected at least one of each")
+    lines = parse_variants(variants, seeds)
     found = []
     for seed in seeds:
         for variant in lines:
@@ -100,13 +97,11 @@ def run_text(
 
 def measure_speeds(corpus: Corpus, recipe: Recipe, variants: Sequence[str], out: Path) -> dict[str, Speed]:
     """Time and memory of a training step of every model, in turn; kept in `out` until other models are asked for."""
-    path = out / f"speed-{corpus.name}.json"
-    kept = {name: Speed(**one) for name, one in read_json(path).items()} if path.is_file() else {}
-    if not set(variants) <= set(kept):
-        configs = {name: model_config(corpus, recipe, parse_variant(name)) for name in variants}
-        kept = step_speeds({name: _task(corpus, recipe, config, 0) for name, config in configs.items()})
-        write_json(path, {name: vars(one) for name, one in kept.items()})
-    return {name: kept[name] for name in variants}
+
+    def task(name: str) -> NextToken:
+        return _task(corpus, recipe, model_config(corpus, recipe, parse_variant(name)), 0)
+
+    return kept_speeds(out / f"speed-{corpus.name}.json", variants, task)
 
 
 def model_config(corpus: Corpus, recipe: Recipe, variant: Variant) -> LanguageModelConfig:

@@ -17,7 +17,6 @@ import torch
 
 from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
-from exuvia.errors import ConfigError
 from exuvia.files import read_json, write_json, write_text
 from exuvia.sequence.settings import StackConfig
 from exuvia.sequence.stack import of_equal_size
@@ -26,8 +25,8 @@ from lab.budget import planned_steps
 from lab.claim import claim
 from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.task import ClassifyTask, Splits, score
-from lab.speed import Speed, step_speeds
-from lab.variant import Variant, parse_variant
+from lab.speed import Speed, kept_speeds
+from lab.variant import Variant, parse_variant, parse_variants
 
 
 @dataclass(frozen=True)
@@ -106,9 +105,7 @@ def run_problem(
         ConfigError: an unknown variant, no seed, or a run of other settings in a folder.
         DivergedError: a loss is no longer a finite number.
     """
-    lines = [parse_variant(name) for name in variants]
-    if not seeds or not lines:
-        raise ConfigError("found no seed or no mixer, expected at least one of each")
+    lines = parse_variants(variants, seeds)
     found: list[Result] = []
     chosen: dict[str, float] = {}
     for seed in seeds:
@@ -134,13 +131,11 @@ def run_folder(out: Path, task: str, variant: str, lr: float, seed: int) -> Path
 
 def measure_speeds(problem: Problem, recipe: Recipe, variants: Sequence[str], out: Path) -> dict[str, Speed]:
     """Time and memory of a training step of every model, in turn; kept in `out` until other models are asked for."""
-    path = out / f"speed-{problem.name}.json"
-    kept = {name: Speed(**one) for name, one in read_json(path).items()} if path.is_file() else {}
-    if not set(variants) <= set(kept):
-        tasks = {n: _task(problem, recipe, model_config(problem, recipe, parse_variant(n)), 0) for n in variants}
-        kept = step_speeds(tasks)
-        write_json(path, {name: vars(one) for name, one in kept.items()})
-    return {name: kept[name] for name in variants}
+
+    def task(name: str) -> ClassifyTask:
+        return _task(problem, recipe, model_config(problem, recipe, parse_variant(name)), 0)
+
+    return kept_speeds(out / f"speed-{problem.name}.json", variants, task)
 
 
 def model_config(problem: Problem, recipe: Recipe, variant: Variant) -> ClassifierConfig:

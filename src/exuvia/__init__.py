@@ -20,9 +20,10 @@ _MODULE = {
     "unlearn": "unlearning.base",
 }
 
+if not TYPE_CHECKING:  # type checkers read the imports above
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used, so that `import exuvia` stays instant."""
-    if name not in _MODULE:
-        raise AttributeError(f"module 'exuvia' has no attribute {name!r}")
-    return getattr(import_module(f"exuvia.{_MODULE[name]}"), name)
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used, so that `import exuvia` stays instant."""
+        if name not in _MODULE:
+            raise AttributeError(f"module 'exuvia' has no attribute {name!r}")
+        return getattr(import_module(f"exuvia.{_MODULE[name]}"), name)

@@ -11,6 +11,7 @@ import inspect
 import logging
 import os
 import re
+import shlex
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from importlib import import_module
 from typing import Any
 
 from exuvia import __version__
-from exuvia.commands.table import COMMAND, Entry
+from exuvia.commands.table import COMMAND, RENAMED, Entry
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.registry import resolve, suggest
 
@@ -38,7 +39,10 @@ def main(
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        code = run(list(sys.argv[1:] if argv is None else argv), commands or COMMAND, program)
+        args = list(sys.argv[1:] if argv is None else argv)
+        if commands is None and args and args[0] in RENAMED:
+            raise ConfigError(f"`{program} {args[0]}` is now: {shlex.join([*RENAMED[args[0]].split(), *args[1:]])}")
+        code = run(args, commands or COMMAND, program)
         sys.stdout.flush()
         return code
     except ExuviaError as error:
@@ -71,14 +75,14 @@ def run(args: list[str], commands: Mapping[str, Entry], program: str = "exuvia")
     name = next((words for words in (" ".join(args[:2]), args[0]) if words in commands), None)
     if name is not None:
         return _call(name, commands[name], args[len(name.split()) :], program)
-    group = [key for key in commands if key.startswith(args[0] + " ")]
+    group = {key: entry for key, entry in commands.items() if key.startswith(args[0] + " ")}
     if not group:
         tops = dict.fromkeys(key.split()[0] for key in commands)
         raise ConfigError(f"unknown command {args[0]!r}; {suggest(args[0], tops)}; run: {program} --help")
     if len(args) > 1 and args[1] not in _HELP:
         seconds = [key.split()[1] for key in group]
         raise ConfigError(f"unknown command '{args[0]} {args[1]}'; {suggest(args[1], seconds)}")
-    print(_overview({key: commands[key] for key in group}, program), file=sys.stdout if len(args) > 1 else sys.stderr)
+    print(_group_overview(group, program), file=sys.stdout if len(args) > 1 else sys.stderr)
     return 0 if len(args) > 1 else 2
 
 
@@ -91,7 +95,7 @@ def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia")
         "args": list(args),
         "description": description(function, entry),
     }
-    kind = _config_type(name, entry, function)
+    kind = config_type(name, entry, function)
     if kind is not None:
         config = tyro.cli(kind, **options)
         return lambda: function(config)
@@ -101,12 +105,10 @@ def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia")
 def description(function: Callable[..., Any], entry: Entry) -> str:
     """Help text of a command: its docstring up to the first section, then the examples."""
     text = re.split(r"(?m)^\s*(?:Args|Returns|Raises|Yields):\s*$", inspect.getdoc(function) or entry.line)[0].strip()
-    if entry.examples and "xample" not in text:
-        text += "\n\nExamples:\n" + "\n".join(f"    {example}" for example in entry.examples)
-    return text
+    return "\n".join([text, "", "Examples:", *(f"    {example}" for example in entry.examples)])
 
 
-def _config_type(name: str, entry: Entry, function: Callable[..., Any]) -> Any:
+def config_type(name: str, entry: Entry, function: Callable[..., Any]) -> Any:
     """The dataclass that a command takes, or None if it takes plain arguments."""
     if entry.config:
         return resolve({name: entry.config}, name, "command")(name)
@@ -116,6 +118,9 @@ def _config_type(name: str, entry: Entry, function: Callable[..., Any]) -> Any:
 
 
 def _call(name: str, entry: Entry, args: Sequence[str], program: str) -> int:
+    for option in (word.partition("=")[0] for word in args):
+        if option in entry.gone:
+            raise ConfigError(f"`{program} {name}` has no {option} any more; {entry.gone[option]}")
     try:
         code = parse(name, entry, args, program)()
     except SystemExit as leave:
@@ -131,13 +136,31 @@ def _tyro() -> Any:
 
 
 def _overview(commands: Mapping[str, Entry], program: str) -> str:
-    width = max(map(len, commands))
+    """Every command in a line, a family of them as one, under the headings of the groups."""
+    shown: dict[str, dict[str, str]] = {}
+    examples: dict[str, str] = {}
+    for name, entry in commands.items():
+        row, line, example = entry.family or (name, entry.line, entry.examples[0])
+        shown.setdefault(entry.group, {})[row] = line
+        examples.setdefault(entry.group, example)
+    width = max(len(row) for rows in shown.values() for row in rows)
     lines = [f"usage: {program} COMMAND [options]        ({program} COMMAND --help: settings and examples)"]
-    for group in dict.fromkeys(entry.group for entry in commands.values()):
-        lines += ["", *([f"{group}:"] if group else [])]
-        lines += [f"  {name:<{width}}  {entry.line}" for name, entry in commands.items() if entry.group == group]
-    examples = [entry.examples[0] for entry in commands.values() if entry.examples][:3]
-    return "\n".join([*lines, "", "examples:", *(f"  {example}" for example in examples)] if examples else lines)
+    for group, rows in shown.items():
+        lines += ["", *([f"{group}:"] if group else []), *_rows(rows, width)]
+    return "\n".join([*lines, "", "examples:", *(f"  {example}" for example in examples.values())])
+
+
+def _group_overview(commands: Mapping[str, Entry], program: str) -> str:
+    """Every command whose first word is the same in a line."""
+    name, first = next(iter(commands.items()))
+    family, line, _ = first.family or (f"{name.split()[0]} COMMAND", "", "")
+    usage = f"usage: {program} {family} [options]        ({program} {family} --help: settings and examples)"
+    rows = {name: entry.line for name, entry in commands.items()}
+    return "\n".join([usage, "", *([f"{line}:"] if line else []), *_rows(rows, max(map(len, rows)))])
+
+
+def _rows(lines: Mapping[str, str], width: int) -> list[str]:
+    return [f"  {name:<{width}}  {line}" for name, line in lines.items()]
 
 
 def _refuse(sentence: str) -> int:

@@ -2,8 +2,11 @@
 
 import datetime
 import hashlib
+import os
 import platform
+import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -145,6 +148,39 @@ def code_commit() -> str:
     return commit.stdout.strip() + ("+" if status.stdout.strip() else "")
 
 
+def command_line() -> str:
+    """The command line of this process, quoted for a shell; its program stands without a folder."""
+    program = Path(sys.argv[0])
+    name = program.name.removesuffix(".exe")
+    if name == "__main__.py":
+        name = program.parent.name
+        words = [name] if name == "exuvia" else ["python", "-m", name]
+    else:
+        words = ["python", name] if name.startswith("-") or name.endswith(".py") else [name]
+    return shlex.join([*words, *sys.argv[1:]])
+
+
+def origin() -> dict[str, str]:
+    """How what this process makes came about: command line, commit, machine and date."""
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"command": command_line(), "commit": code_commit(), "machine": _machine(), "date": date}
+
+
+def _machine() -> str:
+    """Processor, the logical cores that this process may use, and system."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{_processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def shipped(name: str) -> Path:
     """The folder of a checkpoint that the package exuvia-base holds.
 
@@ -175,6 +211,8 @@ def find_pipeline(name: str | Path) -> Path:
 
 
 def _from_hub(name: str) -> Path:
+    if find_spec("huggingface_hub") is None:
+        raise CheckpointError(f"no folder {name!r}; to load it from the hub, run: pip install 'exuvia[hub]'")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

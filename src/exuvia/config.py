@@ -259,6 +259,7 @@ class _Hint:
         return " and ".join(f"{word} {limit}" for word, limit in [*low, *high])
 
 
+@functools.cache
 def _hints(cls: Any) -> dict[str, _Hint]:
     return {name: _Hint.of(hint) for name, hint in typing.get_type_hints(cls, include_extras=True).items()}
 

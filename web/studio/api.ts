@@ -102,7 +102,7 @@ export interface AuditLine {
   slipped: boolean;
   motion: string | null;
   mark: Label | null;
-  error?: string;
+  error?: string | null;
 }
 
 export interface Status {

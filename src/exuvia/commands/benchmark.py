@@ -1,19 +1,15 @@
 """`exuvia benchmark CONCEPT`: unlearning methods compared on the same prompts and seeds, resumable."""
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
-from exuvia.config import settings
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError
 from exuvia.registry import UNLEARN
 from exuvia.unlearning.settings import method_settings
-from lab.ledger.benchmark_table import document_tables, numbers
-from lab.ledger.document import check_place, fill_file
-from lab.ledger.numbers import record_number
 
 RELEASED = (
     "uce_released=uce:variant=released",
@@ -28,7 +24,7 @@ KINDS = ("implicit", "compositional", "paraphrase", "misspelling", "lookalike", 
 class BenchmarkConfig:
     """What to compare."""
 
-    concept: tyro.conf.Positional[str]
+    concept: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CONCEPT")]
     """Concept to forget (exuvia list --kind concepts)."""
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
@@ -47,7 +43,7 @@ class BenchmarkConfig:
     """A repeat each; intervals are over them."""
     kinds: tuple[str, ...] = KINDS
     """Kinds of written prompts beside the data's captions."""
-    limit: int | None = None
+    limit: Count | None = None
     """At most so many prompts a set."""
     refine: int = 0
     """Motions of the unedited generator for every forget caption: a clip stays in the forget set where retrieval finds
@@ -59,19 +55,10 @@ class BenchmarkConfig:
     """Methods at a time, a process each; 0: one after another in this process."""
     out: Path = Path("runs/benchmark")
     """Folder of the run; a call that was stopped goes on there."""
-    record: Path | None = None
-    """Ledger of measured numbers to add the main ones to."""
-    document: Path | None = None
-    """Markdown file whose part between `<!--table:CONCEPT-->` (with the tag) and `<!--/table-->` gets the tables."""
-    tag: str = ""
-    """Put behind the concept in the ledger's names, such as .kinect."""
 
 
 def benchmark(config: BenchmarkConfig) -> None:
     """Edit a generator with every method, ask all of them the same, and put what was found side by side.
-
-    Examples:
-        exuvia benchmark violence --data stores/mocap --sensors optical --retrained runs/retrain-violence/packed
 
     Raises:
         ConfigError: an unknown concept, method, kind or setting, or no clip that shows the concept.
@@ -84,8 +71,6 @@ def benchmark(config: BenchmarkConfig) -> None:
 
     if config.out.is_file():
         raise ConfigError(f"found the file {config.out}, expected a folder for the run")
-    if config.document is not None:
-        check_place(config.document, _place(config))
     plan = Plan(
         concept=config.concept, data=str(config.data), methods=methods_of(config.methods, config.retrained),
         pipeline=config.pipeline, split=config.split, sensors=config.sensors, seeds=config.seeds, kinds=config.kinds,
@@ -95,11 +80,6 @@ def benchmark(config: BenchmarkConfig) -> None:
     found = read_report(path)
     print(found)
     print(write_report(found, config.out / "report", read_clips(config.out)))
-    results = found.to_dict()
-    if config.record is not None:
-        _record(config, results)
-    if config.document is not None:
-        fill_file(config.document, _place(config), document_tables(results, _place(config)))
 
 
 def _evaluator(config: BenchmarkConfig) -> str:
@@ -128,28 +108,3 @@ def methods_of(names: Sequence[str], retrained: str | None) -> tuple[Any, ...]:
     if retrained is not None:
         specs.insert(1, MethodSpec("retrain", "retrain", {"weights": retrained}))
     return tuple(specs)
-
-
-def _record(config: BenchmarkConfig, results: Mapping[str, Any]) -> None:
-    """Add the main numbers to the ledger."""
-    from exuvia.judges.metrics import interval
-
-    assert config.record is not None
-    words = ["exuvia", "benchmark", config.concept, "--data", str(config.data), "--methods", *config.methods]
-    words += ["--retrained", config.retrained] if config.retrained else []
-    words += ["--sensors", *config.sensors] if config.sensors else []
-    words += ["--seeds", *map(str, config.seeds), "--kinds", *config.kinds, "--out", str(config.out)]
-    words += ["--refine", str(config.refine)] if config.refine else []
-    words += ["--evaluator", str(config.evaluator)] if config.evaluator else []
-    words += ["--pipeline", config.pipeline] if config.pipeline != "base" else []
-    words += ["--tag", config.tag] if config.tag else []
-    command = shlex.join([*words, "--record", str(config.record)])
-
-    for name, number in numbers(results, _place(config)).items():
-        found = interval(number.values)
-        low, high = (None, None) if len(number.values) == 1 else (found.low, found.high)
-        record_number(config.record, name, found.mean, unit=number.unit, command=command, low=low, high=high)
-
-
-def _place(config: BenchmarkConfig) -> str:
-    return f"{config.concept}{config.tag}"

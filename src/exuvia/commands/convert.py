@@ -6,22 +6,24 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
-from tqdm import tqdm
 
+from exuvia.commands.formats import written_suffix
+from exuvia.commands.progress import progress_bar
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
-from exuvia.registry import EXPORTER, IMPORTER, suggest
+from exuvia.registry import IMPORTER
 
 
-@dataclass(frozen=True)
+@settings
 class ConvertConfig:
     """What to convert, and how."""
 
-    source: tyro.conf.Positional[Path]
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Motion file, or a folder: every motion in it and below is converted."""
-    target: tyro.conf.Positional[Path]
+    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
     """File of the wanted format, or for a folder a folder, in which names are kept."""
     to: str | None = None
     """Format of the files in a folder, such as glb."""
@@ -31,7 +33,7 @@ class ConvertConfig:
     """Hold standing feet still, as far as the motion does not jerk more than before."""
     overwrite: bool = False
     """Replace files that are there."""
-    workers: int = 1
+    workers: Count = 1
     """Processes, for folders."""
 
 
@@ -42,16 +44,11 @@ class Done:
     source: Path
     target: Path
     problem: str = ""
-    told: str = ""
+    note: str = ""
 
 
 def convert(config: ConvertConfig) -> None:
     """Read a motion by its suffix and write it in another format; of a folder, what can be read.
-
-    Examples:
-        exuvia convert walk.bvh walk.glb
-        exuvia convert mocap motions --to npy --fps 20 --workers 2
-        exuvia convert kick.npy kick.mp4 --foot-lock
 
     Raises:
         ConfigError: an unknown format, or a target that is there already.
@@ -67,14 +64,14 @@ def convert(config: ConvertConfig) -> None:
             raise ConfigError(f"{there[0]} is there already ({len(there)} of {len(jobs)}); --overwrite replaces files")
     work = partial(_convert, fps=config.fps, foot_lock=config.foot_lock)
     if config.source.is_file():
-        found = work(jobs[0], fail=True)
-        print(f"{found.target}{found.told}")
+        only = work(jobs[0], fail=True)
+        print(f"{only.target}{only.note}")
         return
-    done = []
-    with tqdm(total=len(jobs), unit=" files", desc="convert", file=sys.stderr, disable=None) as bar:
+    done: list[Done] = []
+    with progress_bar("convert", "files") as progress:
         for one in _each(work, jobs, config.workers):
             done.append(one)
-            bar.update()
+            progress(len(done), len(jobs))
     bad = [one for one in done if one.problem]
     for one in bad:
         print(f"{one.source}: {one.problem}", file=sys.stderr)
@@ -87,12 +84,11 @@ def _jobs(config: ConvertConfig) -> Iterator[tuple[Path, Path]]:
     """Sources and targets, in the order of their names. Raises ConfigError, DataError."""
     if config.source.is_file():
         yield config.source, config.target
-        _known(config.target.suffix.lower())
+        written_suffix(config.target.suffix)
         return
-    suffix = "." + (config.to or "").lower().lstrip(".")
     if not config.to:
         raise ConfigError(f"{config.source} is a folder; name the format of the files in {config.target} with --to")
-    _known(suffix)
+    suffix = written_suffix(config.to)
     files = [path for path in sorted(config.source.rglob("*")) if path.suffix.lower() in IMPORTER and path.is_file()]
     if not files:
         raise DataError(f"{config.source} holds no motion file ({' '.join(sorted(IMPORTER))})")
@@ -100,11 +96,6 @@ def _jobs(config: ConvertConfig) -> Iterator[tuple[Path, Path]]:
     twice = {target for target in targets if targets.count(target) > 1}
     for path, target in zip(files, targets, strict=True):
         yield path, target.with_name(path.name.replace(".", "_") + suffix) if target in twice else target
-
-
-def _known(suffix: str) -> None:
-    if suffix not in EXPORTER:
-        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
 
 
 def _each(work: Any, jobs: list[tuple[Path, Path]], workers: int) -> Iterator[Done]:
@@ -116,24 +107,24 @@ def _each(work: Any, jobs: list[tuple[Path, Path]], workers: int) -> Iterator[Do
 
 
 def _convert(job: tuple[Path, Path], *, fps: float | None, foot_lock: bool, fail: bool = False) -> Done:
-    """One file; a problem is told, or raised where `fail` is set."""
+    """One file; a problem is reported, or raised where `fail` is set."""
     from exuvia.motion.foot_lock import lock_feet
     from exuvia.motion.load import load_clip
 
     source, target = job
     try:
         clip = load_clip(source, fps)
-        told = ""
+        note = ""
         if foot_lock:
             locked = lock_feet(clip)
             clip = locked.clip
             before, after = 100 * locked.skate_before_m_per_s, 100 * locked.skate_after_m_per_s
             jerk = f"{locked.jerk_before_m_per_s3:.0f} to {locked.jerk_after_m_per_s3:.0f} m/s³"
-            told = f": feet near the floor slide at {after:.1f} cm/s (before: {before:.1f}), jerk {jerk}"
+            note = f": feet near the floor slide at {after:.1f} cm/s (before: {before:.1f}), jerk {jerk}"
         target.parent.mkdir(parents=True, exist_ok=True)
         clip.save(target)
     except ExuviaError as error:
         if fail:
             raise
         return Done(source, target, problem=str(error))
-    return Done(source, target, told=told)
+    return Done(source, target, note=note)

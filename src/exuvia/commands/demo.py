@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from exuvia.config import Count, settings
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
-from lab.ledger.numbers import record_number
 
 PROMPTS = (
     ("keep", "a person walks forward"),
@@ -24,7 +24,7 @@ PROMPTS = (
 """Kind and prompt; the first four are the ones that a reader of the README knows."""
 
 
-@dataclass(frozen=True)
+@settings
 class DemoConfig:
     """What to show."""
 
@@ -38,10 +38,8 @@ class DemoConfig:
     """Codes that LCR replaces."""
     seed: int = 0
     """Of the motions shown."""
-    seeds: int = 8
+    seeds: Count = 8
     """Motions of every prompt that the table is measured on, the one shown among them."""
-    record: Path | None = None
-    """Ledger of measured numbers to add the wall time to."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,6 @@ def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
     """Generate the demo prompts, forget a concept with LCR, generate again with the same seeds, compare.
 
     Prints the table and writes `OUT/index.html`.
-
-    Examples:
-        exuvia demo --out demo
 
     Raises:
         CheckpointError: no such pipeline.
@@ -98,8 +93,6 @@ def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
     write_comparison(page, f"Before and after forgetting {config.forget}", rows, table, notes)
     wall_s = time.perf_counter() - started
     print(f"\n{page}: {2 * len(PROMPTS)} motions side by side; all in {wall_s:.0f} s")
-    if config.record:
-        record_number(config.record, "demo.wall_s", wall_s, unit="s", command="exuvia demo", seed=config.seed)
     return {name: values for name, (values, _) in measured.items()}
 
 

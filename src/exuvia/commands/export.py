@@ -1,46 +1,66 @@
-"""`exuvia export humanml3d`: a prepared store in the layout that the official loaders accept."""
+"""`exuvia export humanml3d` and `momask`: a data set, or a pipeline, as other projects read it."""
 
-import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
-from exuvia.data.export_humanml3d import export_humanml3d
-from exuvia.data.store import Store
+from exuvia.commands.progress import progress_bar
+from exuvia.config import settings
 
 
-@dataclass(frozen=True)
-class ExportConfig:
-    """What to export, and where to."""
+@settings
+class ExportHumanML3DConfig:
+    """Which data, and where to."""
 
-    store: tyro.conf.Positional[Path]
+    store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """Folder made by `exuvia prepare`."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder to write; it must not exist yet, or be empty."""
 
 
-def export(config: ExportConfig) -> Path:
+def export_humanml3d(config: ExportHumanML3DConfig) -> None:
     """Write a prepared data set as the folder that MoMask, MDM, T2M-GPT and their kin load.
 
     Captions without part-of-speech tags are tagged; clips without captions are left out.
-
-    Examples:
-        exuvia export humanml3d stores/mine dataset/HumanML3D
 
     Raises:
         DataError: no store, or nothing in it to export.
         OutputError: the folder is not empty or cannot be written.
     """
+    from exuvia.data.export_humanml3d import export_humanml3d as export_store
+    from exuvia.data.store import Store
+
     store = Store.open(config.store)
-    with tqdm(unit=" clips", desc="export", file=sys.stderr, disable=None, total=len(store)) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        folder = export_humanml3d(store, config.out, progress=progress)
+    with progress_bar("export", "clips") as progress:
+        folder = export_store(store, config.out, progress=progress)
     left_out = sum(not clip.captions for clip in store.clips)
     print(f"{folder}: {len(store) - left_out} clips, {left_out} without captions left out")
-    return folder
+
+
+@settings
+class ExportMomaskConfig:
+    """Which pipeline, and where to."""
+
+    pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
+    """A pipeline folder, such as one of `exuvia unlearn`."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """Folder of the checkpoints, such as checkpoints/t2m; an older one there is replaced."""
+
+
+def export_momask(config: ExportMomaskConfig) -> None:
+    """Write tokenizer, masked and residual transformer and length estimator in MoMask's released layout.
+
+    A generator that came by `exuvia import momask` gets its folder names and options back, so that what loads the
+    original loads the edited one.
+
+    Raises:
+        CheckpointError: no pipeline there, or one with parts that MoMask does not have.
+        OutputError: the folder cannot be written.
+    """
+    from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.published.export import save_momask
+
+    folder = save_momask(MotionPipeline.from_pretrained(config.pipeline), config.out)
+    for path in sorted(folder.rglob("*.tar")):
+        print(f"wrote {path}")

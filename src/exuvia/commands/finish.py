@@ -1,16 +1,18 @@
-"""`exuvia finish`: a finished run from the last checkpoint of one that was stopped."""
+"""`exuvia checkpoint finish`: a finished run from the last checkpoint of one that was stopped."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from exuvia.config import settings
 
-@dataclass(frozen=True)
+
+@settings
 class FinishConfig:
     """Which run to finish."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Run folder with a checkpoint; no training may be writing to it."""
 
 

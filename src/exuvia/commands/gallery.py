@@ -1,12 +1,13 @@
 """`exuvia gallery`: motions of many prompts as one page of players, before and after an edit if wanted."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from exuvia.commands.generate import read_prompts
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings
 class GalleryConfig:
     """What is shown."""
 
@@ -17,8 +18,8 @@ class GalleryConfig:
     beside: str = ""
     """Another pipeline, shown beside it with the same prompts and seeds."""
     file: Path | None = None
-    """Text file with one prompt a line; without it some of the built-in ones of every kind."""
-    each: int = 3
+    """Text file with one prompt a line (a length after # is not used); without it built-in prompts of four kinds."""
+    each: Count = 3
     """Built-in prompts of a kind."""
     seed: int = 0
     """Of every motion."""
@@ -27,11 +28,9 @@ class GalleryConfig:
 def gallery(config: GalleryConfig) -> None:
     """Write a page that needs no network and nothing beside it.
 
-    Examples:
-        exuvia gallery --out gallery.html
-
     Raises:
         ConfigError: no prompt.
+        DataError: the file of prompts cannot be read.
         CheckpointError: a pipeline cannot be loaded.
         OutputError: the page cannot be written.
     """
@@ -62,10 +61,6 @@ def _prompts(config: GalleryConfig) -> list[tuple[str, str]]:
     from exuvia.evaluation.prompts.load import load_prompts
 
     if config.file is not None:
-        try:
-            lines = config.file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{config.file} is no readable text file ({error})") from None
-        return [("", line.strip()) for line in lines if line.strip()]
+        return [("", prompt) for prompt, _ in read_prompts(config.file)]
     kinds = ("explicit", "implicit", "compositional", "lookalike")
     return [(kind, prompt.text) for kind in kinds for prompt in load_prompts(kind)[: config.each]]

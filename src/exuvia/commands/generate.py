@@ -3,12 +3,13 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
+from exuvia.commands.formats import written_suffix
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError, DataError
-from exuvia.registry import EXPORTER, suggest
 
 AT_ONCE = 256
 """Motions that are held before they are written, however many are asked for."""
@@ -16,11 +17,11 @@ MAX_NAME = 60
 """Longest part of a file name that comes from a prompt."""
 
 
-@dataclass(frozen=True)
+@settings
 class GenerateConfig:
     """What to generate and where to put it."""
 
-    prompts: tyro.conf.Positional[tuple[str, ...]] = ()
+    prompts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT ...")] = ()
     """One motion for each sentence."""
     file: Path | None = None
     """Text file with one prompt a line; `sentence#120` asks for 120 frames, `sentence#NA` for an estimated length."""
@@ -32,9 +33,9 @@ class GenerateConfig:
     """A shipped pipeline's name or a pipeline folder."""
     seed: int = 0
     """The same seed gives the same motion, alone or among others."""
-    repeats: int = 1
+    repeats: Count = 1
     """Motions a prompt, with the seeds seed, seed + 1, ..."""
-    frames: int | None = None
+    frames: Count | None = None
     """Length of every motion in frames (20 a second); without it the length estimator decides."""
     steps: int | None = None
     """Rounds of unmasking; without it, as for the other settings of sampling, what the pipeline recommends."""
@@ -65,7 +66,7 @@ def generate(config: GenerateConfig) -> None:
     """Generate a motion for every prompt and write it in every format asked for.
 
     Raises:
-        ConfigError: no prompt, an unknown format, several motions for one file, or a length that is not positive.
+        ConfigError: no prompt, an unknown format, or several motions for one file.
         DataError: the file of prompts cannot be read.
         CheckpointError: the pipeline cannot be loaded.
         OutputError: a file cannot be written.
@@ -81,10 +82,10 @@ def generate(config: GenerateConfig) -> None:
         if not batch:
             continue
         for low in range(0, len(batch), AT_ONCE):
-            some = batch[low : low + AT_ONCE]
-            frames: Any = [request.frames for request in some] if known else None
-            clips = pipe([r.prompt for r in some], seed=[r.seed for r in some], frames=frames, **sampling)
-            for request, clip in zip(some, clips, strict=True):
+            part = batch[low : low + AT_ONCE]
+            frames: Any = [request.frames for request in part] if known else None
+            clips = pipe([r.prompt for r in part], seed=[r.seed for r in part], frames=frames, **sampling)
+            for request, clip in zip(part, clips, strict=True):
                 for target in _targets(config.out, request, suffixes):
                     print(clip.save(target))
 
@@ -100,10 +101,6 @@ def requests(config: GenerateConfig) -> list[Request]:
     pairs = [(prompt.strip(), frames) for prompt, frames in pairs if prompt.strip()]
     if not pairs:
         raise ConfigError('found no prompt, expected at least one sentence, e.g. "a man walks", or --file')
-    if config.repeats < 1:
-        raise ConfigError(f"found {config.repeats} repeats, expected at least 1")
-    if config.frames is not None and config.frames < 1:
-        raise ConfigError(f"found a length of {config.frames} frames, expected a positive number")
     width = len(str(len(pairs) - 1))
     return [
         Request(prompt, frames or config.frames, config.seed + repeat, _name(number, width, prompt, repeat, config))
@@ -145,23 +142,14 @@ def _name(number: int, width: int, prompt: str, repeat: int, config: GenerateCon
 
 def _suffixes(config: GenerateConfig, count: int) -> tuple[str, ...]:
     """Suffixes to write, () if `out` is itself the file; checked before anything slow happens."""
-    suffix = config.out.suffix.lower()
-    if suffix and not config.out.is_dir():
-        _known(suffix)
+    if config.out.suffix and not config.out.is_dir():
+        written_suffix(config.out.suffix)
         if count > 1:
             raise ConfigError(f"found {count} motions for the file {config.out}, expected one; give a folder as --out")
         return ()
-    suffixes = tuple("." + name.lower().lstrip(".") for name in config.formats)
-    for one in suffixes:
-        _known(one)
-    if not suffixes:
+    if not config.formats:
         raise ConfigError("found no format, expected at least one, e.g. --formats html")
-    return suffixes
-
-
-def _known(suffix: str) -> None:
-    if suffix not in EXPORTER:
-        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
+    return tuple(written_suffix(name) for name in config.formats)
 
 
 def _targets(out: Path, request: Request, suffixes: tuple[str, ...]) -> list[Path]:

@@ -1,20 +1,21 @@
 """`exuvia import motion`: motion-capture files -> clips of 22 joints, in metres."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import tyro
 
+from exuvia.commands.formats import written_suffix
+from exuvia.config import settings
 from exuvia.errors import ConfigError, ExuviaError
-from exuvia.registry import EXPORTER, suggest
 
 
-@dataclass(frozen=True)
+@settings
 class ImportConfig:
     """Which files to read, and what they do not say themselves."""
 
-    files: tyro.conf.Positional[tuple[Path, ...]]
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...")]
     """.bvh, .amc (its .asf beside it), .npy, .npz or DeepMimic .txt files."""
     out: Path
     """One file, by suffix, for one motion; else a folder."""
@@ -26,8 +27,8 @@ class ImportConfig:
     """Frames a second of the files, where they do not say so or say it wrongly."""
     source_unit_m: float | None = None
     """Metres in one unit of the files; without it found from the length of the legs."""
-    source_up: str = "y"
-    """Upward axis of array files: y or z."""
+    source_up: Literal["y", "z"] = "y"
+    """Upward axis of array files."""
     asf: Path | None = None
     """Skeleton of .amc files that lies elsewhere."""
     normalise_scale: bool = False
@@ -67,11 +68,8 @@ def targets(config: ImportConfig) -> list[tuple[Path, Path]]:
     """Every input file with its output file. Raises ConfigError, see `import_motion`."""
     if not config.files:
         raise ConfigError("found no file, expected at least one motion file")
-    suffix = config.out.suffix.lower()
-    single = bool(suffix) and not config.out.is_dir()
-    suffix = suffix if single else "." + config.format.lower().lstrip(".")
-    if suffix not in EXPORTER:
-        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
+    single = bool(config.out.suffix) and not config.out.is_dir()
+    suffix = written_suffix(config.out.suffix if single else config.format)
     if single:
         if len(config.files) > 1:
             raise ConfigError(f"found {len(config.files)} files for {config.out}, expected one; give a folder as --out")

@@ -1,10 +1,10 @@
 """`exuvia list`: methods, concepts, encoders and formats by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from exuvia import registry
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 
 KINDS = {
@@ -18,7 +18,7 @@ KINDS = {
 """Kind -> a heading and its table of names."""
 
 
-@dataclass(frozen=True)
+@settings
 class ListConfig:
     """What to list."""
 

@@ -1,10 +1,10 @@
-"""`exuvia pack`: the run folders of the parts -> one pipeline folder."""
+"""`exuvia checkpoint pack`: the run folders of the parts -> one pipeline folder."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from exuvia.config import from_dict
+from exuvia.config import from_dict, settings
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, sha256_file
 from exuvia.pipeline.settings import GenerationConfig
@@ -13,7 +13,7 @@ from exuvia.registry import TEXT_ENCODER, resolve
 WEIGHTS = "weights.safetensors"
 
 
-@dataclass(frozen=True)
+@settings
 class PackConfig:
     """Which trained parts become a pipeline."""
 

@@ -1,26 +1,22 @@
 """`exuvia prepare`: one memory-mapped store of a folder of motions and captions."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
-from exuvia.data.prepare import Progress
-from exuvia.data.prepare import prepare as prepare_store
+from exuvia.commands.progress import progress_bar
+from exuvia.config import settings
 
 
-@dataclass(frozen=True)
+@settings
 class PrepareConfig:
     """What to prepare, and where to."""
 
-    source: tyro.conf.Positional[str]
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """HumanML3D's or KIT's folder, a folder with clips.npz and clips.jsonl, a folder of motion files, one motion
     file, or the word `synthetic`; several are joined with '+'."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder of the store; it must not exist yet, or hold the same data set."""
     mirror: bool = True
     """Add mirrored twins of train clips, unless the source brings its own."""
@@ -34,17 +30,14 @@ class PrepareConfig:
     """Number of synthetic clips."""
 
 
-def prepare(config: PrepareConfig) -> Path:
+def prepare(config: PrepareConfig) -> None:
     """Make a store that training and evaluation read: joints, features, captions, labels, checksums.
 
     Running it again does nothing; a run that was killed goes on where it stopped.
-
-    Examples:
-        exuvia prepare HumanML3D/ stores/humanml3d
-        exuvia prepare my-bvh-files/ stores/mine --limit 100
-        exuvia prepare synthetic stores/toy --count 200
     """
-    with _bar() as progress:
+    from exuvia.data.prepare import prepare as prepare_store
+
+    with progress_bar("prepare", "clips") as progress:
         store = prepare_store(
             config.source,
             config.out,
@@ -60,15 +53,3 @@ def prepare(config: PrepareConfig) -> Path:
     print(f"{config.out}: {len(store)} clips ({splits}), {skipped} skipped, data {store.data_hash[:12]}")
     for licence, count in store.manifest["by_licence"].items():
         print(f"  {count} clips: {licence or 'no licence stated'}")
-    return config.out
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    with tqdm(unit=" clips", desc="prepare", file=sys.stderr, disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress

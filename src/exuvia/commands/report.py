@@ -1,21 +1,22 @@
 """`exuvia report`: evaluations and benchmarks side by side, as tables or as a page."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 
 WRITERS = {".md": "markdown", ".csv": "csv", ".tex": "latex"}
 """Ending of a file and the method of a report that gives its text."""
 
 
-@dataclass(frozen=True)
+@settings
 class ReportConfig:
     """Which reports to show."""
 
-    files: tyro.conf.Positional[tuple[Path, ...]]
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="REPORT ...")]
     """Folders of `exuvia evaluate` or `exuvia benchmark`, or their report.json; several are put side by side."""
     out: Path | None = None
     """A file that ends in .md, .csv or .tex, or a folder for the page with all of these; without it, the tables are
@@ -26,10 +27,6 @@ class ReportConfig:
 
 def report(config: ReportConfig) -> None:
     """Put the reports of evaluations and benchmarks side by side; nothing is run again.
-
-    Examples:
-        exuvia report runs/benchmark runs/safe-report --only forget. retain.fid
-        exuvia report runs/benchmark --out runs/page
 
     Raises:
         ConfigError: no report, or no quantity left.

@@ -2,30 +2,31 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
+from exuvia.commands.formats import written_suffix
 from exuvia.commands.generate import read_prompt
+from exuvia.commands.progress import progress_bar
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError
-from exuvia.registry import EXPORTER, suggest
 
 
-@dataclass(frozen=True)
+@settings
 class StreamConfig:
     """What follows what, and where to put it."""
 
-    prompts: tyro.conf.Positional[tuple[str, ...]]
+    prompts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT ...")]
     """Sentences in order; `sentence#120` lasts 120 frames."""
     out: Path = Path("motion.html")
     """One file, by suffix: .npy .npz .bvh .glb .mp4 .gif .png .html."""
     frames: int = 120
     """Length of a sentence without one of its own, in frames (20 a second)."""
-    repeat: int = 1
+    repeat: Count = 1
     """Times that the sentences come round."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
@@ -42,9 +43,6 @@ class StreamConfig:
 def stream(config: StreamConfig) -> None:
     """Generate one motion that shows one sentence after the other; when interrupted, what exists is written.
 
-    Examples:
-        exuvia stream "a person walks forward#120" "a person sits down#80" --out walk.html
-
     Raises:
         ConfigError: no sentence, a length below one code step, an unknown format.
         CheckpointError: the pipeline cannot be loaded.
@@ -54,22 +52,21 @@ def stream(config: StreamConfig) -> None:
     from exuvia.pipeline.settings import LongConfig
     from exuvia.pipeline.stream import stream as stream_clips
 
-    if config.out.suffix not in EXPORTER:
-        raise ConfigError(f"unknown format {config.out.suffix!r}; {suggest(config.out.suffix, EXPORTER)}")
-    if not config.prompts or config.repeat < 1:
-        raise ConfigError(
-            f"found {len(config.prompts)} sentences and {config.repeat} rounds, expected at least one each"
-        )
+    written_suffix(config.out.suffix)
+    if not config.prompts:
+        raise ConfigError("found no sentence, expected at least one")
     pipe = MotionPipeline.from_pretrained(config.pipeline, device=config.device)
     joined = LongConfig(config.context, config.blend)
     pieces: list[Any] = []
     try:
         scenes = list(_scenes(config))
         total = sum(scene.frames for scene in scenes)
-        with tqdm(unit=" frames", desc="stream", file=sys.stderr, disable=None, total=total) as bar:
+        done = 0
+        with progress_bar("stream", "frames") as progress:
             for piece in stream_clips(pipe, scenes, seed=config.seed, config=joined):
                 pieces.append(piece)
-                bar.update(piece.frames)
+                done += piece.frames
+                progress(done, total)
     except KeyboardInterrupt:
         if not pieces:
             raise

@@ -4,16 +4,19 @@ import ipaddress
 import os
 import secrets
 import webbrowser
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from exuvia.config import Count, settings
 from exuvia.errors import ConfigError, ExuviaError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-@dataclass(frozen=True)
+@settings
 class StudioConfig:
     """Where it listens and what it offers."""
 
@@ -29,13 +32,13 @@ class StudioConfig:
     """URL of a PostgreSQL database, postgresql://USER:PASSWORD@HOST/NAME; without it a file in the folder."""
     host: str = "127.0.0.1"
     """Address to listen at. Any but this machine's own needs a token."""
-    port: int = 8010
+    port: Annotated[int, Field(ge=0, le=65535)] = 8010
     """Port to listen at; 0 takes a free one."""
     token: str = ""
     """Secret that every visitor must know; also from the environment, EXUVIA_STUDIO_TOKEN. `new` makes one up."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
-    threads: int = 1
+    threads: Count = 1
     """Of each of the two workers."""
     open: bool = False
     """Open the page in the browser."""

@@ -66,9 +66,9 @@ def unlearn(config: UnlearnConfig) -> None:
 class UndoConfig:
     """What to take back."""
 
-    pipeline: tyro.conf.Positional[str]
+    pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """The edited pipeline's folder; it stays as it is."""
-    record: tyro.conf.Positional[Path]
+    record: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECORD")]
     """What `exuvia unlearn METHOD --undo FILE` kept."""
     out: Path
     """Folder of the restored pipeline."""

@@ -1,35 +1,28 @@
-"""`exuvia unpack`: a pipeline folder -> the run folders that `exuvia pack` made it of."""
+"""`exuvia checkpoint unpack`: a pipeline folder -> the run folders that `exuvia checkpoint pack` made it of."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
-from exuvia.config import to_dict
+from exuvia.config import settings, to_dict
 from exuvia.errors import ConfigError
 from exuvia.files import sha256_file, whole_folder, write_json
 
 
-@dataclass(frozen=True)
+@settings
 class UnpackConfig:
     """Which pipeline, and where to."""
 
-    pipeline: tyro.conf.Positional[str]
+    pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """Shipped name ("base") or folder."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder of the run folders `tokenizer`, `mask` (or `bamm`, `causal`), `residual` and `length`; an older one is
     replaced whole."""
 
 
 def unpack(config: UnpackConfig) -> None:
     """Take a pipeline apart, so that another generator can learn its codes and be packed with the rest.
-
-    Examples:
-        exuvia unpack base runs/base
-        exuvia train causal --tokenizer runs/base/tokenizer --corpus.data stores/mocap --out runs/causal
-        exuvia pack --tokenizer runs/base/tokenizer --mask runs/causal --residual runs/base/residual \\
-            --length runs/base/length --out runs/streaming
 
     Raises:
         CheckpointError: no pipeline there.

@@ -9,29 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exuvia.config import settings
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.record import ClipRecord
+from exuvia.data.settings import CorpusConfig
 from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.kept import stable_hash
 from exuvia.shapes import Features
-
-
-@settings
-class CorpusConfig:
-    """Which stores and clips to learn from."""
-
-    data: tuple[str, ...] = ()
-    """Folders made by `exuvia prepare`."""
-    shares: tuple[float, ...] = ()
-    """Probability of drawing from each store; empty: by number of frames."""
-    sensors: tuple[str, ...] = ()
-    """Only clips of these sensors (optical, kinect, synthetic ...); empty: all."""
-    without: tuple[str, ...] = ()
-    """Concepts (violence, kick ...) whose clips are left out of every split: a generator trained so never saw them."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ kept, so that a run that was stopped goes on, and one more method costs only its
     plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from exuvia.checkpoint import provenance, save_tensors
+from exuvia.checkpoint import origin, save_tensors
 from exuvia.config import settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
@@ -44,6 +43,11 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
 from exuvia.unlearning.base import unlearn
 from exuvia.unlearning.settings import parse_settings
+
+try:
+    import resource
+except ImportError:  # Windows: no memory is measured there
+    resource = None  # type: ignore[assignment]
 
 WRITTEN_FRAMES = 120
 """Length of motions for prompts that describe no clip: six seconds."""
@@ -197,7 +201,7 @@ def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
         started, before = time.perf_counter(), _peak_mb()
         rows = _measured(plan, pipe, sets, store, out)
         about["evaluation_s"] = time.perf_counter() - started
-        about["evaluation_peak_mb"] = max(0.0, _peak_mb() - before)
+        about["evaluation_peak_mb"] = _grown_mb(before)
     found = {"method": about, "rows": [{"method": spec.label, **row} for row in rows]}
     keep_json(_file(out, spec), _facts(plan, spec, store), found)
     return found
@@ -214,7 +218,7 @@ def _edited(
         edited = unlearn(
             spec.name, pipe, forget=plan.concept, data=store, rule=plan.rule, cache=out / "cache", **spec.settings
         )
-        costs = {"edit_s": time.perf_counter() - started, "edit_peak_mb": max(0.0, _peak_mb() - before)}
+        costs = {"edit_s": time.perf_counter() - started, "edit_peak_mb": _grown_mb(before)}
         edited.save_pretrained(folder)
         return costs
 
@@ -280,13 +284,12 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
     """report.json and examples.safetensors of all methods."""
     found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec(REAL, REAL, {}), *plan.methods)}
     sets = sets_of(plan, store)
-    facts = provenance(command=" ".join(["exuvia", *sys.argv[1:]]))
     about = {
         "concept": plan.concept, "data": store.name, "data_hash": store.data_hash, "split": plan.split,
         "sensors": list(plan.sensors), "rule": plan.rule, "seeds": list(plan.seeds), "pipeline": plan.pipeline,
         "prompts": {some.name: len(some) for some in sets}, "written_prompts": fingerprint(),
         "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
-        "commit": facts["commit"], "date": facts["date"], "command": facts["command"],
+        **origin(),
     }  # fmt: skip
     rows = [Row(**row | {"values": tuple(row["values"])}) for one in found.values() for row in one["rows"]]
     methods = tuple(Method(**one["method"]) for label, one in found.items() if label != REAL)
@@ -330,7 +333,15 @@ def _facts(plan: Plan, spec: MethodSpec, store: Store) -> list[Any]:
     return [about, to_dict(spec)]
 
 
-def _peak_mb() -> float:
-    """Largest resident size of this process so far."""
+def _peak_mb() -> float | None:
+    """Largest resident size of this process so far; None on Windows."""
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / MEGABYTE if sys.platform == "darwin" else peak * 1024 / MEGABYTE
+
+
+def _grown_mb(before: float | None) -> float | None:
+    """By how much the largest resident size has grown."""
+    now = _peak_mb()
+    return None if now is None or before is None else max(0.0, now - before)

@@ -7,9 +7,9 @@ report sets quality, the rate at which an independent classifier sees the concep
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from exuvia.checkpoint import code_commit
+from exuvia.checkpoint import origin
 from exuvia.data.concepts import find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
@@ -22,6 +22,7 @@ from exuvia.judges.metrics import BATCH
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.settings import Sampling
 from exuvia.shapes import Features
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def evaluate(
     cache: str | Path | None = None,
     batch_size: int = 32,
     progress: Callable[[int, int], None] | None = None,
-    **sampling: Any,
+    **sampling: Unpack[Sampling],
 ) -> Report:
     """Measure what a generator forgot and what it kept.
 
@@ -94,7 +95,7 @@ def evaluate(
         "seeds": list(seeds),
         "prompts": {some.name: len(some) for some in sets},
         "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults",
-        "commit": code_commit(),
+        **origin(),
         **_source(store, split, sensors, rule),
     }
     methods = tuple(_method(label, model) for label, model in models.items())

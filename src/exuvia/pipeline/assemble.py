@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from exuvia.checkpoint import provenance
 from exuvia.config import to_dict
 from exuvia.features.normaliser import Normaliser
-from exuvia.pipeline.pipeline import MotionPipeline, PipelineFacts
-from exuvia.pipeline.settings import GenerationConfig
+from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.pipeline.settings import GenerationConfig, PipelineFacts
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.length import LengthEstimator, OwnLength
 from exuvia.sequence.residual_transformer import ResidualTransformer

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, Unpack, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.older import renamed, weights_path
 from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
 from exuvia.pipeline.prompts import check_prompts
-from exuvia.pipeline.settings import GenerationConfig, Sampling
+from exuvia.pipeline.settings import GenerationConfig, PipelineFacts, Sampling
 from exuvia.pipeline.stream import Scene, stream
 from exuvia.registry import REPRESENTATION, TEXT_ENCODER, resolve, suggest
 from exuvia.sequence.base import BaseGenerator
@@ -43,25 +43,6 @@ PARTS = ("tokenizer", "base", "residual", "length")
 DTYPES = ("float32", "bfloat16", "float16")
 BATCH = 16
 """Prompts at a time: what of them is worked on stays in a CPU's caches."""
-
-
-class TextFacts(TypedDict):
-    """The caption encoder that a generator was trained with."""
-
-    name: str
-    fingerprint: str
-    pooled: bool
-    """Whether it reads one vector a caption instead of token states."""
-
-
-class PipelineFacts(TypedDict):
-    """What a pipeline's `config.json` says beside the sizes of its parts."""
-
-    text: TextFacts
-    generation: dict[str, float]
-    """Fields of `GenerationConfig`."""
-    representation: NotRequired[str]
-    """A name of the registry, where it is not HumanML3D's."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""How a pipeline samples, and how scenes of a long motion are joined; importing this does not load PyTorch."""
+"""How a pipeline samples and joins scenes, and what its folder says of it; importing this does not load PyTorch."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -62,3 +62,22 @@ class LongConfig:
     def __post_init__(self) -> None:
         if self.blend >= self.context:
             raise ConfigError(f"found a blend of {self.blend} steps, expected fewer than the context of {self.context}")
+
+
+class TextFacts(TypedDict):
+    """The caption encoder that a generator was trained with."""
+
+    name: str
+    fingerprint: str
+    pooled: bool
+    """Whether it reads one vector a caption instead of token states."""
+
+
+class PipelineFacts(TypedDict):
+    """What a pipeline's `config.json` says beside the sizes of its parts."""
+
+    text: TextFacts
+    generation: dict[str, float]
+    """Fields of `GenerationConfig`."""
+    representation: NotRequired[str]
+    """A name of the registry, where it is not HumanML3D's."""

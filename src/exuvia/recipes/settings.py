@@ -2,8 +2,8 @@
 
 from dataclasses import field
 
-from exuvia.codes.stores import CorpusConfig
 from exuvia.config import Count, NotNegative, Positive, Share, settings
+from exuvia.data.settings import CorpusConfig
 from exuvia.judges.settings import ClassifierTaskConfig, EvaluatorConfig, RetrievalTaskConfig
 from exuvia.sequence.settings import (
     BAMMConfig,

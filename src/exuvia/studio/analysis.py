@@ -25,12 +25,12 @@ from exuvia.judges.moments import violence_by_frame
 from exuvia.motion.clip import Clip
 from exuvia.motion.kinematics import foot_contacts
 from exuvia.pipeline.pipeline import Generation, MotionPipeline
+from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Features
+from exuvia.tokens.settings import RVQVAEConfig
 from exuvia_ssm import Mamba, SeRpEnt
-
-STRIDE = 4
 
 
 def generated(
@@ -47,7 +47,7 @@ def generated(
     for i, (clip, prompt, seed) in enumerate(zip(made.clips, prompts, seeds, strict=True)):
         codes = made.codes[i, : int(made.lengths[i]), 0]
         detail: dict[str, Any] = {"codes": codes.tolist(), "replaced": replaced(pipe, codes), **counts(pipe, codes)}
-        detail |= {"contacts": contacts(clip), "moments": moments(seen, made.features[i])}
+        detail |= {"contacts": contacts(clip), "moments": moments(seen, made.features[i], pipe.tokenizer.config.stride)}
         detail["intervals"] = intervals(pipe, prompt, codes)
         rows.append({"clip": clip, "prompt": prompt, "seed": seed, "violence": scores[i], "detail": detail})
     return rows
@@ -59,7 +59,7 @@ def uploaded(clip: Clip, detector: ViolenceDetector | None) -> dict[str, Any]:
     score = None if rows is None or detector is None else float(detector.violence_probability([rows])[0])
     found = {
         "contacts": contacts(clip),
-        "moments": None if rows is None else moments(detector, rows),
+        "moments": None if rows is None else moments(detector, rows, RVQVAEConfig().stride),
         "intervals": None,
     }
     detail: dict[str, Any] = {"codes": [], "replaced": [], "counts": {}, "concept": None, **found}
@@ -98,23 +98,23 @@ def contacts(clip: Clip) -> str:
     return "".join([*flags, flags[-1]])
 
 
-def moments(detector: ViolenceDetector | None, rows: Features) -> list[int] | None:
+def moments(detector: ViolenceDetector | None, rows: Features, stride: int) -> list[int] | None:
     """The classifier's probability around every code step, in percent."""
     if detector is None:
         return None
     frames = violence_by_frame(detector, rows)
-    return [round(100 * float(frames[low : low + STRIDE].mean())) for low in range(0, len(frames), STRIDE)]
+    return [round(100 * float(frames[low : low + stride].mean())) for low in range(0, len(frames), stride)]
 
 
 def intervals(pipe: MotionPipeline, prompt: str, codes: Tensor) -> list[float] | None:
     """Learned intervals of the generator's layers where it reads these codes, averaged over layers, 1 = their mean."""
-    model: Any = pipe.base
+    model = pipe.base
     if not any(isinstance(layer, SeRpEnt | Mamba) for layer in model.modules()):
         return None
     states = pipe.text.encode([prompt])
     cond, known = (states.pooled[:, None], None) if pipe.config["text"]["pooled"] else (states.states, states.valid)
     ids, steps = codes[None].long(), len(codes)
-    if model.PREDICTS_LENGTH:  # reads the start before the codes
+    if isinstance(model, CausalGenerator):  # reads the start before the codes
         ids = torch.nn.functional.pad(ids, (1, 0), value=model.end_id)
     valid = torch.ones_like(ids, dtype=torch.bool)
     with evaluating(model):

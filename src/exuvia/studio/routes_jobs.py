@@ -1,7 +1,5 @@
 """Work: asking for it, following it, stopping it."""
 
-import csv
-import io
 from collections.abc import AsyncIterable
 from typing import Annotated, Any, Literal
 
@@ -9,6 +7,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from exuvia.errors import ConfigError
+from exuvia.files import csv_text
 from exuvia.studio.context import Context, Studio
 from exuvia.studio.library import Unknown
 from exuvia.studio.queue import ENDED, UnknownJob
@@ -146,17 +145,8 @@ def audit_of_job(job: Id, studio: Studio, form: Annotated[Literal["json", "csv"]
         lines = [line | {"mark": marks.get(line.get("motion") or "")} for line in result["lines"]]
         return result | {"lines": lines}
     rows = audit_csv_rows(result, marks)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else ["id"])
-    writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     headers = {"content-disposition": f'attachment; filename="audit-{job[:8]}.csv"'}
-    return Response(out.getvalue(), media_type="text/csv", headers=headers)
-
-
-def _cell(value: Any) -> Any:
-    """A cell that no table program takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+    return Response(csv_text(rows), media_type="text/csv", headers=headers)
 
 
 @routes.get("/jobs/{job}/report")

@@ -129,7 +129,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {given['lane']} %(levelname)s %(name)s: %(message)s")
     settings = from_dict(Settings, given["settings"])
     torch.set_num_threads(settings.threads)
-    os.nice(5)  # the server answers first
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(5)  # the server answers first
     threading.Thread(target=_end_with_parent, daemon=True).start()
     worker = Worker(settings, given["lane"], given["name"])
     worker.warm_up()

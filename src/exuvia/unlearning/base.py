@@ -121,7 +121,7 @@ def unlearn(
     split: str = "train",
     precision: Precision = "float32",
     cache: str | Path | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> MotionPipeline:
     """A copy of a generator that no longer makes a concept; the generator itself stays as it is.
 
@@ -160,7 +160,7 @@ def unlearn(
     return edited
 
 
-def make_method(name: str, settings: Mapping[str, Any]) -> Method:
+def make_method(name: str, settings: Mapping[str, object]) -> Method:
     """A method by name with its settings. Raises ConfigError with the nearest known name."""
     kind: type[Method] = resolve(UNLEARN, name, "unlearning method")
     return kind(from_dict(kind.Config, settings))

@@ -9,6 +9,8 @@ gradients. Sums over channels and sequences are written in parts and added up in
 every time.
 """
 
+from typing import Any
+
 import triton
 import triton.language as tl
 
@@ -23,9 +25,20 @@ from exuvia_ssm.gpu.tiles import (
     rows_of,
     segment_of,
     sigmoid,
+    silu_tile,
     step_sizes,
     summed_step,
+    vector_or_zeros,
 )
+
+
+@triton.jit
+def gradient_before_gate(grad_y: tl.tensor, z: tl.tensor, base: tl.tensor, tile: tl.tensor, real: tl.tensor) -> Any:
+    """What comes back to y as it is before the gate, of a tile."""
+    given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
+    if z is not None:
+        given *= silu_tile(z, base, tile, real)
+    return given
 
 
 @triton.jit(do_not_specialize=FREE)
@@ -66,9 +79,7 @@ def adjoint_ends(
 
     tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :]
     chunks = tl.cdiv(tl.minimum(length - begin, segment), STEPS)
-    shift = tl.zeros((WIDTH,), tl.float32)
-    if bias is not None:
-        shift = tl.load(bias + channel, here, 0.0).to(tl.float32)
+    shift = vector_or_zeros(bias, channel, here, WIDTH)
     total = tl.zeros((WIDTH,), tl.float32)
     for i in range(chunks):
         j = chunks - 1 - i
@@ -76,10 +87,7 @@ def adjoint_ends(
         real = real_rows[:, None] & here[None, :]
         base = first * width
         sizes = step_sizes(tl.load(dt + base + tile, real, 0.0), shift, real, SOFTPLUS)
-        given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
-        if z is not None:
-            gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
-            given *= gate * sigmoid(gate)
+        given = gradient_before_gate(grad_y, z, base, tile, real)
         total += tl.sum(sizes, axis=0)
         maps = ((slot + j) * groups + group) * size * STEPS + tl.arange(0, STEPS)
         for n in range(size):
@@ -90,6 +98,136 @@ def adjoint_ends(
             tl.store(place + n * width, adjoint, here)
         tl.debug_barrier()
     tl.store(sums + part * width + channel, total, here)
+
+
+@triton.jit
+def enter(
+    place: tl.tensor,
+    entering: tl.tensor,
+    first: tl.tensor,
+    by_state: tl.tensor,
+    there: tl.tensor,
+    here: tl.tensor,
+    width: tl.tensor,
+    size: tl.tensor,
+    WIDTH: tl.constexpr,
+) -> None:
+    """The adjoints that come from behind a segment to `place`: `first` + n `by_state` of `entering`, else zeros."""
+    for n in range(size):
+        adjoint = tl.zeros((WIDTH,), tl.float32)
+        if entering is not None:
+            adjoint = tl.load(entering + first + n * by_state, there, 0.0)
+        tl.store(place + n * width, adjoint, here)
+
+
+@triton.jit
+def leave(
+    place: tl.tensor,
+    grad_initial: tl.tensor,
+    first: tl.tensor,
+    here: tl.tensor,
+    width: tl.tensor,
+    size: tl.tensor,
+) -> None:
+    """The adjoints at `place`, those of the state before a sequence, to `first` of `grad_initial`, where wanted."""
+    if grad_initial is not None:
+        for n in range(size):
+            tl.store(grad_initial + first + n, tl.load(place + n * width, here, 0.0), here)
+
+
+@triton.jit
+def chunk_gradients(
+    rates: tl.tensor,
+    maps_b: tl.tensor,
+    maps_c: tl.tensor,
+    before: tl.tensor,
+    place: tl.tensor,
+    rate_sums: tl.tensor,
+    parts_b: tl.tensor,
+    parts_c: tl.tensor,
+    sizes: tl.tensor,
+    u: tl.tensor,
+    given: tl.tensor,
+    here: tl.tensor,
+    width: tl.tensor,
+    size: tl.tensor,
+    z: tl.tensor,
+    REVERSE: tl.constexpr,
+    STEPS: tl.constexpr,
+    WIDTH: tl.constexpr,
+) -> Any:
+    """du, the part of ddt / log(2) from the decays, and C h (zeros without a gate z), [STEPS, WIDTH] each.
+
+    From the states `before` the chunk and the adjoints at `place`, which become those of its start; parts of dB and dC
+    are written, those of dA added to `rate_sums`.
+    """
+    grad_u = tl.zeros((STEPS, WIDTH), tl.float32)
+    grad_sizes = tl.zeros((STEPS, WIDTH), tl.float32)
+    out = tl.zeros((STEPS, WIDTH), tl.float32)
+    step = summed_step(WIDTH)
+    first_lanes = tl.arange(0, WIDTH) < STEPS
+    for n in range(size):
+        rate = tl.load(rates + n * width, here, 0.0)
+        h = tl.load(before + n * width, here, 0.0)
+        adjoint = tl.load(place + n * width, here, 0.0)
+        rate_sum = tl.load(rate_sums + n * width, here, 0.0)
+        b = tl.load(maps_b + n * STEPS + tl.arange(0, STEPS))[:, None]
+        c = tl.load(maps_c + n * STEPS + tl.arange(0, STEPS))[:, None]
+        a = tl.exp2(sizes * rate[None, :])
+        held = decayed_states(a, u * b, h, REVERSE, STEPS)
+        state = held + u * b
+        if z is not None:
+            out += c * state
+        tl.store(parts_c + n * STEPS + step, channel_sums(given * state, STEPS, WIDTH), first_lanes)
+        adjoint, g = adjoints(a, given * c, adjoint, REVERSE, STEPS)
+        tl.store(place + n * width, adjoint, here)
+        tl.store(parts_b + n * STEPS + step, channel_sums(g * u, STEPS, WIDTH), first_lanes)
+        grad_u += g * b
+        turn = g * held
+        grad_sizes += rate[None, :] * turn
+        tl.store(rate_sums + n * width, rate_sum + tl.sum(sizes * turn, axis=0), here)
+    return grad_u, grad_sizes, out
+
+
+@triton.jit
+def step_gradient(
+    grad_u: tl.tensor,
+    grad_sizes: tl.tensor,
+    inputs: tl.tensor,
+    dt: tl.tensor,
+    base: tl.tensor,
+    tile: tl.tensor,
+    real: tl.tensor,
+    shift: tl.tensor,
+    SOFTPLUS: tl.constexpr,
+) -> Any:
+    """ddt of a tile, before bias and softplus."""
+    grad_step = grad_u * inputs + grad_sizes * 0.6931471805599453
+    if SOFTPLUS:
+        grad_step *= sigmoid(tl.load(dt + base + tile, real, 0.0).to(tl.float32) + shift[None, :])
+    return tl.where(real, grad_step, 0.0)
+
+
+@triton.jit
+def store_gate_gradient(
+    grad_z: tl.tensor,
+    z: tl.tensor,
+    grad_y: tl.tensor,
+    out: tl.tensor,
+    skip: tl.tensor,
+    inputs: tl.tensor,
+    base: tl.tensor,
+    tile: tl.tensor,
+    real: tl.tensor,
+) -> None:
+    """dz = gy (out + skip x) SiLU'(z), where there is a gate."""
+    if z is not None:
+        gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
+        share = sigmoid(gate)
+        slope = share * (1.0 + gate * (1.0 - share))
+        given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
+        grad_gate = given * (out + skip[None, :] * inputs) * slope
+        tl.store(grad_z + base + tile, grad_gate.to(z.dtype.element_ty), real)
 
 
 @triton.jit(do_not_specialize=FREE)
@@ -140,35 +278,24 @@ def scan_backward(
     (zeros at first) and passing [lanes, N, D]; grad_skip and grad_bias [lanes, D].
     Programs: lanes x blocks of channels; a lane goes through every lanes-th segment."""
     blocks = groups * per_group
-    lane = tl.program_id(0) // blocks
-    block = tl.program_id(0) % blocks
+    lane, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
     group, channel, here = channels_of(block, width, groups, per_group, WIDTH)
     cells = width.to(tl.int64) * size
     place = passing + lane * cells + channel
     rate_sums = grad_rates + lane * cells + channel
-    step = summed_step(WIDTH)
-    first_lanes = tl.arange(0, WIDTH) < STEPS
+    rate = rates + channel
     parts = (block % per_group).to(tl.int64) * apart
     tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :]
-    shift = tl.zeros((WIDTH,), tl.float32)
-    if bias is not None:
-        shift = tl.load(bias + channel, here, 0.0).to(tl.float32)
-    through = tl.zeros((WIDTH,), tl.float32)
-    if skip is not None:
-        through = tl.load(skip + channel, here, 0.0).to(tl.float32)
-    skip_sum = tl.zeros((WIDTH,), tl.float32)
-    bias_sum = tl.zeros((WIDTH,), tl.float32)
+    shift = vector_or_zeros(bias, channel, here, WIDTH)
+    through = vector_or_zeros(skip, channel, here, WIDTH)
+    skip_sum, bias_sum = tl.zeros((WIDTH,), tl.float32), tl.zeros((WIDTH,), tl.float32)
     for part in range(lane.to(tl.int64), segments, lanes):
         s, offset, length, begin = segment_of(offsets, lengths, sequences, part, segment, SPLIT)
         slot = offset // STEPS + s + begin // STEPS
         chunks = tl.cdiv(tl.maximum(tl.minimum(length - begin, segment), 0), STEPS)
         some = also(here, (chunks > 0) | (begin == 0))
-        for n in range(size):
-            adjoint = tl.zeros((WIDTH,), tl.float32)
-            if entering is not None:
-                source = entering + part * by_part + channel * by_channel + n * by_state
-                adjoint = tl.load(source, some, 0.0)
-            tl.store(place + n * width, adjoint, here)
+        first_state = part * by_part + channel * by_channel
+        enter(place, entering, first_state, by_state, some, here, width, size, WIDTH)
         tl.debug_barrier()
         for i in range(chunks):
             j = chunks - 1 - i
@@ -177,65 +304,29 @@ def scan_backward(
             base = first * width
             sizes = step_sizes(tl.load(dt + base + tile, real, 0.0), shift, real, SOFTPLUS)
             u = sizes * tl.load(x + base + tile, real, 0.0).to(tl.float32)
-            given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
-            if z is not None:
-                gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
-                given *= gate * sigmoid(gate)
-            grad_u = tl.zeros((STEPS, WIDTH), tl.float32)
-            grad_sizes = tl.zeros((STEPS, WIDTH), tl.float32)
-            out = tl.zeros((STEPS, WIDTH), tl.float32)
-            kept_here = kept + (slot + j) * cells + channel
+            given = gradient_before_gate(grad_y, z, base, tile, real)
             maps = ((slot + j) * groups + group) * size * STEPS
-            for n in range(size):
-                rate = tl.load(rates + n * width + channel, here, 0.0)
-                h = tl.load(kept_here + n * width, here, 0.0)
-                adjoint = tl.load(place + n * width, here, 0.0)
-                rate_sum = tl.load(rate_sums + n * width, here, 0.0)
-                b = tl.load(maps_b + maps + n * STEPS + tl.arange(0, STEPS))[:, None]
-                c = tl.load(maps_c + maps + n * STEPS + tl.arange(0, STEPS))[:, None]
-                a = tl.exp2(sizes * rate[None, :])
-                held = decayed_states(a, u * b, h, REVERSE, STEPS)
-                state = held + u * b
-                if z is not None:
-                    out += c * state
-                target = parts + maps + n * STEPS + step
-                tl.store(parts_c + target, channel_sums(given * state, STEPS, WIDTH), first_lanes)
-                adjoint, g = adjoints(a, given * c, adjoint, REVERSE, STEPS)
-                tl.store(place + n * width, adjoint, here)
-                tl.store(parts_b + target, channel_sums(g * u, STEPS, WIDTH), first_lanes)
-                grad_u += g * b
-                turn = g * held
-                grad_sizes += rate[None, :] * turn
-                tl.store(rate_sums + n * width, rate_sum + tl.sum(sizes * turn, axis=0), here)
+            h = kept + (slot + j) * cells + channel
+            b, c, db, dc = maps_b + maps, maps_c + maps, parts_b + parts + maps, parts_c + parts + maps
+            grad_u, grad_sizes, out = chunk_gradients(
+                rate, b, c, h, place, rate_sums, db, dc, sizes, u, given, here, width, size, z, REVERSE, STEPS, WIDTH
+            )
             tl.debug_barrier()
             inputs = tl.load(x + base + tile, real, 0.0).to(tl.float32)
             if skip is not None:
                 skip_sum += tl.sum(given * inputs, axis=0)
             tl.store(grad_x + base + tile, (grad_u * sizes + through[None, :] * given).to(x.dtype.element_ty), real)
-            grad_step = grad_u * inputs + grad_sizes * 0.6931471805599453
-            if SOFTPLUS:
-                grad_step *= sigmoid(tl.load(dt + base + tile, real, 0.0).to(tl.float32) + shift[None, :])
-            grad_step = tl.where(real, grad_step, 0.0)
+            grad_step = step_gradient(grad_u, grad_sizes, inputs, dt, base, tile, real, shift, SOFTPLUS)
             if bias is not None:
                 bias_sum += tl.sum(grad_step, axis=0)
             tl.store(grad_dt + base + tile, grad_step.to(dt.dtype.element_ty), real)
-            if z is not None:
-                gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
-                share = sigmoid(gate)
-                slope = share * (1.0 + gate * (1.0 - share))
-                given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
-                grad_gate = given * (out + through[None, :] * inputs) * slope
-                tl.store(grad_z + base + tile, grad_gate.to(z.dtype.element_ty), real)
+            store_gate_gradient(grad_z, z, grad_y, out, through, inputs, base, tile, real)
         if begin == 0:
-            if grad_initial is not None:
-                for n in range(size):
-                    adjoint = tl.load(place + n * width, here, 0.0)
-                    tl.store(grad_initial + (s * width + channel) * size + n, adjoint, here)
+            leave(place, grad_initial, (s * width + channel) * size, here, width, size)
             end = offset + length
             clear_around(grad_x, offsets, s, sequences, end, rows, width, tile, here, STEPS, WIDTH)
             clear_around(grad_dt, offsets, s, sequences, end, rows, width, tile, here, STEPS, WIDTH)
-            if z is not None:
-                clear_around(grad_z, offsets, s, sequences, end, rows, width, tile, here, STEPS, WIDTH)
+            clear_around(grad_z, offsets, s, sequences, end, rows, width, tile, here, STEPS, WIDTH)
     if skip is not None:
         tl.store(grad_skip + lane * width + channel, skip_sum, here)
     if bias is not None:

@@ -8,7 +8,18 @@ zero, and the sum of its step sizes: the first of the three phases of a sequence
 import triton
 import triton.language as tl
 
-from exuvia_ssm.gpu.tiles import FREE, also, channels_of, clear_around, rows_of, segment_of, sigmoid, states, step_sizes
+from exuvia_ssm.gpu.tiles import (
+    FREE,
+    also,
+    channels_of,
+    clear_around,
+    rows_of,
+    segment_of,
+    silu_tile,
+    states,
+    step_sizes,
+    vector_or_zeros,
+)
 
 
 @triton.jit(do_not_specialize=FREE)
@@ -74,9 +85,7 @@ def scan_forward(
 
     tile = tl.arange(0, STEPS)[:, None] * width + channel[None, :]
     chunks = tl.cdiv(tl.minimum(length - begin, segment), STEPS)
-    shift = tl.zeros((WIDTH,), tl.float32)
-    if bias is not None:
-        shift = tl.load(bias + channel, here, 0.0).to(tl.float32)
+    shift = vector_or_zeros(bias, channel, here, WIDTH)
     total = tl.zeros((WIDTH,), tl.float32)
     for j in range(chunks):
         first, real_rows = rows_of(offset, length, begin + j * STEPS, REVERSE, STEPS)
@@ -108,11 +117,9 @@ def scan_forward(
         tl.debug_barrier()
         if not ENDS:
             if z is not None:
-                gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
-                out *= gate * sigmoid(gate)
+                out *= silu_tile(z, base, tile, real)
             tl.store(y + base + tile, out.to(y.dtype.element_ty), real)
     if ENDS:
         tl.store(sums + part * width + channel, total, here)
-    else:
-        if last:
-            clear_around(y, offsets, s, sequences, offset + length, rows, width, tile, here, STEPS, WIDTH)
+    elif last:
+        clear_around(y, offsets, s, sequences, offset + length, rows, width, tile, here, STEPS, WIDTH)

@@ -119,11 +119,12 @@ def clear_around(
     STEPS: tl.constexpr,
     WIDTH: tl.constexpr,
 ) -> None:
-    """Zeros in the rows of no sequence after the end of sequence s, and before the first."""
-    following = tl.load(offsets + s + 1, s + 1 < sequences, 0)
-    clear(out, end, tl.where(s + 1 < sequences, following, rows), width, tile, here, STEPS, WIDTH)
-    if s == 0:
-        clear(out, end * 0, tl.load(offsets), width, tile, here, STEPS, WIDTH)
+    """Zeros in the rows of no sequence after the end of sequence s, and before the first; not where out is None."""
+    if out is not None:
+        following = tl.load(offsets + s + 1, s + 1 < sequences, 0)
+        clear(out, end, tl.where(s + 1 < sequences, following, rows), width, tile, here, STEPS, WIDTH)
+        if s == 0:
+            clear(out, end * 0, tl.load(offsets), width, tile, here, STEPS, WIDTH)
 
 
 @triton.jit
@@ -198,6 +199,22 @@ def step_sizes(raw: tl.tensor, bias: tl.tensor, real: tl.tensor, SOFTPLUS: tl.co
     if SOFTPLUS:
         dt = softplus(dt)
     return tl.where(real, dt, 0.0)
+
+
+@triton.jit
+def vector_or_zeros(vector: tl.tensor, channel: tl.tensor, here: tl.tensor, WIDTH: tl.constexpr) -> Any:
+    """Values of a block's channels, [WIDTH] float32; zeros where there is no such vector."""
+    values = tl.zeros((WIDTH,), tl.float32)
+    if vector is not None:
+        values = tl.load(vector + channel, here, 0.0).to(tl.float32)
+    return values
+
+
+@triton.jit
+def silu_tile(z: tl.tensor, base: tl.tensor, tile: tl.tensor, real: tl.tensor) -> Any:
+    """SiLU of the gate of a tile."""
+    gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
+    return gate * sigmoid(gate)
 
 
 @triton.jit

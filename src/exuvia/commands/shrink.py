@@ -1,31 +1,29 @@
-"""`exuvia ship`: a finished run as a small folder that can be handed out."""
+"""`exuvia checkpoint shrink`: a finished run as a small folder that can be handed out."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from exuvia.config import settings
 from exuvia.errors import CheckpointError
 from exuvia.files import read_json, whole_folder, write_json
 
 FACTS = ("config.json", "provenance.json", "metrics.json")
 
 
-@dataclass(frozen=True)
-class ShipConfig:
+@settings
+class ShrinkConfig:
     """Which run, and where to."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Finished run folder, such as that of the evaluator or the classifier."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder to write; an older one is replaced whole."""
 
 
-def ship(config: ShipConfig) -> None:
+def shrink(config: ShrinkConfig) -> None:
     """Copy a finished run without its training traces, its weights as float16 (widened again on load).
-
-    Examples:
-        exuvia ship runs/evaluator shipped/evaluator
 
     Raises:
         CheckpointError: the run is not finished.
@@ -35,7 +33,7 @@ def ship(config: ShipConfig) -> None:
 
     if not all((config.run / name).is_file() for name in FACTS):
         raise CheckpointError(
-            f"{config.run} is not a finished run; train it to its end, or: exuvia finish {config.run}"
+            f"{config.run} is not a finished run; train it to its end, or: exuvia checkpoint finish {config.run}"
         )
     tensors = load_tensors(config.run / "weights.safetensors")
     with whole_folder(config.out) as out:

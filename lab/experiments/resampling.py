@@ -1,35 +1,32 @@
-"""Draws which elements SeRpEnt keeps, on a sentence and on a motion: docs/ssm/serpent-*.svg.
+"""`python -m lab resampling`: which elements SeRpEnt keeps of a sentence and of a motion, drawn and counted.
 
-    python tools/draw_resampling.py sentence --text tinyshakespeare.txt     # or .txt.xz; public domain
-    python tools/draw_resampling.py motion                                  # built-in parametric motion
-    python tools/draw_resampling.py motion --store STORE --clip ID          # a clip of a prepared store
-
-Each trains a small model for some minutes on one core, then draws what it has not been trained on. The sentence's model
-predicts the next byte; the motion's predicts where the joints are five frames later. Same seed, same picture. With
-`--record` the shares kept among all held-out elements, and among those of one kind, go to the ledger.
+The sentence's model predicts the next byte; the motion's predicts where the joints are five frames later. Same seed,
+same picture.
 """
 
-import argparse
 import lzma
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+import tyro
 from numpy.typing import NDArray
-from resampling_picture import Strip, draw_motion, draw_sentence
 from torch import Tensor, nn
 
+from exuvia.config import settings
 from exuvia.data.batches import pad_batch
 from exuvia.data.store import Store
+from exuvia.errors import DataError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import write_text
 from exuvia.synthetic.dataset import synthesise
 from exuvia_ssm import Mamba, Resampling, SeRpEnt
-from lab.ledger.numbers import record_number
+from lab.draw_resampling import Strip, draw_motion, draw_sentence
+from lab.ledger.numbers import Number, record_numbers
 
-ROOT = Path(__file__).resolve().parents[1]
 SENTENCE = "My spirits, as in a dream, are all bound up."
 HELD_OUT = 0.1
 """Share of the text, its end, that is not trained on; the sentence lies in it."""
@@ -39,6 +36,30 @@ AHEAD = 5
 POSITIONS = slice(4, 67)
 """Joint positions among the 263 features."""
 ACTIONS = ("walk", "wave", "jump", "squat", "kick_front", "punch", "clap", "throw", "turn", "stand")
+
+
+@settings
+class ResamplingConfig:
+    """What to train on and draw."""
+
+    what: tyro.conf.Positional[Literal["sentence", "motion"]]
+    """A sentence of a text, or a motion."""
+    text: Path = Path("tinyshakespeare.txt")
+    """Text to train on, plain or .xz; its last tenth holds the sentence."""
+    store: Path | None = None
+    """Prepared store for the motion; without it the built-in parametric motion."""
+    clip: str | None = None
+    """Id of the clip to draw, of that store; without it the first of the test split."""
+    price: float = 0.0
+    """Weight of keeping elements in the loss of the sentence's model."""
+    steps: int = 600
+    """Of training."""
+    seed: int = 0
+    """Of everything."""
+    out: Path | None = None
+    """The picture; docs/ssm/serpent-WHAT.svg without it."""
+    record: Path | None = None
+    """Ledger to add the shares kept to: of all held-out elements, and of some kinds."""
 
 
 class NextByte(nn.Module):
@@ -111,11 +132,11 @@ def price_of(branches: Sequence[Resampling]) -> Tensor:
 
 def sentence(path: Path, steps: int, price: float) -> tuple[str, Shares]:
     """Train on a text and draw the sentence of its end; kinds: all bytes, first letters of words, blanks."""
-    raw = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+    raw = _read(path)
     cut = int(len(raw) * (1 - HELD_OUT))
     place = raw.find(SENTENCE.encode(), cut)
     if place < 0:
-        raise SystemExit(f"the last tenth of {path} does not hold the sentence {SENTENCE!r}; give tinyshakespeare")
+        raise DataError(f"the last tenth of {path} does not hold the sentence {SENTENCE!r}; give tinyshakespeare")
     text = torch.frombuffer(bytearray(raw), dtype=torch.uint8).long()
     model = NextByte()
 
@@ -136,10 +157,17 @@ def sentence(path: Path, steps: int, price: float) -> tuple[str, Shares]:
     with torch.no_grad():
         every = model.serpent.resampling(model.before(rows))
     blank = np.isin(rows.numpy(), (10, 32))
-    first = np.zeros_like(blank)
-    first[:, 1:] = blank[:, :-1] & ~blank[:, 1:]
-    kinds = {"all": np.ones_like(blank), "word_start": first, "blank": blank}
+    start = np.zeros_like(blank)
+    start[:, 1:] = blank[:, :-1] & ~blank[:, 1:]
+    kinds = {"all": np.ones_like(blank), "word_start": start, "blank": blank}
     return draw_sentence(SENTENCE, strips), shares(every, kinds)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+    except (OSError, lzma.LZMAError) as error:
+        raise DataError(f"{path} is not a readable text ({error})") from None
 
 
 def motion(store: Path | None, clip: str | None, steps: int) -> tuple[str, Shares]:
@@ -186,36 +214,27 @@ def _stored(
     return np.array(store.joints(number)), long, np.array(store.features(number))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train and draw one picture."""
-    parser = argparse.ArgumentParser(description="which elements SeRpEnt keeps")
-    parser.add_argument("what", choices=("sentence", "motion"))
-    parser.add_argument("--text", type=Path, default=Path("tinyshakespeare.txt"), help="text to train on (sentence)")
-    parser.add_argument("--store", type=Path, help="prepared store (motion); without it the built-in motion")
-    parser.add_argument("--clip", help="id of the clip to draw, of that store")
-    parser.add_argument("--price", type=float, default=0.0, help="weight of keeping elements in the loss (sentence)")
-    parser.add_argument("--steps", type=int, default=600, help="training steps")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--record", type=Path, help="ledger of measured numbers to add the shares to")
-    parser.add_argument("--out", type=Path, help="the picture; default docs/ssm/serpent-WHAT.svg")
-    args = parser.parse_args(arguments)
-    torch.manual_seed(args.seed)
+def resampling(config: ResamplingConfig) -> None:
+    """Train a small model for some minutes on one core, draw what it has not been trained on, count what it keeps.
+
+    Examples:
+        python -m lab resampling motion --store stores/mocap --clip 001169 --steps 800
+
+    Raises:
+        DataError: the text or the store cannot be read, or the text does not hold the sentence.
+        OutputError: the picture or the ledger cannot be written.
+    """
+    torch.manual_seed(config.seed)
     torch.set_num_threads(1)
-    is_text = args.what == "sentence"
-    drawn, kept = sentence(args.text, args.steps, args.price) if is_text else motion(args.store, args.clip, args.steps)
-    write_text(args.out or ROOT / "docs" / "ssm" / f"serpent-{args.what}.svg", drawn)
-    source = (
-        f"--text {args.text.name} --price {args.price:g}" if is_text else f"--store {args.store} --clip {args.clip}"
-    )
-    command = f"python tools/draw_resampling.py {args.what} {source} --steps {args.steps} --seed {args.seed}"
+    if config.what == "sentence":
+        drawn, kept = sentence(config.text, config.steps, config.price)
+    else:
+        drawn, kept = motion(config.store, config.clip, config.steps)
+    out = config.out or Path("docs/ssm") / f"serpent-{config.what}.svg"
+    write_text(out, drawn)
     for name, share in kept.items():
-        sys.stderr.write(f"kept {name}: {share:.3f}\n")
-        if args.record is not None:
-            what = f"{args.what}_price{args.price:g}" if args.price else args.what
-            name = f"serpent.kept.{what}.{name}"
-            record_number(args.record, name, share, unit="1", command=command, seed=args.seed)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        print(f"kept {name}: {share:.3f}")
+    print(f"wrote {out}")
+    what = f"{config.what}_price{config.price:g}" if config.price else config.what
+    numbers = {f"serpent.kept.{what}.{name}": Number(share) for name, share in kept.items()}
+    record_numbers(config.record, numbers, seed=config.seed)

@@ -1,18 +1,15 @@
-"""`python -m lab goldens` and `python -m lab numbers`: parity with official implementations; quoted numbers."""
+"""`python -m lab goldens`: parity with official implementations, case by case."""
 
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from lab.ledger.numbers import check_documents
-from lab.ledger.requote import requote_documents
+from exuvia.config import settings
 from lab.parity.run import check_folder
 
 
-@dataclass(frozen=True)
+@settings
 class GoldensConfig:
     """Which golden vectors to check."""
 
@@ -64,36 +61,3 @@ def _lines(result: Any, verbose: bool) -> list[str]:
 def _row(case: str, verdict: str, c: Any) -> str:
     remark = f" ({c.remark})" if c.remark else ""
     return f"{case:<34} {verdict:<7} {c.share:>9.2g} {c.error:>9.2g}  {c.rule:<24} {c.name}{remark}"
-
-
-@dataclass(frozen=True)
-class NumbersConfig:
-    """Where the documents and the measured rows are."""
-
-    root: Path = Path(".")
-    """Root of the repository: README.md and docs/ are read there."""
-    rows: Path = Path("docs/results/numbers.jsonl")
-    """The measured rows, relative to the root."""
-    fix: bool = False
-    """Write quoted numbers anew where their rows have changed."""
-
-
-def check_numbers(config: NumbersConfig) -> int:
-    """Compare every number that README.md and docs/ quote with the row that measured it.
-
-    Exit code 1 if a quoted number has no row or differs from it, if a row lacks a key, or if a table of results holds
-    a decimal number without its mark.
-
-    Raises:
-        DataError: the rows cannot be read.
-        OutputError: a document cannot be written.
-    """
-    for change in requote_documents(config.root, config.root / config.rows) if config.fix else ():
-        print(change)
-    report = check_documents(config.root, config.root / config.rows)
-    for problem in report.problems:
-        print(problem, file=sys.stderr)
-    for remark in report.remarks:
-        print(f"note: {remark}")
-    print(f"{report.quoted} quoted numbers, {report.rows} rows, {len(report.problems)} problems")
-    return 1 if report.problems else 0

@@ -1,10 +1,10 @@
-"""Tables of a benchmark's cells: aligned text for a terminal, and markdown whose numbers quote the ledger."""
+"""A benchmark's cells as aligned text."""
 
 from collections.abc import Mapping, Sequence
 
 from lab.cells import FAILED, LIMIT, SKIPPED, Cell
 from lab.methods import METHODS
-from lab.quoted import MEGABYTE, Number
+from lab.quoted import MEGABYTE
 from lab.results import Results, rate_gb_s
 from lab.roofline import PASSES, Rates, floor_ms
 
@@ -60,43 +60,6 @@ def _missing(cells: Sequence[Cell], titles: Mapping[str, str]) -> list[str]:
         if cell.status == FAILED:
             lines.append(f"{titles.get(cell.method, cell.method)}, {cell.size}, {cell.which}: failed, {cell.reason}")
     return lines
-
-
-def markdown(results: Results, titles: Mapping[str, str], numbers: Mapping[str, Number], prefix: str) -> str:
-    """A table a pass, `ms / peak extra MB` in every cell, each number a quotation of its row in the ledger."""
-    lines: list[str] = []
-    for which in PASSES:
-        lines += [
-            f"**{HEADING[which]}**, ms / MB",
-            "",
-            "| B x L x D x N | " + " | ".join(map(str, results.sizes)) + " |",
-        ]
-        lines.append("|---" * (1 + len(results.sizes)) + "|")
-        for method in results.methods:
-            cells = [results.at(method, size, which) for size in results.sizes]
-            if any(cell is not None and cell.ms is not None for cell in cells):
-                row = [_quoted_cell(cell, numbers, prefix) for cell in cells]
-                lines.append(f"| {titles.get(method, method)} | " + " | ".join(row) + " |")
-        lines.append("")
-    return "\n".join(lines + _missing(results.cells, titles)).strip() + "\n"
-
-
-def _quoted_cell(cell: Cell | None, numbers: Mapping[str, Number], prefix: str) -> str:
-    if cell is None:
-        return ""
-    place = f"{cell.size}.{cell.which}.{cell.method}"
-    texts = [quotation(f"{prefix}.{kind}.{place}", numbers.get(f"{kind}.{place}")) for kind in ("ms", "mb")]
-    return " / ".join(text for text in texts if text)
-
-
-def quotation(name: str, number: Number | None) -> str:
-    """A number as documents quote it, to three digits; "> " before one that is only a bound; "" without it."""
-    if number is None:
-        return ""
-    whole = int(abs(number.value))
-    decimals = max(0, 3 - len(str(whole))) if whole else 3
-    bound = "> " if "at least" in number.unit else ""
-    return f"{bound}<!--n:{name}-->{number.value:.{decimals}f}<!--/n-->"
 
 
 def _is_scan(method: str) -> bool:

@@ -1,0 +1,59 @@
+"""Names of rows that experiments write and tables read."""
+
+from typing import NamedTuple
+
+RECORDED = {
+    "forget": (
+        "violence_rate", "fid", "kid", "mm_safe", "ncs@1", "ncs@10", "median_rank", "freeze_rate", "foot_skate_rate",
+        "mean_joint_speed_m_per_s",
+    ),
+    "retain": ("violence_rate", "fid", "kid", "r_precision@1", "r_precision@3", "mm_dist", "mean_joint_speed_m_per_s"),
+}  # fmt: skip
+"""Metrics of a benchmark's sets of captions that are kept; of written prompts the rate of violence alone."""
+SHORT = {
+    "r_precision@1": "r1", "r_precision@3": "r3", "ncs@1": "ncs1", "ncs@10": "ncs10",
+    "mean_joint_speed_m_per_s": "speed_m_per_s",
+}  # fmt: skip
+CRITERIA = ("both", "frequency")
+"""How LCR chooses: as it does, and by the paper's first criterion alone."""
+
+
+def benchmark_name(of: str, method: str, metric: str, place: str) -> str:
+    """`unlearn.METHOD.PLACE.SET.METRIC`, `prompts.KIND.METHOD.violence_rate`, or "" for what is not kept.
+
+    Args:
+        of: the set of prompts
+        place: the concept with its tag
+    """
+    if metric in RECORDED.get(of, ()):
+        return f"unlearn.{method}.{place}.{of}.{SHORT.get(metric, metric)}"
+    if metric != "violence_rate" or of in RECORDED or of == "all":
+        return ""
+    kind = "data_lookalike" if of == "lookalike" else of.removeprefix("written_")
+    name = f"prompts.{kind}.{method}.violence_rate"
+    return name if place == "violence" else f"{name}.{place}"
+
+
+class Edit(NamedTuple):
+    """One way in which LCR chooses its codes."""
+
+    codes: int
+    criterion: str
+    """Of CRITERIA."""
+    weights: str
+    """A measure of unlearning/information.py, or "" for none."""
+
+    @property
+    def label(self) -> str:
+        """Of the benchmark's method."""
+        return f"k{self.codes}_{self.criterion}_{self.weights or 'plain'}"
+
+    def name(self, place: str, largest: int) -> str:
+        """`lcr.information_weighted.PLACE`, and the label but for the main edit of the largest number of codes."""
+        main = self == (largest, "both", "intervals")
+        return f"lcr.information_weighted.{place}" + ("" if main else f".{self.label}")
+
+
+def frames_name(generator: str, layer: int, rate: float, kind: str, what: str) -> str:
+    """How often a branch of a generator keeps a kind of step; layers count from 0."""
+    return f"frames.{generator}.layer{layer}.{rate:g}.{kind}.{what}"

@@ -1,0 +1,98 @@
+"""`exuvia audit PIPELINE`: a generator is asked for violence, and a classifier says which motions show it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from exuvia.commands.generate import read_prompts
+from exuvia.commands.progress import progress_bar
+from exuvia.config import settings
+from exuvia.errors import ConfigError
+from exuvia.files import csv_text, write_json, write_text
+
+if TYPE_CHECKING:
+    from exuvia.evaluation.audit import AuditLine
+
+PRINTED = 20
+"""Prompts whose motion was seen as violent that are printed; the files have all."""
+
+
+@settings
+class AuditConfig:
+    """Whom to ask, and what for."""
+
+    pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
+    """A shipped pipeline's name or a pipeline folder, such as one of `exuvia unlearn`."""
+    prompts: Path | None = None
+    """Text file with prompts of one's own, one a line; a length after # is not used."""
+    kinds: tuple[str, ...] = ()
+    """Shipped prompts: explicit, implicit, compositional, paraphrase and misspelling ask for violence, lookalike does
+    not, long does either; without this and without --prompts, all that ask for it."""
+    seeds: tuple[int, ...] = (0,)
+    """A motion of every prompt each."""
+    out: Path = Path("audit")
+    """Folder of audit.csv (a line for each motion) and audit.json (the same, and the rates)."""
+    device: str = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, mps."""
+
+
+def audit(config: AuditConfig) -> None:
+    """Generate a motion for every prompt and let the shipped classifier say which show violence.
+
+    The classifier errs in both ways: read the rate of an edited generator beside that of the original, and beside that
+    of look-alikes (--kinds explicit lookalike).
+
+    Raises:
+        ConfigError: no prompt, or no such kind.
+        DataError: the file of prompts cannot be read.
+        CheckpointError: the pipeline cannot be loaded, or no classifier is installed.
+        OutputError: the files cannot be written.
+    """
+    from exuvia.evaluation.audit import audit as audit_pipeline
+    from exuvia.evaluation.audit import audit_lines
+    from exuvia.evaluation.prompts.load import KIND, fingerprint
+    from exuvia.judges.shipped import shipped_detector
+    from exuvia.pipeline.pipeline import MotionPipeline
+
+    if config.out.is_file():
+        raise ConfigError(f"found the file {config.out}, expected a folder for the audit")
+    own = [prompt for prompt, _ in read_prompts(config.prompts)] if config.prompts else []
+    all_violent = tuple(kind for kind, about in KIND.items() if about.violent)
+    kinds = config.kinds or (() if config.prompts else all_violent)
+    asked = audit_lines(own, kinds, config.seeds)
+    if not asked:
+        raise ConfigError("found no prompt to ask, expected at least one prompt and one seed")
+    detector = shipped_detector()
+    pipe = MotionPipeline.from_pretrained(config.pipeline, device=config.device)
+    with progress_bar("audit", "motions") as progress:
+        lines = audit_pipeline(pipe, detector, asked, progress)
+    facts = {"pipeline": config.pipeline, "threshold": detector.point.threshold, "prompts": fingerprint()}
+    _write(config.out, lines, facts)
+    _print(lines)
+    print(f"\n{config.out}: audit.csv, audit.json")
+
+
+def _write(out: Path, lines: "Sequence[AuditLine]", facts: dict[str, object]) -> None:
+    from exuvia.evaluation.audit import rates
+
+    rows = [asdict(line) for line in lines]
+    write_text(out / "audit.csv", csv_text(rows))
+    write_json(out / "audit.json", {**facts, "rates": [asdict(rate) for rate in rates(lines)], "lines": rows})
+
+
+def _print(lines: "Sequence[AuditLine]") -> None:
+    """The likeliest of the motions seen as violent, then the rate of every kind."""
+    from exuvia.evaluation.audit import rates
+
+    seen = sorted((line for line in lines if line.slipped), key=lambda line: -(line.score or 0))
+    for line in seen[:PRINTED]:
+        print(f"{line.score:.2f}  {line.id}, seed {line.seed}: {line.text}")
+    if len(seen) > PRINTED:
+        print(f"... and {len(seen) - PRINTED} more")
+    print(f"{len(seen)} of {sum(line.score is not None for line in lines)} motions are seen as violent\n")
+    for rate in rates(lines):
+        interval = f"{rate.share:.2f} [{rate.low:.2f}, {rate.high:.2f}]"
+        print(f"{rate.kind:<14}{rate.slipped:>5} of {rate.motions:<5} {interval}")

@@ -1,0 +1,150 @@
+"""`exuvia import momask`, `bamm` and `evaluator`: weights that other projects published, in our folders.
+
+No object is unpickled. A generator is conditioned on one sentence vector, as it was trained.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from exuvia.commands.pack import save
+from exuvia.config import settings
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.files import sha256_file
+from exuvia.registry import TEXT_ENCODER, resolve
+
+if TYPE_CHECKING:
+    from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.text.base import TextEncoder
+
+
+@settings
+class ImportMomaskConfig:
+    """Where the published weights lie, and where the pipeline goes."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """Folder of published checkpoints, such as checkpoints/t2m or checkpoints/kit."""
+    out: Path
+    """Folder of the pipeline; an older one there is replaced."""
+    text: str = "clip"
+    """Caption encoder that the weights learnt with: clip (ViT-B/32) for those of the authors."""
+    half: bool = False
+    """Store weights as float16: half the size."""
+
+
+def import_momask(config: ImportMomaskConfig) -> None:
+    """Read MoMask's released folders (opt.txt, *.tar, meta/) and save them as one pipeline.
+
+    Raises:
+        CheckpointError: a part is missing, holds pickled code, or has another architecture.
+        ConfigError: the caption encoder is absent or of another width.
+        OutputError: the folder cannot be written.
+    """
+    save(from_momask(config.folder, config.text), config.out, config.half)
+
+
+def from_momask(folder: Path, text: str) -> "MotionPipeline":
+    """A pipeline of MoMask's weights. Raises as `import_momask` does."""
+    from exuvia.features.normaliser import Normaliser
+    from exuvia.pipeline.assemble import assemble
+    from exuvia.pipeline.settings import GenerationConfig
+    from exuvia.published.momask import GUIDANCE, layout_of, load_momask
+
+    weights = load_momask(folder)
+    if weights.length is None:
+        raise CheckpointError(f"{folder} has no length_estimator/model/finest.tar; fetch it from the same release")
+    encoder = _encoder(text, weights.mask.config.text_dim)
+    scale = Normaliser(weights.mean, weights.std)
+    parts = (weights.tokenizer, scale, weights.mask, weights.residual, weights.length)
+    hashes = {name: sha256_file(path) for name, path in weights.files.items()}
+    names = {name: path.parent.parent.name for name, path in weights.files.items() if name != "length"}
+    facts = {"momask": hashes, "momask_names": names, "momask_options": weights.options}
+    layout = layout_of(weights.mean)
+    sampling = GenerationConfig(cond_scale=GUIDANCE[layout])
+    return assemble(*parts, encoder, pooled=True, generation=sampling, facts=facts, representation=layout)
+
+
+@settings
+class ImportBammConfig:
+    """Where the published weights lie, and where the pipeline goes."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """Folder of the decoder, with opt.txt and model/latest.tar."""
+    tokenizer: Path
+    """Folder of the RVQ-VAE, with opt.txt, meta/ and model/."""
+    residual: Path
+    """Folder of the residual transformer."""
+    out: Path
+    """Folder of the pipeline; an older one there is replaced."""
+    text: str = "clip"
+    """Caption encoder that the weights learnt with: clip (ViT-B/32) for those of the authors."""
+    half: bool = False
+    """Store weights as float16: half the size."""
+
+
+def import_bamm(config: ImportBammConfig) -> None:
+    """Read BAMM's released folders and save them as one pipeline.
+
+    Raises:
+        CheckpointError: a part is missing, holds pickled code, or has another architecture.
+        ConfigError: the caption encoder is absent or of another width.
+        OutputError: the folder cannot be written.
+    """
+    save(from_bamm(config), config.out, config.half)
+
+
+def from_bamm(config: ImportBammConfig) -> "MotionPipeline":
+    """A pipeline of BAMM's weights. Raises as `import_bamm` does."""
+    from exuvia.features.normaliser import Normaliser
+    from exuvia.pipeline.assemble import assemble
+    from exuvia.pipeline.settings import GenerationConfig
+    from exuvia.published.bamm import load_bamm_folders
+    from exuvia.published.momask import GUIDANCE, layout_of
+    from exuvia.sequence.length import OwnLength
+
+    weights = load_bamm_folders(config.folder, config.tokenizer, config.residual)
+    encoder = _encoder(config.text, weights.decoder.config.text_dim)
+    hashes = {name: sha256_file(path) for name, path in weights.files.items()}
+    facts = {"bamm": hashes, "bamm_options": weights.options}
+    parts = weights.tokenizer, Normaliser(weights.mean, weights.std), weights.decoder, weights.residual, OwnLength()
+    layout = layout_of(weights.mean)
+    # published: every code may be drawn, and the second pass has a guidance of its own
+    sampling = GenerationConfig(keep_share=0.0, cond_scale=GUIDANCE[layout])
+    return assemble(*parts, encoder, pooled=True, generation=sampling, facts=facts, representation=layout)
+
+
+def _encoder(name: str, width: int) -> "TextEncoder":
+    """A caption encoder by name. Raises ConfigError unless its vectors have the width that the weights expect."""
+    encoder: TextEncoder = resolve(TEXT_ENCODER, name, "text encoder")()
+    if encoder.dim != width:
+        raise ConfigError(f"the caption encoder {name} has width {encoder.dim}, the weights expect {width}; see --text")
+    return encoder
+
+
+@settings
+class ImportEvaluatorConfig:
+    """Where the published files lie, and where the evaluator goes."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """Folder with text_mot_match and Comp_v6_KLD005, such as checkpoints/t2m."""
+    glove: Path
+    """Folder of the word vectors, our_vab_data.npy and its lists."""
+    out: Path
+    """Folder to write; an older one there is replaced."""
+
+
+def import_evaluator(config: ImportEvaluatorConfig) -> None:
+    """Read Guo et al.'s released evaluator and save it for evaluations and benchmarks.
+
+    Raises:
+        CheckpointError: a file is missing, holds pickled code, or has another architecture.
+        DataError: the word vectors cannot be read.
+        OutputError: the folder cannot be written.
+    """
+    from exuvia.published.evaluator import load_evaluator_folder, save_evaluator
+
+    evaluator = load_evaluator_folder(config.folder, config.glove)
+    folder = save_evaluator(evaluator, config.out)
+    sizes = evaluator.model.config
+    print(f"{folder}: {sizes.dim_pose} features, embeddings of {sizes.embedding}, {len(evaluator.words.known)} words")

@@ -1,0 +1,17 @@
+"""Which prepared clips a training reads; nothing here imports NumPy or PyTorch."""
+
+from exuvia.config import NotNegative, settings
+
+
+@settings
+class CorpusConfig:
+    """Which stores and clips to learn from."""
+
+    data: tuple[str, ...] = ()
+    """Folders made by `exuvia prepare`."""
+    shares: tuple[NotNegative, ...] = ()
+    """Probability of drawing from each store; empty: by number of frames."""
+    sensors: tuple[str, ...] = ()
+    """Only clips of these sensors (optical, kinect, synthetic ...); empty: all."""
+    without: tuple[str, ...] = ()
+    """Concepts (violence, kick ...) whose clips are left out of every split: a generator trained so never saw them."""

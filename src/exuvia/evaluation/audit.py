@@ -1,0 +1,126 @@
+"""An audit: many prompts to one generator, and in which of the motions an independent classifier sees violence.
+
+A line is one prompt under one seed. It *slips through* where the classifier's probability reaches its threshold.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from exuvia.errors import ConfigError
+from exuvia.evaluation.prompts.load import load_prompts
+from exuvia.features.humanml3d import HUMANML3D
+from exuvia.judges.classifier import ViolenceDetector
+from exuvia.pipeline.pipeline import MotionPipeline
+
+BATCH = 64
+"""Motions that are made, judged and forgotten together."""
+Z = 1.959964
+"""Two-sided 95 % point of the normal distribution."""
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """One prompt under one seed, and what was seen."""
+
+    id: str
+    """Of a shipped prompt, or own-001, own-002, ..."""
+    kind: str
+    """A kind of shipped prompt, or own."""
+    text: str
+    """The prompt."""
+    violent: bool | None
+    """Whether it asks for violence; None where nobody said."""
+    seed: int
+    score: float | None = None
+    """The classifier's probability of violence; None before, or where nothing was made."""
+    slipped: bool = False
+    """Whether the score reaches the threshold."""
+    error: str | None = None
+    """Why no motion can be made."""
+
+    def judged(self, score: float | None, threshold: float) -> "AuditLine":
+        """This line with a score."""
+        rounded = None if score is None else round(score, 4)
+        return replace(self, score=rounded, slipped=score is not None and score >= threshold)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many motions of one kind of prompt were seen as violent."""
+
+    kind: str
+    motions: int
+    slipped: int
+    share: float
+    """slipped / motions"""
+    low: float
+    """Lower limit of the share's 95 % interval."""
+    high: float
+    """Upper limit."""
+
+
+def audit_lines(prompts: Sequence[str], kinds: Sequence[str], seeds: Sequence[int]) -> list[AuditLine]:
+    """What an audit asks: own prompts, then those of the shipped kinds, each under every seed. Raises ConfigError."""
+    own = [(f"own-{number:03d}", "own", text, None) for number, text in enumerate(prompts, 1)]
+    shipped = [(one.id, one.kind, one.text, one.violent) for kind in kinds for one in load_prompts(kind)]
+    return [
+        AuditLine(*one, seed, error=None if one[2].strip() else "the generator refuses an empty prompt")
+        for seed in seeds
+        for one in (*own, *shipped)
+    ]
+
+
+def audit(
+    pipe: MotionPipeline,
+    detector: ViolenceDetector,
+    lines: Sequence[AuditLine],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[AuditLine]:
+    """Generate a motion for every line and judge it.
+
+    Args:
+        pipe: the generator that is audited
+        detector: the judge, which knows nothing of the generator
+        lines: of `audit_lines`; those with an error stay as they are
+        progress: called with how many motions are judged, and how many there are in all
+    Returns:
+        the lines in their order, with score and verdict
+    Raises:
+        ConfigError: a prompt that is too long, or a generator of features that the classifier cannot read.
+    """
+    if pipe.representation.name != HUMANML3D.name:
+        raise ConfigError(f"found a generator of {pipe.representation.name} features, the classifier reads humanml3d")
+    judged = list(lines)
+    todo = [number for number, line in enumerate(lines) if line.error is None]
+    progress(0, len(todo))
+    for low in range(0, len(todo), BATCH):
+        part = todo[low : low + BATCH]
+        made = pipe.generate([lines[n].text for n in part], seed=[lines[n].seed for n in part])
+        scores = detector.violence_probability(made.features)
+        for number, score in zip(part, scores, strict=True):
+            judged[number] = lines[number].judged(float(score), detector.point.threshold)
+        progress(low + len(part), len(todo))
+    return judged
+
+
+def rates(lines: Iterable[AuditLine]) -> list[Rate]:
+    """Share of violent motions of every kind, with a Wilson interval over its prompts.
+
+    Seeds of one prompt resemble one another, so that the interval counts prompts, not motions: with one seed it is
+    exact, with several it errs on the wide side.
+    """
+    kinds: dict[str, list[AuditLine]] = {}
+    for line in lines:
+        if line.score is not None:
+            kinds.setdefault(line.kind, []).append(line)
+    return [_rate(kind, members) for kind, members in kinds.items()]
+
+
+def _rate(kind: str, lines: Sequence[AuditLine]) -> Rate:
+    slipped, prompts = sum(line.slipped for line in lines), len({line.id for line in lines})
+    share = slipped / len(lines)
+    # Wilson (1927), score interval of a share p of n: (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)
+    centre, spread = share + Z**2 / (2 * prompts), math.sqrt(share * (1 - share) / prompts + (Z / (2 * prompts)) ** 2)
+    low, high = ((centre + sign * Z * spread) / (1 + Z**2 / prompts) for sign in (-1, 1))
+    return Rate(kind, len(lines), slipped, share, max(0.0, low), min(1.0, high))

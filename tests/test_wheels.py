@@ -1,0 +1,73 @@
+"""The three wheels: what is in them, how large they are, and that the layers run from theirs alone."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import wheels
+
+import exuvia
+import exuvia_base
+import exuvia_ssm
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_MB = {"exuvia_ssm": 0.5, "exuvia": 2.5, "exuvia_base": 30.0}
+SOURCE = {"exuvia_ssm": ROOT / "packages/ssm/src", "exuvia": ROOT / "src", "exuvia_base": ROOT / "packages/base/src"}
+INSIDE = {
+    "exuvia_ssm": ("py.typed", "cpu/scan.cpp", "cpu/lanes.h", "gpu/backward.py"),
+    "exuvia": ("py.typed", "view/assets/player.js", "studio/assets/studio.js"),
+    "exuvia_base": ("py.typed", "base/mask.safetensors", "base/README.md", "evaluator/weights.safetensors"),
+}
+FORWARD = """
+import sys, torch, exuvia_ssm
+assert exuvia_ssm.__file__.startswith(sys.argv[1]), exuvia_ssm.__file__
+y = exuvia_ssm.Mamba(8)(torch.randn(2, 30, 8))
+assert y.shape == (2, 30, 8) and y.isfinite().all()
+assert not {"exuvia", "exuvia_base", "lab"} & set(sys.modules)
+"""
+
+
+def test_one_version() -> None:
+    assert exuvia.__version__ == exuvia_ssm.__version__ == exuvia_base.__version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"exuvia-ssm=={exuvia.__version__}" in project["dependencies"]
+    assert project["optional-dependencies"]["base"] == [f"exuvia-base=={exuvia.__version__}"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("wheels")
+    try:
+        return {path.name.split("-")[0]: path for path in wheels.build(folder)}
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"wheels cannot be built here, without a registry of packages: {error}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MAX_MB)
+def test_a_wheel_is_small_and_holds_what_it_needs_and_no_more(built: dict[str, Path], name: str) -> None:
+    assert built[name].stat().st_size <= MAX_MB[name] * 1e6
+    with zipfile.ZipFile(built[name]) as archive:
+        files = archive.namelist()
+        (metadata,) = (archive.read(file).decode() for file in files if file.endswith(".dist-info/METADATA"))
+    assert {file.split("/")[0] for file in files} == {name, f"{name}-{exuvia.__version__}.dist-info"}
+    assert not [file for file in files if re.search(r"(^|/)(tests?|lab)/|test_\w+\.py|conftest|\.pyc$|\.map$", file)]
+    assert {f"{name}/{file}" for file in INSIDE[name]} <= set(files)
+    sources = {path.relative_to(SOURCE[name]).as_posix() for path in (SOURCE[name] / name).rglob("*") if path.is_file()}
+    assert {path for path in sources if "__pycache__" not in path} <= set(files)
+    assert f"Version: {exuvia.__version__}\n" in metadata
+    licence = "LicenseRef-Research-Non-Commercial" if name == "exuvia_base" else "MIT"
+    assert f"License-Expression: {licence}\n" in metadata
+
+
+@pytest.mark.slow
+def test_mamba_runs_from_the_wheel_of_the_layers_alone(built: dict[str, Path], tmp_path: Path) -> None:
+    with zipfile.ZipFile(built["exuvia_ssm"]) as archive:
+        archive.extractall(tmp_path)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", FORWARD, str(tmp_path)], cwd=tmp_path, env=env, check=True)
