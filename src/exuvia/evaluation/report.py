@@ -148,6 +148,18 @@ class Report:
         rows: list[list[Cell]] = [[m.label, *(getattr(m, key) for key in known)] for m in self.methods]
         return Table([Column("method"), *map(Column, known.values())], rows)
 
+    def origin(self) -> str:
+        """A sentence on where the numbers come from; empty where that is not known."""
+        about = self.about
+        if "data" not in about:
+            return ""
+        split = f"{about['split']} split of " if "split" in about else ""
+        sensors = f" ({' '.join(about['sensors'])})" if about.get("sensors") else ""
+        facts = [f"{about.get('concept')}: {split}{about['data']}{sensors}"]
+        facts += [f"seeds {', '.join(map(str, about['seeds']))}"] if "seeds" in about else []
+        facts += [f"{key} {about[key]}" for key in ("pipeline", "commit", "date") if about.get(key)]
+        return "; ".join(facts) + (f". Made by: {about['command']}" if about.get("command") else ".")
+
     def failures(self) -> list[str]:
         """A sentence for every method that failed."""
         return [f"{method.label} failed: {method.message}" for method in self.methods if method.status != "ok"]
@@ -264,7 +276,7 @@ def side_by_side(reports: Mapping[str, Report]) -> Report:
         new = [replace(row, method=labels[row.method]) for row in report.rows]
         rows |= {(row.set, row.method, row.metric): row for row in new}
     metrics = {name: scale for report in reports.values() for name, scale in report.metrics.items()}
-    notes = [f"{name}: {_facts(report)}" for name, report in reports.items()]
+    notes = [f"{name}: {report.origin()}" for name, report in reports.items()]
     notes += dict.fromkeys(note for report in reports.values() for note in report.notes)
     return Report({}, tuple(methods.values()), metrics, tuple(rows.values()), tuple(notes))
 
@@ -272,9 +284,3 @@ def side_by_side(reports: Mapping[str, Report]) -> Report:
 def _alike(first: Report, second: Report, label: str) -> bool:
     """Whether a method has the same rows in both."""
     return [r for r in first.rows if r.method == label] == [r for r in second.rows if r.method == label]
-
-
-def _facts(report: Report) -> str:
-    about = report.about
-    seeds = ", ".join(map(str, about.get("seeds", ())))
-    return f"{about.get('concept')} on {about.get('split')} of {about.get('data')}, seeds {seeds}"

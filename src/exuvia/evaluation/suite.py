@@ -92,19 +92,23 @@ def evaluate(
     rows = [row for some in sets for row in _measured(some, judge, makers, count)]
     about = {
         "concept": benchmark,
-        "data": "built-in prompts" if store is None else store.name,
-        "data_hash": "" if store is None else store.data_hash,
-        "split": split,
-        "sensors": list(sensors),
-        "rule": rule,
         "seeds": list(seeds),
         "prompts": {some.name: len(some) for some in sets},
         "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults",
         **origin(),
+        **_source(store, split, sensors, rule),
     }
     methods = tuple(_method(label, model) for label, model in models.items())
     metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
     return Report(about, methods, metrics, tuple(rows), _notes(sets, store, detector, len(seeds)))
+
+
+def _source(store: Store | None, split: str, sensors: Sequence[str], rule: str) -> dict[str, Any]:
+    """Where prompts and real motion come from."""
+    if store is None:
+        return {"data": "built-in prompts"}
+    chosen = {"split": split, "sensors": list(sensors), "rule": rule}
+    return {"data": store.name, "data_hash": store.data_hash, **chosen}
 
 
 def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, MotionPipeline]) -> None:

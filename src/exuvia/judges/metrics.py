@@ -50,18 +50,6 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def published_interval(values: ArrayLike) -> Interval:
-    """The published rule: 1.96 times the population deviation over the root of N; narrow for few repeats.
-
-    momask-codes, eval_t2m_trans_res.py.
-    """
-    x = np.asarray(values, np.float64)
-    if x.ndim != 1 or not len(x):
-        raise ShapeError(f"found values of shape {x.shape}, expected one number a repeat, at least one")
-    half = float(1.96 * x.std() / np.sqrt(len(x)))
-    return Interval(float(x.mean()), float(x.mean()) - half, float(x.mean()) + half)
-
-
 def _rows(x: ArrayLike, what: str) -> Doubles:
     """As [N, E] in double precision; finite."""
     rows = np.asarray(x, np.float64)

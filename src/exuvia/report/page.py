@@ -83,7 +83,7 @@ def _page(report: Report, clips: Clips) -> str:
         "comparison",
         title,
         _players(report, clips),
-        [*_facts(report), READING, *notes, *report.notes],
+        [report.origin(), READING, *notes, *report.notes],
         packages=("exuvia.report",),
         charts=charts,
         sheets=[_sheet(report, name) for name in report.sets()],
@@ -108,19 +108,6 @@ def _charts(report: Report) -> tuple[list[Markup], list[str]]:
     except ConfigError as error:
         return [], [str(error)]
     return [Markup(plot) for plot in plots], []
-
-
-def _facts(report: Report) -> list[str]:
-    """Where the numbers come from."""
-    about = report.about
-    if "concept" not in about:
-        return []
-    sensors = " ".join(about.get("sensors", ())) or "all sensors"
-    seeds = ", ".join(map(str, about.get("seeds", ())))
-    split = f"{about['split']} split of " if "split" in about else ""
-    facts = [f"{split}{about.get('data')} ({sensors}), seeds {seeds}"]
-    facts += [f"{key} {about[key]}" for key in ("pipeline", "commit", "date") if about.get(key)]
-    return ["; ".join(facts) + (f". Made by: {about['command']}" if about.get("command") else ".")]
 
 
 def _players(report: Report, clips: Clips) -> list[ComparisonRow]:
