@@ -21,14 +21,22 @@ needs_compiler = pytest.mark.skipif(not COMPILER, reason="no C++ compiler here")
 
 
 @needs_compiler
-@pytest.mark.parametrize(("name", "count"), [("32", 12), ("64", 2), ("128", 3), ("256", 1)])
-def test_the_compiled_pictures_are_those_of_the_reference(name: str, count: int) -> None:
-    for contrast in ("published", "equal"):
-        config = dataclasses.replace(PRESETS[name], contrast=contrast)
-        images, labels = generate(count, config, seed=5, compiled=True)
-        plain, answers = generate(count, config, seed=5, compiled=False)
-        assert np.array_equal(images, plain)
-        assert np.array_equal(labels, answers)
+@pytest.mark.parametrize(
+    ("name", "contrast", "count"),
+    [
+        ("32", "published", 12),
+        ("32", "equal", 12),
+        ("64", "published", 2),
+        ("128", "equal", 2),
+        ("256", "published", 1),
+    ],
+)
+def test_the_compiled_pictures_are_those_of_the_reference(name: str, contrast: str, count: int) -> None:
+    config = dataclasses.replace(PRESETS[name], contrast=contrast)
+    images, labels = generate(count, config, seed=5, compiled=True)
+    plain, answers = generate(count, config, seed=5, compiled=False)
+    assert np.array_equal(images, plain)
+    assert np.array_equal(labels, answers)
 
 
 @needs_compiler
@@ -75,11 +83,12 @@ def ends_on_one_curve(config: PathfinderConfig, seed: int, index: int) -> tuple[
 
 
 def test_labels_say_whether_both_markers_are_on_one_curve() -> None:
-    told = [ends_on_one_curve(PRESETS["128"], 3, index) for index in range(14)]
-    known = [one for one in told if one is not None]
-    assert len(known) >= 2
-    for same, label in known:
-        assert same == bool(label)
+    apart = (0, 2, 8, 11, 13)  # pictures whose snakes do not touch and are soon drawn
+    results = [ends_on_one_curve(PRESETS["128"], 3, index) for index in apart]
+    assert {label for _, label in filter(None, results)} == {0, 1}
+    for result in results:
+        assert result is not None
+        assert result[0] == bool(result[1])
     assert picture(dataclasses.replace(PRESETS["128"], distractors=0), 3, 0)[1] == Draws(3, 0).below(2)
 
 
