@@ -11,6 +11,7 @@ import inspect
 import itertools
 import json
 import textwrap
+import tomllib
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -321,3 +322,16 @@ def _expected(problem: ErrorDetails, hint: _Hint) -> str:
     if kind == "is_instance_of":
         return "a path" if hint.kind is Path else f"a {context['class']}"
     return _EXPECTED.get(kind.split("_")[0]) or problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+
+
+def read_table(reader: str, file: str, kind: type[T]) -> dict[str, T]:
+    """The rows of a .toml data file of this package by name, in the file's order.
+
+    Args:
+        reader: `__file__` of the module beside which the data stands
+        file: its name
+        kind: a dataclass with a field `name`; the others are the row's keys, lists where it has tuples
+    """
+    rows: dict[str, dict[str, Any]] = tomllib.loads(Path(reader).with_name(file).read_text(encoding="utf-8"))
+    adapter = TypeAdapter(kind)
+    return {name: adapter.validate_python({"name": name, **row}) for name, row in rows.items()}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia.config import read_table
 from exuvia.errors import DataError, ShapeError
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
@@ -39,64 +40,7 @@ class Rig:
     """Names that tell this convention from a similar one."""
 
 
-def _rig(name: str, sides: str, middle: str, paired: str, needs: tuple[str, ...] = ()) -> Rig:
-    """A rig from two lines `joint=name|name ...`; `*` in the paired line stands for the side word."""
-    table: dict[str, tuple[str, ...]] = {}
-    for entry in middle.split():
-        joint, _, names = entry.partition("=")
-        table[joint] = tuple(names.split("|"))
-    for entry in paired.split():
-        joint, _, names = entry.partition("=")
-        for side, word in zip(("left", "right"), sides.split(), strict=True):
-            table[f"{side}_{joint}"] = tuple(names.replace("*", word).split("|"))
-    return Rig(name, table, needs)
-
-
-_SMPL = "pelvis=pelvis|hips|root spine1=spine1 spine2=spine2 spine3=spine3 neck=neck head=head"
-_SMPL_PAIRED = "hip=*hip knee=*knee ankle=*ankle foot=*foot collar=*collar shoulder=*shoulder elbow=*elbow wrist=*wrist"
-_ARM_LEG = "hip=*upleg knee=*leg ankle=*foot foot=*toebase|*toe shoulder=*arm elbow=*forearm wrist=*hand"
-_JOINTS = "hip=*hip knee=*knee ankle=*ankle foot=*toe|*toebase shoulder=*shoulder elbow=*elbow wrist=*wrist"
-
-RIGS = (
-    _rig("smpl", "left right", _SMPL, _SMPL_PAIRED),
-    _rig("smpl-short", "l r", _SMPL, _SMPL_PAIRED),
-    _rig(
-        "cmu-motionbuilder", "left right",
-        "pelvis=hips spine1=spine spine2=spine1 spine3=neck neck=neck1 head=headend|head", _ARM_LEG, ("neck1",),
-    ),
-    _rig(
-        "cmu-joints3", "left right",
-        "pelvis=hips spine1=chest spine2=chest2 spine3=lowerneck neck=neck head=headend|head", _JOINTS, ("lowerneck",),
-    ),
-    _rig(
-        "motionbuilder", "left right",
-        "pelvis=hips spine1=spine spine2=spine1 spine3=spine2 neck=neck head=head", _ARM_LEG + " collar=*shoulder",
-    ),
-    _rig(
-        "joints", "left right",
-        "pelvis=hips|hip spine1=chest|spine|tospine spine2=chest2 spine3=chest3|chest4 neck=neck head=head",
-        _JOINTS + " collar=*collar",
-    ),
-    _rig(
-        "daz", "l r", "pelvis=hip spine2=abdomen spine3=chest neck=neck head=head",
-        "hip=*thigh knee=*shin ankle=*foot foot=*toe|*footend collar=*collar shoulder=*shldr elbow=*forearm "
-        "wrist=*hand",
-    ),
-    _rig(
-        "bandai-namco", "l r", "pelvis=hips spine1=spine spine2=chest neck=neck head=head",
-        "hip=upperleg* knee=lowerleg* ankle=foot* foot=toes* collar=shoulder* shoulder=upperarm* elbow=lowerarm* "
-        "wrist=hand*",
-    ),
-    _rig(
-        "biped", "l r", "pelvis=pelvis|hips spine1=spine spine2=spine1 spine3=spine2 neck=neck head=head",
-        "hip=*thigh knee=*calf ankle=*foot foot=*toe0|*toe collar=*clavicle shoulder=*upperarm elbow=*forearm "
-        "wrist=*hand",
-    ),
-    _rig(
-        "asf", "l r", "pelvis=root spine1=lowerback spine2=upperback spine3=thorax neck=lowerneck head=head",
-        "hip=*hipjoint knee=*femur ankle=*tibia foot=*foot shoulder=*clavicle elbow=*humerus wrist=*radius",
-    ),
-)  # fmt: skip
+RIGS = tuple(read_table(__file__, "rigs.toml", Rig).values())
 
 
 def canonical(name: str) -> str:

@@ -58,7 +58,7 @@ def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Gener
     if not part.count:
         choices = tuple(choice for choice in choices if "{n}" not in choice)
     text = choices[int(rng.integers(len(choices)))]
-    level = action.words(part.level)
+    level = action.levels[part.level]
     number = _NUMBERS[part.count] if rng.random() < 0.8 else str(part.count)
     text = text.format(
         side=part.side,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from exuvia.config import read_table
 from exuvia.synthetic.rig import SIDES, SIGN, Array
 from exuvia.synthetic.stage import BALL_AHEAD_M, OTHER, Stage
 from exuvia.synthetic.timeline import eased
@@ -13,6 +14,7 @@ from exuvia.synthetic.timeline import eased
 class Gait:
     """How a body travels. Angles in degrees, lengths in metres."""
 
+    name: str
     step_s: float = 0.54
     """Time from one touch-down to the next of the other foot."""
     stance: float = 1.24
@@ -45,27 +47,9 @@ class Gait:
     """Distance of each foot from the path."""
 
 
-WALK = Gait()
-RUN = Gait(
-    step_s=0.36, stance=0.72, lift=0.26, heel=62, strike=2, arm_forward=42, arm_back=38, elbow=84, elbow_swing=14,
-    lean=8, drop=0.045, bob=0.035, twist=8, roll=3, sway=0.012, width=0.055,
-)  # fmt: skip
-JOG = Gait(
-    step_s=0.38, stance=0.8, lift=0.17, heel=52, strike=4, arm_forward=28, arm_back=26, elbow=78, elbow_swing=12,
-    lean=5, drop=0.04, bob=0.03, twist=6, roll=3, sway=0.014, width=0.06,
-)  # fmt: skip
-SHUFFLE = Gait(
-    step_s=0.46, stance=1.15, lift=0.06, heel=16, strike=0, arm_forward=6, arm_back=6, elbow=24, elbow_swing=4,
-    lean=1, drop=0.02, twist=1, roll=1.5, sway=0.015, width=0.13,
-)  # fmt: skip
-BACKWARD = Gait(
-    step_s=0.56, stance=1.26, lift=0.07, heel=14, strike=-14, arm_forward=12, arm_back=12, elbow=22, elbow_swing=6,
-    lean=1, drop=0.012, twist=-3, roll=2.5, sway=0.025, width=0.105,
-)  # fmt: skip
-TURNING = Gait(
-    step_s=0.48, stance=1.25, lift=0.07, heel=24, strike=2, arm_forward=8, arm_back=8, elbow=20, elbow_swing=5,
-    twist=2, roll=2.5, sway=0.02, width=0.1,
-)  # fmt: skip
+_GAITS = read_table(__file__, "gaits.toml", Gait)
+WALK, RUN, JOG = _GAITS["walk"], _GAITS["run"], _GAITS["jog"]
+SHUFFLE, BACKWARD, TURNING = _GAITS["shuffle"], _GAITS["backward"], _GAITS["turning"]
 
 
 def _ramp(times: Array, start: float, end: float, ease: float) -> Array:
