@@ -25,10 +25,10 @@ from torch import Tensor
 from exuvia.motion.kinematics import foot_contacts
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.causal import CausalGenerator
-from exuvia.sequence.intervals import resamplings
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Joints
 from exuvia.tokens.settings import RVQVAEConfig
+from lab.resamplings import resamplings
 
 ENDS = (7, 8, 20, 21)
 """Ankles and wrists of the 22 joints: hands and feet."""

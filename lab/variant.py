@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from exuvia.sequence.settings import SerpentSettings
-from exuvia.sequence.stack import BRANCH, MIXER
+from exuvia.sequence.stack import BRANCH
+from lab.stack import MIXERS
 
 INTERVALS = {"serpent": "learned", "uniform": "uniform"}
 """First word of a name -> how its SeRpEnt layers choose; `uniform` is the ablation of their selectivity."""
-NAMES = (*(name for name in MIXER if name != "serpent"), *(f"{kind}-{over}" for kind in INTERVALS for over in BRANCH))
+NAMES = (*(name for name in MIXERS if name != "serpent"), *(f"{kind}-{over}" for kind in INTERVALS for over in BRANCH))
 """All names without options."""
 _OPTION: dict[str, Callable[[str], object]] = {
     "rates": lambda text: tuple(float(rate) for rate in text.split("+")),
@@ -29,7 +30,7 @@ class Variant:
 
     name: str
     mixer: str
-    """A key of sequence.stack.MIXER."""
+    """A key of lab.stack.MIXERS."""
     serpent: SerpentSettings
     """Settings of its SeRpEnt layers."""
 
@@ -46,7 +47,7 @@ def parse_variant(name: str) -> Variant:
         ConfigError: an unknown mixer or option, a value that is none, or options for a mixer that has none.
     """
     first, *options = name.split("@")
-    if first not in NAMES and (first not in MIXER or first == "serpent"):
+    if first not in NAMES and (first not in MIXERS or first == "serpent"):
         raise ConfigError(f"unknown mixer {first!r}; {suggest(first, NAMES)}")
     values: dict[str, object] = {}
     for option in options:

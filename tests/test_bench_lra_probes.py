@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from exuvia.errors import ConfigError, DataError, ShapeError
-from exuvia.sequence.stack import parameters
 from lab.lra import problems
 from lab.lra.image import PixelSequences, shrunk
 from lab.lra.probes import BLANK, LETTERS, MARK, VOCABULARY, copying, events, induction
 from lab.lra.problems import FULL, PROBLEMS, Size, Source, load_problem, recipe_of
 from lab.lra.run import model_config
+from lab.stack import parameters
 from lab.variant import parse_variant
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.settings import SerpentSettings, StackConfig
-from exuvia.sequence.stack import parameters
 from exuvia.train import TrainConfig
 from lab.__main__ import main
 from lab.experiments import sequence as bench_sequence
@@ -24,6 +23,7 @@ from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.run import Problem, Recipe, measure_speeds, model_config, run_folder, run_problem, table, write_table
 from lab.lra.task import ClassifyTask, Splits, score
 from lab.memory import kept_bytes
+from lab.stack import parameters
 from lab.variant import NAMES, parse_variant
 
 

@@ -13,8 +13,8 @@ from exuvia.errors import ShapeError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.kit import KIT
 from exuvia.features.normaliser import Normaliser, groups
-from exuvia.motion import rotation
 from exuvia.motion.skeleton import SMPL22
+from lab.parity.rotation import qrot
 
 
 def body(frames: int, seed: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def body(frames: int, seed: int) -> np.ndarray:
             joints[:, child] = joints[:, parent] + SMPL22.lengths_m[child] * direction
     yaw = 0.4 * time[:, 0]
     turn = np.stack((np.cos(yaw / 2), 0 * yaw, np.sin(yaw / 2), 0 * yaw), -1).astype(np.float32)
-    joints = rotation.qrot(turn[:, None], joints).astype(np.float32)
+    joints = qrot(turn[:, None], joints).astype(np.float32)
     joints[..., 0] += 0.8 * time.astype(np.float32)
     joints[..., 1] += 1.0
     return joints
@@ -52,7 +52,7 @@ def test_recovered_joints_are_the_canonical_motion(frames: int, seed: int) -> No
 def test_features_do_not_depend_on_place_or_heading(seed: int, yaw: float, x: float, z: float, y: float) -> None:
     joints = body(30, seed)
     turn = np.asarray([np.cos(yaw / 2), 0, np.sin(yaw / 2), 0], np.float32)
-    moved = rotation.qrot(turn, joints) + np.asarray([x, y, z], np.float32)
+    moved = qrot(turn, joints) + np.asarray([x, y, z], np.float32)
     assert np.allclose(HUMANML3D.encode([joints])[0], HUMANML3D.encode([moved.astype(np.float32)])[0], atol=2e-3)
 
 

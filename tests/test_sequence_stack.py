@@ -7,16 +7,17 @@ import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError
-from exuvia.sequence.attention import RotaryAttention, rotated
 from exuvia.sequence.settings import StackConfig
-from exuvia.sequence.stack import Stack, of_equal_size, parameters
+from exuvia.sequence.stack import Stack
+from exuvia_ssm import optim_groups
+from lab.stack import RotaryAttention, build_stack, of_equal_size, parameters, rotated
 from lab.variant import NAMES, parse_variant
 
 
 def stack(mixer: str, causal: bool = True, width: int = 16) -> Stack:
     """A small stack with fixed weights."""
     torch.manual_seed(0)
-    return Stack(config(mixer, causal, width, state=4)).eval()
+    return build_stack(config(mixer, causal, width, state=4)).eval()
 
 
 def config(name: str, causal: bool, width: int, state: int = 16) -> StackConfig:
@@ -104,11 +105,11 @@ def test_a_row_without_any_key_is_finite() -> None:
 )
 def test_bad_settings_are_named(change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Stack(replace(StackConfig(16), **change))  # type: ignore[arg-type]
+        build_stack(replace(StackConfig(16), **change))  # type: ignore[arg-type]
 
 
 def test_dynamics_of_s4d_learn_slower() -> None:
-    fast, slow = stack("s4d").step_groups(0.01, 0.05)
+    fast, slow = optim_groups(stack("s4d"), 0.01, 0.05)
     assert (slow["lr"], slow["weight_decay"]) == (0.001, 0.0)
     assert len(slow["params"]) == 2 * 3
     assert fast["lr"] == 0.01

@@ -18,7 +18,8 @@ from torch.nn.functional import cross_entropy
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError, DataError, ShapeError
 from exuvia.sequence.settings import StackConfig
-from exuvia.sequence.stack import Stack
+from exuvia_ssm import optim_groups
+from lab.stack import build_stack
 
 Tokens = NDArray[np.integer[Any]]
 
@@ -49,7 +50,7 @@ class LanguageModel(nn.Module):
         self.config, width = config, config.stack.width
         self.enter = nn.Embedding(config.vocabulary, width)
         nn.init.normal_(self.enter.weight, std=width**-0.5)  # logits of a tied head start near 1 in size
-        self.stack = Stack(config.stack)
+        self.stack = build_stack(config.stack)
         self.leave = nn.Linear(width, config.vocabulary, bias=False)
         if config.tied:
             self.leave.weight = self.enter.weight
@@ -113,7 +114,7 @@ class NextToken:
         """The stack's own groups and the rest."""
         stack = {id(p) for p in self.model.stack.parameters()}
         rest = [p for p in self.model.parameters() if id(p) not in stack]
-        groups = self.model.stack.step_groups(lr, weight_decay)
+        groups = optim_groups(self.model.stack, lr, weight_decay)
         return [*groups, {"params": rest, "lr": lr, "weight_decay": weight_decay}]
 
     def describe(self) -> dict[str, Any]:

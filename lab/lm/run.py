@@ -16,13 +16,13 @@ from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
 from exuvia.files import read_json, write_json
 from exuvia.sequence.settings import StackConfig
-from exuvia.sequence.stack import of_equal_size
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from lab.budget import planned_steps
 from lab.claim import claim
 from lab.lm.corpus import Corpus
 from lab.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
 from lab.speed import Speed, kept_speeds
+from lab.stack import of_equal_size
 from lab.variant import Variant, parse_variant, parse_variants
 
 

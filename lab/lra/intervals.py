@@ -15,11 +15,11 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
-from exuvia.sequence.intervals import resamplings
 from exuvia.sequence.trunk import evaluating
 from exuvia_ssm import Resampling
 from lab.lra import listops, probes
 from lab.lra.model import SequenceClassifier
+from lab.resamplings import resamplings
 
 Kinds = NDArray[np.str_]
 EDGE_SHARE = 0.2

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.settings import StackConfig
-from exuvia.sequence.stack import Stack
+from lab.stack import build_stack
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SequenceClassifier(nn.Module):
         super().__init__()
         self.config, width = config, config.stack.width
         self.enter = nn.Embedding(config.vocabulary, width) if config.vocabulary else nn.Linear(1, width)
-        self.stack = Stack(config.stack)
+        self.stack = build_stack(config.stack)
         joined = 4 * width if config.pair else width
         self.head = nn.Sequential(nn.Linear(joined, width), nn.GELU(), nn.Linear(width, config.classes))
 

@@ -20,7 +20,6 @@ from exuvia.errors import ConfigError, DataError
 from exuvia.files import whole_file
 from exuvia.registry import suggest
 from exuvia.sequence.settings import StackConfig
-from exuvia.sequence.stack import parameters
 from exuvia.train import TrainConfig
 from lab.lra import image, listops, probes, retrieval, text
 from lab.lra.image import PixelSequences
@@ -30,6 +29,7 @@ from lab.lra.pathfinder.generate import generate
 from lab.lra.pathfinder.tables import PRESETS, PathfinderConfig
 from lab.lra.run import Problem, Recipe
 from lab.lra.task import Sequences, Splits
+from lab.stack import parameters
 
 Size = Literal["short", "full"]
 PROBE_LENGTH = 256

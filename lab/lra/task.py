@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from exuvia.config import to_dict
+from exuvia_ssm import optim_groups
 from lab.lra.model import ClassifierConfig, SequenceClassifier
 
 
@@ -86,7 +87,7 @@ class ClassifyTask:
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """The stack's own groups and the rest."""
-        groups = self.model.stack.step_groups(lr, weight_decay)
+        groups = optim_groups(self.model.stack, lr, weight_decay)
         stack = {id(p) for p in self.model.stack.parameters()}
         rest = [p for p in self.model.parameters() if id(p) not in stack]
         return [*groups, {"params": rest, "lr": lr, "weight_decay": weight_decay}]

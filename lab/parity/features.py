@@ -9,7 +9,8 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.kit import KIT
 from exuvia.features.normaliser import Normaliser
 from exuvia.features.representation import Scene
-from exuvia.motion import rotation
+from exuvia.motion.rotation import qbetween
+from lab.parity import rotation
 from lab.parity.case import Case
 
 
@@ -49,7 +50,7 @@ def recover(case: Case) -> dict[str, Any]:
         "out.root_quat": quaternion,
         "out.root_pos": position,
         "out.joints_ric": HUMANML3D.recover(features),
-        "out.joints_rot": back.recover_joints_from_rotations(features[0], HUMANML3D.skeleton, offsets),
+        "out.joints_rot": rotation.recover_joints_from_rotations(features[0], HUMANML3D.skeleton, offsets),
     }
 
 
@@ -60,7 +61,7 @@ def quaternions(case: Case) -> dict[str, Any]:
         "out.qmul": rotation.qmul(t["in.q"], t["in.r"]),
         "out.qinv": rotation.qinv(t["in.q"]),
         "out.qrot": rotation.qrot(t["in.q"], t["in.a"]),
-        "out.qbetween": rotation.qbetween(t["in.a"], t["in.b"]),
+        "out.qbetween": qbetween(t["in.a"], t["in.b"]),
         "out.matrix": rotation.matrix_from_quaternion(t["in.q"]),
         "out.cont6d": rotation.sixd_from_quaternion(t["in.q"]),
         "out.cont6d_matrix": rotation.matrix_from_sixd(t["in.cont6d"]),

@@ -132,7 +132,8 @@ def tools(case: Case) -> dict[str, Any]:
     for name, stored in case.tensors.items():
         setting = name.rpartition("_")[2]
         if name.startswith("out.scale_cosine_"):
-            ours[name] = sampling.scaled_cosine_schedule(t, float(setting))
+            scale = float(setting)
+            ours[name] = (scale * sampling.cosine_schedule(t) + 1 - scale).clip(0, 1)
         elif name.startswith("out.top_k_"):
             ours[name] = torch.isfinite(sampling.top_share(logits, float(setting))).long()
         elif name.startswith("out.num_masked_T"):

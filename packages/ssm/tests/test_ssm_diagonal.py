@@ -1,6 +1,7 @@
 """S4D's machinery: kernels, poles, operators, long sequences, memory, repeatability, compilation."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from exuvia_ssm import S4D
 from exuvia_ssm.errors import ConfigError
 from exuvia_ssm.s4d import diagonal_scan
-from exuvia_ssm.s4d.diagonal_system import Modes, chunk_tables, kernel, naive_kernel
+from exuvia_ssm.s4d.diagonal_system import Modes, chunk_tables, kernel
 from exuvia_ssm.s4d.dynamics import initial_poles
 from exuvia_ssm.s4d.long_convolution import convolve, fast_size
 
@@ -29,6 +30,14 @@ def noise(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> Ten
 
 def close(a: Any, b: Any, tolerance: float = 2e-5) -> None:
     torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+def naive_kernel(modes: Modes, length: int) -> Tensor:
+    """The kernel as its definition says, complex128, [H, P, L] in memory: the reference of `kernel`.   [H, L]"""
+    log_a = torch.complex(modes.log_radius, 2 * math.pi * modes.turns)
+    steps = torch.arange(length, dtype=torch.float64, device=log_a.device)
+    c = torch.complex(modes.c_real, modes.c_imag)
+    return 2 * torch.einsum("hp,hpl->hl", c, torch.exp(log_a[..., None] * steps)).real
 
 
 @pytest.mark.parametrize("rule", ["zoh", "bilinear"])

@@ -1,14 +1,10 @@
 """Features back to joints: the heading and path are integrated, then the local pose is placed on them.
 
-Source: HumanML3D, motion_representation.ipynb (recover_root_rot_pos, recover_from_ric, recover_from_rot).
+Source: HumanML3D, motion_representation.ipynb (recover_root_rot_pos, recover_from_ric).
 """
-
-from itertools import pairwise
 
 import numpy as np
 
-from exuvia.motion.rotation import matrix_from_sixd, sixd_from_quaternion
-from exuvia.motion.skeleton import Skeleton
 from exuvia.shapes import Features, Floats, Joints
 
 
@@ -53,34 +49,6 @@ def recover_joints(features: Features, num_joints: int) -> Joints:
     joints[..., 1:, 1] = local[..., 1]
     joints[..., 1:, 2] = z + root[..., 2:3]
     joints[..., 0, :] = root
-    return joints
-
-
-def recover_joints_from_rotations(features: Features, skeleton: Skeleton, offsets: Floats) -> Joints:
-    """Joint positions by forward kinematics of the 6-D channels.
-
-    Every chain starts from the root's rotation, as the rotations were made. The published route uses the recovered
-    root quaternion itself, not its inverse, so real motions come out turned against `recover_joints`.
-
-    Args:
-        features: un-normalised rows                      [..., F, C]
-        offsets: bone vectors of the target               [J, 3]           metres
-    Returns:
-        joints                                            [..., F, J, 3]   metres
-    """
-    count = skeleton.num_joints
-    quaternion, root = recover_root(features)
-    start = 4 + 3 * (count - 1)
-    sixd = features[..., start : start + 6 * (count - 1)].reshape(*features.shape[:-1], count - 1, 6)
-    local = matrix_from_sixd(sixd)
-    root_matrix = matrix_from_sixd(sixd_from_quaternion(quaternion))
-    joints = np.empty((*features.shape[:-1], count, 3), features.dtype)
-    joints[..., 0, :] = root
-    for chain in skeleton.chains:
-        world = root_matrix
-        for parent, child in pairwise(chain):
-            world = world @ local[..., child - 1, :, :]
-            joints[..., child, :] = joints[..., parent, :] + world @ offsets[child].astype(features.dtype)
     return joints
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from exuvia.errors import DataError, ShapeError
-from exuvia.motion.chain import forward_kinematics, matrix_from_axis_angle
+from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints
 from exuvia.motion.skeleton import SMPL22
@@ -122,7 +123,8 @@ def joints_from_amass(
     offsets = np.broadcast_to(rest, (frames, BODY_JOINTS, 3)).copy()
     offsets[:, 1:] -= rest[list(SMPL22.parents[1:])]
     offsets[:, 0] += trans
-    rotations = matrix_from_axis_angle(poses[:, : 3 * BODY_JOINTS].reshape(frames, BODY_JOINTS, 3).astype(np.float64))
+    turns = Rotation.from_rotvec(poses[:, : 3 * BODY_JOINTS].reshape(-1, 3).astype(np.float64))
+    rotations = turns.as_matrix().reshape(frames, BODY_JOINTS, 3, 3)
     joints, _ = forward_kinematics(offsets, SMPL22.parents, rotations)
     told = {**meta, "rig": "AMASS", "body_model": model.name, "gender": gender, "source_fps": float(rate)}
     return clip_from_joints(joints, rate, Source(fps=rate, unit_m=source.unit_m or 1.0, up="z"), told)

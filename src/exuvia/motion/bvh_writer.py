@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
 from exuvia.motion.clip import Clip
-from exuvia.motion.rotation import matrix_from_quaternion, qbetween
+from exuvia.motion.rotation import qbetween
 from exuvia.motion.skeleton import SMPL22
 
 Array = NDArray[np.floating[Any]]
@@ -142,7 +142,8 @@ def solve_rotations(joints: Array, nodes: list[Node], offsets: Array) -> Array:
             world[:, index] = above
         elif len(node.aims) == 1:
             along = above @ offsets[node.aims[0]]
-            world[:, index] = matrix_from_quaternion(qbetween(along, bones[:, 0])) @ above
+            arc = Rotation.from_quat(qbetween(along, bones[:, 0])[:, [1, 2, 3, 0]])
+            world[:, index] = arc.as_matrix() @ above
         else:
             world[:, index] = _kabsch(offsets[list(node.aims)], bones)
         local[:, index] = np.swapaxes(above, -1, -2) @ world[:, index]

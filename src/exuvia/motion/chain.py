@@ -1,26 +1,15 @@
 """A posed tree: rotation matrices from Euler angles, and forward kinematics, vectorised over frames."""
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 Array = NDArray[np.floating[Any]]
-
-_NEXT = {"X": (1, 2), "Y": (2, 0), "Z": (0, 1)}
-
-
-def matrix_about(axis: str, angle_rad: Array) -> Array:
-    """Rotation matrices [..., 3, 3] about one of the axes "X", "Y", "Z" by angles [...]."""
-    a, b = _NEXT[axis]
-    matrix = np.zeros((*np.shape(angle_rad), 3, 3))
-    matrix[...] = np.eye(3)
-    cos, sin = np.cos(angle_rad), np.sin(angle_rad)
-    matrix[..., a, a] = matrix[..., b, b] = cos
-    matrix[..., a, b] = -sin
-    matrix[..., b, a] = sin
-    return matrix
 
 
 def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
@@ -28,23 +17,14 @@ def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
 
     Any number of axes in any order; no axis gives the identity.
     """
-    product = np.zeros((*np.shape(angles_deg)[:-1], 3, 3))
-    product[...] = np.eye(3)
-    for index, axis in enumerate(axes):
-        product = product @ matrix_about(axis, np.deg2rad(angles_deg[..., index]))
-    return product
-
-
-def matrix_from_axis_angle(vector_rad: Array) -> Array:
-    """Rotation matrices [..., 3, 3] of axis-angle vectors [..., 3] (Rodrigues' formula)."""
-    angle = np.linalg.norm(vector_rad, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(vector_rad, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack((zero, -z, y, z, zero, -x, -y, x, zero), axis=-1).reshape(*np.shape(x), 3, 3)
-    # sin(a)/a and (1 - cos a)/a², finite at a = 0
-    first = np.sinc(angle / np.pi)
-    second = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
-    return np.eye(3) + first * cross + second * (cross @ cross)
+    flat = np.reshape(angles_deg, (-1, len(axes))) if axes else np.zeros((1, 0))
+    turns = [
+        Rotation.from_euler(axis, angles[:, None], degrees=True) for axis, angles in zip(axes, flat.T, strict=True)
+    ]
+    product = functools.reduce(operator.mul, turns, Rotation.identity(len(flat)))
+    shape = np.shape(angles_deg)[:-1] if axes else ()
+    matrices: Array = np.reshape(product.as_matrix(), (*shape, 3, 3))
+    return matrices
 
 
 def forward_kinematics(offsets: Array, parents: Sequence[int], rotations: Array) -> tuple[Array, Array]:

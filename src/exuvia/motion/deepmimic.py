@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation, Slerp
 
 from exuvia.errors import DataError
-from exuvia.motion.chain import forward_kinematics, matrix_about
+from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, smpl22_from_rig
-from exuvia.motion.rotation import matrix_from_quaternion
 from exuvia.motion.source import Source, read_text
 
 Array = NDArray[np.floating[Any]]
@@ -72,19 +72,6 @@ def parse_deepmimic(text: str) -> Array:
     return values
 
 
-def slerp(low: Array, high: Array, weight: Array) -> Array:
-    """Quaternions between low and high [F, 4] on the shorter arc, weight [F] from 0 to 1."""
-    dot = (low * high).sum(-1, keepdims=True)
-    high = np.where(dot < 0, -high, high)
-    angle = np.arccos(np.clip(np.abs(dot), 0.0, 1.0))
-    small = angle < 1e-6
-    sine = np.where(small, 1.0, np.sin(angle))
-    w = weight[:, None]
-    a = np.where(small, 1 - w, np.sin((1 - w) * angle) / sine)
-    b = np.where(small, w, np.sin(w * angle) / sine)
-    return a * low + b * high
-
-
 def pose(frames: Array) -> tuple[list[str], Array]:
     """Names and positions [F', N, 3] in metres, sampled at 60 fps, of frames [F, 44]."""
     starts = np.concatenate(([0.0], np.cumsum(frames[:-1, 0])))
@@ -103,11 +90,13 @@ def pose(frames: Array) -> tuple[list[str], Array]:
     for joint, (_, _, _, count) in enumerate(_BODY):
         if count == 4:
             q = frames[:, column : column + 4]
-            norm = np.linalg.norm(q, axis=-1, keepdims=True)
-            q = q / np.where(norm > 0, norm, np.nan)
-            rotations[:, joint] = matrix_from_quaternion(slerp(q[low], q[low + 1], weight))
+            q = np.where(
+                (q == 0).all(-1, keepdims=True), np.nan, q
+            )  # no rotation: refused as a value that is no number
+            turns = Slerp(starts, Rotation.from_quat(q[:, [1, 2, 3, 0]]))
+            rotations[:, joint] = turns(np.clip(times, starts[0], starts[-1])).as_matrix()
         elif count == 1:
-            rotations[:, joint] = matrix_about("Z", linear(frames[:, column]))
+            rotations[:, joint] = Rotation.from_euler("z", linear(frames[:, column])).as_matrix()
         column += count
     positions, _ = forward_kinematics(offsets, [bone[1] for bone in _BODY], rotations)
     return [bone[0] for bone in _BODY], positions[..., [2, 1, 0]] * np.asarray([-1.0, 1.0, 1.0])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError
-from exuvia_ssm import Mamba, Resampling, SeRpEnt
+from exuvia_ssm import Mamba, SeRpEnt
 
 
 def learned_intervals(model: nn.Module, run: Callable[[], Any]) -> list[Tensor]:
@@ -31,26 +31,14 @@ def learned_intervals(model: nn.Module, run: Callable[[], Any]) -> list[Tensor]:
             return torch.stack([branch.steps for branch in layer.resampling(x, valid)]).mean(0)
         return layer.step_sizes(x, valid).mean(-1)
 
-    layers = _outermost(model, (SeRpEnt, Mamba))
+    layers = outermost(model, (SeRpEnt, Mamba))
     if not layers:
         raise ConfigError("found no Mamba or SeRpEnt layer in this model; only these have learned intervals")
-    return _watched(layers, run, look)
-
-
-def resamplings(model: nn.Module, run: Callable[[], Any]) -> list[tuple[Resampling, ...]]:
-    """How every SeRpEnt layer resamples what it reads while `run` calls the model, layer by layer.
-
-    Raises:
-        ConfigError: no layer resamples.
-    """
-    layers = _outermost(model, (SeRpEnt,))
-    if not layers:
-        raise ConfigError("found no SeRpEnt layer in this model; only serpent-... and uniform-... resample")
-    return _watched(layers, run, lambda layer, x, valid: layer.resampling(x, valid))
+    return watched(layers, run, look)
 
 
 @torch.no_grad()
-def _watched(
+def watched(
     layers: list[nn.Module], run: Callable[[], Any], look: Callable[[Any, Tensor, Tensor | None], Any]
 ) -> list[Any]:
     """What `look` says of each layer and its input, in the order of their calls."""
@@ -68,8 +56,8 @@ def _watched(
     return found
 
 
-def _outermost(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[nn.Module]:
+def outermost(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[nn.Module]:
     """Layers of some kinds that stand in no other such layer."""
     if isinstance(module, kinds):
         return [module]
-    return [layer for child in module.children() for layer in _outermost(child, kinds)]
+    return [layer for child in module.children() for layer in outermost(child, kinds)]

@@ -35,11 +35,6 @@ def cosine_schedule(time: Tensor) -> Tensor:
     return torch.cos(time * math.pi * 0.5)
 
 
-def scaled_cosine_schedule(time: Tensor, scale: float) -> Tensor:
-    """The cosine schedule with floor 1 - scale, clipped to [0, 1]."""
-    return torch.clip(scale * torch.cos(time * math.pi * 0.5) + 1 - scale, min=0.0, max=1.0)
-
-
 def masked_counts(lengths: Tensor, steps: int) -> Tensor:
     """How many tokens are masked at each step of a generation.
 

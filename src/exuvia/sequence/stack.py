@@ -1,13 +1,11 @@
-"""A stack of residual layers over any mixer: attention, S4D, Mamba, or SeRpEnt over either.
+"""A stack of residual layers over any mixer: S4D, Mamba, or SeRpEnt over either.
 
     x <- x + dropout(mixer(norm(x)))          for every part of every layer, then a last norm
 
-A transformer layer has two parts (attention, feed-forward), the others one. Bidirectional layers are for
-classification and masked generation, causal ones for language models; of these only state-space stacks carry a state.
+Bidirectional layers are for classification and masked generation, causal ones for language models and carry a state.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,15 +14,11 @@ from torch import Tensor, nn
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
-from exuvia.sequence.attention import FeedForward, RotaryAttention
 from exuvia.sequence.settings import StackConfig
-from exuvia_ssm import S4D, Bidirectional, Mamba, SeRpEnt, SeRpEntConfig, optim_groups
+from exuvia_ssm import S4D, Bidirectional, Mamba, SeRpEnt
 
 Layer = Callable[[int], nn.Module]
-
-
-def _transformer(c: StackConfig) -> list[nn.Module]:
-    return [RotaryAttention(c.width, c.heads, c.causal), FeedForward(c.width, 4 * c.width)]
+Parts = Callable[[StackConfig], list[nn.Module]]
 
 
 def _ssm(build: Layer, c: StackConfig) -> list[nn.Module]:
@@ -43,10 +37,11 @@ def _serpent(c: StackConfig) -> list[nn.Module]:
     """Bidirectional: resampled once, then read both ways."""
     build = BRANCH[c.serpent.over](c)
     ssm = build if c.causal else partial(Bidirectional, ssm=build, merge="add")
-    return [SeRpEnt(c.width, ssm=ssm, **_serpent_options(c))]
+    return [SeRpEnt(c.width, ssm=ssm, **serpent_options(c))]
 
 
-def _serpent_options(c: StackConfig) -> dict[str, Any]:
+def serpent_options(c: StackConfig) -> dict[str, Any]:
+    """Settings of `exuvia_ssm.SeRpEntConfig` in such a stack."""
     options = {name: value for name, value in to_dict(c.serpent).items() if name != "over"}
     options["neighbours"] = c.serpent.neighbours or ("trailing" if c.causal else "nearest")
     options["restore"] = c.serpent.restore or ("hold" if c.causal else "linear")
@@ -55,13 +50,12 @@ def _serpent_options(c: StackConfig) -> dict[str, Any]:
 
 BRANCH: dict[str, Callable[[StackConfig], Layer]] = {"s4d": _s4d, "mamba": _mamba}
 """What SeRpEnt resamples for."""
-MIXER: dict[str, Callable[[StackConfig], list[nn.Module]]] = {
-    "transformer": _transformer,
+MIXER: dict[str, Parts] = {
     "s4d": lambda c: _ssm(_s4d(c), c),
     "mamba": lambda c: _ssm(_mamba(c), c),
     "serpent": _serpent,
 }
-"""What a residual layer is made of."""
+"""What a residual layer is made of: the parts that stand one after the other."""
 
 
 class Part(nn.Module):
@@ -89,12 +83,12 @@ class Part(nn.Module):
 class Stack(nn.Module):
     """x [B, L, D] -> y [B, L, D]."""
 
-    def __init__(self, config: StackConfig) -> None:
+    def __init__(self, config: StackConfig, mixers: Mapping[str, Parts] = MIXER) -> None:
         super().__init__()
-        if config.mixer not in MIXER:
-            raise ConfigError(f"unknown mixer {config.mixer!r}; {suggest(config.mixer, MIXER)}")
+        if config.mixer not in mixers:
+            raise ConfigError(f"unknown mixer {config.mixer!r}; {suggest(config.mixer, mixers)}")
         self.config = config
-        every = [part for _ in range(config.layers) for part in MIXER[config.mixer](config)]
+        every = [part for _ in range(config.layers) for part in mixers[config.mixer](config)]
         self.parts = nn.ModuleList(Part(mixer, config.width, config.dropout) for mixer in every)
         self.norm = nn.LayerNorm(config.width)
 
@@ -145,42 +139,3 @@ class Stack(nn.Module):
     def _need_state(self) -> None:
         if not self.carries_state:
             raise ConfigError(f"a stack of {self.config.mixer} layers, causal={self.config.causal}, keeps no state")
-
-    def step_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Parameter groups for an optimiser: S4D's dynamics slower and without decay."""
-        return optim_groups(self, lr, weight_decay)
-
-
-def parameters(config: StackConfig) -> int:
-    """Number of parameters of a stack."""
-    return sum(p.numel() for p in Stack(config).parameters())
-
-
-def of_equal_size(config: StackConfig, budget: int) -> StackConfig:
-    """The config with the width whose stack comes nearest to a number of parameters.
-
-    Widths are multiples of 4; of twice the heads for attention. Branches of SeRpEnt, whose own widths go in steps of 8,
-    are made up to 4 wider or narrower where that comes nearer.
-    """
-    unit = 2 * config.heads if config.mixer == "transformer" else 4
-
-    def size(units: int) -> int:
-        return parameters(replace(config, width=unit * units))
-
-    high = 1
-    while size(high) < budget:
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if size(middle) < budget else (low, middle)
-    near = [replace(config, width=unit * n) for n in (low, high) if n]
-    if config.mixer == "serpent":
-        near += [_branches(one, more) for one in near for more in (-4, 4)]
-    return min(near, key=lambda one: abs(parameters(one) - budget))
-
-
-def _branches(config: StackConfig, more: int) -> StackConfig:
-    """The config with wider or narrower branches."""
-    width = SeRpEntConfig(config.width, **_serpent_options(config)).width
-    return replace(config, serpent=replace(config.serpent, branch_width=max(4, width + more)))

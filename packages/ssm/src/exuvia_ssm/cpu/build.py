@@ -61,19 +61,6 @@ def library(arch: str | None = "native", source: Path | None = None) -> Path:
     return target
 
 
-def sanitizer_check(folder: Path, arch: str | None = "native") -> Path:
-    """The self check (self_check.cpp) as a program under AddressSanitizer and UBSan, built into `folder`.
-
-    Raises BuildError.
-    """
-    compiler = _compiler()
-    flags = ("-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-pthread")
-    target = folder / "self_check"
-    march = () if arch is None else (_arch_flag(arch),)
-    _compile(compiler, SOURCES / "self_check.cpp", [(*flags, *march)], target)
-    return target
-
-
 def _compiler() -> tuple[str, ...]:
     if os.environ.get("EXUVIA_NO_COMPILER", "") not in ("", "0"):
         raise BuildError("the compiled scan is switched off by EXUVIA_NO_COMPILER; unset it to use a C++ compiler")

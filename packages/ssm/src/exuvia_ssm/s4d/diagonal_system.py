@@ -113,14 +113,6 @@ def kernel(modes: Modes, length: int, dtype: torch.dtype) -> Tensor:
     return table.flatten(1)[:, :length]
 
 
-def naive_kernel(modes: Modes, length: int) -> Tensor:
-    """The kernel as its definition says, complex128, [H, P, L] in memory: the reference of `kernel`.   [H, L]"""
-    log_a = torch.complex(modes.log_radius, 2 * math.pi * modes.turns)
-    steps = torch.arange(length, dtype=torch.float64, device=log_a.device)
-    c = torch.complex(modes.c_real, modes.c_imag)
-    return 2 * torch.einsum("hp,hpl->hl", c, torch.exp(log_a[..., None] * steps)).real
-
-
 def chunk_tables(modes: Modes, chunk: int, dtype: torch.dtype) -> ChunkTables:
     """The tables of one chunk of `chunk` steps."""
     steps = torch.arange(chunk + 1, dtype=torch.float64, device=modes.turns.device)

@@ -1,14 +1,19 @@
-"""Rotary attention with its feed-forward part: the transformer that state-space layers are compared with.
+"""Stacks of the comparisons: rotary attention as one more mixer, and stacks of equal size.
 
 Rotary positions: [su2021roformer], Eq. 34: channel pairs (i, i + d/2) of queries and keys turn by the angle
 t 10000^(-2i/d), so that a score depends on the distance of two positions only.
 """
+
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError
+from exuvia.sequence.settings import StackConfig
+from exuvia.sequence.stack import MIXER, Stack, serpent_options
+from exuvia_ssm import SeRpEntConfig
 
 
 class RotaryAttention(nn.Module):
@@ -59,3 +64,50 @@ def rotated(x: Tensor) -> Tensor:
     cos, sin = angle.cos(), angle.sin()
     one, other = x.float().chunk(2, dim=-1)
     return torch.cat([one * cos - other * sin, one * sin + other * cos], dim=-1).to(x.dtype)
+
+
+MIXERS = {
+    "transformer": lambda c: [RotaryAttention(c.width, c.heads, c.causal), FeedForward(c.width, 4 * c.width)],
+    **MIXER,
+}
+"""Those of `exuvia.sequence.stack`, and a transformer, which keeps no state."""
+
+
+def build_stack(config: StackConfig) -> Stack:
+    """A stack over any of `MIXERS`. Raises ConfigError for an unknown one."""
+    return Stack(config, MIXERS)
+
+
+def parameters(config: StackConfig) -> int:
+    """Number of parameters of a stack."""
+    return sum(p.numel() for p in build_stack(config).parameters())
+
+
+def of_equal_size(config: StackConfig, budget: int) -> StackConfig:
+    """The config with the width whose stack comes nearest to a number of parameters.
+
+    Widths are multiples of 4; of twice the heads for attention. Branches of SeRpEnt, whose own widths go in steps of 8,
+    are made up to 4 wider or narrower where that comes nearer.
+    """
+    unit = 2 * config.heads if config.mixer == "transformer" else 4
+
+    def size(units: int) -> int:
+        return parameters(replace(config, width=unit * units))
+
+    high = 1
+    while size(high) < budget:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(middle) < budget else (low, middle)
+    near = [replace(config, width=unit * n) for n in (low, high) if n]
+    if config.mixer == "serpent":
+        near += [_branches(one, more) for one in near for more in (-4, 4)]
+    return min(near, key=lambda one: abs(parameters(one) - budget))
+
+
+def _branches(config: StackConfig, more: int) -> StackConfig:
+    """The config with wider or narrower branches."""
+    width = SeRpEntConfig(config.width, **serpent_options(config)).width
+    return replace(config, serpent=replace(config.serpent, branch_width=max(4, width + more)))
