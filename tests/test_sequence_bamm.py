@@ -11,6 +11,7 @@ from exuvia.sequence.bamm import BAMM, Reveal
 from exuvia.sequence.bamm_decoder import attention_table
 from exuvia.sequence.bamm_generate import Writing, cut_at_end, first_pass, generate
 from exuvia.sequence.settings import BAMMConfig
+from lab.parity.guided import guided_logits
 
 SIZES = {"num_codes": 11, "code_dim": 16, "width": 24, "inner_width": 32, "num_layers": 2, "num_heads": 2}
 
@@ -68,7 +69,7 @@ def test_the_cache_changes_nothing(blocks: str, states: int, lengths: list[int] 
     sure = torch.ones(3, size)
     with torch.no_grad():
         for k in range(size):
-            logits = net.guided_logits(ids, cond, None, valid, cond_scale=4)[:, :, k]
+            logits = guided_logits(net, ids, cond, None, valid, cond_scale=4)[:, :, k]
             logits = logits if lengths is None and k >= 1 else logits[:, :11]
             cdf = logits.double().softmax(-1).cumsum(-1)
             ids[:, k] = (cdf < noise[0, :, k, None] * cdf[:, -1:]).sum(-1)
@@ -85,7 +86,7 @@ def test_the_cache_changes_nothing(blocks: str, states: int, lengths: list[int] 
             anew[row, sure[row, :end].argsort(stable=True)[: max(1, round(end / 2))]] = True
         kept = (place <= ends[:, None]) & ~anew
         for k in range(size):
-            logits = net.guided_logits(ids, cond, kept, valid, cond_scale=3)[:, :11, k]
+            logits = guided_logits(net, ids, cond, kept, valid, cond_scale=3)[:, :11, k]
             cdf = logits.double().softmax(-1).cumsum(-1)
             fresh = (cdf < noise[1, :, k, None] * cdf[:, -1:]).sum(-1)
             ids[:, k] = torch.where(kept[:, k], ids[:, k], fresh)
@@ -156,7 +157,7 @@ def test_corruption_keeps_end_padding_and_targets() -> None:
     rates, noise = [], []
     for seed in range(40):
         draws = Reveal.draw((64, 12), 11, 0.1, generator.manual_seed(seed))
-        ids, labels, given = net.corrupt(codes, lengths, draws)
+        ids, given, labels = net.corrupt(codes, lengths, draws)
         place = torch.arange(13)[None]
         assert (labels[place == lengths[:, None]] == net.end_id).all()
         assert (ids[place >= lengths[:, None]] == labels[place >= lengths[:, None]]).all()

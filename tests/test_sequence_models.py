@@ -22,6 +22,7 @@ from exuvia.sequence.settings import (
     TransformerConfig,
 )
 from exuvia.sequence.trunk import valid_from_lengths
+from lab.parity.guided import guided_logits
 
 SMALL: dict[str, Any] = {"num_codes": 16, "code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2}
 SMALL |= {"num_heads": 3, "text_dim": 10, "table_length": 64}
@@ -109,8 +110,8 @@ def test_packing_gives_the_same_gradient(text: Tensor, text_valid: Tensor) -> No
     model.loss(codes, LENGTHS, text, text_valid, draws=draws)[0].backward()
     ours = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
     model.zero_grad()
-    inputs, labels = model.corrupt(codes, valid_from_lengths(LENGTHS, T), draws)
-    logits = model.logits(inputs, text, valid_from_lengths(LENGTHS, T), text_valid, draws.drop)
+    inputs, valid, labels = model.corrupt(codes, LENGTHS, draws)
+    logits = model.logits(inputs, text, valid, text_valid, draws.drop)
     nn.functional.cross_entropy(logits, labels, ignore_index=model.mask_id).backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(ours[name], parameter.grad, atol=1e-5, rtol=1e-4, msg=name)
@@ -144,9 +145,9 @@ def test_text_order_counts_only_with_text_positions(ids: Tensor, valid: Tensor, 
 
 def test_without_condition_nothing_of_the_text_is_left(ids: Tensor, valid: Tensor, text: Tensor) -> None:
     model, level = mask_model(text_positions=8), torch.tensor([1, 2, 3])
-    expected = model.guided_logits(ids, torch.zeros(B, 10), valid, cond_scale=4, unconditional=True)
+    expected = guided_logits(model, ids, torch.zeros(B, 10), valid, cond_scale=4, unconditional=True)
     for cond in (text, text * 3, text[:, :2]):
-        got = model.guided_logits(ids, cond, valid, cond_scale=4, unconditional=True)
+        got = guided_logits(model, ids, cond, valid, cond_scale=4, unconditional=True)
         torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
     residual, embedded = residual_model(), torch.randn(B, T, 12, generator=generator(3))
     dropped = torch.tensor([True, False, True])
@@ -157,7 +158,7 @@ def test_without_condition_nothing_of_the_text_is_left(ids: Tensor, valid: Tenso
 
 def test_guidance_is_linear_in_the_scale(ids: Tensor, valid: Tensor, text: Tensor) -> None:
     model = mask_model()
-    zero, one, three = (model.guided_logits(ids, text, valid, cond_scale=s) for s in (0, 1, 3))
+    zero, one, three = (guided_logits(model, ids, text, valid, cond_scale=s) for s in (0, 1, 3))
     torch.testing.assert_close(three, zero + 3 * (one - zero), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(one, model.logits(ids, text, valid))
 
@@ -170,7 +171,7 @@ def test_corruption(seed: int, size: int, batch: int) -> None:
     valid = valid_from_lengths(lengths, size)
     codes = torch.randint(16, (batch, size), generator=generator(seed + 1))
     draws = Corruption.draw((batch, size), 16, 0.1, generator(seed))
-    ids, labels = model.corrupt(codes, valid, draws)
+    ids, _, labels = model.corrupt(codes, lengths, draws)
     target = labels != model.mask_id
     chosen = torch.round(size * torch.cos(draws.time * torch.pi * 0.5)).clamp(min=1)
     assert not target[~valid].any()
@@ -185,8 +186,8 @@ def test_corruption(seed: int, size: int, batch: int) -> None:
 def test_corruption_shares() -> None:
     model = mask_model()
     codes = torch.randint(16, (400, 49), generator=generator(1))
-    valid = torch.ones(400, 49, dtype=torch.bool)
-    ids, labels = model.corrupt(codes, valid, Corruption.draw((400, 49), 16, 0.25, generator(2)))
+    lengths = torch.full((400,), 49)
+    ids, _, labels = model.corrupt(codes, lengths, Corruption.draw((400, 49), 16, 0.25, generator(2)))
     target = labels != model.mask_id
     assert target.float().mean() == pytest.approx(2 / torch.pi, abs=0.03)
     assert (ids[target] == model.mask_id).float().mean() == pytest.approx(0.9 * 0.88, abs=0.01)

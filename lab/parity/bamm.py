@@ -9,6 +9,7 @@ from exuvia.sequence.bamm_decoder import attention_table
 from exuvia.sequence.bamm_generate import Writing, cut_at_end, first_pass, generate
 from exuvia.sequence.settings import BAMMConfig
 from lab.parity.case import Case
+from lab.parity.guided import guided_logits
 from lab.parity.mask import position_rows, trunk_settings
 
 
@@ -26,7 +27,7 @@ def bamm(case: Case) -> dict[str, Any]:
     ids, cond = case.tensor("in.ids"), case.tensor("in.cond")
     given = case.tensor("in.cond_idx") != model.pad_id
     prefix = torch.ones(len(ids), 1, dtype=torch.bool)
-    both = [model.guided_logits(ids, cond, cond_scale=1, unconditional=u) for u in (False, True)]
+    both = [guided_logits(model, ids, cond, cond_scale=1, unconditional=u) for u in (False, True)]
     ours: dict[str, Any] = {
         "mid.pe": position_rows(case, model),
         "mid.causal.attn": attention_table(torch.zeros_like(given), prefix).long(),
@@ -34,10 +35,10 @@ def bamm(case: Case) -> dict[str, Any]:
         "out.causal.logits": model.logits(ids, cond),
         "out.causal.logits_force_mask": both[1],
         "out.causal.logits_both": torch.cat(both),
-        "out.causal.cfg_scale4": model.guided_logits(ids, cond, cond_scale=4),
+        "out.causal.cfg_scale4": guided_logits(model, ids, cond, cond_scale=4),
         "out.hybrid.logits": model.logits(ids, cond, given),
-        "out.hybrid.logits_force_mask": model.guided_logits(ids, cond, given, cond_scale=3, unconditional=True),
-        "out.hybrid.cfg_scale3": model.guided_logits(ids, cond, given, cond_scale=3),
+        "out.hybrid.logits_force_mask": guided_logits(model, ids, cond, given, cond_scale=3, unconditional=True),
+        "out.hybrid.cfg_scale3": guided_logits(model, ids, cond, given, cond_scale=3),
         **_training(case, model),
     }
     return ours | (_generation(case, model) if "gen.in.u" in case.tensors else {})
@@ -48,7 +49,7 @@ def _training(case: Case, model: BAMM) -> dict[str, Any]:
     codes, lengths, cond = case.tensor("train.in.ids"), case.tensor("train.in.m_lens"), case.tensor("in.cond")
     ids, given = case.tensor("train.mid.x_ids"), case.tensor("train.mid.cond_idx") != model.pad_id
     draws = _draws(ids, given)
-    made, labels, places = model.corrupt(codes, lengths, draws)
+    made, places, labels = model.corrupt(codes, lengths, draws)
     logits = model.logits(ids, cond, given)
     loss, accuracy = model.score(logits, labels)
     return {

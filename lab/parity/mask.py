@@ -9,8 +9,8 @@ from exuvia.sequence import sampling
 from exuvia.sequence.length import LengthEstimator
 from exuvia.sequence.mask_transformer import Corruption, MaskTransformer
 from exuvia.sequence.settings import LengthEstimatorConfig, MaskTransformerConfig
-from exuvia.sequence.trunk import valid_from_lengths
 from lab.parity.case import Case
+from lab.parity.guided import guided_logits
 
 OFFICIAL_SETTINGS = {
     "num_tokens": "num_codes",
@@ -51,12 +51,12 @@ def forward(case: Case) -> dict[str, Any]:
     ours: dict[str, Any] = {
         "mid.pe": position_rows(case, model),
         "out.logits": model.logits(ids, cond, valid),
-        "out.logits_force_mask": model.guided_logits(ids, cond, valid, cond_scale=3, unconditional=True),
+        "out.logits_force_mask": guided_logits(model, ids, cond, valid, cond_scale=3, unconditional=True),
     }
     for name in case.tensors:
         if name.startswith("out.cfg_scale"):
             scale = float(name.removeprefix("out.cfg_scale"))
-            ours[name] = model.guided_logits(ids, cond, valid, cond_scale=scale)
+            ours[name] = guided_logits(model, ids, cond, valid, cond_scale=scale)
     return ours
 
 
@@ -102,8 +102,7 @@ def train_forward(case: Case) -> dict[str, Any]:
         random_codes=case.tensor("rng.random_ids"),
         to_mask=case.tensor("rng.replace_mask") == 1,
     )
-    valid = valid_from_lengths(lengths, codes.shape[1])
-    ids, labels = model.corrupt(codes, valid, draws)
+    ids, valid, labels = model.corrupt(codes, lengths, draws)
     logits = model.logits(ids, cond, valid)
     loss, accuracy = model.loss(codes, lengths, cond, draws=draws)
     return {

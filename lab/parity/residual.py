@@ -9,6 +9,7 @@ from exuvia.sequence.residual_transformer import ResidualDraws, ResidualTransfor
 from exuvia.sequence.settings import ResidualTransformerConfig
 from exuvia.sequence.trunk import valid_from_lengths
 from lab.parity.case import Case
+from lab.parity.guided import guided_logits
 from lab.parity.mask import position_rows, trunk_settings
 
 
@@ -36,11 +37,11 @@ def _levels(case: Case, model: ResidualTransformer) -> dict[str, Tensor]:
         inputs = (embedded, level, cond, valid)
         ours[f"q{q}.out.hidden"] = model.hidden(embedded, level, model.prefix(cond), valid).transpose(1, 2)
         ours[f"q{q}.out.logits"] = model.logits(*inputs)
-        ours[f"q{q}.out.logits_force_mask"] = model.guided_logits(*inputs, cond_scale=5, unconditional=True)
+        ours[f"q{q}.out.logits_force_mask"] = guided_logits(model, *inputs, cond_scale=5, unconditional=True)
         for name in case.tensors:
             if name.startswith(f"q{q}.out.cfg_scale"):
                 scale = float(name.partition("cfg_scale")[2])
-                ours[name] = model.guided_logits(*inputs, cond_scale=scale)
+                ours[name] = guided_logits(model, *inputs, cond_scale=scale)
     ours["mixed.out.logits"] = model.logits(embedded, case.tensor("mixed.in.qids"), cond, valid)
     return ours
 

@@ -1,7 +1,5 @@
 """A posed tree: rotation matrices from Euler angles, and forward kinematics, vectorised over frames."""
 
-import functools
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,14 +15,11 @@ def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
 
     Any number of axes in any order; no axis gives the identity.
     """
-    flat = np.reshape(angles_deg, (-1, len(axes))) if axes else np.zeros((1, 0))
-    turns = [
-        Rotation.from_euler(axis, angles[:, None], degrees=True) for axis, angles in zip(axes, flat.T, strict=True)
-    ]
-    product = functools.reduce(operator.mul, turns, Rotation.identity(len(flat)))
-    shape = np.shape(angles_deg)[:-1] if axes else ()
-    matrices: Array = np.reshape(product.as_matrix(), (*shape, 3, 3))
-    return matrices
+    matrix: Array = np.broadcast_to(np.eye(3), (*np.shape(angles_deg)[:-1], 3, 3))
+    for index, axis in enumerate(axes):
+        turn = Rotation.from_euler(axis, np.reshape(angles_deg[..., index], (-1, 1)), degrees=True)
+        matrix = matrix @ turn.as_matrix().reshape(matrix.shape)
+    return matrix
 
 
 def forward_kinematics(offsets: Array, parents: Sequence[int], rotations: Array) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
-from exuvia.errors import DataError
+from exuvia.errors import DataError, ShapeError
 from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, smpl22_from_rig
@@ -90,13 +90,13 @@ def pose(frames: Array) -> tuple[list[str], Array]:
     for joint, (_, _, _, count) in enumerate(_BODY):
         if count == 4:
             q = frames[:, column : column + 4]
-            q = np.where(
-                (q == 0).all(-1, keepdims=True), np.nan, q
-            )  # no rotation: refused as a value that is no number
+            norm = np.linalg.norm(q, axis=-1)
+            if not (np.isfinite(norm) & (norm > 0)).all():
+                raise ShapeError("found a quaternion of NaN or of length 0, expected rotations; repair the file")
             turns = Slerp(starts, Rotation.from_quat(q[:, [1, 2, 3, 0]]))
             rotations[:, joint] = turns(np.clip(times, starts[0], starts[-1])).as_matrix()
         elif count == 1:
-            rotations[:, joint] = Rotation.from_euler("z", linear(frames[:, column])).as_matrix()
+            rotations[:, joint] = Rotation.from_euler("z", linear(frames[:, column])[:, None]).as_matrix()
         column += count
     positions, _ = forward_kinematics(offsets, [bone[1] for bone in _BODY], rotations)
     return [bone[0] for bone in _BODY], positions[..., [2, 1, 0]] * np.asarray([-1.0, 1.0, 1.0])

@@ -6,7 +6,6 @@ models/mask_transformer/transformer.py, MaskTransformer.forward, commit c9c6be0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from exuvia.sequence import bamm_generate
 from exuvia.sequence.bamm_decoder import BAMMDecoder
-from exuvia.sequence.base import check_base_codes
 from exuvia.sequence.trunk import valid_from_lengths
 
 REVEAL_SHARE = 0.5
@@ -55,51 +53,28 @@ class Reveal:
 class BAMM(BAMMDecoder):
     """A generator of base codes that finds its own lengths."""
 
-    PREDICTS_LENGTH = True
-
-    def training_input(
-        self, codes: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What one training step reads: see `BaseGenerator`."""
-        draws = Reveal.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, 0.0, generator)
-        ids, labels, given = self.corrupt(codes, lengths, draws)
-        return ids, given, labels != self.pad_id
+    PREDICTS_LENGTH, DRAWS = True, Reveal
 
     def corrupt(self, codes: Tensor, lengths: Tensor, draws: Reveal) -> tuple[Tensor, Tensor, Tensor]:
-        """Network input and targets [B, T + 1] of one training step, and the given places: the end stands at `lengths`,
-        padding after it; some codes before it are random in the input."""
+        """Network input, given places and targets [B, T + 1] of one training step; see `BaseGenerator`.
+
+        The end stands at `lengths`, padding after it; some codes before it are random in the input.
+        """
+        valid_from_lengths(lengths, codes.shape[1])
         where, size = codes.device, codes.shape[1] + 1
         place, until = torch.arange(size, device=where)[None], lengths[:, None]
         labels = F.pad(codes, (0, 1), value=self.pad_id).masked_fill(place > until, self.pad_id)
         labels = labels.masked_fill(place == until, self.end_id)
         noisy = draws.to_random.to(where) & (place < until)
         ids = torch.where(noisy, draws.random_codes.to(where), labels)
-        return ids, labels, draws.given.to(where) & (place <= until)
-
-    def loss(
-        self,
-        codes: Tensor,
-        lengths: Tensor,
-        cond: Tensor,
-        cond_valid: Tensor | None = None,
-        *,
-        generator: torch.Generator | None = None,
-        draws: Reveal | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Cross entropy of codes and end, a mean over samples of the mean over their tokens; and the accuracy.
-
-        Args:
-            draws: the random draws, in place of the generator
-            others: see `BaseGenerator`
-        """
-        make = partial(Reveal.draw, check_base_codes(codes), self.config.num_codes)
-        draws, drop = self.training_draws(draws, generator, make)
-        valid_from_lengths(lengths, codes.shape[1])
-        ids, labels, given = self.corrupt(codes, lengths, draws)
-        return self.score(self.logits(ids, cond, given, cond_valid, drop), labels)
+        return ids, draws.given.to(where) & (place <= until), labels
 
     def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy of logits [B, V + 1, N + 1 or more] for labels [B, N + 1]; padding does not count."""
+        """Cross entropy, a mean over samples of the mean over their tokens, and accuracy.
+
+        Args:
+            logits: [B, V + 1, N + 1 or more]; labels: [B, N + 1], of codes and end; padding does not count
+        """
         logits, counted = logits[..., : labels.shape[1]].float(), labels != self.pad_id
         target = labels.masked_fill(~counted, 0)
         nats = F.cross_entropy(logits, target, reduction="none") * counted

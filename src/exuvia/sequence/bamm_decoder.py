@@ -15,7 +15,7 @@ from exuvia.sequence.encoder import Encoder, Layout
 from exuvia.sequence.gpt_blocks import GPTDecoder
 from exuvia.sequence.settings import BAMMConfig
 from exuvia.sequence.transformer import PositionTable
-from exuvia.sequence.trunk import Guidance, Prefix
+from exuvia.sequence.trunk import Prefix
 
 
 class BAMMDecoder(BaseGenerator):
@@ -34,6 +34,7 @@ class BAMMDecoder(BaseGenerator):
         super().__init__(config, config.num_codes + 1, decoder)
         self.position_enc = PositionTable(width, config.dropout, config.table_length)
         self.end_id, self.pad_id, self.mask_id = (config.num_codes + n for n in range(3))
+        self.ignored_id = self.pad_id
         self.token_emb = nn.Embedding(config.num_codes + 3, config.code_dim)
         self.initialise(seed)
 
@@ -64,22 +65,6 @@ class BAMMDecoder(BaseGenerator):
         """
         prefix = self.prefix(cond, cond_valid, drop)
         return self._logits(ids, prefix, places).transpose(1, 2)
-
-    def guided_logits(
-        self,
-        ids: Tensor,
-        cond: Tensor,
-        given: Tensor | None = None,
-        cond_valid: Tensor | None = None,
-        *,
-        cond_scale: float,
-        unconditional: bool = False,
-    ) -> Tensor:
-        """Logits with classifier-free guidance [B, V + 1, N + 1], both branches in one forward."""
-        guidance = Guidance(cond_scale, unconditional)
-        prefix = self.guided_prefix(cond, cond_valid, guidance)
-        several = None if given is None else guidance.repeat(given)
-        return guidance.join(self._logits(guidance.repeat(ids), prefix, several).transpose(1, 2))
 
     def _logits(self, ids: Tensor, prefix: Prefix, given: Tensor | None) -> Tensor:
         """[B, N + 1, V + 1]."""

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
+from exuvia.sequence import sampling
 from exuvia.sequence.trunk import Trunk
 
 
@@ -20,6 +22,10 @@ class BaseGenerator(Trunk, ABC):
 
     PREDICTS_LENGTH: ClassVar[bool]
     """Whether `generate` can do without lengths."""
+    DRAWS: ClassVar[type[Any]]
+    """The random draws of one training step; `draw(shape, num_codes, cond_drop, generator)` makes them."""
+    ignored_id: int
+    """Stands in targets that do not count."""
 
     @abstractmethod
     def logits(
@@ -34,6 +40,13 @@ class BaseGenerator(Trunk, ABC):
         """
 
     @abstractmethod
+    def corrupt(self, codes: Tensor, lengths: Tensor, draws: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Network input, `places` for `logits`, and targets (`ignored_id` where none) of one training step.
+
+        Args:
+            codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B]; draws: one of `DRAWS`
+        """
+
     def training_input(
         self, codes: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -45,8 +58,10 @@ class BaseGenerator(Trunk, ABC):
         Returns:
             ids and places that `logits` takes, and which outputs count, bool [B, N]
         """
+        draws = self.DRAWS.draw(check_base_codes(codes), self.config.num_codes, 0.0, generator)
+        ids, places, labels = self.corrupt(codes, lengths, draws)
+        return ids, places, labels != self.ignored_id
 
-    @abstractmethod
     def loss(
         self,
         codes: Tensor,
@@ -55,16 +70,32 @@ class BaseGenerator(Trunk, ABC):
         cond_valid: Tensor | None = None,
         *,
         generator: torch.Generator | None = None,
+        draws: Any = None,
     ) -> tuple[Tensor, Tensor]:
         """Training loss and accuracy, scalars. In evaluation mode no condition is dropped.
 
         Args:
             codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B] in tokens
             cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            generator: source of the random draws
+            generator: source of the random draws; draws: one of `DRAWS` in its place
         Raises:
             ShapeError: codes of several levels; ConfigError: no source of draws.
         """
+        make = partial(self.DRAWS.draw, check_base_codes(codes), self.config.num_codes)
+        draws, drop = self.training_draws(draws, generator, make)
+        ids, places, labels = self.corrupt(codes, lengths, draws)
+        return self.score(self.training_logits(ids, cond, places, cond_valid, drop), labels)
+
+    def training_logits(
+        self, ids: Tensor, cond: Tensor, places: Tensor, cond_valid: Tensor | None, drop: Tensor | None
+    ) -> Tensor:
+        """What `logits` gives, where those of padding may be anything."""
+        return self.logits(ids, cond, places, cond_valid, drop)
+
+    def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross entropy and accuracy of logits [B, classes, N] for labels [B, N], means over all targets."""
+        accuracy = sampling.token_accuracy(logits.detach(), labels, self.ignored_id)
+        return sampling.token_loss(logits, labels, self.ignored_id), accuracy
 
     @abstractmethod
     def generate(

@@ -9,7 +9,6 @@ model keeps its way after a poor draw (as in BAMM's training [pinyo2024bamm]).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from exuvia.sequence import sampling
 from exuvia.sequence.backbone import StackEncoder
-from exuvia.sequence.base import BaseGenerator, check_base_codes, tokens_to_write
+from exuvia.sequence.base import BaseGenerator, tokens_to_write
 from exuvia.sequence.sampling import Drawing
 from exuvia.sequence.settings import CausalConfig
 from exuvia.sequence.trunk import Guidance, Prefix, evaluating, noise_of
@@ -56,7 +55,7 @@ class Noise:
 class CausalGenerator(BaseGenerator):
     """Writes base codes from left to right until the end token, from a carried state."""
 
-    PREDICTS_LENGTH = True
+    PREDICTS_LENGTH, DRAWS = True, Noise
     config: CausalConfig
     seqTransEncoder: StackEncoder
 
@@ -64,6 +63,7 @@ class CausalGenerator(BaseGenerator):
         layers = StackEncoder(config.backbone, config.width, config.num_layers, config.dropout, causal=True)
         super().__init__(config, config.num_codes + 1, layers)
         self.end_id, self.pad_id = config.num_codes, config.num_codes + 1
+        self.ignored_id = self.pad_id
         self.token_emb = nn.Embedding(config.num_codes + 2, config.code_dim)
         self.initialise(seed)
 
@@ -94,44 +94,13 @@ class CausalGenerator(BaseGenerator):
         return self.output_process(hidden[:, prefix.tokens.shape[1] :]).transpose(1, 2)
 
     def corrupt(self, codes: Tensor, lengths: Tensor, draws: Noise) -> tuple[Tensor, Tensor, Tensor]:
-        """Network input, its real places and the targets (padding id where none) of one training step, [B, T + 1]."""
+        """Network input, its real places and the targets of one training step, [B, T + 1]; see `BaseGenerator`."""
         where, (batch, size) = codes.device, codes.shape
         place, until = torch.arange(size + 1, device=where)[None], lengths[:, None]
         noisy = torch.where(draws.to_random.to(where), draws.random_codes.to(where), codes)
         ids = F.pad(noisy, (1, 0), value=self.end_id).masked_fill(place > until, self.pad_id)
         labels = F.pad(codes, (0, 1), value=self.end_id).masked_fill(place > until, self.pad_id)
         return ids, (place <= until).expand(batch, -1), labels.masked_fill(place == until, self.end_id)
-
-    def training_input(
-        self, codes: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What one training step reads: see `BaseGenerator`."""
-        draws = Noise.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, 0.0, generator)
-        ids, valid, _ = self.corrupt(codes, lengths, draws)
-        return ids, valid, valid
-
-    def loss(
-        self,
-        codes: Tensor,
-        lengths: Tensor,
-        cond: Tensor,
-        cond_valid: Tensor | None = None,
-        *,
-        generator: torch.Generator | None = None,
-        draws: Noise | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Cross entropy and accuracy of the codes and the end, a mean over all tokens of the batch.
-
-        Args:
-            draws: the random draws, in place of the generator
-            others: see `BaseGenerator`
-        """
-        make = partial(Noise.draw, check_base_codes(codes), self.config.num_codes)
-        draws, drop = self.training_draws(draws, generator, make)
-        ids, valid, labels = self.corrupt(codes, lengths, draws)
-        logits = self.logits(ids, cond, valid, cond_valid, drop)
-        accuracy = sampling.token_accuracy(logits.detach(), labels, self.pad_id)
-        return sampling.token_loss(logits, labels, self.pad_id), accuracy
 
     def generate(
         self,

@@ -6,14 +6,13 @@ tokens only. Facts: momask-codes, models/mask_transformer/transformer.py, MaskTr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.base import BaseGenerator, check_base_codes
+from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.sampling import Drawing
 from exuvia.sequence.settings import MaskTransformerConfig
 from exuvia.sequence.transformer import TransformerTrunk
@@ -70,12 +69,12 @@ class Corruption:
 class MaskTransformer(TransformerTrunk, BaseGenerator):
     """Bidirectional transformer over base codes with a mask id."""
 
-    PREDICTS_LENGTH = False
+    PREDICTS_LENGTH, DRAWS = False, Corruption
     config: MaskTransformerConfig
 
     def __init__(self, config: MaskTransformerConfig, seed: int = 0) -> None:
         super().__init__(config, config.num_codes, config.backbone)
-        self.mask_id = config.num_codes
+        self.mask_id = self.ignored_id = config.num_codes
         self.pad_id = config.num_codes + 1
         self.token_emb = nn.Embedding(config.num_codes + 2, config.code_dim)
         self.initialise(seed)
@@ -100,29 +99,19 @@ class MaskTransformer(TransformerTrunk, BaseGenerator):
         """
         return self.encode(self.token_emb(ids), valid, self.prefix(cond, cond_valid, drop), packed).transpose(1, 2)
 
-    def guided_logits(
-        self,
-        ids: Tensor,
-        cond: Tensor,
-        valid: Tensor,
-        cond_valid: Tensor | None = None,
-        *,
-        cond_scale: float,
-        unconditional: bool = False,
+    def training_logits(
+        self, ids: Tensor, cond: Tensor, places: Tensor, cond_valid: Tensor | None, drop: Tensor | None
     ) -> Tensor:
-        """Logits with classifier-free guidance [B, V, T], both branches in one forward."""
-        guidance = Guidance(cond_scale, unconditional)
-        prefix = self.guided_prefix(cond, cond_valid, guidance)
-        out = self.encode(guidance.repeat(self.token_emb(ids)), guidance.repeat(valid), prefix)
-        return guidance.join(out.transpose(1, 2))
+        """What `logits` gives, without work on padding."""
+        return self.logits(ids, cond, places, cond_valid, drop, packed=True)
 
-    def corrupt(self, codes: Tensor, valid: Tensor, draws: Corruption) -> tuple[Tensor, Tensor]:
-        """Network input and targets of one training step (both int64 [B, T]; target = mask id where none).
+    def corrupt(self, codes: Tensor, lengths: Tensor, draws: Corruption) -> tuple[Tensor, Tensor, Tensor]:
+        """Network input, its real places and targets of one training step, all [B, T]; see `BaseGenerator`.
 
         round(T cos(u π / 2)) positions (at least 1) of all T, padded ones included, are chosen; those that are real
         become targets: 10 % of them random codes, 88 % of the others the mask id, the rest stays as it is.
         """
-        device = codes.device
+        device, valid = codes.device, valid_from_lengths(lengths, codes.shape[1])
         count = torch.round(codes.shape[1] * sampling.cosine_schedule(draws.time.to(device))).clamp(min=1)
         chosen = (draws.order.to(device).argsort(dim=-1) < count[:, None]) & valid
         clean = torch.where(valid, codes, self.pad_id)
@@ -130,40 +119,7 @@ class MaskTransformer(TransformerTrunk, BaseGenerator):
         to_random = chosen & draws.to_random.to(device)
         to_mask = chosen & ~to_random & draws.to_mask.to(device)
         ids = torch.where(to_random, draws.random_codes.to(device), clean)
-        return torch.where(to_mask, self.mask_id, ids), labels
-
-    def training_input(
-        self, codes: Tensor, lengths: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What one training step reads: ids, real places and which are hidden; see `BaseGenerator`."""
-        valid = valid_from_lengths(lengths, codes.shape[1])
-        draws = Corruption.draw((codes.shape[0], codes.shape[1]), self.config.num_codes, 0.0, generator)
-        ids, labels = self.corrupt(codes, valid, draws)
-        return ids, valid, labels != self.mask_id
-
-    def loss(
-        self,
-        codes: Tensor,
-        lengths: Tensor,
-        cond: Tensor,
-        cond_valid: Tensor | None = None,
-        *,
-        generator: torch.Generator | None = None,
-        draws: Corruption | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Cross entropy and accuracy of the hidden codes.   Sec. 3.2 [guo2024momask]
-
-        Args:
-            draws: the random draws, in place of the generator
-            others: see `BaseGenerator`
-        """
-        make = partial(Corruption.draw, check_base_codes(codes), self.config.num_codes)
-        draws, drop = self.training_draws(draws, generator, make)
-        valid = valid_from_lengths(lengths, codes.shape[1])
-        ids, labels = self.corrupt(codes, valid, draws)
-        logits = self.logits(ids, cond, valid, cond_valid, drop, packed=True)
-        accuracy = sampling.token_accuracy(logits.detach(), labels, self.mask_id)
-        return sampling.token_loss(logits, labels, self.mask_id), accuracy
+        return torch.where(to_mask, self.mask_id, ids), valid, labels
 
     def generate(
         self,

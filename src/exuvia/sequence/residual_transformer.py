@@ -141,22 +141,6 @@ class ResidualTransformer(TransformerTrunk):
         hidden = self.hidden(embedded, level, self.prefix(cond, cond_valid, drop), valid, packed)
         return self.project(hidden, level).transpose(1, 2)
 
-    def guided_logits(
-        self,
-        embedded: Tensor,
-        level: Tensor,
-        cond: Tensor,
-        valid: Tensor,
-        cond_valid: Tensor | None = None,
-        *,
-        cond_scale: float,
-        unconditional: bool = False,
-    ) -> Tensor:
-        """Logits with classifier-free guidance [B, V+1, T], both branches in one forward."""
-        guidance = Guidance(cond_scale, unconditional)
-        prefix = self.guided_prefix(cond, cond_valid, guidance)
-        return self._guided(embedded, level, prefix, valid, guidance).transpose(1, 2)
-
     def _guided(
         self,
         embedded: Tensor,

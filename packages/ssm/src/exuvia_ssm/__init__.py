@@ -4,28 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from exuvia_ssm.bidirectional import Bidirectional
-    from exuvia_ssm.mamba.mamba import S6, Mamba
-    from exuvia_ssm.s4d.s4d import S4D, optim_groups
-    from exuvia_ssm.scan.selective_scan import selective_scan
-    from exuvia_ssm.scan.step import scan_step
-    from exuvia_ssm.serpent.config import SeRpEntConfig
-    from exuvia_ssm.serpent.serpent import SeRpEnt
-    from exuvia_ssm.serpent.state import Resampling
+    from exuvia_ssm.bidirectional import Bidirectional as Bidirectional
+    from exuvia_ssm.mamba.mamba import S6 as S6
+    from exuvia_ssm.mamba.mamba import Mamba as Mamba
+    from exuvia_ssm.s4d.s4d import S4D as S4D
+    from exuvia_ssm.s4d.s4d import optim_groups as optim_groups
+    from exuvia_ssm.scan.selective_scan import selective_scan as selective_scan
+    from exuvia_ssm.scan.step import scan_step as scan_step
+    from exuvia_ssm.serpent.config import SeRpEntConfig as SeRpEntConfig
+    from exuvia_ssm.serpent.serpent import SeRpEnt as SeRpEnt
+    from exuvia_ssm.serpent.state import Resampling as Resampling
 
 __version__ = "0.2.0.dev0"
-__all__ = [
-    "S4D",
-    "S6",
-    "Bidirectional",
-    "Mamba",
-    "Resampling",
-    "SeRpEnt",
-    "SeRpEntConfig",
-    "optim_groups",
-    "scan_step",
-    "selective_scan",
-]
 _MODULE = {
     "Bidirectional": "bidirectional",
     "Mamba": "mamba.mamba",
@@ -38,6 +28,8 @@ _MODULE = {
     "scan_step": "scan.step",
     "selective_scan": "scan.selective_scan",
 }
+
+__all__ = [*_MODULE]
 
 if not TYPE_CHECKING:  # type checkers read the imports above
 

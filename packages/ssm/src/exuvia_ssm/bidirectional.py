@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from exuvia_ssm.errors import ConfigError, ShapeError
-from exuvia_ssm.layer import RealSteps, check_sequence
-from exuvia_ssm.registry import LAYER, resolve, suggest
+from exuvia_ssm.layer import RealSteps, check_sequence, configured
+from exuvia_ssm.registry import layer_builder, suggest
 
 MERGES = ("add", "mean", "concat", "linear")
 
@@ -45,8 +45,6 @@ class BidirectionalConfig:
             raise ConfigError(f"found d_model = {self.d_model}; expected at least 1")
         if self.merge not in MERGES:
             raise ConfigError(f"unknown merge {self.merge!r}; {suggest(str(self.merge), MERGES)}")
-        if not isinstance(self.ssm, str) and self.ssm_options:
-            raise ConfigError("ssm_options belong to a named layer; build them into the function given as ssm")
 
 
 class Bidirectional(nn.Module):
@@ -61,13 +59,10 @@ class Bidirectional(nn.Module):
 
     def __init__(self, d_model: int, **options: Any) -> None:
         super().__init__()
-        try:
-            self.config = BidirectionalConfig(d_model, **options)
-        except TypeError as error:
-            names = ", ".join(BidirectionalConfig.__dataclass_fields__)
-            raise ConfigError(f"Bidirectional: {error}; options: {names}") from None
-        self.forward_layer = self._built()
-        self.backward_layer = self.forward_layer if self.config.share else self._built()
+        self.config = configured(BidirectionalConfig, d_model, options)
+        build = layer_builder(self.config.ssm, self.config.ssm_options)
+        self.forward_layer = build(d_model)
+        self.backward_layer = self.forward_layer if self.config.share else build(d_model)
         self.output = nn.Linear(2 * d_model, d_model) if self.config.merge == "linear" else None
 
     def forward(
@@ -120,12 +115,6 @@ class Bidirectional(nn.Module):
         """What is before the first step, and behind the last."""
         layers: list[Any] = [self.forward_layer, self.backward_layer]
         return BidirectionalState(*(layer.initial_state(batch, device=device, dtype=dtype) for layer in layers))
-
-    def _built(self) -> nn.Module:
-        config = self.config
-        if isinstance(config.ssm, str):
-            return resolve(LAYER, config.ssm, "state-space layer")(config.d_model, **config.ssm_options)
-        return config.ssm(config.d_model)
 
     def _run(
         self, layer: nn.Module, x: Tensor, valid: Tensor | None, state: Any, return_state: bool

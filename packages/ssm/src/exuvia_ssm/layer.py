@@ -5,14 +5,16 @@ right is cheap: a recurrence simply stops early. Any other mask is brought to th
 of every row to its front, and undone once (`RealSteps`); so no layer needs to know about holes.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from exuvia_ssm.errors import ShapeError
+from exuvia_ssm.errors import ConfigError, ShapeError
+
+C = TypeVar("C")
 
 
 @runtime_checkable
@@ -50,6 +52,24 @@ class SequenceLayer(Protocol):
     ) -> Any:
         """What is before the first step: a tuple of tensors, each beginning with the batch."""
         ...
+
+
+def configured(kind: type[C], d_model: int, options: Mapping[str, Any]) -> C:
+    """A layer's configuration, of a dataclass of settings.
+
+    Raises:
+        ConfigError: an option that does not exist or does not fit.
+    """
+    try:
+        return kind(d_model, **options)
+    except TypeError as error:
+        names = ", ".join(field.name for field in fields(cast(Any, kind)))
+        raise ConfigError(f"{kind.__name__.removesuffix('Config')}: {error}; options: {names}") from None
+
+
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Of the recurrences: float64 when given it, else float32."""
+    return torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
 
 
 def check_sequence(x: Tensor, d_model: int, valid: Tensor | None = None) -> None:

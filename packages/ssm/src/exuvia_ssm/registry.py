@@ -1,6 +1,6 @@
 """Layers by name, and the search for a name in a table of `module:attribute` lines."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -35,3 +35,17 @@ def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
         raise ConfigError(f"unknown {kind} {name!r}; {suggest(name, table)}")
     module, _, attribute = table[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+def layer_builder(ssm: str | Callable[[int], Any], options: Mapping[str, Any]) -> Callable[[int], Any]:
+    """width -> layer, from a name of `LAYER` with its options, or from such a function.
+
+    Raises:
+        ConfigError: no such name, or options beside a function.
+    """
+    if isinstance(ssm, str):
+        cls = resolve(LAYER, ssm, "state-space layer")
+        return lambda width: cls(width, **options)
+    if options:
+        raise ConfigError("ssm_options belong to a named layer; build them into the function given as ssm")
+    return ssm

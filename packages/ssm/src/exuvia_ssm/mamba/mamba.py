@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.layer import configured
 from exuvia_ssm.mamba.causal_convolution import causal_convolution, convolution_step
 from exuvia_ssm.mamba.selective_layer import S6Config, SelectiveLayer
 
@@ -70,7 +71,7 @@ class S6(SelectiveLayer):
     """
 
     def __init__(self, d_model: int, **options: Any) -> None:
-        super().__init__(_configured(S6Config, d_model, options))
+        super().__init__(configured(S6Config, d_model, options))
         self._make_selection(d_model)
 
     def initial_state(
@@ -112,7 +113,7 @@ class Mamba(SelectiveLayer):
     config: MambaConfig
 
     def __init__(self, d_model: int, **options: Any) -> None:
-        config = _configured(MambaConfig, d_model, options)
+        config = configured(MambaConfig, d_model, options)
         super().__init__(config)
         inner = config.d_inner
         self.in_proj = nn.Linear(d_model, 2 * inner, bias=config.bias)
@@ -157,15 +158,6 @@ class Mamba(SelectiveLayer):
         """The two halves of in_proj, [..., E] each."""
         u, z = self.in_proj(x).chunk(2, dim=-1)
         return u, z
-
-
-def _configured(cls: type[Any], d_model: int, options: dict[str, Any]) -> Any:
-    """The layer's configuration; an unknown option in words."""
-    try:
-        return cls(d_model, **options)
-    except TypeError as error:
-        names = ", ".join(cls.__dataclass_fields__)
-        raise ConfigError(f"{cls.__name__.removesuffix('Config')}: {error}; options: {names}") from None
 
 
 def _zeros(

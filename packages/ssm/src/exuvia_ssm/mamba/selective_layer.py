@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exuvia_ssm.errors import ConfigError, ShapeError
-from exuvia_ssm.layer import RealSteps, check_sequence, check_state, check_step
+from exuvia_ssm.layer import RealSteps, check_sequence, check_state, check_step, working_dtype
 from exuvia_ssm.registry import suggest
 from exuvia_ssm.scan.selective_scan import selective_scan
 
@@ -124,7 +124,7 @@ class SelectiveLayer(nn.Module):
             check_state(state, self._state_shapes(x.shape[0]))
         steps = None if valid is None else RealSteps.of(valid)
         dt = self._selection(self._scanned(x if steps is None else steps.pack(x), state))[0]
-        work = _working(dt)
+        work = working_dtype(dt.dtype)
         sizes = F.softplus(dt.to(work) + self.dt_proj.bias.to(work))
         return sizes if steps is None else steps.unpack(sizes)
 
@@ -177,7 +177,7 @@ class SelectiveLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """u, z [B, L, E] -> y [B, L, E] in u's dtype, final state [B, E, N] or None."""
         dt, B, C = self._selection(u)
-        work = _working(u)
+        work = working_dtype(u.dtype)
         with torch.autocast(u.device.type, enabled=False):
             found = selective_scan(
                 u,
@@ -199,7 +199,7 @@ class SelectiveLayer(nn.Module):
     def _advance(self, u: Tensor, z: Tensor | None, h: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the scan: u, z [B, E], h [B, E, N] -> y [B, E], h."""
         raw, B, C = self._selection(u)
-        work = _working(u)
+        work = working_dtype(u.dtype)
         with torch.autocast(u.device.type, enabled=False):
             now, B, C, h = u.to(work), B.to(work), C.to(work), h.to(work)
             dt = F.softplus(raw.to(work) + self.dt_proj.bias.to(work))
@@ -209,8 +209,3 @@ class SelectiveLayer(nn.Module):
             if z is not None:
                 y = y * F.silu(z.to(work))
         return y.to(u.dtype), h
-
-
-def _working(x: Tensor) -> torch.dtype:
-    """The scan computes in float32, or in float64 when given it."""
-    return torch.float64 if x.dtype == torch.float64 else torch.float32

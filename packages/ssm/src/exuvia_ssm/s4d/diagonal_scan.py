@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.operators import register
 from exuvia_ssm.s4d.diagonal_system import ChunkTables, Modes, powers
 
 _SEGMENT = {"cpu": 1 << 21}
@@ -299,13 +300,5 @@ def _differentiate_again(ctx, *grads):  # type: ignore[no-untyped-def]
     raise ConfigError("the chunked diagonal scan has no second derivative; use method='fft', without states")
 
 
-_library = torch.library.Library("exuvia", "FRAGMENT")  # the plain interface: custom_op loads the compiler at first use
-for _name, _schema, _function, _shapes in (
-    ("diagonal_scan", _SCHEMA, _scan, _scan_shapes),
-    ("diagonal_scan_backward", _BACKWARD_SCHEMA, _backward, _backward_shapes),
-):
-    _library.define(_name + _schema, tags=torch.Tag.pt2_compliant_tag)
-    _library.impl(_name, _function, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"exuvia::{_name}", _shapes, lib=_library)
-torch.library.register_autograd("exuvia::diagonal_scan", _differentiate, setup_context=_remember, lib=_library)
-torch.library.register_autograd("exuvia::diagonal_scan_backward", _differentiate_again, lib=_library)
+register("diagonal_scan", _SCHEMA, _scan, _scan_shapes, _differentiate, _remember)
+register("diagonal_scan_backward", _BACKWARD_SCHEMA, _backward, _backward_shapes, _differentiate_again)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.fft import irfft, rfft
 
+from exuvia_ssm.operators import register
+
 _BLOCK = {"cpu": 1 << 22}
 _BLOCK_ELSEWHERE = 1 << 27
 """Real numbers in the spectra of one block of channels."""
@@ -120,19 +122,9 @@ def _differentiate_correlation(ctx, up_u, up_kernel):  # type: ignore[no-untyped
     return to_grad, to_u, to_kernel, None, None
 
 
-_library = torch.library.Library("exuvia", "FRAGMENT")  # the plain interface: custom_op loads the compiler at first use
-for _name, _schema, _function, _shapes, _rule, _keep in (
-    ("long_convolution", _SCHEMA, _convolution, _convolution_shapes, _differentiate_convolution, _remember_convolution),
-    (
-        "long_correlation",
-        _BACKWARD,
-        _correlation,
-        _correlation_shapes,
-        _differentiate_correlation,
-        _remember_correlation,
-    ),
-):
-    _library.define(_name + _schema, tags=torch.Tag.pt2_compliant_tag)
-    _library.impl(_name, _function, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"exuvia::{_name}", _shapes, lib=_library)
-    torch.library.register_autograd(f"exuvia::{_name}", _rule, setup_context=_keep, lib=_library)
+register(
+    "long_convolution", _SCHEMA, _convolution, _convolution_shapes, _differentiate_convolution, _remember_convolution
+)
+register(
+    "long_correlation", _BACKWARD, _correlation, _correlation_shapes, _differentiate_correlation, _remember_correlation
+)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from exuvia_ssm.errors import ConfigError, ShapeError
-from exuvia_ssm.layer import RealSteps, check_sequence
+from exuvia_ssm.layer import RealSteps, check_sequence, configured, working_dtype
 from exuvia_ssm.s4d.diagonal_scan import diagonal_scan
 from exuvia_ssm.s4d.diagonal_system import ChunkTables
 from exuvia_ssm.s4d.dynamics import S4DConfig, S4DKernel
@@ -47,10 +47,7 @@ class S4D(nn.Module):
 
     def __init__(self, d_model: int, **options: Any) -> None:
         super().__init__()
-        try:
-            self.config = S4DConfig(d_model, **options)
-        except TypeError as error:
-            raise ConfigError(f"S4D: {error}; options: {', '.join(S4DConfig.__dataclass_fields__)}") from None
+        self.config = configured(S4DConfig, d_model, options)
         self.D = nn.Parameter(torch.randn(d_model))
         self.kernel = S4DKernel(self.config)
         if self.config.output == "glu":
@@ -82,7 +79,7 @@ class S4D(nn.Module):
         check_sequence(x, self.config.d_model, valid)
         packing = None if valid is None else RealSteps.of(valid)
         steps, lengths = (x, None) if packing is None else (packing.pack(x), packing.lengths)
-        work = _working(x.dtype)
+        work = working_dtype(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
             y, final = self._sequence(steps.to(work), lengths, self._entering(state, x), return_state, _checked(rate))
         y = self._output(y.to(x.dtype), drops=True)
@@ -118,7 +115,7 @@ class S4D(nn.Module):
             y_t [B, D], state after this step
         """
         check_sequence(x_t[:, None], self.config.d_model)
-        work = _working(x_t.dtype)
+        work = working_dtype(x_t.dtype)
         before = self._entering(state, x_t)
         pole, factor = self.kernel.recurrence(_checked(rate), work)
         now = x_t.to(work)
@@ -130,7 +127,7 @@ class S4D(nn.Module):
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> S4DState:
         """The zero state; complex128 for float64 layers, complex64 otherwise."""
-        kind = dtype if dtype is not None and dtype.is_complex else _working(dtype or self.D.dtype).to_complex()
+        kind = dtype if dtype is not None and dtype.is_complex else working_dtype(dtype or self.D.dtype).to_complex()
         shape = (batch, self.config.d_model, self.config.d_state // 2)
         return S4DState(torch.zeros(shape, dtype=kind, device=device or self.D.device))
 
@@ -149,7 +146,7 @@ class S4D(nn.Module):
                 f"S4D was given a state {found}; expected one complex tensor {list(expected)}: "
                 "take it from initial_state or from an earlier call of the same layer"
             )
-        return h.to(_working(x.dtype).to_complex())
+        return h.to(working_dtype(x.dtype).to_complex())
 
     def _output(self, y: Tensor, drops: bool) -> Tensor:
         """GELU, dropout of whole channels of a sequence, gated linear map."""
@@ -178,10 +175,6 @@ def optim_groups(model: nn.Module, lr: float, weight_decay: float, ssm_lr: float
         {"params": rest, "lr": lr, "weight_decay": weight_decay},
         {"params": slow, "lr": min(lr, ssm_lr), "weight_decay": 0.0},
     ]
-
-
-def _working(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
 
 
 def _checked(rate: float) -> float:

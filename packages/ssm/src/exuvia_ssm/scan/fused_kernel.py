@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.operators import register
 from exuvia_ssm.scan.kernel_arguments import TENSORS, ScanRows
 
 KERNEL = {"cpu": "exuvia_ssm.cpu.native", "triton": "exuvia_ssm.gpu.launch"}
@@ -130,13 +131,5 @@ def _differentiate_again(ctx: Any, *grads: Tensor) -> Any:
     raise ConfigError("the fused scan has no second derivative; use backend='reference'")
 
 
-_library = torch.library.Library("exuvia", "FRAGMENT")  # the plain interface: custom_op loads the compiler at first use
-for _name, _schema, _function, _fake in (
-    ("scan_rows", _SCHEMA, _forward, _shapes),
-    ("scan_rows_backward", _BACKWARD_SCHEMA, _backward, _backward_shapes),
-):
-    _library.define(_name + _schema, tags=torch.Tag.pt2_compliant_tag)
-    _library.impl(_name, _function, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"exuvia::{_name}", _fake, lib=_library)
-torch.library.register_autograd("exuvia::scan_rows", _differentiate, setup_context=_remember, lib=_library)
-torch.library.register_autograd("exuvia::scan_rows_backward", _differentiate_again, lib=_library)
+register("scan_rows", _SCHEMA, _forward, _shapes, _differentiate, _remember)
+register("scan_rows_backward", _BACKWARD_SCHEMA, _backward, _backward_shapes, _differentiate_again)

@@ -26,7 +26,6 @@ synchronisation reads M; under torch.compile that is the one graph break, and M 
 recompilations.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -34,8 +33,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exuvia_ssm.errors import ConfigError, ShapeError
-from exuvia_ssm.layer import check_sequence, check_step
-from exuvia_ssm.registry import LAYER, resolve
+from exuvia_ssm.layer import check_sequence, check_step, configured
+from exuvia_ssm.registry import layer_builder
 from exuvia_ssm.serpent.config import SeRpEntConfig
 from exuvia_ssm.serpent.gaussian_basis import GaussianBasis
 from exuvia_ssm.serpent.neighbour_mix import build_mix
@@ -67,13 +66,9 @@ class SeRpEnt(nn.Module):
 
     def __init__(self, d_model: int, **options: Any) -> None:
         super().__init__()
-        try:
-            self.config = c = SeRpEntConfig(d_model, **options)
-        except TypeError as error:
-            known = ", ".join(SeRpEntConfig.__dataclass_fields__)
-            raise ConfigError(f"SeRpEnt: {error}; options: {known}") from None
+        self.config = c = configured(SeRpEntConfig, d_model, options)
         n = len(c.rates)
-        build = _builder(c.ssm, c.ssm_options)
+        build = layer_builder(c.ssm, c.ssm_options)
         self.interval = nn.Linear(d_model, n) if c.intervals == "learned" else None
         if self.interval is not None:
             nn.init.constant_(self.interval.bias, c.interval_bias)
@@ -347,13 +342,3 @@ def _room(most: int, rate: float) -> int:
     with whole blocks it does not (seen on x86), so not even the last bit of an early output shows what comes later.
     """
     return most if rate == 1 else -(-most // 8) * 8
-
-
-def _builder(ssm: str | Callable[[int], nn.Module], options: Mapping[str, Any]) -> Callable[[int], nn.Module]:
-    """width -> layer, from a registered name or a function."""
-    if isinstance(ssm, str):
-        cls = resolve(LAYER, ssm, "state-space layer")
-        return lambda width: cls(width, **options)
-    if options:
-        raise ConfigError("ssm_options belong to a named layer; build them into the function given as ssm")
-    return ssm
