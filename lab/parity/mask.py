@@ -144,10 +144,19 @@ def tools(case: Case) -> dict[str, Any]:
         elif name.startswith("out.gumbel_sample_"):
             ours[name] = sampling.draw(logits, float(setting), noise)
         elif name.startswith("out.ce_smooth"):
-            ours[name] = sampling.token_loss(*scores, smoothing=float(name.removeprefix("out.ce_smooth")))[None]
+            ours[name] = _smooth_loss(*scores, share=float(name.removeprefix("out.ce_smooth")))[None]
         elif name.startswith("out.acc_top"):
-            ours[name] = sampling.token_accuracy(*scores, k=int(name.removeprefix("out.acc_top")))[None]
+            best = scores[0].topk(int(name.removeprefix("out.acc_top")), dim=1).indices
+            ours[name] = (best == scores[1][:, None]).any(1)[scores[1] != scores[2]].float().mean()[None]
     return ours
+
+
+def _smooth_loss(logits: Tensor, labels: Tensor, ignore: int, share: float) -> Tensor:
+    """The token loss with a share of every target moved evenly onto the other V - 1 ids."""
+    logs, counted = logits.log_softmax(1), labels != ignore
+    picked = logs.gather(1, labels.masked_fill(~counted, 0)[:, None])[:, 0]
+    smooth = (1 - share) * picked + (logs.sum(1) - picked) * share / (logits.shape[1] - 1)
+    return -smooth[counted].mean()
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ Facts: xbpeng/DeepMimic, data/characters/humanoid3d.txt and README; [peng2018dee
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
+from exuvia.config import read_table
 from exuvia.errors import DataError, ShapeError
 from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
@@ -25,28 +27,18 @@ FRAME_VALUES = 44
 SAMPLING_FPS = 60.0
 """Rate of the clip: frames may last unequally, so rotations are interpolated to this rate before kinematics."""
 
-# name (spine2: DeepMimic's chest), parent, offset in metres, number of values in a frame (0: moves with its parent)
-_BODY = (
-    ("root", -1, (0.0, 0.0, 0.0), 4),
-    ("spine2", 0, (0.0, 0.236151, 0.0), 4),
-    ("neck", 1, (0.0, 0.223894, 0.0), 4),
-    ("right_hip", 0, (0.0, 0.0, 0.084887), 4),
-    ("right_knee", 3, (0.0, -0.421546, 0.0), 1),
-    ("right_ankle", 4, (0.0, -0.409870, 0.0), 4),
-    ("right_shoulder", 1, (-0.02405, 0.24350, 0.18311), 4),
-    ("right_elbow", 6, (0.0, -0.274788, 0.0), 1),
-    ("left_hip", 0, (0.0, 0.0, -0.084887), 4),
-    ("left_knee", 8, (0.0, -0.421546, 0.0), 1),
-    ("left_ankle", 9, (0.0, -0.409870, 0.0), 4),
-    ("left_shoulder", 1, (-0.02405, 0.24350, -0.18311), 4),
-    ("left_elbow", 11, (0.0, -0.274788, 0.0), 1),
-    ("right_wrist", 7, (0.0, -0.258947, 0.0), 0),
-    ("left_wrist", 12, (0.0, -0.258947, 0.0), 0),
-    # Not joints of the model: the head at the lower part of its sphere, the ball of the foot within the foot's box.
-    ("head", 2, (0.0, 0.14, 0.0), 0),
-    ("right_foot", 5, (0.12, -0.045, 0.0), 0),
-    ("left_foot", 10, (0.12, -0.045, 0.0), 0),
-)
+
+@dataclass(frozen=True)
+class _Joint:
+    """One joint of the body."""
+
+    name: str
+    offset: tuple[float, float, float]
+    values: int = 0
+    parent: str = ""
+
+
+_BODY = read_table(__file__, "deepmimic.toml", _Joint)
 
 
 def parse_deepmimic(text: str) -> Array:
@@ -84,10 +76,10 @@ def pose(frames: Array) -> tuple[list[str], Array]:
         return values[low] + (values[low + 1] - values[low]) * weight.reshape(-1, *[1] * (values.ndim - 1))
 
     rotations = np.broadcast_to(np.eye(3), (len(times), len(_BODY), 3, 3)).copy()
-    offsets = np.broadcast_to([bone[2] for bone in _BODY], (len(times), len(_BODY), 3)).copy()
+    offsets = np.broadcast_to([joint.offset for joint in _BODY.values()], (len(times), len(_BODY), 3)).copy()
     offsets[:, 0] = linear(frames[:, 1:4])
     column = 4
-    for joint, (_, _, _, count) in enumerate(_BODY):
+    for joint, count in enumerate(joint.values for joint in _BODY.values()):
         if count == 4:
             q = frames[:, column : column + 4]
             norm = np.linalg.norm(q, axis=-1)
@@ -98,8 +90,10 @@ def pose(frames: Array) -> tuple[list[str], Array]:
         elif count == 1:
             rotations[:, joint] = Rotation.from_euler("z", linear(frames[:, column])[:, None]).as_matrix()
         column += count
-    positions, _ = forward_kinematics(offsets, [bone[1] for bone in _BODY], rotations)
-    return [bone[0] for bone in _BODY], positions[..., [2, 1, 0]] * np.asarray([-1.0, 1.0, 1.0])
+    names = list(_BODY)
+    parents = [names.index(joint.parent) if joint.parent else -1 for joint in _BODY.values()]
+    positions, _ = forward_kinematics(offsets, parents, rotations)
+    return names, positions[..., [2, 1, 0]] * np.asarray([-1.0, 1.0, 1.0])
 
 
 def read_deepmimic(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008

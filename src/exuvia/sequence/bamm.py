@@ -6,6 +6,7 @@ models/mask_transformer/transformer.py, MaskTransformer.forward, commit c9c6be0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -36,10 +37,7 @@ class Reveal:
     def draw(cls, shape: tuple[int, int], num_codes: int, cond_drop: float, generator: torch.Generator) -> "Reveal":
         """Draw for codes of shape [B, T] on the generator's device: one rate of each kind a batch."""
         size, where = (shape[0], shape[1] + 1), generator.device
-
-        def uniform(*size: int) -> Tensor:
-            return torch.rand(size, generator=generator, device=where)
-
+        uniform = partial(torch.rand, generator=generator, device=where)
         reveals, rate, noise = uniform(3).tolist()
         share = REVEAL_SHARE * rate if reveals < REVEAL_SHARE else 0.0
         return cls(

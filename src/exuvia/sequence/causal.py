@@ -9,6 +9,7 @@ model keeps its way after a poor draw (as in BAMM's training [pinyo2024bamm]).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,10 +41,7 @@ class Noise:
     @classmethod
     def draw(cls, shape: tuple[int, int], num_codes: int, cond_drop: float, generator: torch.Generator) -> "Noise":
         """Draw for codes of shape [B, T] on the generator's device."""
-
-        def uniform(*size: int) -> Tensor:
-            return torch.rand(size, generator=generator, device=generator.device)
-
+        uniform = partial(torch.rand, generator=generator, device=generator.device)
         share = RANDOM_SHARE * uniform(shape[0], 1)
         return cls(
             to_random=uniform(*shape) < share,

@@ -6,6 +6,7 @@ tokens only. Facts: momask-codes, models/mask_transformer/transformer.py, MaskTr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -52,10 +53,7 @@ class Corruption:
     def draw(cls, shape: tuple[int, int], num_codes: int, cond_drop: float, generator: torch.Generator) -> "Corruption":
         """Draw for a batch of shape [B, T] on the generator's device."""
         where = generator.device
-
-        def uniform(*size: int) -> Tensor:
-            return torch.rand(size, generator=generator, device=where)
-
+        uniform = partial(torch.rand, generator=generator, device=where)
         return cls(
             time=uniform(shape[0]),
             order=uniform(*shape),

@@ -169,29 +169,25 @@ def lowest(scores: Tensor, counts: Tensor) -> Tensor:
     return ranks < counts[:, None]
 
 
-def token_loss(logits: Tensor, labels: Tensor, ignore: int, smoothing: float = 0.0) -> Tensor:
+def token_loss(logits: Tensor, labels: Tensor, ignore: int) -> Tensor:
     """Mean cross entropy over the labels that are not `ignore`; 0 (with a gradient of 0) if there is none.
-
-    Args:
-        logits: [B, V, T]; labels: int64 [B, T]; smoothing: share of the target moved evenly onto the other V - 1 ids
-    """
-    counted = labels != ignore
-    target = labels.masked_fill(~counted, 0)
-    logs = F.log_softmax(logits.float(), dim=1)
-    picked = logs.gather(1, target[:, None])[:, 0]
-    if smoothing:
-        others = (logs.sum(1) - picked) * (smoothing / (logits.shape[1] - 1))
-        picked = (1 - smoothing) * picked + others
-    return -(picked * counted).sum() / counted.sum().clamp(min=1)
-
-
-def token_accuracy(logits: Tensor, labels: Tensor, ignore: int, k: int = 1) -> Tensor:
-    """Share of the counted labels that are among the k largest logits (0 if none is counted), float32 scalar.
 
     Args:
         logits: [B, V, T]; labels: int64 [B, T]
     """
     counted = labels != ignore
-    best = logits.argmax(1, keepdim=True) if k == 1 else logits.topk(k, dim=1).indices
-    hits = (best == labels[:, None]).any(1) & counted
+    target = labels.masked_fill(~counted, 0)
+    logs = F.log_softmax(logits.float(), dim=1)
+    picked = logs.gather(1, target[:, None])[:, 0]
+    return -(picked * counted).sum() / counted.sum().clamp(min=1)
+
+
+def token_accuracy(logits: Tensor, labels: Tensor, ignore: int) -> Tensor:
+    """Share of the counted labels that have the largest logit (0 if none is counted), float32 scalar.
+
+    Args:
+        logits: [B, V, T]; labels: int64 [B, T]
+    """
+    counted = labels != ignore
+    hits = (logits.argmax(1) == labels) & counted
     return hits.sum().float() / counted.sum().clamp(min=1)

@@ -136,8 +136,7 @@ def _balance(stage: Stage, side: str, kind: str, in_guard: bool, start: float, e
     """Arms against the kick: the hand on the kicking side swings back, the other stays up or goes forward."""
     if kind == "knee":
         ahead, up = (0.62, 0.2) if share < 1 else (0.3, -0.28)
-        for arm in SIDES:
-            stage.arm(arm, start, end, **reach(-0.15, up, ahead, elbow_out=18))
+        stage.arms(start, end, **reach(-0.15, up, ahead, elbow_out=18))
     elif in_guard:
         stage.arm(side, start, end, el=-88.0 - 28.0 * share, az=22.0, elbow=34.0, swivel=0.0, spread=10.0)
         stage.arm(OTHER[side], start, end, **reach(-0.2, 0.05, 0.4, elbow_out=14))
@@ -175,8 +174,7 @@ def _set_down(stage: Stage, side: str, ahead: float, left: float) -> None:
         stage.arm(side, start, end, **REAR_HAND)
         stage.arm(support, start, end, **FRONT_HAND)
     else:
-        for arm in SIDES:
-            stage.arm(arm, start, end + 0.1, el=-80.0, az=8.0, elbow=26.0, swivel=10.0)
+        stage.arms(start, end + 0.1, el=-80.0, az=8.0, elbow=26.0, swivel=10.0)
     stage.sway(start + 0.3 * down, end + 0.15)
     stage.now = end + 0.05
 

@@ -292,8 +292,7 @@ def look_around(stage: Stage, part: Part) -> None:
 def stretch(stage: Stage, part: Part) -> None:
     """Reach both arms overhead and bend to one side."""
     rise, bend = stage.beat(0.9), stage.beat(0.8)
-    for side in SIDES:
-        stage.arm(side, stage.now, stage.now + rise, el=80.0, az=46.0, elbow=28.0, swivel=0.0, spread=0.0)
+    stage.arms(stage.now, stage.now + rise, el=80.0, az=46.0, elbow=28.0, swivel=0.0, spread=0.0)
     stage.lean(stage.now, stage.now + rise, spine_pitch=-8.0, height=0.004)
     stage.wait(rise)
     sign = SIGN[part.side]

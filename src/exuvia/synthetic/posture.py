@@ -85,8 +85,7 @@ def bow(stage: Stage, part: Part) -> None:
         end = stage.now + down
         stage.lean(stage.now, end, pelvis_pitch=30.0 * deep, spine_pitch=30.0 * deep, head_pitch=16.0)
         stage.sway(stage.now, end, ahead=-0.08)
-        for side in SIDES:
-            stage.arm(side, stage.now, end, el=-78.0, elbow=12.0, spread=4.0)
+        stage.arms(stage.now, end, el=-78.0, elbow=12.0, spread=4.0)
         stage.wait(down + stage.beat(0.25))
         stage.settle(up)
 
@@ -119,8 +118,7 @@ def jump(stage: Stage, part: Part) -> None:
         far = {"forward": 0.75, "backward": -0.35}.get(part.level, 0.0) * size
         dip = stage.beat(0.42)
         stage.lean(stage.now, stage.now + dip, height=-0.26, pelvis_pitch=20.0, spine_pitch=20.0, head_pitch=-10.0)
-        for side in SIDES:
-            stage.arm(side, stage.now, stage.now + dip, el=-132.0, elbow=16.0, az=0.0)
+        stage.arms(stage.now, stage.now + dip, el=-132.0, elbow=16.0, az=0.0)
         stage.sway(stage.now, stage.now + dip, ahead=-0.04)
         stage.wait(dip)
         leap(stage, high, far, SIDES, arms_el=float(stage.rng.uniform(-20, 60)))
@@ -174,8 +172,7 @@ def hop(stage: Stage, part: Part) -> None:
     stage.leg(lifted, stage.now, stage.now + 0.2, plant=0.0, foot_y=0.09, foot_pitch=24.0)
     stage.leg(lifted, stage.now + 0.1, stage.now + ready, free=1.0, thigh_el=-62.0, knee=82.0, toe=20.0)
     stage.lean(stage.now, stage.now + ready, pelvis_roll=3.0 * sign, spine_roll=3.0 * sign)
-    for side in SIDES:
-        stage.arm(side, stage.now, stage.now + ready, el=-58.0, az=60.0, elbow=48.0)
+    stage.arms(stage.now, stage.now + ready, el=-58.0, az=60.0, elbow=48.0)
     stage.wait(ready)
     far = 0.32 * stage.style.size if part.level == "forward" else 0.0
     for _ in range(part.count):

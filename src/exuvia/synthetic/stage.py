@@ -92,11 +92,6 @@ class Stage:
         for name in names:
             self.line.hold(name, self.now)
 
-    def do(self, seconds: float, **values: float) -> None:
-        """Bring channels to values from now on, and wait for it."""
-        self.move(self.now, self.now + seconds, **values)
-        self.now += seconds
-
     def lean(self, start: float, end: float, **values: float) -> None:
         """Like `move`, with values relative to the neutral stand of this actor (stoop and carriage stay)."""
         self.move(start, end, **{name: self.neutral[name] + value for name, value in values.items()})
@@ -105,6 +100,11 @@ class Stage:
         """Bring arm channels (el, az, elbow, swivel, spread, shrug, protract) of one side near to values."""
         near = {name: value + UNSTEADY_DEG * self.rng.standard_normal() for name, value in values.items()}
         self.move(start, end, **{f"{side}_{name}": float(value) for name, value in near.items()})
+
+    def arms(self, start: float, end: float, **values: float) -> None:
+        """`arm` of both sides, left first."""
+        for side in SIDES:
+            self.arm(side, start, end, **values)
 
     def leg(self, side: str, start: float, end: float, **values: float) -> None:
         """Bring leg channels of one side to values; the angles of a free leg only near to them."""
@@ -126,8 +126,7 @@ class Stage:
 
     def hands(self, start: float, end: float, out: float, up: float, ahead: float, *, elbow_out: float = 10.0) -> None:
         """Both wrists to mirrored points (out, up, ahead) of their shoulders in arm lengths, as for `rig.reach`."""
-        for side in SIDES:
-            self.arm(side, start, end, **reach(out, up, ahead, elbow_out=elbow_out))
+        self.arms(start, end, **reach(out, up, ahead, elbow_out=elbow_out))
 
     def grip(self, start: float, end: float, left: float, up: float, ahead: float, *, elbow_out: float = 15.0) -> None:
         """Both wrists to one point, metres to the left of, above and ahead of the middle between the shoulders."""

@@ -61,10 +61,11 @@ def configured(kind: type[C], d_model: int, options: Mapping[str, Any]) -> C:
         ConfigError: an option that does not exist or does not fit.
     """
     try:
-        return kind(d_model, **options)
+        config: C = cast(Any, kind)(d_model, **options)
     except TypeError as error:
         names = ", ".join(field.name for field in fields(cast(Any, kind)))
         raise ConfigError(f"{kind.__name__.removesuffix('Config')}: {error}; options: {names}") from None
+    return config
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -9,6 +9,8 @@ Linear in L, and nothing larger than a segment of the input is kept beside input
 through in segments whose first states are all that the backward pass needs. Deterministic: no atomic sums anywhere.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -175,17 +177,12 @@ def _scan(
     return y, mark.transpose(0, 1).clone(memory_format=torch.contiguous_format), kept
 
 
-def _scan_shapes(
-    u: Tensor, kernel: Tensor, write: Tensor, read: Tensor, decay: Tensor, initial: Tensor | None, last: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _scan_shapes(u: Tensor, kernel: Tensor, write: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     batch, length, channels = u.shape
     width, steps = write.shape[2], _segment_steps(u, kernel.shape[1])
     count = (length + steps - 1) // steps if batch * length * channels else 0
-    return (
-        u.new_empty(u.shape),
-        u.new_empty(batch, channels, width),
-        u.new_empty(count, channels, batch, width),
-    )
+    mark, starts = u.new_empty(batch, channels, width), u.new_empty(count, channels, batch, width)
+    return u.new_empty(u.shape), mark, starts
 
 
 def _backward(
@@ -262,22 +259,10 @@ def _pole_gradient(states: Tensor, later: Tensor) -> Tensor:
     return torch.stack((real, imag), -1)
 
 
-def _backward_shapes(
-    grad_y: Tensor,
-    grad_mark: Tensor,
-    u: Tensor,
-    kernel: Tensor,
-    write: Tensor,
-    read: Tensor,
-    decay: Tensor,
-    last: Tensor,
-    starts: Tensor,
-    wants_u: bool,
-    wants_tables: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    grad_u = u.new_empty(u.shape if wants_u else (0,))
-    tables = [t.new_empty(t.shape if wants_tables else (0,)) for t in (kernel, write, read, decay)]
-    return grad_u, tables[0], tables[1], tables[2], tables[3], u.new_empty(u.shape[0], u.shape[2], write.shape[2])
+def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
+    _, _, u, kernel, write, read, decay, _, _, wants_u, wants_tables = arguments
+    tables = (t.new_empty(t.shape if wants_tables else (0,)) for t in (kernel, write, read, decay))
+    return u.new_empty(u.shape if wants_u else (0,)), *tables, u.new_empty(u.shape[0], u.shape[2], write.shape[2])
 
 
 def _remember(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
