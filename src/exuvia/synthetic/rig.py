@@ -65,22 +65,13 @@ def unit(vector: Array) -> Array:
     return vector / np.maximum(np.sqrt((vector * vector).sum(-1, keepdims=True)), 1e-9)
 
 
-def cross(a: Array, b: Array) -> Array:
-    """Cross product of vectors [..., 3]."""
-    out = np.empty(np.broadcast_shapes(a.shape, b.shape))
-    out[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
-    out[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
-    out[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-    return out
-
-
 def limb(el: Array, az: Array, bend: Array, swivel: Array, sign: float, forward_bend: bool) -> tuple[Array, Array]:
     """Directions [F, 3] of the first and second bone; an elbow bends forward from hanging, a knee backward."""
     e, a, b, s = np.deg2rad(el), np.deg2rad(az), np.deg2rad(bend), np.deg2rad(swivel) * sign
     ce, se, ca, sa = np.cos(e), np.sin(e), np.cos(a), sign * np.sin(a)
     first = np.stack((sa * ce, se, ca * ce), axis=-1)
     up = np.stack((-sa * se, ce, -ca * se), axis=-1) * (1.0 if forward_bend else -1.0)
-    aside = up * np.cos(s)[..., None] + cross(first, up) * np.sin(s)[..., None]
+    aside = up * np.cos(s)[..., None] + np.cross(first, up) * np.sin(s)[..., None]
     return first, first * np.cos(b)[..., None] + aside * np.sin(b)[..., None]
 
 

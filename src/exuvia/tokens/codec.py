@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exuvia.errors import ConfigError
-
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
@@ -23,23 +21,12 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.transpose(-2, -1)).transpose(-2, -1)
 
 
-def _norm(name: str | None, dim: int) -> nn.Module:
-    if name is None:
-        return nn.Identity()
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "LN": lambda: ChannelNorm(dim),
-        "GN": lambda: nn.GroupNorm(num_groups=32, num_channels=dim, eps=1e-6, affine=True),
-        "BN": lambda: nn.BatchNorm1d(num_features=dim, eps=1e-6, affine=True),
-    }
-    if name not in makers:
-        raise ConfigError(f"unknown norm {name!r}; known: none, {', '.join(makers)}")
-    return makers[name]()
-
-
-def _activation(name: str) -> nn.Module:
-    if name not in ACTIVATIONS:
-        raise ConfigError(f"unknown activation {name!r}; known: {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]()
+NORM: dict[str | None, Callable[[int], nn.Module]] = {
+    None: lambda dim: nn.Identity(),
+    "LN": ChannelNorm,
+    "GN": lambda dim: nn.GroupNorm(num_groups=32, num_channels=dim, eps=1e-6),
+    "BN": lambda dim: nn.BatchNorm1d(dim, eps=1e-6),
+}
 
 
 def _masked(x: Tensor, valid: Tensor | None) -> Tensor:
@@ -51,8 +38,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, dim: int, dilation: int, activation: str, norm: str | None, dropout: float) -> None:
         super().__init__()
-        self.norm1, self.norm2 = _norm(norm, dim), _norm(norm, dim)
-        self.activation1, self.activation2 = _activation(activation), _activation(activation)
+        self.norm1, self.norm2 = NORM[norm](dim), NORM[norm](dim)
+        self.activation1, self.activation2 = ACTIVATIONS[activation](), ACTIVATIONS[activation]()
         self.conv1 = nn.Conv1d(dim, dim, 3, padding=dilation, dilation=dilation)
         self.conv2 = nn.Conv1d(dim, dim, 1)
         self.dropout = nn.Dropout(dropout)

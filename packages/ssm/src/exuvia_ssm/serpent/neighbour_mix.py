@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from exuvia_ssm.errors import ConfigError
-from exuvia_ssm.registry import suggest
 
 NEIGHBOURS = 0.1
 """Size of the neighbours' weights at the start, of those that would keep the variance."""
@@ -78,14 +77,4 @@ MIX: dict[str, Callable[[int, int, int, int, int], nn.Module]] = {
     "depthwise": DepthwiseMix,
     "none": NoMix,
 }
-
-
-def build_mix(name: str, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> nn.Module:
-    """The mixing map of one branch; `own`: place of the selected element among the K.
-
-    Raises:
-        ConfigError: no such map, or it does not fit.
-    """
-    if name not in MIX:
-        raise ConfigError(f"unknown mix {name!r}; {suggest(name, MIX)}")
-    return MIX[name](d_model, width, K, num_features, own)
+"""By the names of `SeRpEntConfig.mix`: from d_model, width, K, number of features, and the selected element's place."""

@@ -37,7 +37,7 @@ from exuvia_ssm.layer import check_sequence, check_step, configured
 from exuvia_ssm.registry import layer_builder
 from exuvia_ssm.serpent.config import SeRpEntConfig
 from exuvia_ssm.serpent.gaussian_basis import GaussianBasis
-from exuvia_ssm.serpent.neighbour_mix import build_mix
+from exuvia_ssm.serpent.neighbour_mix import MIX
 from exuvia_ssm.serpent.resample import (
     ONE,
     TICK_BITS,
@@ -73,7 +73,7 @@ class SeRpEnt(nn.Module):
         if self.interval is not None:
             nn.init.constant_(self.interval.bias, c.interval_bias)
         own = c.K - 1 if c.neighbours == "trailing" else c.K // 2
-        self.mixes = nn.ModuleList(build_mix(c.mix, d_model, c.width, c.K, c.num_features, own) for _ in c.rates)
+        self.mixes = nn.ModuleList(MIX[c.mix](d_model, c.width, c.K, c.num_features, own) for _ in c.rates)
         self.layers = nn.ModuleList(build(c.width) for _ in c.rates)
         self.output = nn.Linear(n * c.width, d_model) if c.combine == "linear" else None
         if self.output is not None:  # as loud as what goes in
