@@ -5,16 +5,12 @@ Glossary: q, r = unit quaternions; 6-D = first two columns of the rotation matri
 """
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exuvia.features.recover import recover_root
 from exuvia.motion.skeleton import Skeleton
-from exuvia.shapes import Features, Floats, Joints
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array, Features, Floats, Joints
 
 
 def qmul(q: Array, r: Array) -> Array:

@@ -22,8 +22,7 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints
 from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.source import Source
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 BODY_JOINTS = 22
 MODELS_VARIABLE = "SMPL_MODELS"

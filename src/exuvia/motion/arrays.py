@@ -19,8 +19,7 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, complete
 from exuvia.motion.skeleton import KIT21
 from exuvia.motion.source import Source
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 SMPL_FAMILY = {22: "HumanML3D", 24: "SMPL", 45: "SMPL output", 52: "SMPL-H", 55: "SMPL-X", 73: "SMPL-H output",
                127: "SMPL-X output", 144: "SMPL-X output"}  # fmt: skip

@@ -8,18 +8,15 @@ end. Lengths times 0.0254 / `:units length` are metres.   CMU Graphics Lab, "Acc
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exuvia.errors import DataError
 from exuvia.motion.chain import matrix_from_euler
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, smpl22_from_rig
 from exuvia.motion.source import Source, read_text
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 CAPTURE_FPS = 120.0
 """Rate of CMU and HDM05 captures; an .amc stores none. (A few CMU trials were taken at 60: pass the rate.)"""

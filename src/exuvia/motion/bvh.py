@@ -9,18 +9,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exuvia.errors import DataError
 from exuvia.motion.chain import forward_kinematics, matrix_from_euler
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import canonical, clip_from_joints, smpl22_from_rig
 from exuvia.motion.source import Source, read_text
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 _CHANNEL = re.compile(r"^([XYZ])(position|rotation)$", re.IGNORECASE)
 _COMMON_FPS = (120, 60, 30, 24, 25, 20, 50, 100, 90, 48, 72, 240, 15, 10)

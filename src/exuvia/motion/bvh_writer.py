@@ -11,10 +11,8 @@ import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from exuvia.errors import ConfigError
@@ -22,8 +20,7 @@ from exuvia.files import write_text
 from exuvia.motion.clip import Clip
 from exuvia.motion.rotation import qbetween
 from exuvia.motion.skeleton import SMPL22
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 EULER = "ZXY"
 END_M = {"head": (0.0, 0.12, 0.0), "left_foot": (0.0, 0.0, 0.06), "right_foot": (0.0, 0.0, 0.06),

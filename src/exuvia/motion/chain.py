@@ -1,13 +1,11 @@
 """A posed tree: rotation matrices from Euler angles, and forward kinematics, vectorised over frames."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 
 def matrix_from_euler(angles_deg: Array, axes: str) -> Array:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from exuvia.config import read_table
@@ -20,8 +19,7 @@ from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, smpl22_from_rig
 from exuvia.motion.source import Source, read_text
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 FRAME_VALUES = 44
 SAMPLING_FPS = 60.0

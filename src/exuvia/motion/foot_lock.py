@@ -8,18 +8,15 @@ skates least is taken, among those that do not make the joints jerk more than be
 
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from exuvia.motion.clip import Clip
 from exuvia.motion.kinematics import foot_skate_m_per_s, mean_jerk_m_per_s3
 from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.two_bone import REACH, bend, hips_forward
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 LEGS = tuple(
     tuple(SMPL22.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle", "foot")) for side in ("left", "right")

@@ -5,16 +5,12 @@ frame rates compare.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.motion.skeleton import SMPL22
-from exuvia.shapes import Mask
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array, Mask
 
 FEET = tuple(SMPL22.index(name) for name in ("left_ankle", "left_foot", "right_ankle", "right_foot"))
 """The joints of HumanML3D's contact labels, in their order."""

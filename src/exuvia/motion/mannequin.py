@@ -5,15 +5,13 @@ It is made from bone lengths and a table of thicknesses alone, so that files wit
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exuvia.motion.bvh_writer import END_M, Node
 from exuvia.motion.skeleton import SMPL22
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 AROUND = 12
 """Corners of a tube."""

@@ -11,15 +11,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exuvia.config import read_table
 from exuvia.errors import DataError, ShapeError
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.source import Source
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 LEG_M = 0.80
 """Thigh + shin of the body to which clips are scaled on request."""

@@ -1,11 +1,8 @@
 """The shortest-arc quaternion (w, x, y, z) between two vectors, in numpy. Conventions of HumanML3D's quaternion.py."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 
 def qbetween(a: Array, b: Array) -> Array:

@@ -1,13 +1,9 @@
 """Two-bone inverse kinematics: where knee and ankle, or elbow and wrist, stand for a wished end of the limb."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from exuvia.motion.skeleton import SMPL22
-
-Array = NDArray[np.floating[Any]]
+from exuvia.shapes import Array
 
 LEFT_HIP, RIGHT_HIP = SMPL22.index("left_hip"), SMPL22.index("right_hip")
 REACH = 0.999
