@@ -4,13 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from exuvia.config import from_dict, settings
+from exuvia.config import Count, Dropout, Share, from_dict, settings
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 
-Size = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -22,7 +19,7 @@ class SerpentSettings:
     """Layer of each branch."""
     rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.5, 0.3, 0.2)
     """Least share of the elements that each branch keeps."""
-    K: Size = 3
+    K: Count = 3
     """Elements stacked at each grid time."""
     mix: Literal["full", "depthwise", "none"] = "full"
     """Linear map of the stack: full, one a channel, or none (K = 1)."""
@@ -36,7 +33,7 @@ class SerpentSettings:
     """Elements that are stacked; None: trailing where the stack is causal, else nearest."""
     restore: Literal["hold", "linear", "blank"] | None = None
     """Back to the full rate; None: hold where the stack is causal, else linear."""
-    branch_width: Size | None = None
+    branch_width: Count | None = None
     """Channels of each branch; None: the branches together have about one plain layer's parameters."""
 
 
@@ -92,17 +89,17 @@ AnyBackbone = Annotated[Backbone, BeforeValidator(_structured)]
 class StackConfig:
     """Size and kind of a stack of residual layers."""
 
-    width: Size
+    width: Count
     """Channels D."""
-    layers: Size = 4
+    layers: Count = 4
     """Residual layers."""
     mixer: str = "mamba"
     """A key of `sequence.stack.MIXER`."""
     causal: bool = True
     """No output sees a later input; False: every output sees the whole sequence."""
-    state: Size = 16
+    state: Count = 16
     """States a channel of Mamba; S4D has four times as many."""
-    heads: Size = 4
+    heads: Count = 4
     """Of attention."""
     dropout: Dropout = 0.0
     """On what every part adds."""
@@ -114,15 +111,15 @@ class StackConfig:
 class TrunkConfig:
     """Sizes that all models over codes have; the defaults are the published ones."""
 
-    num_codes: Size = 512
+    num_codes: Count = 512
     """Codes in one codebook (V)."""
-    code_dim: Size = 512
+    code_dim: Count = 512
     """Width of a token embedding, before its projection to `width`."""
-    width: Size = 384
+    width: Count = 384
     """Width of the layers (D)."""
-    num_layers: Size = 8
+    num_layers: Count = 8
     """Layers."""
-    text_dim: Size = 512
+    text_dim: Count = 512
     """Width of a condition vector (E)."""
     dropout: Dropout = 0.2
     """Of a transformer after the position table, on attention weights, and in and after both halves of a layer; of
@@ -137,11 +134,11 @@ class TrunkConfig:
 class TransformerConfig(TrunkConfig):
     """Sizes of a transformer over codes; the defaults are the published ones."""
 
-    inner_width: Size = 1024
+    inner_width: Count = 1024
     """Width between the two linear maps of a feed-forward block."""
-    num_heads: Size = 6
+    num_heads: Count = 6
     """Attention heads; must divide `width`."""
-    table_length: Size = 5000
+    table_length: Count = 5000
     """Rows of the fixed sinusoidal position table: the longest token sequence."""
 
     def __post_init__(self) -> None:
@@ -197,11 +194,11 @@ class CausalConfig(TrunkConfig):
 class LengthEstimatorConfig:
     """The length estimator; the defaults are the published ones (435,122 parameters)."""
 
-    text_dim: Size = 512
+    text_dim: Count = 512
     """Width of the pooled condition vector (E)."""
-    num_classes: Size = 50
+    num_classes: Count = 50
     """Length classes: 0 .. num_classes - 1 code steps."""
-    hidden: tuple[Size, ...] = (512, 256, 128)
+    hidden: tuple[Count, ...] = (512, 256, 128)
     """Widths of the hidden layers."""
     dropout: Dropout = 0.2
     """Dropout after every hidden layer but the last."""

@@ -4,32 +4,28 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exuvia.config import settings
-
-Size = Annotated[int, Field(ge=1)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from exuvia.config import Count, Dropout, Share, settings
 
 
 @settings
 class RVQVAEConfig:
     """Sizes of the tokenizer; the defaults are the published ones."""
 
-    input_dim: Size = 263
+    input_dim: Count = 263
     """Feature channels C."""
-    num_codes: Size = 512
+    num_codes: Count = 512
     """Codebook size V."""
-    code_dim: Size = 512
+    code_dim: Count = 512
     """Width D of a code."""
-    num_quantizers: Size = 6
+    num_quantizers: Count = 6
     """Levels Q."""
-    width: Size = 512
+    width: Count = 512
     """Channels inside encoder and decoder."""
     down: Annotated[int, Field(ge=0)] = 2
     """Halvings of the frame rate: one code step is 2^down frames."""
     depth: Annotated[int, Field(ge=0)] = 3
     """Residual blocks a stage."""
-    dilation_growth: Size = 3
+    dilation_growth: Count = 3
     """Ratio of neighbouring dilations."""
     activation: Literal["relu", "gelu", "silu"] = "relu"
     """Of the residual blocks."""
