@@ -73,8 +73,7 @@ def evaluate(
         CheckpointError: no evaluator given and none shipped.
     """
     _check(seeds, data is not None or original is not None, others or {})
-    concept = find_concept(benchmark)
-    store = Store.open(data) if isinstance(data, str | Path) else data
+    concept, store = find_concept(benchmark), Store.open(data) if isinstance(data, str | Path) else data
     if store is None:
         sets = [_first(some, limit) for some in built_in_sets(concept)]
     else:
