@@ -95,7 +95,7 @@ class Plan:
     rule: str = "auto"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     kinds: tuple[str, ...] = ()
-    """Kinds of written prompts (evaluate/prompts)."""
+    """Kinds of written prompts (evaluation/prompts)."""
     limit: int | None = None
     """At most so many prompts a set."""
     refine: Annotated[int, Field(ge=0)] = 0
