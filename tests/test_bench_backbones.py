@@ -19,14 +19,16 @@ from lab.ledger.quotes import Quotes
 from lab.ledger.tables import backbones_table
 from tiny import CODES, tiny_pipeline
 
-SIZES: dict[str, Any] = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_layers": 1, "num_heads": 2, "text_dim": 8}
+SIZES: dict[str, Any] = {"num_codes": CODES, "code_dim": 8, "width": 16, "num_layers": 1, "text_dim": 8}
 
 
 def models() -> dict[str, Any]:
     return {
-        "transformer": MaskTransformer(MaskTransformerConfig(**SIZES, inner_width=16, table_length=16)),
-        "mamba": MaskTransformer(MaskTransformerConfig(**SIZES, backbone=Backbone("mamba"), table_length=16)),
-        "bamm": BAMM(BAMMConfig(**SIZES, inner_width=16, table_length=16)),
+        "transformer": MaskTransformer(MaskTransformerConfig(**SIZES, num_heads=2, inner_width=16, table_length=16)),
+        "mamba": MaskTransformer(
+            MaskTransformerConfig(**SIZES, num_heads=2, backbone=Backbone("mamba"), table_length=16)
+        ),
+        "bamm": BAMM(BAMMConfig(**SIZES, num_heads=2, inner_width=16, table_length=16)),
         "causal": CausalGenerator(CausalConfig(**SIZES)),
     }
 
