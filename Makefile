@@ -13,7 +13,7 @@ CODE := src packages lab tests tools
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PYTEST := $(QUIET_THREADS) $(BIN)/python -m pytest
 
-.PHONY: help install demo test test-random test-all check house format numbers-check web docs goldens docs-numbers docs-equations docs-options wheels clean
+.PHONY: help install demo test test-random test-all check house format web docs goldens docs-numbers docs-equations docs-options wheels clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -62,9 +62,6 @@ check: $(STAMP) ## format, lint, types, house rules, quoted numbers
 format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
-
-numbers-check: $(STAMP) ## every document is what its template and the measured rows make of it
-	$(BIN)/python -m lab numbers
 
 docs-numbers: $(STAMP) ## write the documents from their templates and the measured rows
 	$(BIN)/python -m lab numbers --fix

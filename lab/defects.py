@@ -1,7 +1,7 @@
 """What four oddities of the released methods do to one generator, measured beside the arithmetic that was meant.
 
 Facts of the released code: hmu, src/methods/rece.py and src/methods/lcr.py [dematteis2026hmu]; every oddity is named
-where our `variant="released"` repeats it (unlearn/rece.py, uce.py, selection.py, statistics.py).
+where our `variant="released"` repeats it (unlearning/rece.py, uce.py, selection.py, statistics.py).
 """
 
 from collections.abc import Sequence

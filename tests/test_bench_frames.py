@@ -142,4 +142,4 @@ def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFi
     assert lab_main(f"{words} --draw {tmp_path}/none --ids nobody".split()) == 2
     assert "no clip 'nobody' to draw" in capsys.readouterr().err
     assert lab_main(f"{words} --sensors sonar".split()) == 2
-    assert "no captioned clip" in capsys.readouterr().err
+    assert "no test clips of sonar" in capsys.readouterr().err

@@ -57,3 +57,9 @@ def test_public_calls_have_types(tmp_path: Path) -> None:
     for number, (call, kind) in enumerate(REFUSED.items(), start=first):
         here = [line for line in lines if f":{number}: error" in line]
         assert any(f"[{kind}]" in line for line in here), (call, done.stdout)
+
+
+def test_settings_are_read_without_pytorch() -> None:
+    names = ", ".join(f"exuvia.{room}.settings" for room in ("sequence", "tokens", "pipeline"))
+    code = f"import sys, {names}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -87,6 +87,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare("synthetic", tmp_path_factory.mktemp("data") / "store", count=60).folder
 
 
+@pytest.mark.slow
 def test_killed_workers_cancelled_jobs_and_a_restart_lose_nothing(tmp_path: Path, store: Path) -> None:
     folder = tmp_path / "studio"
     with running(folder, "--data", "made", str(store)) as studio:
@@ -169,6 +170,30 @@ def test_a_job_that_takes_too_long_is_stopped_and_the_others_of_its_worker_wait_
     assert sleeper.poll() is not None
     assert (queue.get(slow.id).state, queue.get(other.id).state) == ("failed", "queued")
     assert "longest that such a job may run" in queue.get(slow.id).message
+    engine.dispose()
+
+
+def test_a_killed_worker_is_replaced_and_its_job_can_be_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(folder=tmp_path)
+    engine = open_database(settings.url)
+    queue = Queue(engine)
+    supervisor = Supervisor(settings, queue, lambda: False)
+    started: list[str] = []
+    monkeypatch.setattr(supervisor, "_hire", started.append)
+    job = queue.submit("generate", "quick", {})
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    supervisor.seats["quick"] = seat = Seat("quick", "old", sleeper, began=-1000.0)
+    queue.claim("quick", "old")
+    supervisor.check(seat)
+    assert (queue.get(job.id).state, started) == ("running", [])
+    sleeper.kill()
+    sleeper.wait()
+    supervisor.check(seat)
+    assert (queue.get(job.id).state, started) == ("failed", ["quick"])
+    assert "run it again" in queue.get(job.id).message
+    assert queue.again(job.id).attempt == job.attempt + 1
     engine.dispose()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,12 +68,21 @@ def run_in_child(out: Path, kill_after_lines: int) -> None:
     assert child.returncode == -signal.SIGKILL, "the run ended before it could be killed"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a POSIX signal")
-def test_killed_twice_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was killed soon after the validation of step 20, its fifth line."""
+    if os.name == "nt":
+        pytest.skip("SIGKILL is a POSIX signal")
+    folder = tmp_path_factory.mktemp("training") / "killed"
+    run_in_child(folder, 7)
+    return folder
+
+
+def test_killed_twice_and_resumed_equals_uninterrupted(killed: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     whole = fit(TinyTask(), CONFIG, tmp_path / "whole")
-    run_in_child(tmp_path / "killed", 2)
-    run_in_child(tmp_path / "killed", 6)
+    shutil.copytree(killed, tmp_path / "killed")
+    run_in_child(tmp_path / "killed", 10)
     resumed = fit(TinyTask(), CONFIG, tmp_path / "killed")
     assert resumed == whole
     a, b = load_tensors(tmp_path / "whole" / WEIGHTS), load_tensors(tmp_path / "killed" / WEIGHTS)
@@ -137,9 +147,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         fit(TinyTask(), TrainConfig(steps=1), tmp_path / "file" / "run")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a POSIX signal")
-def test_a_stopped_run_can_be_finished_where_it_stands(tmp_path: Path) -> None:
-    run_in_child(tmp_path / "run", 7)  # the fifth line is the validation of step 20
+def test_a_stopped_run_can_be_finished_where_it_stands(killed: Path, tmp_path: Path) -> None:
+    shutil.copytree(killed, tmp_path / "run")
     before = load_tensors(tmp_path / "run" / CHECKPOINT)
     assert finish_now(tmp_path / "run")["val/zero"] == 0.0
     weights = load_tensors(tmp_path / "run" / WEIGHTS)

@@ -16,7 +16,7 @@ from lab.lra.model import ClassifierConfig, SequenceClassifier
 
 
 class Sequences(Protocol):
-    """Labelled sequences; bench/lra/packed.py has them."""
+    """Labelled sequences; lab/lra/packed.py has them."""
 
     def __len__(self) -> int:
         """Examples."""

@@ -27,11 +27,10 @@ from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.evaluation.forget import Generations, PromptSet, prompt_sets
 from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
-from exuvia.evaluation.metric_table import METRICS
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.refine import moved_out
-from exuvia.evaluation.report import FILE, REAL, Example, Method, Report, Row
+from exuvia.evaluation.report import FILE, REAL, Example, Method, Row, report_of
 from exuvia.evaluation.sample import Ranker
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
@@ -95,7 +94,7 @@ class Plan:
     rule: str = "auto"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     kinds: tuple[str, ...] = ()
-    """Kinds of written prompts (evaluate/prompts)."""
+    """Kinds of written prompts (evaluation/prompts)."""
     limit: int | None = None
     """At most so many prompts a set."""
     refine: Annotated[int, Field(ge=0)] = 0
@@ -292,9 +291,8 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
         **origin(),
     }  # fmt: skip
     rows = [Row(**row | {"values": tuple(row["values"])}) for one in found.values() for row in one["rows"]]
-    methods = tuple(Method(**one["method"]) for label, one in found.items() if label != REAL)
-    metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
-    report = Report(about, methods, metrics, tuple(rows), examples=tuple(_examples(plan, sets, out)))
+    methods = [Method(**one["method"]) for label, one in found.items() if label != REAL]
+    report = report_of(about, methods, rows, examples=_examples(plan, sets, out))
     write_json(out / FILE, report.to_dict())
     return out / FILE
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError, DataError
-from exuvia.evaluation.metric_table import Scale
+from exuvia.evaluation.metric_table import METRICS, Scale
 from exuvia.files import read_json, whole_folder, write_json, write_text
 from exuvia.judges.metrics import Interval, interval
 from exuvia.tables import Cell, Column, Table
@@ -227,6 +227,19 @@ class Report:
         if not rows:
             raise ConfigError(f"found no quantity that starts with {' or '.join(beginnings)}")
         return replace(self, rows=rows)
+
+
+def report_of(
+    about: Mapping[str, Any],
+    methods: Sequence[Method],
+    rows: Sequence[Row],
+    notes: Sequence[str] = (),
+    examples: Sequence[Example] = (),
+) -> Report:
+    """A report of what was just measured, with the scales of its metrics."""
+    used = {row.metric for row in rows}
+    scales = {name: metric.scale for name, metric in METRICS.items() if name in used}
+    return Report(about, tuple(methods), scales, tuple(rows), tuple(notes), tuple(examples))
 
 
 def read_report(path: str | Path) -> Report:

@@ -15,8 +15,7 @@ from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.evaluation.forget import Generations, PromptSet, built_in_sets, prompt_sets
 from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
-from exuvia.evaluation.metric_table import METRICS
-from exuvia.evaluation.report import REAL, Method, Report, Row
+from exuvia.evaluation.report import REAL, Method, Report, Row, report_of
 from exuvia.evaluation.sample import Detector, Embedder
 from exuvia.judges.metrics import BATCH
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
@@ -73,8 +72,7 @@ def evaluate(
         CheckpointError: no evaluator given and none shipped.
     """
     _check(seeds, data is not None or original is not None, others or {})
-    concept = find_concept(benchmark)
-    store = Store.open(data) if isinstance(data, str | Path) else data
+    concept, store = find_concept(benchmark), Store.open(data) if isinstance(data, str | Path) else data
     if store is None:
         sets = [_first(some, limit) for some in built_in_sets(concept)]
     else:
@@ -84,23 +82,28 @@ def evaluate(
     judge = Judge(evaluator or shipped_evaluator(), detector, tuple(seeds), concept)
     models = {**({"original": original} if original is not None else {}), "edited": pipe, **(others or {})}
     makers = {name: Generations(model, cache, batch_size, **sampling) for name, model in models.items()}
-    count = _Count(
-        sum(len(some) for some in sets if not some.parts) * len(seeds) * len(makers)
-        + (store is None) * sum(map(len, sets)),
-        progress,
-    )
+    count = _Count(_motions(sets, len(seeds) * len(makers), store is None), progress)
     rows = [row for some in sets for row in _measured(some, judge, makers, count)]
-    about = {
+    about = _asked(benchmark, seeds, sets, sampling) | _source(store, split, sensors, rule) | origin()
+    methods = [_method(label, model) for label, model in models.items()]
+    return report_of(about, methods, rows, _notes(sets, store, detector, len(seeds)))
+
+
+def _motions(sets: Sequence[PromptSet], repeats: int, has_own_reference: bool) -> int:
+    """How many motions are generated; a joined set takes those of its parts."""
+    return sum(len(some) * (repeats * (not some.parts) + has_own_reference) for some in sets)
+
+
+def _asked(
+    benchmark: str, seeds: Sequence[int], sets: Sequence[PromptSet], sampling: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the generators were asked."""
+    return {
         "concept": benchmark,
         "seeds": list(seeds),
         "prompts": {some.name: len(some) for some in sets},
         "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults",
-        **origin(),
-        **_source(store, split, sensors, rule),
     }
-    methods = tuple(_method(label, model) for label, model in models.items())
-    metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
-    return Report(about, methods, metrics, tuple(rows), _notes(sets, store, detector, len(seeds)))
 
 
 def _source(store: Store | None, split: str, sensors: Sequence[str], rule: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Writes a pipeline as published MoMask folders, so that an edited generator goes back where it came from.
 
-The layout is that of official.py. A pipeline that was imported gets the names and option files it came with, so that
+The layout is that of momask.py. A pipeline that was imported gets the names and option files it came with, so that
 scripts that name them find them; another one gets names in the published manner. Sources: momask-codes, gen_t2m.py
 (which keys are read, and that no weight may be missing), utils/get_opt.py, options/{vq,base,train}_option.py.
 """

@@ -84,7 +84,7 @@ def _page(report: Report, clips: Clips) -> str:
         title,
         _players(report, clips),
         [report.origin(), READING, *notes, *report.notes],
-        packages=("exuvia.report",),
+        home=Path(__file__).parent,
         charts=charts,
         sheets=[_sheet(report, name) for name in report.sets()],
         failures=report.failures(),

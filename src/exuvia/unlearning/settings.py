@@ -180,7 +180,7 @@ class LCRConfig(MethodSettings):
     the safe destination (measured on `base`: docs/results/unlearning.md)."""
     noise: Literal["once", "generation"] = "once"
     """once, as published: with the edit, so that a replaced code is one point ever after; or anew for every generated
-    motion (noise.py), so that what replaced codes decode to cannot be learned from several motions."""
+    motion (codebook_noise.py), so that what replaced codes decode to cannot be learned from several motions."""
     criterion: Criterion = "both"
     """Rank codes by frequency in forget clips, by the ratio to retain clips, or both."""
     destination: int | Literal["nearest_safe", "mean_safe", "random"] = "mean_safe"
