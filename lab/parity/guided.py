@@ -1,5 +1,7 @@
 """Logits with classifier-free guidance of any model over codes, one branch after the other."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ def guided_logits(
 ) -> Tensor:
     """What `model.logits(*inputs)` gives, guided; `inputs` begin with ids or embeddings [B, ...]."""
     guidance, first = Guidance(cond_scale, unconditional), inputs[0]
+    logits: Callable[..., Tensor] = model.logits
     assert first is not None
     drops = [torch.full((len(first),), without) for without in guidance.branches]
-    return guidance.join(torch.cat([model.logits(*inputs, drop=drop) for drop in drops]))  # type: ignore[arg-type]
+    return guidance.join(torch.cat([logits(*inputs, drop=drop) for drop in drops]))
