@@ -84,7 +84,7 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 def _evaluator(config: BenchmarkConfig) -> str:
     """The folder of the wanted evaluator, which is trained there if need be; "" for the shipped one."""
-    from exuvia.recipes.evaluator import train_evaluator
+    from exuvia.recipes.judges import train_evaluator
     from exuvia.recipes.settings import EvaluatorRecipe
 
     if config.evaluator is None:
