@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from exuvia.data.captions import Caption, read_captions
-from exuvia.data.concepts import CONCEPT, JUMP, NONE, VIOLENCE, find_concept
+from exuvia.data.concepts import CONCEPT, VIOLENCE, find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.splits import caption_verdict, split_captions, split_store, split_texts
 from exuvia.errors import ConfigError, DataError
@@ -79,7 +79,7 @@ def test_min_occurrence_and_partition() -> None:
     split = split_captions(captions, VIOLENCE, min_occurrence=2)
     assert split.forget == ("b",)
     assert split.retain == ("a", "c")
-    assert split_captions(captions, NONE).retain == ("a", "b", "c")
+    assert split_captions(captions, CONCEPT["none"]).retain == ("a", "b", "c")
     with pytest.raises(ConfigError, match="min_occurrence 0"):
         split_captions(captions, VIOLENCE, min_occurrence=0)
 
@@ -104,7 +104,7 @@ def test_a_store_is_split_by_captions_or_by_label(tmp_path: Path) -> None:
     few = split_store(store, VIOLENCE, clips=np.asarray([0, 2]))
     assert len(few.forget) + len(few.retain) == 2
     with pytest.raises(ConfigError, match="clips are not labelled for 'jump_leap_hop'"):
-        split_store(store, JUMP, "label")
+        split_store(store, find_concept("jump"), "label")
 
 
 @pytest.fixture(scope="module")
