@@ -5,7 +5,7 @@ Only real frames count. The released statistics encode every clip padded to 196 
 count as well, 20 times over random crops (hmu, src/methods/lcr.py); here every clip is encoded once, whole, unpadded.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -96,24 +96,6 @@ class PackedCodes:
     def __getitem__(self, number: int) -> NDArray[np.int16]:
         """Codes of one clip [T, Q]."""
         return self.codes[self.offsets[number] : self.offsets[number + 1]]
-
-    @classmethod
-    def of(cls, clips: Sequence[Any], num_codes: int) -> "PackedCodes":
-        """Pack clips of shape [T, Q]; steps that are -1 on level 0 are padding and are left out.
-
-        Raises:
-            ShapeError: no clip, clips of unequal levels, or a code outside 0..V-1.
-        """
-        rows = [np.asarray(clip) for clip in clips]
-        if not rows or any(r.ndim != 2 or r.shape[1] != rows[0].shape[1] for r in rows):
-            shapes = sorted({r.shape[1:] for r in rows})
-            raise ShapeError(f"found {len(rows)} clips of shapes {shapes}, expected [T, Q], one Q for all")
-        rows = [r[r[:, 0] >= 0] for r in rows]
-        packed = np.concatenate(rows)
-        if packed.size and not (-1 <= packed.min() and packed.max() < num_codes):
-            raise ShapeError(f"found codes {packed.min()}..{packed.max()}, expected 0..{num_codes - 1}")
-        offsets = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
-        return cls(packed.astype(np.int16), offsets, num_codes)
 
 
 def count_codes(

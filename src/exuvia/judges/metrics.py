@@ -27,11 +27,6 @@ class Interval:
     low: float
     high: float
 
-    @property
-    def half_width(self) -> float:
-        """The number after the ± sign."""
-        return (self.high - self.low) / 2
-
 
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Mean and confidence interval over repeats with different seeds, by Student's t distribution.
@@ -188,18 +183,3 @@ def multimodality(motion: ArrayLike, first: ArrayLike, second: ArrayLike) -> flo
     if x.ndim != 3:
         raise ShapeError(f"found motions {x.shape}, expected [captions, repeats, E]")
     return float(np.linalg.norm(x[:, np.asarray(first)] - x[:, np.asarray(second)], axis=2).mean())
-
-
-def mpjpe(real: ArrayLike, ours: ArrayLike) -> Doubles:
-    """Mean joint error of each pose with the roots (joint 0) laid upon one another.
-
-    Args:
-        real, ours: joints, metres    [..., J, 3]
-    Returns:
-        [...], millimetres (the reference gives metres)
-    """
-    x, y = np.asarray(real, np.float64), np.asarray(ours, np.float64)
-    if x.shape != y.shape or x.ndim < 2 or x.shape[-1] != 3:
-        raise ShapeError(f"found joints {x.shape} and {y.shape}, expected two of one shape [..., J, 3]")
-    gap = (x - x[..., :1, :]) - (y - y[..., :1, :])
-    return 1000.0 * np.linalg.norm(gap, axis=-1).mean(-1)

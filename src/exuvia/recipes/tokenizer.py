@@ -119,11 +119,6 @@ def peak_speed(joints: Joints, fps: float = 20.0) -> float:
     return float(np.linalg.norm(np.diff(wrists, axis=0), axis=-1).max() * fps)
 
 
-def reconstruction_error_mm(model: RVQVAE, normaliser: Normaliser, clip: Features) -> tuple[float, float]:
-    """`errors_mm` of a clip [F, C] of un-normalised features after encoding and decoding."""
-    return errors_mm(*reconstruct(model, normaliser, clip))
-
-
 def train_tokenizer(recipe: TokenizerRecipe) -> dict[str, float]:
     """Train, continue or return a tokenizer run. Raises as `train.fit` does."""
     corpus, facts = open_corpus(recipe.corpus)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -239,8 +239,3 @@ def ship_statistics(
         flags = np.isin(numbers, forget_indices(data, concept, rule, numbers))
         shipped |= count_codes(codes, flags).to_tensors(concept.name)
     return shipped
-
-
-def changed_settings(config: Any) -> dict[str, Any]:
-    """The settings of a method that differ from their defaults, for labels of tables."""
-    return {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}
