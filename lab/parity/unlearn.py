@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from exuvia.codes.statistics import CodeStatistics, count_codes
-from exuvia.unlearning.lcr import LCRConfig, plan_edit
+from exuvia.unlearning.lcr import EditDraws, LCRConfig, plan_edit
 from exuvia.unlearning.selection import released_selection
 from lab.packed import packed
 from lab.parity.case import Case
 
 
-class RecordedEditDraws:
+class RecordedEditDraws(EditDraws):
     """Plays back the noise and destinations of a reference run."""
 
     def __init__(self, case: Case, run: str) -> None:

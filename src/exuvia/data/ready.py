@@ -122,19 +122,13 @@ def _resampled(raw: RawClip, joints: Joints, layout: Representation) -> Joints:
 
 def _ready(raw: RawClip, features: Features) -> ReadyClip:
     assert raw.joints is not None
+    same = ("id", "source", "split", "fps", "captions", "caption_kind", "licence", "sensor")
     record = ClipRecord(
-        id=raw.id,
-        source=raw.source,
-        split=raw.split,
-        fps=raw.fps,
+        **{name: getattr(raw, name) for name in same},
         frames=len(raw.joints),
         rows=len(features),
-        captions=raw.captions,
-        caption_kind=raw.caption_kind,
         labels=_plain(raw.labels),
         has_frame_labels=raw.frame_labels is not None,
-        licence=raw.licence,
-        sensor=raw.sensor,
         provenance=_plain(raw.provenance),
     )
     return ReadyClip(record, raw.joints, features, raw.frame_labels)

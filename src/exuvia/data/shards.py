@@ -10,7 +10,7 @@ import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from exuvia.data.record import ClipRecord
 from exuvia.data.store import FORMAT, VERSION
-from exuvia.errors import DataError, OutputError
-from exuvia.files import sha256_file, whole_file, write_json
+from exuvia.errors import DataError
+from exuvia.files import as_output_error, sha256_file, whole_file, write_json
 from exuvia.shapes import Features, Joints
 
 
@@ -111,7 +111,7 @@ def assemble(
         OutputError: the store cannot be written.
     """
     folder = work / "store"
-    with _as_output_error(target), ExitStack() as files:
+    with as_output_error(target), ExitStack() as files:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         totals = _totals(shards)
@@ -212,11 +212,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-@contextmanager
-def _as_output_error(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; nothing was changed there") from error

@@ -57,13 +57,11 @@ def beginning(text: str, max_tokens: int) -> str:
     return text[: 64 * max_tokens].encode("utf-8", "replace").decode("utf-8")
 
 
-def encode_by_length(
-    ids: Sequence[Sequence[int]],
-    dim: int,
-    size: int,
-    pad: int,
-    embed: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-) -> TextStates:
+Embed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Padded ids [b, s] and where they are real -> sentence vectors [b, E] and states [b, s, E]."""
+
+
+def encode_by_length(ids: Sequence[Sequence[int]], dim: int, size: int, pad: int, embed: Embed) -> TextStates:
     """States of token ids, computed in batches of at most `size` texts of like length, on little padding.
 
     Args:
@@ -71,7 +69,7 @@ def encode_by_length(
         dim: width E
         size: texts at a time
         pad: id that fills a batch
-        embed: padded ids [b, s] and where they are real -> sentence vectors [b, E] and states [b, s, E]
+        embed: computes a batch
     """
     longest = max(map(len, ids), default=1)
     pooled, states = torch.zeros(len(ids), dim), torch.zeros(len(ids), longest, dim)

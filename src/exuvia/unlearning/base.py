@@ -1,11 +1,12 @@
 """`unlearn`: a generator in, a copy that has forgotten a concept out; and the face that every method has."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +26,21 @@ from exuvia.unlearning.settings import MethodSettings
 
 log = logging.getLogger(__name__)
 
+Settings = TypeVar("Settings", bound=MethodSettings)
 Weigh = Callable[[PackedCodes], NDArray[np.float64]]
 """Clips -> what each of their steps counts."""
 
 
-class Method(Protocol):
-    """An unlearning method: a class whose constructor takes an instance of its settings class."""
+class Method(ABC, Generic[Settings]):
+    """An unlearning method, made of its settings; `config.strength` is the dial, 0 = nothing changes."""
 
     Config: ClassVar[type[MethodSettings]]
     """The settings class (settings.py)."""
-    config: Any
-    """The settings; `config.strength` is the dial, 0 = nothing changes."""
 
-    def __init__(self, config: Any) -> None: ...
+    def __init__(self, config: Settings) -> None:
+        self.config = config
 
+    @abstractmethod
     def edit(self, pipe: MotionPipeline, evidence: "Evidence") -> dict[str, Any]:
         """Change `pipe`, which is a copy, in place.
 
@@ -160,9 +162,9 @@ def unlearn(
     return edited
 
 
-def make_method(name: str, settings: Mapping[str, object]) -> Method:
+def make_method(name: str, settings: Mapping[str, object]) -> Method[Any]:
     """A method by name with its settings. Raises ConfigError with the nearest known name."""
-    kind: type[Method] = resolve(UNLEARN, name, "unlearning method")
+    kind: type[Method[Any]] = resolve(UNLEARN, name, "unlearning method")
     return kind(from_dict(kind.Config, settings))
 
 

@@ -8,7 +8,7 @@ training split alone, and its mistakes count. `gate="none"` subtracts for every 
 """
 
 import copy
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,18 +17,15 @@ from torch.nn import functional as F
 
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.prompt_guard import Detour, LearnedGuard
-from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import NegationConfig
 from exuvia.unlearning.tuning import blend, captioned, own_loss, snapshot, tune
 
 
-class Negation:
+class Negation(Method[NegationConfig]):
     """Absorb, then subtract."""
 
-    Config: ClassVar[type[NegationConfig]] = NegationConfig
-
-    def __init__(self, config: NegationConfig) -> None:
-        self.config = config
+    Config = NegationConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Change both transformers of `pipe` in place, or give it a detour with changed ones. Raises DivergedError."""
@@ -39,7 +36,7 @@ class Negation:
             model = copy.deepcopy(getattr(pipe, part)) if c.gate == "learned" else getattr(pipe, part)
             before = snapshot(model)
             about = {"method": "negation", "part": part, "concept": evidence.concept.name}
-            losses[part] = tune(model, data, own_loss(part, model, "forget"), c.tune, evidence, about)
+            losses[part] = tune(model, data, own_loss(model, "forget"), c.tune, evidence, about)
             blend(model, before, -c.strength)
             models[part] = model
         facts: dict[str, Any] = {"clips": {"forget": len(data["forget"])}, "absorbed_loss": losses}

@@ -10,7 +10,7 @@ counts twice for whatever is preserved. "default" fits what the weight itself is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.closed_form import Constraint, replaced, solve, without_direction
 from exuvia.unlearning.settings import UCEConfig
 
@@ -38,13 +38,10 @@ class Prompts:
     retain: list[Tensor]
 
 
-class UCE:
+class UCE(Method[UCEConfig]):
     """Unified concept editing of the text projections."""
 
-    Config: ClassVar[type[UCEConfig]] = UCEConfig
-
-    def __init__(self, config: UCEConfig) -> None:
-        self.config = config
+    Config = UCEConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Change the projections of `pipe` in place. Raises ConfigError: nothing to erase, or no finite solution."""
