@@ -20,8 +20,9 @@ def judged_clips(
     stores: Sequence[Store], sensors: Sequence[str] = (), *, captioned: bool = False
 ) -> tuple[ClipSet, ClipSet]:
     """Train and validation clips that are long enough to judge. Raises ConfigError where there are none."""
-    clips = ClipSet.of(*stores).choose(sensors=sensors, captioned=captioned, rows=16)
-    return clips.choose("train"), clips.choose("val")
+    clips = ClipSet.of(*stores)
+    train, val = (clips.choose(name, sensors=sensors, captioned=captioned, rows=16) for name in ("train", "val"))
+    return train, val
 
 
 def random_crop(
