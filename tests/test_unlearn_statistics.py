@@ -147,12 +147,6 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
     assert path.stat().st_size > 50
 
 
-def test_progress_ends_at_the_number_of_clips() -> None:
-    told: list[tuple[int, int]] = []
-    encode_clips(Noise([40, 2, 44]), [0, 1, 2], TOKENIZER, NORMALISER, progress=lambda *n: told.append(n))
-    assert told[-1] == (3, 3)
-
-
 def test_shipped_statistics_come_back_and_others_are_named() -> None:
     codes = packed([np.asarray([[1, 2], [1, 0]]), np.asarray([[3, 2]])], CODES)
     counts = count_codes(codes, [True, False])

@@ -67,10 +67,9 @@ _TERM = {lemma: _term(lemma, **facts) for lemma, facts in _FILE["terms"].items()
 
 
 def _concept(name: str, label: str | None = None, **lists: str) -> Concept:
-    split = {kind: text.split() for kind, text in lists.items()}
-    terms = {kind: tuple(_TERM[one] for one in split.get(kind, ())) for kind in ("terms", "motionx_terms")}
-    keywords = {kind: tuple(split.get(kind, ())) for kind in ("keywords", "motionx_keywords")}
-    return Concept(name, label=label, **keywords, **terms)
+    words = {kind: tuple(text.split()) for kind, text in lists.items()}
+    terms, own = (tuple(_TERM[one] for one in words.get(kind, ())) for kind in ("terms", "motionx_terms"))
+    return Concept(name, words.get("keywords", ()), terms, words.get("motionx_keywords", ()), own, label)
 
 
 CONCEPT = {name: _concept(name, **facts) for name, facts in _FILE["concepts"].items()}

@@ -1,7 +1,7 @@
 """`ClipRecord`: what is known about one clip of a prepared data set, one JSON line each."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from exuvia.data.captions import Caption
@@ -48,10 +48,6 @@ class ClipRecord:
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise DataError(f"clip {self.id}: found split {self.split!r}, expected one of {', '.join(SPLITS)}")
-
-    def moved(self, frame_start: int, row_start: int) -> "ClipRecord":
-        """The same clip at another place in the columns."""
-        return replace(self, frame_start=frame_start, row_start=row_start)
 
     def to_json(self) -> str:
         """One line of `clips.jsonl`."""

@@ -11,7 +11,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -127,7 +127,9 @@ def assemble(
         columns = {name: _open_column(files, folder / f"{name}.npy", *kind) for name, kind in kinds.items()}
         counts, skipped = _fill(shards, columns, folder / "clips.jsonl")
         for column in columns.values():
-            _finish(column.stream)
+            column.stream.flush()
+            os.fsync(column.stream.fileno())
+            column.stream.close()
         facts = {
             name: {**_facts(folder / f"{name}.npy"), "dtype": c.dtype, "shape": [c.length, *c.inner]}
             for name, c in columns.items()
@@ -163,7 +165,7 @@ def _fill(
         for arrays, index in _shards(shards, ("joints", "features", "frame_labels")):
             frame, row = columns["joints"].length, columns["features"].length
             for line in index["clips"]:
-                record = ClipRecord.from_json(line).moved(frame, row)
+                record = replace(ClipRecord.from_json(line), frame_start=frame, row_start=row)
                 frame, row = frame + record.frames, row + record.rows
                 lines.write(record.to_json() + "\n")
                 for name, counter in counters.items():
@@ -192,12 +194,6 @@ def _shards(
             path.unlink(missing_ok=True)
             raise DataError(f"{path} was damaged ({error}) and is removed; run the same command again") from None
         yield arrays, index
-
-
-def _finish(stream: BinaryIO) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
-    stream.close()
 
 
 def _facts(path: Path) -> dict[str, Any]:

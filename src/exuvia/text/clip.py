@@ -59,13 +59,9 @@ class CLIPText:
         self._marks = mark_id(self.tokenizer, START), mark_id(self.tokenizer, END)
         self.device, self.batch = torch.device(device), batch
         self.model = _load_tower(path).to(self.device)
+        self.dim = self.model.config.embedding
         if max(self._marks) >= self.model.config.vocab_size:
             raise CheckpointError(f"{path} has {self.model.config.vocab_size} tokens, fewer than the vocabulary")
-
-    @property
-    def dim(self) -> int:
-        """Width E, 512."""
-        return self.model.config.embedding
 
     @cached_property
     def fingerprint(self) -> str:

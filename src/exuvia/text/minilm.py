@@ -49,11 +49,7 @@ class MiniLM:
         self.tokenizer = load_tokenizer(self.folder / "tokenizer.json")
         self._marks = mark_id(self.tokenizer, "[CLS]"), mark_id(self.tokenizer, "[SEP]")
         self.model = _load_bert(self.folder).to(self.device)
-
-    @property
-    def dim(self) -> int:
-        """Width E, 384."""
-        return self.model.config.hidden_size
+        self.dim = self.model.config.hidden_size
 
     @cached_property
     def fingerprint(self) -> str:

@@ -92,18 +92,34 @@ class Evidence:
     def statistics(self, levels: int, weigh: Weigh | None = None) -> CodeStatistics:
         """Code counts on the first so many levels: of the data where there are any, else those shipped.
 
+        The tokenizer's codebook serves encoding too: counts taken with a generator whose codebook was already edited
+        differ from those of the original.
+
         Args:
             weigh: clips -> what each of their steps counts, as `count_codes` takes it; needs data
         Raises:
             ConfigError: neither data nor shipped counts of the concept, or counts of fewer levels.
         """
         if self.store is not None or weigh is not None:
-            self.need_store()
-            return store_statistics(self, levels, weigh)
+            return self._counted(levels, weigh)
         counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept.name)
         if counts.levels < levels:
             raise ConfigError(f"the shipped statistics cover {counts.levels} levels, expected {levels}; pass data=")
         return counts
+
+    def _counted(self, levels: int, weigh: Weigh | None) -> CodeStatistics:
+        pipe, store = self.pipe, self.need_store()
+        if any("replaced" in edit for edit in pipe.provenance.get("edits", [])):
+            log.warning("this generator's codebook was edited before; codes are counted with the edited one")
+        how = (self.clips, pipe.tokenizer, pipe.normaliser)
+        codes = encode_clips(store, *how, levels=levels, precision=self.precision, cache=self.cache)
+        weights = None if weigh is None else weigh(codes)
+        return count_codes(codes, np.isin(self.clips, self.forget), weights=weights)
+
+    def captions(self, clips: NDArray[np.int64]) -> list[str]:
+        """Different captions of some clips, in their order."""
+        records = self.need_store().clips
+        return list(dict.fromkeys(caption.text for number in clips for caption in records[int(number)].captions))
 
     def facts(self) -> dict[str, Any]:
         """For the provenance."""
@@ -197,28 +213,6 @@ def forget_indices(
             f"none of {len(chosen)} clips of {store.folder} shows {concept.name!r} by the rule {split.rule!r}"
         )
     return np.sort(np.asarray([store.index_of[name] for name in split.forget], np.int64))
-
-
-def store_statistics(evidence: Evidence, levels: int | None = None, weigh: Weigh | None = None) -> CodeStatistics:
-    """Count the codes of the evidence's clips with its generator's tokenizer.
-
-    The tokenizer's codebook serves encoding too: counts taken with a generator whose codebook was already edited differ
-    from those of the original.
-    """
-    pipe, store = evidence.pipe, evidence.need_store()
-    if any("replaced" in edit for edit in pipe.provenance.get("edits", [])):
-        log.warning("this generator's codebook was edited before; codes are counted with the edited one")
-    codes = encode_clips(
-        store,
-        evidence.clips,
-        pipe.tokenizer,
-        pipe.normaliser,
-        levels=levels,
-        precision=evidence.precision,
-        cache=evidence.cache,
-    )
-    weights = None if weigh is None else weigh(codes)
-    return count_codes(codes, np.isin(evidence.clips, evidence.forget), weights=weights)
 
 
 def ship_statistics(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -55,11 +56,10 @@ def learned_guard(
     Captions of clips that show the concept against all others, balanced; the threshold lets `specificity` of the others
     through.
     """
-    store = evidence.need_store()
 
-    def vectors(clips: Any) -> Tensor:
-        texts = dict.fromkeys(caption.text for n in clips for caption in store.clips[int(n)].captions)
-        return torch.cat([pipe.text.encode(list(texts)[low : low + 256]).pooled for low in range(0, len(texts), 256)])
+    def vectors(clips: NDArray[np.int64]) -> Tensor:
+        texts = evidence.captions(clips)
+        return torch.cat([pipe.text.encode(texts[low : low + 256]).pooled for low in range(0, len(texts), 256)])
 
     yes, no = vectors(evidence.forget), vectors(evidence.retain)
     weight, bias = logistic_regression(yes, no)

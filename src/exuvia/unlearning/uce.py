@@ -114,8 +114,7 @@ def prompts_of(config: UCEConfig, evidence: Evidence) -> tuple[list[str], list[s
 
 def _captions(evidence: Evidence, clips: Any, limit: int) -> list[str]:
     """Different captions of some clips, evenly spread."""
-    store = evidence.need_store()
-    texts = list(dict.fromkeys(caption.text for number in clips for caption in store.clips[int(number)].captions))
+    texts = evidence.captions(clips)
     if len(texts) > limit:
         texts = [texts[i] for i in np.linspace(0, len(texts) - 1, limit).round().astype(int)]
     return texts
