@@ -18,6 +18,8 @@ IRREGULAR_VERBS: dict[str, str] = {
 """Forms that no ending rule gives -> base form."""
 IRREGULAR_NOUNS: dict[str, str] = _WORDS["irregular_nouns"]
 """Plurals that no ending rule gives -> singular."""
+EMPHASISED: dict[str, str] = {word: name for name, words in _WORDS["emphasised"].items() for word in words.split()}
+"""Words whose class for the evaluator is set by list, whatever the tagger says (word_vectors.py)."""
 DOUBLED = "bdgklmnprtvz"
 """Consonants that a verb may double before -ed and -ing."""
 

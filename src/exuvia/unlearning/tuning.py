@@ -99,7 +99,12 @@ def tune(
         DivergedError: the loss or the weights are no longer finite.
     """
     store = evidence.need_store()
-    about = {**about, "start": hash_tensors(model.state_dict()), "data": store.data_hash, "clips": _sizes(data)}
+    about = {
+        **about,
+        "start": hash_tensors(model.state_dict()),
+        "data": store.data_hash,
+        "clips": {kind: len(codes) for kind, codes in data.items()},
+    }
     loop = TrainConfig(
         steps=config.steps, lr=config.lr, warmup=config.warmup, clip_norm=config.clip_norm, seed=config.seed,
         precision=config.precision, validate_every=config.steps, log_every=25,
@@ -115,10 +120,6 @@ def tune(
     load_into(model, weights, "the tuned transformer")
     model.eval().requires_grad_(False)
     return found["val/loss"]
-
-
-def _sizes(data: Mapping[str, CaptionedCodes]) -> dict[str, int]:
-    return {kind: len(codes) for kind, codes in data.items()}
 
 
 def own_loss(model: nn.Module, kind: str) -> Objective:
