@@ -99,12 +99,8 @@ def tune(
         DivergedError: the loss or the weights are no longer finite.
     """
     store = evidence.need_store()
-    about = {
-        **about,
-        "start": hash_tensors(model.state_dict()),
-        "data": store.data_hash,
-        "clips": {kind: len(codes) for kind, codes in data.items()},
-    }
+    about = {**about, "start": hash_tensors(model.state_dict()), "data": store.data_hash}
+    about |= {"clips": {kind: len(codes) for kind, codes in data.items()}}
     loop = TrainConfig(
         steps=config.steps, lr=config.lr, warmup=config.warmup, clip_norm=config.clip_norm, seed=config.seed,
         precision=config.precision, validate_every=config.steps, log_every=25,
