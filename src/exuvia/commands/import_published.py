@@ -54,9 +54,9 @@ def from_momask(folder: Path, text: str) -> "MotionPipeline":
     weights = load_momask(folder)
     if weights.length is None:
         raise CheckpointError(f"{folder} has no length_estimator/model/finest.tar; fetch it from the same release")
-    encoder = _encoder(text, weights.mask.config.text_dim)
+    encoder = _encoder(text, weights.base.config.text_dim)
     scale = Normaliser(weights.mean, weights.std)
-    parts = (weights.tokenizer, scale, weights.mask, weights.residual, weights.length)
+    parts = (weights.tokenizer, scale, weights.base, weights.residual, weights.length)
     hashes = {name: sha256_file(path) for name, path in weights.files.items()}
     names = {name: path.parent.parent.name for name, path in weights.files.items() if name != "length"}
     facts = {"momask": hashes, "momask_names": names, "momask_options": weights.options}
@@ -104,10 +104,10 @@ def from_bamm(config: ImportBammConfig) -> "MotionPipeline":
     from exuvia.sequence.length import OwnLength
 
     weights = load_bamm_folders(config.folder, config.tokenizer, config.residual)
-    encoder = _encoder(config.text, weights.decoder.config.text_dim)
+    encoder = _encoder(config.text, weights.base.config.text_dim)
     hashes = {name: sha256_file(path) for name, path in weights.files.items()}
     facts = {"bamm": hashes, "bamm_options": weights.options}
-    parts = weights.tokenizer, Normaliser(weights.mean, weights.std), weights.decoder, weights.residual, OwnLength()
+    parts = weights.tokenizer, Normaliser(weights.mean, weights.std), weights.base, weights.residual, OwnLength()
     layout = layout_of(weights.mean)
     # published: every code may be drawn, and the second pass has a guidance of its own
     sampling = GenerationConfig(keep_share=0.0, cond_scale=GUIDANCE[layout])

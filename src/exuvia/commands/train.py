@@ -26,55 +26,55 @@ def train_tokenizer(recipe: TokenizerRecipe) -> None:
 
 def train_mask(recipe: MaskRecipe) -> None:
     """Train the masked transformer: captions and some base codes in, the hidden base codes out."""
-    from exuvia.recipes import generator
+    from exuvia.recipes.generator import train_part
 
-    generator.train_mask(recipe)
+    train_part(recipe)
 
 
 def train_bamm(recipe: BAMMRecipe) -> None:
     """Train BAMM, which writes base codes from left to right, revises them, and finds its own lengths."""
-    from exuvia.recipes import generator
+    from exuvia.recipes.generator import train_part
 
-    generator.train_bamm(recipe)
+    train_part(recipe)
 
 
 def train_causal(recipe: CausalRecipe) -> None:
     """Train the state-space generator, which writes base codes one after the other from a carried state."""
-    from exuvia.recipes import generator
+    from exuvia.recipes.generator import train_part
 
-    generator.train_causal(recipe)
+    train_part(recipe)
 
 
 def train_residual(recipe: ResidualRecipe) -> None:
     """Train the transformer that adds the residual codes, level by level."""
-    from exuvia.recipes import generator
+    from exuvia.recipes.generator import train_part
 
-    generator.train_residual(recipe)
+    train_part(recipe)
 
 
 def train_length(recipe: LengthRecipe) -> None:
     """Train the estimator of a motion's length from its caption."""
-    from exuvia.recipes import generator
+    from exuvia.recipes.generator import train_part
 
-    generator.train_length(recipe)
+    train_part(recipe)
 
 
 def train_evaluator(recipe: EvaluatorRecipe) -> None:
     """Train the text-motion evaluator: captions and motions into one space, in which metrics are measured."""
-    from exuvia.recipes import evaluator
+    from exuvia.recipes.judges import train_judge
 
-    evaluator.train_evaluator(recipe)
+    train_judge(recipe)
 
 
 def train_retrieval(recipe: RetrievalRecipe) -> None:
     """Train the motion-text retrieval model: either of motion and caption finds the other."""
-    from exuvia.recipes import retrieval
+    from exuvia.recipes.judges import train_judge
 
-    retrieval.train_retrieval(recipe)
+    train_judge(recipe)
 
 
 def train_classifier(recipe: ClassifierRecipe) -> None:
     """Train the classifier that tells violence and groups of actions from motion alone."""
-    from exuvia.recipes import classifier
+    from exuvia.recipes.judges import train_judge
 
-    classifier.train_classifier(recipe)
+    train_judge(recipe)
