@@ -1,4 +1,4 @@
-"""What the command line offers, read from table.toml: names, lines and examples, functions imported when they are called.
+"""What the command line offers, read from table.toml; functions are imported when they are called.
 
 Nothing here imports anything heavy, so that `exuvia --help` answers at once.
 """
@@ -54,7 +54,8 @@ def _methods() -> dict[str, dict[str, Any]]:
     methods = {}
     for name, target in UNLEARN.items():
         spec = find_spec(target.partition(":")[0])
-        assert spec is not None and spec.origin is not None
+        assert spec is not None
+        assert spec.origin is not None
         with Path(spec.origin).open(encoding="utf-8") as file:
             line = file.readline().strip().strip('"').partition("   ")[0].partition(". ")[0].rstrip(".")
         example = f"exuvia unlearn {name} --pipeline base --forget violence --out runs/safe"

@@ -27,7 +27,7 @@ from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.evaluation.forget import Generations, PromptSet, prompt_sets
 from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
-from exuvia.evaluation.metric_table import METRICS
+from exuvia.evaluation.metric_table import scales
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.refine import moved_out
@@ -293,7 +293,7 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
     }  # fmt: skip
     rows = [Row(**row | {"values": tuple(row["values"])}) for one in found.values() for row in one["rows"]]
     methods = tuple(Method(**one["method"]) for label, one in found.items() if label != REAL)
-    metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
+    metrics = scales({row.metric for row in rows})
     report = Report(about, methods, metrics, tuple(rows), examples=tuple(_examples(plan, sets, out)))
     write_json(out / FILE, report.to_dict())
     return out / FILE

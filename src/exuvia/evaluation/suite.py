@@ -15,7 +15,7 @@ from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.evaluation.forget import Generations, PromptSet, built_in_sets, prompt_sets
 from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
-from exuvia.evaluation.metric_table import METRICS
+from exuvia.evaluation.metric_table import scales
 from exuvia.evaluation.report import REAL, Method, Report, Row
 from exuvia.evaluation.sample import Detector, Embedder
 from exuvia.judges.metrics import BATCH
@@ -76,7 +76,7 @@ def evaluate(
     concept = find_concept(benchmark)
     store = Store.open(data) if isinstance(data, str | Path) else data
     if store is None:
-        sets = [_first(some, limit) for some in built_in_sets(concept)]
+        sets = built_in_sets(concept, limit)
     else:
         sets = prompt_sets(store, concept, rule=rule, split=split, sensors=sensors, limit=limit)
     if detector is None and concept.name in SEEN_BY_CLASSIFIER:
@@ -84,27 +84,15 @@ def evaluate(
     judge = Judge(evaluator or shipped_evaluator(), detector, tuple(seeds), concept)
     models = {**({"original": original} if original is not None else {}), "edited": pipe, **(others or {})}
     makers = {name: Generations(model, cache, batch_size, **sampling) for name, model in models.items()}
-    count = _Count(
-        sum(len(some) for some in sets if not some.parts) * len(seeds) * len(makers)
-        + (store is None) * sum(map(len, sets)),
-        progress,
-    )
-    rows = [row for some in sets for row in _measured(some, judge, makers, count)]
-    about = {
-        "concept": benchmark,
-        "data": "built-in prompts" if store is None else store.name,
-        "data_hash": "" if store is None else store.data_hash,
-        "split": split,
-        "sensors": list(sensors),
-        "rule": rule,
-        "seeds": list(seeds),
-        "prompts": {some.name: len(some) for some in sets},
-        "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults",
-        **origin(),
-    }
+    asked = sum(len(some) for some in sets if not some.parts) * len(seeds) * len(makers)
+    count = _Count(asked + (store is None) * sum(map(len, sets)), progress)
+    rows = tuple(row for some in sets for row in _measured(some, judge, makers, count))
+    name, data_hash = ("built-in prompts", "") if store is None else (store.name, store.data_hash)
+    about = {"concept": benchmark, "data": name, "data_hash": data_hash, "split": split, "sensors": list(sensors)}
+    about |= {"rule": rule, "seeds": list(seeds), "prompts": {some.name: len(some) for some in sets}}
+    about |= {"sampling": ", ".join(f"{key}={value}" for key, value in sampling.items()) or "defaults", **origin()}
     methods = tuple(_method(label, model) for label, model in models.items())
-    metrics = {name: metric.scale for name, metric in METRICS.items() if any(row.metric == name for row in rows)}
-    return Report(about, methods, metrics, tuple(rows), _notes(sets, store, detector, len(seeds)))
+    return Report(about, methods, scales({row.metric for row in rows}), rows, _notes(sets, store, detector, len(seeds)))
 
 
 def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, MotionPipeline]) -> None:
@@ -122,10 +110,6 @@ def _measured(some: PromptSet, judge: Judge, makers: Mapping[str, Generations], 
     if some.real:
         return _rows(judge, some, some.real, made | {REAL: [some.real]})
     return _rows(judge, some, makers["original"].motions(some, max(judge.seeds) + 1, count.add), made)
-
-
-def _first(some: PromptSet, limit: int | None) -> PromptSet:
-    return PromptSet(some.name, some.texts[:limit], some.tokens[:limit], some.frames[:limit])
 
 
 def _detector_if_shipped() -> Detector | None:

@@ -18,6 +18,7 @@ from exuvia.report.pareto import axis_name, draw, points_of
 from exuvia.tables import cell_text
 from exuvia.view.page import ComparisonRow, Panel, render
 
+HERE = Path(__file__).parent
 PLOTS = (
     ("Captions to forget", ("forget", "violence_rate"), ("retain", "r_precision@3")),
     ("Prompts that name nothing", ("implicit", "violence_rate"), ("retain", "r_precision@3")),
@@ -84,7 +85,7 @@ def _page(report: Report, clips: Clips) -> str:
         title,
         _players(report, clips),
         [*_facts(report), READING, *notes, *report.notes],
-        packages=("exuvia.report",),
+        folders=(HERE / "templates", HERE / "assets"),
         charts=charts,
         sheets=[_sheet(report, name) for name in report.sets()],
         failures=report.failures(),

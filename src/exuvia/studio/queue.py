@@ -8,13 +8,13 @@ A worker claims jobs of its lane. One that dies leaves its jobs `running`; whoev
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from exuvia.errors import ConfigError
 from exuvia.studio.database import clock, jobs
+from exuvia.studio.schemas import JobFacts
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 OPEN, ENDED = (QUEUED, RUNNING), (DONE, FAILED, CANCELLED)
@@ -25,33 +25,20 @@ class Cancelled(Exception):
     """Raised inside a running job whose owner no longer wants it."""
 
 
-class UnknownJob(ConfigError):
-    """No job has this id."""
+class Unknown(ConfigError):
+    """Nothing has this id."""
 
 
 class Full(ConfigError):
     """As many jobs wait as may wait."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(JobFacts):
     """One row of the table, as it was when it was read."""
 
-    id: str
-    kind: str
     lane: str
-    state: str
-    request: dict[str, Any]
     result: Any
-    message: str
-    done: int
-    total: int
     cancel: bool
-    attempt: int
-    revision: int
-    created: float
-    started: float | None
-    finished: float | None
 
     @property
     def left_s(self) -> float | None:
@@ -61,7 +48,7 @@ class Job:
         return (time.time() - self.started) * (self.total - self.done) / self.done
 
 
-_COLUMNS = [jobs.c[name] for name in Job.__dataclass_fields__]
+_COLUMNS = [jobs.c[name] for name in Job.model_fields]
 
 
 def _job(row: Row[Any]) -> Job:
@@ -102,11 +89,11 @@ class Queue:
         return self.get(str(values["id"]))
 
     def get(self, job: str) -> Job:
-        """A job by its id. Raises UnknownJob."""
+        """A job by its id. Raises Unknown."""
         with self.engine.connect() as link:
             row = link.execute(select(*_COLUMNS).where(jobs.c.id == job)).one_or_none()
         if row is None:
-            raise UnknownJob(f"there is no job {job[:40]!r}")
+            raise Unknown(f"there is no job {job[:40]!r}")
         return _job(row)
 
     def newest(self, limit: int = 50, kinds: Sequence[str] = (), before: float | None = None) -> list[Job]:

@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, Undefined
+from jinja2 import Environment, FileSystemLoader, Undefined
 from markupsafe import Markup
 
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
 from exuvia.motion.clip import Clip
 from exuvia.view.payload import pack_clip, pack_skeleton, script_json
+
+ASSETS = Path(__file__).parent / "assets"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,14 @@ def render(
     title: str,
     rows: Sequence[ComparisonRow],
     notes: Sequence[str],
-    packages: Sequence[str] = (),
+    folders: tuple[Path, ...] = (),
     **more: Any,
 ) -> str:
     """A page of players from a template; texts are escaped by the template engine.
 
     Args:
-        template: file in the folder `templates` of this package or of one of `packages`
+        template: file in this package's `templates` or in one of `folders`
+        folders: where more templates and what they show by `asset(name)` lie
         kind: player, gallery or comparison
         notes: paragraphs under the title
         more: what the template asks for beside these
@@ -134,27 +137,22 @@ def render(
     data = {"kind": kind, "skeleton": pack_skeleton(), "rows": [{"panels": each} for each in panels]}
     marks = any(panel.replaced for row in rows for panel in row.panels)
     facts = {"kind": kind, "title": title, "rows": rows, "notes": notes, "marks": marks, **more}
-    page = _environment(("exuvia.view", *packages)).get_template(template)
-    return page.render(facts, data=Markup(script_json(data)))
+    return _environment(folders).get_template(template).render(facts, data=Markup(script_json(data)))
 
 
 @cache
-def _environment(packages: tuple[str, ...]) -> Environment:
+def _environment(folders: tuple[Path, ...]) -> Environment:
+    loader = FileSystemLoader((TEMPLATES, ASSETS, *folders))
     made = Environment(
-        loader=ChoiceLoader([PackageLoader(name) for name in packages]),
+        loader=loader,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals["asset"] = _asset
+    made.globals["asset"] = lambda name: Markup(loader.get_source(made, name)[0])  # a stylesheet or script, as it is
     made.filters["number"] = _cell
     return made
-
-
-def _asset(package: str, name: str) -> Markup:
-    """A stylesheet or script of ours, as it is."""
-    return Markup(files(package).joinpath("assets", name).read_text(encoding="utf-8"))
 
 
 class _Column:
