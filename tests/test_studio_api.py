@@ -14,8 +14,8 @@ import exuvia
 from exuvia.motion.load import load_clip
 from exuvia.sequence.settings import Backbone
 from exuvia.studio.analysis import replaced
-from exuvia.view.payload import unpack_joints
 from made_studio import API, Made, made_studio
+from packed_clip import unpack_joints
 from tiny import tiny_pipeline
 
 KICK = "a man kicks something with his left leg"
@@ -311,7 +311,7 @@ def test_a_generator_whose_files_are_gone_fails_without_telling_where_they_were(
     folder = tiny_pipeline().save_pretrained(tmp_path / "tiny")
     with made_studio(tmp_path / "studio", pipelines={"tiny": str(folder)}) as made:
         tiny = next(one["id"] for one in made.get("/generators") if one["name"] == "tiny")
-        (folder / "mask.safetensors").write_bytes(b"broken")
+        (folder / "base.safetensors").write_bytes(b"broken")
         job = made.ask("/motion", {"prompts": ["a person waves"], "generators": [tiny], "frames": 40})
         good = made.ask("/motion", {"prompts": ["a person waves"], "frames": 40})
         made.work()

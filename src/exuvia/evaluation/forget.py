@@ -208,27 +208,22 @@ class Generations:
             return {"codes": codes.cpu().numpy().astype(np.int16), "lengths": lengths.cpu().numpy()}
 
         def made() -> Arrays:
-            kept = kept_arrays(self.codes, "codes", facts, coded, _is_codes(len(texts)))
+            kept = kept_arrays(self.codes, "codes", facts, coded, lambda arrays: _are_codes(arrays, len(texts)))
             codes, lengths = (torch.from_numpy(kept[name].astype(np.int64)) for name in ("codes", "lengths"))
             clips = self.pipe.decode(codes, lengths, smoothing=settings["smoothing"], seeds=seeds)
             sizes = np.asarray([len(clip) for clip in clips])
             return {"features": np.concatenate(clips).astype(np.float32), "sizes": sizes}
 
-        kept = kept_arrays(self.folder, "motions", facts, made, _is_motions(len(texts), self.pipe.representation.dim))
+        dim = self.pipe.representation.dim
+        kept = kept_arrays(self.folder, "motions", facts, made, lambda arrays: _are_motions(arrays, len(texts), dim))
         return np.split(kept["features"], np.cumsum(kept["sizes"])[:-1])
 
 
-def _is_codes(count: int) -> Callable[[Arrays], bool]:
-    def fits(arrays: Arrays) -> bool:
-        codes, lengths = arrays["codes"], arrays["lengths"]
-        return codes.dtype == np.int16 and codes.ndim == 3 and len(codes) == len(lengths) == count
-
-    return fits
+def _are_codes(arrays: Arrays, count: int) -> bool:
+    codes, lengths = arrays["codes"], arrays["lengths"]
+    return codes.dtype == np.int16 and codes.ndim == 3 and len(codes) == len(lengths) == count
 
 
-def _is_motions(count: int, dim: int) -> Callable[[Arrays], bool]:
-    def fits(arrays: Arrays) -> bool:
-        features, sizes = arrays["features"], arrays["sizes"]
-        return features.dtype == np.float32 and features.shape == (sizes.sum(), dim) and len(sizes) == count
-
-    return fits
+def _are_motions(arrays: Arrays, count: int, dim: int) -> bool:
+    features, sizes = arrays["features"], arrays["sizes"]
+    return features.dtype == np.float32 and features.shape == (sizes.sum(), dim) and len(sizes) == count

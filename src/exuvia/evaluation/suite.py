@@ -88,8 +88,9 @@ def evaluate(
     count = _Count(asked + (store is None) * sum(map(len, sets)), progress)
     rows = tuple(row for some in sets for row in _measured(some, judge, makers, count))
     name, data_hash = ("built-in prompts", "") if store is None else (store.name, store.data_hash)
-    about = {"concept": benchmark, "data": name, "data_hash": data_hash, "split": split, "sensors": list(sensors)}
-    about |= {"rule": rule, "seeds": list(seeds), "prompts": {some.name: len(some) for some in sets}}
+    about: dict[str, Any] = {"concept": benchmark, "data": name, "data_hash": data_hash, "split": split}
+    about |= {"sensors": list(sensors), "rule": rule, "seeds": list(seeds)}
+    about |= {"prompts": {some.name: len(some) for some in sets}}
     about |= {"sampling": ", ".join(f"{key}={value}" for key, value in sampling.items()) or "defaults", **origin()}
     methods = tuple(_method(label, model) for label, model in models.items())
     return Report(about, methods, scales({row.metric for row in rows}), rows, _notes(sets, store, detector, len(seeds)))

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 
 from exuvia.errors import ConfigError
 from exuvia.studio.database import clock, jobs
@@ -51,10 +51,6 @@ class Job(JobFacts):
 _COLUMNS = [jobs.c[name] for name in Job.model_fields]
 
 
-def _job(row: Row[Any]) -> Job:
-    return Job(**row._mapping)
-
-
 def new_id() -> str:
     """A name that nobody can guess and nothing else has."""
     return uuid.uuid4().hex
@@ -65,6 +61,10 @@ class Queue:
 
     def __init__(self, engine: Engine, waiting: int = 500) -> None:
         self.engine, self.waiting = engine, waiting
+
+    def _jobs(self, wanted: Select[Any]) -> list[Job]:
+        with self.engine.connect() as link:
+            return [Job(**row._mapping) for row in link.execute(wanted)]
 
     # asked by the server
 
@@ -90,11 +90,10 @@ class Queue:
 
     def get(self, job: str) -> Job:
         """A job by its id. Raises Unknown."""
-        with self.engine.connect() as link:
-            row = link.execute(select(*_COLUMNS).where(jobs.c.id == job)).one_or_none()
-        if row is None:
+        rows = self._jobs(select(*_COLUMNS).where(jobs.c.id == job))
+        if not rows:
             raise Unknown(f"there is no job {job[:40]!r}")
-        return _job(row)
+        return rows[0]
 
     def newest(self, limit: int = 50, kinds: Sequence[str] = (), before: float | None = None) -> list[Job]:
         """Jobs, the newest first."""
@@ -103,14 +102,12 @@ class Queue:
             wanted = wanted.where(jobs.c.kind.in_(kinds))
         if before is not None:
             wanted = wanted.where(jobs.c.created < before)
-        with self.engine.connect() as link:
-            return [_job(row) for row in link.execute(wanted)]
+        return self._jobs(wanted)
 
     def since(self, revision: int, limit: int = 500) -> list[Job]:
         """Jobs that changed after a revision, in the order of their changes."""
         wanted = select(*_COLUMNS).where(jobs.c.revision > revision).order_by(jobs.c.revision).limit(limit)
-        with self.engine.connect() as link:
-            return [_job(row) for row in link.execute(wanted)]
+        return self._jobs(wanted)
 
     def revision(self) -> int:
         """Of the last change."""
@@ -207,8 +204,7 @@ class Queue:
         """Jobs that run, under one worker or any."""
         wanted = select(*_COLUMNS).where(jobs.c.state == RUNNING)
         wanted = wanted if worker is None else wanted.where(jobs.c.worker == worker)
-        with self.engine.connect() as link:
-            return [_job(row) for row in link.execute(wanted)]
+        return self._jobs(wanted)
 
     def give_up(self, worker: str | None = None, message: str = LOST) -> list[Job]:
         """Mark the jobs of a dead worker (None: of all) as failed, cancelled ones as cancelled, and return them."""
