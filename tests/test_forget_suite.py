@@ -290,7 +290,7 @@ def test_the_page_on_adding_a_metric_is_true(
     exec(function, names)
     metric = eval(line.rstrip().rstrip(","), names)
     monkeypatch.setitem(METRICS, metric.name, metric)
-    report = evaluate(pair[1], original=pair[0], store=store, split="train", limit=4, **FEW)  # type: ignore[arg-type]
+    report = evaluate(pair[1], original=pair[0], data=store, split="train", limit=4, **FEW)  # type: ignore[arg-type]
     for method in ("edited", "real"):
         assert 0.1 < report.value("forget", method, "pelvis_height_m") < 2
     assert "pelvis_height_m →" in str(report)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from exuvia.checkpoint import origin
-from exuvia.data.concepts import find_concept
+from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.evaluation.forget import Generations, PromptSet, built_in_sets, prompt_sets
@@ -79,21 +79,24 @@ def evaluate(
         sets = built_in_sets(concept, limit)
     else:
         sets = prompt_sets(store, concept, rule=rule, split=split, sensors=sensors, limit=limit)
-    if detector is None and concept.name in SEEN_BY_CLASSIFIER:
-        detector = _detector_if_shipped()
+    detector = detector or _shipped_detector(concept)
     judge = Judge(evaluator or shipped_evaluator(), detector, tuple(seeds), concept)
     models = {**({"original": original} if original is not None else {}), "edited": pipe, **(others or {})}
     makers = {name: Generations(model, cache, batch_size, **sampling) for name, model in models.items()}
     asked = sum(len(some) for some in sets if not some.parts) * len(seeds) * len(makers)
     count = _Count(asked + (store is None) * sum(map(len, sets)), progress)
     rows = tuple(row for some in sets for row in _measured(some, judge, makers, count))
-    name, data_hash = ("built-in prompts", "") if store is None else (store.name, store.data_hash)
-    about: dict[str, Any] = {"concept": benchmark, "data": name, "data_hash": data_hash, "split": split}
-    about |= {"sensors": list(sensors), "rule": rule, "seeds": list(seeds)}
-    about |= {"prompts": {some.name: len(some) for some in sets}}
+    where = {"split": split, "sensors": list(sensors), "rule": rule, "seeds": list(seeds)}
+    about = {"concept": benchmark, **_data(store), **where, "prompts": {some.name: len(some) for some in sets}}
     about |= {"sampling": ", ".join(f"{key}={value}" for key, value in sampling.items()) or "defaults", **origin()}
     methods = tuple(_method(label, model) for label, model in models.items())
     return Report(about, methods, scales({row.metric for row in rows}), rows, _notes(sets, store, detector, len(seeds)))
+
+
+def _data(store: Store | None) -> dict[str, Any]:
+    """What the prompts were taken from."""
+    name, data_hash = ("built-in prompts", "") if store is None else (store.name, store.data_hash)
+    return {"data": name, "data_hash": data_hash}
 
 
 def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, MotionPipeline]) -> None:
@@ -113,7 +116,10 @@ def _measured(some: PromptSet, judge: Judge, makers: Mapping[str, Generations], 
     return _rows(judge, some, makers["original"].motions(some, max(judge.seeds) + 1, count.add), made)
 
 
-def _detector_if_shipped() -> Detector | None:
+def _shipped_detector(concept: Concept) -> Detector | None:
+    """The shipped classifier, where it sees the concept and is installed."""
+    if concept.name not in SEEN_BY_CLASSIFIER:
+        return None
     try:
         return shipped_detector()
     except CheckpointError as error:
