@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from exuvia.evaluation.ncs import released_scores
 from exuvia.judges.retrieval import ActorDecoder, ActorEncoder, position_table
 from exuvia.judges.retrieval_losses import info_nce, kl_divergence, ranks, recalls, similarity
 from lab.parity.case import Case
+from lab.released_scores import released_ncs
 
 
 def ncs(case: Case) -> dict[str, Any]:
     """All published scores."""
-    found = released_scores(case.tensors["in.name"], case.tensors["in.repeat"], case.tensors["mid.first_rank"])
+    found = released_ncs(case.tensors["in.name"], case.tensors["in.repeat"], case.tensors["mid.first_rank"])
     return {f"scalars.unlearn/{name}": value for name, value in found.items()}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
 from exuvia.config import to_dict
@@ -17,14 +17,16 @@ from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, LengthRecipe, Mask
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.length import LengthEstimator
 from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.train import WEIGHTS, fit
 
+Part = BaseGenerator | ResidualTransformer | LengthEstimator
 Recipe = MaskRecipe | BAMMRecipe | CausalRecipe | ResidualRecipe | LengthRecipe
-PART: dict[type, tuple[str, Callable[[Any], nn.Module]]] = {
+PART: dict[type, tuple[str, Callable[[Any], Part]]] = {
     MaskRecipe: ("mask", MaskTransformer),
     BAMMRecipe: ("bamm", BAMM),
     CausalRecipe: ("causal", CausalGenerator),
@@ -39,7 +41,8 @@ class CodesTask:
 
     def __init__(self, recipe: Recipe) -> None:
         self.kind, make = PART[type(recipe)]
-        self.recipe, self.model = recipe, make(recipe.model)
+        self.recipe = recipe
+        self.model: Part = make(recipe.model)
         tokenizer, normaliser = load_tokenizer(recipe.tokenizer)
         corpus, facts = open_corpus(recipe.corpus)
         encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
