@@ -71,9 +71,6 @@ def test_a_refined_benchmark_has_the_moved_clips_in_retain(
     assert 0 < len(moved) < len(before["forget"])
     assert results["about"]["prompts"]["forget"] == len(before["forget"]) - len(moved)
     assert results["about"]["prompts"]["retain"] == len(before["retain"]) + len(moved)
-    monkeypatch.setattr(benchmark, "_ranker", lambda plan, store: None)
-    with pytest.raises(ConfigError, match="no retrieval model"):
-        run_benchmark(plan, tmp_path / "run", workers=0)
 
 
 def test_a_folder_of_another_data_set_is_refused(store: Store, generator: Path, tmp_path: Path) -> None:

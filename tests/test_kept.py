@@ -2,31 +2,14 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from exuvia.kept import Arrays, keep_json, kept_arrays, kept_json, recall_json, stable_hash
+from exuvia.kept import Arrays, keep_arrays, keep_json, recall_arrays, recall_json, stable_hash
 
-
-class Maker:
-    """Counts from where it stands; knows how often it was called."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def arrays(self) -> Arrays:
-        self.calls += 1
-        return {"values": np.arange(6, dtype=np.int16).reshape(2, 3).T}
-
-    def facts(self) -> dict[str, Any]:
-        self.calls += 1
-        return {"answer": [1, 2]}
-
-
-def is_three_by_two(arrays: Arrays) -> bool:
-    return arrays["values"].shape == (3, 2) and arrays["values"].dtype == np.int16
+VALUES: Arrays = {"values": np.arange(6, dtype=np.int16).reshape(2, 3).T}
 
 
 def test_a_hash_knows_values_and_not_the_order_of_keys() -> None:
@@ -34,50 +17,60 @@ def test_a_hash_knows_values_and_not_the_order_of_keys() -> None:
     assert len({stable_hash(x) for x in (1, 1.0, "1", [1], None, {"a": 1}, {"a": "1"})}) == 7
 
 
-def test_arrays_are_made_once_for_the_same_facts(tmp_path: Path) -> None:
-    make = Maker()
-    for _ in range(2):
-        kept = kept_arrays(tmp_path, "counts", ["a", 1], make.arrays, is_three_by_two)
-        assert kept["values"].tolist() == [[0, 3], [1, 4], [2, 5]]
-    assert make.calls == 1
-    kept_arrays(tmp_path, "counts", ["a", 2], make.arrays, is_three_by_two)
-    assert make.calls == 2
-    assert len(list(tmp_path.iterdir())) == 2
-    kept_arrays(None, "counts", ["a", 1], make.arrays, is_three_by_two)
-    assert make.calls == 3
+def test_arrays_are_recalled_for_the_same_facts_only(tmp_path: Path) -> None:
+    assert recall_arrays(tmp_path, "counts", ["a", 1]) is None
+    keep_arrays(tmp_path, "counts", ["a", 1], VALUES)
+    kept = recall_arrays(tmp_path, "counts", ["a", 1])
+    assert kept is not None
+    assert kept["values"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert recall_arrays(tmp_path, "counts", ["a", 2]) is None
+    assert recall_arrays(tmp_path, "others", ["a", 1]) is None
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "other facts", "other shape", "other name"])
-def test_what_does_not_fit_is_made_again_and_said_so(
+def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
+    assert keep_arrays(None, "counts", 1, VALUES)["values"].shape == (3, 2)
+    assert recall_arrays(None, "counts", 1) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "other facts", "one value", "other name", "no marks"])
+def test_what_is_damaged_is_not_recalled_and_said_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    make = Maker()
-    kept_arrays(tmp_path, "counts", 1, make.arrays, is_three_by_two)
+    keep_arrays(tmp_path, "counts", 1, VALUES)
     (path,) = tmp_path.iterdir()
-    whole = path.read_bytes()
+    whole, arrays = path.read_bytes(), load_file(path)
     if damage in ("cut", "empty", "text"):
         path.write_bytes({"cut": whole[:50], "empty": b"", "text": b"not this"}[damage])
     elif damage == "other facts":
-        kept_arrays(tmp_path / "other", "counts", 2, make.arrays, is_three_by_two)
+        keep_arrays(tmp_path / "other", "counts", 2, VALUES)
         next((tmp_path / "other").iterdir()).replace(path)
+    elif damage == "one value":
+        path.write_bytes(whole[:-2] + b"\x07\x00")
+    elif damage == "other name":
+        path.write_bytes(whole.replace(b"values", b"valued"))
     else:
-        name = "values" if damage == "other shape" else "value"
-        kept_arrays(tmp_path / "other", "counts", 1, lambda: {name: np.zeros(4)}, is_three_by_two)
-        next((tmp_path / "other").iterdir()).replace(path)
-    calls = make.calls
+        save_file(arrays, path)
     with caplog.at_level(logging.WARNING):
-        again = kept_arrays(tmp_path, "counts", 1, make.arrays, is_three_by_two)
-    assert make.calls == calls + 1
-    assert is_three_by_two(again)
+        assert recall_arrays(tmp_path, "counts", 1) is None
     assert "made again" in caplog.text
+    keep_arrays(tmp_path, "counts", 1, VALUES)
     assert path.read_bytes() == whole
 
 
+def test_every_length_that_a_file_can_be_cut_to_is_noticed(tmp_path: Path) -> None:
+    keep_arrays(tmp_path, "counts", 1, VALUES)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        assert recall_arrays(tmp_path, "counts", 1) is None, length
+
+
 def test_a_json_file_is_read_for_its_own_facts_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    make, path = Maker(), tmp_path / "answer.json"
+    path = tmp_path / "answer.json"
     assert recall_json(path, 1) is None
-    assert kept_json(path, 1, make.facts) == kept_json(path, 1, make.facts) == {"answer": [1, 2]}
-    assert make.calls == 1
+    keep_json(path, 1, {"answer": [1, 2]})
+    assert recall_json(path, 1) == {"answer": [1, 2]}
     assert recall_json(path, 2) is None
     keep_json(path, 2, {"answer": 3})
     assert recall_json(path, 2) == {"answer": 3}

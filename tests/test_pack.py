@@ -111,7 +111,7 @@ def test_published_checkpoints_become_a_pipeline(
     pipe: MotionPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_as(published(pipe, tmp_path), monkeypatch)
-    import_momask(ImportMomaskConfig(tmp_path, tmp_path / "pipeline", text="hashed"))
+    import_momask(ImportMomaskConfig(folder=tmp_path, out=tmp_path / "pipeline", text="hashed"))
     loaded = MotionPipeline.from_pretrained(tmp_path / "pipeline")
     assert loaded.config["text"]["pooled"]
     assert len(loaded.provenance["momask"]["mask"]) == 64
@@ -123,7 +123,7 @@ def test_published_checkpoints_that_lack_something_are_refused(
 ) -> None:
     read_as(replace(published(pipe, tmp_path), length=None), monkeypatch)
     with pytest.raises(CheckpointError, match="length_estimator"):
-        import_momask(ImportMomaskConfig(tmp_path, tmp_path / "pipeline", text="hashed"))
+        import_momask(ImportMomaskConfig(folder=tmp_path, out=tmp_path / "pipeline", text="hashed"))
     read_as(published(pipe, tmp_path), monkeypatch)
     with pytest.raises(ConfigError, match="the weights expect 64"):
-        import_momask(ImportMomaskConfig(tmp_path, tmp_path / "pipeline", text="minilm"))
+        import_momask(ImportMomaskConfig(folder=tmp_path, out=tmp_path / "pipeline", text="minilm"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exuvia import Clip, MotionPipeline
 from exuvia.checkpoint import load_tensors, save_tensors
+from exuvia.data.concepts import find_concept
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, write_json
 from exuvia.pipeline.identity import pipeline_hash
@@ -103,7 +104,10 @@ def test_a_folder_of_version_0_1_makes_the_same_motion(tmp_path: Path) -> None:
     """It says `mask` for what is `base` now, a backbone in one word, and nothing of the kind."""
     pipe = PIPE.clone()
     pipe.provenance["parts"] = {"mask": {"step": 7}}
-    pipe.detours = [Detour(WordGuard("kick"), base=pipe.base), Detour(WordGuard("violence"), "a person walks")]
+    pipe.detours = [
+        Detour(WordGuard(find_concept("kick")), base=pipe.base),
+        Detour(WordGuard(find_concept("violence")), "a person walks"),
+    ]
     folder = pipe.save_pretrained(tmp_path / "run")
     config = read_json(folder / "config.json")
     assert list(config)[2:6] == ["tokenizer", "base", "residual", "length"]

@@ -29,7 +29,7 @@ REVEALED = [
     "torch._tensor.Tensor",
     "exuvia.pipeline.pipeline.MotionPipeline",
     "float",
-    "exuvia_ssm.mamba.Mamba",
+    "exuvia_ssm.mamba.mamba.Mamba",
 ]
 REFUSED = {
     'pipe("a man kicks", sed=0)': "call-overload",

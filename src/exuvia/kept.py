@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,56 +25,54 @@ def stable_hash(facts: Any) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def kept_arrays(
-    folder: Path | None, name: str, facts: Any, make: Callable[[], Arrays], fits: Callable[[Arrays], bool]
-) -> Arrays:
-    """Arrays that `make` gives, from `folder/NAME-HASH.safetensors` where an earlier call left them.
+def recall_arrays(folder: Path | None, name: str, facts: Any) -> Arrays | None:
+    """What `keep_arrays` wrote for the same facts; None where there is nothing, or a damaged file, which is logged.
 
     Args:
-        folder: where they are kept; None: nowhere
+        folder: where arrays are kept; None: nowhere
         name: first part of the file's name
         facts: JSON-ready; everything that decides the arrays
-        make: called where nothing is kept, or where the file is damaged (which is logged)
-        fits: whether names, shapes and types are those expected; a missing name may raise KeyError
+    """
+    if folder is None or not (path := _path(folder, name, facts)).exists():
+        return None
+    try:
+        with safe_open(path, "numpy") as stream:
+            mark = (stream.metadata() or {}).get("mark")
+            arrays = {key: stream.get_tensor(key) for key in stream.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        log.warning("%s is damaged (%s); made again", path, error)
+        return None
+    if mark == _mark(facts, arrays):
+        return arrays
+    log.warning("%s does not hold what its name says; made again", path)
+    return None
+
+
+def keep_arrays(folder: Path | None, name: str, facts: Any, arrays: Arrays) -> Arrays:
+    """Write arrays to `folder/NAME-HASH.safetensors` with a digest of their values, and return them.
+
     Raises:
         OutputError: the folder cannot be written.
     """
-    if folder is None:
-        return make()
-    key = stable_hash(facts)
-    path = folder / f"{name}-{key[:24]}.safetensors"
-    if path.exists():
-        try:
-            return _read_arrays(path, key, fits)
-        except DataError as error:
-            log.warning("%s; made again", error)
-    arrays = make()
-    with whole_file(path) as temporary:
-        # safetensors writes memory as it lies, so that rows must lie in C order
-        plain = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-        save_file(plain, temporary, metadata={"key": key})
-    return arrays
+    # safetensors writes memory as it lies, so that rows must lie in C order
+    plain = {key: np.ascontiguousarray(values) for key, values in arrays.items()}
+    if folder is not None:
+        with whole_file(_path(folder, name, facts)) as temporary:
+            save_file(plain, temporary, metadata={"mark": _mark(facts, plain)})
+    return plain
 
 
-def _read_arrays(path: Path, key: str, fits: Callable[[Arrays], bool]) -> Arrays:
-    try:
-        with safe_open(path, "numpy") as stream:
-            kept = (stream.metadata() or {}).get("key")
-            arrays = {name: stream.get_tensor(name) for name in stream.keys()}
-        if kept == key and fits(arrays):
-            return arrays
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error})") from None
-    raise DataError(f"{path} does not hold what its name says")
+def _path(folder: Path, name: str, facts: Any) -> Path:
+    return folder / f"{name}-{stable_hash(facts)[:24]}.safetensors"
 
 
-def kept_json(path: Path, facts: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `make` gives, from a JSON file where an earlier call with the same facts left it. Raises OutputError."""
-    value = recall_json(path, facts)
-    if value is None:
-        value = make()
-        keep_json(path, facts, value)
-    return value
+def _mark(facts: Any, arrays: Arrays) -> str:
+    """SHA-256 of the facts, and of the names, types, shapes and values; one string, for files with equal bytes."""
+    digest = hashlib.sha256(stable_hash(facts).encode())
+    for key in sorted(arrays):
+        digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[key]).data)
+    return digest.hexdigest()
 
 
 def keep_json(path: Path, facts: Any, value: Mapping[str, Any]) -> None:

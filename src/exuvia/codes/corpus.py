@@ -15,7 +15,7 @@ from exuvia.codes.encode import Precision, encode_clips
 from exuvia.data.clips import ClipSet
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
-from exuvia.kept import Arrays, kept_arrays
+from exuvia.kept import Arrays, keep_arrays, recall_arrays
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.text.base import TextEncoder
@@ -79,13 +79,10 @@ class CaptionTable:
         self.index = {text: number for number, text in enumerate(self.texts)}
         kind = torch.float16 if compact else torch.float32
 
-        def fits(arrays: Arrays) -> bool:
-            sizes, states = arrays["sizes"], arrays["states"]
-            right = sizes.shape == (len(self.texts),) and len(states) == sizes.sum()
-            return right and states.dtype == (np.float16 if compact else np.float32)
-
         facts = [encoder.fingerprint, self.texts, compact]
-        kept = kept_arrays(cache, "captions", facts, lambda: _encoded(self.texts, encoder, kind), fits)
+        kept = recall_arrays(cache, "captions", facts)
+        if kept is None:
+            kept = keep_arrays(cache, "captions", facts, _encoded(self.texts, encoder, kind))
         self.pooled = torch.from_numpy(kept["pooled"])
         """[N, E]"""
         self.states = torch.from_numpy(kept["states"]).split(kept["sizes"].tolist())

@@ -23,7 +23,7 @@ from exuvia.config import to_dict
 from exuvia.data.batches import pad_batch
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
-from exuvia.kept import Arrays, kept_arrays
+from exuvia.kept import Arrays, keep_arrays, recall_arrays
 from exuvia.shapes import Features
 from exuvia.tokens.rvqvae import RVQVAE
 
@@ -76,19 +76,14 @@ def encode_clips(
         raise ConfigError(f"unknown precision {precision!r}; known: float32, bfloat16")
     jobs = [(int(number), start) for number in numbers for start in range(offsets)]
 
-    def make() -> Arrays:
-        return _encode(clips, jobs, tokenizer, normaliser, depth, precision)
-
-    def fits(arrays: Arrays) -> bool:
-        codes, bounds = arrays["codes"], arrays["offsets"]
-        right = codes.dtype == np.int16 and bounds.dtype == np.int64 and bounds.shape == (len(jobs) + 1,)
-        return right and codes.shape == (bounds[-1], depth)
-
     weights = {f"encoder.{k}": v for k, v in tokenizer.encoder.state_dict().items()}
     weights |= {f"codebook.{n}": layer.codebook for n, layer in enumerate(tokenizer.quantizer.layers)}
     scale = {"mean": torch.from_numpy(normaliser.mean), "std": torch.from_numpy(normaliser.std)}
     facts = [hash_tensors(weights | scale), to_dict(tokenizer.config), clips.data_hash, jobs, depth, precision]
-    kept = kept_arrays(None if cache is None else Path(cache), "codes", facts, make, fits)
+    folder = None if cache is None else Path(cache)
+    kept = recall_arrays(folder, "codes", facts)
+    if kept is None:
+        kept = keep_arrays(folder, "codes", facts, _encode(clips, jobs, tokenizer, normaliser, depth, precision))
     return PackedCodes(kept["codes"], kept["offsets"], tokenizer.config.num_codes)
 
 

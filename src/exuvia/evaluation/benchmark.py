@@ -36,7 +36,7 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_evaluator
-from exuvia.kept import keep_json, kept_json, recall_json
+from exuvia.kept import keep_json, recall_json
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
@@ -210,17 +210,17 @@ def _edited(
     """The edited generator: of models/LABEL where it was made by the same edit, else made and kept there."""
     folder = out / "models" / spec.label
 
-    def edit() -> dict[str, Any]:
+    facts = [spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
+    costs = recall_json(folder / "edit.json", facts)
+    if costs is None:
         started, before = time.perf_counter(), _peak_mb()
         edited = unlearn(
             spec.name, pipe, forget=plan.concept, data=store, rule=plan.rule, cache=out / "cache", **spec.settings
         )
         costs = {"edit_s": time.perf_counter() - started, "edit_peak_mb": _grown_mb(before)}
         edited.save_pretrained(folder)
-        return costs
-
-    facts = [spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
-    about |= kept_json(folder / "edit.json", facts, edit)
+        keep_json(folder / "edit.json", facts, costs)
+    about |= costs
     edited = MotionPipeline.from_pretrained(folder, text=pipe.text)
     about["hash"] = pipeline_hash(edited)
     return edited

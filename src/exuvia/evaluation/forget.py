@@ -22,7 +22,7 @@ from exuvia.data.splits import actual_rule, caption_verdict, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.judges.guo import UNIT
-from exuvia.kept import Arrays, kept_arrays
+from exuvia.kept import keep_arrays, recall_arrays
 from exuvia.pipeline.identity import codes_hash, pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
@@ -201,29 +201,24 @@ class Generations:
         settings = to_dict(self.pipe.generation) | self.sampling
         facts = [texts, frames, seeds, repr(sorted(settings.items()))]
 
-        def coded() -> Arrays:
+        kept = recall_arrays(self.folder, "motions", facts)
+        if kept is None:
+            codes, lengths = self._codes(texts, frames, seeds, facts)
+            clips = self.pipe.decode(codes, lengths, smoothing=settings["smoothing"], seeds=seeds)
+            sizes = np.asarray([len(clip) for clip in clips])
+            made = {"features": np.concatenate(clips).astype(np.float32), "sizes": sizes}
+            kept = keep_arrays(self.folder, "motions", facts, made)
+        return np.split(kept["features"], np.cumsum(kept["sizes"])[:-1])
+
+    def _codes(
+        self, texts: Sequence[str], frames: Sequence[int], seeds: Sequence[int], facts: list[Any]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes [B, T, Q] and lengths [B] of one chunk, which edits of the codebook share."""
+        kept = recall_arrays(self.codes, "codes", facts)
+        if kept is None:
             codes, lengths, _ = self.pipe.generate_codes(
                 texts, seed=seeds, frames=frames, batch_size=self.batch_size, **self.sampling
             )
-            return {"codes": codes.cpu().numpy().astype(np.int16), "lengths": lengths.cpu().numpy()}
-
-        def made() -> Arrays:
-            kept = kept_arrays(self.codes, "codes", facts, coded, lambda arrays: _are_codes(arrays, len(texts)))
-            codes, lengths = (torch.from_numpy(kept[name].astype(np.int64)) for name in ("codes", "lengths"))
-            clips = self.pipe.decode(codes, lengths, smoothing=settings["smoothing"], seeds=seeds)
-            sizes = np.asarray([len(clip) for clip in clips])
-            return {"features": np.concatenate(clips).astype(np.float32), "sizes": sizes}
-
-        dim = self.pipe.representation.dim
-        kept = kept_arrays(self.folder, "motions", facts, made, lambda arrays: _are_motions(arrays, len(texts), dim))
-        return np.split(kept["features"], np.cumsum(kept["sizes"])[:-1])
-
-
-def _are_codes(arrays: Arrays, count: int) -> bool:
-    codes, lengths = arrays["codes"], arrays["lengths"]
-    return codes.dtype == np.int16 and codes.ndim == 3 and len(codes) == len(lengths) == count
-
-
-def _are_motions(arrays: Arrays, count: int, dim: int) -> bool:
-    features, sizes = arrays["features"], arrays["sizes"]
-    return features.dtype == np.float32 and features.shape == (sizes.sum(), dim) and len(sizes) == count
+            made = {"codes": codes.cpu().numpy().astype(np.int16), "lengths": lengths.cpu().numpy()}
+            kept = keep_arrays(self.codes, "codes", facts, made)
+        return torch.from_numpy(kept["codes"].astype(np.int64)), torch.from_numpy(kept["lengths"].astype(np.int64))

@@ -14,7 +14,7 @@ import numpy as np
 
 from exuvia.evaluation.forget import Generations, PromptSet
 from exuvia.evaluation.judge import Ranker
-from exuvia.kept import kept_json
+from exuvia.kept import keep_json, recall_json
 
 NEAREST = 10
 SHARE = 0.8
@@ -39,12 +39,13 @@ def moved_out(
         tell: called with a line when it is known
     """
 
-    def refined() -> dict[str, Any]:
+    kept = recall_json(path, [facts, tries, prompts.ids])
+    if kept is None:
         ranks = np.stack([ranker.first_ranks(maker.motions(prompts, FIRST_SEED + seed)) for seed in range(tries)])
         hits = (ranks <= NEAREST).sum(0)
         stays = hits >= math.ceil(SHARE * tries)
         moved = [name for name, stay in zip(prompts.ids, stays, strict=True) if not stay]
         tell(f"refined: {int(stays.sum())} of {len(prompts)} clips stay in the forget set")
-        return {"moved": moved, "hits": dict(zip(prompts.ids, hits.tolist(), strict=True))}
-
-    return tuple(kept_json(path, [facts, tries, prompts.ids], refined)["moved"])
+        kept = {"moved": moved, "hits": dict(zip(prompts.ids, hits.tolist(), strict=True))}
+        keep_json(path, [facts, tries, prompts.ids], kept)
+    return tuple(kept["moved"])
