@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
@@ -16,6 +16,7 @@ from exuvia.data.clips import ClipSet
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.kept import Arrays, kept_arrays
+from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.text.base import TextEncoder
 from exuvia.tokens.rvqvae import RVQVAE
@@ -215,9 +216,10 @@ class CaptionedCodes:
         return [self.draw(min(64, count - low), rng) for low in range(0, count, 64)]
 
 
-def training_loss(model: nn.Module, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def training_loss(
+    model: BaseGenerator | ResidualTransformer, batch: Mapping[str, Tensor], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """The loss that a transformer over codes is trained with, on a batch of `draw`, and its accuracy."""
     codes = batch["codes"] if isinstance(model, ResidualTransformer) else batch["codes"][..., 0]
     given = batch["lengths"], batch["cond"], batch.get("cond_valid")
-    loss, accuracy = model.loss(codes, *given, generator=generator)
-    return loss, accuracy
+    return model.loss(codes, *given, generator=generator)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
 from exuvia.config import to_dict
@@ -17,6 +17,7 @@ from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, LengthRecipe, Mask
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.length import LengthEstimator
 from exuvia.sequence.mask_transformer import MaskTransformer
@@ -24,7 +25,8 @@ from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.train import WEIGHTS, fit
 
 Recipe = MaskRecipe | BAMMRecipe | CausalRecipe | ResidualRecipe | LengthRecipe
-PART: dict[type, tuple[str, Callable[[Any], nn.Module]]] = {
+Model = BaseGenerator | ResidualTransformer | LengthEstimator
+PART: dict[type, tuple[str, Callable[[Any], Model]]] = {
     MaskRecipe: ("mask", MaskTransformer),
     BAMMRecipe: ("bamm", BAMM),
     CausalRecipe: ("causal", CausalGenerator),

@@ -17,6 +17,8 @@ from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet
 from exuvia.errors import DivergedError
 from exuvia.kept import stable_hash
+from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.settings import TuneConfig
@@ -118,7 +120,7 @@ def tune(
     return found["val/loss"]
 
 
-def own_loss(model: nn.Module, kind: str) -> Objective:
+def own_loss(model: BaseGenerator | ResidualTransformer, kind: str) -> Objective:
     """The loss that a transformer was trained with, on one kind of clips."""
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
