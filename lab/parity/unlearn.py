@@ -17,7 +17,7 @@ class RecordedEditDraws(EditDraws):
 
     def __init__(self, case: Case, run: str) -> None:
         self.case, self.run = case, run
-        self.recorded = list(case.config["runs"][run]["random_destinations_drawn"])
+        self.destinations = list(case.config["runs"][run]["random_destinations_drawn"])
 
     def noise(self, level: int, rows: int, dim: int) -> Tensor:
         """The recorded noise of a level."""
@@ -25,7 +25,7 @@ class RecordedEditDraws(EditDraws):
 
     def index(self, count: int) -> int:
         """The next recorded destination."""
-        return self.recorded.pop(0)
+        return self.destinations.pop(0)
 
 
 def lcr(case: Case) -> dict[str, Any]:
