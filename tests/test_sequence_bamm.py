@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_refused() -> None:
         generate(net, cond, seeds=[1, 2], shortest=5, longest=4)
     with pytest.raises(ShapeError, match="2 conditions for 1"):
         generate(net, cond, torch.tensor([4]), seeds=[1, 2])
-    with pytest.raises(ConfigError, match="expected 'official' or 't2mgpt'"):
+    with pytest.raises(ConfigError, match="unknown blocks 'gpt2'; did you mean 't2mgpt'"):
         BAMMConfig(blocks="gpt2")
     with pytest.raises(ConfigError, match="no setting 'backbone'"):
         BAMMConfig(backbone="mamba")  # type: ignore[call-arg]
