@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes
+from exuvia.codes.statistics import CodeStatistics, count_codes
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.rece import RECE, RECEConfig
 from exuvia.unlearning.selection import association, released_selection, select_codes
 from exuvia.unlearning.uce import UCE, UCEConfig, embedded, projections, prompts_of
+from lab.packed import packed
 
 LONGEST = 196
 """Frames to which the released statistics pad every clip."""
@@ -84,7 +85,7 @@ def padding(
     stride, size = pipe.tokenizer.config.stride, pipe.tokenizer.config.num_codes
     padded = padded_codes(pipe, clips)
     real = [min(len(clip), LONGEST) // stride for clip in clips]
-    whole, cut = (count_codes(PackedCodes.of(rows, size), forget, 1) for rows in (
+    whole, cut = (count_codes(packed(rows, size), forget, 1) for rows in (
         padded, [rows[: max(1, steps)] for rows, steps in zip(padded, real, strict=True)]))  # fmt: skip
     extra = np.concatenate([rows[steps:, 0] for rows, steps in zip(padded, real, strict=True)])
     common = np.bincount(extra, minlength=size)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from exuvia.data.captions import Caption, read_captions
-from exuvia.data.concepts import CONCEPT, JUMP, NONE, VIOLENCE, find_concept
+from exuvia.data.concepts import CONCEPT, VIOLENCE, find_concept
 from exuvia.data.prepare import prepare
-from exuvia.data.splits import caption_verdict, split_captions, split_store, split_texts
+from exuvia.data.splits import ConceptSplit, Rule, caption_verdict, split_captions, split_store
 from exuvia.errors import ConfigError, DataError
 from made_mocap import mocap_folder
 
@@ -74,14 +74,12 @@ def test_the_released_rule_counts_letters_with_capitals() -> None:
     assert caption_verdict(Caption("he moves", "kick/VERB"), VIOLENCE, "released") == "yes"
 
 
-def test_min_occurrence_and_partition() -> None:
+def test_every_clip_is_in_one_set() -> None:
     captions = {"a": [Caption("kicks"), Caption("moves")], "b": [Caption("kicks"), Caption("punches")], "c": []}
-    split = split_captions(captions, VIOLENCE, min_occurrence=2)
-    assert split.forget == ("b",)
-    assert split.retain == ("a", "c")
-    assert split_captions(captions, NONE).retain == ("a", "b", "c")
-    with pytest.raises(ConfigError, match="min_occurrence 0"):
-        split_captions(captions, VIOLENCE, min_occurrence=0)
+    split = split_captions(captions, VIOLENCE)
+    assert split.forget == ("a", "b")
+    assert split.retain == ("c",)
+    assert split_captions(captions, CONCEPT["none"]).retain == ("a", "b", "c")
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
@@ -104,7 +102,7 @@ def test_a_store_is_split_by_captions_or_by_label(tmp_path: Path) -> None:
     few = split_store(store, VIOLENCE, clips=np.asarray([0, 2]))
     assert len(few.forget) + len(few.retain) == 2
     with pytest.raises(ConfigError, match="clips are not labelled for 'jump_leap_hop'"):
-        split_store(store, JUMP, "label")
+        split_store(store, find_concept("jump"), "label")
 
 
 @pytest.fixture(scope="module")
@@ -115,19 +113,23 @@ def official(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "humanml3d-captions"
 
 
+def split_texts(folder: Path, ids: list[str], rule: Rule) -> ConceptSplit:
+    return split_captions({name: read_captions(folder / f"{name}.txt") for name in ids}, VIOLENCE, rule)
+
+
 def test_official_lists_of_humanml3d(official: Path) -> None:
     lists = {name: (official / f"{name}.txt").read_text().split() for name in ("train", "val", "test")}
     assert {name: len(ids) for name, ids in lists.items()} == {"train": 23384, "val": 1460, "test": 4384}
-    test = split_texts(official / "texts", lists["test"], VIOLENCE, "released")
+    test = split_texts(official / "texts", lists["test"], "released")
     assert (len(test.forget), len(test.retain)) == (304, 4080)
     assert {name[1:] for name in test.forget if name[0] == "M"} == {name for name in test.forget if name[0] != "M"}
-    whole = split_texts(official / "texts", [*lists["train"], *lists["val"], *lists["test"]], VIOLENCE, "released")
+    whole = split_texts(official / "texts", [*lists["train"], *lists["val"], *lists["test"]], "released")
     assert len(whole.forget) == 1868
-    words = split_texts(official / "texts", lists["test"], VIOLENCE, "words")
+    words = split_texts(official / "texts", lists["test"], "words")
     assert set(words.forget) <= set(test.forget)
     assert len(words.lookalikes) > 20
     with pytest.raises(DataError, match="not a readable caption file"):
-        split_texts(official / "texts", ["nothing"], VIOLENCE)
+        split_texts(official / "texts", ["nothing"], "words")
 
 
 def test_official_captions_are_read_and_written_alike(official: Path) -> None:

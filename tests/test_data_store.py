@@ -131,7 +131,7 @@ def test_a_killed_process_leaves_nothing_half_written(source: Path, tmp_path: Pa
     assert contents(prepare(source, out).folder) == expected
 
 
-@pytest.mark.parametrize("step", ["write_json", "_fill", "_finish"])
+@pytest.mark.parametrize("step", ["write_json", "_fill", "_facts"])
 def test_a_full_disk_leaves_nothing_half_written(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

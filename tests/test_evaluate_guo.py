@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from exuvia.errors import CheckpointError, ConfigError, DataError, ShapeError
-from exuvia.judges import guo
 from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
+from exuvia.published.evaluator import read_parts
 from exuvia.shapes import Floats
 from exuvia.text.word_vectors import CLASSES, GloVeWords, MiniLMWords, WordTable, word_class
 from lab.parity.run import check_folder
@@ -78,12 +78,13 @@ def test_too_short_motions_and_other_features_are_refused(model: GuoEvaluator) -
 def test_an_official_checkpoint_is_read_without_its_pickled_code(model: GuoEvaluator, tmp_path: Path) -> None:
     parts = {name: part.state_dict() for name, part in model.named_children()}
     torch.save({**parts, "epoch": 3}, tmp_path / "finest.tar")
-    again = guo.read_published(tmp_path / "finest.tar", SMALL)
+    again = GuoEvaluator(SMALL).eval()
+    again.load_published(read_parts(tmp_path / "finest.tar"))
     x, lengths = torch.randn(2, 40, 263), torch.tensor([40, 24])
     assert torch.equal(again.embed_motion(x, lengths), model.embed_motion(x, lengths))
     torch.save({**parts, "epoch": Path("code")}, tmp_path / "unsafe.tar")
-    with pytest.raises(CheckpointError, match="not a readable evaluator"):
-        guo.read_published(tmp_path / "unsafe.tar", SMALL)
+    with pytest.raises(CheckpointError, match="pickled object"):
+        read_parts(tmp_path / "unsafe.tar")
 
 
 def test_contrastive_loss_is_zero_when_pairs_meet_and_others_are_far() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from exuvia.data.concepts import find_concept
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.evaluation.mm_safe import masked_captions, masked_tokens, mm_safe, released_mm_safe
+from exuvia.evaluation.mm_safe import masked_captions, masked_tokens, mm_safe
+from lab.released_scores import released_masked_tokens, released_mm_safe
 
 VIOLENCE = find_concept("violence")
 
@@ -25,9 +26,9 @@ def test_without_tags_the_sentence_is_tagged_here() -> None:
 
 
 def test_the_released_rule_hides_letters_inside_words() -> None:
-    hidden = masked_tokens("", "a/DET white/ADJ wall/NOUN", VIOLENCE, released=True)
+    hidden = released_masked_tokens("a/DET white/ADJ wall/NOUN", VIOLENCE)
     assert hidden == "a/DET w***e/ADJ wall/NOUN"
-    assert masked_tokens("", "a/DET person/NOUN walk/VERB", VIOLENCE, released=True) is None
+    assert released_masked_tokens("a/DET person/NOUN walk/VERB", VIOLENCE) is None
 
 
 def test_only_masked_captions_count() -> None:

@@ -104,7 +104,7 @@ def spoiled(root: Path, change: str) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("part", "not a readable evaluator checkpoint"), ("cut", "not a readable evaluator checkpoint"),
+        ("part", "no evaluator checkpoint"), ("cut", "not a readable checkpoint"),
         ("absent", "does not exist"), ("tensor", "lacks a tensor"), ("shape", "input_emb.bias"), ("extra", "more"),
         ("mean", "found 251 means and 263 deviations"),
     ],
@@ -135,7 +135,7 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path, capsys: pytest.CaptureFix
     assert call(root, tmp_path / "run") == 2
     assert "plain text only" in capsys.readouterr().err
     torch.save({"movement_encoder": Bomb(tmp_path / "ran")}, root / "t2m" / MATCHING)
-    with pytest.raises(CheckpointError, match="not a readable evaluator checkpoint"):
+    with pytest.raises(CheckpointError, match="pickled object"):
         load_evaluator_folder(root / "t2m", root / "glove")
     assert not (tmp_path / "ran").exists()
 

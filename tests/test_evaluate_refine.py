@@ -19,7 +19,7 @@ from exuvia.evaluation.forget import Generations, prompt_sets
 from exuvia.evaluation.refine import moved_out
 from exuvia.files import read_json, write_json
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.recipes.evaluator import EvaluatorRecipe
+from exuvia.recipes.judges import EvaluatorRecipe
 from exuvia.shapes import Features
 from exuvia.unlearning.base import unlearn
 from tiny import tiny_pipeline
@@ -112,7 +112,7 @@ def test_a_missing_evaluator_is_trained_and_said_so(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[EvaluatorRecipe] = []
-    monkeypatch.setattr("exuvia.recipes.evaluator.train_evaluator", asked.append)
+    monkeypatch.setattr("exuvia.recipes.judges.train_judge", asked.append)
     config = command.BenchmarkConfig("violence", data=store.folder, evaluator=tmp_path / "mine")
     assert command._evaluator(config) == str(tmp_path / "mine")
     assert asked == [EvaluatorRecipe(out=str(tmp_path / "mine"), data=(str(store.folder),))]

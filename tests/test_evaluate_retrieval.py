@@ -13,12 +13,13 @@ from exuvia.data.concepts import find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, ShapeError
-from exuvia.evaluation.ncs import ConceptRanker, Gallery, first_ranks, refine_forget, released_scores
+from exuvia.evaluation.ncs import ConceptRanker, Gallery, first_ranks
 from exuvia.judges.retrieval import ActorDecoder, ActorEncoder, RetrievalConfig
 from exuvia.judges.retrieval_losses import info_nce, ranks, recalls
 from exuvia.judges.retrieval_task import RetrievalTask, RetrievalTaskConfig, load_retrieval
 from exuvia.text.hashed import HashedText
 from exuvia.train import TrainConfig, fit
+from lab.released_scores import released_ncs, released_refinement
 
 VIOLENCE = find_concept("violence")
 
@@ -114,21 +115,19 @@ def test_a_ranker_finds_descriptions_by_motion() -> None:
 
 
 def test_released_scores_take_the_best_item_of_a_clip() -> None:
-    found = released_scores([0, 0, 1, 1], [0, 0, 0, 0], np.asarray([5, 1, 101, 7]))
+    found = released_ncs([0, 0, 1, 1], [0, 0, 0, 0], np.asarray([5, 1, 101, 7]))
     assert found["ncs@1"] == 0.5
     assert found["ncs@10"] == 1.0
     assert found["mean_rank"] == 4.0
     assert found["conf/ncs@1"] == 0.0
 
 
-def test_refinement_moves_clips_that_retrieval_does_not_confirm() -> None:
-    hits = np.asarray([10, 8, 7, 1, 0])
-    stays, moves = refine_forget(hits, 10)
-    assert (stays.tolist(), moves.tolist()) == ([True, True, False, False, False], [False, False, True, True, True])
-    _, released = refine_forget(hits, 10, released=True)
-    assert released.tolist() == [False, False, True, True, False]  # the last one is in neither set, as published
+def test_released_refinement_loses_clips_without_any_hit() -> None:
+    stays, moves = released_refinement(np.asarray([10, 8, 7, 1, 0]), 10)
+    assert stays.tolist() == [True, True, False, False, False]
+    assert moves.tolist() == [False, False, True, True, False]  # the last one is in neither set
     with pytest.raises(ShapeError, match="11 hits of 10"):
-        refine_forget(np.asarray([11]), 10)
+        released_refinement(np.asarray([11]), 10)
 
 
 def test_ties_share_their_rank() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from exuvia.data.captions import Caption
+from exuvia.data.clips import ClipSet
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
@@ -35,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_crops_are_whole_units_inside_the_clip_or_the_captions_stretch(store: Store) -> None:
-    clips = judged_clips([store], "train", rows=60)
+    clips = ClipSet.of(store).choose("train", rows=60)
     rng = np.random.default_rng(0)
     crops = [random_crop(clips, 0, 40, rng) for _ in range(100)]
     assert all(len(crop) in (36, 40) and 0 <= crop.start and crop.stop <= clips.record(0).rows for crop in crops)
@@ -45,7 +46,7 @@ def test_crops_are_whole_units_inside_the_clip_or_the_captions_stretch(store: St
 
 
 def test_equal_captions_are_not_wrong_pairs(store: Store) -> None:
-    clips = judged_clips([store], "train")
+    clips = judged_clips([store])[0]
     kinds = kinds_of(clips)
     wrong = negatives(kinds[:8])
     texts = [clips.record(n).captions[0].text for n in range(8)]
@@ -57,7 +58,7 @@ def test_equal_captions_are_not_wrong_pairs(store: Store) -> None:
 
 
 def test_labels_and_sides_make_a_kind(store: Store) -> None:
-    clips = judged_clips([store], "train")
+    clips = judged_clips([store])[0]
     first = clips.record(0)
     clips.stores[0].clips[clips.places[0][1]] = replace(first, labels={**first.labels, "label": "kick"})
     try:
@@ -68,7 +69,7 @@ def test_labels_and_sides_make_a_kind(store: Store) -> None:
 
 @pytest.mark.parametrize("loss", ["nce", "margin", "published"])
 def test_an_evaluator_batch_is_a_function_of_its_generator(store: Store, loss: str) -> None:
-    task = EvaluatorTask(store, LetterWords(), EvaluatorConfig(model=SMALL, batch_size=6, loss=loss))
+    task = EvaluatorTask([store], LetterWords(), EvaluatorConfig(model=SMALL, batch_size=6, loss=loss))
     one, two = (task.batch(3, np.random.default_rng(5)) for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert one["features"].shape[2] == 263
@@ -88,7 +89,7 @@ def test_an_evaluator_run_is_read_back_as_it_was_trained(store: Store, tmp_path:
     assert embedded.shape == (5, SMALL.embedding)
     torch.testing.assert_close(evaluator.embed_clips(clips[3:4])[0], embedded[3], atol=1e-5, rtol=1e-5)
     assert evaluator.normaliser is not None
-    fitted = judged_clips([store], "train").normaliser()
+    fitted = judged_clips([store])[0].normaliser()
     np.testing.assert_allclose(evaluator.normaliser.std[0], fitted.std[0] / 25, rtol=1e-6)
     np.testing.assert_allclose(evaluator.normaliser.std[10], fitted.std[10], rtol=1e-6)
     words.fingerprint = "1"
@@ -98,7 +99,7 @@ def test_an_evaluator_run_is_read_back_as_it_was_trained(store: Store, tmp_path:
 
 def test_a_classifier_run_is_read_back_with_its_threshold(store: Store, tmp_path: Path) -> None:
     config = ClassifierTaskConfig(model=ClassifierConfig(width=16), batch_size=16)
-    task = ClassifierTask(store, config)
+    task = ClassifierTask([store], config)
     batch = task.batch(0, np.random.default_rng(0))
     assert batch["targets"][:, 0].sum() == 4  # a quarter is violent
     assert batch["targets"][0, list(config.model.outputs).index("kick")] == 1  # their caption says so
@@ -116,4 +117,4 @@ def test_impossible_settings_are_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match="no data given"):
         EvaluatorTask([], LetterWords(), EvaluatorConfig(model=SMALL))
     with pytest.raises(ConfigError, match="no train clip"):
-        ClassifierTask(store, ClassifierTaskConfig(sensors=("radar",)))
+        ClassifierTask([store], ClassifierTaskConfig(sensors=("radar",)))

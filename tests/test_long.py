@@ -13,11 +13,12 @@ from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.settings import LongConfig
-from exuvia.pipeline.stream import Scene, decoder_reach, join_jump_ratio, long_features, stream
+from exuvia.pipeline.stream import Scene, decoder_reach, long_features, stream
 from exuvia.sequence.bamm import BAMM
 from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.settings import BAMMConfig, CausalConfig
 from lab.__main__ import main as lab_main
+from lab.experiments.long import join_jump_ratio
 from tiny import CODES, tiny_pipeline
 
 SCENES = [Scene("a man walks", 200), Scene("a man sits down", 90), Scene("a man waves", 40), Scene("a man turns", 12)]

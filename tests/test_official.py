@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_published_folder_loads_whole(folder: Path) -> None:
     parts = load_momask(folder)
-    assert parts.mask.config == MaskTransformerConfig(
+    assert parts.base.config == MaskTransformerConfig(
         num_codes=16, code_dim=20, width=24, inner_width=40, num_layers=2, num_heads=3, text_dim=12
     )
     assert parts.residual.config == ResidualTransformerConfig(
@@ -50,9 +50,10 @@ def test_a_published_folder_loads_whole(folder: Path) -> None:
     assert parts.length is not None
     assert parts.length.config == LengthEstimatorConfig(text_dim=12)
     for part in ("tokenizer", "mask", "residual", "length"):
-        stored, own = read_weights(parts.files[part], part), getattr(parts, part).state_dict()
+        module = getattr(parts, "base" if part == "mask" else part)
+        stored, own = read_weights(parts.files[part], part), module.state_dict()
         assert all(torch.equal(own[name], value) for name, value in stored.items() if not name.endswith("pe")), part
-        assert not getattr(parts, part).training
+        assert not module.training
     assert parts.mean.dtype == np.float32
     assert parts.mean[-1] == 262
     assert parts.options["mask"]["vq_name"] == TOKENIZER
@@ -61,7 +62,7 @@ def test_a_published_folder_loads_whole(folder: Path) -> None:
 def test_a_loaded_generator_makes_features(folder: Path) -> None:
     parts = load_momask(folder)
     cond, lengths = torch.randn(2, 12, generator=torch.Generator().manual_seed(0)), torch.tensor([5, 3])
-    base = parts.mask.generate(cond, lengths, seeds=[1, 2], steps=4)
+    base = parts.base.generate(cond, lengths, seeds=[1, 2], steps=4)
     codes = parts.residual.generate(base, cond, lengths, seeds=[1, 2])
     features = parts.tokenizer.decode(codes)
     assert features.shape == (2, 20, 263)
@@ -98,7 +99,7 @@ def test_the_caption_encoder_and_older_keys_are_understood(folder: Path) -> None
     state = read_weights(path, "mask") | {"clip_model.positional_embedding": torch.zeros(77, 512)}
     del state["position_enc.pe"]
     write_checkpoint(path, "trans", state)
-    assert "clip_model.positional_embedding" not in load_momask(folder).mask.state_dict()
+    assert "clip_model.positional_embedding" not in load_momask(folder).base.state_dict()
 
 
 def test_differences_are_reported_together(folder: Path) -> None:
@@ -161,7 +162,7 @@ def test_weights_in_half_precision_are_widened(folder: Path) -> None:
     content = torch.load(path, weights_only=True)
     half = {name: value.half() for name, value in content["t2m_transformer"].items()}
     torch.save({"t2m_transformer": half}, path)
-    found = load_momask(folder).mask.state_dict()
+    found = load_momask(folder).base.state_dict()
     for name, value in half.items():
         if not name.endswith(".pe"):
             assert found[name].dtype == torch.float32
@@ -193,7 +194,7 @@ def test_missing_and_ambiguous_parts(folder: Path) -> None:
     write_options(folder / "t2m_second/opt.txt", latent_dim=24)
     with pytest.raises(CheckpointError, match=r"found 2 .*name it with mask="):
         load_momask(folder)
-    assert load_momask(folder, mask=MASK).mask.config.width == 24
+    assert load_momask(folder, mask=MASK).base.config.width == 24
     with pytest.raises(CheckpointError, match=r"no opt\.txt"):
         load_momask(folder, mask="absent")
     with pytest.raises(CheckpointError, match="not a folder"):

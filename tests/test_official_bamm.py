@@ -66,7 +66,7 @@ def command(folders: dict[str, Path], out: Path) -> list[str]:
 def test_a_published_generator_becomes_a_pipeline(folders: dict[str, Path], tmp_path: Path) -> None:
     found = load_bamm_folders(**folders)
     stored = read_weights(found.files["mask"], "mask")
-    own = found.decoder.state_dict()
+    own = found.base.state_dict()
     assert all(own[name].equal(value) for name, value in stored.items() if not name.endswith("pe"))
     assert main(command(folders, tmp_path / "ours")) == 0
     pipe = MotionPipeline.from_pretrained(tmp_path / "ours")
@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_refused(folders: dict[str, Path], tmp_path: Path) 
     with pytest.raises(CheckpointError, match=r"missing \(seqTransEncoder"):
         load_bamm_folders(**folders)
     options.write_text(text.replace("trans: ", "trans: x"))
-    with pytest.raises(CheckpointError, match="unknown blocks 'x"):
+    with pytest.raises(CheckpointError, match="unknown blocks"):
         load_bamm_folders(**folders)
     options.unlink()
     with pytest.raises(CheckpointError, match=r"opt\.txt is not a readable"):

@@ -16,7 +16,7 @@ from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, sha256_file, write_json
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.published.momask import OfficialMoMask
+from exuvia.published.momask import Official
 
 PARTS = ("tokenizer", "mask", "residual", "length")
 
@@ -95,17 +95,15 @@ def test_a_run_of_another_kind_is_refused(runs: dict[str, Path], tmp_path: Path)
         pack(PackConfig(tmp_path / "pipeline", **{**runs, "mask": runs["residual"]}))
 
 
-def published(pipe: MotionPipeline, folder: Path) -> OfficialMoMask:
+def published(pipe: MotionPipeline, folder: Path) -> Official:
     """What `load_momask` gives for a folder, here with the parts of a tiny generator."""
     scale = pipe.normaliser
     file = folder / "latest.tar"
     file.write_bytes(b"weights")
-    return OfficialMoMask(
-        pipe.tokenizer, pipe.base, pipe.residual, pipe.length, scale.mean, scale.std, {}, {"mask": file}
-    )
+    return Official(pipe.tokenizer, pipe.base, pipe.residual, pipe.length, scale.mean, scale.std, {}, {"mask": file})
 
 
-def read_as(found: OfficialMoMask, monkeypatch: pytest.MonkeyPatch) -> None:
+def read_as(found: Official, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exuvia.published.momask.load_momask", lambda folder: found)
 
 

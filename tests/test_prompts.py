@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from exuvia.data.concepts import CONCEPT, CRAWL, KICKS, VIOLENCE
+from exuvia.data.concepts import CONCEPT, KICKS, VIOLENCE, find_concept
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.prompts.load import (
     FOLDER,
@@ -196,7 +196,10 @@ def test_explicit_kicks_and_punches_agree_with_the_words_of_their_concepts() -> 
     ("arguments", "message"),
     [
         ({"kind": "implict"}, "did you mean 'implicit'"),
-        ({"concept": CRAWL}, "no built-in prompts for 'crawl_creep_slide'; known: violence, kick, punch, weapon"),
+        (
+            {"concept": find_concept("crawl")},
+            "no built-in prompts for 'crawl_creep_slide'; known: violence, kick, punch, weapon",
+        ),
     ],
 )
 def test_unknown_kinds_and_concepts_get_one_sentence(arguments: dict[str, Any], message: str) -> None:

@@ -291,7 +291,7 @@ def test_what_does_not_fit_is_said(ids: Tensor, valid: Tensor, text: Tensor) -> 
         residual_model().loss(torch.zeros(B, T, 3, dtype=torch.long), LENGTHS, text, generator=generator())
     with pytest.raises(ConfigError, match="does not divide"):
         MaskTransformerConfig(width=100, num_heads=6)
-    with pytest.raises(ConfigError, match="found dropout 1.0, expected at least 0 and below 1"):
+    with pytest.raises(ConfigError, match=r"found dropout 1\.0, expected at least 0 and below 1"):
         MaskTransformerConfig(dropout=1.0)
 
 

@@ -14,8 +14,8 @@ import exuvia
 from exuvia.motion.load import load_clip
 from exuvia.sequence.settings import Backbone
 from exuvia.studio.analysis import replaced
-from exuvia.view.payload import unpack_joints
 from made_studio import API, Made, made_studio
+from packed_clip import unpack_joints
 from tiny import tiny_pipeline
 
 KICK = "a man kicks something with his left leg"

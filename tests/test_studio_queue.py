@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.studio.database import open_database
-from exuvia.studio.queue import CANCELLED, DONE, ENDED, FAILED, QUEUED, RUNNING, Cancelled, Full, Queue, UnknownJob
+from exuvia.studio.queue import CANCELLED, DONE, ENDED, FAILED, QUEUED, RUNNING, Cancelled, Full, Queue, Unknown
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -85,7 +85,7 @@ def test_a_full_queue_and_an_unknown_job_are_refused(queue: Queue) -> None:
         queue.submit("generate", "quick", {})
     with pytest.raises(Full, match="5 jobs wait already"):
         queue.submit("generate", "quick", {})
-    with pytest.raises(UnknownJob, match="there is no job"):
+    with pytest.raises(Unknown, match="there is no job"):
         queue.get("0" * 32)
 
 

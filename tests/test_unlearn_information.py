@@ -19,6 +19,7 @@ from exuvia.sequence.settings import StackConfig
 from exuvia.sequence.stack import Stack
 from exuvia.unlearning.information import information_weights, load_informant
 from exuvia.unlearning.lcr import LCRConfig
+from lab.packed import packed
 from made_informant import causal_net, run_folder
 from made_mocap import mocap_folder
 from tiny import CODES, tiny_pipeline
@@ -26,7 +27,7 @@ from tiny import CODES, tiny_pipeline
 
 def clips(lengths: list[int], seed: int = 0) -> PackedCodes:
     rng = np.random.default_rng(seed)
-    return PackedCodes.of([rng.integers(0, CODES, (n, 2)) for n in lengths], CODES)
+    return packed([rng.integers(0, CODES, (n, 2)) for n in lengths], CODES)
 
 
 @pytest.mark.parametrize("backbone", ["mamba", "serpent", "serpent-s4d"])
@@ -38,9 +39,7 @@ def test_a_clip_weighs_what_it_weighs_alone_and_one_on_average(backbone: str, me
         mine = weights[codes.offsets[number] : codes.offsets[number + 1]]
         assert mine.mean() == pytest.approx(1)
         assert (mine >= 0).all()
-        np.testing.assert_allclose(
-            information_weights(PackedCodes.of([codes[number]], CODES), net, measure), mine, rtol=1e-3
-        )
+        np.testing.assert_allclose(information_weights(packed([codes[number]], CODES), net, measure), mine, rtol=1e-3)
     assert weights[codes.offsets[1] :][:30].std() > 0
 
 

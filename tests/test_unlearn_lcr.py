@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exuvia import MotionPipeline
 from exuvia.codes.statistics import CodeStatistics
-from exuvia.data.concepts import CRAWL, VIOLENCE
+from exuvia.data.concepts import VIOLENCE, find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
@@ -265,4 +265,4 @@ def test_forget_indices_by_rule(store: Store) -> None:
     with pytest.raises(ConfigError, match="unknown rule"):
         forget_indices(store, VIOLENCE, "word")
     with pytest.raises(ConfigError, match=r"none of .* shows"):
-        forget_indices(store, CRAWL)
+        forget_indices(store, find_concept("crawl"))

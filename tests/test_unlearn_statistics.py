@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.codes.encode import encode_clips, length_batches
-from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
+from exuvia.codes.statistics import CodeStatistics, count_codes, shipped_concepts
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.features.normaliser import Normaliser
 from exuvia.shapes import Features
 from exuvia.tokens.settings import RVQVAEConfig
 from lab.code_statistics import bench_statistics
+from lab.packed import packed
 from tiny import CODES, LEVELS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -39,7 +40,7 @@ def test_counts_are_those_of_a_slow_count(lengths: list[int], seed: int) -> None
     rng = np.random.default_rng(seed)
     clips = [rng.integers(0, 7, (n, 2)) for n in lengths]
     flags = np.arange(len(clips)) % 2 == 0
-    found = count_codes(PackedCodes.of(clips, 7), flags)
+    found = count_codes(packed(clips, 7), flags)
     for level in range(2):
         for code in range(7):
             forget = [clip[:, level] for clip, flag in zip(clips, flags, strict=True) if flag]
@@ -54,19 +55,19 @@ def test_counts_are_those_of_a_slow_count(lengths: list[int], seed: int) -> None
 def test_padding_never_counts() -> None:
     clips = np.full((2, 5, 1), -1)
     clips[0, :3], clips[1, :1] = 2, 1
-    padded = count_codes(PackedCodes.of(list(clips), 4), [True, False])
+    padded = count_codes(packed(list(clips), 4), [True, False])
     assert padded.occurrences_forget.tolist() == [[0, 0, 3, 0]]
     assert padded.occurrences_retain.tolist() == [[0, 1, 0, 0]]
 
 
 def test_both_sets_are_needed_and_one_flag_a_clip() -> None:
-    codes = PackedCodes.of([np.zeros((3, 1), int)] * 2, 4)
+    codes = packed([np.zeros((3, 1), int)] * 2, 4)
     with pytest.raises(ConfigError, match="2 of 2 clips show the concept"):
         count_codes(codes, [True, True])
     with pytest.raises(ShapeError, match="1 forget flags for 2 clips"):
         count_codes(codes, [True])
     with pytest.raises(ShapeError, match=r"expected 0\.\.3"):
-        PackedCodes.of([np.full((3, 1), 4)], 4)
+        packed([np.full((3, 1), 4)], 4)
 
 
 @settings(max_examples=10, deadline=None)
@@ -146,14 +147,8 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
     assert path.stat().st_size > 50
 
 
-def test_progress_ends_at_the_number_of_clips() -> None:
-    told: list[tuple[int, int]] = []
-    encode_clips(Noise([40, 2, 44]), [0, 1, 2], TOKENIZER, NORMALISER, progress=lambda *n: told.append(n))
-    assert told[-1] == (3, 3)
-
-
 def test_shipped_statistics_come_back_and_others_are_named() -> None:
-    codes = PackedCodes.of([np.asarray([[1, 2], [1, 0]]), np.asarray([[3, 2]])], CODES)
+    codes = packed([np.asarray([[1, 2], [1, 0]]), np.asarray([[3, 2]])], CODES)
     counts = count_codes(codes, [True, False])
     tensors = counts.to_tensors("violence")
     assert shipped_concepts(tensors) == ["violence"]

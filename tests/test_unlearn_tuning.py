@@ -39,7 +39,7 @@ def forget_loss(pipe: MotionPipeline, evidence: Evidence, part: str = "base") ->
     """Training loss on clips of the concept, with fixed draws."""
     data = captioned(evidence, evidence.forget)
     batch = {"forget": data.draw(32, np.random.default_rng(0))}
-    loss, _ = own_loss(part, getattr(pipe, part), "forget")(batch, torch.Generator().manual_seed(0))
+    loss, _ = own_loss(getattr(pipe, part), "forget")(batch, torch.Generator().manual_seed(0))
     return float(loss)
 
 

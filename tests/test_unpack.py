@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from exuvia.__main__ import main
+from exuvia.commands.checkpoint import UnpackConfig, unpack
 from exuvia.commands.pack import PackConfig, pack
-from exuvia.commands.unpack import UnpackConfig, unpack
 from exuvia.data.prepare import prepare
 from exuvia.files import read_json, write_text
 from exuvia.pipeline.identity import pipeline_hash

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exuvia.errors import ConfigError, DataError, OutputError
+from exuvia.errors import ConfigError, OutputError
 from exuvia.motion.clip import Clip
 from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
-from exuvia.view.payload import pack_clip, script_json, unpack_joints
+from exuvia.view.payload import pack_clip, script_json
+from packed_clip import unpack_joints
 
 HOSTILE = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\"'&amp; \u2028 é"
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,13 +76,6 @@ def test_packed_joints_come_back_within_half_a_step(size: float, centre: float, 
 def test_a_clip_of_one_single_point_packs() -> None:
     clip = Clip(np.full((2, 22, 3), 0.5, np.float32))
     assert np.allclose(unpack_joints(pack_clip(clip)), 0.5)
-
-
-def test_a_damaged_packed_clip_is_refused() -> None:
-    packed = pack_clip(drift())
-    for damage in ({"joints": packed["joints"][:-8]}, {"joints": "!"}, {"frames": 3}):
-        with pytest.raises(DataError, match="packed clip"):
-            unpack_joints(packed | damage)
 
 
 @given(st.text())

@@ -8,7 +8,7 @@ import tyro
 from exuvia.config import settings
 from exuvia.data.store import Store
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.recipes.tokenizer import reconstruction_error_mm
+from exuvia.recipes.tokenizer import errors_mm, reconstruct
 from lab.clips import chosen_clips, clips_name
 from lab.ledger.numbers import Number, record_numbers
 
@@ -39,7 +39,7 @@ def bench_tokenizer(config: TokenizerBench) -> None:
     """
     pipe, store = MotionPipeline.from_pretrained(config.pipeline), Store.open(config.data)
     clips = [np.asarray(store.features(n)) for n in chosen_clips(store, config.split, config.sensors)]
-    errors = [reconstruction_error_mm(pipe.tokenizer, pipe.normaliser, clip) for clip in clips]
+    errors = [errors_mm(*reconstruct(pipe.tokenizer, pipe.normaliser, clip)) for clip in clips]
     aligned, placed = map(float, np.mean(errors, axis=0))
     print(f"{len(clips)} clips: {aligned:.1f} mm with the roots aligned, {placed:.1f} mm as placed")
     which = clips_name(config.split, config.sensors)

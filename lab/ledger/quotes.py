@@ -47,7 +47,11 @@ class Quotes:
     def spread(self, name: str, form: Form = None) -> str:
         """`1.9 ± 0.2`"""
         found = self._interval(name)
-        return "" if found is None else quoted(f"{written(found.mean, form)} ± {written(found.half_width, form)}")
+        return (
+            ""
+            if found is None
+            else quoted(f"{written(found.mean, form)} ± {written((found.high - found.low) / 2, form)}")
+        )
 
     def limits(self, name: str, form: Form = None) -> str:
         """`1.9 [1.7, 2.1]`"""

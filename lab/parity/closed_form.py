@@ -6,8 +6,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exuvia.unlearning.closed_form import Constraint, adversarial, adversarial_towards, solve, without_direction
+from exuvia.unlearning.closed_form import Constraint, adversarial, products, solve, without_direction
 from lab.parity.case import Case
+
+
+def adversarial_nearby(inputs: Tensor, changed: Sequence[Tensor], original: Sequence[Tensor], reg: float) -> Tensor:
+    """`adversarial` pulled to `inputs`, as input and as output, in place of zero."""
+    own, cross = products(changed, original)
+    eye = torch.eye(len(own), dtype=torch.float64)
+    left, right = reg * eye + own + reg * own, cross + reg * eye + reg * own
+    return (inputs.double() @ torch.linalg.solve(left, right).T).to(inputs.dtype)
+
+
+def adversarial_towards(
+    inputs: Tensor, target: Tensor, changed: Sequence[Tensor], original: Sequence[Tensor], reg: float
+) -> Tensor:
+    """`adversarial` pulled to a target [..., E] in place of zero."""
+    own, cross = products(changed, original)
+    right = reg * target.double() + inputs.double() @ cross.T
+    return torch.linalg.solve(reg * torch.eye(len(own), dtype=torch.float64) + own, right.mT).mT.to(inputs.dtype)
 
 
 def edited(
@@ -97,6 +114,6 @@ def rece(case: Case) -> dict[str, Any]:
             ours |= {f"{technique}.epoch{epoch}.W.{name}": w for name, w in zip(names, weights, strict=True)}
     changed = [case.tensor(f"surr.in.W_edited.{name}") for name in names]
     ours["surr.out.adv_regzero"] = adversarial(forget[0], changed, original, reg)
-    ours["surr.out.adv_both"] = adversarial(forget[0], changed, original, reg, close=True)
+    ours["surr.out.adv_both"] = adversarial_nearby(forget[0], changed, original, reg)
     ours["surr.out.adv_standard_target_f1"] = adversarial_towards(forget[0], forget[1], changed, original, reg)
     return {name: value for name, value in ours.items() if name in case.tensors}

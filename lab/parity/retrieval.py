@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from exuvia.evaluation.ncs import released_scores
 from exuvia.judges.retrieval import ActorDecoder, ActorEncoder, position_table
-from exuvia.judges.retrieval_losses import info_nce, kl_divergence, ranks, recalls, score, similarity
+from exuvia.judges.retrieval_losses import info_nce, kl_divergence, ranks, recalls, similarity
 from lab.parity.case import Case
+from lab.released_scores import released_ncs
 
 
 def ncs(case: Case) -> dict[str, Any]:
     """All published scores."""
-    found = released_scores(case.tensors["in.name"], case.tensors["in.repeat"], case.tensors["mid.first_rank"])
+    found = released_ncs(case.tensors["in.name"], case.tensors["in.repeat"], case.tensors["mid.first_rank"])
     return {f"scalars.unlearn/{name}": value for name, value in found.items()}
 
 
@@ -21,7 +21,10 @@ def losses(case: Case) -> dict[str, Any]:
     """Similarities, losses with their gradients, and recalls of both protocols."""
     text, motion = (case.tensor(f"in.{name}_latent").requires_grad_() for name in ("text", "motion"))
     sentences = case.tensor("in.sent_emb")
-    ours: dict[str, Any] = {"out.sim": similarity(text, motion).detach(), "out.score": score(text, motion).detach()}
+    ours: dict[str, Any] = {
+        "out.sim": similarity(text, motion).detach(),
+        "out.score": similarity(text, motion).detach() / 2 + 0.5,
+    }
     logvars = case.tensor("in.logvar_text"), case.tensor("in.logvar_motion")
     ours["out.kl_text_to_motion"] = kl_divergence(text, logvars[0], motion, logvars[1]).detach().reshape(1)
     for temperature, threshold in ((0.1, 0.8), (0.7, 0.95)):

@@ -5,18 +5,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes
-from exuvia.unlearning.lcr import LCRConfig, plan_edit
+from exuvia.codes.statistics import CodeStatistics, count_codes
+from exuvia.unlearning.lcr import EditDraws, LCRConfig, plan_edit
 from exuvia.unlearning.selection import released_selection
+from lab.packed import packed
 from lab.parity.case import Case
 
 
-class RecordedEditDraws:
+class RecordedEditDraws(EditDraws):
     """Plays back the noise and destinations of a reference run."""
 
     def __init__(self, case: Case, run: str) -> None:
         self.case, self.run = case, run
-        self.indices = list(case.config["runs"][run]["random_destinations_drawn"])
+        self.recorded = list(case.config["runs"][run]["random_destinations_drawn"])
 
     def noise(self, level: int, rows: int, dim: int) -> Tensor:
         """The recorded noise of a level."""
@@ -24,14 +25,14 @@ class RecordedEditDraws:
 
     def index(self, count: int) -> int:
         """The next recorded destination."""
-        return self.indices.pop(0)
+        return self.recorded.pop(0)
 
 
 def lcr(case: Case) -> dict[str, Any]:
     """Counts, selected codes, deviations and the codebooks after every run of the case."""
     books = case.tensor("in.codebooks")
     clips = [clip.T for clip in case.tensors["in.codes"].transpose(1, 0, 2)]
-    codes = PackedCodes.of(clips, case.config["codebook_size"])
+    codes = packed(clips, case.config["codebook_size"])
     statistics = count_codes(codes, case.tensors["in.positive"] != 0)
     ours: dict[str, Any] = {"out.std_per_layer": torch.stack([book.std() for book in books])}
     for level in range(statistics.levels):

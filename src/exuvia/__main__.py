@@ -15,7 +15,6 @@ import shlex
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 from exuvia import __version__
@@ -88,8 +87,9 @@ def run(args: list[str], commands: Mapping[str, Entry], program: str = "exuvia")
 
 def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia") -> Callable[[], Any]:
     """The command's call with its settings filled in from `args`; usage errors exit with code 2, help with 0."""
+    import tyro
+
     function = resolve({name: entry.target}, name, "command")
-    tyro = _tyro()
     options: dict[str, Any] = {
         "prog": f"{program} {name}",
         "args": list(args),
@@ -103,9 +103,10 @@ def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia")
 
 
 def description(function: Callable[..., Any], entry: Entry) -> str:
-    """Help text of a command: its docstring up to the first section, then the examples."""
+    """Help text of a command: of a family its line, its docstring up to the first section, then the examples."""
     text = re.split(r"(?m)^\s*(?:Args|Returns|Raises|Yields):\s*$", inspect.getdoc(function) or entry.line)[0].strip()
-    return "\n".join([text, "", "Examples:", *(f"    {example}" for example in entry.examples)])
+    which = [f"{entry.line}.", ""] if entry.family else []
+    return "\n".join([*which, text, "", "Examples:", *(f"    {example}" for example in entry.examples)])
 
 
 def config_type(name: str, entry: Entry, function: Callable[..., Any]) -> Any:
@@ -126,13 +127,6 @@ def _call(name: str, entry: Entry, args: Sequence[str], program: str) -> int:
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 2 if leave.code else 0
     return code if isinstance(code, int) else 0
-
-
-def _tyro() -> Any:
-    try:
-        return import_module("tyro")
-    except ModuleNotFoundError:
-        raise ConfigError("the command line needs the package tyro, which is not installed; pip install tyro") from None
 
 
 def _overview(commands: Mapping[str, Entry], program: str) -> str:

@@ -85,15 +85,14 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
         for name in sorted(own.keys() & tensors.keys())
         if tensors[name].shape != own[name].shape
     ]
-    if missing or unexpected or shapes:
-        parts = [
-            f"{len(missing)} missing ({', '.join(missing[:3])}{' ...' * (len(missing) > 3)})" if missing else "",
-            f"{len(unexpected)} unexpected ({', '.join(unexpected[:3])}{' ...' * (len(unexpected) > 3)})"
-            if unexpected
-            else "",
-            f"{len(shapes)} of another shape ({'; '.join(shapes[:3])}{' ...' * (len(shapes) > 3)})" if shapes else "",
-        ]
-        raise CheckpointError(f"weights do not fit {what}: {', '.join(p for p in parts if p)}")
+    kinds = ("missing", "unexpected", "of another shape")
+    parts = [
+        f"{len(names)} {problem} ({between.join(names[:3])}{' ...' * (len(names) > 3)})"
+        for problem, names, between in zip(kinds, (missing, unexpected, shapes), (", ", ", ", "; "), strict=True)
+        if names
+    ]
+    if parts:
+        raise CheckpointError(f"weights do not fit {what}: {', '.join(parts)}")
     module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
 
 

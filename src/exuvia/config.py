@@ -52,11 +52,7 @@ def settings(cls: type[T] | None = None, *, kw_only: bool = False) -> type[T] | 
         ConfigError: when an instance is made with a value of another type, or outside the limits.
     """
     if cls is None:
-        return lambda cls: _checked(cls, kw_only)
-    return _checked(cls, kw_only)
-
-
-def _checked(cls: type[T], kw_only: bool) -> type[T]:
+        return functools.partial(settings, kw_only=kw_only)
     config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
     made = pydantic.dataclasses.dataclass(config=config, frozen=True, kw_only=kw_only)(cls)
     checked = made.__init__
@@ -66,7 +62,7 @@ def _checked(cls: type[T], kw_only: bool) -> type[T]:
         try:
             checked(self, *map(_tuples, args), **{name: _tuples(value) for name, value in kwargs.items()})
         except ValidationError as error:
-            raise _refusal(cls, error) from None
+            raise _refusal(made, error) from None
 
     made.__init__ = __init__  # type: ignore[method-assign]
     return typing.cast(type[T], made)

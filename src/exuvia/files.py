@@ -16,7 +16,8 @@ from exuvia.errors import DataError, OutputError
 
 
 @contextmanager
-def _as_output_error(path: Path) -> Iterator[None]:
+def as_output_error(path: Path) -> Iterator[None]:
+    """An OSError inside becomes an OutputError that names the path."""
     try:
         yield
     except OSError as error:
@@ -34,7 +35,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         OutputError: the folder cannot be written, or the disk is full.
     """
     target = Path(path)
-    with _as_output_error(target):
+    with as_output_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
         os.close(handle)
@@ -57,7 +58,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         OutputError: the parent cannot be written, or the disk is full.
     """
     target = Path(path)
-    with _as_output_error(target):
+    with as_output_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         os.chmod(temporary, 0o755)

@@ -16,6 +16,8 @@ from exuvia.data.clips import ClipSet
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.kept import Arrays, kept_arrays
+from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.text.base import TextEncoder
 from exuvia.tokens.rvqvae import RVQVAE
 
@@ -212,3 +214,12 @@ class CaptionedCodes:
         """The same batches every time, for validation."""
         rng = np.random.default_rng(seed)
         return [self.draw(min(64, count - low), rng) for low in range(0, count, 64)]
+
+
+def training_loss(
+    model: BaseGenerator | ResidualTransformer, batch: Mapping[str, Tensor], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The loss that a transformer over codes is trained with, on a batch of `draw`, and its accuracy."""
+    codes = batch["codes"] if isinstance(model, ResidualTransformer) else batch["codes"][..., 0]
+    given = batch["lengths"], batch["cond"], batch.get("cond_valid")
+    return model.loss(codes, *given, generator=generator)

@@ -7,7 +7,7 @@ steps of a clip rest on fewer real frames than the others; the published encoder
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, Protocol
@@ -28,7 +28,6 @@ from exuvia.shapes import Features
 from exuvia.tokens.rvqvae import RVQVAE
 
 Precision = Literal["float32", "bfloat16"]
-Progress = Callable[[int, int], None]
 STEPS_A_BATCH = 1024
 """Code steps encoded together: enough to fill two cores, few enough to stay in their caches."""
 
@@ -54,7 +53,6 @@ def encode_clips(
     levels: int | None = None,
     precision: Precision = "float32",
     cache: str | Path | None = None,
-    progress: Progress | None = None,
 ) -> PackedCodes:
     """Codes of clips, in the given order.
 
@@ -67,7 +65,6 @@ def encode_clips(
         precision: of the encoder's convolutions; "bfloat16" is about twice as fast where the processor has it, and
             moves a few codes in a hundred to a neighbour. Distances to codes are float32 always.
         cache: folder to keep the codes in, and to take them from when tokenizer, data and settings are the same
-        progress: called with (clips done, clips) after every batch
     Raises:
         ConfigError: unknown precision, or more levels than the tokenizer has.
         OutputError: the cache cannot be written.
@@ -80,7 +77,7 @@ def encode_clips(
     jobs = [(int(number), start) for number in numbers for start in range(offsets)]
 
     def make() -> Arrays:
-        return _encode(clips, jobs, tokenizer, normaliser, depth, precision, progress)
+        return _encode(clips, jobs, tokenizer, normaliser, depth, precision)
 
     def fits(arrays: Arrays) -> bool:
         codes, bounds = arrays["codes"], arrays["offsets"]
@@ -102,7 +99,6 @@ def _encode(
     normaliser: Normaliser,
     levels: int,
     precision: Precision,
-    progress: Progress | None,
 ) -> Arrays:
     """Every batch on one thread, as many batches at a time as torch has threads: nothing waits for a slower thread."""
     stride = tokenizer.config.stride
@@ -113,22 +109,17 @@ def _encode(
     if precision == "bfloat16":
         encoder = copy.deepcopy(encoder).to(torch.bfloat16)
 
-    def encode(batch: NDArray[np.int64]) -> int:
+    def encode(batch: NDArray[np.int64]) -> None:
         rows = [clips.features(n)[start : start + stride * steps[i]] for i in batch for n, start in [jobs[i]]]
         made = _encode_batch([normaliser.normalise(clip) for clip in rows], encoder, tokenizer, levels)
         for row, i in enumerate(batch):
             codes[bounds[i] : bounds[i + 1]] = made[row, : steps[i]]
-        return len(batch)
 
-    done = int((steps == 0).sum())
     threads = torch.get_num_threads()
     on_cpu = next(tokenizer.parameters()).device.type == "cpu"
     try:
         with ThreadPoolExecutor(threads if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for count in pool.map(encode, length_batches(steps)):
-                done += count
-                if progress is not None:
-                    progress(done, len(jobs))
+            list(pool.map(encode, length_batches(steps)))  # so that an error in one of them is raised
     finally:
         torch.set_num_threads(threads)
     return {"codes": codes, "offsets": bounds}

@@ -5,7 +5,7 @@ Only real frames count. The released statistics encode every clip padded to 196 
 count as well, 20 times over random crops (hmu, src/methods/lcr.py); here every clip is encoded once, whole, unpadded.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -97,24 +97,6 @@ class PackedCodes:
         """Codes of one clip [T, Q]."""
         return self.codes[self.offsets[number] : self.offsets[number + 1]]
 
-    @classmethod
-    def of(cls, clips: Sequence[Any], num_codes: int) -> "PackedCodes":
-        """Pack clips of shape [T, Q]; steps that are -1 on level 0 are padding and are left out.
-
-        Raises:
-            ShapeError: no clip, clips of unequal levels, or a code outside 0..V-1.
-        """
-        rows = [np.asarray(clip) for clip in clips]
-        if not rows or any(r.ndim != 2 or r.shape[1] != rows[0].shape[1] for r in rows):
-            shapes = sorted({r.shape[1:] for r in rows})
-            raise ShapeError(f"found {len(rows)} clips of shapes {shapes}, expected [T, Q], one Q for all")
-        rows = [r[r[:, 0] >= 0] for r in rows]
-        packed = np.concatenate(rows)
-        if packed.size and not (-1 <= packed.min() and packed.max() < num_codes):
-            raise ShapeError(f"found codes {packed.min()}..{packed.max()}, expected 0..{num_codes - 1}")
-        offsets = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
-        return cls(packed.astype(np.int16), offsets, num_codes)
-
 
 def count_codes(
     codes: PackedCodes,
@@ -128,7 +110,7 @@ def count_codes(
         codes: the clips
         forget: a flag a clip, True where it shows the concept
         levels: only the first so many levels
-        weights: what a step counts [sum of T], 1 on average (see `_weigh_level`); the tables are float64 then
+        weights: what a step counts [sum of T], 1 on average (see `_count_level`); the tables are float64 then
     Raises:
         ShapeError: not one flag a clip, or not one weight a step.
         ConfigError: the forget or the retain set is empty.
@@ -142,45 +124,32 @@ def count_codes(
         raise ShapeError(f"found weights of shape {weights.shape} for {len(codes.codes)} steps, expected one each")
     clip = np.repeat(np.arange(len(codes)), np.diff(codes.offsets))
     columns = codes.codes[:, :levels].T.astype(np.int64)
-    counts: list[tuple[NDArray[Any], ...]]
-    if weights is None:
-        counts = [_count_level(column, clip, flags, codes.num_codes) for column in columns]
-    else:
-        counts = [_weigh_level(column, clip, flags, codes.num_codes, weights) for column in columns]
+    counts = [_count_level(column, clip, flags, codes.num_codes, weights) for column in columns]
     tables = (torch.from_numpy(np.stack(part)) for part in zip(*counts, strict=True))
     named: dict[str, Any] = dict(zip(_COUNTS, tables, strict=True))
     return CodeStatistics(**named, clips_forget=int(flags.sum()), clips_retain=int((~flags).sum()))
 
 
 def _count_level(
-    column: NDArray[np.int64], clip: NDArray[np.int64], flags: NDArray[np.bool_], num_codes: int
-) -> tuple[NDArray[np.int64], ...]:
-    """Documents (forget, retain) and occurrences (forget, retain) of one level, [V] each."""
-    present = column >= 0
-    column, clip = column[present], clip[present]
-    seen = np.zeros(len(flags) * num_codes, bool)
-    seen[clip * num_codes + column] = True
-    table = seen.reshape(len(flags), num_codes)
-    occurrences = np.bincount(column, minlength=num_codes)
-    in_forget = np.bincount(column[flags[clip]], minlength=num_codes)
-    return table[flags].sum(0), table[~flags].sum(0), in_forget, occurrences - in_forget
-
-
-def _weigh_level(
     column: NDArray[np.int64],
     clip: NDArray[np.int64],
     flags: NDArray[np.bool_],
     num_codes: int,
-    weights: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], ...]:
-    """The same with weighted steps. A clip with the code votes for it with the mean weight w of the steps that have it,
-    one without votes against it with 1: N becomes n W / (W + n - N), where W is the sum of w over the N of n clips."""
-    present = column >= 0
-    column, clip, weights = column[present], clip[present], weights[present]
-    place, shape = clip * num_codes + column, (len(flags), num_codes)
+    weights: NDArray[np.float64] | None,
+) -> tuple[NDArray[Any], ...]:
+    """Documents (forget, retain) and occurrences (forget, retain) of one level, [V] each.
+
+    With weights a clip with the code votes for it with the mean weight w of the steps that have it, one without votes
+    against it with 1: N becomes n W / (W + n - N), where W is the sum of w over the N of n clips.
+    """
+    present, shape = column >= 0, (len(flags), num_codes)
+    place = (clip * num_codes + column)[present]
     steps = np.bincount(place, minlength=len(flags) * num_codes).reshape(shape)
-    total = np.bincount(place, weights, minlength=len(flags) * num_codes).reshape(shape)
-    votes, seen = total / np.maximum(steps, 1), steps > 0
+    seen = steps > 0
+    if weights is None:
+        return seen[flags].sum(0), seen[~flags].sum(0), steps[flags].sum(0), steps[~flags].sum(0)
+    total = np.bincount(place, weights[present], minlength=len(flags) * num_codes).reshape(shape)
+    votes = total / np.maximum(steps, 1)
 
     def documents(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         pro, contra = votes[rows].sum(0), (~seen[rows]).sum(0)

@@ -52,7 +52,7 @@ def audit(config: AuditConfig) -> None:
         OutputError: the files cannot be written.
     """
     from exuvia.evaluation.audit import audit as audit_pipeline
-    from exuvia.evaluation.audit import audit_lines
+    from exuvia.evaluation.audit import audit_lines, rates
     from exuvia.evaluation.prompts.load import KIND, fingerprint
     from exuvia.judges.shipped import shipped_detector
     from exuvia.pipeline.pipeline import MotionPipeline
@@ -70,17 +70,12 @@ def audit(config: AuditConfig) -> None:
     with progress_bar("audit", "motions") as progress:
         lines = audit_pipeline(pipe, detector, asked, progress)
     facts = {"pipeline": config.pipeline, "threshold": detector.point.threshold, "prompts": fingerprint()}
-    _write(config.out, lines, facts)
+    rows = [asdict(line) for line in lines]
+    write_text(config.out / "audit.csv", csv_text(rows))
+    summary = {"rates": [asdict(rate) for rate in rates(lines)], "lines": rows}
+    write_json(config.out / "audit.json", {**facts, **summary})
     _print(lines)
     print(f"\n{config.out}: audit.csv, audit.json")
-
-
-def _write(out: Path, lines: "Sequence[AuditLine]", facts: dict[str, object]) -> None:
-    from exuvia.evaluation.audit import rates
-
-    rows = [asdict(line) for line in lines]
-    write_text(out / "audit.csv", csv_text(rows))
-    write_json(out / "audit.json", {**facts, "rates": [asdict(rate) for rate in rates(lines)], "lines": rows})
 
 
 def _print(lines: "Sequence[AuditLine]") -> None:

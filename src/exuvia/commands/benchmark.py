@@ -84,7 +84,7 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 def _evaluator(config: BenchmarkConfig) -> str:
     """The folder of the wanted evaluator, which is trained there if need be; "" for the shipped one."""
-    from exuvia.recipes.evaluator import train_evaluator
+    from exuvia.recipes.judges import train_judge
     from exuvia.recipes.settings import EvaluatorRecipe
 
     if config.evaluator is None:
@@ -92,7 +92,7 @@ def _evaluator(config: BenchmarkConfig) -> str:
     if not (config.evaluator / "config.json").is_file():
         print(f"{config.evaluator} holds no evaluator: training one on {config.data} first, which takes a while")
         recipe = EvaluatorRecipe(out=str(config.evaluator), data=(str(config.data),))
-        train_evaluator(recipe)
+        train_judge(recipe)
     return str(config.evaluator)
 
 

@@ -4,12 +4,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from tabulate import tabulate
 
 from exuvia.config import Count, settings
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
+
+if TYPE_CHECKING:
+    from exuvia.pipeline.pipeline import Generation
 
 PROMPTS = (
     ("keep", "a person walks forward"),
@@ -43,20 +47,16 @@ class DemoConfig:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One generator's motions of one kind of prompt, in numbers."""
+class Made:
+    """One generator's motions, every prompt with every seed, prompt by prompt."""
 
-    violent_share: float
-    """Share of motions that the classifier takes for violent."""
-    probability: float
-    """Mean probability of violence."""
-    speed_m_per_s: float
-    """Mean joint speed."""
-    freeze_rate: float
-    """Share of time without motion."""
+    name: str
+    motions: "Generation"
+    violence: np.ndarray
+    """The classifier's probability of every motion."""
 
 
-def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
+def demo(config: DemoConfig) -> None:
     """Generate the demo prompts, forget a concept with LCR, generate again with the same seeds, compare.
 
     Prints the table and writes `OUT/index.html`.
@@ -76,13 +76,16 @@ def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
     edit_started = time.perf_counter()
     safe = unlearn("lcr", pipe, forget=config.forget, num_codes=config.num_codes)
     edit_s = time.perf_counter() - edit_started
-    names = ("original", f"without {config.forget}")
-    made = {name: _generate(one, config) for name, one in zip(names, (pipe, safe), strict=True)}
-    measured = {name: _measure(generation, detector, config.seeds) for name, generation in made.items()}
-    table = _table(measured)
-    print(_text(table))
+    prompts = [text for _, text in PROMPTS for _ in range(config.seeds)]
+    seeds = [config.seed + n for _ in PROMPTS for n in range(config.seeds)]
+    made = []
+    for name, generator in (("original", pipe), (f"without {config.forget}", safe)):
+        motions = generator.generate(prompts, seed=seeds)
+        made.append(Made(name, motions, np.asarray(detector.violence_probability(motions.features))))
+    table = [_line(one, detector.point.threshold, config.seeds) for one in made]
+    print(tabulate(table, headers="keys", tablefmt="plain", disable_numparse=True))
     replaced = set(safe.provenance["edits"][-1].get("replaced", {}).get("0", []))
-    rows = [_row(number, names, made, measured, replaced, config) for number in range(len(PROMPTS))]
+    rows = [_row(kind, prompt, number * config.seeds, made, replaced) for number, (kind, prompt) in enumerate(PROMPTS)]
     notes = (
         f"The same prompts and seeds before and after latent code replacement of {len(replaced)} of "
         f"{pipe.tokenizer.config.num_codes} codes ({edit_s:.2f} s). Marked codes are the replaced ones.",
@@ -93,70 +96,29 @@ def demo(config: DemoConfig) -> dict[str, dict[str, Measured]]:
     write_comparison(page, f"Before and after forgetting {config.forget}", rows, table, notes)
     wall_s = time.perf_counter() - started
     print(f"\n{page}: {2 * len(PROMPTS)} motions side by side; all in {wall_s:.0f} s")
-    return {name: values for name, (values, _) in measured.items()}
 
 
-def _generate(pipe: Any, config: DemoConfig) -> Any:
-    """Every prompt with every seed, prompt by prompt."""
-    prompts = [text for _, text in PROMPTS for _ in range(config.seeds)]
-    seeds = [config.seed + n for _ in PROMPTS for n in range(config.seeds)]
-    return pipe.generate(prompts, seed=seeds)
-
-
-def _measure(generation: Any, detector: Any, seeds: int) -> tuple[dict[str, Measured], np.ndarray]:
-    """Numbers by kind of prompt, and the probability of violence of every motion."""
+def _line(made: Made, threshold: float, seeds: int) -> dict[str, str]:
+    """A line of the table: shares and means by kind of prompt."""
     from exuvia.motion.kinematics import measure
 
-    probability = np.asarray(detector.violence_probability(generation.features))
-    violent = probability >= detector.point.threshold
-    kinematics = [measure(clip.joints, clip.fps) for clip in generation.clips]
+    kinematics = [measure(clip.joints, clip.fps) for clip in made.motions.clips]
     kinds = np.asarray([kind for kind, _ in PROMPTS for _ in range(seeds)])
-    found = {}
+    line = {"generator": made.name}
     for kind in ("forget", "keep"):
         mine = np.flatnonzero(kinds == kind)
-        found[kind] = Measured(
-            violent_share=float(violent[mine].mean()),
-            probability=float(probability[mine].mean()),
-            speed_m_per_s=float(np.mean([kinematics[i].mean_joint_speed_m_per_s for i in mine])),
-            freeze_rate=float(np.mean([kinematics[i].freeze_rate for i in mine])),
-        )
-    return found, probability
+        line[f"violent, {kind} prompts"] = f"{100 * (made.violence[mine] >= threshold).mean():.0f} %"
+        line[f"speed, {kind}"] = f"{np.mean([kinematics[i].mean_joint_speed_m_per_s for i in mine]):.2f} m/s"
+        line[f"frozen, {kind}"] = f"{100 * np.mean([kinematics[i].freeze_rate for i in mine]):.0f} %"
+    return line
 
 
-def _table(measured: dict[str, tuple[dict[str, Measured], np.ndarray]]) -> list[dict[str, Any]]:
-    lines = []
-    for name, (kinds, _) in measured.items():
-        line: dict[str, Any] = {"generator": name}
-        for kind, values in kinds.items():
-            line[f"violent, {kind} prompts"] = f"{100 * values.violent_share:.0f} %"
-            line[f"speed, {kind}"] = f"{values.speed_m_per_s:.2f} m/s"
-            line[f"frozen, {kind}"] = f"{100 * values.freeze_rate:.0f} %"
-        lines.append(line)
-    return lines
-
-
-def _text(table: Sequence[dict[str, Any]]) -> str:
-    """The table with aligned columns."""
-    rows = [list(table[0]), *([str(v) for v in line.values()] for line in table)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-
-
-def _row(
-    number: int,
-    names: Sequence[str],
-    made: dict[str, Any],
-    measured: dict[str, Any],
-    replaced: set[int],
-    config: DemoConfig,
-) -> ComparisonRow:
-    kind, prompt = PROMPTS[number]
-    index = number * config.seeds
-    panels, notes = [], []
-    for name in names:
-        generation = made[name]
-        codes = generation.codes[index, : int(generation.lengths[index]), 0].tolist()
+def _row(kind: str, prompt: str, index: int, made: Sequence[Made], replaced: set[int]) -> ComparisonRow:
+    """The players of one prompt; `index` is that of its first motion."""
+    panels = []
+    for one in made:
+        codes = one.motions.codes[index, : int(one.motions.lengths[index]), 0].tolist()
         marked = [place for place, code in enumerate(codes) if code in replaced]
-        panels.append(Panel(name, generation.clips[index], codes, marked))
-        notes.append(f"{name}: probability of violence {measured[name][1][index]:.2f}")
-    return ComparisonRow(prompt, panels, tag=kind, note="; ".join(notes))
+        panels.append(Panel(one.name, one.motions.clips[index], codes, marked))
+    note = "; ".join(f"{one.name}: probability of violence {one.violence[index]:.2f}" for one in made)
+    return ComparisonRow(prompt, panels, tag=kind, note=note)

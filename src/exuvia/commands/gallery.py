@@ -46,10 +46,9 @@ def gallery(config: GalleryConfig) -> None:
     if len(clips) == 1:
         write_page(clips[0], config.out, title=f"{Path(config.pipeline).name}: {len(texts)} motions")
     else:
-        panel, row = Panel, ComparisonRow
         titles = [Path(name).name for name in names]
         rows = [
-            row(text, [panel(title, made[n]) for title, made in zip(titles, clips, strict=True)], tag=kind)
+            ComparisonRow(text, [Panel(title, made[n]) for title, made in zip(titles, clips, strict=True)], tag=kind)
             for n, (kind, text) in enumerate(prompts)
         ]
         write_comparison(config.out, "The same prompts and seeds", rows)

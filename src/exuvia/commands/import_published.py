@@ -3,8 +3,9 @@
 No object is unpickled. A generator is conditioned on one sentence vector, as it was trained.
 """
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -12,25 +13,35 @@ from exuvia.commands.pack import save
 from exuvia.config import settings
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import sha256_file
+from exuvia.pipeline.settings import GenerationConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 
 if TYPE_CHECKING:
     from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.published.momask import Official
+    from exuvia.sequence.base import BaseGenerator
+    from exuvia.sequence.length import LengthEstimator, OwnLength
     from exuvia.text.base import TextEncoder
 
 
-@settings
-class ImportMomaskConfig:
-    """Where the published weights lie, and where the pipeline goes."""
+@settings(kw_only=True)
+class _PublishedConfig:
+    """Where a pipeline of published weights goes, and how its captions are read."""
 
-    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
-    """Folder of published checkpoints, such as checkpoints/t2m or checkpoints/kit."""
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
     text: str = "clip"
     """Caption encoder that the weights learnt with: clip (ViT-B/32) for those of the authors."""
     half: bool = False
     """Store weights as float16: half the size."""
+
+
+@settings(kw_only=True)
+class ImportMomaskConfig(_PublishedConfig):
+    """Where the published weights lie, and where the pipeline goes."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """Folder of published checkpoints, such as checkpoints/t2m or checkpoints/kit."""
 
 
 def import_momask(config: ImportMomaskConfig) -> None:
@@ -46,27 +57,19 @@ def import_momask(config: ImportMomaskConfig) -> None:
 
 def from_momask(folder: Path, text: str) -> "MotionPipeline":
     """A pipeline of MoMask's weights. Raises as `import_momask` does."""
-    from exuvia.features.normaliser import Normaliser
-    from exuvia.pipeline.assemble import assemble
-    from exuvia.pipeline.settings import GenerationConfig
-    from exuvia.published.momask import GUIDANCE, layout_of, load_momask
+    from exuvia.published.momask import load_momask
 
     weights = load_momask(folder)
     if weights.length is None:
         raise CheckpointError(f"{folder} has no length_estimator/model/finest.tar; fetch it from the same release")
-    encoder = _encoder(text, weights.mask.config.text_dim)
-    scale = Normaliser(weights.mean, weights.std)
-    parts = (weights.tokenizer, scale, weights.mask, weights.residual, weights.length)
-    hashes = {name: sha256_file(path) for name, path in weights.files.items()}
     names = {name: path.parent.parent.name for name, path in weights.files.items() if name != "length"}
-    facts = {"momask": hashes, "momask_names": names, "momask_options": weights.options}
-    layout = layout_of(weights.mean)
-    sampling = GenerationConfig(cond_scale=GUIDANCE[layout])
-    return assemble(*parts, encoder, pooled=True, generation=sampling, facts=facts, representation=layout)
+    return _assembled(
+        "momask", weights, weights.base, weights.length, text, {"momask_names": names}, GenerationConfig()
+    )
 
 
-@settings
-class ImportBammConfig:
+@settings(kw_only=True)
+class ImportBammConfig(_PublishedConfig):
     """Where the published weights lie, and where the pipeline goes."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
@@ -75,12 +78,6 @@ class ImportBammConfig:
     """Folder of the RVQ-VAE, with opt.txt, meta/ and model/."""
     residual: Path
     """Folder of the residual transformer."""
-    out: Path
-    """Folder of the pipeline; an older one there is replaced."""
-    text: str = "clip"
-    """Caption encoder that the weights learnt with: clip (ViT-B/32) for those of the authors."""
-    half: bool = False
-    """Store weights as float16: half the size."""
 
 
 def import_bamm(config: ImportBammConfig) -> None:
@@ -96,22 +93,42 @@ def import_bamm(config: ImportBammConfig) -> None:
 
 def from_bamm(config: ImportBammConfig) -> "MotionPipeline":
     """A pipeline of BAMM's weights. Raises as `import_bamm` does."""
-    from exuvia.features.normaliser import Normaliser
-    from exuvia.pipeline.assemble import assemble
-    from exuvia.pipeline.settings import GenerationConfig
     from exuvia.published.bamm import load_bamm_folders
-    from exuvia.published.momask import GUIDANCE, layout_of
     from exuvia.sequence.length import OwnLength
 
     weights = load_bamm_folders(config.folder, config.tokenizer, config.residual)
-    encoder = _encoder(config.text, weights.decoder.config.text_dim)
-    hashes = {name: sha256_file(path) for name, path in weights.files.items()}
-    facts = {"bamm": hashes, "bamm_options": weights.options}
-    parts = weights.tokenizer, Normaliser(weights.mean, weights.std), weights.decoder, weights.residual, OwnLength()
-    layout = layout_of(weights.mean)
     # published: every code may be drawn, and the second pass has a guidance of its own
-    sampling = GenerationConfig(keep_share=0.0, cond_scale=GUIDANCE[layout])
-    return assemble(*parts, encoder, pooled=True, generation=sampling, facts=facts, representation=layout)
+    return _assembled("bamm", weights, weights.base, OwnLength(), config.text, {}, GenerationConfig(keep_share=0.0))
+
+
+def _assembled(
+    project: str,
+    weights: "Official",
+    base: "BaseGenerator",
+    length: "LengthEstimator | OwnLength",
+    text: str,
+    facts: dict[str, Any],
+    sampling: GenerationConfig,
+) -> "MotionPipeline":
+    """Published weights with a caption encoder, and in the provenance the hashes of their files and their options."""
+    from exuvia.features.normaliser import Normaliser
+    from exuvia.pipeline.assemble import assemble
+    from exuvia.published.momask import GUIDANCE, layout_of
+
+    layout = layout_of(weights.mean)
+    hashes = {name: sha256_file(path) for name, path in weights.files.items()}
+    return assemble(
+        weights.tokenizer,
+        Normaliser(weights.mean, weights.std),
+        base,
+        weights.residual,
+        length,
+        _encoder(text, base.config.text_dim),
+        pooled=True,
+        generation=replace(sampling, cond_scale=GUIDANCE[layout]),
+        facts={project: hashes, **facts, f"{project}_options": weights.options},
+        representation=layout,
+    )
 
 
 def _encoder(name: str, width: int) -> "TextEncoder":

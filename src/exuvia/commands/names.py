@@ -1,8 +1,5 @@
 """`exuvia list`: methods, concepts, encoders and formats by name."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from exuvia import registry
 from exuvia.config import settings
 from exuvia.errors import ConfigError
@@ -39,13 +36,9 @@ def list_names(config: ListConfig) -> None:
 
 
 def _section(kind: str) -> str:
-    heading, table = KINDS[kind]
-    rows: Mapping[str, Any] = _concepts() if table is None else table
-    width = max(map(len, rows))
-    return "\n".join([f"{kind}: {heading}", *(f"  {name:<{width}}  {about}".rstrip() for name, about in rows.items())])
-
-
-def _concepts() -> dict[str, str]:
     from exuvia.data.concepts import CONCEPT
 
-    return {name: ", ".join(concept.keywords) for name, concept in CONCEPT.items()}
+    heading, table = KINDS[kind]
+    rows = table or {name: ", ".join(concept.keywords) for name, concept in CONCEPT.items()}
+    width = max(map(len, rows))
+    return "\n".join([f"{kind}: {heading}", *(f"  {name:<{width}}  {about}".rstrip() for name, about in rows.items())])

@@ -79,11 +79,8 @@ def _from_runs(config: PackConfig) -> Any:
 
     tokenizer, normaliser = load_tokenizer(config.tokenizer)
     _check_parents(config)
-    base, residual, length = (
-        _about(config.mask, *BASE_KINDS),
-        _about(config.residual, "residual"),
-        _about(config.length, "length"),
-    )
+    base = _about(config.mask, *BASE_KINDS)
+    residual, length = _about(config.residual, "residual"), _about(config.length, "length")
     return assemble(
         tokenizer,
         normaliser,

@@ -1,8 +1,6 @@
-"""`exuvia train PART`: a run folder of one part of a generator, or of a judge of motions.
+"""`exuvia train PART`: a run folder of one part of a generator, or of a judge of motions."""
 
-Every training is deterministic, goes on where it was killed, and returns at once where it is finished. They raise as
-`train.fit` does.
-"""
+from typing import Any
 
 from exuvia.recipes.settings import (
     BAMMRecipe,
@@ -16,65 +14,42 @@ from exuvia.recipes.settings import (
     TokenizerRecipe,
 )
 
-
-def train_tokenizer(recipe: TokenizerRecipe) -> None:
-    """Train the motion tokenizer: windows of motion in, the same motion out, through a few codes."""
-    from exuvia.recipes import tokenizer
-
-    tokenizer.train_tokenizer(recipe)
-
-
-def train_mask(recipe: MaskRecipe) -> None:
-    """Train the masked transformer: captions and some base codes in, the hidden base codes out."""
-    from exuvia.recipes import generator
-
-    generator.train_mask(recipe)
-
-
-def train_bamm(recipe: BAMMRecipe) -> None:
-    """Train BAMM, which writes base codes from left to right, revises them, and finds its own lengths."""
-    from exuvia.recipes import generator
-
-    generator.train_bamm(recipe)
+RECIPE: dict[str, type] = {
+    "tokenizer": TokenizerRecipe,
+    "mask": MaskRecipe,
+    "bamm": BAMMRecipe,
+    "causal": CausalRecipe,
+    "residual": ResidualRecipe,
+    "length": LengthRecipe,
+    "evaluator": EvaluatorRecipe,
+    "retrieval": RetrievalRecipe,
+    "classifier": ClassifierRecipe,
+}
+"""Part -> everything that decides its training."""
 
 
-def train_causal(recipe: CausalRecipe) -> None:
-    """Train the state-space generator, which writes base codes one after the other from a carried state."""
-    from exuvia.recipes import generator
-
-    generator.train_causal(recipe)
+def recipe_type(command: str) -> type:
+    """The settings class of `train PART`."""
+    return RECIPE[command.split()[-1]]
 
 
-def train_residual(recipe: ResidualRecipe) -> None:
-    """Train the transformer that adds the residual codes, level by level."""
-    from exuvia.recipes import generator
+def train(recipe: Any) -> None:
+    """Train this part of a generator, or this judge of motions, into a run folder.
 
-    generator.train_residual(recipe)
+    A training is deterministic, goes on where it was killed, and returns at once where it is finished.
 
+    Args:
+        recipe: of one of the classes in `RECIPE`
+    Raises:
+        ConfigError, DivergedError, OutputError: as `train.fit` does.
+    """
+    from exuvia.recipes.generator import train_part
+    from exuvia.recipes.judges import train_judge
+    from exuvia.recipes.tokenizer import train_tokenizer
 
-def train_length(recipe: LengthRecipe) -> None:
-    """Train the estimator of a motion's length from its caption."""
-    from exuvia.recipes import generator
-
-    generator.train_length(recipe)
-
-
-def train_evaluator(recipe: EvaluatorRecipe) -> None:
-    """Train the text-motion evaluator: captions and motions into one space, in which metrics are measured."""
-    from exuvia.recipes import evaluator
-
-    evaluator.train_evaluator(recipe)
-
-
-def train_retrieval(recipe: RetrievalRecipe) -> None:
-    """Train the motion-text retrieval model: either of motion and caption finds the other."""
-    from exuvia.recipes import retrieval
-
-    retrieval.train_retrieval(recipe)
-
-
-def train_classifier(recipe: ClassifierRecipe) -> None:
-    """Train the classifier that tells violence and groups of actions from motion alone."""
-    from exuvia.recipes import classifier
-
-    classifier.train_classifier(recipe)
+    if isinstance(recipe, TokenizerRecipe):
+        train_tokenizer(recipe)
+    elif isinstance(recipe, EvaluatorRecipe | RetrievalRecipe | ClassifierRecipe):
+        train_judge(recipe)
+    else:
+        train_part(recipe)

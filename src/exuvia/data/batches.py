@@ -8,26 +8,23 @@ from exuvia.errors import ShapeError
 from exuvia.shapes import Features, Mask
 
 
-def pad_batch(clips: Sequence[Features], frames: int | None = None) -> tuple[Features, Mask]:
+def pad_batch(clips: Sequence[Features]) -> tuple[Features, Mask]:
     """Clips of different lengths as one array, zeros behind each.
 
     Pad after normalising, as the published loaders do: a zero is then the mean.
 
     Args:
         clips: [F, C] each, one C.
-        frames: length to pad to; None: that of the longest.
     Returns:
         x         [B, F, C]   float32
         valid     [B, F]      True where real
     Raises:
-        ShapeError: no clip, different channels, or a clip longer than `frames`.
+        ShapeError: no clip, or different channels.
     """
     if not clips:
         raise ShapeError("found an empty batch, expected at least one clip")
     lengths = np.asarray([len(clip) for clip in clips])
-    width = int(lengths.max()) if frames is None else frames
-    if lengths.max() > width:
-        raise ShapeError(f"found a clip of {lengths.max()} frames, expected at most {width}")
+    width = int(lengths.max())
     inner = {clip.shape[1:] for clip in clips}
     if len(inner) != 1:
         raise ShapeError(f"found clips with different channels {sorted(inner)}, expected one")

@@ -31,12 +31,6 @@ class Caption:
         return self.start_s == 0.0 and self.end_s == 0.0
 
     @property
-    def words(self) -> list[tuple[str, str]]:
-        """Tokens as (lemma, POS) pairs; empty where the sentence is untagged."""
-        pairs = (token.rpartition("/") for token in (self.tokens or "").split())
-        return [(word, tag) for word, _, tag in pairs if word]
-
-    @property
     def line(self) -> str:
         """The caption in HumanML3D's file format, without the newline."""
         return f"{self.text}#{self.tokens or ''}#{self.start_s}#{self.end_s}"
@@ -63,14 +57,6 @@ def parse_caption(line: str) -> Caption:
     return Caption(parts[0].strip(), parts[1].strip() or None, start, end)
 
 
-def parse_plain(line: str) -> Caption:
-    """Read a line of a user's own caption file: HumanML3D's format where it fits, else the line is the sentence."""
-    try:
-        return parse_caption(line)
-    except DataError:
-        return Caption(line.strip())
-
-
 def read_captions(path: str | Path, strict: bool = True) -> tuple[Caption, ...]:
     """All captions of a text file; empty lines are skipped.
 
@@ -88,9 +74,11 @@ def read_captions(path: str | Path, strict: bool = True) -> tuple[Caption, ...]:
         if not line.strip():
             continue
         try:
-            captions.append(parse_caption(line) if strict else parse_plain(line))
+            captions.append(parse_caption(line))
         except DataError as error:
-            raise DataError(f"{path}, line {number}: {error}") from None
+            if strict:
+                raise DataError(f"{path}, line {number}: {error}") from None
+            captions.append(Caption(line.strip()))
     return tuple(captions)
 
 

@@ -32,7 +32,9 @@ class ClipSet:
 
     @classmethod
     def of(cls, *stores: Store) -> "ClipSet":
-        """All clips of some stores."""
+        """All clips of some stores. Raises ConfigError where none is given."""
+        if not stores:
+            raise ConfigError("no data given; name at least one folder made by `exuvia prepare`")
         return cls(stores, tuple((number, index) for number, store in enumerate(stores) for index in range(len(store))))
 
     def __len__(self) -> int:
@@ -104,8 +106,6 @@ def open_corpus(config: CorpusConfig) -> tuple[ClipSet, dict[str, Any]]:
         ConfigError: no data, not one share a store, an unknown concept, or no clip is left.
         DataError: a store cannot be opened.
     """
-    if not config.data:
-        raise ConfigError("no data given; name at least one folder made by `exuvia prepare`")
     if config.shares and len(config.shares) != len(config.data):
         raise ConfigError(f"found {len(config.shares)} shares for {len(config.data)} stores, expected one each")
     without = [find_concept(name) for name in config.without]

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exuvia.data.captions import read_captions
-from exuvia.data.sources import RawClip, fingerprint_files, stamp_files
+from exuvia.data.sources import FileSource, RawClip
 from exuvia.errors import ConfigError, DataError
 from exuvia.features.representation import Representation
 
 SPLIT_FILES = ("train", "val", "test")
 
 
-class HumanML3DFolder:
+class HumanML3DFolder(FileSource):
     """`new_joint_vecs/ID.npy`, `new_joints/ID.npy` (optional), `texts/ID.txt`, `train.txt`, `val.txt`, `test.txt`."""
 
     name = "humanml3d-folder"
@@ -29,7 +29,7 @@ class HumanML3DFolder:
             DataError: no split list, or an id in two of them.
             ConfigError: the features have another number of channels than the representation.
         """
-        self.folder = folder
+        self.root = folder
         self.representation = representation
         self.split_of: dict[str, str] = {}
         for split in SPLIT_FILES:
@@ -54,7 +54,7 @@ class HumanML3DFolder:
         present = (self._vectors(name) for name in self.ids)
         first = next((path for path in present if path.is_file()), None)
         if first is None:
-            raise DataError(f"{self.folder}/new_joint_vecs holds none of the clips in the split lists")
+            raise DataError(f"{self.root}/new_joint_vecs holds none of the clips in the split lists")
         shape = _load(first).shape
         if len(shape) == 2 and shape[1] != self.representation.dim:
             other = {263: "humanml3d", 251: "kit"}.get(shape[1])
@@ -63,43 +63,36 @@ class HumanML3DFolder:
             raise ConfigError(f"{first} has {shape[1]} channels, expected {wanted}; {remedy}")
 
     def _vectors(self, name: str) -> Path:
-        return self.folder / "new_joint_vecs" / f"{name}.npy"
+        return self.root / "new_joint_vecs" / f"{name}.npy"
 
     def read(self, number: int) -> RawClip:
         """One clip: features as they are; joints as shipped, or recovered from the features where they are not."""
         name = self.ids[number]
         features = _load(self._vectors(name)).astype(np.float32, copy=False)
-        joint_path = self.folder / "new_joints" / f"{name}.npy"
+        joint_path = self.root / "new_joints" / f"{name}.npy"
         joints = _load(joint_path).astype(np.float32, copy=False) if joint_path.is_file() else None
         return RawClip(
             id=name,
             joints=joints,
             features=features,
             split=self.split_of[name],
-            source=self.folder.resolve().name,
+            source=self.root.resolve().name,
             fps=self.representation.fps,
-            captions=read_captions(self.folder / "texts" / f"{name}.txt"),
+            captions=read_captions(self.root / "texts" / f"{name}.txt"),
             caption_kind="human",
             labels={"mirrored": name.startswith("M") and name[1:] in self.split_of},
             provenance={"file": f"new_joint_vecs/{name}.npy"},
         )
 
-    def _files(self) -> list[Path]:
-        lists = [self.folder / f"{split}.txt" for split in SPLIT_FILES]
+    def files(self) -> list[Path]:
+        """All files that are read."""
+        lists = [self.root / f"{split}.txt" for split in SPLIT_FILES]
         clips = [
-            self.folder / folder / f"{name}{suffix}"
+            self.root / folder / f"{name}{suffix}"
             for name in self.ids
             for folder, suffix in (("new_joint_vecs", ".npy"), ("new_joints", ".npy"), ("texts", ".txt"))
         ]
         return [path for path in lists + clips if path.is_file()]
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Contents of all files that are read."""
-        return {"layout": self.name, "sha256": fingerprint_files(self.folder, self._files())}
-
-    def stamp(self) -> dict[str, Any]:
-        """Sizes and times of all files that are read."""
-        return {"layout": self.name, "stamp": stamp_files(self.folder, self._files())}
 
 
 def _load(path: Path) -> NDArray[Any]:

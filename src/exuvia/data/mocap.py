@@ -3,13 +3,12 @@
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exuvia.data.captions import Caption
-from exuvia.data.sources import RawClip, fingerprint_files, stamp_files
+from exuvia.data.sources import FileSource, RawClip
 from exuvia.errors import DataError
 from exuvia.features.representation import Representation
 
@@ -17,7 +16,7 @@ LABELS = ("violent", "keyword_violent", "side", "label")
 PROVENANCE = ("trial", "segment", "fix", "note", "max_jump_m", "flag_jump")
 
 
-class MocapFolder:
+class MocapFolder(FileSource):
     """Clips of 22 joints at 20 fps, all in one array: joints [sum F, 22, 3] cut by offsets [clips + 1]."""
 
     name = "mocap"
@@ -25,7 +24,7 @@ class MocapFolder:
 
     def __init__(self, folder: Path, layout: Representation) -> None:
         """Read the index; `layout` is not needed. Raises DataError if `clips.jsonl` is missing or malformed."""
-        self.folder = folder
+        self.root = folder
         try:
             lines = (folder / "clips.jsonl").read_text(encoding="utf-8").splitlines()
             self.facts = [json.loads(line) for line in lines]
@@ -40,7 +39,7 @@ class MocapFolder:
 
     @cached_property
     def _arrays(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        path = self.folder / "clips.npz"
+        path = self.root / "clips.npz"
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 joints, offsets = arrays["joints"], arrays["offsets"]
@@ -71,13 +70,6 @@ class MocapFolder:
             provenance={"file": "clips.npz", **{name: facts[name] for name in PROVENANCE if name in facts}},
         )
 
-    def _files(self) -> list[Path]:
-        return [self.folder / "clips.jsonl", self.folder / "clips.npz"]
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Contents of the two files."""
-        return {"layout": self.name, "sha256": fingerprint_files(self.folder, self._files())}
-
-    def stamp(self) -> dict[str, Any]:
-        """Sizes and times of the two files."""
-        return {"layout": self.name, "stamp": stamp_files(self.folder, self._files())}
+    def files(self) -> list[Path]:
+        """All files that are read."""
+        return [self.root / "clips.jsonl", self.root / "clips.npz"]

@@ -1,16 +1,15 @@
 """Source: a folder of motion files (BVH, ASF/AMC, arrays, DeepMimic), captions from text files of the same name."""
 
 from pathlib import Path
-from typing import Any
 
 from exuvia.data.captions import Caption, read_captions
-from exuvia.data.sources import RawClip, fingerprint_files, hash_split, stamp_files
+from exuvia.data.sources import FileSource, RawClip, hash_split
 from exuvia.errors import DataError
 from exuvia.motion.load import load_clip
 from exuvia.registry import IMPORTER
 
 
-class MotionFiles:
+class MotionFiles(FileSource):
     """Every importable file below a folder, or one file; the id is the relative path without its suffix."""
 
     name = "motion-files"
@@ -32,7 +31,7 @@ class MotionFiles:
         if not motions:
             known = ", ".join(sorted(IMPORTER))
             raise DataError(f"{place} holds no motion file; expected one of {known}, or a known data set folder")
-        self.fps, self.seed = fps, seed
+        self.fps, self.settings = fps, {"seed": seed}
         stems = [path.relative_to(self.root).with_suffix("").as_posix() for path in motions]
         self.paths = motions
         self.ids = [
@@ -53,7 +52,7 @@ class MotionFiles:
         return RawClip(
             id=name,
             joints=clip.joints,
-            split=hash_split(name, self.seed),
+            split=hash_split(name, self.settings["seed"]),
             source=self.root.resolve().name,
             fps=clip.fps,
             captions=captions,
@@ -61,18 +60,11 @@ class MotionFiles:
             provenance={"file": path.relative_to(self.root).as_posix(), **clip.meta},
         )
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """All files that are read."""
         texts = [path.with_suffix(".txt") for path in self.paths]
         skeletons = sorted(self.root.rglob("*.asf"))
         return [*self.paths, *(text for text in texts if text.is_file() and text not in self.paths), *skeletons]
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Contents of all motion, caption and skeleton files, and the split seed."""
-        return {"layout": self.name, "sha256": fingerprint_files(self.root, self._files()), "seed": self.seed}
-
-    def stamp(self) -> dict[str, Any]:
-        """Sizes and times of the same files."""
-        return {"layout": self.name, "stamp": stamp_files(self.root, self._files()), "seed": self.seed}
 
 
 def _is_motion(path: Path) -> bool:

@@ -1,8 +1,9 @@
 """Source clips made ready for the store: checked, mirrored, encoded; a bad one is skipped with its reason."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -122,30 +123,19 @@ def _resampled(raw: RawClip, joints: Joints, layout: Representation) -> Joints:
 
 def _ready(raw: RawClip, features: Features) -> ReadyClip:
     assert raw.joints is not None
+    same = ("id", "source", "split", "fps", "captions", "caption_kind", "licence", "sensor")
     record = ClipRecord(
-        id=raw.id,
-        source=raw.source,
-        split=raw.split,
-        fps=raw.fps,
+        **{name: getattr(raw, name) for name in same},
         frames=len(raw.joints),
         rows=len(features),
-        captions=raw.captions,
-        caption_kind=raw.caption_kind,
         labels=_plain(raw.labels),
         has_frame_labels=raw.frame_labels is not None,
-        licence=raw.licence,
-        sensor=raw.sensor,
         provenance=_plain(raw.provenance),
     )
     return ReadyClip(record, raw.joints, features, raw.frame_labels)
 
 
-def _plain(value: Any) -> Any:
-    """JSON-ready: numpy numbers and paths become plain ones."""
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON-ready: numpy numbers and arrays become plain ones, whatever JSON does not know its text."""
+    text = json.dumps(values, default=lambda v: v.tolist() if isinstance(v, np.generic | np.ndarray) else str(v))
+    return cast(dict[str, Any], json.loads(text))

@@ -1,7 +1,7 @@
 """`ClipRecord`: what is known about one clip of a prepared data set, one JSON line each."""
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from exuvia.data.captions import Caption
@@ -49,17 +49,9 @@ class ClipRecord:
         if self.split not in SPLITS:
             raise DataError(f"clip {self.id}: found split {self.split!r}, expected one of {', '.join(SPLITS)}")
 
-    def moved(self, frame_start: int, row_start: int) -> "ClipRecord":
-        """The same clip at another place in the columns."""
-        return replace(self, frame_start=frame_start, row_start=row_start)
-
     def to_json(self) -> str:
         """One line of `clips.jsonl`."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["captions"] = [
-            {"text": c.text, "tokens": c.tokens, "start_s": c.start_s, "end_s": c.end_s} for c in self.captions
-        ]
-        return json.dumps(values, ensure_ascii=False)
+        return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> "ClipRecord":

@@ -10,8 +10,8 @@ import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from exuvia.data.record import ClipRecord
 from exuvia.data.store import FORMAT, VERSION
-from exuvia.errors import DataError, OutputError
-from exuvia.files import sha256_file, whole_file, write_json
+from exuvia.errors import DataError
+from exuvia.files import as_output_error, sha256_file, whole_file, write_json
 from exuvia.shapes import Features, Joints
 
 
@@ -111,7 +111,7 @@ def assemble(
         OutputError: the store cannot be written.
     """
     folder = work / "store"
-    with _as_output_error(target), ExitStack() as files:
+    with as_output_error(target), ExitStack() as files:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         totals = _totals(shards)
@@ -127,7 +127,9 @@ def assemble(
         columns = {name: _open_column(files, folder / f"{name}.npy", *kind) for name, kind in kinds.items()}
         counts, skipped = _fill(shards, columns, folder / "clips.jsonl")
         for column in columns.values():
-            _finish(column.stream)
+            column.stream.flush()
+            os.fsync(column.stream.fileno())
+            column.stream.close()
         facts = {
             name: {**_facts(folder / f"{name}.npy"), "dtype": c.dtype, "shape": [c.length, *c.inner]}
             for name, c in columns.items()
@@ -163,7 +165,7 @@ def _fill(
         for arrays, index in _shards(shards, ("joints", "features", "frame_labels")):
             frame, row = columns["joints"].length, columns["features"].length
             for line in index["clips"]:
-                record = ClipRecord.from_json(line).moved(frame, row)
+                record = replace(ClipRecord.from_json(line), frame_start=frame, row_start=row)
                 frame, row = frame + record.frames, row + record.rows
                 lines.write(record.to_json() + "\n")
                 for name, counter in counters.items():
@@ -194,12 +196,6 @@ def _shards(
         yield arrays, index
 
 
-def _finish(stream: BinaryIO) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
-    stream.close()
-
-
 def _facts(path: Path) -> dict[str, Any]:
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
 
@@ -212,11 +208,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-@contextmanager
-def _as_output_error(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; nothing was changed there") from error

@@ -1,7 +1,8 @@
 """What `prepare` can read: the protocol of a source, and one class a layout, found by looking at the folder."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,21 +74,35 @@ def hash_split(name: str, seed: int = 0) -> str:
     return "train" if draw < 0.80 else "val" if draw < 0.85 else "test"
 
 
-def fingerprint_files(root: Path, files: Iterable[Path]) -> str:
-    """SHA-256 over the relative names and contents of files. Raises DataError if one cannot be read."""
-    total = hashlib.sha256()
-    for path in files:
-        try:
-            total.update(f"{path.relative_to(root).as_posix()}\0{sha256_file(path)}\n".encode())
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    return total.hexdigest()
+class FileSource(ABC):
+    """What a source of files below one folder shares: it names them, and so its fingerprint and stamp follow."""
 
+    name: str
+    """The layout, for the manifest."""
+    root: Path
+    """The folder."""
+    settings: Mapping[str, Any] = {}
+    """What else decides the clips."""
 
-def stamp_files(root: Path, files: Iterable[Path]) -> str:
-    """SHA-256 over the relative names, sizes and modification times of files."""
-    total = hashlib.sha256()
-    for path in files:
-        facts = path.stat()
-        total.update(f"{path.relative_to(root).as_posix()}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
-    return total.hexdigest()
+    @abstractmethod
+    def files(self) -> list[Path]:
+        """All files that are read, in a fixed order."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """SHA-256 over the relative names and contents of the files. Raises DataError if one cannot be read."""
+        total = hashlib.sha256()
+        for path in self.files():
+            try:
+                total.update(f"{path.relative_to(self.root).as_posix()}\0{sha256_file(path)}\n".encode())
+            except OSError as error:
+                raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+        return {"layout": self.name, "sha256": total.hexdigest(), **self.settings}
+
+    def stamp(self) -> dict[str, Any]:
+        """SHA-256 over the relative names, sizes and modification times of the files."""
+        total = hashlib.sha256()
+        for path in self.files():
+            facts = path.stat()
+            named = path.relative_to(self.root).as_posix()
+            total.update(f"{named}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+        return {"layout": self.name, "stamp": total.hexdigest(), **self.settings}

@@ -8,17 +8,16 @@ label      what a person judged, clip by clip, where the store says so; for synt
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exuvia.data.captions import Caption, read_captions
+from exuvia.data.captions import Caption
 from exuvia.data.concepts import Concept
 from exuvia.data.record import ClipRecord
 from exuvia.data.store import Store
-from exuvia.errors import ConfigError, DataError
+from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from exuvia.text.words import Verdict, judge
 
@@ -65,7 +64,6 @@ def split_captions(
     concept: Concept,
     rule: Rule = "words",
     dataset: str = "humanml3d",
-    min_occurrence: int = 1,
 ) -> ConceptSplit:
     """Split clips by what their captions say.
 
@@ -74,20 +72,17 @@ def split_captions(
         concept: what is to be forgotten.
         rule: released or words.
         dataset: whose keywords: humanml3d or motionx.
-        min_occurrence: so many captions must say it before the clip is in the forget set.
     Raises:
         ConfigError: unknown rule or keyword list.
     """
-    if min_occurrence < 1:
-        raise ConfigError(f"found min_occurrence {min_occurrence}, expected at least 1")
     forget, retain, lookalikes = [], [], []
     for name, lines in captions.items():
         verdicts = [caption_verdict(line, concept, rule, dataset) for line in lines]
-        if verdicts.count("yes") >= min_occurrence:
+        if "yes" in verdicts:
             forget.append(name)
             continue
         retain.append(name)
-        if "harmless" in verdicts and "yes" not in verdicts:
+        if "harmless" in verdicts:
             lookalikes.append(name)
     return ConceptSplit(concept.name, rule, tuple(forget), tuple(retain), tuple(lookalikes))
 
@@ -109,7 +104,6 @@ def split_store(
     rule: Rule = "words",
     clips: NDArray[np.int64] | None = None,
     dataset: str | None = None,
-    min_occurrence: int = 1,
 ) -> ConceptSplit:
     """Split the clips of a store; by default all of them, by the keywords of the store's own data set.
 
@@ -120,7 +114,7 @@ def split_store(
     chosen = range(len(store)) if clips is None else map(int, clips)
     records = [store.clips[number] for number in chosen]
     if rule != "label":
-        return split_captions({r.id: r.captions for r in records}, concept, rule, dataset, min_occurrence)
+        return split_captions({r.id: r.captions for r in records}, concept, rule, dataset)
     marks = {record.id: _mark(record, concept) for record in records}
     unknown = sum(mark is None for mark in marks.values())
     if unknown:
@@ -143,23 +137,3 @@ def _mark(record: ClipRecord, concept: Concept) -> bool | None:
         return concept.name in record.labels["concepts"]
     mark = record.labels.get(concept.label) if concept.label else None
     return None if mark is None else bool(mark)
-
-
-def split_texts(
-    folder: str | Path,
-    ids: Sequence[str],
-    concept: Concept,
-    rule: Rule = "words",
-    dataset: str = "humanml3d",
-    min_occurrence: int = 1,
-) -> ConceptSplit:
-    """Split the ids of a list by the caption files `folder/ID.txt`.
-
-    Raises:
-        DataError: a caption file is missing or malformed.
-        ConfigError: unknown rule or keyword list.
-    """
-    if not Path(folder).is_dir():
-        raise DataError(f"{folder} is no folder of caption files")
-    captions = {name: read_captions(Path(folder) / f"{name}.txt") for name in ids}
-    return split_captions(captions, concept, rule, dataset, min_occurrence)

@@ -162,8 +162,6 @@ def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -
     if not plan.refine:
         return plan
     ranker = _ranker(plan, store)
-    if ranker is None:
-        raise ConfigError("this installation ships no retrieval model, which refining needs; leave refine at 0")
     pipe = MotionPipeline.from_pretrained(plan.pipeline)
     forget = sets_of(replace(plan, kinds=()), store)[0]
     facts = [plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]

@@ -5,9 +5,9 @@ sentences of our own stand in for captions, and there is no real motion to compa
 """
 
 import hashlib
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,6 @@ CHUNK = 64
 """Motions in one file of the cache: what a killed run may have to make again."""
 SHORTEST, LONGEST = 20, 196
 """Frames that a generator can make; longer clips are cut, shorter ones left out."""
-
-_WHO = ("a person", "a man", "someone", "the figure")
-_FORGET = (
-    "kicks forward with the right leg", "kicks something with the left leg", "throws several punches",
-    "punches with the right hand", "does a high roundhouse kick", "is boxing", "jabs and then throws a hook",
-    "performs an uppercut", "punches and kicks an opponent", "hits someone with both fists",
-    "fights like a boxer", "steps forward and kicks",
-)  # fmt: skip
-_RETAIN = (
-    "walks forward", "walks in a circle", "jogs in place", "sits down on a chair", "waves with the right hand",
-    "raises both arms", "picks up a white box from the floor", "turns around slowly", "jumps up and down",
-    "bends down and stands up again", "stretches the arms to the sides", "steps sideways to the left",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,30 +100,25 @@ def prompt_sets(
     return [*made, alike] if len(alike) else made
 
 
-def built_in_sets(concept: Concept) -> list[PromptSet]:
-    """Prompts of our own for violence, 48 a set, 6 seconds each. Raises ConfigError for another concept."""
+def built_in_sets(concept: Concept, limit: int | None = None) -> list[PromptSet]:
+    """Prompts of our own for violence, at most 48 a set, 6 seconds each. Raises ConfigError for another concept."""
     if concept.name != VIOLENCE.name:
         raise ConfigError(
             f"there are no built-in prompts for {concept.name!r}; pass data=, a data set made by exuvia prepare"
         )
+    sentences = tomllib.loads(Path(__file__).with_name("built_in.toml").read_text(encoding="utf-8"))
     made = []
-    for name, actions in (("forget", _FORGET), ("retain", _RETAIN)):
-        texts = tuple(f"{who} {action}" for action, who in product(actions, _WHO))
+    for name in ("forget", "retain"):
+        texts = tuple(f"{who} {action}" for action in sentences[name] for who in sentences["actors"])[:limit]
         made.append(PromptSet(name, texts, (None,) * len(texts), (120,) * len(texts)))
     return made
 
 
 def _joined(name: str, sets: Sequence[PromptSet]) -> PromptSet:
     """Several sets as one, whose motions are those of its parts."""
-    return PromptSet(
-        name,
-        tuple(x for some in sets for x in some.texts),
-        tuple(x for some in sets for x in some.tokens),
-        tuple(x for some in sets for x in some.frames),
-        tuple(x for some in sets for x in some.real),
-        tuple(x for some in sets for x in some.ids),
-        parts=tuple(sets),
-    )
+    fields = ("texts", "tokens", "frames", "real", "ids")
+    joined = {field: tuple(x for some in sets for x in getattr(some, field)) for field in fields}
+    return PromptSet(name, **joined, parts=tuple(sets))
 
 
 def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: Concept | None, limit: int | None) -> PromptSet:
@@ -226,27 +208,22 @@ class Generations:
             return {"codes": codes.cpu().numpy().astype(np.int16), "lengths": lengths.cpu().numpy()}
 
         def made() -> Arrays:
-            kept = kept_arrays(self.codes, "codes", facts, coded, _is_codes(len(texts)))
+            kept = kept_arrays(self.codes, "codes", facts, coded, lambda arrays: _are_codes(arrays, len(texts)))
             codes, lengths = (torch.from_numpy(kept[name].astype(np.int64)) for name in ("codes", "lengths"))
             clips = self.pipe.decode(codes, lengths, smoothing=settings["smoothing"], seeds=seeds)
             sizes = np.asarray([len(clip) for clip in clips])
             return {"features": np.concatenate(clips).astype(np.float32), "sizes": sizes}
 
-        kept = kept_arrays(self.folder, "motions", facts, made, _is_motions(len(texts), self.pipe.representation.dim))
+        dim = self.pipe.representation.dim
+        kept = kept_arrays(self.folder, "motions", facts, made, lambda arrays: _are_motions(arrays, len(texts), dim))
         return np.split(kept["features"], np.cumsum(kept["sizes"])[:-1])
 
 
-def _is_codes(count: int) -> Callable[[Arrays], bool]:
-    def fits(arrays: Arrays) -> bool:
-        codes, lengths = arrays["codes"], arrays["lengths"]
-        return codes.dtype == np.int16 and codes.ndim == 3 and len(codes) == len(lengths) == count
-
-    return fits
+def _are_codes(arrays: Arrays, count: int) -> bool:
+    codes, lengths = arrays["codes"], arrays["lengths"]
+    return codes.dtype == np.int16 and codes.ndim == 3 and len(codes) == len(lengths) == count
 
 
-def _is_motions(count: int, dim: int) -> Callable[[Arrays], bool]:
-    def fits(arrays: Arrays) -> bool:
-        features, sizes = arrays["features"], arrays["sizes"]
-        return features.dtype == np.float32 and features.shape == (sizes.sum(), dim) and len(sizes) == count
-
-    return fits
+def _are_motions(arrays: Arrays, count: int, dim: int) -> bool:
+    features, sizes = arrays["features"], arrays["sizes"]
+    return features.dtype == np.float32 and features.shape == (sizes.sum(), dim) and len(sizes) == count

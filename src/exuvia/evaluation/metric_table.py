@@ -1,6 +1,6 @@
 """Every metric of a report, a line each: its name, how to read it, what it needs, and the function that takes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -151,3 +151,8 @@ METRICS: dict[str, Metric] = {
     )
 }  # fmt: skip
 """In the order of a report's lines."""
+
+
+def scales(names: Collection[str]) -> dict[str, Scale]:
+    """How to read the metrics of these names, in the order of the table."""
+    return {name: metric.scale for name, metric in METRICS.items() if name in names}

@@ -2,8 +2,8 @@
 
 Source: hmu (facts in its evaluation script): every keyword substring of the tagged caption becomes `***`, which the
 word table reads as the unknown word; the distance from that embedding to the motion's is averaged. The released code
-adds up the distances of batches that hold at least one masked caption and divides by all captions, so that its value
-on a retain set is deflated by the share of batches without any; here only masked captions count.
+hides letters inside words, too, and divides by all captions, so that its value on a retain set is deflated by the
+share of batches without a masked one (lab/released_scores.py); here whole words are hidden and masked captions count.
 """
 
 import re
@@ -14,25 +14,21 @@ from numpy.typing import NDArray
 
 from exuvia.data.concepts import Concept
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.judges.metrics import BATCH, mm_dist
+from exuvia.judges.metrics import mm_dist
 from exuvia.text.tags import tag
 
 MASK = "***"
 
 
-def masked_tokens(text: str, tokens: str | None, concept: Concept, released: bool = False) -> str | None:
+def masked_tokens(text: str, tokens: str | None, concept: Concept) -> str | None:
     """A caption as `word/POS ...` with the concept's words hidden, or None where it has none.
 
     Args:
         text: the sentence
         tokens: `word/POS ...`, where known; else our own tagger reads the sentence
         concept: whose words
-        released: hide keyword substrings inside any word ("w***e" for "white"), as published; else whole words
     """
     tagged = tokens if tokens is not None else " ".join(f"{word}/{pos}" for word, pos in tag(text))
-    if released:
-        hidden = re.sub("|".join(map(re.escape, concept.released_keywords())), MASK, tagged)
-        return hidden if hidden != tagged else None
     whole = re.compile("|".join(rf"(?:{term.pattern})" for term in concept.words()), re.IGNORECASE)
     pairs = [token.rpartition("/") for token in tagged.split()]
     hide = [bool(whole.fullmatch(word)) for word, _, _ in pairs]
@@ -42,12 +38,12 @@ def masked_tokens(text: str, tokens: str | None, concept: Concept, released: boo
 
 
 def masked_captions(
-    texts: Sequence[str], tokens: Sequence[str | None], concept: Concept, released: bool = False
+    texts: Sequence[str], tokens: Sequence[str | None], concept: Concept
 ) -> tuple[list[str], NDArray[np.bool_]]:
     """Captions with the concept hidden, unchanged where there is nothing to hide, and which were changed [N]."""
     if not concept.terms:
         raise ConfigError(f"the concept {concept.name!r} has no words to hide; choose one that has")
-    found = [masked_tokens(*pair, concept, released) for pair in zip(texts, tokens, strict=True)]
+    found = [masked_tokens(*pair, concept) for pair in zip(texts, tokens, strict=True)]
     plain = [given or " ".join(f"{w}/{p}" for w, p in tag(text)) for text, given in zip(texts, tokens, strict=True)]
     lines = [line if line is not None else other for line, other in zip(found, plain, strict=True)]
     return lines, np.asarray([line is not None for line in found], np.bool_)
@@ -62,12 +58,3 @@ def mm_safe(masked_text: NDArray[np.float64], motion: NDArray[np.float64], maske
     if not masked.any():
         raise ShapeError("found no caption with a word of the concept, expected at least one")
     return mm_dist(masked_text[masked], motion[masked])
-
-
-def released_mm_safe(
-    masked_text: NDArray[np.float64], motion: NDArray[np.float64], masked: NDArray[np.bool_], batch: int = BATCH
-) -> float:
-    """The published sum: all captions of batches that hold a masked one, divided by the number of all captions."""
-    apart = np.linalg.norm(masked_text - motion, axis=1)
-    parts = [slice(low, low + batch) for low in range(0, len(apart), batch)]
-    return float(sum(apart[part].sum() for part in parts if masked[part].any()) / max(1, len(apart)))

@@ -14,7 +14,6 @@ import numpy as np
 
 from exuvia.evaluation.forget import Generations, PromptSet
 from exuvia.evaluation.judge import Ranker
-from exuvia.evaluation.ncs import refine_forget
 from exuvia.kept import kept_json
 
 NEAREST = 10
@@ -43,7 +42,7 @@ def moved_out(
     def refined() -> dict[str, Any]:
         ranks = np.stack([ranker.first_ranks(maker.motions(prompts, FIRST_SEED + seed)) for seed in range(tries)])
         hits = (ranks <= NEAREST).sum(0)
-        stays, _ = refine_forget(hits, tries, enough=math.ceil(SHARE * tries))
+        stays = hits >= math.ceil(SHARE * tries)
         moved = [name for name, stay in zip(prompts.ids, stays, strict=True) if not stay]
         tell(f"refined: {int(stays.sum())} of {len(prompts)} clips stay in the forget set")
         return {"moved": moved, "hits": dict(zip(prompts.ids, hits.tolist(), strict=True))}

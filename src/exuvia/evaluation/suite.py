@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from exuvia.checkpoint import origin
-from exuvia.data.concepts import find_concept
+from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.evaluation.forget import Generations, PromptSet, built_in_sets, prompt_sets
@@ -74,11 +74,10 @@ def evaluate(
     _check(seeds, data is not None or original is not None, others or {})
     concept, store = find_concept(benchmark), Store.open(data) if isinstance(data, str | Path) else data
     if store is None:
-        sets = [_first(some, limit) for some in built_in_sets(concept)]
+        sets = built_in_sets(concept, limit)
     else:
         sets = prompt_sets(store, concept, rule=rule, split=split, sensors=sensors, limit=limit)
-    if detector is None and concept.name in SEEN_BY_CLASSIFIER:
-        detector = _detector_if_shipped()
+    detector = detector or _shipped_detector(concept)
     judge = Judge(evaluator or shipped_evaluator(), detector, tuple(seeds), concept)
     models = {**({"original": original} if original is not None else {}), "edited": pipe, **(others or {})}
     makers = {name: Generations(model, cache, batch_size, **sampling) for name, model in models.items()}
@@ -131,11 +130,10 @@ def _measured(some: PromptSet, judge: Judge, makers: Mapping[str, Generations], 
     return _rows(judge, some, makers["original"].motions(some, max(judge.seeds) + 1, count.add), made)
 
 
-def _first(some: PromptSet, limit: int | None) -> PromptSet:
-    return PromptSet(some.name, some.texts[:limit], some.tokens[:limit], some.frames[:limit])
-
-
-def _detector_if_shipped() -> Detector | None:
+def _shipped_detector(concept: Concept) -> Detector | None:
+    """The shipped classifier, where it sees the concept and is installed."""
+    if concept.name not in SEEN_BY_CLASSIFIER:
+        return None
     try:
         return shipped_detector()
     except CheckpointError as error:

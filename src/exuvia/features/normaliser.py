@@ -3,12 +3,14 @@
 Sources: HumanML3D, cal_mean_variance.ipynb; momask-codes issue 50 and data/t2m_dataset.py for the twice applied bias.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from exuvia.errors import ShapeError
+from exuvia.errors import CheckpointError, ShapeError
 from exuvia.shapes import Features, Floats
 
 FEATURE_BIAS = 5.0
@@ -64,6 +66,18 @@ class Normaliser:
         for low, high in groups(num_joints):
             std[low:high] = std[low:high].mean()
         return cls((centred + shift).astype(np.float32), np.maximum(std, 1e-6).astype(np.float32))
+
+    @classmethod
+    def of_run(cls, config: Mapping[str, Any], folder: str | Path) -> "Normaliser":
+        """What `listed` wrote to the config.json of a run folder. Raises CheckpointError."""
+        try:
+            return cls(np.asarray(config["mean"], np.float32), np.asarray(config["std"], np.float32))
+        except KeyError as error:
+            raise CheckpointError(f"{folder}/config.json has no {error}") from None
+
+    def listed(self) -> dict[str, list[float]]:
+        """Mean and deviation, JSON-ready."""
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
     def evaluator(self) -> "Normaliser":
         """The statistics the published evaluators were trained with: Std / 25 on root channels and contacts.

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from exuvia.data.batches import pad_batch
 from exuvia.errors import ShapeError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.roc import OperatingPoint
@@ -94,10 +95,9 @@ class ViolenceDetector:
         device = next(self.model.parameters()).device
         for low in range(0, len(order), self.batch):
             rows = order[low : low + self.batch]
-            parts = [torch.from_numpy(self.normaliser.normalise(np.asarray(clips[i])).astype(np.float32)) for i in rows]
-            lengths = torch.tensor([len(part) for part in parts])
-            x = nn.utils.rnn.pad_sequence(parts, batch_first=True).to(device)
-            found[rows] = self.model(x, lengths.to(device)).sigmoid().double().cpu().numpy()
+            x, valid = pad_batch([self.normaliser.normalise(np.asarray(clips[i])) for i in rows])
+            lengths = torch.from_numpy(valid.sum(1)).to(device)
+            found[rows] = self.model(torch.from_numpy(x).to(device), lengths).sigmoid().double().cpu().numpy()
         if not np.isfinite(found).all():
             raise ShapeError("found NaN or infinite features, expected finite motions")
         return found

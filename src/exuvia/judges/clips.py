@@ -1,7 +1,6 @@
 """Clips as batches for the networks that judge: crops of whole units, and which pairs are wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,28 +16,19 @@ from exuvia.features.normaliser import Normaliser
 from exuvia.judges.guo import UNIT
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A stretch of a clip's feature rows."""
-
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-
 def judged_clips(
-    stores: Sequence[Store], split: str, sensors: Sequence[str] = (), *, captioned: bool = False, rows: int = 16
-) -> ClipSet:
-    """Clips of one split that are long enough to judge. Raises ConfigError where there are none."""
-    return ClipSet.of(*stores).choose(split, sensors=sensors, captioned=captioned, rows=rows)
+    stores: Sequence[Store], sensors: Sequence[str] = (), *, captioned: bool = False
+) -> tuple[ClipSet, ClipSet]:
+    """Train and validation clips that are long enough to judge. Raises ConfigError where there are none."""
+    clips = ClipSet.of(*stores)
+    train, val = (clips.choose(name, sensors=sensors, captioned=captioned, rows=16) for name in ("train", "val"))
+    return train, val
 
 
 def random_crop(
     clips: ClipSet, number: int, longest: int, rng: np.random.Generator, caption: Caption | None = None
-) -> Crop:
-    """A crop of whole units, one unit short in a third of cases, at a random start (momask-codes, t2m_dataset.py).
+) -> range:
+    """Rows of a crop of whole units, one unit short in a third of cases, at a random start (momask-codes).
 
     A caption with times restricts it to its stretch, unless that is shorter than four units.
     """
@@ -51,11 +41,11 @@ def random_crop(
     units = min(high - low, longest) // UNIT
     units -= int(units > 4 and rng.random() < 1 / 3)
     start = low + int(rng.integers(0, high - low - units * UNIT + 1))
-    return Crop(start, start + units * UNIT)
+    return range(start, start + units * UNIT)
 
 
 def padded(
-    clips: ClipSet, numbers: Sequence[int], crops: Sequence[Crop], normaliser: Normaliser
+    clips: ClipSet, numbers: Sequence[int], crops: Sequence[range], normaliser: Normaliser
 ) -> tuple[Tensor, Tensor]:
     """Normalised features [B, F, C] of crops, zero past their ends, and their lengths [B]."""
     rows = [clips.features(number)[crop.start : crop.stop] for number, crop in zip(numbers, crops, strict=True)]

@@ -5,8 +5,6 @@ Distances between embeddings are Euclidean; nothing is normalised.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from exuvia.checkpoint import load_into
-from exuvia.errors import CheckpointError, ConfigError, ShapeError
+from exuvia.errors import ConfigError, ShapeError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.settings import GuoConfig
 from exuvia.shapes import Features
@@ -138,22 +136,6 @@ class GuoEvaluator(nn.Module):
         """Load an official checkpoint's parts (movement_encoder, motion_encoder, text_encoder). CheckpointError."""
         tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
         load_into(self, tensors, "the text-motion evaluator")
-
-
-def read_published(path: str | Path, config: GuoConfig | None = None) -> GuoEvaluator:
-    """The evaluator of an official `text_mot_match/model/finest.tar`, read without running any of its code.
-
-    Raises:
-        CheckpointError: the file is no such checkpoint.
-    """
-    try:
-        stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        parts = {name: stored[name] for name in ("movement_encoder", "motion_encoder", "text_encoder")}
-    except Exception as error:  # torch raises many kinds for a damaged or unsafe file
-        raise CheckpointError(f"{path} is not a readable evaluator checkpoint ({error})") from None
-    model = GuoEvaluator(config)
-    model.load_published(parts)
-    return model.eval()
 
 
 class MotionTextEvaluator:

@@ -27,11 +27,6 @@ class Interval:
     low: float
     high: float
 
-    @property
-    def half_width(self) -> float:
-        """The number after the ± sign."""
-        return (self.high - self.low) / 2
-
 
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Mean and confidence interval over repeats with different seeds, by Student's t distribution.
@@ -93,24 +88,19 @@ def r_precision(text: ArrayLike, motion: ArrayLike, k: int = 3, batch: int = BAT
     Raises:
         ShapeError: no whole batch, or sets of different shape.
     """
-    x, y = _whole_batches(text, motion, batch)
+    x, y = _pairs(text, motion)
+    count = len(x) // batch
+    if not count:
+        raise ShapeError(f"found {len(x)} pairs, expected at least one batch of {batch}")
+    x, y = (rows[: count * batch].reshape(count, batch, -1) for rows in (x, y))
     hits = [top_k(distances(a, b), k).sum(0) for a, b in zip(x, y, strict=True)]
-    return np.sum(hits, axis=0) / (len(x) * batch)
+    return np.sum(hits, axis=0) / (count * batch)
 
 
 def mm_dist(text: ArrayLike, motion: ArrayLike) -> float:
     """Mean distance between a caption and its motion; text, motion [N, E] are pairs."""
     x, y = _pairs(text, motion)
     return float(np.linalg.norm(x - y, axis=1).mean())
-
-
-def _whole_batches(text: ArrayLike, motion: ArrayLike, batch: int) -> tuple[Doubles, Doubles]:
-    x, y = _pairs(text, motion)
-    count = len(x) // batch
-    if not count:
-        raise ShapeError(f"found {len(x)} pairs, expected at least one batch of {batch}")
-    shape = (count, batch, x.shape[1])
-    return x[: count * batch].reshape(shape), y[: count * batch].reshape(shape)
 
 
 def mean_and_covariance(x: ArrayLike) -> tuple[Doubles, Doubles]:
@@ -163,23 +153,19 @@ def kid(real: ArrayLike, generated: ArrayLike, degree: int = 3) -> float:
     return within(x) + within(y) - 2.0 * float(kernel(x, y).mean())
 
 
-def random_pairs(count: int, pairs: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two index lists [pairs], each without repetition, drawn apart, so an index may meet itself, as published."""
-    if pairs > count:
-        raise ShapeError(f"found {count} motions, expected at least {pairs}")
-    return rng.permutation(count)[:pairs].astype(np.int64), rng.permutation(count)[:pairs].astype(np.int64)
-
-
 def diversity(motion: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
-    """Mean distance between the motions that two index lists pair; motion [N, E], indices from `random_pairs`."""
+    """Mean distance between the motions that two index lists pair; motion [N, E], indices from `diversity_pairs`."""
     x = _rows(motion, "motions")
     return float(np.linalg.norm(x[np.asarray(first)] - x[np.asarray(second)], axis=1).mean())
 
 
 def diversity_pairs(count: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices for `diversity` over `count` motions: 300 pairs, 100 where there are not more than 300, less below."""
-    published = DIVERSITY_PAIRS if count > DIVERSITY_PAIRS else 100
-    return random_pairs(count, min(published, count), rng)
+    """Indices for `diversity` over `count` motions: 300 pairs, 100 where there are not more than 300, less below.
+
+    Each list is without repetition; they are drawn apart, so that an index may meet itself, as published.
+    """
+    pairs = min(DIVERSITY_PAIRS if count > DIVERSITY_PAIRS else 100, count)
+    return rng.permutation(count)[:pairs].astype(np.int64), rng.permutation(count)[:pairs].astype(np.int64)
 
 
 def multimodality(motion: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
@@ -188,18 +174,3 @@ def multimodality(motion: ArrayLike, first: ArrayLike, second: ArrayLike) -> flo
     if x.ndim != 3:
         raise ShapeError(f"found motions {x.shape}, expected [captions, repeats, E]")
     return float(np.linalg.norm(x[:, np.asarray(first)] - x[:, np.asarray(second)], axis=2).mean())
-
-
-def mpjpe(real: ArrayLike, ours: ArrayLike) -> Doubles:
-    """Mean joint error of each pose with the roots (joint 0) laid upon one another.
-
-    Args:
-        real, ours: joints, metres    [..., J, 3]
-    Returns:
-        [...], millimetres (the reference gives metres)
-    """
-    x, y = np.asarray(real, np.float64), np.asarray(ours, np.float64)
-    if x.shape != y.shape or x.ndim < 2 or x.shape[-1] != 3:
-        raise ShapeError(f"found joints {x.shape} and {y.shape}, expected two of one shape [..., J, 3]")
-    gap = (x - x[..., :1, :]) - (y - y[..., :1, :])
-    return 1000.0 * np.linalg.norm(gap, axis=-1).mean(-1)

@@ -18,11 +18,6 @@ def similarity(a: Tensor, b: Tensor) -> Tensor:
     return F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
 
 
-def score(a: Tensor, b: Tensor) -> Tensor:
-    """The same between 0 and 1: (1 + cosine) / 2."""
-    return similarity(a, b) / 2 + 0.5
-
-
 def info_nce(
     text: Tensor, motion: Tensor, sentences: Tensor | None = None, temperature: float = 0.1, threshold: float = 0.8
 ) -> Tensor:

@@ -34,9 +34,7 @@ class RetrievalTask:
         self.config = config
         self.model = RetrievalModel(config.model)
         self.text = text or resolve(TEXT_ENCODER, config.text, "text encoder")()
-        self.clips, self.held = (
-            judged_clips(stores, split, config.sensors, captioned=True) for split in ("train", "val")
-        )
+        self.clips, self.held = judged_clips(stores, config.sensors, captioned=True)
         self.normaliser = self.clips.normaliser()
         self._sentences: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -106,13 +104,8 @@ class RetrievalTask:
 
     def describe(self) -> dict[str, Any]:
         """Configuration of the run."""
-        return {
-            "kind": self.kind,
-            **to_dict(self.config),
-            "text_fingerprint": self.text.fingerprint,
-            "mean": self.normaliser.mean.tolist(),
-            "std": self.normaliser.std.tolist(),
-        }
+        about = {"kind": self.kind, **to_dict(self.config), "text_fingerprint": self.text.fingerprint}
+        return about | self.normaliser.listed()
 
 
 def _draw(mean: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
@@ -132,5 +125,4 @@ def load_retrieval(folder: str | Path, text: TextEncoder | None = None) -> Motio
         raise CheckpointError(f"{folder} was trained with another caption encoder than {text.name!r} as installed")
     model = RetrievalModel(from_dict(RetrievalConfig, config["model"]))
     load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the retrieval model of {folder}")
-    scale = Normaliser(np.asarray(config["mean"], np.float32), np.asarray(config["std"], np.float32))
-    return MotionTextRetrieval(model, text, scale)
+    return MotionTextRetrieval(model, text, Normaliser.of_run(config, folder))

@@ -40,13 +40,11 @@ class EvaluatorTask:
 
     kind = "evaluator"
 
-    def __init__(self, stores: Store | Sequence[Store], vectors: WordVectors, config: EvaluatorConfig) -> None:
+    def __init__(self, stores: Sequence[Store], vectors: WordVectors, config: EvaluatorConfig) -> None:
         self.config = config
         self.model = GuoEvaluator(config.model)
         self.table = WordTable(vectors)
-        self.clips, self.held = (
-            judged_clips(_listed(stores), split, config.sensors, captioned=True) for split in ("train", "val")
-        )
+        self.clips, self.held = judged_clips(stores, config.sensors, captioned=True)
         fitted = self.clips.normaliser()
         self.normaliser = fitted.evaluator() if config.published_std else fitted
         self.kinds = kinds_of(self.clips)
@@ -123,7 +121,7 @@ class EvaluatorTask:
             "kind": self.kind,
             **to_dict(self.config),
             "words": {"name": self.table.vectors.name, "fingerprint": self.table.vectors.fingerprint},
-            **_statistics(self.normaliser),
+            **self.normaliser.listed(),
         }
 
 
@@ -132,10 +130,10 @@ class ClassifierTask:
 
     kind = "classifier"
 
-    def __init__(self, stores: Store | Sequence[Store], config: ClassifierTaskConfig) -> None:
+    def __init__(self, stores: Sequence[Store], config: ClassifierTaskConfig) -> None:
         self.config = config
         self.model = MotionClassifier(config.model)
-        self.clips, self.held = (judged_clips(_listed(stores), split, config.sensors) for split in ("train", "val"))
+        self.clips, self.held = judged_clips(stores, config.sensors)
         self.normaliser = self.clips.normaliser()
         self.targets, self.known = _targets(self.clips, config.model.outputs)
         violent = self.targets[:, 0] > 0
@@ -196,7 +194,7 @@ class ClassifierTask:
 
     def describe(self) -> dict[str, Any]:
         """Configuration of the run."""
-        return {"kind": self.kind, **to_dict(self.config), **_statistics(self.normaliser)}
+        return {"kind": self.kind, **to_dict(self.config), **self.normaliser.listed()}
 
 
 def auc_within(scores: Any, labels: Any, sources: Sequence[str]) -> float:
@@ -235,7 +233,7 @@ def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> Mo
         )
     model = GuoEvaluator(from_dict(GuoConfig, config["model"]))
     load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the evaluator of {folder}")
-    return MotionTextEvaluator(model, vectors, _normaliser(config, folder))
+    return MotionTextEvaluator(model, vectors, Normaliser.of_run(config, folder))
 
 
 def load_detector(folder: str | Path) -> ViolenceDetector:
@@ -254,14 +252,7 @@ def load_detector(folder: str | Path) -> ViolenceDetector:
         )
     except (KeyError, TypeError):
         raise CheckpointError(f"{folder}/metrics.json has no threshold; train the classifier again") from None
-    return ViolenceDetector(model, _normaliser(config, folder), point)
-
-
-def _listed(stores: Store | Sequence[Store]) -> list[Store]:
-    found = [stores] if isinstance(stores, Store) else list(stores)
-    if not found:
-        raise ConfigError("no data given; name at least one folder made by `exuvia prepare`")
-    return found
+    return ViolenceDetector(model, Normaliser.of_run(config, folder), point)
 
 
 def _shifted(count: int, generator: torch.Generator) -> Tensor:
@@ -287,14 +278,3 @@ def _smoothed(x: Tensor, reach: int) -> Tensor:
     """Moving average [F, C] over 2 `reach` + 1 frames, the ends held."""
     padded = F.pad(x.T[None], (reach, reach), mode="replicate")
     return F.avg_pool1d(padded, 2 * reach + 1, stride=1)[0].T
-
-
-def _statistics(normaliser: Normaliser) -> dict[str, list[float]]:
-    return {"mean": [float(v) for v in normaliser.mean], "std": [float(v) for v in normaliser.std]}
-
-
-def _normaliser(config: Mapping[str, Any], folder: str | Path) -> Normaliser:
-    try:
-        return Normaliser(np.asarray(config["mean"], np.float32), np.asarray(config["std"], np.float32))
-    except KeyError as error:
-        raise CheckpointError(f"{folder}/config.json has no {error}") from None

@@ -4,10 +4,11 @@ A guard sees the prompt only. So a detour is part of what a generator is: it is 
 whoever has the weights can take it off again.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,24 +30,27 @@ Embed = Callable[[Sequence[str]], Tensor]
 """Sentences -> one vector each [B, E]."""
 
 
-class Guard(Protocol):
+class Guard(ABC):
     """Decides which prompts take the detour."""
 
     kind: ClassVar[str]
     """Its name in `GUARDS`."""
 
+    @abstractmethod
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
         """Whether each prompt is flagged [B]; the verdict on one does not depend on the others."""
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Settings, JSON-ready."""
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights, if it has any."""
+        return {}
 
 
 @dataclass(frozen=True)
-class WordGuard:
+class WordGuard(Guard):
     """Flags a prompt in which a concept's words are used in their own sense (text/words.py)."""
 
     concept: Concept
@@ -63,13 +67,9 @@ class WordGuard:
         """The concept and the word list."""
         return {"concept": self.concept.name, "keywords": self.keywords}
 
-    def tensors(self) -> dict[str, Tensor]:
-        """None."""
-        return {}
-
 
 @dataclass(frozen=True, eq=False)
-class LearnedGuard:
+class LearnedGuard(Guard):
     """Flags a prompt whose sentence vector lies on the far side of a plane: weight . e + bias >= threshold."""
 
     weight: Tensor

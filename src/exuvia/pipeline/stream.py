@@ -8,7 +8,7 @@ convolutions), and the path is carried from piece to piece: memory does not grow
 are the frames that decoding everything at once would give.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,24 +89,6 @@ def decoder_reach(config: RVQVAEConfig) -> int:
     frames = 2.0**config.down
     reach = 1 + sum((stack + 0.5) / 2**stage for stage in range(config.down)) + 2 / frames
     return int(np.ceil(reach))
-
-
-def join_jump_ratio(joints: Sequence[np.ndarray], fps: float = 20.0) -> float:
-    """Mean joint acceleration in the frames around joins over that of all other frames; 1: a join is like any frame.
-
-    Args:
-        joints: pieces [F, J, 3], metres, in order
-    Raises:
-        ConfigError: fewer than two pieces.
-    """
-    if len(joints) < 2:
-        raise ConfigError(f"found {len(joints)} piece(s), expected at least 2 to look at how they join")
-    whole = np.concatenate(list(joints))
-    acceleration = np.linalg.norm(np.diff(whole, n=2, axis=0), axis=-1).mean(-1) * fps**2
-    near = np.zeros(len(acceleration), bool)
-    for cut in np.cumsum([len(piece) for piece in joints])[:-1]:
-        near[max(0, cut - 4) : cut + 3] = True
-    return float(acceleration[near].mean() / acceleration[~near].mean())
 
 
 def _written(

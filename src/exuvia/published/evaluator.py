@@ -10,10 +10,8 @@ Sources: momask-codes, models/t2m_eval_wrapper.py and utils/word_vectorizer.py.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from exuvia.checkpoint import provenance, save_tensors, write_config
@@ -22,7 +20,7 @@ from exuvia.errors import CheckpointError
 from exuvia.files import sha256_file, whole_folder, write_json, write_text
 from exuvia.judges.guo import CONTACTS, GuoConfig, GuoEvaluator
 from exuvia.judges.tasks import GLOVE_FOLDER, EvaluatorTask
-from exuvia.published.momask import statistic
+from exuvia.published.momask import read_file, statistic
 from exuvia.shapes import Floats
 from exuvia.text.word_vectors import GloVeWords
 from exuvia.train import WEIGHTS
@@ -56,7 +54,7 @@ def load_evaluator_folder(folder: str | Path, glove: str | Path) -> OfficialEval
         DataError: the word vectors cannot be read.
     """
     path = Path(folder) / MATCHING
-    parts = _read(path)
+    parts = read_parts(path)
     mean, std = (statistic(Path(folder) / STATISTICS / f"{kind}.npy") for kind in ("mean", "std"))
     config = _sizes(parts, path)
     if not len(mean) == len(std) == config.dim_pose:
@@ -88,15 +86,12 @@ def save_evaluator(found: OfficialEvaluator, out: str | Path) -> Path:
     return Path(out)
 
 
-def _read(path: Path) -> dict[str, dict[str, Tensor]]:
-    try:
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: {key: value.float() for key, value in stored[name].items()} for name in PARTS}
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist; name the folder above text_mot_match") from None
-    except Exception as error:  # torch raises many kinds for a damaged or unsafe file
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path} is not a readable evaluator checkpoint ({reason})") from None
+def read_parts(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Weights of the three networks of a `finest.tar`. Raises CheckpointError where it is no such file."""
+    stored = read_file(path)
+    if not all(isinstance(stored.get(name), dict) for name in PARTS):
+        raise CheckpointError(f"{path} is no evaluator checkpoint; expected {', '.join(PARTS)} in it")
+    return {name: {key: value.float() for key, value in stored[name].items()} for name in PARTS}
 
 
 def _sizes(parts: dict[str, dict[str, Tensor]], path: Path) -> GuoConfig:

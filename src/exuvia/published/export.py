@@ -16,7 +16,7 @@ from torch import Tensor
 from exuvia.errors import CheckpointError
 from exuvia.files import whole_folder, write_text
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.published.momask import LENGTH_FOLDER, Options
+from exuvia.published.momask import LENGTH_FOLDER, TOKENIZER_OPTION, TRUNK_OPTION, Options
 from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.settings import TransformerConfig
 
@@ -38,10 +38,7 @@ def save_momask(pipe: MotionPipeline, folder: str | Path) -> Path:
     """
     _check(pipe)
     names, kept = folder_names(pipe), pipe.provenance.get("momask_options", {})
-    options = {
-        part: {**kept.get(part, {}), **own}
-        for part, own in (("tokenizer", _tokenizer(pipe)), ("mask", _mask(pipe)), ("residual", _residual(pipe)))
-    }
+    options = {part: {**kept.get(part, {}), **own} for part, own in _options(pipe).items()}
     for part in ("mask", "residual"):
         options[part]["vq_name"] = names["tokenizer"]
     with whole_folder(folder) as out:
@@ -108,33 +105,21 @@ def _masked(pipe: MotionPipeline) -> MaskTransformer:
     return pipe.base
 
 
-def _tokenizer(pipe: MotionPipeline) -> Options:
-    c = pipe.tokenizer.config
+def _options(pipe: MotionPipeline) -> dict[str, Options]:
+    """What the option files of tokenizer, mask and residual say of a pipeline."""
+    tokenizer, residual = pipe.tokenizer.config, pipe.residual.config
+    about = {"dataset_name": "t2m" if tokenizer.input_dim == 263 else "kit", "is_train": False}
+    sizes = {"output_emb_width": tokenizer.code_dim, "stride_t": 2}
+    sizes |= {name: getattr(tokenizer, field) for field, name in TOKENIZER_OPTION.items()}
     return {
-        "nb_code": c.num_codes, "code_dim": c.code_dim, "output_emb_width": c.code_dim, "width": c.width,
-        "down_t": c.down, "stride_t": 2, "depth": c.depth, "dilation_growth_rate": c.dilation_growth,
-        "vq_act": c.activation, "vq_norm": c.norm, "num_quantizers": c.num_quantizers, "mu": c.decay,
-        "shared_codebook": c.shared_codebook, "quantize_dropout_prob": c.quantize_dropout,
-        "dataset_name": "t2m" if c.input_dim == 263 else "kit", "is_train": False,
-    }  # fmt: skip
+        "tokenizer": sizes | about,
+        "mask": _trunk(_masked(pipe).config) | about,
+        "residual": _trunk(residual) | about | {"share_weight": residual.share_weight},
+    }
 
 
-def _trunk(c: TransformerConfig) -> Options:
-    return {
-        "latent_dim": c.width, "ff_size": c.inner_width, "n_layers": c.num_layers, "n_heads": c.num_heads,
-        "dropout": c.dropout, "cond_drop_prob": c.cond_drop,
-    }  # fmt: skip
-
-
-def _mask(pipe: MotionPipeline) -> Options:
-    data = _tokenizer(pipe)["dataset_name"]
-    return {**_trunk(_masked(pipe).config), "dataset_name": data, "is_train": False}
-
-
-def _residual(pipe: MotionPipeline) -> Options:
-    data = _tokenizer(pipe)["dataset_name"]
-    about = {"dataset_name": data, "is_train": False, "share_weight": pipe.residual.config.share_weight}
-    return {**_trunk(pipe.residual.config), **about}
+def _trunk(config: TransformerConfig) -> Options:
+    return {name: getattr(config, field) for field, name in TRUNK_OPTION.items()}
 
 
 def _write(path: Path, key: str, state: Mapping[str, Tensor]) -> None:

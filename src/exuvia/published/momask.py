@@ -12,7 +12,7 @@ is not part of these files. Sources: momask-codes, gen_t2m.py, utils/get_opt.py,
 import logging
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from exuvia.checkpoint import load_into
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.sequence.bamm import BAMM
 from exuvia.sequence.length import LengthEstimator
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 Options = dict[str, Any]
 Module = TypeVar("Module", bound=nn.Module)
+Base = MaskTransformer | BAMM
 
 KEYS = {
     "tokenizer": ("vq_model", "net"),
@@ -60,15 +62,31 @@ NOT_SAVED = ("code_sum", "code_count", "initialised", "position_enc.pe")
 """Ends of names that our modules have and a published file need not have."""
 
 
+TOKENIZER_OPTION = {
+    "num_codes": "nb_code", "code_dim": "code_dim", "num_quantizers": "num_quantizers", "width": "width",
+    "down": "down_t", "depth": "depth", "dilation_growth": "dilation_growth_rate", "activation": "vq_act",
+    "norm": "vq_norm", "decay": "mu", "shared_codebook": "shared_codebook",
+    "quantize_dropout": "quantize_dropout_prob",
+}  # fmt: skip
+"""Fields of RVQVAEConfig -> names in an option file."""
+MAY_LACK = ("norm", "decay", "shared_codebook", "quantize_dropout")
+"""Fields that older option files do not have; our defaults are theirs."""
+TRUNK_OPTION = {
+    "width": "latent_dim", "inner_width": "ff_size", "num_layers": "n_layers", "num_heads": "n_heads",
+    "dropout": "dropout", "cond_drop": "cond_drop_prob",
+}  # fmt: skip
+"""Fields of TransformerConfig -> names in an option file."""
+
+
 @dataclass(frozen=True)
-class OfficialMoMask:
+class Official:
     """The parts of a published generator, in evaluation mode, with weights checked and loaded."""
 
     tokenizer: RVQVAE
-    mask: MaskTransformer
+    base: Base
     residual: ResidualTransformer
     length: LengthEstimator | None
-    """None where the folder has no length estimator."""
+    """None where the folder has no length estimator, as BAMM's."""
     mean: Floats
     """Of the features, float32 [C]."""
     std: Floats
@@ -81,7 +99,7 @@ class OfficialMoMask:
 
 def load_momask(
     folder: str | Path, *, mask: str | None = None, residual: str | None = None, tokenizer: str | None = None
-) -> OfficialMoMask:
+) -> Official:
     """Load a published MoMask generator.
 
     Args:
@@ -107,20 +125,27 @@ def load_momask(
     if tokenizer is None and kinds.get(wanted["mask"]) == "tokenizer":
         tokenizer = wanted["mask"]
     names["tokenizer"] = _choose(folder, kinds, "tokenizer", tokenizer)
-    options["tokenizer"] = read_options(folder / names["tokenizer"] / "opt.txt")
-    files = {part: weights_file(folder / name, part) for part, name in names.items()}
-    mean, std = (statistic(folder / names["tokenizer"] / "meta" / f"{kind}.npy") for kind in ("mean", "std"))
-    length = None
-    if (folder / LENGTH_FOLDER).is_dir():
-        files["length"] = weights_file(folder / LENGTH_FOLDER, "length")
-        length = load_length(files["length"])
-    else:
+    folders = {part: folder / name for part, name in names.items()}
+    length = folder / LENGTH_FOLDER
+    if not length.is_dir():
         log.warning("%s has no %s: lengths must be given with every prompt", folder, LENGTH_FOLDER)
-    return OfficialMoMask(
+    return load_folders(folders, load_mask, length if length.is_dir() else None)
+
+
+def load_folders(
+    folders: Mapping[str, Path], load_base: Callable[[Path, Options, Options], Base], length: Path | None = None
+) -> Official:
+    """The generator whose tokenizer, mask and residual lie in these folders. Raises CheckpointError."""
+    options = {part: read_options(folder / "opt.txt") for part, folder in folders.items()}
+    files = {part: weights_file(folder, part) for part, folder in folders.items()}
+    if length is not None:
+        files["length"] = weights_file(length, "length")
+    mean, std = (statistic(folders["tokenizer"] / "meta" / f"{kind}.npy") for kind in ("mean", "std"))
+    return Official(
         tokenizer=load_tokenizer(files["tokenizer"], options["tokenizer"], len(mean)),
-        mask=load_mask(files["mask"], options["mask"], options["tokenizer"]),
+        base=load_base(files["mask"], options["mask"], options["tokenizer"]),
         residual=load_residual(files["residual"], options["residual"], options["tokenizer"]),
-        length=length,
+        length=load_length(files["length"]) if "length" in files else None,
         mean=mean,
         std=std,
         options=options,
@@ -168,7 +193,7 @@ def read_weights(path: str | Path, part: str) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is corrupt, holds pickled objects, or has no weights of that part.
     """
-    content = _read(Path(path))
+    content = read_file(Path(path))
     key = next((key for key in KEYS[part] if key in content), None)
     if key is None:
         found = ", ".join(sorted(map(str, content))[:6]) or "nothing"
@@ -187,26 +212,12 @@ def load_tokenizer(path: str | Path, options: Options, input_dim: int) -> RVQVAE
             raise CheckpointError(f"{path} has stride_t {options['stride_t']}; only 2, the published value, is known")
         if options.get("output_emb_width", options["code_dim"]) != options["code_dim"]:
             raise CheckpointError(f"{path} has output_emb_width {options['output_emb_width']}, unlike its code_dim")
-        config = RVQVAEConfig(
-            input_dim=input_dim,
-            num_codes=options["nb_code"],
-            code_dim=options["code_dim"],
-            num_quantizers=options["num_quantizers"],
-            width=options["width"],
-            down=options["down_t"],
-            depth=options["depth"],
-            dilation_growth=options["dilation_growth_rate"],
-            activation=options["vq_act"],
-            norm=options.get("vq_norm"),
-            decay=options.get("mu", 0.99),
-            shared_codebook=options.get("shared_codebook", False),
-            quantize_dropout=options.get("quantize_dropout_prob", 0.2),
-        )
-        module = RVQVAE(config)
+        names = {k: name for k, name in TOKENIZER_OPTION.items() if k not in MAY_LACK or name in options}
+        module = RVQVAE(RVQVAEConfig(input_dim=input_dim, **{k: options[name] for k, name in names.items()}))
     state = read_weights(path, "tokenizer")
-    check_names(module, state, f"the tokenizer of {path}")
+    _filled(module, state, f"the tokenizer of {path}")
     module.load_published(state)
-    return module.eval()
+    return module
 
 
 def load_mask(path: str | Path, options: Options, tokenizer: Options) -> MaskTransformer:
@@ -254,33 +265,6 @@ def load_length(path: str | Path) -> LengthEstimator:
     return _filled(LengthEstimator(config), state, f"the length estimator of {path}")
 
 
-def check_names(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Compare names and shapes of published weights with a module's.
-
-    Raises:
-        CheckpointError: all missing, unexpected and differently shaped tensors, counted, the first ones named.
-    """
-    own = module.state_dict()
-    needed = {name for name in own if not name.endswith(NOT_SAVED)}
-    shaped = [
-        f"{name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
-    ]
-    found = {
-        "missing": sorted(needed - state.keys()),
-        "unexpected": sorted(state.keys() - own.keys()),
-        "of another shape": shaped,
-    }
-    told = [
-        f"{len(names)} {kind} ({'; '.join(names[:4])}{' ...' if len(names) > 4 else ''})"
-        for kind, names in found.items()
-        if names
-    ]
-    if told:
-        raise CheckpointError(f"weights do not fit {what}: {', '.join(told)}; do opt.txt and weights belong together?")
-
-
 @contextmanager
 def _options_of(path: str | Path) -> Iterator[None]:
     """Turns an option that is missing or of the wrong kind into a CheckpointError that names the checkpoint."""
@@ -299,20 +283,16 @@ def _trunk(options: Options, tokenizer: Options, state: Mapping[str, Tensor]) ->
     return {
         "num_codes": tokenizer["nb_code"],
         "code_dim": tokenizer["code_dim"],
-        "width": options["latent_dim"],
-        "inner_width": options["ff_size"],
-        "num_layers": options["n_layers"],
-        "num_heads": options["n_heads"],
-        "dropout": options["dropout"],
-        "cond_drop": options["cond_drop_prob"],
+        **{field: options[name] for field, name in TRUNK_OPTION.items()},
         "text_dim": 512 if text is None or text.ndim != 2 else text.shape[1],
         "table_length": 5000 if table is None else len(table),
     }
 
 
-def _filled(module: Module, state: Mapping[str, Tensor], what: str) -> Module:
-    check_names(module, state, what)
-    module.load_state_dict(dict(state))
+def _filled(module: Module, state: dict[str, Tensor], what: str) -> Module:
+    """The module with published weights, and its own values of what these need not have. Raises CheckpointError."""
+    own = {name: value for name, value in module.state_dict().items() if name.endswith(NOT_SAVED)}
+    load_into(module, own | state, f"{what} (do opt.txt and weights belong together?)")
     return module.eval()
 
 
@@ -329,7 +309,8 @@ def _value(text: str) -> Any:
     return text
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, Any]:
+    """A checkpoint file, without running what is in it. Raises CheckpointError."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -380,7 +361,7 @@ def _kind(folder: Path) -> str:
     if re.match(r"t2m|mtrans", folder.name):
         return "mask"
     for path in sorted((folder / "model").glob("*.tar")):
-        content = _read(path)
+        content = read_file(path)
         return next((part for part in ("residual", "mask") if any(key in content for key in KEYS[part])), "")
     return ""
 

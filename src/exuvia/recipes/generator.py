@@ -1,38 +1,48 @@
 """How the generators of base codes, the residual transformer and the length estimator are trained."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from exuvia.codes.corpus import CaptionedCodes, DrawRule
+from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
 from exuvia.config import to_dict
 from exuvia.data.clips import open_corpus
 from exuvia.files import sha256_file
-from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, CodesRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
+from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.sequence.bamm import BAMM
+from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.length import LengthEstimator
 from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.train import WEIGHTS, fit
 
+Part = BaseGenerator | ResidualTransformer | LengthEstimator
+Recipe = MaskRecipe | BAMMRecipe | CausalRecipe | ResidualRecipe | LengthRecipe
+PART: dict[type, tuple[str, Callable[[Any], Part]]] = {
+    MaskRecipe: ("mask", MaskTransformer),
+    BAMMRecipe: ("bamm", BAMM),
+    CausalRecipe: ("causal", CausalGenerator),
+    ResidualRecipe: ("residual", ResidualTransformer),
+    LengthRecipe: ("length", LengthEstimator),
+}
+"""What a recipe is of: kind of run, and model."""
 
-class CodesTask(ABC):
-    """Batches of codes and captions; subclasses say which model learns what from them."""
 
-    kind = ""
-    model: nn.Module
+class CodesTask:
+    """Batches of codes and captions, and a model that learns from them."""
 
-    def __init__(self, recipe: CodesRecipe, model: nn.Module) -> None:
-        self.recipe, self.model = recipe, model
+    def __init__(self, recipe: Recipe) -> None:
+        self.kind, make = PART[type(recipe)]
+        self.recipe = recipe
+        self.model: Part = make(recipe.model)
         tokenizer, normaliser = load_tokenizer(recipe.tokenizer)
         corpus, facts = open_corpus(recipe.corpus)
         encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
@@ -56,9 +66,13 @@ class CodesTask(ABC):
         loss, accuracy = self.objective(batch, generator)
         return loss, {"accuracy": accuracy}
 
-    @abstractmethod
     def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy of one batch."""
+        """Loss and accuracy of one batch; of the length estimator the cross-entropy over classes of length."""
+        if not isinstance(self.model, LengthEstimator):
+            return training_loss(self.model, batch, generator)
+        logits = self.model.logits(batch["pooled"])
+        accuracy = (logits.argmax(-1) == batch["lengths"]).float().mean()
+        return F.cross_entropy(logits, batch["lengths"]), accuracy
 
     def validate(self) -> Mapping[str, float]:
         """Loss and accuracy on held-out clips, with fixed draws."""
@@ -74,81 +88,7 @@ class CodesTask(ABC):
         return {"kind": self.kind, **about, "text_fingerprint": self.text_fingerprint}
 
 
-class MaskTask(CodesTask):
-    """Masked modelling of the base codes.   Sec. 3.2 [guo2024momask]"""
-
-    kind = "mask"
-    model: MaskTransformer
-
-    def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Cross-entropy at masked positions."""
-        codes, given = batch["codes"][..., 0], (batch["cond"], batch.get("cond_valid"))
-        return self.model.loss(codes, batch["lengths"], *given, generator=generator)
-
-
-class BAMMTask(MaskTask):
-    """Base codes and their end, from left to right with revealed places.   [pinyo2024bamm]"""
-
-    kind = "bamm"
-    model: BAMM  # type: ignore[assignment]
-
-
-class CausalTask(MaskTask):
-    """Base codes and their end, from left to right."""
-
-    kind = "causal"
-    model: CausalGenerator  # type: ignore[assignment]
-
-
-class ResidualTask(CodesTask):
-    """Prediction of each residual level from the levels before.   Sec. 3.3 [guo2024momask]"""
-
-    kind = "residual"
-    model: ResidualTransformer
-
-    def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Cross-entropy at one random level a sample."""
-        given = batch["cond"], batch.get("cond_valid")
-        return self.model.loss(batch["codes"], batch["lengths"], *given, generator=generator)
-
-
-class LengthTask(CodesTask):
-    """Number of code steps from the sentence vector.   momask-codes, models/... LengthEstimator"""
-
-    kind = "length"
-    model: LengthEstimator
-
-    def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Cross-entropy over length classes."""
-        logits = self.model.logits(batch["pooled"])
-        accuracy = (logits.argmax(-1) == batch["lengths"]).float().mean()
-        return F.cross_entropy(logits, batch["lengths"]), accuracy
-
-
-def _train(task: CodesTask) -> dict[str, float]:
-    return fit(task, task.recipe.train, task.recipe.out, task.facts)
-
-
-def train_mask(recipe: MaskRecipe) -> dict[str, float]:
-    """Train, continue or return a masked-transformer run. Raises as `train.fit` does."""
-    return _train(MaskTask(recipe, MaskTransformer(recipe.model)))
-
-
-def train_bamm(recipe: BAMMRecipe) -> dict[str, float]:
-    """Train, continue or return a BAMM run. Raises as `train.fit` does."""
-    return _train(BAMMTask(recipe, BAMM(recipe.model)))
-
-
-def train_causal(recipe: CausalRecipe) -> dict[str, float]:
-    """Train, continue or return a run of the autoregressive generator. Raises as `train.fit` does."""
-    return _train(CausalTask(recipe, CausalGenerator(recipe.model)))
-
-
-def train_residual(recipe: ResidualRecipe) -> dict[str, float]:
-    """Train, continue or return a residual-transformer run. Raises as `train.fit` does."""
-    return _train(ResidualTask(recipe, ResidualTransformer(recipe.model)))
-
-
-def train_length(recipe: LengthRecipe) -> dict[str, float]:
-    """Train, continue or return a length-estimator run. Raises as `train.fit` does."""
-    return _train(LengthTask(recipe, LengthEstimator(recipe.model)))
+def train_part(recipe: Recipe) -> dict[str, float]:
+    """Train, continue or return a run of the part that a recipe is of. Raises as `train.fit` does."""
+    task = CodesTask(recipe)
+    return fit(task, recipe.train, recipe.out, task.facts)

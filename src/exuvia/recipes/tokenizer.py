@@ -11,7 +11,6 @@ from torch import Tensor
 from exuvia.checkpoint import load_into, load_tensors, read_config
 from exuvia.config import from_dict, to_dict
 from exuvia.data.clips import ClipSet, open_corpus
-from exuvia.errors import CheckpointError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
 from exuvia.recipes.settings import TokenizerRecipe
@@ -80,12 +79,7 @@ class TokenizerTask:
     def describe(self) -> dict[str, Any]:
         """Configuration of the run."""
         about = {k: v for k, v in to_dict(self.recipe).items() if k not in ("out", "train")}
-        return {
-            "kind": "tokenizer",
-            **about,
-            "mean": [float(v) for v in self.normaliser.mean],
-            "std": [float(v) for v in self.normaliser.std],
-        }
+        return {"kind": "tokenizer", **about, **self.normaliser.listed()}
 
 
 def reconstruct(model: RVQVAE, normaliser: Normaliser, clip: Features) -> tuple[Joints, Joints]:
@@ -119,11 +113,6 @@ def peak_speed(joints: Joints, fps: float = 20.0) -> float:
     return float(np.linalg.norm(np.diff(wrists, axis=0), axis=-1).max() * fps)
 
 
-def reconstruction_error_mm(model: RVQVAE, normaliser: Normaliser, clip: Features) -> tuple[float, float]:
-    """`errors_mm` of a clip [F, C] of un-normalised features after encoding and decoding."""
-    return errors_mm(*reconstruct(model, normaliser, clip))
-
-
 def train_tokenizer(recipe: TokenizerRecipe) -> dict[str, float]:
     """Train, continue or return a tokenizer run. Raises as `train.fit` does."""
     corpus, facts = open_corpus(recipe.corpus)
@@ -139,8 +128,4 @@ def load_tokenizer(folder: str | Path) -> tuple[RVQVAE, Normaliser]:
     config = read_config(folder, "tokenizer")
     model = RVQVAE(from_dict(RVQVAEConfig, config["model"]))
     load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the tokenizer of {folder}")
-    try:
-        normaliser = Normaliser(np.asarray(config["mean"], np.float32), np.asarray(config["std"], np.float32))
-    except KeyError as error:
-        raise CheckpointError(f"{folder}/config.json has no {error}") from None
-    return model.eval(), normaliser
+    return model.eval(), Normaliser.of_run(config, folder)

@@ -1,6 +1,5 @@
 """A report as one offline page: sortable tables by prompt set, Pareto plots, costs, and players side by side."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from exuvia.report.pareto import axis_name, draw, points_of
 from exuvia.tables import cell_text
 from exuvia.view.page import ComparisonRow, Panel, render
 
+HERE = Path(__file__).parent
 PLOTS = (
     ("Captions to forget", ("forget", "violence_rate"), ("retain", "r_precision@3")),
     ("Prompts that name nothing", ("implicit", "violence_rate"), ("retain", "r_precision@3")),
@@ -31,18 +31,6 @@ READING = (
     "saw the concept, as the yardstick. FID is biased upwards on small sets."
 )
 Clips = dict[str, NDArray[np.float16]]
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """One number of a table."""
-
-    text: str
-    value: float | None
-    is_best: bool
-    difference: str
-    is_level: bool
-    """The interval of the difference holds zero."""
 
 
 def write_report(report: Report, folder: str | Path, clips: Clips | None = None) -> Path:
@@ -142,10 +130,13 @@ def _sheet(report: Report, part: str) -> dict[str, Any]:
     return {"name": part, "prompts": report.about.get("prompts", {}).get(part), "columns": columns, "lines": lines}
 
 
-def _cell(report: Report, part: str, method: str, metric: str, is_best: bool) -> _Cell:
+def _cell(report: Report, part: str, method: str, metric: str, is_best: bool) -> dict[str, Any]:
+    """One number; `is_level`: the interval of its difference from the untouched generator holds zero."""
     estimate = report.at(part, method, metric)
     gaps = [report.difference(part, method, metric, name) for name in YARDSTICKS if name != "retrain"]
     gap = next((gap for gap in gaps if gap is not None), None)
-    value = None if estimate is None else estimate.mean
-    level = gap is not None and (gap.low == gap.high or gap.low <= 0 <= gap.high)
-    return _Cell(cell_text(estimate), value, is_best, "" if gap is None else f"{gap.mean:+.2g}", level)
+    about = {"text": cell_text(estimate), "value": None if estimate is None else estimate.mean, "is_best": is_best}
+    if gap is None:
+        return about
+    level = gap.low == gap.high or gap.low <= 0 <= gap.high
+    return about | {"difference": f"{gap.mean:+.2g}", "is_level": level}

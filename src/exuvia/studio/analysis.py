@@ -29,6 +29,7 @@ from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.sequence.trunk import evaluating
 from exuvia.shapes import Features
+from exuvia.studio.library import UNSEEN
 from exuvia.tokens.settings import RVQVAEConfig
 from exuvia_ssm import Mamba, SeRpEnt
 
@@ -57,12 +58,8 @@ def uploaded(clip: Clip, detector: ViolenceDetector | None) -> dict[str, Any]:
     """A row for a motion that somebody brought, at 20 frames a second."""
     rows = HUMANML3D.encode([clip.joints])[0] if clip.frames > 2 else None
     score = None if rows is None or detector is None else float(detector.violence_probability([rows])[0])
-    found = {
-        "contacts": contacts(clip),
-        "moments": None if rows is None else moments(detector, rows, RVQVAEConfig().stride),
-        "intervals": None,
-    }
-    detail: dict[str, Any] = {"codes": [], "replaced": [], "counts": {}, "concept": None, **found}
+    by_moment = None if rows is None else moments(detector, rows, RVQVAEConfig().stride)
+    detail = UNSEEN | {"contacts": contacts(clip), "moments": by_moment}
     return {"clip": clip, "prompt": clip.caption or "", "seed": None, "violence": score, "detail": detail}
 
 

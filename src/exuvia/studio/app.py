@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,22 +17,24 @@ from exuvia.studio.context import Context
 from exuvia.studio.database import open_database
 from exuvia.studio.events import Broadcast
 from exuvia.studio.guard import Guard
-from exuvia.studio.library import Library, Unknown
-from exuvia.studio.queue import Full, Queue, UnknownJob
+from exuvia.studio.library import Library
+from exuvia.studio.queue import Full, Queue, Unknown
 from exuvia.studio.routes_jobs import routes as job_routes
 from exuvia.studio.routes_library import pages
 from exuvia.studio.routes_library import routes as library_routes
 from exuvia.studio.schemas import Problem
 from exuvia.studio.settings import Settings
 from exuvia.studio.supervisor import Supervisor
+from exuvia.view.page import ASSETS as PLAYER
 
+HERE = Path(__file__).parent / "assets"
 ASSETS = {
-    "player.js": ("exuvia.view", "text/javascript"),
-    "studio.js": ("exuvia.studio", "text/javascript"),
-    "studio.css": ("exuvia.studio", "text/css"),
-    "icon.svg": ("exuvia.studio", "image/svg+xml"),
+    "player.js": (PLAYER, "text/javascript"),
+    "studio.js": (HERE, "text/javascript"),
+    "studio.css": (HERE, "text/css"),
+    "icon.svg": (HERE, "image/svg+xml"),
 }
-"""Files of the page: the package in whose assets each lies, and its type."""
+"""Files of the page: the folder in which each lies, and its type."""
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": text}
     for code, text in {
@@ -94,16 +96,15 @@ def create_app(settings: Settings, workers: bool = True) -> FastAPI:
 def _add_page(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     def page() -> HTMLResponse:
-        text = files("exuvia.studio").joinpath("assets", "index.html").read_text(encoding="utf-8")
+        text = (HERE / "index.html").read_text(encoding="utf-8")
         return HTMLResponse(text.replace("{version}", __version__), headers={"cache-control": "no-store"})
 
     @app.get("/assets/{name}", include_in_schema=False)
     def asset(name: str) -> Response:
         if name not in ASSETS:
             return JSONResponse({"detail": "there is no such file"}, 404)
-        package, kind = ASSETS[name]
-        data = files(package).joinpath("assets", name).read_bytes()
-        return Response(data, media_type=kind, headers={"cache-control": "no-cache"})
+        folder, kind = ASSETS[name]
+        return Response((folder / name).read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
 
 
 def _add_handlers(app: FastAPI) -> None:
@@ -114,8 +115,7 @@ def _add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ExuviaError)
     async def told(_: Request, error: ExuviaError) -> JSONResponse:
-        missing, full = isinstance(error, (Unknown, UnknownJob)), isinstance(error, Full)
-        status = 404 if missing else 429 if full else 507 if isinstance(error, OutputError) else 400
+        status = {Unknown: 404, Full: 429, OutputError: 507}.get(type(error), 400)
         return answer(status, str(error))
 
     @app.exception_handler(RequestValidationError)

@@ -48,8 +48,8 @@ def build(threshold: float | None) -> dict[str, Any]:
 
 def publish(studio: Library, found: Mapping[str, Any]) -> None:
     """Put what a worker found where the server reads it."""
+    withdraw(studio)
     with studio.engine.begin() as link:
-        link.execute(delete(about).where(about.c.key == "catalogue"))
         link.execute(insert(about).values(key="catalogue", value=json.dumps(dict(found))))
 
 

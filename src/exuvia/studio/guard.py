@@ -1,31 +1,29 @@
 """What every request passes first: who may ask, from where, how much; and the headers that every answer carries."""
 
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exuvia import __version__
 from exuvia.studio.settings import LOOPBACK, Settings
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 COOKIE = "exuvia_studio"
 VERSION = "x-exuvia-version"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
 }
+"""Of every answer that has none of its own."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -36,28 +34,23 @@ class _TooLarge(Exception):
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: Any, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
+        self.too_large = f"found a request of more than {settings.limits.body_bytes:,} bytes, expected a smaller one"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with a refusal."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(scope, headers)
-        if refusal is not None:
-            await _answer(send, *refusal)
-            return
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        cookie = self.settings.token if self.settings.token and given else ""
-        size, started, limit = 0, False, self.settings.limits.body_bytes
+        asked = HTTPConnection(scope)
+        size, started, cookie = 0, False, ""
 
         async def counted() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > limit:
+            if size > self.settings.limits.body_bytes:
                 raise _TooLarge
             return message
 
@@ -68,56 +61,58 @@ class Guard:
                 _seal(message, cookie)
             await send(message)
 
+        async def refuse(status: int, text: str) -> None:
+            headers = {"connection": "close"} if status == 413 else None
+            await JSONResponse({"detail": text}, status, headers)(scope, receive, sealed)
+
+        refusal = self._refusal(asked)
+        if refusal is not None:
+            await refuse(*refusal)
+            return
+        cookie = self.settings.token if asked.query_params.get("token") else ""
         try:
             await self.app(scope, counted, sealed)
         except _TooLarge:
             if not started:
-                await _answer(send, 413, f"found a request of more than {limit:,} bytes, expected a smaller one")
+                await refuse(413, self.too_large)
 
-    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _refusal(self, asked: HTTPConnection) -> tuple[int, str] | None:
         """Status and sentence for a request that may not pass."""
         try:
-            host = urlsplit(f"//{headers.get('host', '')}")
+            host = urlsplit(f"//{asked.headers.get('host', '')}")
             name, port = host.hostname or "", host.port
         except ValueError:
             name, port = "", None
         if self.settings.is_private and name not in LOOPBACK:  # a name of somebody else's that resolves to this machine
             return 421, "this studio answers to localhost and 127.0.0.1 only"
-        if scope["method"] not in SAFE and not _same_origin(headers, name, port):
+        if asked.scope["method"] not in SAFE and not _same_origin(asked, name, port):
             return 403, "this request comes from another site's page; the studio takes none"
         try:
-            if int(headers.get("content-length", "0")) > self.settings.limits.body_bytes:
-                limit = self.settings.limits.body_bytes
-                return 413, f"found a request of more than {limit:,} bytes, expected a smaller one"
+            if int(asked.headers.get("content-length", "0")) > self.settings.limits.body_bytes:
+                return 413, self.too_large
         except ValueError:
             return 400, "found a content-length that is no number"
-        if self.settings.token and not self._knows_token(scope, headers):
+        if self.settings.token and not self._knows_token(asked):
             return 401, "this studio asks for its token; open the address that it printed when it was started"
-        theirs = headers.get(VERSION, __version__)
+        theirs = asked.headers.get(VERSION, __version__)
         if theirs != __version__:
             return 409, f"this page is of version {theirs[:20]}, the studio of {__version__}; load the page again"
         return None
 
-    def _knows_token(self, scope: Scope, headers: dict[str, str]) -> bool:
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            cookies = SimpleCookie()
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    def _knows_token(self, asked: HTTPConnection) -> bool:
         given = [
-            headers.get("authorization", "").removeprefix("Bearer "),
-            cookies[COOKIE].value if COOKIE in cookies else "",
-            query.get("token", [""])[0],
+            asked.headers.get("authorization", "").removeprefix("Bearer "),
+            asked.cookies.get(COOKIE, ""),
+            asked.query_params.get("token", ""),
         ]
-        token = self.settings.token.encode()
-        return any(secrets.compare_digest(one.encode(), token) for one in given)
+        return any(secrets.compare_digest(one.encode(), self.settings.token.encode()) for one in given)
 
 
-def _same_origin(headers: dict[str, str], name: str, port: int | None) -> bool:
+def _same_origin(asked: HTTPConnection, name: str, port: int | None) -> bool:
     """Whether a page of the studio itself, or no page at all, sends this."""
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+    if asked.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return False
-    origin = headers.get("origin")
+    origin = asked.headers.get("origin")
     if origin is None:
         return True
     try:
@@ -128,24 +123,10 @@ def _same_origin(headers: dict[str, str], name: str, port: int | None) -> bool:
 
 
 def _seal(message: Message, cookie: str) -> None:
-    headers = list(message.get("headers", []))
-    names = {name.lower() for name, _ in headers}
-    headers += [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in names]
-    headers += [(b"content-security-policy", POLICY.encode())] if b"content-security-policy" not in names else []
-    headers += [(VERSION.encode(), __version__.encode())]
+    message.setdefault("headers", [])
+    headers = MutableHeaders(scope=message)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    headers[VERSION] = __version__
     if cookie:
-        rules = "; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000"
-        headers.append((b"set-cookie", f"{COOKIE}={cookie}{rules}".encode()))
-    message["headers"] = headers
-
-
-async def _answer(send: Send, status: int, text: str) -> None:
-    import json
-
-    body = json.dumps({"detail": text}).encode()
-    start: Message = {"type": "http.response.start", "status": status, "headers": []}
-    start["headers"] = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    start["headers"] += [(b"connection", b"close")] if status == 413 else []
-    _seal(start, "")
-    await send(start)
-    await send({"type": "http.response.body", "body": body})
+        headers.append("set-cookie", f"{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000")

@@ -5,7 +5,6 @@ import shutil
 import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,57 +15,32 @@ from exuvia.errors import ConfigError, OutputError
 from exuvia.files import whole_file
 from exuvia.motion.clip import Clip
 from exuvia.studio.database import jobs, marks, motions, pipelines
-from exuvia.studio.queue import new_id
+from exuvia.studio.queue import Unknown, new_id
+from exuvia.studio.schemas import GeneratorView, Motion
 from exuvia.studio.settings import Settings
 
 LABELS = ("violent", "fine", "false_alarm")
 """What a user may say of a motion: it shows the concept, it does not, or the classifier is wrong about it."""
 
 
-class Unknown(ConfigError):
-    """Nothing has this id."""
+UNSEEN: dict[str, Any] = {"codes": [], "replaced": [], "counts": {}, "concept": None}
+UNSEEN |= {"contacts": "", "moments": None, "intervals": None}
+"""`detail` of a motion that nothing has looked at; see analysis.py."""
 
 
-@dataclass(frozen=True)
-class Generator:
-    """A generator on offer."""
+class Generator(GeneratorView):
+    """A generator with where it lies."""
 
-    id: str
-    name: str
-    origin: str
-    """shipped, given (named when the studio was started) or edited (made here)."""
     place: str
     """Name or folder for `MotionPipeline.from_pretrained`; never shown."""
-    parent: str | None
-    job: str | None
-    facts: dict[str, Any]
-    """Of an edited one: method, concept, settings, seconds, what was replaced."""
-    kept: bool
-    created: float
 
 
-@dataclass(frozen=True)
-class Motion:
-    """A motion with everything the page shows of it."""
-
-    id: str
-    job: str | None
-    pipeline: str | None
-    prompt: str
-    seed: int | None
-    fps: float
-    frames: int
-    violence: float | None
-    """The classifier's probability for the whole clip."""
-    detail: dict[str, Any]
-    """See analysis.py."""
-    created: float
-    label: str | None
-    note: str | None
-
-
-_GENERATOR = [pipelines.c[name] for name in Generator.__dataclass_fields__]
-_MOTION = [motions.c[name] for name in Motion.__dataclass_fields__ if name not in ("label", "note")]
+_GENERATOR = [pipelines.c[name] for name in Generator.model_fields]
+_MOTION = [
+    motions.c.pipeline.label("generator"),
+    *(motions.c[name] for name in ("id", "job", "prompt", "seed", "frames", "fps", "violence", "detail")),
+    *(marks.c[name] for name in ("label", "note")),
+]
 
 
 class Library:
@@ -192,7 +166,7 @@ class Library:
         return [found[name] for name in names if name in found]
 
     def _motions(self, where: Any) -> list[Motion]:
-        wanted = select(*_MOTION, marks.c.label, marks.c.note).outerjoin(marks, marks.c.motion == motions.c.id)
+        wanted = select(*_MOTION).outerjoin(marks, marks.c.motion == motions.c.id)
         with self.engine.connect() as link:
             rows: list[Row[Any]] = list(link.execute(wanted.where(where).order_by(motions.c.created, motions.c.number)))
         return [Motion(**row._mapping) for row in rows]

@@ -8,13 +8,13 @@ A worker claims jobs of its lane. One that dies leaves its jobs `running`; whoev
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 
 from exuvia.errors import ConfigError
 from exuvia.studio.database import clock, jobs
+from exuvia.studio.schemas import JobFacts
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 OPEN, ENDED = (QUEUED, RUNNING), (DONE, FAILED, CANCELLED)
@@ -25,33 +25,20 @@ class Cancelled(Exception):
     """Raised inside a running job whose owner no longer wants it."""
 
 
-class UnknownJob(ConfigError):
-    """No job has this id."""
+class Unknown(ConfigError):
+    """Nothing has this id."""
 
 
 class Full(ConfigError):
     """As many jobs wait as may wait."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(JobFacts):
     """One row of the table, as it was when it was read."""
 
-    id: str
-    kind: str
     lane: str
-    state: str
-    request: dict[str, Any]
     result: Any
-    message: str
-    done: int
-    total: int
     cancel: bool
-    attempt: int
-    revision: int
-    created: float
-    started: float | None
-    finished: float | None
 
     @property
     def left_s(self) -> float | None:
@@ -61,11 +48,7 @@ class Job:
         return (time.time() - self.started) * (self.total - self.done) / self.done
 
 
-_COLUMNS = [jobs.c[name] for name in Job.__dataclass_fields__]
-
-
-def _job(row: Row[Any]) -> Job:
-    return Job(**row._mapping)
+_COLUMNS = [jobs.c[name] for name in Job.model_fields]
 
 
 def new_id() -> str:
@@ -78,6 +61,10 @@ class Queue:
 
     def __init__(self, engine: Engine, waiting: int = 500) -> None:
         self.engine, self.waiting = engine, waiting
+
+    def _jobs(self, wanted: Select[Any]) -> list[Job]:
+        with self.engine.connect() as link:
+            return [Job(**row._mapping) for row in link.execute(wanted)]
 
     # asked by the server
 
@@ -102,12 +89,11 @@ class Queue:
         return self.get(str(values["id"]))
 
     def get(self, job: str) -> Job:
-        """A job by its id. Raises UnknownJob."""
-        with self.engine.connect() as link:
-            row = link.execute(select(*_COLUMNS).where(jobs.c.id == job)).one_or_none()
-        if row is None:
-            raise UnknownJob(f"there is no job {job[:40]!r}")
-        return _job(row)
+        """A job by its id. Raises Unknown."""
+        rows = self._jobs(select(*_COLUMNS).where(jobs.c.id == job))
+        if not rows:
+            raise Unknown(f"there is no job {job[:40]!r}")
+        return rows[0]
 
     def newest(self, limit: int = 50, kinds: Sequence[str] = (), before: float | None = None) -> list[Job]:
         """Jobs, the newest first."""
@@ -116,14 +102,12 @@ class Queue:
             wanted = wanted.where(jobs.c.kind.in_(kinds))
         if before is not None:
             wanted = wanted.where(jobs.c.created < before)
-        with self.engine.connect() as link:
-            return [_job(row) for row in link.execute(wanted)]
+        return self._jobs(wanted)
 
     def since(self, revision: int, limit: int = 500) -> list[Job]:
         """Jobs that changed after a revision, in the order of their changes."""
         wanted = select(*_COLUMNS).where(jobs.c.revision > revision).order_by(jobs.c.revision).limit(limit)
-        with self.engine.connect() as link:
-            return [_job(row) for row in link.execute(wanted)]
+        return self._jobs(wanted)
 
     def revision(self) -> int:
         """Of the last change."""
@@ -220,8 +204,7 @@ class Queue:
         """Jobs that run, under one worker or any."""
         wanted = select(*_COLUMNS).where(jobs.c.state == RUNNING)
         wanted = wanted if worker is None else wanted.where(jobs.c.worker == worker)
-        with self.engine.connect() as link:
-            return [_job(row) for row in link.execute(wanted)]
+        return self._jobs(wanted)
 
     def give_up(self, worker: str | None = None, message: str = LOST) -> list[Job]:
         """Mark the jobs of a dead worker (None: of all) as failed, cancelled ones as cancelled, and return them."""

@@ -9,10 +9,9 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text
 from exuvia.studio.context import Context, Studio
-from exuvia.studio.library import Unknown
-from exuvia.studio.queue import ENDED, UnknownJob
-from exuvia.studio.schemas import AuditAsk, EditAsk, EvaluationAsk, Id, JobKind, JobView, MotionAsk, MotionLine
-from exuvia.studio.views import audit_csv_rows, job_view, motion_line
+from exuvia.studio.queue import ENDED, Unknown
+from exuvia.studio.schemas import AuditAsk, EditAsk, EvaluationAsk, Id, JobKind, JobView, Motion, MotionAsk, MotionLine
+from exuvia.studio.views import audit_csv_rows, job_view
 
 routes = APIRouter(prefix="/api/v1", tags=["jobs"])
 
@@ -129,11 +128,11 @@ def forget_job(job: Id, studio: Studio) -> None:
     studio.library.forget_job(job)
 
 
-@routes.get("/jobs/{job}/motions")
-def motions_of_job(job: Id, studio: Studio) -> list[MotionLine]:
+@routes.get("/jobs/{job}/motions", response_model=list[MotionLine])
+def motions_of_job(job: Id, studio: Studio) -> list[Motion]:
     """The motions that a job has made, in the order in which they were asked for."""
     studio.queue.get(job)
-    return [motion_line(one) for one in studio.library.motions_of(job)]
+    return studio.library.motions_of(job)
 
 
 @routes.get("/jobs/{job}/audit")
@@ -158,7 +157,7 @@ def report_of_job(job: Id, studio: Studio) -> dict[str, Any]:
 def _result(studio: Context, job: str, kind: str) -> dict[str, Any]:
     found = studio.queue.get(job)
     if found.kind != kind:
-        raise UnknownJob(f"there is no {kind} {job[:40]!r}")
+        raise Unknown(f"there is no {kind} {job[:40]!r}")
     if found.result is None:
         raise Unknown(f"this job is {found.state} and has no result")
     return dict(found.result)

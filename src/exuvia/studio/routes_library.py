@@ -17,16 +17,19 @@ from exuvia.motion.foot_lock import lock_feet
 from exuvia.motion.load import load_clip
 from exuvia.registry import EXPORTER
 from exuvia.studio.catalogue import CATALOGUE, ready
-from exuvia.studio.context import Context, Studio
-from exuvia.studio.library import Unknown
+from exuvia.studio.context import Studio
+from exuvia.studio.library import UNSEEN, Generator
+from exuvia.studio.queue import Unknown
 from exuvia.studio.schemas import GeneratorAsk, GeneratorView, Id, Kind, MarkAsk, MotionView, ReportView, Status
-from exuvia.studio.views import generator_view, motion_view, report_id, report_views
+from exuvia.studio.views import motion_view, report_id
 from exuvia.view.payload import pack_skeleton
 
 routes = APIRouter(prefix="/api/v1", tags=["library"])
 pages = APIRouter(tags=["pages"])
 
 Form = Literal["npy", "npz", "bvh", "glb", "mp4", "gif", "png", "html"]
+MEDIA = {"glb": "model/gltf-binary", "mp4": "video/mp4", "gif": "image/gif", "png": "image/png"}
+"""Types of files that a browser may show; the others are kept as they are."""
 TAKEN = (".bvh", ".npy", ".npz", ".txt")
 UNPACKED_BYTES = 64_000_000
 """Of an archive's contents."""
@@ -63,22 +66,22 @@ def prompts(kind: Annotated[Kind, Query()]) -> list[dict[str, Any]]:
     return [{"id": one.id, "text": one.text, "violent": one.violent} for one in load_prompts(kind)]
 
 
-@routes.get("/generators")
-def list_generators(studio: Studio) -> list[GeneratorView]:
+@routes.get("/generators", response_model=list[GeneratorView])
+def list_generators(studio: Studio) -> list[Generator]:
     """Generators on offer."""
-    return [generator_view(one) for one in studio.library.generators()]
+    return studio.library.generators()
 
 
 @routes.get("/generators/{generator}")
 def show_generator(generator: Id, studio: Studio) -> GeneratorView:
     """One generator."""
-    return generator_view(studio.library.generator(generator))
+    return studio.library.generator(generator)
 
 
 @routes.patch("/generators/{generator}")
 def change_generator(generator: Id, ask: GeneratorAsk, studio: Studio) -> GeneratorView:
     """Rename a generator or mark it as one to keep."""
-    return generator_view(studio.library.keep(generator, ask.name, ask.kept))
+    return studio.library.keep(generator, ask.name, ask.kept)
 
 
 @routes.delete("/generators/{generator}", status_code=204)
@@ -120,19 +123,7 @@ def download_motion(
         "".join(c if c.isascii() and c.isalnum() else "-" for c in clip.caption or "motion").strip("-")[:50] or "motion"
     )
     headers = {"content-disposition": f'attachment; filename="{name}.{form}"'}
-    return Response(data, media_type=_MEDIA[form], headers=headers)
-
-
-_MEDIA: dict[str, str] = {
-    "npy": "application/octet-stream",
-    "npz": "application/octet-stream",
-    "bvh": "application/octet-stream",
-    "glb": "model/gltf-binary",
-    "mp4": "video/mp4",
-    "gif": "image/gif",
-    "png": "image/png",
-    "html": "application/octet-stream",
-}
+    return Response(data, media_type=MEDIA.get(form, "application/octet-stream"), headers=headers)
 
 
 @routes.post("/motions", status_code=201)
@@ -152,24 +143,13 @@ def upload_motion(
         raise DataError(f"found {clip.frames} frames, expected at most {studio.settings.limits.frames}")
     title = Path(file.filename or "motion").stem[:120].encode("utf-8", "replace").decode().replace("\0", "")
     clip = Clip(clip.joints, fps=clip.fps, caption=title)
-    blank: dict[str, Any] = {
-        "codes": [],
-        "replaced": [],
-        "counts": {},
-        "concept": None,
-        "contacts": "",
-        "moments": None,
-        "intervals": None,
-    }
-    row = {"clip": clip, "prompt": title, "seed": None, "violence": None, "detail": blank}
-    job = studio.queue.submit(
-        "look", "quick", {"file": title}, 1, lambda link, name: _keep(studio, link, row | {"job": name})
-    )
+    row = {"clip": clip, "prompt": title, "seed": None, "violence": None, "detail": UNSEEN}
+
+    def keep(link: Connection, job: str) -> None:
+        studio.library.add_motions(link, [row | {"job": job}])
+
+    job = studio.queue.submit("look", "quick", {"file": title}, 1, keep)
     return motion_view(studio.library.motions_of(job.id)[0], studio.library)
-
-
-def _keep(studio: Context, link: Connection, row: dict[str, Any]) -> None:
-    studio.library.add_motions(link, [row])
 
 
 def _check_archive(path: Path) -> None:
@@ -190,8 +170,8 @@ def mark_motion(motion: Id, ask: MarkAsk, studio: Studio) -> MotionView:
 
 @routes.get("/reports")
 def list_reports(studio: Studio) -> list[ReportView]:
-    """Reports that the studio was started with."""
-    return report_views(studio.settings)
+    """Reports that the studio was started with; their ids do not tell where they lie."""
+    return [ReportView(id=report_id(name), name=name) for name in studio.settings.reports]
 
 
 @pages.get("/reports/{report}", response_class=HTMLResponse)

@@ -102,24 +102,29 @@ class Problem(BaseModel):
     detail: str
 
 
-class JobView(BaseModel):
-    """A job as the page shows it."""
+class JobFacts(BaseModel):
+    """What the table of jobs and the page both have of one."""
 
     id: str
     kind: str
     state: State
-    title: str
     message: str
     done: int
     total: int
-    left_s: float | None = Field(description="seconds still needed, where known")
-    ahead: int = Field(description="jobs that come before it")
     attempt: int
     revision: int
     created: float
     started: float | None
     finished: float | None
     request: dict[str, Any]
+
+
+class JobView(JobFacts):
+    """A job as the page shows it."""
+
+    title: str
+    left_s: float | None = Field(description="seconds still needed, where known")
+    ahead: int = Field(description="jobs that come before it")
     result: dict[str, Any] | None = Field(description="ids of what was made; long lists have an address of their own")
 
 
@@ -128,27 +133,12 @@ class GeneratorView(BaseModel):
 
     id: str
     name: str
-    origin: Literal["shipped", "given", "edited"]
+    origin: Literal["shipped", "given", "edited"] = Field(description="given when the studio started, or edited here")
     parent: str | None
     job: str | None
-    facts: dict[str, Any]
+    facts: dict[str, Any] = Field(description="of an edited one: method, concept, settings, seconds, what was replaced")
     kept: bool
     created: float
-
-
-class MotionView(BaseModel):
-    """A motion, ready to be drawn."""
-
-    id: str
-    job: str | None
-    generator: str | None
-    prompt: str
-    seed: int | None
-    violence: float | None
-    label: Label | None
-    note: str | None
-    detail: dict[str, Any]
-    clip: dict[str, Any]
 
 
 class MotionLine(BaseModel):
@@ -161,8 +151,21 @@ class MotionLine(BaseModel):
     seed: int | None
     frames: int
     fps: float
-    violence: float | None
+    violence: float | None = Field(description="the classifier's probability for the whole clip")
     label: Label | None
+
+
+class Motion(MotionLine):
+    """A motion with everything the page shows of it but its joints."""
+
+    note: str | None
+    detail: dict[str, Any] = Field(description="codes, contacts, violence by the moment, intervals; see analysis.py")
+
+
+class MotionView(Motion):
+    """A motion, ready to be drawn."""
+
+    clip: dict[str, Any]
 
 
 class Status(BaseModel):

@@ -40,23 +40,26 @@ class Limits:
 class Settings:
     """A studio."""
 
-    folder: Path
-    """Where the database and edited generators are kept."""
-    database: str = ""
-    """URL of a database; empty: SQLite in the folder."""
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8010
-    token: str = ""
-    """Asked of every request unless empty; it must not be empty where others can reach the port."""
     pipelines: Mapping[str, str] = field(default_factory=dict)
-    """Generators to offer besides the shipped one: name -> folder, hub id or shipped name."""
+    """More generators than the shipped one: a name and a folder each, as in `--pipelines safe runs/safe`."""
     data: Mapping[str, Path] = field(default_factory=dict)
-    """Data sets that methods may learn a concept from: name -> folder made by `exuvia prepare`."""
+    """Data sets that methods may learn a concept from: a name and a folder made by `exuvia prepare` each."""
     reports: Mapping[str, Path] = field(default_factory=dict)
-    """Reports to show: name -> folder made by `exuvia benchmark`, or a page."""
+    """Reports to show: a name and a folder made by `exuvia benchmark`, or a page, each."""
+    folder: Path = Path("studio")
+    """Where motions, marks and edited generators are kept."""
+    database: str = ""
+    """URL of a PostgreSQL database, postgresql://USER:PASSWORD@HOST/NAME; without it a file in the folder."""
+    host: str = "127.0.0.1"
+    """Address to listen at. Any but this machine's own needs a token."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8010
+    """Port to listen at; 0 takes a free one."""
+    token: str = ""
+    """Secret that every visitor must know; also from the environment, EXUVIA_STUDIO_TOKEN. `new` makes one up."""
     device: str = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, mps."""
     threads: Count = 1
-    """Of each worker."""
+    """Of each of the two workers."""
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -3,10 +3,9 @@
 import hashlib
 from typing import Any
 
-from exuvia.studio.library import Generator, Library, Motion
+from exuvia.studio.library import Library
 from exuvia.studio.queue import Job, Queue
-from exuvia.studio.schemas import GeneratorView, JobView, MotionLine, MotionView, ReportView
-from exuvia.studio.settings import Settings
+from exuvia.studio.schemas import JobView, Motion, MotionView
 from exuvia.view.payload import pack_clip
 
 SHOWN = ("motions", "pipeline", "edit_s", "pipelines", "names", "threshold")
@@ -36,27 +35,9 @@ def _title(job: Job) -> str:
     return {"evaluate": "report", "look": "uploaded motion"}.get(job.kind, job.kind)
 
 
-def generator_view(one: Generator) -> GeneratorView:
-    """A generator without its place on the disk."""
-    return GeneratorView(**{name: getattr(one, name) for name in GeneratorView.model_fields})
-
-
 def motion_view(one: Motion, library: Library) -> MotionView:
     """A motion, ready to be drawn."""
-    names = ("id", "job", "prompt", "seed", "violence", "label", "note", "detail")
-    clip = pack_clip(library.clip(one.id))
-    return MotionView(generator=one.pipeline, clip=clip, **{name: getattr(one, name) for name in names})
-
-
-def motion_line(one: Motion) -> MotionLine:
-    """A motion in a list."""
-    names = ("id", "job", "prompt", "seed", "frames", "fps", "violence", "label")
-    return MotionLine(generator=one.pipeline, **{name: getattr(one, name) for name in names})
-
-
-def report_views(settings: Settings) -> list[ReportView]:
-    """Reports that the studio was started with; their ids do not tell where they lie."""
-    return [ReportView(id=report_id(name), name=name) for name in settings.reports]
+    return MotionView(**dict(one), clip=pack_clip(library.clip(one.id)))
 
 
 def report_id(name: str) -> str:

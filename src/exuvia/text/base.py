@@ -1,6 +1,6 @@
 """The face of a caption encoder: texts in, one vector a sentence and one state a token out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from json import dumps
@@ -57,28 +57,34 @@ def beginning(text: str, max_tokens: int) -> str:
     return text[: 64 * max_tokens].encode("utf-8", "replace").decode("utf-8")
 
 
-@dataclass(frozen=True)
-class TokenBatch:
-    """Some of the texts of a call, nearly equally long."""
-
-    rows: list[int]
-    """Their places in the call."""
-    ids: Tensor
-    """Token ids [b, s], padded at the end."""
-    valid: Tensor
-    """True where real [b, s]."""
+Embed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Padded ids [b, s] and where they are real -> sentence vectors [b, E] and states [b, s, E]."""
 
 
-def batches_by_length(ids: Sequence[Sequence[int]], size: int, pad: int) -> Iterator[TokenBatch]:
-    """Padded batches of at most `size` texts, shortest texts first, so that little is computed on padding."""
+def encode_by_length(ids: Sequence[Sequence[int]], dim: int, size: int, pad: int, embed: Embed) -> TextStates:
+    """States of token ids, computed in batches of at most `size` texts of like length, on little padding.
+
+    Args:
+        ids: of every text, at least one token each
+        dim: width E
+        size: texts at a time
+        pad: id that fills a batch
+        embed: computes a batch
+    """
+    longest = max(map(len, ids), default=1)
+    pooled, states = torch.zeros(len(ids), dim), torch.zeros(len(ids), longest, dim)
+    valid = torch.arange(longest)[None] < torch.tensor([len(one) for one in ids])[:, None]
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     for low in range(0, len(order), size):
         rows = order[low : low + size]
-        lengths = torch.tensor([len(ids[row]) for row in rows])
-        valid = torch.arange(int(lengths.max()))[None] < lengths[:, None]
-        padded = torch.full(valid.shape, pad, dtype=torch.long)
-        padded[valid] = torch.tensor([token for row in rows for token in ids[row]])
-        yield TokenBatch(rows, padded, valid)
+        width = len(ids[rows[-1]])
+        real = valid[rows, :width]
+        padded = torch.full(real.shape, pad, dtype=torch.long)
+        padded[real] = torch.tensor([token for row in rows for token in ids[row]])
+        vectors, found = embed(padded, real)
+        pooled[rows] = vectors.cpu()
+        states[rows, :width] = found.cpu() * real[..., None]
+    return TextStates(pooled, states, valid)
 
 
 def fingerprint_of(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:

@@ -3,9 +3,6 @@
 Architecture: Sec. 3 [devlin2019bert]: learned positions, post-norm blocks, exact GELU.
 """
 
-from collections.abc import Mapping
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -76,37 +73,3 @@ class Bert(nn.Module):
         for layer in self.layers:
             x = layer(x, attend)
         return x
-
-
-_PARTS = {
-    "out": "attention.output.dense",
-    "norm1": "attention.output.LayerNorm",
-    "up": "intermediate.dense",
-    "down": "output.dense",
-    "norm2": "output.LayerNorm",
-}
-
-
-def from_huggingface(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """Our state dictionary from a Hugging Face BERT checkpoint, with or without its `bert.` prefix.
-
-    Heads that we do not use (pooler, masked-word head) and position ids are left out.
-    Raises:
-        KeyError: a tensor is missing.
-    """
-    theirs = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
-    ours = {
-        "words.weight": theirs["embeddings.word_embeddings.weight"],
-        "positions.weight": theirs["embeddings.position_embeddings.weight"],
-        "segments.weight": theirs["embeddings.token_type_embeddings.weight"],
-        "norm.weight": theirs["embeddings.LayerNorm.weight"],
-        "norm.bias": theirs["embeddings.LayerNorm.bias"],
-    }
-    for i in range(layers):
-        layer = f"encoder.layer.{i}."
-        for end in ("weight", "bias"):
-            qkv = [theirs[f"{layer}attention.self.{part}.{end}"] for part in ("query", "key", "value")]
-            ours[f"layers.{i}.qkv.{end}"] = torch.cat(qkv)
-            for name, part in _PARTS.items():
-                ours[f"layers.{i}.{name}.{end}"] = theirs[f"{layer}{part}.{end}"]
-    return ours

@@ -14,11 +14,12 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import Tensor
 
+from exuvia.checkpoint import load_into, load_tensors
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.text.base import TextStates, batches_by_length, beginning, fingerprint_of
+from exuvia.text.base import TextStates, beginning, encode_by_length, fingerprint_of
 from exuvia.text.clip_tower import ClipTextTower, text_weights
-from exuvia.text.weights import cached_snapshots, fill, load_tokenizer, mark_id, package_folder, read_tensors
+from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, package_folder
 
 REPOSITORY = "openai/clip-vit-base-patch32"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -58,13 +59,9 @@ class CLIPText:
         self._marks = mark_id(self.tokenizer, START), mark_id(self.tokenizer, END)
         self.device, self.batch = torch.device(device), batch
         self.model = _load_tower(path).to(self.device)
+        self.dim = self.model.config.embedding
         if max(self._marks) >= self.model.config.vocab_size:
             raise CheckpointError(f"{path} has {self.model.config.vocab_size} tokens, fewer than the vocabulary")
-
-    @property
-    def dim(self) -> int:
-        """Width E, 512."""
-        return self.model.config.embedding
 
     @cached_property
     def fingerprint(self) -> str:
@@ -87,16 +84,12 @@ class CLIPText:
         if not 2 <= max_tokens <= self.model.config.context:
             raise ConfigError(f"found max_tokens {max_tokens}, expected 2 to {self.model.config.context}")
         ids = self.token_ids(texts, max_tokens)
-        longest = max(map(len, ids), default=1)
-        states = torch.zeros(len(ids), longest, self.dim)
-        valid = torch.zeros(len(ids), longest, dtype=torch.bool)
-        pooled = torch.zeros(len(ids), self.dim)
-        for part in batches_by_length(ids, self.batch, pad=self._marks[1]):
-            x = self.model(part.ids.to(self.device)).float().cpu()
-            pooled[part.rows] = x[torch.arange(len(x)), part.valid.sum(1) - 1]
-            states[part.rows, : x.shape[1]] = x * part.valid[..., None]
-            valid[part.rows, : x.shape[1]] = part.valid
-        return TextStates(pooled, states, valid)
+        return encode_by_length(ids, self.dim, self.batch, self._marks[1], self._embed)
+
+    def _embed(self, ids: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """The state at the end mark stands for the sentence."""
+        x = self.model(ids.to(self.device)).float().cpu()
+        return x[torch.arange(len(x)), valid.sum(1) - 1], x
 
     def token_ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
         """Ids with the start and end marks, cut to `max_tokens`."""
@@ -134,13 +127,13 @@ def _load_tower(path: Path) -> ClipTextTower:
         raise CheckpointError(f"{path} has no tensor {error}, expected a CLIP checkpoint") from None
     with torch.random.fork_rng(devices=[]):
         tower = ClipTextTower(config).eval().requires_grad_(False)
-    fill(tower, ours, f"the text encoder of {path}")
+    load_into(tower, ours, f"the text encoder of {path}")
     return tower
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
-        return read_tensors(path)
+        return load_tensors(path)
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or unsafe file

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.config import settings
+from exuvia.text.weights import our_weights
 
 
 @settings
@@ -74,16 +75,6 @@ class ClipTextTower(nn.Module):
         return self.projection(self.norm(x))
 
 
-_HF = {
-    "norm1": "layer_norm1",
-    "out": "self_attn.out_proj",
-    "norm2": "layer_norm2",
-    "up": "mlp.fc1",
-    "down": "mlp.fc2",
-}
-_OPENAI = {"norm1": "ln_1", "out": "attn.out_proj", "norm2": "ln_2", "up": "mlp.c_fc", "down": "mlp.c_proj"}
-
-
 def text_weights(tensors: Mapping[str, Tensor]) -> tuple[ClipTextConfig, dict[str, Tensor]]:
     """Sizes and our state dictionary from a CLIP checkpoint under either naming; the image half is left out.
 
@@ -92,53 +83,16 @@ def text_weights(tensors: Mapping[str, Tensor]) -> tuple[ClipTextConfig, dict[st
     """
     theirs = {name.removeprefix("clip_model."): tensor for name, tensor in tensors.items()}
     is_openai = "token_embedding.weight" in theirs
-    ours = _from_openai(theirs) if is_openai else _from_huggingface(theirs)
+    ours = our_weights(theirs, "clip_openai" if is_openai else "clip_huggingface")
+    if is_openai:
+        ours["projection.weight"] = ours["projection.weight"].T.contiguous()  # stored for x @ projection
     vocabulary, width = ours["tokens.weight"].shape
     config = ClipTextConfig(
         vocab_size=vocabulary,
         width=width,
-        layers=_count(theirs, "transformer.resblocks." if is_openai else "text_model.encoder.layers."),
+        layers=sum(name.endswith("qkv.weight") for name in ours),
         heads=max(1, width // 64),
         context=ours["positions.weight"].shape[0],
         embedding=ours["projection.weight"].shape[0],
     )
     return config, ours
-
-
-def _count(names: Mapping[str, Tensor], prefix: str) -> int:
-    return len({name.removeprefix(prefix).split(".")[0] for name in names if name.startswith(prefix)})
-
-
-def _from_openai(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    ours = {
-        "tokens.weight": theirs["token_embedding.weight"],
-        "positions.weight": theirs["positional_embedding"],
-        "norm.weight": theirs["ln_final.weight"],
-        "norm.bias": theirs["ln_final.bias"],
-        "projection.weight": theirs["text_projection"].T.contiguous(),  # stored for x @ projection
-    }
-    for i in range(_count(theirs, "transformer.resblocks.")):
-        block = f"transformer.resblocks.{i}."
-        for end in ("weight", "bias"):
-            ours[f"layers.{i}.qkv.{end}"] = theirs[f"{block}attn.in_proj_{end}"]
-            for name, part in _OPENAI.items():
-                ours[f"layers.{i}.{name}.{end}"] = theirs[f"{block}{part}.{end}"]
-    return ours
-
-
-def _from_huggingface(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    ours = {
-        "tokens.weight": theirs["text_model.embeddings.token_embedding.weight"],
-        "positions.weight": theirs["text_model.embeddings.position_embedding.weight"],
-        "norm.weight": theirs["text_model.final_layer_norm.weight"],
-        "norm.bias": theirs["text_model.final_layer_norm.bias"],
-        "projection.weight": theirs["text_projection.weight"],
-    }
-    for i in range(_count(theirs, "text_model.encoder.layers.")):
-        block = f"text_model.encoder.layers.{i}."
-        for end in ("weight", "bias"):
-            parts = [theirs[f"{block}self_attn.{part}_proj.{end}"] for part in ("q", "k", "v")]
-            ours[f"layers.{i}.qkv.{end}"] = torch.cat(parts)
-            for name, part in _HF.items():
-                ours[f"layers.{i}.{name}.{end}"] = theirs[f"{block}{part}.{end}"]
-    return ours

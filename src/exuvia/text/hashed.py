@@ -27,18 +27,14 @@ class HashedText:
         """Args: dim: width E, at least 8."""
         if dim < 8:
             raise ConfigError(f"found dim {dim}, expected at least 8")
-        self._dim = dim
-        self._vectors: dict[str, Tensor] = {}
-
-    @property
-    def dim(self) -> int:
+        self.dim = dim
         """Width E."""
-        return self._dim
+        self._vectors: dict[str, Tensor] = {}
 
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits over the rule and its width."""
-        return fingerprint_of({}, {"name": self.name, "dim": self._dim, "rule": 1})
+        return fingerprint_of({}, {"name": self.name, "dim": self.dim, "rule": 1})
 
     def encode(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> TextStates:
         """Embed captions, one state a word (and one start mark, so that the empty text has a state).
@@ -53,7 +49,7 @@ class HashedText:
             raise ConfigError(f"found max_tokens {max_tokens}, expected at least 1")
         words = [["", *_WORD.findall(beginning(text, max_tokens).lower())][:max_tokens] for text in texts]
         longest = max(map(len, words), default=1)
-        states = torch.zeros(len(words), longest, self._dim)
+        states = torch.zeros(len(words), longest, self.dim)
         valid = torch.zeros(len(words), longest, dtype=torch.bool)
         for row, sentence in enumerate(words):
             for place, word in enumerate(sentence):
@@ -66,9 +62,9 @@ class HashedText:
         if word not in self._vectors:
             marked = f"<{word}>"
             grams = [marked, *(marked[i : i + n] for n in (3, 4) for i in range(len(marked) - n + 1))]
-            vector = torch.zeros(self._dim)
+            vector = torch.zeros(self.dim)
             for gram in grams:
                 number = int.from_bytes(blake2b(gram.encode(), digest_size=8).digest(), "little")
-                vector[(number >> 1) % self._dim] += 1.0 if number & 1 else -1.0
+                vector[(number >> 1) % self.dim] += 1.0 if number & 1 else -1.0
             self._vectors[word] = F.normalize(vector, dim=0)
         return self._vectors[word]

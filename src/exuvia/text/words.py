@@ -11,7 +11,7 @@ sentence: judging clause by clause was tried and mistook more human captions (ki
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -40,10 +40,6 @@ class Term:
     after: str = ""
     """Found at the start of what stands after a use: that use is harmless."""
 
-    def also(self, pattern: str) -> "Term":
-        """The term with further forms given as a regular expression."""
-        return replace(self, pattern=f"{self.pattern}|{pattern}")
-
     @cached_property
     def _compiled(self) -> tuple[re.Pattern[str], ...]:
         sources = (rf"(?<!\w)(?:{self.pattern})(?!\w)", self.harmless, self.before, self.after)
@@ -63,22 +59,6 @@ class Term:
             if not (suffered or AVOIDED.search(left) or before.search(left) or after.match(right)):
                 return "yes"
         return "harmless"
-
-
-def term(
-    lemma: str, forms: str = "", *, joined: str = "", harmless: str = "", before: str = "", after: str = ""
-) -> Term:
-    """A term from its forms.
-
-    Args:
-        lemma: dictionary form.
-        forms: further forms, separated by spaces.
-        joined: pattern of what may stand before a form without a gap ("side" in "sidekick").
-        harmless, before, after: see `Term`.
-    """
-    words = "|".join(map(re.escape, [lemma, *forms.split()]))
-    pattern = f"(?:{joined}-?)?(?:{words})" if joined else words
-    return Term(lemma, pattern, harmless, before, after)
 
 
 def judge(sentence: str, terms: tuple[Term, ...]) -> Verdict:

@@ -1,11 +1,12 @@
 """`unlearn`: a generator in, a copy that has forgotten a concept out; and the face that every method has."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +26,21 @@ from exuvia.unlearning.settings import MethodSettings
 
 log = logging.getLogger(__name__)
 
+Settings = TypeVar("Settings", bound=MethodSettings)
 Weigh = Callable[[PackedCodes], NDArray[np.float64]]
 """Clips -> what each of their steps counts."""
 
 
-class Method(Protocol):
-    """An unlearning method: a class whose constructor takes an instance of its settings class."""
+class Method(ABC, Generic[Settings]):
+    """An unlearning method, made of its settings; `config.strength` is the dial, 0 = nothing changes."""
 
     Config: ClassVar[type[MethodSettings]]
     """The settings class (settings.py)."""
-    config: Any
-    """The settings; `config.strength` is the dial, 0 = nothing changes."""
 
-    def __init__(self, config: Any) -> None: ...
+    def __init__(self, config: Settings) -> None:
+        self.config = config
 
+    @abstractmethod
     def edit(self, pipe: MotionPipeline, evidence: "Evidence") -> dict[str, Any]:
         """Change `pipe`, which is a copy, in place.
 
@@ -90,18 +92,34 @@ class Evidence:
     def statistics(self, levels: int, weigh: Weigh | None = None) -> CodeStatistics:
         """Code counts on the first so many levels: of the data where there are any, else those shipped.
 
+        The tokenizer's codebook serves encoding too: counts taken with a generator whose codebook was already edited
+        differ from those of the original.
+
         Args:
             weigh: clips -> what each of their steps counts, as `count_codes` takes it; needs data
         Raises:
             ConfigError: neither data nor shipped counts of the concept, or counts of fewer levels.
         """
         if self.store is not None or weigh is not None:
-            self.need_store()
-            return store_statistics(self, levels, weigh)
+            return self._counted(levels, weigh)
         counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept.name)
         if counts.levels < levels:
             raise ConfigError(f"the shipped statistics cover {counts.levels} levels, expected {levels}; pass data=")
         return counts
+
+    def _counted(self, levels: int, weigh: Weigh | None) -> CodeStatistics:
+        pipe, store = self.pipe, self.need_store()
+        if any("replaced" in edit for edit in pipe.provenance.get("edits", [])):
+            log.warning("this generator's codebook was edited before; codes are counted with the edited one")
+        how = (self.clips, pipe.tokenizer, pipe.normaliser)
+        codes = encode_clips(store, *how, levels=levels, precision=self.precision, cache=self.cache)
+        weights = None if weigh is None else weigh(codes)
+        return count_codes(codes, np.isin(self.clips, self.forget), weights=weights)
+
+    def captions(self, clips: NDArray[np.int64]) -> list[str]:
+        """Different captions of some clips, in their order."""
+        records = self.need_store().clips
+        return list(dict.fromkeys(caption.text for number in clips for caption in records[int(number)].captions))
 
     def facts(self) -> dict[str, Any]:
         """For the provenance."""
@@ -160,9 +178,9 @@ def unlearn(
     return edited
 
 
-def make_method(name: str, settings: Mapping[str, object]) -> Method:
+def make_method(name: str, settings: Mapping[str, object]) -> Method[Any]:
     """A method by name with its settings. Raises ConfigError with the nearest known name."""
-    kind: type[Method] = resolve(UNLEARN, name, "unlearning method")
+    kind: type[Method[Any]] = resolve(UNLEARN, name, "unlearning method")
     return kind(from_dict(kind.Config, settings))
 
 
@@ -197,28 +215,6 @@ def forget_indices(
     return np.sort(np.asarray([store.index_of[name] for name in split.forget], np.int64))
 
 
-def store_statistics(evidence: Evidence, levels: int | None = None, weigh: Weigh | None = None) -> CodeStatistics:
-    """Count the codes of the evidence's clips with its generator's tokenizer.
-
-    The tokenizer's codebook serves encoding too: counts taken with a generator whose codebook was already edited differ
-    from those of the original.
-    """
-    pipe, store = evidence.pipe, evidence.need_store()
-    if any("replaced" in edit for edit in pipe.provenance.get("edits", [])):
-        log.warning("this generator's codebook was edited before; codes are counted with the edited one")
-    codes = encode_clips(
-        store,
-        evidence.clips,
-        pipe.tokenizer,
-        pipe.normaliser,
-        levels=levels,
-        precision=evidence.precision,
-        cache=evidence.cache,
-    )
-    weights = None if weigh is None else weigh(codes)
-    return count_codes(codes, np.isin(evidence.clips, evidence.forget), weights=weights)
-
-
 def ship_statistics(
     pipe: MotionPipeline,
     data: Store,
@@ -239,8 +235,3 @@ def ship_statistics(
         flags = np.isin(numbers, forget_indices(data, concept, rule, numbers))
         shipped |= count_codes(codes, flags).to_tensors(concept.name)
     return shipped
-
-
-def changed_settings(config: Any) -> dict[str, Any]:
-    """The settings of a method that differ from their defaults, for labels of tables."""
-    return {f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != f.default}

@@ -69,35 +69,21 @@ def without_direction(target: Tensor, forget: Tensor) -> Tensor:
     return target - (direction * target).sum() * direction
 
 
-def adversarial(
-    inputs: Tensor, edited: Sequence[Tensor], original: Sequence[Tensor], reg: float, close: bool = False
-) -> Tensor:
+def adversarial(inputs: Tensor, edited: Sequence[Tensor], original: Sequence[Tensor], reg: float) -> Tensor:
     """Inputs [..., E] that make the edited maps give what the original ones gave for `inputs`.   (U4)
 
     Args:
         inputs: embeddings of what was erased
         edited, original: maps [O, E], in the same order
-        reg: keeps the result small, or near
-        close: pull the result to `inputs`, as input and as output, in place of zero
+        reg: keeps the result small
     """
-    eye, own, cross = _products(edited, original)
-    left, right = reg * eye + own, cross
-    if close:
-        left, right = left + reg * own, right + reg * eye + reg * own
-    return (inputs.double() @ torch.linalg.solve(left, right).T).to(inputs.dtype)
+    own, cross = products(edited, original)
+    left = reg * torch.eye(len(own), dtype=torch.float64, device=own.device) + own
+    return (inputs.double() @ torch.linalg.solve(left, cross).T).to(inputs.dtype)
 
 
-def _products(edited: Sequence[Tensor], original: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Identity, sum W'^T W' and sum W'^T W, [E, E] in double precision."""
+def products(edited: Sequence[Tensor], original: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Sums of W'^T W' and of W'^T W, [E, E] in double precision."""
     own = torch.stack([w.double().T @ w.double() for w in edited]).sum(0)
     cross = torch.stack([w.double().T @ o.double() for w, o in zip(edited, original, strict=True)]).sum(0)
-    return torch.eye(len(own), dtype=torch.float64, device=own.device), own, cross
-
-
-def adversarial_towards(
-    inputs: Tensor, target: Tensor, edited: Sequence[Tensor], original: Sequence[Tensor], reg: float
-) -> Tensor:
-    """The same pulled to a target [..., E] in place of zero."""
-    eye, own, cross = _products(edited, original)
-    right = reg * target.double() + inputs.double() @ cross.T
-    return torch.linalg.solve(reg * eye + own, right.mT).mT.to(inputs.dtype)
+    return own, cross

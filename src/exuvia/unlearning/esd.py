@@ -11,7 +11,7 @@ usual training loss keeps the rest. Only the masked transformer is edited: it de
 
 import copy
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,18 +19,15 @@ from torch.nn import functional as F
 
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.base import BaseGenerator
-from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import ESDConfig
 from exuvia.unlearning.tuning import Batch, Objective, blend, captioned, own_loss, snapshot, tune
 
 
-class ESD:
+class ESD(Method[ESDConfig]):
     """Erasure by negative guidance."""
 
-    Config: ClassVar[type[ESDConfig]] = ESDConfig
-
-    def __init__(self, config: ESDConfig) -> None:
-        self.config = config
+    Config = ESDConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Tune the masked transformer of `pipe` in place. Raises DivergedError."""
@@ -49,7 +46,7 @@ class ESD:
 
 def steering(model: BaseGenerator, frozen: BaseGenerator, eta: float, retain: float) -> Objective:
     """Cross-entropy with the distribution of (E1) on forget clips, plus the usual loss on retain clips."""
-    usual = own_loss("base", model, "retain")
+    usual = own_loss(model, "retain")
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         one = batch["forget"]

@@ -4,21 +4,18 @@ The codebook stays. What the generator knows of the concept fades only as far as
 forgets little in little time.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import FineTuneConfig
 from exuvia.unlearning.tuning import blend, captioned, own_loss, snapshot, tune
 
 
-class FineTune:
+class FineTune(Method[FineTuneConfig]):
     """Training on the retain set."""
 
-    Config: ClassVar[type[FineTuneConfig]] = FineTuneConfig
-
-    def __init__(self, config: FineTuneConfig) -> None:
-        self.config = config
+    Config = FineTuneConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Tune both transformers of `pipe` in place. Raises DivergedError."""
@@ -28,6 +25,6 @@ class FineTune:
             model = getattr(pipe, part)
             before = snapshot(model)
             about = {"method": "finetune", "part": part, "concept": evidence.concept.name}
-            found[part] = tune(model, data, own_loss(part, model, "retain"), self.config.tune, evidence, about)
+            found[part] = tune(model, data, own_loss(model, "retain"), self.config.tune, evidence, about)
             blend(model, before, self.config.strength)
         return {"clips": {"retain": len(data["retain"])}, "loss": found}

@@ -18,7 +18,7 @@ so that alpha scales noise, not the edit: alpha = 0 sends all codes onto code d.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from exuvia.errors import ConfigError
 from exuvia.pipeline.codebook_noise import CodeNoise
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.tokens.quantiser import EMAQuantiser
-from exuvia.unlearning.base import Evidence, Weigh
+from exuvia.unlearning.base import Evidence, Method, Weigh
 from exuvia.unlearning.information import information_weights, load_informant
 from exuvia.unlearning.selection import released_selection, safe_codes, select_codes
 from exuvia.unlearning.settings import LCRConfig
@@ -38,18 +38,8 @@ from exuvia.unlearning.settings import LCRConfig
 log = logging.getLogger(__name__)
 
 
-class EditDraws(Protocol):
-    """Where the random numbers of an edit come from."""
-
-    def noise(self, level: int, rows: int, dim: int) -> Tensor:
-        """Standard normal numbers [rows, dim]."""
-
-    def index(self, count: int) -> int:
-        """A uniform integer in 0 .. count - 1."""
-
-
-class SeededEditDraws:
-    """Draws from a seed; the noise of a level does not depend on the other levels."""
+class EditDraws:
+    """The random numbers of an edit, from a seed; the noise of a level does not depend on the other levels."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -91,7 +81,7 @@ def plan_edit(
     Raises:
         ConfigError: a level or destination that does not exist, or no code is tied to the concept.
     """
-    draws = draws or SeededEditDraws(config.seed)
+    draws = draws or EditDraws(config.seed)
     if max(config.levels) >= min(len(codebooks), statistics.levels):
         known = min(len(codebooks), statistics.levels)
         raise ConfigError(f"found level {max(config.levels)}, expected 0 to {known - 1}")
@@ -181,13 +171,10 @@ def _destination(
     return book[where], where
 
 
-class LCR:
+class LCR(Method[LCRConfig]):
     """Latent code replacement as a method of `unlearn`."""
 
-    Config: ClassVar[type[LCRConfig]] = LCRConfig
-
-    def __init__(self, config: LCRConfig) -> None:
-        self.config = config
+    Config = LCRConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Replace codebook rows of `pipe` in place.

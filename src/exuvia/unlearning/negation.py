@@ -8,27 +8,25 @@ training split alone, and its mistakes count. `gate="none"` subtracts for every 
 """
 
 import copy
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.prompt_guard import Detour, LearnedGuard
-from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import NegationConfig
 from exuvia.unlearning.tuning import blend, captioned, own_loss, snapshot, tune
 
 
-class Negation:
+class Negation(Method[NegationConfig]):
     """Absorb, then subtract."""
 
-    Config: ClassVar[type[NegationConfig]] = NegationConfig
-
-    def __init__(self, config: NegationConfig) -> None:
-        self.config = config
+    Config = NegationConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Change both transformers of `pipe` in place, or give it a detour with changed ones. Raises DivergedError."""
@@ -39,7 +37,7 @@ class Negation:
             model = copy.deepcopy(getattr(pipe, part)) if c.gate == "learned" else getattr(pipe, part)
             before = snapshot(model)
             about = {"method": "negation", "part": part, "concept": evidence.concept.name}
-            losses[part] = tune(model, data, own_loss(part, model, "forget"), c.tune, evidence, about)
+            losses[part] = tune(model, data, own_loss(model, "forget"), c.tune, evidence, about)
             blend(model, before, -c.strength)
             models[part] = model
         facts: dict[str, Any] = {"clips": {"forget": len(data["forget"])}, "absorbed_loss": losses}
@@ -58,11 +56,10 @@ def learned_guard(
     Captions of clips that show the concept against all others, balanced; the threshold lets `specificity` of the others
     through.
     """
-    store = evidence.need_store()
 
-    def vectors(clips: Any) -> Tensor:
-        texts = dict.fromkeys(caption.text for n in clips for caption in store.clips[int(n)].captions)
-        return torch.cat([pipe.text.encode(list(texts)[low : low + 256]).pooled for low in range(0, len(texts), 256)])
+    def vectors(clips: NDArray[np.int64]) -> Tensor:
+        texts = evidence.captions(clips)
+        return torch.cat([pipe.text.encode(texts[low : low + 256]).pooled for low in range(0, len(texts), 256)])
 
     yes, no = vectors(evidence.forget), vectors(evidence.retain)
     weight, bias = logistic_regression(yes, no)

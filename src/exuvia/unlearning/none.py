@@ -1,19 +1,16 @@
 """No unlearning: the generator as it is, so that a comparison has a row to compare with."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import NoneConfig
 
 
-class Nothing:
+class Nothing(Method[NoneConfig]):
     """The method that changes nothing."""
 
-    Config: ClassVar[type[NoneConfig]] = NoneConfig
-
-    def __init__(self, config: NoneConfig) -> None:
-        self.config = config
+    Config = NoneConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Leave `pipe` alone."""

@@ -4,21 +4,18 @@ The words rule reads a prompt as the splits read a caption (text/words.py), so e
 look-alikes ("a white box") pass. Whatever says the concept in other words passes as well.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.prompt_guard import Detour, WordGuard
-from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import PromptFilterConfig
 
 
-class PromptFilter:
+class PromptFilter(Method[PromptFilterConfig]):
     """A word filter in front of the generator."""
 
-    Config: ClassVar[type[PromptFilterConfig]] = PromptFilterConfig
-
-    def __init__(self, config: PromptFilterConfig) -> None:
-        self.config = config
+    Config = PromptFilterConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Add a detour to `pipe`."""

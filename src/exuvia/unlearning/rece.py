@@ -6,7 +6,7 @@ motion puts the edited weights in both places of (U4): what it finds is the conc
 epoch is nearly UCE once more (variant "released").
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -21,11 +21,8 @@ from exuvia.unlearning.uce import UCE, Prompts, blend, embedded, moved, projecti
 class RECE(UCE):
     """Reliable and efficient concept erasure of the text projections."""
 
-    Config: ClassVar[type[RECEConfig]] = RECEConfig
+    Config = RECEConfig
     config: RECEConfig
-
-    def __init__(self, config: RECEConfig) -> None:
-        super().__init__(config)
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Change the projections of `pipe` in place. Raises ConfigError: nothing to erase, or no finite solution."""

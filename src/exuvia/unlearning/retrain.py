@@ -4,22 +4,19 @@
 and checks that its training went without the concept.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from exuvia.checkpoint import find_pipeline
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.pipeline import PARTS, MotionPipeline
-from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import RetrainConfig
 
 
-class Retrain:
+class Retrain(Method[RetrainConfig]):
     """A generator that never saw the concept, in place of the edited one."""
 
-    Config: ClassVar[type[RetrainConfig]] = RetrainConfig
-
-    def __init__(self, config: RetrainConfig) -> None:
-        self.config = config
+    Config = RetrainConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Replace all parts of `pipe`.

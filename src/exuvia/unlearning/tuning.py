@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exuvia.checkpoint import hash_tensors, load_into, load_tensors
-from exuvia.codes.corpus import CaptionedCodes, DrawRule
+from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
 from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet
 from exuvia.errors import DivergedError
 from exuvia.kept import stable_hash
+from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.settings import TuneConfig
@@ -99,7 +101,8 @@ def tune(
         DivergedError: the loss or the weights are no longer finite.
     """
     store = evidence.need_store()
-    about = {**about, "start": hash_tensors(model.state_dict()), "data": store.data_hash, "clips": _sizes(data)}
+    about = {**about, "start": hash_tensors(model.state_dict()), "data": store.data_hash}
+    about |= {"clips": {kind: len(codes) for kind, codes in data.items()}}
     loop = TrainConfig(
         steps=config.steps, lr=config.lr, warmup=config.warmup, clip_norm=config.clip_norm, seed=config.seed,
         precision=config.precision, validate_every=config.steps, log_every=25,
@@ -117,17 +120,11 @@ def tune(
     return found["val/loss"]
 
 
-def _sizes(data: Mapping[str, CaptionedCodes]) -> dict[str, int]:
-    return {kind: len(codes) for kind, codes in data.items()}
-
-
-def own_loss(part: str, model: Any, kind: str) -> Objective:
-    """The training loss that a part of a generator (base or residual) was trained with, on one kind of clips."""
+def own_loss(model: BaseGenerator | ResidualTransformer, kind: str) -> Objective:
+    """The loss that a transformer was trained with, on one kind of clips."""
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
-        one = batch[kind]
-        codes = one["codes"][..., 0] if part == "base" else one["codes"]
-        loss, accuracy = model.loss(codes, one["lengths"], one["cond"], one.get("cond_valid"), generator=generator)
+        loss, accuracy = training_loss(model, batch[kind], generator)
         return loss, {"accuracy": accuracy}
 
     return objective

@@ -10,7 +10,7 @@ counts twice for whatever is preserved. "default" fits what the weight itself is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import Evidence
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.closed_form import Constraint, replaced, solve, without_direction
 from exuvia.unlearning.settings import UCEConfig
 
@@ -38,13 +38,10 @@ class Prompts:
     retain: list[Tensor]
 
 
-class UCE:
+class UCE(Method[UCEConfig]):
     """Unified concept editing of the text projections."""
 
-    Config: ClassVar[type[UCEConfig]] = UCEConfig
-
-    def __init__(self, config: UCEConfig) -> None:
-        self.config = config
+    Config = UCEConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Change the projections of `pipe` in place. Raises ConfigError: nothing to erase, or no finite solution."""
@@ -117,8 +114,7 @@ def prompts_of(config: UCEConfig, evidence: Evidence) -> tuple[list[str], list[s
 
 def _captions(evidence: Evidence, clips: Any, limit: int) -> list[str]:
     """Different captions of some clips, evenly spread."""
-    store = evidence.need_store()
-    texts = list(dict.fromkeys(caption.text for number in clips for caption in store.clips[int(number)].captions))
+    texts = evidence.captions(clips)
     if len(texts) > limit:
         texts = [texts[i] for i in np.linspace(0, len(texts) - 1, limit).round().astype(int)]
     return texts

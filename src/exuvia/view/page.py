@@ -15,6 +15,8 @@ from exuvia.motion.clip import Clip
 from exuvia.view.payload import pack_clip, pack_skeleton, script_json
 
 HERE = Path(__file__).parent
+ASSETS = HERE / "assets"
+"""The player's script and styles."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from exuvia.errors import DataError
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
-from exuvia.shapes import Joints
 from exuvia.view.camera import facing_rad, floor_height_m
 from exuvia.view.frame import radius_m, side_of
 
@@ -38,18 +36,6 @@ def pack_clip(clip: Clip) -> dict[str, Any]:
         "centre": [float(value) for value in centre],
         "joints": base64.b64encode(steps.tobytes()).decode("ascii"),
     }
-
-
-def unpack_joints(packed: dict[str, Any]) -> Joints:
-    """Joints [F, 22, 3], metres, of a packed clip: what the player sees. Raises DataError if it is incomplete."""
-    try:
-        steps = np.frombuffer(base64.b64decode(packed["joints"], validate=True), "<i2")
-        joints = steps.reshape(packed["frames"], SMPL22.num_joints, 3) * packed["scale"] + np.asarray(packed["centre"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"found a packed clip that cannot be read ({error}), expected frames, scale, centre, joints"
-        ) from None
-    return joints.astype(np.float32)
 
 
 def pack_skeleton() -> dict[str, Any]:

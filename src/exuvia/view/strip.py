@@ -1,6 +1,5 @@
-"""A clip as a row of poses in one PNG, or many clips as a sheet of rows."""
+"""A clip as a row of poses in one PNG."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,42 +37,18 @@ def write_strip(
         ConfigError: a number of poses or a size out of range.
         OutputError: the file cannot be written.
     """
-    write_strips([(clip.caption or "" if title is None else title, clip)], path, frames=frames, size=size)
-
-
-def write_strips(
-    clips: Sequence[tuple[str, Clip]],
-    path: str | Path,
-    *,
-    frames: int = 8,
-    size: tuple[int, int] = (170, 240),
-) -> None:
-    """Write one strip a clip, each under its title, as one PNG.
-
-    Args:
-        clips: title and clip of every row.
-        frames, size: as in `write_strip`.
-    Raises:
-        ConfigError: no clips, or a number of poses or a size out of range.
-        OutputError: the file cannot be written.
-    """
     check_size(size)
     if not 1 <= frames <= 64:
         raise ConfigError(f"found {frames} poses a strip, expected 1 to 64")
-    if not clips:
-        raise ConfigError("found no clips for the sheet, expected at least one")
-    width = max(frames * size[0] + 2 * _EDGE, 420)
-    row_height = _HEADER + size[1] + _EDGE
-    sheet = Image.new("RGB", (width, row_height * len(clips) + _EDGE + _SMALL), PAPER)
+    title = clip.caption or "" if title is None else title
+    width, top = max(frames * size[0] + 2 * _EDGE, 420), _EDGE // 2
+    sheet = Image.new("RGB", (width, _HEADER + size[1] + 2 * _EDGE + _SMALL), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for row, (title, clip) in enumerate(clips):
-        top = row * row_height + _EDGE // 2
-        length = f"{clip.frames} frames, {clip.duration_s:.1f} s"
-        length_width = font(_SMALL).getlength(length)
-        room = width - 3 * _EDGE - length_width
-        draw.text((_EDGE, top + _HEADER / 2), fit_text(title, room, _TEXT), INK, font(_TEXT), anchor="lm")
-        draw.text((width - _EDGE, top + _HEADER / 2), length, MUTED, font(_SMALL), anchor="rm")
-        _paste_poses(sheet, clip, (_EDGE, top + _HEADER), frames, size)
+    length = f"{clip.frames} frames, {clip.duration_s:.1f} s"
+    room = width - 3 * _EDGE - font(_SMALL).getlength(length)
+    draw.text((_EDGE, top + _HEADER / 2), fit_text(title, room, _TEXT), INK, font(_TEXT), anchor="lm")
+    draw.text((width - _EDGE, top + _HEADER / 2), length, MUTED, font(_SMALL), anchor="rm")
+    _paste_poses(sheet, clip, (_EDGE, top + _HEADER), frames, size)
     _draw_legend(draw, width, sheet.height)
     with whole_file(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -78,19 +76,15 @@ def _write_gif(clip: Clip, path: str | Path, size: tuple[int, int], title: str) 
         )
 
 
-def _load_av() -> Any:
+def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int], title: str) -> None:
+    if size[0] % 2 or size[1] % 2:
+        raise ConfigError(f"found an MP4 size of {size[0]} x {size[1]}, expected an even width and height")
     try:
-        return import_module("av")
+        import av
     except ImportError:
         raise ConfigError(
             "writing an MP4 needs PyAV, which is not installed; run: pip install 'exuvia[video]', or write a .gif"
         ) from None
-
-
-def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int], title: str) -> None:
-    if size[0] % 2 or size[1] % 2:
-        raise ConfigError(f"found an MP4 size of {size[0]} x {size[1]}, expected an even width and height")
-    av = _load_av()
     with whole_file(path) as temporary:
         try:
             with av.open(str(temporary), mode="w", format="mp4", options={"movflags": "faststart"}) as container:

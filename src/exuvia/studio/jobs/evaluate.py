@@ -18,14 +18,12 @@ def evaluate(jobs: list[Job], desk: Desk) -> None:
             raise ConfigError(
                 f"{edited.name!r} was not edited here; a report compares an edited generator with its original"
             )
-        data = ask.get("data")
-        if data is not None and data not in desk.settings.data:
-            raise ConfigError(f"there is no data set {data[:40]!r} here; the studio was started without it")
+        data = desk.data(ask.get("data"))
         original = desk.library.generator(edited.parent)
         report = measure(
             desk.shelf(edited.id),
             original=desk.shelf(original.id),
-            data=None if data is None else desk.settings.data[data],
+            data=data,
             benchmark=edited.facts.get("concept", "violence"),
             seeds=tuple(ask["seeds"]),
             limit=ask["limit"],

@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 from exuvia.config import nested
-from exuvia.errors import ConfigError
 from exuvia.studio.jobs.base import Desk
 from exuvia.studio.queue import DONE, Cancelled, Job, new_id
 from exuvia.train import watched
@@ -18,10 +17,7 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
         parent = desk.library.generator(ask["pipeline"])
         desk.progress(job, 0, 100, "loading the generator")
         pipe = desk.shelf(parent.id)
-        data = ask.get("data")
-        if data is not None and data not in desk.settings.data:
-            raise ConfigError(f"there is no data set {data[:40]!r} here; the studio was started without it")
-        store = None if data is None else desk.settings.data[data]
+        store = desk.data(ask.get("data"))
         desk.progress(job, 0, 100, "editing")
         cache = desk.settings.folder / "cache"
         began = time.perf_counter()
@@ -34,21 +30,16 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
             desk.progress(job, step, steps, f"training {len(seen)}: step {step} of {steps}" if step % 10 == 0 else "")
 
         with watched(follow):
-            safe = edit_generator(
-                ask["method"],
-                pipe,
-                forget=ask["concept"],
-                data=store,
-                cache=cache,
-                **nested(ask["settings"]),
-            )
+            own = nested(ask["settings"])
+            safe = edit_generator(ask["method"], pipe, forget=ask["concept"], data=store, cache=cache, **own)
         seconds = time.perf_counter() - began
         name, edit = new_id(), safe.provenance["edits"][-1]
         desk.progress(job, 99, 100, "saving")
         place = desk.library.place_for(name)
         safe.save_pretrained(place)
-        facts = {"method": ask["method"], "concept": edit["forget"], "settings": edit["settings"], "data": data}
-        facts |= {"edit_s": round(seconds, 3), "replaced": edit.get("replaced"), "clips": edit.get("clips")}
+        facts = {"method": ask["method"], "concept": edit["forget"], "settings": edit["settings"]}
+        facts |= {"data": ask.get("data"), "edit_s": round(seconds, 3)}
+        facts |= {"replaced": edit.get("replaced"), "clips": edit.get("clips")}
         title = ask.get("name") or desk.library.free_name(f"{parent.name} without {edit['forget']} ({ask['method']})")
         try:
             desk.queue.progress(job.id, 99, 100)

@@ -1,4 +1,4 @@
-"""`exuvia checkpoint unpack`: a pipeline folder -> the run folders that `exuvia checkpoint pack` made it of."""
+"""`exuvia checkpoint unpack`, `shrink` and `finish`: run folders of a pipeline, of a finished and of a stopped run."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,8 +6,11 @@ from typing import Annotated, Any
 import tyro
 
 from exuvia.config import settings, to_dict
-from exuvia.errors import ConfigError
-from exuvia.files import sha256_file, whole_folder, write_json
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.files import read_json, sha256_file, whole_folder, write_json
+
+FACTS = ("config.json", "provenance.json", "metrics.json")
+"""What is kept of a finished run beside its weights."""
 
 
 @settings
@@ -64,3 +67,56 @@ def _write(pipe: Any, out: Path) -> list[str]:
             facts["parent"] = sha256_file(out / kind / "weights.safetensors")
         written.append(kind)
     return written
+
+
+@settings
+class ShrinkConfig:
+    """Which run, and where to."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Finished run folder, such as that of the evaluator or the classifier."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """Folder to write; an older one is replaced whole."""
+
+
+def shrink(config: ShrinkConfig) -> None:
+    """Copy a finished run without its training traces, its weights as float16 (widened again on load).
+
+    Raises:
+        CheckpointError: the run is not finished.
+        OutputError: the folder cannot be written.
+    """
+    from exuvia.checkpoint import halved, load_tensors, save_tensors
+
+    if not all((config.run / name).is_file() for name in FACTS):
+        raise CheckpointError(
+            f"{config.run} is not a finished run; train it to its end, or: exuvia checkpoint finish {config.run}"
+        )
+    tensors = load_tensors(config.run / "weights.safetensors")
+    with whole_folder(config.out) as out:
+        for name in FACTS:
+            write_json(out / name, read_json(config.run / name))
+        save_tensors(out / "weights.safetensors", halved(tensors))
+    size_mb = sum(path.stat().st_size for path in config.out.iterdir()) / 1e6
+    print(f"{config.out}: {size_mb:.1f} MB")
+
+
+@settings
+class FinishConfig:
+    """Which run to finish."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Run folder with a checkpoint; no training may be writing to it."""
+
+
+def finish(config: FinishConfig) -> None:
+    """Take the last checkpoint as the result: weights, configuration, provenance (with the step) and metrics.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or none with a validation before it.
+        OutputError: the folder cannot be written.
+    """
+    from exuvia.train import finish_now
+
+    metrics = finish_now(config.run)
+    print(f"{config.run}: finished; {', '.join(f'{k} {v:.4g}' for k, v in metrics.items())}")

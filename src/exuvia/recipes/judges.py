@@ -1,0 +1,24 @@
+"""How the models that judge generators are trained: evaluator, violence classifier and retrieval model."""
+
+from pathlib import Path
+
+from exuvia.data.store import Store
+from exuvia.judges.retrieval_task import RetrievalTask
+from exuvia.judges.tasks import ClassifierTask, EvaluatorTask
+from exuvia.recipes.settings import ClassifierRecipe, EvaluatorRecipe, RetrievalRecipe
+from exuvia.text.word_vectors import MiniLMWords
+from exuvia.train import Task, fit
+
+
+def train_judge(recipe: ClassifierRecipe | EvaluatorRecipe | RetrievalRecipe) -> dict[str, float]:
+    """Train, continue or return a run of the judge that a recipe is of. Raises as `train.fit` does."""
+    stores = [Store.open(Path(folder)) for folder in recipe.data]
+    task: Task
+    if isinstance(recipe, ClassifierRecipe):
+        task = ClassifierTask(stores, recipe.task)
+    elif isinstance(recipe, EvaluatorRecipe):
+        task = EvaluatorTask(stores, MiniLMWords(), recipe.task)
+    else:
+        task = RetrievalTask(stores, recipe.task)
+    facts = {"data": [{"store": store.name, "hash": store.data_hash} for store in stores]}
+    return fit(task, recipe.train, recipe.out, facts)
