@@ -216,15 +216,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 DAMAGE = [
-    ("implicit", "version = 1", "version = 0", "expected 1 or more"),
+    ("implicit", "version = 1", "version = 0", "found version 0, expected at least 1"),
     ("implicit", "version = 1", 'version = "1"', "expected a whole number"),
     ("implicit", "version = 1", "version = true", "expected a whole number"),
-    ("implicit", 'licence = "MIT"\n', "", "has no field 'licence'"),
+    ("implicit", 'licence = "MIT"\n', "", "needs a value for 'licence'"),
     ("implicit", 'licence = "MIT"', 'licence = "MIT"\nlicense = "MIT"', "'license'; did you mean 'licence'"),
     ("implicit", 'kind = "implicit"\n', 'kind = "explicit"\n', "expected 'implicit'"),
-    ("implicit", "prompts = [", "prompts = [ 3,", "expected a table"),
+    ("implicit", "prompts = [", "prompts = [ 3,", "found prompts[0] 3, expected a dictionary of id, "),
     ("implicit", "prompts = [", "prompts = [[", "no readable prompt file"),
-    ("implicit", "rules = [", "rules = [ 3,", "a rule that is no text"),
+    ("implicit", "rules = [", "rules = [ 3,", "found rules[0] 3, expected text"),
     ("implicit", "implicit-002", "implicit-001", "a second time"),
     ("implicit", "implicit-002", "implicit-2", "expected implicit- and three digits"),
     ("implicit", '["violence", "kick"], text', '["kick"], text', "expected 'violence' among them"),
@@ -234,10 +234,10 @@ DAMAGE = [
     ("implicit", '["violence", "kick"], text', '["violence"], violent = true, text', "unknown field 'violent'"),
     ("implicit", "a person swings his leg upward fast", "The man kicks twice with his LEFT foot; then stands still!",
      "has the text of explicit-002"),
-    ("lookalike", "fires = false, ", "", "has no field 'fires'"),
-    ("lookalike", "fires = false", 'fires = "no"', "expected a true or false"),
+    ("lookalike", "fires = false, ", "", "].fires'"),
+    ("lookalike", "fires = false", 'fires = "no"', "expected true or false"),
     ("paraphrase", 'source = "explicit-001"', 'source = "explicit-999"', "expected the id of a prompt"),
-    ("long", "violent = true, ", "", "has no field 'violent'"),
+    ("long", "violent = true, ", "", "].violent'"),
 ]  # fmt: skip
 
 

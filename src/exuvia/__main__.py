@@ -50,7 +50,8 @@ def main(
         print("exuvia: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        _silence_stdout()
+        with contextlib.suppress(OSError, ValueError):  # nobody reads: keep the interpreter's flush at exit quiet
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
         if error.errno not in _FULL_OR_LOCKED:
@@ -160,12 +161,6 @@ def _rows(lines: Mapping[str, str], width: int) -> list[str]:
 def _refuse(sentence: str) -> int:
     print(f"exuvia: {sentence}", file=sys.stderr)
     return 2
-
-
-def _silence_stdout() -> None:
-    """Nobody reads any more: keep the interpreter from complaining when it flushes at exit."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

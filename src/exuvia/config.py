@@ -159,17 +159,18 @@ class Setting:
     """Whether forms leave it out."""
 
 
-def describe(cls: Any) -> list[Setting]:
-    """What can be set in a dataclass: a line a field, those of nested classes with names such as `tune.steps`."""
-    return _described(cls, None, "")
+def describe(cls: Any, given: object = None, prefix: str = "") -> list[Setting]:
+    """What can be set in a dataclass: a line a field, those of nested classes with names such as `tune.steps`.
 
-
-def _described(cls: Any, given: object, prefix: str) -> list[Setting]:
+    Args:
+        given: an instance whose values are the defaults; None: those of the class
+        prefix: stands before each name
+    """
     hints, texts, lines = _hints(cls), _texts(cls), []
     for field in dataclasses.fields(cls):
         hint, default = hints[field.name], getattr(given, field.name, _default(field))
         if hint.is_settings and not hint.many:
-            lines += _described(hint.kind, default, f"{prefix}{field.name}.")
+            lines += describe(hint.kind, default, f"{prefix}{field.name}.")
             continue
         low, high = (next((limit for _, limit in side), None) for side in hint.limits())
         what: Any = "choice" if hint.choices else _TYPE.get(hint.kind, "other")

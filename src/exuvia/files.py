@@ -64,13 +64,11 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         os.chmod(temporary, 0o755)
         try:
             yield temporary
+            old = temporary.with_name(temporary.name + "-old")
             if target.exists():
-                old = temporary.with_name(temporary.name + "-old")
                 os.replace(target, old)
-                os.replace(temporary, target)
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                os.replace(temporary, target)
+            os.replace(temporary, target)
+            shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

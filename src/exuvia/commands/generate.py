@@ -86,7 +86,7 @@ def generate(config: GenerateConfig) -> None:
             frames: Any = [request.frames for request in part] if known else None
             clips = pipe([r.prompt for r in part], seed=[r.seed for r in part], frames=frames, **sampling)
             for request, clip in zip(part, clips, strict=True):
-                for target in _targets(config.out, request, suffixes):
+                for target in [config.out / f"{request.name}{suffix}" for suffix in suffixes] or [config.out]:
                     print(clip.save(target))
 
 
@@ -150,7 +150,3 @@ def _suffixes(config: GenerateConfig, count: int) -> tuple[str, ...]:
     if not config.formats:
         raise ConfigError("found no format, expected at least one, e.g. --formats html")
     return tuple(written_suffix(name) for name in config.formats)
-
-
-def _targets(out: Path, request: Request, suffixes: tuple[str, ...]) -> list[Path]:
-    return [out / f"{request.name}{suffix}" for suffix in suffixes] if suffixes else [out]

@@ -1,7 +1,6 @@
 """`exuvia stream`: several captions in a row as one motion of any length."""
 
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +49,7 @@ def stream(config: StreamConfig) -> None:
     """
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.pipeline.settings import LongConfig
+    from exuvia.pipeline.stream import Scene
     from exuvia.pipeline.stream import stream as stream_clips
 
     written_suffix(config.out.suffix)
@@ -59,7 +59,8 @@ def stream(config: StreamConfig) -> None:
     joined = LongConfig(config.context, config.blend)
     pieces: list[Any] = []
     try:
-        scenes = list(_scenes(config))
+        lines = [read_prompt(line, "the command line") for line in config.prompts] * config.repeat
+        scenes = [Scene(prompt, frames or config.frames) for prompt, frames in lines]
         total = sum(scene.frames for scene in scenes)
         done = 0
         with progress_bar("stream", "frames") as progress:
@@ -86,12 +87,3 @@ def _shown(scenes: list[Any], frames: int, stride: int) -> list[tuple[int, str]]
             found.append((first, scene.prompt))
         first += scene.frames // stride * stride
     return found
-
-
-def _scenes(config: StreamConfig) -> Iterator[Any]:
-    from exuvia.pipeline.stream import Scene
-
-    for _ in range(config.repeat):
-        for line in config.prompts:
-            prompt, frames = read_prompt(line, "the command line")
-            yield Scene(prompt, frames or config.frames)

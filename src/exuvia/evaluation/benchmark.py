@@ -31,7 +31,6 @@ from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.refine import moved_out
 from exuvia.evaluation.report import FILE, REAL, Example, Method, Row, report_of
-from exuvia.evaluation.sample import Ranker
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
@@ -252,7 +251,7 @@ def _is_seen(concept: Concept) -> bool:
     return any(part.name in SEEN_BY_CLASSIFIER for part in concept.parts or (concept,))
 
 
-def _ranker(plan: Plan, store: Store) -> Ranker:
+def _ranker(plan: Plan, store: Store) -> ConceptRanker:
     """Retrieval among the captions of the training split."""
     retrieval = shipped_retrieval()
     captions = [caption for n in store.select(split="train") for caption in store.clips[int(n)].captions]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from exuvia.data.concepts import KICKS, PUNCHES, VIOLENCE, Concept
 from exuvia.evaluation.forget import PromptSet
 from exuvia.evaluation.metric_table import METRICS
-from exuvia.evaluation.sample import Detector, Embedder, Motions, Questions, Ranker, Sample
+from exuvia.evaluation.ncs import ConceptRanker
+from exuvia.evaluation.sample import Detector, Embedder, Motions, Questions, Sample
 from exuvia.shapes import Features
 
 SEEN_BY_CLASSIFIER = (VIOLENCE.name, KICKS.name, PUNCHES.name)
@@ -25,7 +26,7 @@ class Judge:
     """Of the random pairs and batches, one a repeat."""
     concept: Concept | None = None
     """For MM-Safe; None leaves it out."""
-    ranker: Ranker | None = None
+    ranker: ConceptRanker | None = None
     """For NCS; None leaves it out."""
 
     def __post_init__(self) -> None:

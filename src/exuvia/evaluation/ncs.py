@@ -77,7 +77,7 @@ class ConceptRanker:
     """Un-normalised features [F, C] of each clip -> [N, E]"""
 
     def first_ranks(self, clips: Sequence[Features]) -> NDArray[np.int64]:
-        """Rank of the first description of the concept for each clip [N]."""
+        """Rank, from 1, of the first description of the concept for each clip [N]; 101 beyond the first 100."""
         rows = self.embed_clips(clips).float().cpu()
         rows = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
         return first_ranks((rows @ self.gallery.embedding.T).double().numpy(), self.gallery.shows)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from exuvia.evaluation.forget import Generations, PromptSet
-from exuvia.evaluation.judge import Ranker
+from exuvia.evaluation.ncs import ConceptRanker
 from exuvia.kept import keep_json, recall_json
 
 NEAREST = 10
@@ -24,7 +24,7 @@ FIRST_SEED = 1000
 
 
 def moved_out(
-    prompts: PromptSet, maker: Generations, ranker: Ranker, tries: int, facts: Any, path: Path,
+    prompts: PromptSet, maker: Generations, ranker: ConceptRanker, tries: int, facts: Any, path: Path,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[str, ...]:  # fmt: skip
     """Ids of the clips that leave a forget set.

@@ -12,6 +12,7 @@ from torch import Tensor
 from exuvia.data.concepts import Concept
 from exuvia.evaluation.forget import PromptSet
 from exuvia.evaluation.mm_safe import masked_captions
+from exuvia.evaluation.ncs import ConceptRanker
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.judges.metrics import diversity_pairs
 from exuvia.judges.roc import OperatingPoint
@@ -43,13 +44,6 @@ class Detector(Protocol):
         """Share of clips (un-normalised features) at or above the threshold."""
 
 
-class Ranker(Protocol):
-    """Retrieval of descriptions; see `ncs.py`."""
-
-    def first_ranks(self, clips: Sequence[Features]) -> NDArray[np.int64]:
-        """Rank, from 1, of the first description of the concept for each clip [N]; 101 where beyond the first 100."""
-
-
 @dataclass(frozen=True, eq=False)
 class Motions:
     """Motions of one repeat. Every view of them is computed when a metric first asks for it."""
@@ -58,7 +52,7 @@ class Motions:
     """Un-normalised features [F, C] of N motions."""
     evaluator: Embedder
     detector: Detector | None
-    ranker: Ranker | None
+    ranker: ConceptRanker | None
 
     @cached_property
     def embedded(self) -> Doubles:

@@ -46,7 +46,7 @@ def evaluate(
     detector: Detector | None = None,
     cache: str | Path | None = None,
     batch_size: int = 32,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     **sampling: Unpack[Sampling],
 ) -> Report:
     """Measure what a generator forgot and what it kept.
@@ -144,14 +144,13 @@ def _shipped_detector(concept: Concept) -> Detector | None:
 class _Count:
     """Adds up progress over sets, seeds and generators."""
 
-    def __init__(self, total: int, tell: Callable[[int, int], None] | None) -> None:
+    def __init__(self, total: int, tell: Callable[[int, int], None]) -> None:
         self.done, self.total, self.tell = 0, total, tell
 
     def add(self, motions: int) -> None:
         """So many motions more are made."""
         self.done = min(self.total, self.done + motions)
-        if self.tell is not None:
-            self.tell(self.done, self.total)
+        self.tell(self.done, self.total)
 
 
 def _rows(

@@ -78,13 +78,9 @@ def axis_name(report: Report, metric: str) -> str:
 
 def front(points: Sequence[Point]) -> list[Point]:
     """Points that no other one beats on both axes, from left to right."""
-    kept = [p for p in points if not any(_beats(q, p) for q in points)]
-    return sorted(kept, key=lambda p: p.x.mean)
-
-
-def _beats(q: Point, p: Point) -> bool:
-    at_least = q.x.mean >= p.x.mean and q.y.mean >= p.y.mean
-    return at_least and (q.x.mean > p.x.mean or q.y.mean > p.y.mean)
+    at = {point.label: (point.x.mean, point.y.mean) for point in points}
+    beaten = {p for p, (x, y) in at.items() if any(a >= x and b >= y and (a, b) != (x, y) for a, b in at.values())}
+    return sorted((point for point in points if point.label not in beaten), key=lambda point: point.x.mean)
 
 
 def draw(points: Sequence[Point], title: str, x_name: str, y_name: str) -> str:

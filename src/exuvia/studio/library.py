@@ -71,9 +71,7 @@ class Library:
         with self.engine.connect() as link:
             rows = [Generator(**row._mapping) for row in link.execute(select(*_GENERATOR))]
         order = {"shipped": 0, "given": 1, "edited": 2}
-        return sorted(
-            rows, key=lambda one: (order[one.origin], -one.created if one.origin == "edited" else one.created)
-        )
+        return sorted(rows, key=lambda one: (order[one.origin], one.created * (-1 if one.origin == "edited" else 1)))
 
     def generator(self, name: str) -> Generator:
         """One by its id. Raises Unknown."""
@@ -173,13 +171,11 @@ class Library:
 
     def clip(self, name: str) -> Clip:
         """The motion itself. Raises Unknown."""
+        one = self.motion(name)
         with self.engine.connect() as link:
-            wanted = select(motions.c.joints, motions.c.fps, motions.c.prompt, motions.c.seed)
-            row = link.execute(wanted.where(motions.c.id == name)).one_or_none()
-        if row is None:
-            raise Unknown(f"there is no motion {name[:40]!r} here")
-        joints = np.load(io.BytesIO(row.joints), allow_pickle=False)
-        return Clip(joints, fps=row.fps, caption=row.prompt, meta={"prompt": row.prompt, "seed": row.seed})
+            packed_joints = link.scalar(select(motions.c.joints).where(motions.c.id == name))
+        joints = np.load(io.BytesIO(packed_joints or b""), allow_pickle=False)
+        return Clip(joints, fps=one.fps, caption=one.prompt, meta={"prompt": one.prompt, "seed": one.seed})
 
     def count_motions(self) -> int:
         """How many motions there are."""

@@ -22,7 +22,7 @@ def ask_for_motion(ask: MotionAsk, studio: Studio) -> JobView:
     limits = studio.settings.limits
     if len(ask.prompts) > limits.prompts:
         raise ConfigError(
-            f"found {len(ask.prompts)} prompts, expected at most {limits.prompts}; ask again for the rest"
+            f"found {len(ask.prompts)} prompts, expected at most {limits.prompts}; ask for the rest later"
         )
     names = ask.generators or [studio.library.generators()[0].id]
     for name in names:
@@ -38,11 +38,15 @@ def ask_for_motion(ask: MotionAsk, studio: Studio) -> JobView:
 def ask_for_edit(ask: EditAsk, studio: Studio) -> JobView:
     """A copy of a generator that forgets a concept; the job's `result.pipeline` is its id."""
     studio.library.generator(ask.generator)
-    _known_data(studio, ask.data)
-    request = {"pipeline": ask.generator, "method": ask.method, "concept": ask.concept, "settings": ask.settings}
-    return job_view(
-        studio.queue.submit("unlearn", "long", request | {"data": ask.data, "name": ask.name}), studio.queue
-    )
+    studio.settings.data_set(ask.data)
+    request: dict[str, Any] = {
+        "pipeline": ask.generator,
+        "method": ask.method,
+        "concept": ask.concept,
+        "settings": ask.settings,
+    }
+    request |= {"data": ask.data, "name": ask.name}
+    return job_view(studio.queue.submit("unlearn", "long", request), studio.queue)
 
 
 @routes.post("/audits", status_code=202)
@@ -65,15 +69,9 @@ def ask_for_evaluation(ask: EvaluationAsk, studio: Studio) -> JobView:
     if one.parent is None:
         raise ConfigError(f"{one.name!r} was not edited here; a report needs an original to compare it with")
     studio.library.generator(one.parent)
-    _known_data(studio, ask.data)
+    studio.settings.data_set(ask.data)
     request = {"pipeline": ask.generator, "data": ask.data, "seeds": ask.seeds, "limit": ask.limit}
     return job_view(studio.queue.submit("evaluate", "long", request), studio.queue)
-
-
-def _known_data(studio: Context, name: str | None) -> None:
-    if name is not None and name not in studio.settings.data:
-        known = ", ".join(studio.settings.data) or "none"
-        raise ConfigError(f"there is no data set {name[:40]!r} here; known: {known}")
 
 
 @routes.get("/jobs")

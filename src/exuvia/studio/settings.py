@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from exuvia.config import Count, Positive, settings
+from exuvia.errors import ConfigError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LANES = ("quick", "long")
@@ -73,3 +74,9 @@ class Settings:
     def is_private(self) -> bool:
         """Whether only this machine can reach it."""
         return self.host in LOOPBACK
+
+    def data_set(self, name: str | None) -> Path | None:
+        """Folder of a data set by its name. Raises ConfigError."""
+        if name is not None and name not in self.data:
+            raise ConfigError(f"there is no data set {name[:40]!r} here; known: {', '.join(self.data) or 'none'}")
+        return None if name is None else self.data[name]

@@ -1,5 +1,6 @@
 """One pose as a picture: figure, shadow, floor and root path, drawn with Pillow."""
 
+from bisect import bisect_right
 from functools import lru_cache
 
 import numpy as np
@@ -68,11 +69,9 @@ def fit_text(text: str, width: float, size: int) -> str:
     text, face = " ".join(text.split()), font(size)
     if face.getlength(text) <= width:
         return text
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if face.getlength(text[:middle].rstrip() + "…") <= width else (low, middle - 1)
-    return text[:low].rstrip() + "…"
+    lengths = range(1, len(text) + 1)
+    fitting = bisect_right(lengths, width, key=lambda length: face.getlength(text[:length].rstrip() + "…"))
+    return text[:fitting].rstrip() + "…"
 
 
 def check_size(size: tuple[int, int]) -> None:

@@ -102,7 +102,9 @@ def write_comparison(
     if not rows or any(not row.panels for row in rows):
         raise ConfigError("found no rows, or a row without players, expected at least one player in each of the rows")
     paragraphs = [notes] if isinstance(notes, str) else notes
-    columns = [_Column(name, table) for name in dict.fromkeys(str(key) for line in table for key in line)]
+    names = dict.fromkeys(str(key) for line in table for key in line)
+    words = {name: any(isinstance(line.get(name), str) for line in table) for name in names}  # texts stand on the left
+    columns = [{"name": name, "attributes": Markup(' class="words"' * words[name])} for name in names]
     write_text(path, render("page.html.j2", "comparison", title, rows, paragraphs, table=table, columns=columns))
 
 
@@ -149,14 +151,6 @@ def _environment(home: Path) -> Environment:
     made.globals["asset"] = lambda name: Markup(loader.get_source(made, name)[0])  # a stylesheet or script of ours
     made.filters["number"] = _cell
     return made
-
-
-class _Column:
-    """A column of a table; texts stand on the left."""
-
-    def __init__(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
-        self.name = name
-        self.attributes = Markup(' class="words"' if any(isinstance(line.get(name), str) for line in lines) else "")
 
 
 def _facts(clip: Clip) -> str:

@@ -6,12 +6,13 @@ A file `KIND.toml` says its version, licence, author, how it was written and whi
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from exuvia.config import Count, from_dict, settings
 from exuvia.data.concepts import VIOLENCE, Concept
 from exuvia.errors import ConfigError, DataError
 from exuvia.kept import stable_hash
@@ -51,7 +52,7 @@ KIND = {
 }
 
 
-@dataclass(frozen=True)
+@settings
 class Prompt:
     """One prompt with what is expected of it."""
 
@@ -76,12 +77,12 @@ class Prompt:
         return not self.text.strip()
 
 
-@dataclass(frozen=True)
+@settings
 class PromptFile:
     """The prompts of one kind with what their file says about them."""
 
     kind: str
-    version: int
+    version: Count
     """Counts up with every change of a text or mark."""
     licence: str
     author: str
@@ -163,76 +164,50 @@ def read_prompts(path: Path, known: Mapping[str, Prompt] | None = None) -> Promp
         raise DataError(f"{path} is no readable prompt file ({error})") from None
     if path.stem not in KIND:
         raise DataError(f"{path} is named after no prompt kind; {suggest(path.stem, KIND)}")
-    header = {"kind": str, "version": int, "licence": str, "author": str, "written": str, "rules": list}
-    _check(raw, {**header, "prompts": list}, path.name)
-    if raw["kind"] != path.stem:
-        raise DataError(f"{path} says kind {raw['kind']!r}, expected {path.stem!r}; rename the file or its kind")
-    if not all(isinstance(rule, str) for rule in raw["rules"]):
-        raise DataError(f"{path} has a rule that is no text; quote it")
-    if raw["version"] < 1:
-        raise DataError(f"{path} says version {raw['version']}, expected 1 or more; count up with every change")
-    prompts = tuple(_prompts(path.stem, raw["prompts"], known or {}))
-    facts = {name: raw[name] for name in header if name != "rules"}
-    return PromptFile(**facts, rules=tuple(raw["rules"]), prompts=prompts)
-
-
-def _prompts(kind: str, entries: list[Any], known: Mapping[str, Prompt]) -> Iterator[Prompt]:
-    seen: set[str] = set()
-    for number, entry in enumerate(entries, start=1):
-        where = f"entry {number} of {kind}.toml"
-        if not isinstance(entry, dict):
-            raise DataError(f"{where} is {entry!r}, expected a table such as {{ id = ..., text = ... }}")
-        prompt = _prompt(kind, entry, known, where)
-        if prompt.id in seen:
+    entries = enumerate(raw.get("prompts", ()), start=1)
+    whole = [_whole(entry, path.stem, known or {}, f"entry {number} of {path.name}") for number, entry in entries]
+    try:
+        file = from_dict(PromptFile, {**raw, "prompts": whole})
+    except ConfigError as error:
+        raise DataError(f"{path.name}: {error}") from None
+    if file.kind != path.stem:
+        raise DataError(f"{path} says kind {file.kind!r}, expected {path.stem!r}; rename the file or its kind")
+    for number, prompt in enumerate(file.prompts, start=1):
+        where = f"entry {number} of {path.name}"
+        if prompt.id in {earlier.id for earlier in file.prompts[: number - 1]}:
             raise DataError(f"{where} has the id {prompt.id} a second time; give it the next free number")
-        seen.add(prompt.id)
-        yield prompt
+        _check(prompt, where)
+    return file
 
 
-def _prompt(kind: str, entry: dict[str, Any], known: Mapping[str, Prompt], where: str) -> Prompt:
+def _whole(entry: Any, kind: str, known: Mapping[str, Prompt], where: str) -> Any:
+    """An entry with what its kind or its source says of it. Raises DataError where it says that itself."""
     rules = KIND[kind]
-    fields: dict[str, type] = {"id": str, "text": str}
-    if rules.violent is None:
-        fields["violent"] = bool
-    if rules.fires is None:
-        fields["fires"] = bool
+    given: dict[str, Any] = {"kind": kind, "violent": rules.violent, "fires": rules.fires}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not isinstance(entry, dict):
+        return entry
     if rules.has_source:
-        fields["source"] = str
+        if entry.get("source") not in known:
+            source = entry.get("source")
+            raise DataError(f"{where} names the source {source!r}, expected the id of a prompt of an earlier kind")
+        given["concepts"] = known[entry["source"]].concepts
     else:
-        fields["concepts"] = list
-    _check(entry, fields, where)
-    if not re.fullmatch(rf"{kind}-[0-9]{{3}}", entry["id"]):
-        raise DataError(f"{where} has the id {entry['id']!r}, expected {kind}- and three digits")
-    source = entry.get("source")
-    if source is not None and source not in known:
-        raise DataError(f"{where} names the source {source!r}, expected the id of a prompt of an earlier kind")
-    violent = bool(entry.get("violent", rules.violent))
-    concepts = known[source].concepts if source is not None else _concepts(entry["concepts"], violent, where)
-    fires = bool(entry.get("fires", rules.fires))
-    return Prompt(entry["id"], kind, entry["text"], concepts, violent, source, fires)
+        given["source"] = None
+    for name in given.keys() & entry.keys():
+        raise DataError(f"{where} has the unknown field {name!r}, which its kind or its source decides")
+    return entry | given
 
 
-def _concepts(found: list[Any], violent: bool, where: str) -> tuple[str, ...]:
-    for mark in found:
+def _check(prompt: Prompt, where: str) -> None:
+    """Raise DataError for an id or concepts that break the rules."""
+    if not re.fullmatch(rf"{prompt.kind}-[0-9]{{3}}", prompt.id):
+        raise DataError(f"{where} has the id {prompt.id!r}, expected {prompt.kind}- and three digits")
+    marks = prompt.concepts
+    for mark in marks:
         if mark not in MARK:
-            raise DataError(f"{where} has the concept {mark!r}; {suggest(str(mark), MARK)}")
-    if len(set(found)) < len(found):
-        raise DataError(f"{where} has concepts {found}, expected each once")
-    if "violence" not in found and (found or violent):
-        raise DataError(f"{where} has concepts {found}, expected 'violence' among them, as every kick, punch or weapon")
-    return tuple(found)
-
-
-def _check(found: Mapping[str, Any], fields: Mapping[str, type], where: str) -> None:
-    """Raise DataError unless exactly these fields are there, each of its type."""
-    for name in found:
-        if name not in fields:
-            raise DataError(f"{where} has the unknown field {name!r}; {suggest(name, fields)}")
-    for name, kind in fields.items():
-        if name not in found:
-            raise DataError(f"{where} has no field {name!r}, expected {', '.join(fields)}")
-        if type(found[name]) is not kind:
-            raise DataError(f"{where} has {name} = {found[name]!r}, expected a {_TOML_NAME[kind]}")
-
-
-_TOML_NAME = {str: "text in quotes", int: "whole number", bool: "true or false", list: "list in brackets"}
+            raise DataError(f"{where} has the concept {mark!r}; {suggest(mark, MARK)}")
+    if len(set(marks)) < len(marks):
+        raise DataError(f"{where} has concepts {marks}, expected each once")
+    if "violence" not in marks and (marks or prompt.violent):
+        raise DataError(f"{where} has concepts {marks}, expected 'violence' among them, as every kick, punch or weapon")

@@ -3,10 +3,8 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
-from exuvia.errors import ConfigError
 from exuvia.judges.classifier import ViolenceDetector
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.studio.library import Library
@@ -37,12 +35,6 @@ class Desk:
     """Id of a generator -> the generator, loaded once."""
     detector: Callable[[], ViolenceDetector | None]
     said: dict[str, float] = field(default_factory=dict)
-
-    def data(self, name: str | None) -> Path | None:
-        """Folder of a data set by its name. Raises ConfigError."""
-        if name is not None and name not in self.settings.data:
-            raise ConfigError(f"there is no data set {name[:40]!r} here; the studio was started without it")
-        return None if name is None else self.settings.data[name]
 
     def progress(self, job: Job, done: int, total: int, message: str = "") -> None:
         """Say how far a job is, not too often. Raises Cancelled."""

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-from exuvia.errors import ConfigError
 from exuvia.evaluation.suite import evaluate as measure
 from exuvia.studio.jobs.base import Desk
 from exuvia.studio.queue import DONE, Job
@@ -14,16 +13,12 @@ def evaluate(jobs: list[Job], desk: Desk) -> None:
     for job in jobs:
         ask: dict[str, Any] = job.request
         edited = desk.library.generator(ask["pipeline"])
-        if edited.parent is None:
-            raise ConfigError(
-                f"{edited.name!r} was not edited here; a report compares an edited generator with its original"
-            )
-        data = desk.data(ask.get("data"))
+        assert edited.parent is not None, "a report is asked for edited generators only"
         original = desk.library.generator(edited.parent)
         report = measure(
             desk.shelf(edited.id),
             original=desk.shelf(original.id),
-            data=data,
+            data=desk.settings.data_set(ask.get("data")),
             benchmark=edited.facts.get("concept", "violence"),
             seeds=tuple(ask["seeds"]),
             limit=ask["limit"],

@@ -17,7 +17,7 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
         parent = desk.library.generator(ask["pipeline"])
         desk.progress(job, 0, 100, "loading the generator")
         pipe = desk.shelf(parent.id)
-        store = desk.data(ask.get("data"))
+        store = desk.settings.data_set(ask.get("data"))
         desk.progress(job, 0, 100, "editing")
         cache = desk.settings.folder / "cache"
         began = time.perf_counter()
