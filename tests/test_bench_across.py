@@ -14,6 +14,7 @@ from made_informant import causal_net
 from tiny import tiny_pipeline
 
 
+@pytest.mark.slow
 def test_the_command_fills_ledger_and_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = prepare("synthetic", tmp_path / "store", count=80)
     tiny_pipeline().save_pretrained(tmp_path / "masked" / "packed")

@@ -62,6 +62,7 @@ def test_training_steps_are_timed_side_by_side() -> None:
     assert sizes["causal"] == sum(p.numel() for p in every["causal"].parameters())
 
 
+@pytest.mark.slow
 def test_the_command_fills_the_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = prepare("synthetic", tmp_path / "store", count=80)
     pipe = tiny_pipeline()
