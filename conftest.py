@@ -14,6 +14,9 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent
 
+# torch's inductor imports setuptools, which refuses to load after the standard library's distutils.
+os.environ.setdefault("SETUPTOOLS_USE_DISTUTILS", "stdlib")
+
 # The same examples in every run: a change passes or fails by what it changed. `make test-random` draws new ones.
 settings.register_profile("fixed", derandomize=True)
 

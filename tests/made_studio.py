@@ -61,7 +61,7 @@ def made_studio(folder: Path, **settings: Any) -> Iterator[Made]:
         yield Made(client, workers, about)
 
 
-def until(true: Any, seconds: float = 60.0) -> Any:
+def until(true: Any, seconds: float = 240.0) -> Any:
     """What `true()` gives as soon as it gives something."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
