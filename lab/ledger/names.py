@@ -39,7 +39,7 @@ class Edit(NamedTuple):
 
     codes: int
     criterion: str
-    """Of CRITERIA."""
+    """A key of CRITERIA."""
     weights: str
     """A measure of unlearning/information.py, or "" for none."""
 

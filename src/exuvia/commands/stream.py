@@ -24,7 +24,7 @@ class StreamConfig:
     out: Path = Path("motion.html")
     """One file, by suffix: .npy .npz .bvh .glb .mp4 .gif .png .html."""
     frames: int = 120
-    """Length of a sentence without one of its own, in frames (20 a second)."""
+    """Length in frames (20 a second) of sentences that give none."""
     repeat: Count = 1
     """How many times the sentences are repeated."""
     pipeline: str = "base"

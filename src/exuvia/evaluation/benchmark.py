@@ -89,7 +89,7 @@ class Plan:
     pipeline: str = "base"
     split: str = "test"
     sensors: tuple[str, ...] = ()
-    """Of the clips whose captions are prompts."""
+    """Sensors of the clips whose captions are prompts."""
     rule: str = "auto"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     kinds: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Plan:
     evaluator: str = ""
     """Folder of the text-motion evaluator; "": the shipped one."""
     threads: int = 1
-    """Of every process."""
+    """Threads of every process."""
 
     def __post_init__(self) -> None:
         self.to_forget  # noqa: B018 (refuses an unknown name)

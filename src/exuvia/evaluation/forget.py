@@ -167,7 +167,7 @@ class Generations:
 
         Args:
             pipe: the generator
-            folder: where motions are kept; a killed run goes on from there. None keeps nothing
+            folder: where motions are kept; a killed run continues from there. None: nothing is kept
             batch_size: motions made at a time; has no influence on them
             sampling: settings of `GenerationConfig` to change
         """

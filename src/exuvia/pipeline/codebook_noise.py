@@ -1,4 +1,4 @@
-"""Noise on codebook rows, drawn anew for every generated motion: a part of the generator, like its weights."""
+"""Noise on codebook rows, drawn again for every generated motion: a part of the generator, like its weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

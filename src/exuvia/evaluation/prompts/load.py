@@ -101,7 +101,7 @@ def load_prompts(kind: str | None = None, concept: Concept | None = None, folder
         concept: one of those of `MARK`; prompts of no concept belong to every one. None: all
         folder: where the files of all kinds lie
     Raises:
-        ConfigError: no such kind, or a concept without prompts of its own.
+        ConfigError: no such kind, or a concept without prompts.
         DataError: a file is missing, damaged or breaks a rule.
     """
     if kind is not None and kind not in KIND:
