@@ -1,4 +1,7 @@
-"""A run folder: `config.json`, `*.safetensors`, `provenance.json`. Saved whole, loaded strictly, never pickled."""
+"""Run folders (`config.json`, `*.safetensors`, `provenance.json`): saved, loaded, shipped, and found on the hub.
+
+They are saved whole, loaded strictly, and never pickled.
+"""
 
 import datetime
 import hashlib
