@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the shipped checkpoint `base` was made: from the mocap folder named by EXUVIA_DATA to src/exuvia/weights.
+# How the shipped checkpoint `base` was made: from the mocap folder named by EXUVIA_DATA to the weights in packages/base.
 # Every command continues where it was stopped; on two cores the whole takes about two hours.
 set -euo pipefail
 data="${EXUVIA_DATA:-../shared/data}/mocap"
@@ -44,7 +44,7 @@ exuvia train retrieval --out "$run/retrieval" --data stores/mocap --task.sensors
   --train.steps 1200 --train.lr 5e-4 --train.warmup 50 --train.ema 0.995 --train.precision bf16 \
   --train.clip-norm 1 --train.validate-every 300
 
-weights=src/exuvia/weights
+weights=packages/base/src/exuvia_base
 exuvia checkpoint pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \
   --statistics stores/mocap --half --card configs/base-card.md --out "$weights/base" \
   --generation.residual-temperature 0.5 --generation.residual-scale 2

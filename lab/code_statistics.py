@@ -25,7 +25,7 @@ class StatisticsBench:
     seconds: float
     """For reading, encoding and counting them."""
     precision: str
-    """Of the encoder."""
+    """Precision of the encoder."""
     levels: int
     """Quantiser levels."""
     threads: int

@@ -125,7 +125,7 @@ class Preference:
     rate: float
     kind: str
     share: float
-    """Of all steps."""
+    """Share of all steps."""
     ratios: Mapping[str, Ratio]
     """`interval`, `kept`, `interval_in_clip` and `kept_in_clip`."""
 

@@ -78,9 +78,9 @@ def test_modules_have_docstrings() -> None:
     for path in ALL:
         empty = path.name == "__init__.py" and path.parent not in FACES
         if empty and path.read_text(encoding="utf-8").strip():
-            wrong.append(f"{name(path)} is not empty; only the faces of the wheels hold names")
+            wrong.append(f"{name(path)} is not empty; only the top modules of the wheels hold names")
         if not empty and not ast.get_docstring(house.tree(path)):
-            wrong.append(f"{name(path)} has no first line that says what it is")
+            wrong.append(f"{name(path)} has no docstring whose first line says what it is")
     assert not wrong
 
 

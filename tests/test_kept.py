@@ -52,7 +52,7 @@ def test_what_is_damaged_is_not_recalled_and_said_so(
         save_file(arrays, path)
     with caplog.at_level(logging.WARNING):
         assert recall_arrays(tmp_path, "counts", 1) is None
-    assert "made again" in caplog.text
+    assert "computed again" in caplog.text
     keep_arrays(tmp_path, "counts", 1, VALUES)
     assert path.read_bytes() == whole
 
@@ -78,4 +78,4 @@ def test_a_json_file_is_read_for_its_own_facts_only(tmp_path: Path, caplog: pyte
     for text in ("{", "[]", ""):
         path.write_text(text, encoding="utf-8")
         assert recall_json(path, 2) is None
-    assert "made again" in caplog.text
+    assert "computed again" in caplog.text

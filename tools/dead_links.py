@@ -24,7 +24,7 @@ class _Page(HTMLParser):
 
 
 def dead_links(site: Path) -> Iterator[str]:
-    """A line for every link within the site to a file or an anchor that is not there, and for every foreign resource.
+    """A line for every link to a file or an anchor of the site that is not there; other sites are not checked.
 
     Raises:
         FileNotFoundError: the folder has no page.

@@ -1,4 +1,5 @@
-"""The figures of the house: sizes, floors, imports, commands and options. `make house` prints them; tests hold them.
+"""The figures of the code base: sizes, floors, imports, commands and options. `make house` prints them, and
+tests/test_house.py checks their limits.
 
 A *place* is a folder of `src/exuvia` or a module beside them. It stands on a floor and imports from lower floors only.
 """
@@ -39,7 +40,7 @@ FLOOR = {
 """The table of docs/architecture.md: a place imports from lower floors only, never from its own or a higher one."""
 
 BY_NAME = {"registry.py", "commands/table.py"}
-"""Files of `exuvia` whose strings name modules: the registry of what a user asks for by name."""
+"""Files of `exuvia` in which strings may name modules: tables of what a user asks for by name."""
 LIMITS = {
     "lines of product Python": 32_000,
     "lines of the longest file": 400,
@@ -129,7 +130,7 @@ def imports(path: Path) -> Iterator[Import]:
 
 
 def wrong_imports() -> list[str]:
-    """Imports of `exuvia` that do not go down, of the laboratory, or of a place without a floor."""
+    """Imports in `exuvia` that do not go to a lower floor, or that name the laboratory or a place without a floor."""
     wrong = []
     for path in sorted(SOURCE.rglob("*.py")):
         mine = place(path)
@@ -212,7 +213,7 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def is_kernel(node: ast.AST) -> bool:
-    """Whether a function is compiled for a GPU: one unit to the compiler, with an argument a line."""
+    """Whether a function is compiled for a GPU: the compiler needs it in one piece, with one argument per line."""
     return any("jit" in ast.unparse(decorator) for decorator in getattr(node, "decorator_list", []))
 
 
@@ -227,7 +228,7 @@ def function_lines(kernels: bool) -> dict[str, int]:
 
 
 def settings_systems() -> list[str]:
-    """How `exuvia` makes checked settings: the decorator of config.py, and dataclasses named as settings without it."""
+    """Systems of settings in `exuvia`: the decorator of config.py, and dataclasses named like settings without it."""
     plain = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
         for path in sorted(SOURCE.rglob("*.py"))
@@ -241,7 +242,7 @@ def settings_systems() -> list[str]:
 
 @cache
 def figures() -> dict[str, float]:
-    """Every figure that has a limit, and a few beside them."""
+    """Every figure with a limit, and a few others."""
     sizes = {name: sum(map(lines, folder.rglob("*.py"))) for name, folder in WHEELS.items()}
     code, proof = sum(map(statements, product())), sum(map(statements, tests()))
     return {
@@ -263,7 +264,7 @@ def figures() -> dict[str, float]:
 
 
 def main() -> int:
-    """Print the figures beside their limits; 1 if one is beyond."""
+    """Print the figures beside their limits; returns 1 if a limit is exceeded."""
     values, beyond = figures(), 0
     for name, value in values.items():
         limit = LIMITS.get(name)

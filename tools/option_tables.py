@@ -1,6 +1,6 @@
-"""Fills the option tables of docs/ssm from the layers' configurations: names, defaults and meanings stand there once.
+"""Fills the option tables of docs/ssm from the layers' configurations, the one place of names, defaults and meanings.
 
-A page holds `<!-- options: module:Config -->` and `<!-- /options -->`; between them goes one line a field, with the
+A page holds `<!-- options: module:Config -->` and `<!-- /options -->`; between them goes one line per field, with the
 text that follows the field in the source. `--check` only compares and exits with 1 if a page is not current.
 """
 
@@ -27,7 +27,7 @@ def table(kind: type) -> str:
 
 
 def filled(page: str) -> str:
-    """A page with its tables made anew."""
+    """A page with its tables rendered again."""
 
     def fill(match: re.Match[str]) -> str:
         kind = getattr(import_module(match[2]), match[3])

@@ -1,7 +1,7 @@
 """Counts what a reader of `exuvia --help` has to learn: commands and options. `python tools/options.py` prints them.
 
 The parts of `train` are one command, and so are the methods of `unlearn`: within such a family a setting that several
-members have under the same name and with the same text is counted once.
+members share, with the same name and text, is counted once.
 """
 
 import re
@@ -22,7 +22,7 @@ class Count(NamedTuple):
     commands: int
     """A family counts as one."""
     options: int
-    """Settings to learn: those of every command, and those of a family each once."""
+    """Settings to learn: those of every command, each setting of a family once."""
     leaves: int
     """Options of every command and every member of a family, added."""
 

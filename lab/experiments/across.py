@@ -38,7 +38,7 @@ class AcrossBench:
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
     sensors: tuple[str, ...] = ("optical",)
-    """Of the test clips whose captions are prompts."""
+    """Sensors of the test clips whose captions are prompts."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Of generation; intervals are over them."""
     workers: int = 2

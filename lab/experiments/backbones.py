@@ -30,7 +30,7 @@ class BackbonesBench:
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
     sensors: tuple[str, ...] = ("optical",)
-    """Of the test clips whose captions are prompts."""
+    """Sensors of the test clips whose captions are prompts."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Of generation, for quality."""
     frames: tuple[int, ...] = (196, 1000, 5000, 20000)

@@ -17,7 +17,7 @@ class StatisticsBenchConfig:
     clips: int = 600
     """Clips to encode and count."""
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    """Of the encoder."""
+    """Precision of the encoder."""
     threads: int = 2
     """Threads of torch."""
     record: Path | None = None

@@ -29,7 +29,7 @@ class FramesBench:
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
     split: str = "test"
-    """Of the clips."""
+    """Split of the clips."""
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors, such as optical; all without it."""
     limit: int = 300

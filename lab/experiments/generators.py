@@ -28,7 +28,7 @@ class GeneratorsBench:
     large: int = 80
     """Path-X pictures at 128 pixels."""
     seed: int = 0
-    """Of everything."""
+    """Seed of everything random."""
     sheet: Path | None = None
     """Picture file for 16 pictures of each kind, the first half without a connection."""
     record: Path | None = None

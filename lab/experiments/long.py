@@ -32,11 +32,11 @@ class LongBench:
     minutes: float = 10.0
     """Of the longer motion; the shorter one is a tenth of it."""
     frames: int = 100
-    """Of each scene."""
+    """Frames of each scene."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     seed: int = 0
-    """Of the motion."""
+    """Seed of the motion."""
     threads: int = 2
     """Threads of torch."""
     record: Path | None = None

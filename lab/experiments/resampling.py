@@ -53,9 +53,9 @@ class ResamplingConfig:
     price: float = 0.0
     """Weight of keeping elements in the loss of the sentence's model."""
     steps: int = 600
-    """Of training."""
+    """Steps of training."""
     seed: int = 0
-    """Of everything."""
+    """Seed of everything random."""
     out: Path | None = None
     """The picture; docs/ssm/serpent-WHAT.svg without it."""
     record: Path | None = None

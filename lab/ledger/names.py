@@ -9,17 +9,17 @@ RECORDED = {
     ),
     "retain": ("violence_rate", "fid", "kid", "r_precision@1", "r_precision@3", "mm_dist", "mean_joint_speed_m_per_s"),
 }  # fmt: skip
-"""Metrics of a benchmark's sets of captions that are kept; of written prompts the rate of violence alone."""
+"""Metrics that are recorded for sets of captions; for written prompts it is the rate of violence alone."""
 SHORT = {
     "r_precision@1": "r1", "r_precision@3": "r3", "ncs@1": "ncs1", "ncs@10": "ncs10",
     "mean_joint_speed_m_per_s": "speed_m_per_s",
 }  # fmt: skip
 CRITERIA = ("both", "frequency")
-"""How LCR chooses: as it does, and by the paper's first criterion alone."""
+"""How LCR chooses codes: by default, and by the paper's first criterion alone."""
 
 
 def benchmark_name(of: str, method: str, metric: str, place: str) -> str:
-    """`unlearn.METHOD.PLACE.SET.METRIC`, `prompts.KIND.METHOD.violence_rate`, or "" for what is not kept.
+    """`unlearn.METHOD.PLACE.SET.METRIC`, `prompts.KIND.METHOD.violence_rate`, or "" for what is not recorded.
 
     Args:
         of: the set of prompts
@@ -39,7 +39,7 @@ class Edit(NamedTuple):
 
     codes: int
     criterion: str
-    """Of CRITERIA."""
+    """A key of CRITERIA."""
     weights: str
     """A measure of unlearning/information.py, or "" for none."""
 

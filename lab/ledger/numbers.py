@@ -1,4 +1,4 @@
-"""The ledger of measured numbers: a JSON row each in docs/results/numbers.jsonl, older ones in history.jsonl.
+"""The ledger of measured numbers: one JSON row each in docs/results/numbers.jsonl, older ones in history.jsonl.
 
 A row says what was measured, how sure it is, and how to measure it again. The last row of a name counts. Documents
 quote rows by name in their templates (render.py).
@@ -58,12 +58,12 @@ class Origin:
 
     @classmethod
     def here(cls) -> "Origin":
-        """Of what this process measures."""
+        """The origin of what this process measures."""
         return cls.of_run(observed(), "this process")
 
     @classmethod
     def of_run(cls, about: Mapping[str, Any], place: str | Path) -> "Origin":
-        """What the results of a run, found at a place, say about it. Raises DataError."""
+        """The origin that the results of a run state about themselves. Raises DataError."""
         missing = [key for key in ("command", "commit", "machine", "date") if not about.get(key)]
         if missing:
             raise DataError(f"{place} does not say its {', '.join(missing)}; expected results that exuvia wrote")
@@ -90,7 +90,7 @@ def record_number(
         unit: "s", "1", "%", "MB" ...
         low, high: limits of its 95 % confidence interval or its range, where there is one
         seed: the seed, where there is one
-        origin: of a number that an earlier run left on disk
+        origin: for a number that an earlier run left on disk; None: this process
     Returns:
         the row that was written
     Raises:
@@ -139,7 +139,7 @@ def read_rows(path: str | Path) -> tuple[list[Row], list[str]]:
 
 
 def prune(path: Path, quoted: Collection[str]) -> int:
-    """Move what nobody quotes, and what was measured again, to the history beside a ledger; how many rows moved.
+    """Move rows that no document quotes or that were measured again to the history; returns how many.
 
     Raises:
         DataError: the ledger is not readable, or has broken rows, which would be lost.
@@ -152,7 +152,7 @@ def prune(path: Path, quoted: Collection[str]) -> int:
     kept = [row for place, row in enumerate(rows) if last[row["name"]] == place and row["name"] in quoted]
     moved = [row for place, row in enumerate(rows) if last[row["name"]] != place or row["name"] not in quoted]
     if moved:
-        _append(path.with_name(HISTORY), moved)  # first, so that no row is lost if the next line fails
+        _append(path.with_name(HISTORY), moved)  # first: no row is lost if the next line fails
         write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
     return len(moved)
 

@@ -1,4 +1,4 @@
-"""Numbers of the ledger as documents show them: decimals, percent, intervals; what is quoted is remembered."""
+"""Numbers of the ledger as documents show them: decimals, percent, intervals; it remembers what was quoted."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from exuvia.tables import number
 from lab.ledger.numbers import Row
 
 OPEN, CLOSE, SOURCED = "\ue000", "\ue001", "\ue002"
-"""Around what comes from the ledger, and in lines that name a source: only while documents are checked."""
+"""Marks around text from the ledger, and in lines that name a source; present only while documents are checked."""
 
 Form = int | str | None
 """Decimals; or a format such as ",.0f" or ".1e"; None: three significant digits."""
@@ -24,7 +24,7 @@ class Quotes:
         """What could not be quoted."""
 
     def estimate(self, name: str) -> Interval | None:
-        """Value and limits of a row, which thereby counts as quoted; None without such a row."""
+        """Value and limits of a row, which then counts as quoted; None without such a row."""
         row = self.rows.get(name)
         if row is None:
             return None
@@ -75,16 +75,16 @@ class Quotes:
 
 
 def quoted(text: str) -> str:
-    """A text as one that comes from the ledger."""
+    """A text, marked as coming from the ledger."""
     return f"{OPEN}{text}{CLOSE}"
 
 
 def source(text: str) -> str:
-    """Where the numbers of a table's line were published; the document shows it."""
+    """Name where the numbers of a table's line were published; the document shows it."""
     return f"{SOURCED}{text}"
 
 
 def written(value: float, form: Form) -> str:
-    """A number without the sign of a zero."""
+    """A number as text; a zero has no sign."""
     text = format(value, form) if isinstance(form, str) else number(value, form)
     return text[1:] if text.startswith("-") and not any(digit in text for digit in "123456789") else text

@@ -26,14 +26,14 @@ from lab.ledger.tables import FUNCTIONS
 
 SUFFIX = ".in"
 COPIES = {"configs/base-card.md": "packages/base/src/exuvia_base/base/README.md"}
-"""Documents that stand in a second place, too."""
+"""Documents that are copied to a second place."""
 _QUOTED = re.compile(f"{OPEN}.*?{CLOSE}", re.DOTALL)
 _DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.]*\.\d)")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a check of the documents saw."""
+    """The result of a check of the documents."""
 
     quoted: frozenset[str]
     """Names of rows."""
@@ -77,7 +77,7 @@ def check_documents(root: Path, ledger: Path) -> Report:
 
 
 def write_documents(root: Path, ledger: Path) -> list[Path]:
-    """Write the rendering of every template that has no problem; those that changed.
+    """Write every template without a problem; returns the documents that changed.
 
     Raises:
         DataError: the ledger or a template is not readable text.
@@ -92,7 +92,7 @@ def write_documents(root: Path, ledger: Path) -> list[Path]:
 
 
 def unmarked_cells(marked: str) -> Iterator[tuple[int, str]]:
-    """Line numbers and numbers of table lines with a decimal number that no row and no source stands for."""
+    """Line numbers, and decimal numbers in tables, for which there is no row and no source."""
     fenced = False
     text = _QUOTED.sub(lambda match: "\n" * match[0].count("\n"), marked)
     for number, line in enumerate(text.splitlines(), start=1):
@@ -120,7 +120,7 @@ def _pages(root: Path, quotes: Quotes) -> Iterator[_Page]:
 
 
 def templates(root: Path) -> list[Path]:
-    """Of README.md, and below docs/ and configs/."""
+    """Templates of README.md and below docs/ and configs/."""
     places = [
         root / f"README.md{SUFFIX}",
         *(root / "docs").rglob(f"*.md{SUFFIX}"),
@@ -135,7 +135,7 @@ def _functions(quotes: Quotes) -> Mapping[str, object]:
 
 
 def _differences(root: Path, page: _Page) -> Iterator[str]:
-    """At most one: the first line that is not as rendered."""
+    """At most one problem: the first line that differs from the rendering."""
     name, mend = page.document.relative_to(root), "run: python -m lab numbers --fix"
     if not page.document.is_file():
         yield f"{name} is missing, expected the rendering of {page.template.name}; {mend}"
@@ -151,7 +151,7 @@ def _unmarked(root: Path, document: Path, marked: str) -> Iterator[str]:
     place = document.relative_to(root)
     if place == Path("README.md") or "results" in place.parts:
         for line, number in unmarked_cells(marked):
-            yield f"{place}:{line}: table cell holds {number}, which no row and no source stands for"
+            yield f"{place}:{line}: table cell holds {number}, for which there is no row and no source"
 
 
 def _read(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Tables of the result documents, made from rows of the ledger: a function each, which templates call by its name.
+"""Tables of the result documents, made from rows of the ledger: one function each, which templates call by name.
 
-Lines and columns are named in the template, separated by blanks: no table changes by what else was measured, and a line
-without any row is a problem.
+Lines and columns are named in the template, separated by blanks: other
+measurements never change a table, and a line without any row is a problem.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from lab.ledger.quotes import Quotes, quoted, written
 from lab.roofline import PASSES
 
 Make = str | Callable[[str], Cell]
-"""How the cells of a column are made of a line's key: a row's name with {} for the key, or a function."""
+"""How to make a column's cell from a line's key: a row's name with {} for the key, or a function."""
 Columns = Sequence[tuple[Column, Make]]
 
 FORGET: tuple[tuple[str, str, Better, int], ...] = (
@@ -42,7 +42,7 @@ SELECTIVITY: tuple[tuple[str, str, int | str], ...] = (
 
 
 def benchmark_table(quotes: Quotes, place: str, methods: str) -> str:
-    """Forget captions, retain captions and written prompts of `exuvia benchmark`, a line a method.
+    """Forget captions, retain captions and written prompts of `exuvia benchmark`, one line per method.
 
     Args:
         quotes: the ledger
@@ -84,7 +84,7 @@ def backbones_table(quotes: Quotes, generators: str, frames: Sequence[int]) -> s
 
 
 def across_table(quotes: Quotes, concept: str, generators: str, methods: str) -> str:
-    """The same methods on several generators: a table each."""
+    """The same methods on several generators: one table each."""
     columns = (
         (Column("violent", "lower", 2), "forget_violence_rate"), (Column("NCS@10", "lower", 2), "forget_ncs10"),
         (Column("violent, retain", "lower", 3), "retain_violence_rate"),
@@ -149,7 +149,7 @@ def information_table(quotes: Quotes, place: str, codes: Sequence[int], measures
 
 
 def scan_table(quotes: Quotes, prefix: str, sizes: str, methods: Mapping[str, str]) -> str:
-    """`ms / peak extra MB`, a table a pass, a line a method (key: title), a column a size; `>` before a bound."""
+    """`ms / peak extra MB`: one table per pass, line per method (key: title), column per size; `>` before a bound."""
 
     def cell(size: str, which: str, method: str) -> str:
         name = f"{prefix}.ms.{size}.{which}.{method}"
@@ -204,7 +204,7 @@ def sequence_table(quotes: Quotes, prefix: str, places: str, variants: str, metr
 
 
 def selectivity_table(quotes: Quotes, sources: str, layers: int) -> str:
-    """How step sizes follow information: a line a source and layer."""
+    """How step sizes follow information: one line per source and layer."""
 
     def gap(key: str) -> str:
         return _written(quotes, f"selectivity.gap_bits.{key.split('.')[0]}", 2)
@@ -230,7 +230,7 @@ def _written(quotes: Quotes, name: str, form: int | str | None = None) -> str:
 
 
 def _table(quotes: Quotes, corner: str, lines: Mapping[str, str], columns: Columns, aside: Sequence[str] = ()) -> str:
-    """Markdown, a line a key; columns without a number are left out, and a line without one is a problem."""
+    """Markdown, one line per key; columns without a number are left out, and a line without one is a problem."""
     cells = {
         key: [quotes.estimate(make.format(key)) if isinstance(make, str) else make(key) for _, make in columns]
         for key in lines

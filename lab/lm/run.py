@@ -58,7 +58,7 @@ class Result:
     seed: int
     width: int
     parameters: int
-    """Of the stack."""
+    """Parameters of the stack."""
     steps: int
     nats: float
     """Mean negative log-likelihood of a test token."""

@@ -51,7 +51,7 @@ class Kept:
     rate: float
     kind: str
     share: float
-    """Of all real steps."""
+    """Share of all real steps."""
     interval: float
     """Mean Delta of this kind over the mean of all."""
     kept: float

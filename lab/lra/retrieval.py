@@ -30,7 +30,7 @@ FILE = "new_aan_pairs.{}.tsv"
 SPLITS = ("train", "eval", "test")
 FIELDS = 5
 TOPICS, TOPIC_WORDS, COMMON_WORDS = 8, 12, 40
-"""Of the made documents."""
+"""Numbers of topics and words in the made documents."""
 
 
 @dataclass(frozen=True, eq=False)

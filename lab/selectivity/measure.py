@@ -53,7 +53,7 @@ class KindFinding:
     layer: int
     kind: str
     share: float
-    """Of the tokens."""
+    """Share of the tokens."""
     information: float
     """Mean, bits."""
     delta: float

@@ -32,7 +32,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the source."""
+        """Name of the source."""
 
     @property
     def vocabulary(self) -> int:

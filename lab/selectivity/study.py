@@ -54,7 +54,7 @@ class StudyConfig:
     text: Path | None = None
     """Text for bigram, trigram and text: plain, .xz or .gz. Without it the first two use a made-up text."""
     width: int = 64
-    """Of the residual stream."""
+    """Width of the residual stream."""
     layers: int = 2
     """Mamba layers."""
     state: int = 16
@@ -70,7 +70,7 @@ class StudyConfig:
     held_out: int = 64
     """Sequences to measure on."""
     resamples: int = 1000
-    """Of the bootstrap."""
+    """Resamples of the bootstrap."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Text:
     """[T]"""
     vocabulary: int
     sha256: str
-    """Of the bytes."""
+    """SHA-256 of the bytes."""
 
 
 def read_text(path: Path | None, most: int = 64) -> Text:

@@ -104,7 +104,7 @@ def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia")
 
 
 def description(function: Callable[..., Any], entry: Entry) -> str:
-    """Help text of a command: of a family its line, its docstring up to the first section, then the examples."""
+    """Help text of a command: its line if it is of a family, its docstring up to the first section, the examples."""
     text = re.split(r"(?m)^\s*(?:Args|Returns|Raises|Yields):\s*$", inspect.getdoc(function) or entry.line)[0].strip()
     which = [f"{entry.line}.", ""] if entry.family else []
     return "\n".join([*which, text, "", "Examples:", *(f"    {example}" for example in entry.examples)])
@@ -131,7 +131,7 @@ def _call(name: str, entry: Entry, args: Sequence[str], program: str) -> int:
 
 
 def _overview(commands: Mapping[str, Entry], program: str) -> str:
-    """Every command in a line, a family of them as one, under the headings of the groups."""
+    """One line per command or family of commands, under the headings of the groups."""
     shown: dict[str, dict[str, str]] = {}
     examples: dict[str, str] = {}
     for name, entry in commands.items():
@@ -146,7 +146,7 @@ def _overview(commands: Mapping[str, Entry], program: str) -> str:
 
 
 def _group_overview(commands: Mapping[str, Entry], program: str) -> str:
-    """Every command whose first word is the same in a line."""
+    """One line per command that begins with the same word."""
     name, first = next(iter(commands.items()))
     family, line, _ = first.family or (f"{name.split()[0]} COMMAND", "", "")
     usage = f"usage: {program} {family} [options]        ({program} {family} --help: settings and examples)"

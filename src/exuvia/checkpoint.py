@@ -1,4 +1,7 @@
-"""A run folder: `config.json`, `*.safetensors`, `provenance.json`. Saved whole, loaded strictly, never pickled."""
+"""Run folders (`config.json`, `*.safetensors`, `provenance.json`): saved, loaded, shipped, and found on the hub.
+
+They are saved whole, loaded strictly, and never pickled.
+"""
 
 import datetime
 import hashlib
@@ -148,7 +151,7 @@ def code_commit() -> str:
 
 
 def command_line() -> str:
-    """The command line of this process, quoted for a shell; its program stands without a folder."""
+    """The command line of this process, quoted for a shell; the program without its folder."""
     program = Path(sys.argv[0])
     name = program.name.removesuffix(".exe")
     if name == "__main__.py":
@@ -160,7 +163,7 @@ def command_line() -> str:
 
 
 def origin() -> dict[str, str]:
-    """How what this process makes came about: command line, commit, machine and date."""
+    """Origin of what this process writes: command line, commit, machine and date."""
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {"command": command_line(), "commit": code_commit(), "machine": _machine(), "date": date}
 

@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses that check their values, and their way to dictionaries, forms and tables.
+"""Settings: frozen dataclasses that check their values, and their conversion to dictionaries, forms and tables.
 
 One class is the single description of what can be set: its fields, types, limits and the text under each field. The
 command line, the studio's forms and the tables of the documentation are made from it.
@@ -117,7 +117,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete(cls: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Plain values, with those inside a nested settings class completed from the field's default."""
+    """Plain values; a nested settings class is completed from the field's default."""
     fields, hints, filled = {f.name: f for f in dataclasses.fields(cls)}, _hints(cls), {}
     for name, value in values.items():
         if name not in fields:
@@ -131,7 +131,7 @@ def _complete(cls: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str
 
 
 def _number(value: Any) -> Any:
-    """A NumPy number as Python's; anything else is no value of a setting."""
+    """A NumPy number as Python's. Raises TypeError for anything that JSON cannot hold."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"found {value!r}, expected text, numbers, lists or a dictionary")
@@ -147,7 +147,7 @@ class Setting:
     text: str
     """What stands under the field in the source."""
     default: Any
-    """`dataclasses.MISSING` where a value is needed."""
+    """`dataclasses.MISSING` if a value is required."""
     choices: tuple[Any, ...]
     many: bool
     """Whether it is a list of values of the type."""
@@ -160,7 +160,7 @@ class Setting:
 
 
 def describe(cls: Any, given: object = None, prefix: str = "") -> list[Setting]:
-    """What can be set in a dataclass: a line a field, those of nested classes with names such as `tune.steps`.
+    """What can be set in a dataclass: one line per field; fields of nested classes have names such as `tune.steps`.
 
     Args:
         given: an instance whose values are the defaults; None: those of the class
@@ -263,7 +263,7 @@ def _hints(cls: Any) -> dict[str, _Hint]:
 
 
 def _refusal(cls: type, error: ValidationError) -> ConfigError:
-    """The first problem of a failed check, as one sentence."""
+    """The first problem that a failed check reports, as one sentence."""
     problems = error.errors(include_url=False)
     name, hint, owner = _place(cls, problems[0]["loc"])
     kind, value = problems[0]["type"], problems[0]["input"]
@@ -287,7 +287,7 @@ def _no_setting(cls: Any, name: str, prefix: str) -> ConfigError:
 
 
 def _place(cls: type, loc: tuple[int | str, ...]) -> tuple[str, _Hint, Any]:
-    """Name of the setting that an error is about, what its annotation says, and the class that has it."""
+    """Name of the setting that an error is about, its annotation, and the class that has it."""
     name, hint, owner = "", _Hint(cls), cls
     for part in loc:
         if isinstance(part, int):
@@ -307,7 +307,7 @@ _EXPECTED = {
 
 
 def _expected(problem: ErrorDetails, hint: _Hint) -> str:
-    """What a value should have been, in words of a user."""
+    """What a value should have been, in a user's words."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind.startswith(("greater_than", "less_than")):
         return hint.range()

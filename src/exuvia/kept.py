@@ -1,4 +1,4 @@
-"""Results kept on disk: each beside the hash of all that decides it, written whole, read again only where it fits."""
+"""A cache on disk: results under a hash of everything that determines them, read again only if that hash matches."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ def recall_arrays(folder: Path | None, name: str, facts: Any) -> Arrays | None:
     Args:
         folder: where arrays are kept; None: nowhere
         name: first part of the file's name
-        facts: JSON-ready; everything that decides the arrays
+        facts: JSON-ready; everything that determines the arrays
     """
     if folder is None or not (path := _path(folder, name, facts)).exists():
         return None
@@ -40,11 +40,11 @@ def recall_arrays(folder: Path | None, name: str, facts: Any) -> Arrays | None:
             mark = (stream.metadata() or {}).get("mark")
             arrays = {key: stream.get_tensor(key) for key in stream.keys()}
     except (SafetensorError, OSError, ValueError) as error:
-        log.warning("%s is damaged (%s); made again", path, error)
+        log.warning("%s is damaged (%s); computed again", path, error)
         return None
     if mark == _mark(facts, arrays):
         return arrays
-    log.warning("%s does not hold what its name says; made again", path)
+    log.warning("%s does not hold what its name says; computed again", path)
     return None
 
 
@@ -54,7 +54,7 @@ def keep_arrays(folder: Path | None, name: str, facts: Any, arrays: Arrays) -> A
     Raises:
         OutputError: the folder cannot be written.
     """
-    # safetensors writes memory as it lies, so that rows must lie in C order
+    # safetensors writes memory as it is, so the rows must be in C order
     plain = {key: np.ascontiguousarray(values) for key, values in arrays.items()}
     if folder is not None:
         with whole_file(_path(folder, name, facts)) as temporary:
@@ -76,18 +76,18 @@ def _mark(facts: Any, arrays: Arrays) -> str:
 
 
 def keep_json(path: Path, facts: Any, value: Mapping[str, Any]) -> None:
-    """Write a JSON-ready dictionary beside the hash of the facts that decide it. Raises OutputError."""
+    """Write a JSON-ready dictionary with the hash of the facts that determine it. Raises OutputError."""
     write_json(path, {"key": stable_hash(facts), **value})
 
 
 def recall_json(path: Path, facts: Any) -> dict[str, Any] | None:
-    """What `keep_json` wrote for the same facts; None where there is nothing, or something else, or a damaged file."""
+    """What `keep_json` wrote for the same facts; None for a missing or damaged file, or other facts."""
     if not path.exists():
         return None
     try:
         value = read_json(path)
     except DataError as error:
-        log.warning("%s; made again", error)
+        log.warning("%s; computed again", error)
         return None
     same = isinstance(value, dict) and value.pop("key", None) == stable_hash(facts)
     return value if same else None

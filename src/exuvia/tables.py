@@ -132,7 +132,7 @@ class Table:
 
 
 def number(value: float, decimals: int | None = None, digits: int = 3) -> str:
-    """With so many decimals; or so many significant digits, without an exponent from 1e-4 up to 1e6."""
+    """A number with `decimals` decimals, else with `digits` significant digits; no exponent from 1e-4 up to 1e6."""
     if isinstance(value, int) and decimals is None:
         return str(value)
     if not math.isfinite(value):

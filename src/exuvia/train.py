@@ -1,4 +1,4 @@
-"""The only training loop: it is handed a task, and can be killed at any instant.
+"""The only training loop: it takes a task, and can be killed at any instant.
 
 Everything random is a function of (seed, step, process), so a resumed run needs no state but weights, optimiser
 moments and the step number, and continues bit for bit on a CPU with the same number of threads.
@@ -99,7 +99,7 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=config.precision, cpu=no_device)
         self.device = self.accelerator.device
         task.model.to(self.device)
-        # a task may have groups of its own, such as slow dynamics: each keeps its share of the rate
+        # a task may have its own groups, such as slow dynamics: each keeps its share of the rate
         own = getattr(task, "parameter_groups", None)
         groups = own(config.lr, config.weight_decay) if own else [p for p in task.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(groups, config.lr, betas=config.betas, weight_decay=config.weight_decay)
@@ -277,7 +277,7 @@ def fit(task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, An
 
 
 def finish_now(out: str | Path) -> dict[str, float]:
-    """Make a finished run of the last checkpoint of one that was stopped: good enough, or out of time.
+    """Turn the last checkpoint of a stopped run into a finished run.
 
     The averaged weights are taken where there are any; the provenance says at which step of how many.
 

@@ -24,15 +24,15 @@ class TrainConfig:
     gamma: float = 0.1
     """See milestones."""
     betas: tuple[float, float] = (0.9, 0.99)
-    """Of AdamW."""
+    """Betas of AdamW."""
     weight_decay: NotNegative = 0.0
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     clip_norm: NotNegative = 0.0
     """Gradients are scaled down to this norm; 0 leaves them."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the weights' moving average, which is what is saved and validated; 0 keeps the last weights."""
     seed: int = 3407
-    """Of everything random."""
+    """Seed of everything random."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """no (float32), bf16 or fp16: autocast."""
     compile: bool = False

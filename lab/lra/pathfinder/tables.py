@@ -72,12 +72,12 @@ class PathfinderConfig:
 
     @property
     def target_brightness(self) -> float:
-        """Of long snakes."""
+        """Brightness of long snakes."""
         return self.snake_contrast * self.paddle_contrast
 
     @property
     def distractor_brightness(self) -> float:
-        """Of short snakes."""
+        """Brightness of short snakes."""
         return self.target_brightness if self.contrast == "equal" else self.snake_contrast
 
 

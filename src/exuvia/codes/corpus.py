@@ -31,13 +31,13 @@ class DrawRule:
     min_steps: int = 5
     """Shorter stretches are left out."""
     offsets: int = 1
-    """Clips are encoded from each of their first so many frames; a sample takes one of these versions."""
+    """Every clip is encoded this many times, each time from one frame later; a sample takes one of these versions."""
     shorter: float = 0.0
     """Share of crops that are one step shorter than they could be."""
     timed: bool = False
     """A caption of a part of a clip is about that part; else all are about the whole clip."""
     by_share: bool = False
-    """Clips are drawn by the shares of their stores; else all alike."""
+    """Draw clips by the shares of their stores; otherwise every clip with equal chance."""
 
     @classmethod
     def training(cls, max_steps: int = 49, offsets: int = 4) -> "DrawRule":
@@ -69,8 +69,8 @@ class CaptionTable:
 
         Args:
             texts: captions; one that repeats is encoded once
-            encoder: reads them
-            compact: for many captions: those of like length are encoded together, and kept in half precision
+            encoder: the caption encoder
+            compact: for many captions: those of similar length are encoded together, and kept in half precision
             cache: folder to keep the table in
         """
         self.texts = list(dict.fromkeys(texts))
@@ -125,7 +125,7 @@ class CaptionedCodes:
         """Encode clips and captions.
 
         Args:
-            clips: those without a caption are left out
+            clips: clips without a caption are left out
             tokenizer, normaliser, encoder: of the generator that learns
             rule: how samples are drawn
             pooled: captions condition by their sentence vector alone, as published, instead of token states
@@ -133,7 +133,7 @@ class CaptionedCodes:
             precision: of the tokenizer's convolutions, see `encode_clips`
             cache: folder to keep codes and captions in
         Raises:
-            ConfigError: no clip has a caption and steps enough.
+            ConfigError: no clip has a caption and enough steps.
         """
         self.clips = clips.choose(captioned=True)
         self.rule, self.pooled, self.stride = rule, pooled, tokenizer.config.stride
@@ -154,7 +154,7 @@ class CaptionedCodes:
         return len(self.samples)
 
     def _samples(self, number: int) -> list[Sample]:
-        """Captions of the whole clip together; those of a part of it each on their own, where the rule heeds times."""
+        """Captions of the whole clip together; those of a part each on their own, if the rule respects their times."""
         record, fewest = self.clips.record(number), self.rule.min_steps * self.stride
         frames = len(self.codes[number * self.rule.offsets]) * self.stride
         whole: list[int] = []

@@ -33,7 +33,7 @@ STEPS_A_BATCH = 1024
 
 
 class Clips(Protocol):
-    """What is needed of a data set; `data.store.Store` and `data.clips.ClipSet` have it."""
+    """What encoding needs of a data set; `data.store.Store` and `data.clips.ClipSet` provide it."""
 
     @property
     def data_hash(self) -> str:
@@ -57,11 +57,12 @@ def encode_clips(
     """Codes of clips, in the given order.
 
     Args:
-        clips: where the features are
+        clips: source of the features
         numbers: which clips; one shorter than a code step gets no codes
         tokenizer, normaliser: of the generator
-        offsets: encode every clip from each of its first so many frames; they follow one another in the result
-        levels: only the first so many quantiser levels; level 0 alone is what LCR needs
+        offsets: encode every clip this many times, from its first, second, ... frame; these versions follow one
+            another in the result
+        levels: how many quantiser levels to encode, from the first; LCR needs level 0 alone
         precision: of the encoder's convolutions; "bfloat16" is about twice as fast where the processor has it, and
             moves a few codes in a hundred to a neighbour. Distances to codes are float32 always.
         cache: folder to keep the codes in, and to take them from when tokenizer, data and settings are the same
@@ -95,7 +96,7 @@ def _encode(
     levels: int,
     precision: Precision,
 ) -> Arrays:
-    """Every batch on one thread, as many batches at a time as torch has threads: nothing waits for a slower thread."""
+    """One thread a batch, as many batches at a time as torch has threads: no thread waits for a slower one."""
     stride = tokenizer.config.stride
     steps = np.asarray([max(0, len(clips.features(n)) - start) // stride for n, start in jobs], np.int64)
     bounds = np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
@@ -122,7 +123,7 @@ def _encode(
 
 @torch.inference_mode()
 def _encode_batch(clips: Sequence[Features], encoder: nn.Module, tokenizer: RVQVAE, levels: int) -> NDArray[np.int64]:
-    """Codes [B, T, levels] of normalised clips of whole code steps; under a mask where they are not of one length."""
+    """Codes [B, T, levels] of normalised clips of whole code steps; masked if their lengths differ."""
     rows, real = map(torch.from_numpy, pad_batch(clips))
     weight = next(encoder.parameters())
     valid = None if bool(real.all()) else real[:, None].to(weight)

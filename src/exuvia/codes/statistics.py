@@ -20,7 +20,7 @@ from exuvia.registry import suggest
 
 @dataclass(frozen=True)
 class CodeStatistics:
-    """Counts of every code on every quantiser level, apart for forget and retain."""
+    """Counts of every code on every quantiser level, separate for forget and retain."""
 
     documents_forget: Tensor
     """Forget clips in which the code occurs [Q, V], int64"""
@@ -104,12 +104,12 @@ def count_codes(
     levels: int | None = None,
     weights: NDArray[np.float64] | None = None,
 ) -> CodeStatistics:
-    """Count clips and steps a code, in one pass over the codes.
+    """Count clips and steps for every code, in one pass over the codes.
 
     Args:
         codes: the clips
         forget: a flag a clip, True where it shows the concept
-        levels: only the first so many levels
+        levels: how many levels to count, from the first
         weights: what a step counts [sum of T], 1 on average (see `_count_level`); the tables are float64 then
     Raises:
         ShapeError: not one flag a clip, or not one weight a step.

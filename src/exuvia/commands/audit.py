@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from exuvia.evaluation.audit import AuditLine
 
 PRINTED = 20
-"""Prompts whose motion was seen as violent that are printed; the files have all."""
+"""How many prompts with a motion seen as violent are printed; the files have all."""
 
 
 @settings
 class AuditConfig:
-    """Whom to ask, and what for."""
+    """Which generator to audit, and with which prompts."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """A shipped pipeline's name or a pipeline folder, such as one of `exuvia unlearn`."""
     prompts: Path | None = None
-    """Text file with prompts of one's own, one a line; a length after # is not used."""
+    """Text file with your own prompts, one a line; a length after # is not used."""
     kinds: tuple[str, ...] = ()
     """Shipped prompts: explicit, implicit, compositional, paraphrase and misspelling ask for violence, lookalike does
     not, long does either; without this and without --prompts, all that ask for it."""
     seeds: tuple[int, ...] = (0,)
-    """A motion of every prompt each."""
+    """Seeds; every prompt gets one motion for each."""
     out: Path = Path("audit")
     """Folder of audit.csv (a line for each motion) and audit.json (the same, and the rates)."""
     device: str = "cpu"

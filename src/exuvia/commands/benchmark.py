@@ -16,7 +16,7 @@ RELEASED = (
     "rece_released=rece:variant=released,epochs=1,regular_scale=0.001",
     "lcr_released=lcr:variant=released,destination=0",
 )
-"""The published arithmetic of those that have one."""
+"""Settings for the published arithmetic, of methods that have one."""
 KINDS = ("implicit", "compositional", "paraphrase", "misspelling", "lookalike", "long", "empty")
 
 
@@ -40,25 +40,25 @@ class BenchmarkConfig:
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors, such as optical; all without it."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """A repeat each; intervals are over them."""
+    """Seeds, one repeat each; intervals are over repeats."""
     kinds: tuple[str, ...] = KINDS
     """Kinds of written prompts beside the data's captions."""
     limit: Count | None = None
-    """At most so many prompts a set."""
+    """At most this many prompts in a set."""
     refine: int = 0
     """Motions of the unedited generator for every forget caption: a clip stays in the forget set where retrieval finds
     the concept near 8 of 10 of them (published: 10). 0: the set as the rule has it."""
     evaluator: Path | None = None
-    """Folder of a text-motion evaluator of one's own, trained there first where there is none; None: the shipped one,
-    which knows the development data."""
+    """Folder of your own text-motion evaluator, trained there first if it is missing; None: the shipped one, which was
+    trained on the development data."""
     workers: int = 2
     """Methods at a time, a process each; 0: one after another in this process."""
     out: Path = Path("runs/benchmark")
-    """Folder of the run; a call that was stopped goes on there."""
+    """Folder of the run; a run that was stopped continues there."""
 
 
 def benchmark(config: BenchmarkConfig) -> None:
-    """Edit a generator with every method, ask all of them the same, and put what was found side by side.
+    """Edit a generator with every method, give all results the same prompts and seeds, and compare them.
 
     Raises:
         ConfigError: an unknown concept, method, kind or setting, or no clip that shows the concept.
@@ -83,7 +83,7 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 
 def _evaluator(config: BenchmarkConfig) -> str:
-    """The folder of the wanted evaluator, which is trained there if need be; "" for the shipped one."""
+    """The folder of the wanted evaluator, trained there if necessary; "" for the shipped one."""
     from exuvia.recipes.judges import train_judge
     from exuvia.recipes.settings import EvaluatorRecipe
 

@@ -25,7 +25,7 @@ class UnpackConfig:
 
 
 def unpack(config: UnpackConfig) -> None:
-    """Take a pipeline apart, so that another generator can learn its codes and be packed with the rest.
+    """Take a pipeline apart. Another generator can then learn its codes and be packed with the other parts.
 
     Raises:
         CheckpointError: no pipeline there.
@@ -57,7 +57,7 @@ def _write(pipe: Any, out: Path) -> list[str]:
     written = []
     for place, kind in names.items():
         module = getattr(pipe, place)
-        if not module.state_dict():  # BAMM and causal generators find their own lengths
+        if not module.state_dict():  # BAMM and causal generators decide the length themselves
             continue
         save_tensors(out / kind / "weights.safetensors", module.state_dict())
         model = base if place == "base" else to_dict(module.config)

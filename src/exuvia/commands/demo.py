@@ -25,7 +25,7 @@ PROMPTS = (
     ("keep", "a person runs forward"),
     ("keep", "a person sits down"),
 )
-"""Kind and prompt; the first four are the ones that a reader of the README knows."""
+"""Kind and prompt; the first four are those of the README."""
 
 
 @settings
@@ -41,9 +41,9 @@ class DemoConfig:
     num_codes: int = 64
     """Codes that LCR replaces."""
     seed: int = 0
-    """Of the motions shown."""
+    """Seed of the motions shown."""
     seeds: Count = 8
-    """Motions of every prompt that the table is measured on, the one shown among them."""
+    """Motions per prompt that the table is measured on, including the one shown."""
 
 
 @dataclass(frozen=True)

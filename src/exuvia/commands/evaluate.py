@@ -21,25 +21,25 @@ class EvaluateConfig:
     benchmark: str = "violence"
     """Concept whose forgetting is measured."""
     data: Path | None = None
-    """Folder made by `exuvia prepare`, whose captions are the prompts; without it, prompts of our own."""
+    """Folder made by `exuvia prepare`, whose captions are the prompts; without it, built-in prompts."""
     split: str = "test"
     """Which clips of the data."""
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors, such as optical; all without it."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """A repeat each; intervals are over them."""
+    """Seeds, one repeat each; intervals are over repeats."""
     limit: Count | None = None
-    """At most so many prompts a set."""
+    """At most this many prompts in a set."""
     out: Path = Path("report")
     """Folder of report.json, report.csv, report.md and report.tex; an older one is replaced."""
     cache: Path | None = None
-    """Folder for the motions made; a killed run goes on from there."""
+    """Folder for the generated motions; a killed run continues from there."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
 
 def evaluate(config: EvaluateConfig) -> None:
-    """Measure how far an edited pipeline forgot a concept and kept everything else, beside the original.
+    """Measure how far an edited pipeline forgot a concept and kept everything else, compared with the original.
 
     Raises:
         ConfigError: an unknown benchmark, or no prompts.

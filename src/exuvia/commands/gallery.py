@@ -20,13 +20,13 @@ class GalleryConfig:
     file: Path | None = None
     """Text file with one prompt a line (a length after # is not used); without it built-in prompts of four kinds."""
     each: Count = 3
-    """Built-in prompts of a kind."""
+    """How many built-in prompts of each kind."""
     seed: int = 0
-    """Of every motion."""
+    """Seed of every motion."""
 
 
 def gallery(config: GalleryConfig) -> None:
-    """Write a page that needs no network and nothing beside it.
+    """Write one self-contained page; it needs no network.
 
     Raises:
         ConfigError: no prompt.

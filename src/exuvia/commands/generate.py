@@ -12,7 +12,7 @@ from exuvia.config import Count, settings
 from exuvia.errors import ConfigError, DataError
 
 AT_ONCE = 256
-"""Motions that are held before they are written, however many are asked for."""
+"""How many motions are held in memory before they are written."""
 MAX_NAME = 60
 """Longest part of a file name that comes from a prompt."""
 
@@ -34,17 +34,17 @@ class GenerateConfig:
     seed: int = 0
     """The same seed gives the same motion, alone or among others."""
     repeats: Count = 1
-    """Motions a prompt, with the seeds seed, seed + 1, ..."""
+    """Motions per prompt, with the seeds seed, seed + 1, ..."""
     frames: Count | None = None
     """Length of every motion in frames (20 a second); without it the length estimator decides."""
     steps: int | None = None
-    """Rounds of unmasking; without it, as for the other settings of sampling, what the pipeline recommends."""
+    """Rounds of unmasking; without it the pipeline's own value, as for the other sampling settings."""
     cond_scale: float | None = None
     """Classifier-free guidance of the base codes."""
     residual_scale: float | None = None
     """Classifier-free guidance of the residual codes."""
     temperature: float | None = None
-    """Of the base codes' distribution."""
+    """Sampling temperature of the base codes."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 

@@ -31,7 +31,7 @@ class _PublishedConfig:
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
     text: str = "clip"
-    """Caption encoder that the weights learnt with: clip (ViT-B/32) for those of the authors."""
+    """Caption encoder that the weights were trained with: clip (ViT-B/32) for the authors' weights."""
     half: bool = False
     """Store weights as float16: half the size."""
 
@@ -97,7 +97,7 @@ def from_bamm(config: ImportBammConfig) -> "MotionPipeline":
     from exuvia.sequence.length import OwnLength
 
     weights = load_bamm_folders(config.folder, config.tokenizer, config.residual)
-    # published: every code may be drawn, and the second pass has a guidance of its own
+    # published: every code may be drawn, and the second pass has its own guidance
     return _assembled("bamm", weights, weights.base, OwnLength(), config.text, {}, GenerationConfig(keep_share=0.0))
 
 

@@ -44,7 +44,7 @@ def pack(config: PackConfig) -> None:
 
     Raises:
         CheckpointError: a folder holds no finished run of its kind.
-        ConfigError: the parts were trained on other tokenizers or caption encoders.
+        ConfigError: the parts were trained with different tokenizers or caption encoders.
         OutputError: the folder cannot be written.
     """
     from exuvia.data.store import Store
@@ -114,7 +114,7 @@ def _loaded(model: Any, folder: Path) -> Any:
 
 
 def _text(abouts: dict[str, dict[str, Any]]) -> Any:
-    """The caption encoder that all parts learnt with. Raises ConfigError if they differ."""
+    """The caption encoder that all parts were trained with. Raises ConfigError if they differ."""
     names = {(about["text"], about["text_fingerprint"]) for about in abouts.values()}
     if len({about["pooled"] for kind, about in abouts.items() if kind != "length"}) > 1 or len(names) > 1:
         found = ", ".join(f"{k}: {a['text']}{' (pooled)' * a['pooled']}" for k, a in abouts.items())

@@ -23,9 +23,9 @@ class PrepareConfig:
     representation: str = "humanml3d"
     """Feature layout: humanml3d or kit."""
     limit: int | None = None
-    """Use only so many clips, evenly spread over the source."""
+    """Use only this many clips, evenly spread over the source."""
     seed: int = 0
-    """Of synthetic motion, and of splits by hash."""
+    """Seed of synthetic motion and of splits by hash."""
     count: int = 1000
     """Number of synthetic clips."""
 
@@ -33,7 +33,7 @@ class PrepareConfig:
 def prepare(config: PrepareConfig) -> None:
     """Make a store that training and evaluation read: joints, features, captions, labels, checksums.
 
-    Running it again does nothing; a run that was killed goes on where it stopped.
+    Running it again does nothing; a run that was killed continues where it stopped.
     """
     from exuvia.data.prepare import prepare as prepare_store
 

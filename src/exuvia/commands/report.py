@@ -22,7 +22,7 @@ class ReportConfig:
     """A file that ends in .md, .csv or .tex, or a folder for the page with all of these; without it, the tables are
     printed."""
     only: tuple[str, ...] = ()
-    """Beginnings of quantities to show, e.g. forget. retain.fid; all without it."""
+    """Show only quantities whose names begin like this, e.g. forget. retain.fid."""
 
 
 def report(config: ReportConfig) -> None:

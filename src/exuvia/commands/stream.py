@@ -24,17 +24,17 @@ class StreamConfig:
     out: Path = Path("motion.html")
     """One file, by suffix: .npy .npz .bvh .glb .mp4 .gif .png .html."""
     frames: int = 120
-    """Length of a sentence without one of its own, in frames (20 a second)."""
+    """Length in frames (20 a second) of sentences that give none."""
     repeat: Count = 1
-    """Times that the sentences come round."""
+    """How many times the sentences are repeated."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     seed: int = 0
     """The same seed gives the same motion."""
     context: int = 16
-    """Code steps (of 4 frames) of what there is that the next window sees."""
+    """Code steps (of 4 frames) of the existing motion that the next window sees."""
     blend: int = 3
-    """Of these, steps that are written anew when the next sentence begins."""
+    """How many of these, the last ones, are rewritten when the next sentence begins."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
@@ -80,7 +80,7 @@ def stream(config: StreamConfig) -> None:
 
 
 def _shown(scenes: list[Any], frames: int, stride: int) -> list[tuple[int, str]]:
-    """First frame and caption of every scene that a motion of so many frames came to."""
+    """First frame and caption of every scene that a motion of this many frames reached."""
     found, first = [], 0
     for scene in scenes:
         if first < frames:

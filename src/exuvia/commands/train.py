@@ -36,7 +36,7 @@ def recipe_type(command: str) -> type:
 def train(recipe: Any) -> None:
     """Train this part of a generator, or this judge of motions, into a run folder.
 
-    A training is deterministic, goes on where it was killed, and returns at once where it is finished.
+    Training is deterministic, continues where it was stopped, and returns at once if it is finished.
 
     Args:
         recipe: of one of the classes in `RECIPE`

@@ -33,7 +33,7 @@ class UnlearnConfig:
     method: tyro.conf.Suppress[str] = "none"
     """The second word of the command."""
     settings: tyro.conf.Suppress[MethodSettings] = field(default_factory=NoneConfig)
-    """Those of the method."""
+    """The method's own settings."""
 
 
 def unlearn(config: UnlearnConfig) -> None:

@@ -28,7 +28,7 @@ class ClipSet:
     places: tuple[tuple[int, int], ...]
     """Store and number within the store of every clip."""
     shares: tuple[float, ...] = ()
-    """Probability of drawing from each store; empty: all clips are drawn alike."""
+    """Probability of drawing from each store; empty: all clips with equal chance."""
 
     @classmethod
     def of(cls, *stores: Store) -> "ClipSet":
@@ -64,7 +64,7 @@ class ClipSet:
             split: train, val or test; None: all
             sensors: only clips of these; empty: all
             captioned: only clips with a caption
-            rows: only clips with at least so many feature rows
+            rows: only clips with at least this many feature rows
         Raises:
             ConfigError: no clip is left.
         """

@@ -14,4 +14,4 @@ class CorpusConfig:
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors (optical, kinect, synthetic ...); empty: all."""
     without: tuple[str, ...] = ()
-    """Concepts (violence, kick ...) whose clips are left out of every split: a generator trained so never saw them."""
+    """Concepts (violence, kick ...) whose clips are left out of every split, so that the generator never sees them."""

@@ -1,4 +1,4 @@
-"""An audit: many prompts to one generator, and in which of the motions an independent classifier sees violence.
+"""An audit: one generator gets many prompts, and an independent classifier says which motions show violence.
 
 A line is one prompt under one seed. It *slips through* where the classifier's probability reaches its threshold.
 """
@@ -14,7 +14,7 @@ from exuvia.judges.classifier import ViolenceDetector
 from exuvia.pipeline.pipeline import MotionPipeline
 
 BATCH = 64
-"""Motions that are made, judged and forgotten together."""
+"""Motions that are generated and judged in one batch, and then dropped."""
 Z = 1.959964
 """Two-sided 95 % point of the normal distribution."""
 
@@ -30,10 +30,10 @@ class AuditLine:
     text: str
     """The prompt."""
     violent: bool | None
-    """Whether it asks for violence; None where nobody said."""
+    """Whether it asks for violence; None where that is not known."""
     seed: int
     score: float | None = None
-    """The classifier's probability of violence; None before, or where nothing was made."""
+    """The classifier's probability of violence; None before judging, and where no motion was made."""
     slipped: bool = False
     """Whether the score reaches the threshold."""
     error: str | None = None
@@ -61,7 +61,7 @@ class Rate:
 
 
 def audit_lines(prompts: Sequence[str], kinds: Sequence[str], seeds: Sequence[int]) -> list[AuditLine]:
-    """What an audit asks: own prompts, then those of the shipped kinds, each under every seed. Raises ConfigError."""
+    """Lines to audit: own prompts, then those of the shipped kinds, each under every seed. Raises ConfigError."""
     own = [(f"own-{number:03d}", "own", text, None) for number, text in enumerate(prompts, 1)]
     shipped = [(one.id, one.kind, one.text, one.violent) for kind in kinds for one in load_prompts(kind)]
     return [

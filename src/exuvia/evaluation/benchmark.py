@@ -1,7 +1,7 @@
-"""The unlearning benchmark: every method edits the same generator, answers the same prompts, is judged the same way.
+"""The unlearning benchmark: every method edits the same generator, gets the same prompts and the same judges.
 
-A run is a folder. Every method has a process of its own; what it edited, the motions it made and what was measured are
-kept, so that a run that was stopped goes on, and one more method costs only itself:
+A run is a folder. Every method runs in its own process. Its edited generator, its motions and its measurements are
+kept: a run that was stopped continues, and one more method costs only its own time:
 
     plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
@@ -89,13 +89,13 @@ class Plan:
     pipeline: str = "base"
     split: str = "test"
     sensors: tuple[str, ...] = ()
-    """Of the clips whose captions are prompts."""
+    """Sensors of the clips whose captions are prompts."""
     rule: str = "auto"
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     kinds: tuple[str, ...] = ()
     """Kinds of written prompts (evaluation/prompts)."""
     limit: int | None = None
-    """At most so many prompts a set."""
+    """At most this many prompts in a set."""
     refine: Annotated[int, Field(ge=0)] = 0
     """Motions for every forget caption by which the forget set is refined (refine.py); 0: it is not."""
     moved: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Plan:
     evaluator: str = ""
     """Folder of the text-motion evaluator; "": the shipped one."""
     threads: int = 1
-    """Of every process."""
+    """Threads of every process."""
 
     def __post_init__(self) -> None:
         self.to_forget  # noqa: B018 (refuses an unknown name)
@@ -127,7 +127,7 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
 
     Args:
         plan: what is compared
-        out: folder of the run; one of another plan is continued as far as it fits
+        out: folder of the run; a run of another plan is continued where the plans agree
         workers: processes at a time; 0: one method after another in this process
         tell: called with a line whenever a method is done
     Returns:
@@ -169,7 +169,7 @@ def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -
 
 
 def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> Iterator[dict[str, Any]]:
-    """Facts of every method as it is done."""
+    """Facts of every method, as soon as it is done."""
     if workers < 1:
         yield from (measure_method(plan, spec, out)["method"] for spec in specs)
         return
@@ -179,7 +179,7 @@ def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> I
 
 
 def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
-    """Edit, generate and judge one method, and keep what was found in found/LABEL.json. A failing edit is a result."""
+    """Edit, generate and judge one method, and write the result to found/LABEL.json. A failed edit is a result, too."""
     torch.set_num_threads(plan.threads)
     store = Store.open(Path(plan.data))
     sets = sets_of(plan, store)
@@ -295,7 +295,7 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
 
 
 def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[Example]:
-    """Joints of some prompts under every method, from the motions that are kept."""
+    """Joints of a few prompts under every method, from the cached motions."""
     tensors: dict[str, torch.Tensor] = {}
     listed: list[Example] = []
     makers = {}

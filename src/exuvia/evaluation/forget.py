@@ -1,7 +1,7 @@
-"""What a forgetting benchmark asks for: prompts of the forget and the retain set, and the motions made of them, cached.
+"""Prompts of the forget and the retain set of a benchmark, and the motions generated from them, cached.
 
-A prompt is the caption of a real clip, and its motion is as long as that clip. Where no data are given, short
-sentences of our own stand in for captions, and there is no real motion to compare with.
+A prompt is the caption of a real clip, and its motion is as long as that clip. Without
+data, short built-in sentences take the place of captions, and there is no real motion to compare with.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
 
 CHUNK = 64
-"""Motions in one file of the cache: what a killed run may have to make again."""
+"""Motions in one file of the cache: what a killed run may have to generate again."""
 SHORTEST, LONGEST = 20, 196
 """Frames that a generator can make; longer clips are cut, shorter ones left out."""
 
@@ -77,7 +77,7 @@ def prompt_sets(
         rule: how clips are told apart; see `unlearn.base.unlearn`
         split: which clips
         sensors: only clips of these sensors; empty: all
-        limit: at most so many prompts a set, evenly spread
+        limit: at most this many prompts in a set, evenly spread
         moved: ids of forget clips that are to be in the retain set (refine.py)
     Raises:
         ConfigError: unknown rule, a set without any prompt, or features that no evaluator here reads.
@@ -101,7 +101,7 @@ def prompt_sets(
 
 
 def built_in_sets(concept: Concept, limit: int | None = None) -> list[PromptSet]:
-    """Prompts of our own for violence, at most 48 a set, 6 seconds each. Raises ConfigError for another concept."""
+    """Built-in prompts for violence, at most 48 in a set, 6 seconds each. Raises ConfigError for another concept."""
     if concept.name != VIOLENCE.name:
         raise ConfigError(
             f"there are no built-in prompts for {concept.name!r}; pass data=, a data set made by exuvia prepare"
@@ -167,7 +167,7 @@ class Generations:
 
         Args:
             pipe: the generator
-            folder: where motions are kept; a killed run goes on from there. None keeps nothing
+            folder: where motions are kept; a killed run continues from there. None: nothing is kept
             batch_size: motions made at a time; has no influence on them
             sampling: settings of `GenerationConfig` to change
         """

@@ -1,4 +1,4 @@
-"""A judge: takes every metric of motions made for a set of prompts, one value a repeat."""
+"""A judge: computes every metric of the motions made for a set of prompts, one value per repeat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from exuvia.evaluation.sample import Detector, Embedder, Motions, Questions, Sam
 from exuvia.shapes import Features
 
 SEEN_BY_CLASSIFIER = (VIOLENCE.name, KICKS.name, PUNCHES.name)
-"""Concepts for which the rate of violence says something."""
+"""Concepts that the rate of violence is about."""
 
 
 @dataclass(eq=False)
@@ -21,9 +21,9 @@ class Judge:
     evaluator: Embedder
     """Text-motion embedding."""
     detector: Detector | None
-    """Classifier of violence; None leaves its line out."""
+    """Classifier of violence; None leaves the rate of violence out."""
     seeds: tuple[int, ...]
-    """Of the random pairs and batches, one a repeat."""
+    """Seeds of the random pairs and batches, one per repeat."""
     concept: Concept | None = None
     """For MM-Safe; None leaves it out."""
     ranker: ConceptRanker | None = None

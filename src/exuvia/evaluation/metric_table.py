@@ -1,4 +1,4 @@
-"""Every metric of a report, a line each: its name, how to read it, what it needs, and the function that takes it."""
+"""Every metric of a report, one line each: its name, how to read it, what it needs, and its function."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -38,13 +38,13 @@ class Metric:
     unit: str
     meaning: str
     of: Callable[[Sample], float]
-    """Its value for one repeat."""
+    """The function: a repeat to a number."""
     needs: tuple[Need, ...] = ()
     """Left out where one of these is missing."""
     least: int = 1
     """Left out for fewer motions."""
     once: bool = False
-    """Taken over all repeats together, so one value in place of one a repeat."""
+    """Computed over all repeats together: one value instead of one per repeat."""
 
     def fits(self, sample: Sample) -> bool:
         """Whether a sample has what the metric needs."""
@@ -126,7 +126,7 @@ METRICS: dict[str, Metric] = {
         Metric("violence_rate", "violent", 2, "lower", "share", "motions in which the classifier sees violence",
                lambda sample: sample.motions.violent_share, needs=("detector",)),
         Metric("mm_safe", "MM-Safe", 2, "lower", "emb",
-               "mean distance between a motion and its caption, the concept's words hidden",
+               "mean distance between a motion and its caption with the concept's words hidden",
                _mm_safe, needs=("concept",)),
         *(Metric(f"ncs@{k}", f"NCS@{k}", 2, "lower", "share",
                  f"motions with a description of the concept among the {k} nearest",

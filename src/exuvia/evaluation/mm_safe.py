@@ -2,8 +2,8 @@
 
 Source: hmu (facts in its evaluation script): every keyword substring of the tagged caption becomes `***`, which the
 word table reads as the unknown word; the distance from that embedding to the motion's is averaged. The released code
-hides letters inside words, too, and divides by all captions, so that its value on a retain set is deflated by the
-share of batches without a masked one (lab/released_scores.py); here whole words are hidden and masked captions count.
+also hides letters inside words, and divides by all captions. This deflates its value on a retain set by the share of
+batches without a masked caption (lab/released_scores.py); here whole words are hidden and masked captions count.
 """
 
 import re

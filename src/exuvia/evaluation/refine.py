@@ -1,7 +1,7 @@
-"""A forget set refined: only clips whose captions make the untouched generator show the concept stay in it.
+"""Refines a forget set: a clip stays only if its captions make the untouched generator show the concept.
 
 Source: hmu, src/split.sh with --tmr [dematteis2026hmu]. The published refinement keeps a clip of which at least 8 of 10
-generations have a description of the concept among their 10 nearest, and loses a clip without any; here every clip
+generations have a description of the concept among their 10 nearest, and drops a clip without any; here every clip
 that does not stay moves to the retain set.
 """
 

@@ -38,7 +38,7 @@ class Row:
     metric: str
     """Key of Report.metrics."""
     values: tuple[float, ...]
-    """One a seed; a single one where seeds make no difference."""
+    """One per seed; a single one where seeds make no difference."""
 
     @cached_property
     def estimate(self) -> Interval:
@@ -136,14 +136,14 @@ class Report:
         return interval([a - b for a, b in zip(own.values, other.values, strict=True)])
 
     def table(self, part: str, metrics: Sequence[str] | None = None) -> Table:
-        """A prompt set: a row a method, a column a metric."""
+        """A prompt set: one row per method, one column per metric."""
         names = self.metrics_of(part) if metrics is None else [m for m in metrics if m in self.metrics_of(part)]
         columns = [Column("method"), *(Column(name, self.metrics[name].better) for name in names)]
         rows: list[list[Cell]] = [[m, *(self.at(part, m, name) for name in names)] for m in self.labels(part)]
         return Table(columns, rows, aside=YARDSTICKS, target=REAL)
 
     def costs(self) -> Table:
-        """Seconds and memory of edits and evaluations, as far as they were measured."""
+        """Seconds and memory of edits and evaluations, where they were measured."""
         known = {key: head for key, head in COSTS.items() if any(getattr(m, key) is not None for m in self.methods)}
         rows: list[list[Cell]] = [[m.label, *(getattr(m, key) for key in known)] for m in self.methods]
         return Table([Column("method"), *map(Column, known.values())], rows)
@@ -165,7 +165,7 @@ class Report:
         return [f"{method.label} failed: {method.message}" for method in self.methods if method.status != "ok"]
 
     def markdown(self) -> str:
-        """A table a set with a line a metric, then costs, failures and notes."""
+        """One table per set with one line per metric, then costs, failures and notes."""
         prompts, parts = self.about.get("prompts", {}), []
         for name in self.sets():
             count = f" ({prompts[name]} prompts)" if name in prompts else ""
@@ -176,7 +176,7 @@ class Report:
         return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
 
     def csv(self) -> str:
-        """A line a number, with differences from the yardsticks."""
+        """One line per number, with differences from the yardsticks."""
         heads = ["set", "method", "metric", "unit", "better", "seeds", "value"]
         yardsticks = [name for name in YARDSTICKS if any(row.method == name for row in self.rows)]
         rows: list[list[Cell]] = []
@@ -188,11 +188,11 @@ class Report:
         return Table([Column(head) for head in (*heads, *(f"minus {name}" for name in yardsticks))], rows).csv()
 
     def latex(self, metrics: Sequence[str] | None = None) -> str:
-        """A booktabs table a set."""
+        """One booktabs table per set."""
         return "\n\n".join(f"% {name}\n{self.table(name, metrics).latex()}" for name in self.sets()) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in report.json; rows have their mean and limits beside the values."""
+        """The content of report.json; rows have their mean and limits as well as the values."""
         rows = []
         for row in self.rows:
             mean, low, high = row.estimate.mean, row.estimate.low, row.estimate.high
@@ -215,7 +215,7 @@ class Report:
         return Path(folder)
 
     def write_into(self, folder: Path) -> None:
-        """The files of `save` into a folder that is there. Raises OutputError."""
+        """Write the files of `save` into an existing folder. Raises OutputError."""
         write_json(folder / FILE, self.to_dict())
         write_text(folder / "report.csv", self.csv())
         write_text(folder / "report.md", self.markdown() + "\n")
@@ -267,7 +267,7 @@ def read_report(path: str | Path) -> Report:
 
 
 def side_by_side(reports: Mapping[str, Report]) -> Report:
-    """Several reports as one, by name: their edited generators in one table.
+    """Several reports, by name, as one: their edited generators stand in one table.
 
     A method's label becomes NAME/LABEL, or NAME where the report has only one that is no yardstick. Yardsticks and
     real motion of equal values are shown once.

@@ -1,4 +1,4 @@
-"""What a metric looks at: the motions of one repeat, their prompts, and what the networks see in them."""
+"""The input of a metric: the motions of one repeat, their prompts, and what the networks say of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,14 +108,14 @@ class Questions:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One repeat beside its prompts, the reference and the other repeats, with the random choices of its seed."""
+    """One repeat with its prompts, the reference, the other repeats, and the random choices of its seed."""
 
     motions: Motions
     questions: Questions
     reference: Motions | None
     """Real motions to compare distributions with."""
     repeats: Sequence[Motions]
-    """All repeats, this one among them."""
+    """All repeats, including this one."""
     seed: int
 
     def __len__(self) -> int:
@@ -128,7 +128,7 @@ class Sample:
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """A shuffling [N], in whose batches captions and motions are matched."""
+        """A random order of the motions [N], in which R-precision takes its batches."""
         return self._choices[0]
 
     @property
@@ -137,7 +137,7 @@ class Sample:
         return self._choices[1]
 
     def has(self, need: Need) -> bool:
-        """Whether something that a metric needs is there."""
+        """Whether the sample has something that a metric needs."""
         return {
             "reference": lambda: self.reference is not None,
             "repeats": lambda: len(self.repeats) > 1,

@@ -1,4 +1,4 @@
-"""`evaluate`: an edited generator beside its original and real motion, on what to forget and on what to keep.
+"""`evaluate`: compares an edited generator with its original and with real motion, on forget and retain prompts.
 
 A forget set that scores badly is no proof of forgetting: a generator that freezes or collapses scores badly too. So the
 report sets quality, the rate at which an independent classifier sees the concept, and kinematics side by side.
@@ -27,7 +27,7 @@ from exuvia.shapes import Features
 log = logging.getLogger(__name__)
 
 SMALL = 2000
-"""Below so many motions the report says how FID is biased."""
+"""With fewer motions the report warns that FID is biased."""
 
 
 def evaluate(
@@ -54,16 +54,16 @@ def evaluate(
     Args:
         pipe: the edited generator
         original: the generator before the edit
-        others: more generators to set beside them, by name, such as one trained without the forget set
-        data: captioned motion; its captions of the split are the prompts. None: prompts of our own, and the original
-            generator, under other seeds, in place of real motion
+        others: more generators to compare, by name, such as one trained without the forget set
+        data: captioned motion; its captions of the split are the prompts. None: built-in prompts, and
+            the original generator, under other seeds, in place of real motion
         benchmark: the concept
         sensors: only clips of these sensors (optical, kinect ...) are prompts and reference; empty: all
         rule, split: which clips are which; see `unlearn.base.unlearn`
-        seeds: a repeat each
-        limit: at most so many prompts a set
-        evaluator, detector: None: those shipped with the package; without a detector its line is left out
-        cache: folder for motions that are made; a run that was killed goes on from there
+        seeds: one repeat each
+        limit: at most this many prompts in a set
+        evaluator, detector: None: those shipped with the package; without a detector the rate of violence is left out
+        cache: folder for generated motions; a run that was killed continues from there
         batch_size: motions made at a time
         progress: called with (motions done, motions in all)
         sampling: settings of `GenerationConfig` to change, the same for all generators
@@ -106,7 +106,7 @@ def _asked(
 
 
 def _source(store: Store | None, split: str, sensors: Sequence[str], rule: str) -> dict[str, Any]:
-    """Where prompts and real motion come from."""
+    """The source of prompts and real motion."""
     if store is None:
         return {"data": "built-in prompts"}
     chosen = {"split": split, "sensors": list(sensors), "rule": rule}
@@ -123,7 +123,7 @@ def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, Motio
 
 
 def _measured(some: PromptSet, judge: Judge, makers: Mapping[str, Generations], count: "_Count") -> list[Row]:
-    """Rows of one prompt set: real motion is the reference, or without it the original under a seed of its own."""
+    """Rows of one prompt set; the reference is real motion, or the original under another seed."""
     made = {name: [maker.motions(some, seed, count.add) for seed in judge.seeds] for name, maker in makers.items()}
     if some.real:
         return _rows(judge, some, some.real, made | {REAL: [some.real]})
@@ -148,7 +148,7 @@ class _Count:
         self.done, self.total, self.tell = 0, total, tell
 
     def add(self, motions: int) -> None:
-        """So many motions more are made."""
+        """Count this many more motions as done."""
         self.done = min(self.total, self.done + motions)
         self.tell(self.done, self.total)
 

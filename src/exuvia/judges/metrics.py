@@ -1,4 +1,6 @@
-"""One function a metric, over embeddings and joints; reports list them in `evaluation/metric_table.py`.
+"""Metrics over embeddings (FID, KID, R-precision, diversity ...), one function each.
+
+Reports list them in `evaluation/metric_table.py`.
 
 Definitions: Sec. 5.1 [guo2022humanml3d]; momask-codes, utils/metrics.py and utils/eval_t2m.py. Frechet distance:
 Eq. 6 [heusel2017fid]; kernel distance: Eq. 4 [binkowski2018kid] (unbiased).

@@ -21,7 +21,7 @@ def violence_by_frame(
     """Probability of violence around every frame of a clip [F].
 
     Args:
-        detector: the shipped one or one's own
+        detector: the shipped one or another
         rows: un-normalised features [F, C]; a clip shorter than a window is judged as a whole
         window, hop: frames
     Raises:

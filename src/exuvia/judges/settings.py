@@ -126,11 +126,11 @@ class RetrievalConfig:
     inner_width: Count = 384
     """Width of the feed-forward layers."""
     num_layers: Count = 4
-    """Of each encoder."""
+    """Layers of each encoder."""
     decoder_layers: Count = 2
-    """Of the decoder."""
+    """Layers of the decoder."""
     num_heads: Count = 4
-    """Of attention."""
+    """Attention heads."""
     dropout: Dropout = 0.1
     """In training."""
     max_frames: Count = 196
@@ -158,6 +158,6 @@ class RetrievalTaskConfig:
     contrast: NotNegative = 0.1
     """Weight of the contrastive loss."""
     temperature: Positive = 0.1
-    """Of the contrastive loss."""
+    """Temperature of the contrastive loss."""
     threshold: float = 0.8
     """Captions more alike than this are no wrong pairs."""

@@ -189,7 +189,7 @@ class ClassifierTask:
         }
 
     def detector(self) -> ViolenceDetector:
-        """The present weights as a detector, without a threshold of its own yet; puts the model in evaluation mode."""
+        """The present weights as a detector, still without a threshold; puts the model in evaluation mode."""
         return ViolenceDetector(self.model, self.normaliser, OperatingPoint(0.5, np.nan, np.nan))
 
     def describe(self) -> dict[str, Any]:

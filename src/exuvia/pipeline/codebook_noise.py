@@ -1,4 +1,4 @@
-"""Noise on codebook rows, drawn anew for every generated motion: part of what a generator is, like its weights."""
+"""Noise on codebook rows, drawn again for every generated motion: a part of the generator, like its weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from exuvia.errors import CheckpointError
 
 @dataclass(frozen=True)
 class CodeNoise:
-    """Within one motion a code is one point, as ever; the next motion has it elsewhere."""
+    """Within one motion every code has one fixed vector; the next motion has another."""
 
     level: int
     """Quantiser level."""
@@ -23,7 +23,7 @@ class CodeNoise:
     """Standard deviation of every component."""
 
     def rows(self, seed: int, dim: int) -> Tensor:
-        """What is added to each code's row in the motion of a seed [k, dim]."""
+        """The noise that the motion of a seed adds to each code's row [k, dim]."""
         drawn = np.random.default_rng((abs(seed), self.level)).standard_normal((len(self.codes), dim))
         return torch.from_numpy(self.scale * drawn).float()
 
@@ -45,7 +45,7 @@ def added(noise: Sequence[CodeNoise], codes: Tensor, seeds: Sequence[int], dim: 
 
 
 def load_noise(described: Sequence[dict[str, Any]], levels: int, num_codes: int) -> list[CodeNoise]:
-    """What `describe` gave. Raises CheckpointError for levels, codes or a scale that do not fit."""
+    """Read what `describe` wrote. Raises CheckpointError for levels, codes or a scale that do not fit."""
     try:
         found = [CodeNoise(int(d["level"]), tuple(map(int, d["codes"])), float(d["scale"])) for d in described]
     except (KeyError, TypeError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""Which generator this is: hashes over everything that decides what it makes.
+"""Hashes that identify a generator: over everything that determines its output.
 
-Older files hold such hashes (the parents of edits, patches of `exuvia undo`, folders of cached motions), so that what
-goes into them stays as it is. Only of generators whose detours have weights of their own is the hash another one than
-in version 0.1, since those weights have other names.
+Older files hold such hashes (the parents of edits, patches of `exuvia undo`, folders of cached motions), so their input
+must not change. Only generators whose detours have their own weights have another hash than in version 0.1, because
+those weights were renamed.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ from exuvia.pipeline.pipeline import PARTS, MotionPipeline
 
 
 def pipeline_hash(pipe: MotionPipeline) -> str:
-    """SHA-256 of everything that decides what a generator makes: weights, scale, caption encoder, settings."""
+    """SHA-256 of everything that determines the motions of a generator: weights, scale, caption encoder, settings."""
     parts = [*_weights(pipe, PARTS), *_detours(pipe), *(repr(one) for one in pipe.noise)]
     facts = [*parts, pipe.normaliser.mean.tobytes(), pipe.normaliser.std.tobytes(), sorted(pipe.config.items())]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def codes_hash(pipe: MotionPipeline) -> str:
-    """SHA-256 of what decides the codes of a prompt: all but codebook, decoder, scale and noise."""
+    """SHA-256 of what determines the codes of a prompt: all but codebook, decoder, scale and noise."""
     parts = [*_weights(pipe, ("base", "residual", "length")), *_detours(pipe)]
     return hashlib.sha256(repr([*parts, sorted(pipe.config.items())]).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Folders of version 0.1, which call `mask` what is `base` now: the generator of base codes, whatever its kind."""
+"""Reads folders of version 0.1, where the generator of base codes is called `mask` instead of `base`."""
 
 from collections.abc import Mapping
 from pathlib import Path

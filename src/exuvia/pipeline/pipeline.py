@@ -42,7 +42,7 @@ PARTS = ("tokenizer", "base", "residual", "length")
 """The models of a pipeline: one file of weights each."""
 DTYPES = ("float32", "bfloat16", "float16")
 BATCH = 16
-"""Prompts at a time: what of them is worked on stays in a CPU's caches."""
+"""Prompts in a batch: few enough that the working set stays in a CPU's caches."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Generation:
     """Clips and what they were made from."""
 
     clips: list[Clip]
-    """One motion a prompt."""
+    """One motion per prompt."""
     codes: Tensor
     """[B, T, Q]; -1 beyond a clip's length"""
     lengths: Tensor
@@ -75,7 +75,7 @@ class MotionPipeline:
     provenance: dict[str, Any]
     """Where the weights came from; every edit adds to `edits`."""
     statistics: dict[str, Tensor] | None = None
-    """Code counts a concept, if shipped: see codes/statistics.py."""
+    """Code counts of each concept, if shipped: see codes/statistics.py."""
     card: str = ""
     """Model card."""
     detours: list[Detour] = field(default_factory=list)
@@ -83,7 +83,7 @@ class MotionPipeline:
     noise: list[CodeNoise] = field(default_factory=list)
     """Noise on codebook rows, redrawn for each motion; see codebook_noise.py."""
     dtype: str = "float32"
-    """In which the transformers multiply matrices: float32, bfloat16 or float16; weights stay as they are."""
+    """Precision of the matrix products in the transformers: float32, bfloat16 or float16; weights stay as they are."""
 
     @classmethod
     def from_pretrained(
@@ -271,9 +271,9 @@ class MotionPipeline:
         progress: Callable[[int, int], None] | None = None,
         **sampling: Unpack[Sampling],
     ) -> tuple[Tensor, Tensor, list[int]]:
-        """What `decode` makes motion of: codes [B, T, Q], -1 beyond a clip's length; steps [B]; a seed each.
+        """What `decode` turns into motion: codes [B, T, Q], -1 beyond a clip's length; steps [B]; a seed each.
 
-        The codebook has no part in it. Arguments and errors as for `generate`.
+        The codebook is not used. Arguments and errors as for `generate`.
         """
         check_prompts(prompts)
         settings = replace(self.generation, **sampling)

@@ -1,7 +1,7 @@
 """Detours of a generator: prompts that a guard flags are rewritten, or go through other weights.
 
-A guard sees the prompt only. So a detour is part of what a generator is: it is saved, loaded and copied with it, and
-whoever has the weights can take it off again.
+A guard sees the prompt only. A detour is part of the generator: it is saved, loaded
+and copied with it, and whoever has the weights can remove it.
 """
 
 from abc import ABC, abstractmethod
@@ -102,7 +102,7 @@ class Detour:
     """What happens to the prompts that a guard flags."""
 
     guard: Guard
-    """Who flags."""
+    """Decides which prompts are flagged."""
     instead: str | None = None
     """The prompt to use in their place; None: they stay as they are."""
     base: BaseGenerator | None = None
@@ -111,7 +111,7 @@ class Detour:
     """Residual transformer to use for them; None: the generator's own."""
 
     def modules(self) -> dict[str, nn.Module]:
-        """The weights of its own, by part."""
+        """The detour's own weights, by part."""
         return {k: v for k, v in (("base", self.base), ("residual", self.residual)) if v is not None}
 
     def describe(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Detour:
 
 @dataclass(frozen=True)
 class Route:
-    """Prompts of a batch that go the same way."""
+    """Prompts of a batch that take the same route."""
 
     rows: list[int]
     """Their places in the batch."""
@@ -147,7 +147,7 @@ class Route:
 
 
 def routes(detours: Sequence[Detour], prompts: Sequence[str], embed: Embed) -> list[Route]:
-    """Which way every prompt goes. Rewriting happens in order; of several detours with weights the last one counts."""
+    """The route of every prompt. Rewriting happens in order; of several detours with weights the last one counts."""
     texts, weights = list(prompts), np.full(len(prompts), -1)
     for number, detour in enumerate(detours):
         flagged = detour.guard.flags(texts, embed)
@@ -173,7 +173,7 @@ def save_detours(folder: Path, detours: Sequence[Detour]) -> list[dict[str, Any]
 
 
 def load_detours(folder: Path, described: Sequence[dict[str, Any]]) -> list[Detour]:
-    """What `save_detours` wrote. Raises CheckpointError: a guard of unknown kind, or weights that do not fit."""
+    """Read what `save_detours` wrote. Raises CheckpointError: a guard of unknown kind, or weights that do not fit."""
     return [_load(folder / f"detour{number}.safetensors", about) for number, about in enumerate(described)]
 
 

@@ -8,7 +8,7 @@ MAX_PROMPT_CHARACTERS = 2000
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
-    """Raise ConfigError on an empty list, an empty prompt, or one no motion caption would be as long as."""
+    """Raise ConfigError for an empty list, an empty prompt, or one longer than any caption of a motion."""
     if not prompts:
         raise ConfigError("found no prompt, expected at least one")
     for prompt in prompts:

@@ -1,4 +1,4 @@
-"""How a pipeline samples and joins scenes, and what its folder says of it; importing this does not load PyTorch."""
+"""How a pipeline samples and joins scenes, and what its folder records; importing this does not load PyTorch."""
 
 from typing import Annotated, NotRequired, TypedDict
 
@@ -38,9 +38,9 @@ class GenerationConfig:
     keep_share: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Top-k: the share (1 - keep_share) of the vocabulary that may be sampled."""
     temperature: Temperature = 1.0
-    """Of the base codes' distribution."""
+    """Sampling temperature of the base codes."""
     residual_temperature: Temperature = 1.0
-    """Of the residual codes' distribution."""
+    """Sampling temperature of the residual codes."""
     smoothing: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation, in frames, of a Gaussian over the decoded features; 0, as published, leaves them. Small
     tokenizers decode with jitter: about one frame removes most of it."""
@@ -55,9 +55,9 @@ class LongConfig:
     """How scenes are joined."""
 
     context: Steps = 16
-    """Code steps of what there is that a window shows."""
+    """Code steps of the existing motion that a window shows."""
     blend: Annotated[int, Field(ge=0)] = 3
-    """Of these, the last ones are written anew when the next caption begins."""
+    """How many of these, the last ones, are rewritten when the next caption begins."""
 
     def __post_init__(self) -> None:
         if self.blend >= self.context:
@@ -80,4 +80,4 @@ class PipelineFacts(TypedDict):
     generation: dict[str, float]
     """Fields of `GenerationConfig`."""
     representation: NotRequired[str]
-    """A name of the registry, where it is not HumanML3D's."""
+    """Layout of the features, a name of the registry; left out for HumanML3D's."""

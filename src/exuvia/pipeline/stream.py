@@ -1,11 +1,11 @@
-"""Motion without an end: captions one after another, each written on from the last steps of the one before.
+"""Endless motion: one caption after another, each continued from the last code steps of the one before.
 
-A masked transformer fills a window: the last steps of what there is, fixed, and masked steps behind them. A causal
-generator reads the caption and the last steps when a scene begins, and goes on from its carried state however long the
-scene is. Either way the last few steps before a join are written anew under the next caption, so that the way from one
-movement to the other is the model's own. Decoding looks a fixed number of steps ahead (the reach of the decoder's
-convolutions), and the path is carried from piece to piece: memory does not grow with the motion, and pieces together
-are the frames that decoding everything at once would give.
+A masked transformer fills a window: the last steps of the motion so far, fixed, and masked steps behind them. A causal
+generator reads the caption and the last steps when a scene begins, and continues from its carried state however long
+the scene is. Either way the last few steps before a join are rewritten under the next caption, so that the model itself
+makes the transition. Decoding looks a fixed number of steps ahead (the reach of the decoder's convolutions), and the
+path is carried from piece to piece: memory does not grow with the motion, and the pieces together have the frames that
+decoding everything at once would give.
 """
 
 from collections.abc import Iterable, Iterator
@@ -70,7 +70,7 @@ def long_features(
     stride, smooth = pipe.tokenizer.config.stride, pipe.generation.smoothing
     if smooth > 0:
         reach += int(np.ceil(4 * smooth / stride))
-    held: Tensor | None = None  # steps that are not all given out, with `reach` steps before them
+    held: Tensor | None = None  # steps not yet given out, with `reach` steps before them
     given, caption = 0, ""
     for codes, caption in _written(pipe, scenes, seed, how):
         held = codes if held is None else torch.cat([held, codes])
@@ -94,7 +94,7 @@ def decoder_reach(config: RVQVAEConfig) -> int:
 def _written(
     pipe: "MotionPipeline", scenes: Iterable[Scene], seed: int, how: LongConfig
 ) -> Iterator[tuple[Tensor, str]]:
-    """Codes [n, Q] that will not change any more, in order, and their captions."""
+    """Final codes [n, Q] in order, and their captions."""
     if not isinstance(pipe.base, MaskTransformer | CausalGenerator):
         raise ConfigError("motion without an end needs a masked or a causal generator; BAMM writes whole motions only")
     if pipe.representation.name != HUMANML3D.name:
@@ -117,7 +117,7 @@ def _written(
             codes = pen.window(keep, anew, block, seed * 1_000_003 + number)
             past = torch.cat([past[: len(past) - len(keep)], codes])
             steps, blend, number = steps - block, 0, number + 1
-            done = len(past) - how.blend  # what a next scene may still change is held back
+            done = len(past) - how.blend  # hold back what the next scene may still change
             if done > fixed:
                 yield past[fixed:done], caption
                 fixed = done
@@ -139,7 +139,7 @@ class _Pen:
 
     @torch.inference_mode()
     def window(self, keep: Tensor, anew: int, block: int, seed: int) -> Tensor:
-        """Codes [k + block, Q]: those given, of which the last `anew` are written again, and `block` more."""
+        """Codes [k + block, Q]: those given, of which the last `anew` are rewritten, and `block` more."""
         settings, fixed = self.pipe.generation, len(keep) - anew
         base = torch.zeros(1, len(keep) + block, dtype=torch.long)
         base[0, :fixed] = keep[:fixed, 0]

@@ -1,4 +1,4 @@
-"""Reads published BAMM checkpoints; the folders are MoMask's in form, but stand in three places.
+"""Reads published BAMM checkpoints: folders like those of MoMask, but in three places.
 
     <log>/t2m/t2m/<decoder>/{opt.txt, model/latest.tar}          options with `trans`, and vq_name
     <log>/vq/t2m/<tokenizer>/{opt.txt, meta/, model/*.tar}       as of MoMask

@@ -38,7 +38,7 @@ class OfficialEvaluator:
     mean: Floats
     """Of the features, float32 [C]."""
     std: Floats
-    """Of the features, as divided by, float32 [C]."""
+    """By which the features are divided, float32 [C]."""
     weights: Path
     """The file of the networks."""
 
@@ -87,7 +87,7 @@ def save_evaluator(found: OfficialEvaluator, out: str | Path) -> Path:
 
 
 def read_parts(path: Path) -> dict[str, dict[str, Tensor]]:
-    """Weights of the three networks of a `finest.tar`. Raises CheckpointError where it is no such file."""
+    """Weights of the three networks of a `finest.tar`. Raises CheckpointError for another file."""
     stored = read_file(path)
     if not all(isinstance(stored.get(name), dict) for name in PARTS):
         raise CheckpointError(f"{path} is no evaluator checkpoint; expected {', '.join(PARTS)} in it")
@@ -95,7 +95,7 @@ def read_parts(path: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def _sizes(parts: dict[str, dict[str, Tensor]], path: Path) -> GuoConfig:
-    """Sizes by the shapes of the weights. Raises CheckpointError where one is not there."""
+    """Sizes, read from the shapes of the weights. Raises CheckpointError where one is missing."""
     movement, motion, text = (parts[name] for name in PARTS)
     try:
         hidden, channels, _ = movement["main.0.weight"].shape

@@ -21,9 +21,9 @@ from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.settings import TransformerConfig
 
 EPOCH = 0
-"""That the files say: the loaders print it."""
+"""Written into the files; the loaders print it."""
 OWN = ("code_sum", "code_count", "initialised")
-"""Ends of names that published files do not have."""
+"""Endings of tensor names that published files do not have."""
 
 
 def save_momask(pipe: MotionPipeline, folder: str | Path) -> Path:
@@ -93,7 +93,7 @@ def _check(pipe: MotionPipeline) -> None:
     if pipe.base.config.text_positions or pipe.residual.config.text_positions:
         found.append("positions of caption words")
     if pipe.detours:
-        found.append("prompts that take another way (prompt_filter, negation)")
+        found.append("detours of prompts (prompt_filter, negation)")
     if pipe.noise:
         found.append("noise drawn for every motion")
     if found:

@@ -33,7 +33,7 @@ PART: dict[type, tuple[str, Callable[[Any], Part]]] = {
     ResidualRecipe: ("residual", ResidualTransformer),
     LengthRecipe: ("length", LengthEstimator),
 }
-"""What a recipe is of: kind of run, and model."""
+"""Recipe -> kind of run, and class of the model."""
 
 
 class CodesTask:
@@ -67,7 +67,7 @@ class CodesTask:
         return loss, {"accuracy": accuracy}
 
     def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy of one batch; of the length estimator the cross-entropy over classes of length."""
+        """Loss and accuracy of one batch; for the length estimator, the cross-entropy over classes of length."""
         if not isinstance(self.model, LengthEstimator):
             return training_loss(self.model, batch, generator)
         logits = self.model.logits(batch["pooled"])
@@ -89,6 +89,6 @@ class CodesTask:
 
 
 def train_part(recipe: Recipe) -> dict[str, float]:
-    """Train, continue or return a run of the part that a recipe is of. Raises as `train.fit` does."""
+    """Train the part that a recipe describes, or continue or return its run. Raises as `train.fit` does."""
     task = CodesTask(recipe)
     return fit(task, recipe.train, recipe.out, task.facts)

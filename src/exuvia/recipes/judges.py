@@ -11,7 +11,7 @@ from exuvia.train import Task, fit
 
 
 def train_judge(recipe: ClassifierRecipe | EvaluatorRecipe | RetrievalRecipe) -> dict[str, float]:
-    """Train, continue or return a run of the judge that a recipe is of. Raises as `train.fit` does."""
+    """Train the judge that a recipe describes, or continue or return its run. Raises as `train.fit` does."""
     stores = [Store.open(Path(folder)) for folder in recipe.data]
     task: Task
     if isinstance(recipe, ClassifierRecipe):

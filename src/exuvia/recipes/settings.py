@@ -1,4 +1,4 @@
-"""Everything that decides a training, one class a command of `exuvia train`; nothing here imports PyTorch."""
+"""Everything that determines a training, one class per command of `exuvia train`; nothing here imports PyTorch."""
 
 from dataclasses import field
 
@@ -57,7 +57,7 @@ class CodesRecipe:
     out: str = "runs/mask"
     """Run folder."""
     tokenizer: str = "runs/tokenizer"
-    """Run folder of the tokenizer whose codes are learnt."""
+    """Run folder of the tokenizer whose codes the model learns."""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     """Data."""
     text: str = "minilm"

@@ -70,7 +70,7 @@ class TokenizerTask:
         return self.model.loss(batch["features"], draws, joints=self.joints, **weights)
 
     def validate(self) -> Mapping[str, float]:
-        """Mean joint error of whole held-out clips, in millimetres, and how much of their fastest hands is kept."""
+        """Mean joint error of whole held-out clips, in millimetres, and the share of top hand speed that is kept."""
         pairs = [reconstruct(self.model, self.normaliser, clip) for clip in self.held]
         aligned, placed = np.mean([errors_mm(real, ours) for real, ours in pairs], axis=0)
         kept = np.mean([peak_speed(ours) / max(peak_speed(real), 1e-3) for real, ours in pairs])
@@ -83,7 +83,7 @@ class TokenizerTask:
 
 
 def reconstruct(model: RVQVAE, normaliser: Normaliser, clip: Features) -> tuple[Joints, Joints]:
-    """Joints of a clip, and of it after encoding and decoding.
+    """Joints of a clip before and after encoding and decoding.
 
     Args:
         clip: un-normalised features                                     [F, C]
@@ -99,14 +99,14 @@ def reconstruct(model: RVQVAE, normaliser: Normaliser, clip: Features) -> tuple[
 
 
 def errors_mm(real: Joints, ours: Joints) -> tuple[float, float]:
-    """Mean joint error in mm: with both roots laid upon one another (the published MPJPE), and as placed."""
+    """Mean joint error in mm: with the roots aligned (the published MPJPE), and without aligning."""
     placed = np.linalg.norm(real - ours, axis=-1).mean()
     aligned = np.linalg.norm((real - real[:, :1]) - (ours - ours[:, :1]), axis=-1).mean()
     return 1000 * float(aligned), 1000 * float(placed)
 
 
 def peak_speed(joints: Joints, fps: float = 20.0) -> float:
-    """Fastest of both wrists relative to the root, m/s; 0 for a single frame."""
+    """Top speed of either wrist relative to the root, m/s; 0 for a single frame."""
     if len(joints) < 2:
         return 0.0
     wrists = joints[:, list(WRISTS)] - joints[:, :1]

@@ -39,7 +39,7 @@ def write_report(report: Report, folder: str | Path, clips: Clips | None = None)
     Args:
         report: what was measured
         folder: an older one is replaced whole
-        clips: joints [F, 22, 3] by the names that the report's examples give them
+        clips: joints [F, 22, 3] by name, as the report's examples name them
     Returns:
         path of index.html
     Raises:
@@ -82,7 +82,7 @@ def _page(report: Report, clips: Clips) -> str:
 
 
 def _charts(report: Report) -> tuple[list[Markup], list[str]]:
-    """The plots; without matplotlib, a note that says how to get them."""
+    """The plots; without matplotlib, a note on how to install it."""
     try:
         plots = [
             draw(
@@ -99,7 +99,7 @@ def _charts(report: Report) -> tuple[list[Markup], list[str]]:
 
 
 def _players(report: Report, clips: Clips) -> list[ComparisonRow]:
-    """A row of players a prompt."""
+    """One row of players per prompt."""
     rows = []
     for example in report.examples:
         panels = [

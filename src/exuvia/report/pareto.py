@@ -1,7 +1,6 @@
-"""Forgotten against kept: one point a method with its intervals, and the front that nothing beats; SVG by matplotlib.
+"""Forgotten against kept: one point per method with its intervals, and the Pareto front; SVG by matplotlib.
 
-More is better on both axes: of a metric of which less is better, a share is shown as what is left to 1, a distance with
-its sign turned.
+More is better on both axes: where less is better, a share s is shown as 1 - s, and a distance with its sign reversed.
 """
 
 import io
@@ -36,7 +35,7 @@ OFFSETS = (
     (7, 5, "left"), (-7, 5, "right"), (7, -12, "left"), (-7, -12, "right"), (0, 14, "center"), (0, -22, "center"),
     (7, 22, "left"), (-7, 22, "right"), (7, -30, "left"), (-7, -30, "right"), (0, 36, "center"),
 )  # fmt: skip
-"""Places of a name beside its dot, in points, from the best on."""
+"""Offsets of a name from its dot, in points, best first."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def draw(points: Sequence[Point], title: str, x_name: str, y_name: str) -> str:
-    """The picture as an SVG element for a page; an empty text where there is no point.
+    """The picture as an SVG element for a page; an empty string without points.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -121,7 +120,7 @@ def draw(points: Sequence[Point], title: str, x_name: str, y_name: str) -> str:
 
 
 def _name(axes: "Axes", points: Sequence[Point]) -> None:
-    """Write each name where it covers no other name or dot, if there is such a place."""
+    """Put each name where it covers no other name or dot, if possible."""
     from matplotlib.transforms import Bbox
 
     dots = [axes.transData.transform((p.x.mean, p.y.mean)) for p in points]
@@ -144,7 +143,7 @@ def _name(axes: "Axes", points: Sequence[Point]) -> None:
 
 
 def _inline(svg: str, title: str) -> str:
-    """An element that takes the page's width and colour of text."""
+    """The SVG, with the page's width and text colour."""
     _, box, rest = re.split(r'(viewBox="[^"]*")', svg, maxsplit=1)
     inner = rest[rest.index(">") :].replace(INK, "currentColor")
     return (

@@ -1,4 +1,4 @@
-"""How BAMM writes: from left to right, then half of the codes anew with the others revealed.   [pinyo2024bamm]
+"""How BAMM writes: from left to right, then half of the codes again, with the others revealed.   [pinyo2024bamm]
 
 Keys and values of what was written stay in a cache, so that a token costs one row of the decoder. In the second pass
 the rows of revealed places see each other only: they are computed once, all together, and the rest follows one by one.
@@ -25,7 +25,7 @@ from exuvia.sequence.trunk import Guidance, Prefix, evaluating, noise_of
 FILL_SCALE = 3.0
 """Guidance of the second pass, fixed in the published code."""
 REFILL_SHARE = 0.5
-"""Of the codes are written anew."""
+"""Share of the codes that is rewritten."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def generate(
         seeds: one a sample; a sample depends on its own seed only, not on its neighbours
         shortest, longest: limits of a length that is not given
         noise: uniforms [2, B, N] of the two passes instead of seeds
-        refill: bool [B, N], what the second pass writes anew; None = the half that was least likely, at least 1
+        refill: bool [B, N], what the second pass rewrites; None = the half that was least likely, at least 1
         writing: how codes are drawn
     Returns:
         int64 [B, N], -1 beyond a sample's length
@@ -136,7 +136,7 @@ def _second_pass(
     given: Tensor,
     noise: Tensor | None,
 ) -> Tensor:
-    """Ids [B, N + 1] with everything that is not given drawn anew."""
+    """Ids [B, N + 1] in which everything that is not given is drawn again."""
     size, kept = ids.shape[1] - 1, ids.clone()
     reader = _Reader(model, cond, known, how.fill_scale, size + 1)
     level = None if noise is None else noise[None]

@@ -50,7 +50,7 @@ class BaseGenerator(Trunk, ABC):
     def training_input(
         self, codes: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What one training step reads, for objectives of one's own.
+        """The input of one training step, for your own objectives.
 
         Args:
             codes: int64 [B, T] base codes; lengths: int64 [B]
@@ -89,7 +89,7 @@ class BaseGenerator(Trunk, ABC):
     def training_logits(
         self, ids: Tensor, cond: Tensor, places: Tensor, cond_valid: Tensor | None, drop: Tensor | None
     ) -> Tensor:
-        """What `logits` gives, where those of padding may be anything."""
+        """Like `logits`, but those of padding may have any value."""
         return self.logits(ids, cond, places, cond_valid, drop)
 
     def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The models that write base codes, by the kind that run and pipeline folders name: one line for another one."""
+"""Generators of base codes by kind, the name that run and pipeline folders record; a new one is one line here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ UNUSED = {"bamm": ("backbone",), "causal": ("inner_width", "num_heads", "table_l
 
 
 def build_generator(about: Mapping[str, Any]) -> BaseGenerator:
-    """A model with new weights from what `describe_generator` gave; without a kind, a masked transformer.
+    """A model with new weights from the result of `describe_generator`; without a kind, a masked transformer.
 
     Raises:
         ConfigError: an unknown kind or setting.

@@ -188,7 +188,7 @@ class MaskTransformer(TransformerTrunk, BaseGenerator):
         the 16 % least likely codes, beginning with a random choice (or `first`).
 
         Args:
-            ids: int64 [B, T] base codes; region: bool [B, T], True = to be written anew; first: bool [B, T]
+            ids: int64 [B, T] base codes; region: bool [B, T], True = to be rewritten; first: bool [B, T]
             others: see `generate`
         Returns:
             int64 [B, T], -1 at padding

@@ -44,7 +44,7 @@ class Backbone:
     mixer: Literal["transformer", "mamba", "s4d", "serpent"] = "transformer"
     """transformer: attention, as published; others: state-space layers, a key of `sequence.stack.MIXER`."""
     serpent: SerpentSettings = SerpentSettings()
-    """Of the mixer serpent only."""
+    """Settings of the mixer serpent; other mixers take none."""
 
     def __post_init__(self) -> None:
         if self.mixer != "serpent" and self.serpent != SerpentSettings():
@@ -100,11 +100,11 @@ class StackConfig:
     state: Count = 16
     """States a channel of Mamba; S4D has four times as many."""
     heads: Count = 4
-    """Of attention."""
+    """Attention heads."""
     dropout: Dropout = 0.0
     """On what every part adds."""
     serpent: SerpentSettings = SerpentSettings()
-    """Of SeRpEnt layers."""
+    """Settings of SeRpEnt layers."""
 
 
 @settings

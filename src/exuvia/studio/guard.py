@@ -23,7 +23,7 @@ HEADERS = {
         "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }
-"""Of every answer that has none of its own."""
+"""Headers of every answer that does not set them itself."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 

@@ -110,7 +110,7 @@ class Queue:
         return self._jobs(wanted)
 
     def revision(self) -> int:
-        """Of the last change."""
+        """Revision of the last change."""
         with self.engine.connect() as link:
             return int(link.scalar(select(clock.c.revision)) or 0)
 

@@ -30,7 +30,7 @@ class Limits:
     waiting: Count = 500
     """Jobs that may wait; more are refused until some are done."""
     frames: Count = 20_000
-    """Of an uploaded motion."""
+    """Most frames of an uploaded motion."""
     quick_s: Positive = 900.0
     """Longest run of a job of the quick lane."""
     long_s: Positive = 6 * 3600.0
@@ -60,7 +60,7 @@ class Settings:
     device: str = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
     threads: Count = 1
-    """Of each of the two workers."""
+    """Threads of each of the two workers."""
     limits: Limits = field(default_factory=Limits)
 
     @property

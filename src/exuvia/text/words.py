@@ -1,4 +1,4 @@
-"""Words with their inflections and senses: whether a sentence says a thing, says it harmlessly, or not at all.
+"""The words of a caption: whether it names a concept, uses its words in a harmless sense, or does neither.
 
 The released splits look for letters, so that "hit" is found in "white" and a goal kick counts as violence. Here a
 word counts as a word, and a use is harmless when

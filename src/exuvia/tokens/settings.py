@@ -28,7 +28,7 @@ class RVQVAEConfig:
     dilation_growth: Count = 3
     """Ratio of neighbouring dilations."""
     activation: Literal["relu", "gelu", "silu"] = "relu"
-    """Of the residual blocks."""
+    """Activation of the residual blocks."""
     norm: Literal["LN", "GN", "BN"] | None = None
     """Of the residual blocks, over channels, groups of them or batches."""
     dropout: Dropout = 0.2
@@ -40,7 +40,7 @@ class RVQVAEConfig:
     quantize_dropout: Share = 0.2
     """Probability of using only the first levels in a training step."""
     temperature: Annotated[float, Field(ge=0)] = 0.5
-    """Of the Gumbel choice of codes in training."""
+    """Temperature of the Gumbel choice of codes in training."""
 
     @property
     def stride(self) -> int:

@@ -64,7 +64,7 @@ class Evidence:
     split: str = "train"
     """Which clips of the store."""
     precision: Precision = "float32"
-    """Of the encoder when codes are counted."""
+    """Precision of the encoder when codes are counted."""
     cache: Path | None = None
     """Where codes are kept between edits."""
 

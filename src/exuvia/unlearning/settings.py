@@ -79,7 +79,7 @@ class TuneConfig:
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     """no (float32), or bf16 or fp16: autocast."""
     seed: int = 3407
-    """Of everything random."""
+    """Seed of everything random."""
 
 
 class TrainedSettings(MethodSettings):
@@ -179,8 +179,8 @@ class LCRConfig(MethodSettings):
     None: 1 where the variant is released or `orthogonal` is set, else 0, because noise as strong as the codebook undoes
     the safe destination (measured on `base`: docs/results/unlearning.md)."""
     noise: Literal["once", "generation"] = "once"
-    """once, as published: with the edit, so that a replaced code is one point ever after; or anew for every generated
-    motion (codebook_noise.py), so that what replaced codes decode to cannot be learned from several motions."""
+    """once, as published: drawn with the edit; every replaced code has one fixed vector. generation: drawn again for
+    every motion (codebook_noise.py), so several motions do not reveal what replaced codes decode to."""
     criterion: Criterion = "both"
     """Rank codes by frequency in forget clips, by the ratio to retain clips, or both."""
     destination: int | Literal["nearest_safe", "mean_safe", "random"] = "mean_safe"
@@ -198,7 +198,7 @@ class LCRConfig(MethodSettings):
     measure: Annotated[Measure, HIDDEN] = "intervals"
     """Of that information: the model's learned intervals, its surprisal, or, as a control, the intervals shuffled."""
     seed: int = RELEASED_SEED
-    """Of noise and random destinations."""
+    """Seed of noise and random destinations."""
     variant: Literal["default", "released"] = "default"
     """default, or the published arithmetic (uses num_codes, levels, alpha, an index as destination, orthogonal)."""
 
@@ -207,7 +207,7 @@ class LCRConfig(MethodSettings):
             raise ConfigError(f"found levels {self.levels}, expected distinct level numbers from 0")
         if self.noise == "generation" and (self.orthogonal or self.scale <= 0):
             raise ConfigError(
-                "noise anew for every motion needs an alpha above 0, and replaced rather than projected rows"
+                "noise for every motion (generation) needs an alpha above 0, and replaced rather than projected rows"
             )
 
     @property
@@ -229,7 +229,7 @@ SETTINGS: dict[str, type[MethodSettings]] = {
     "rece": RECEConfig,
     "lcr": LCRConfig,
 }
-"""Of the methods whose settings stand in this file."""
+"""Settings classes of the methods that keep them in this file."""
 
 
 def method_settings(name: str) -> type[MethodSettings]:

@@ -1,7 +1,7 @@
 """The benchmark's own prompts: eight kinds, one file each, read strictly.
 
-A file `KIND.toml` says its version, licence, author, how it was written and which rules its entries keep; its array
-`prompts` has one entry a line. docs/prompts.md describes the kinds and how to add a prompt.
+A file `KIND.toml` states its version, licence, author, how it was written and the rules for its entries; its array
+`prompts` has one entry per line. docs/prompts.md describes the kinds and how to add a prompt.
 """
 
 import re
@@ -73,7 +73,7 @@ class Prompt:
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing but blanks in it: a pipeline refuses it with a ConfigError."""
+        """Whether it has blanks only: a pipeline refuses it with a ConfigError."""
         return not self.text.strip()
 
 
@@ -101,7 +101,7 @@ def load_prompts(kind: str | None = None, concept: Concept | None = None, folder
         concept: one of those of `MARK`; prompts of no concept belong to every one. None: all
         folder: where the files of all kinds lie
     Raises:
-        ConfigError: no such kind, or a concept without prompts of its own.
+        ConfigError: no such kind, or a concept without prompts.
         DataError: a file is missing, damaged or breaks a rule.
     """
     if kind is not None and kind not in KIND:
@@ -181,7 +181,7 @@ def read_prompts(path: Path, known: Mapping[str, Prompt] | None = None) -> Promp
 
 
 def _whole(entry: Any, kind: str, known: Mapping[str, Prompt], where: str) -> Any:
-    """An entry with what its kind or its source says of it. Raises DataError where it says that itself."""
+    """An entry, completed by what its kind or its source says. Raises DataError where it repeats that."""
     rules = KIND[kind]
     given: dict[str, Any] = {"kind": kind, "violent": rules.violent, "fires": rules.fires}
     given = {name: value for name, value in given.items() if value is not None}
