@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from exuvia.checkpoint import origin, save_tensors
+from exuvia.checkpoint import find_pipeline, origin, read_config, save_tensors
 from exuvia.config import settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
@@ -134,12 +134,14 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
         path of report.json
     Raises:
         ConfigError: unknown names, no clip shows the concept, or the folder's run is about other data.
+        CheckpointError: there is no generator of that name.
         DataError: the data cannot be read.
     """
     store = Store.open(Path(plan.data))
     _check_folder(out, store)
     plan = _refined(plan, store, out, tell)
     sets_of(plan, store)  # refused now rather than in every process
+    read_config(find_pipeline(plan.pipeline), "pipeline")
     write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
     specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
     missing = [spec for spec in specs if recall_json(_file(out, spec), _facts(plan, spec, store)) is None]
