@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exuvia.evaluation.forget import PromptSet
+from exuvia.evaluation.prompt_sets import PromptSet
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.judges.guo import MotionTextEvaluator
 from exuvia.judges.metrics import diversity, diversity_pairs, fid, mm_dist, r_precision

@@ -187,6 +187,30 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_refused_leaves_no_folder(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [
+        "benchmark",
+        "violence",
+        "--data",
+        str(store.folder),
+        "--methods",
+        "none",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    judge = tmp_path / "judge"
+    for more, message in (
+        (["--pipeline", str(store.folder)], "is not a run folder"),
+        (["--workers", "-1"], "expected at least 0"),
+        (["--refine", "-1"], "expected at least 0"),
+        (["--seeds", "0", "0", "--evaluator", str(judge)], "expected distinct ones"),
+    ):
+        assert main([*command, *more]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+        assert not judge.exists(), "an evaluator is trained for a sound plan only"
+
+
 def test_tables_hold_every_number(run: Path) -> None:
     report = read_report(run)
     text = str(report)

@@ -10,7 +10,7 @@ import torch
 from exuvia.data.concepts import VIOLENCE
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
-from exuvia.evaluation.forget import prompt_sets
+from exuvia.evaluation.prompt_sets import prompt_sets
 from exuvia.judges.shipped import shipped_evaluator
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import ship_statistics

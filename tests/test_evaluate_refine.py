@@ -15,7 +15,7 @@ from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.evaluation import benchmark
 from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark, sets_of
-from exuvia.evaluation.forget import Generations, prompt_sets
+from exuvia.evaluation.prompt_sets import Generations, prompt_sets
 from exuvia.evaluation.refine import moved_out
 from exuvia.files import read_json, write_json
 from exuvia.pipeline.pipeline import MotionPipeline

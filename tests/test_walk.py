@@ -37,6 +37,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+def test_a_model_of_other_caption_vectors_is_refused_at_once(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = ["--tokenizer", made / "tokenizer", "--corpus.data", made / "store", "--text", "hashed"]
+    words = ["train", "mask", "--out", tmp_path / "run", *codes, *TRAIN]
+    assert main([str(word) for word in words]) == 2
+    assert "found a text_dim of 512" in (told := capsys.readouterr().err)
+    assert "add --model.text-dim 64" in told
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_packed_pipeline_generates(made: Path) -> None:
     run("generate", "a person walks forward", "--pipeline", made / "pipeline", "--out", made / "walk.npy")
     joints = np.load(made / "walk.npy")

@@ -8,7 +8,7 @@ from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.benchmark import MethodSpec, Plan
 from exuvia.files import read_json
-from exuvia.pipeline.older import renamed
+from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.pipeline import MotionPipeline
 from lab import backbones
 from lab.benchmark import benchmark_report

@@ -12,8 +12,8 @@ from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.evaluation.forget import Generations, prompt_sets
 from exuvia.evaluation.judge import Judge
+from exuvia.evaluation.prompt_sets import Generations, prompt_sets
 from exuvia.judges.shipped import shipped_evaluator
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import unlearn

@@ -8,7 +8,7 @@ import numpy as np
 
 from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
-from exuvia.evaluation.forget import built_in_sets
+from exuvia.evaluation.prompt_sets import built_in_sets
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
 from exuvia.motion.kinematics import measure
 from exuvia.pipeline.pipeline import MotionPipeline

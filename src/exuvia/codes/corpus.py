@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
+from exuvia.cache import Arrays, keep_arrays, recall_arrays
 from exuvia.codes.encode import Precision, encode_clips
 from exuvia.data.clips import ClipSet
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
-from exuvia.kept import Arrays, keep_arrays, recall_arrays
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.text.base import TextEncoder

@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from exuvia.cache import Arrays, keep_arrays, recall_arrays
 from exuvia.checkpoint import hash_tensors
 from exuvia.codes.statistics import PackedCodes
 from exuvia.config import to_dict
 from exuvia.data.batches import pad_batch
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
-from exuvia.kept import Arrays, keep_arrays, recall_arrays
 from exuvia.shapes import Features
 from exuvia.tokens.rvqvae import RVQVAE
 

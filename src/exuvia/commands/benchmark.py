@@ -1,10 +1,12 @@
 """`exuvia benchmark CONCEPT`: unlearning methods compared on the same prompts and seeds, resumable."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from pydantic import Field
 
 from exuvia.config import Count, settings
 from exuvia.errors import ConfigError
@@ -45,13 +47,13 @@ class BenchmarkConfig:
     """Kinds of written prompts beside the data's captions."""
     limit: Count | None = None
     """At most this many prompts in a set."""
-    refine: int = 0
+    refine: Annotated[int, Field(ge=0)] = 0
     """Motions of the unedited generator for every forget caption: a clip stays in the forget set where retrieval finds
     the concept near 8 of 10 of them (published: 10). 0: the set as the rule has it."""
     evaluator: Path | None = None
     """Folder of your own text-motion evaluator, trained there first if it is missing; None: the shipped one, which was
     trained on the development data."""
-    workers: int = 2
+    workers: Annotated[int, Field(ge=0)] = 2
     """Methods at a time, a process each; 0: one after another in this process."""
     out: Path = Path("runs/benchmark")
     """Folder of the run; a run that was stopped continues there."""
@@ -74,8 +76,9 @@ def benchmark(config: BenchmarkConfig) -> None:
     plan = Plan(
         concept=config.concept, data=str(config.data), methods=methods_of(config.methods, config.retrained),
         pipeline=config.pipeline, split=config.split, sensors=config.sensors, seeds=config.seeds, kinds=config.kinds,
-        limit=config.limit, refine=config.refine, evaluator=_evaluator(config),
+        limit=config.limit, refine=config.refine,
     )  # fmt: skip
+    plan = replace(plan, evaluator=_evaluator(config))  # trained only for a plan that holds
     path = run_benchmark(plan, config.out, config.workers, tell=lambda line: print(line, flush=True))
     found = read_report(path)
     print(found)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia.cache import stable_hash
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.record import ClipRecord
 from exuvia.data.settings import CorpusConfig
@@ -16,7 +17,6 @@ from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
-from exuvia.kept import stable_hash
 from exuvia.shapes import Features
 
 

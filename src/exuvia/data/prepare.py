@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from exuvia import __version__
+from exuvia.cache import stable_hash
 from exuvia.data.motion_files import MotionFiles
 from exuvia.data.ready import Item, make_ready
 from exuvia.data.shards import Skipped, assemble, is_whole, write_shard
@@ -24,7 +25,6 @@ from exuvia.data.store import Store
 from exuvia.data.synthetic import SyntheticClips
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.features.representation import Representation
-from exuvia.kept import stable_hash
 from exuvia.registry import DATA_SET, REPRESENTATION, resolve
 
 try:

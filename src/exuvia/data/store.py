@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia.cache import stable_hash
 from exuvia.data.record import ClipRecord
 from exuvia.errors import ConfigError, DataError
 from exuvia.features.representation import Representation
 from exuvia.files import read_json, sha256_file
-from exuvia.kept import stable_hash
 from exuvia.registry import REPRESENTATION, resolve, suggest
 from exuvia.shapes import Features, Joints
 

@@ -20,14 +20,15 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from exuvia.checkpoint import origin, save_tensors
+from exuvia.cache import keep_json, recall_json
+from exuvia.checkpoint import find_pipeline, origin, read_config, save_tensors
 from exuvia.config import settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
-from exuvia.evaluation.forget import Generations, PromptSet, prompt_sets
 from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
+from exuvia.evaluation.prompt_sets import Generations, PromptSet, prompt_sets
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.refine import moved_out
 from exuvia.evaluation.report import FILE, REAL, Example, Method, Row, report_of
@@ -35,7 +36,6 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_evaluator
-from exuvia.kept import keep_json, recall_json
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.registry import UNLEARN, suggest
@@ -134,12 +134,14 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
         path of report.json
     Raises:
         ConfigError: unknown names, no clip shows the concept, or the folder's run is about other data.
+        CheckpointError: there is no generator of that name.
         DataError: the data cannot be read.
     """
     store = Store.open(Path(plan.data))
     _check_folder(out, store)
     plan = _refined(plan, store, out, tell)
     sets_of(plan, store)  # refused now rather than in every process
+    read_config(find_pipeline(plan.pipeline), "pipeline")
     write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
     specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
     missing = [spec for spec in specs if recall_json(_file(out, spec), _facts(plan, spec, store)) is None]

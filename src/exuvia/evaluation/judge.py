@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exuvia.data.concepts import KICKS, PUNCHES, VIOLENCE, Concept
-from exuvia.evaluation.forget import PromptSet
 from exuvia.evaluation.metric_table import METRICS
 from exuvia.evaluation.ncs import ConceptRanker
+from exuvia.evaluation.prompt_sets import PromptSet
 from exuvia.evaluation.sample import Detector, Embedder, Motions, Questions, Sample
 from exuvia.shapes import Features
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from exuvia.evaluation.forget import Generations, PromptSet
+from exuvia.cache import keep_json, recall_json
 from exuvia.evaluation.ncs import ConceptRanker
-from exuvia.kept import keep_json, recall_json
+from exuvia.evaluation.prompt_sets import Generations, PromptSet
 
 NEAREST = 10
 SHARE = 0.8

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exuvia.data.concepts import Concept
-from exuvia.evaluation.forget import PromptSet
 from exuvia.evaluation.mm_safe import masked_captions
 from exuvia.evaluation.ncs import ConceptRanker
+from exuvia.evaluation.prompt_sets import PromptSet
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.judges.metrics import diversity_pairs
 from exuvia.judges.roc import OperatingPoint

@@ -13,8 +13,8 @@ from exuvia.checkpoint import origin
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.evaluation.forget import Generations, PromptSet, built_in_sets, prompt_sets
 from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
+from exuvia.evaluation.prompt_sets import Generations, PromptSet, built_in_sets, prompt_sets
 from exuvia.evaluation.report import REAL, Method, Report, Row, report_of
 from exuvia.evaluation.sample import Detector, Embedder
 from exuvia.judges.metrics import BATCH

@@ -21,7 +21,7 @@ from exuvia.features.representation import Representation
 from exuvia.files import read_json, whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
-from exuvia.pipeline.older import renamed, weights_path
+from exuvia.pipeline.legacy import renamed, weights_path
 from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
 from exuvia.pipeline.prompts import check_prompts
 from exuvia.pipeline.settings import GenerationConfig, PipelineFacts, Sampling

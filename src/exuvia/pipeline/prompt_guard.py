@@ -19,7 +19,7 @@ from exuvia.checkpoint import load_into, load_tensors, save_tensors
 from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.pipeline.older import renamed
+from exuvia.pipeline.legacy import renamed
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.generators import build_generator, describe_generator
 from exuvia.sequence.residual_transformer import ResidualTransformer

@@ -12,6 +12,7 @@ from torch import Tensor
 from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
 from exuvia.config import to_dict
 from exuvia.data.clips import open_corpus
+from exuvia.errors import ConfigError
 from exuvia.files import sha256_file
 from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
 from exuvia.recipes.tokenizer import load_tokenizer
@@ -37,7 +38,11 @@ PART: dict[type, tuple[str, Callable[[Any], Part]]] = {
 
 
 class CodesTask:
-    """Batches of codes and captions, and a model that learns from them."""
+    """Batches of codes and captions, and a model that learns from them.
+
+    Raises:
+        ConfigError: the model reads caption vectors of another size than the encoder gives.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         self.kind, make = PART[type(recipe)]
@@ -46,6 +51,11 @@ class CodesTask:
         tokenizer, normaliser = load_tokenizer(recipe.tokenizer)
         corpus, facts = open_corpus(recipe.corpus)
         encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
+        if recipe.model.text_dim != encoder.dim:
+            raise ConfigError(
+                f"found a text_dim of {recipe.model.text_dim}, but the caption encoder {recipe.text!r} "
+                f"gives vectors of {encoder.dim}; add --model.text-dim {encoder.dim}"
+            )
         self.text_fingerprint = encoder.fingerprint
         self.data, held = (
             CaptionedCodes(

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from exuvia.cache import stable_hash
 from exuvia.checkpoint import hash_tensors, load_into, load_tensors
 from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
 from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet
 from exuvia.errors import DivergedError
-from exuvia.kept import stable_hash
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.train import WEIGHTS, TrainConfig, fit

@@ -12,7 +12,7 @@ from torch import Tensor
 from exuvia.checkpoint import load_metadata, load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.identity import pipeline_hash
-from exuvia.pipeline.older import renamed
+from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.pipeline import PARTS, MotionPipeline
 
 

@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from exuvia.cache import stable_hash
 from exuvia.config import Count, from_dict, settings
 from exuvia.data.concepts import VIOLENCE, Concept
 from exuvia.errors import ConfigError, DataError
-from exuvia.kept import stable_hash
 from exuvia.registry import suggest
 
 FOLDER = Path(__file__).parent

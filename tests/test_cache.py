@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from exuvia.kept import Arrays, keep_arrays, keep_json, recall_arrays, recall_json, stable_hash
+from exuvia.cache import Arrays, keep_arrays, keep_json, recall_arrays, recall_json, stable_hash
 
 VALUES: Arrays = {"values": np.arange(6, dtype=np.int16).reshape(2, 3).T}
 

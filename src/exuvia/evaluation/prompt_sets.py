@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from exuvia.cache import keep_arrays, recall_arrays
 from exuvia.config import to_dict
 from exuvia.data.captions import Caption
 from exuvia.data.concepts import VIOLENCE, Concept
@@ -22,7 +23,6 @@ from exuvia.data.splits import actual_rule, caption_verdict, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.judges.guo import UNIT
-from exuvia.kept import keep_arrays, recall_arrays
 from exuvia.pipeline.identity import codes_hash, pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.shapes import Features
