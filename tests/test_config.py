@@ -14,6 +14,7 @@ from pydantic import Field
 
 from exuvia.config import HIDDEN, describe, from_dict, nested, settings, to_dict
 from exuvia.errors import ConfigError
+from exuvia.pipeline.settings import LongConfig
 
 
 @settings
@@ -196,3 +197,9 @@ def test_the_command_line_reads_and_explains_the_same_class(capsys: pytest.Captu
     page = capsys.readouterr().out
     assert "Steps to take." in page
     assert "{slow,fast}" in page
+
+
+def test_arguments_by_place_are_refused_in_the_same_words() -> None:
+    for make in (lambda: LongConfig(-1), lambda: LongConfig(context=-1)):
+        with pytest.raises(ConfigError, match="found context -1, expected at least 1"):
+            make()

@@ -41,6 +41,15 @@ def test_a_prompt_and_seed_give_the_same_motion_in_any_batch(seeds: list[int], o
         assert np.allclose(alone.clips[0].joints, together.clips[row].joints, atol=1e-4)
 
 
+def test_devices_and_scales_that_are_none_are_refused(tmp_path: Path) -> None:
+    folder = tiny_pipeline().save_pretrained(tmp_path / "tiny")
+    for device in ("cuda:99", "tpv"):
+        with pytest.raises(ConfigError, match=device):
+            MotionPipeline.from_pretrained(folder, device=device)
+    with pytest.raises(ConfigError, match="expected a finite number"):
+        tiny_pipeline()("a man walks", cond_scale=float("nan"))
+
+
 def test_seeds_differ() -> None:
     a, b = (PIPE.generate([PROMPTS[0]], seed=s, frames=80).codes for s in (0, 1))
     assert not torch.equal(a, b)

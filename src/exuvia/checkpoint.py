@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import exuvia
-from exuvia.errors import CheckpointError
+from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import read_json, whole_file, write_json
 from exuvia.registry import suggest
 
@@ -197,6 +197,14 @@ def shipped(name: str) -> Path:
         names = [path.parent.name for path in folder.glob("*/config.json")]
         raise CheckpointError(f"exuvia-base has no checkpoint {name!r}; {suggest(name, names)}")
     return folder / name
+
+
+def check_device(name: str) -> None:
+    """Raise ConfigError unless this machine has the device, as PyTorch names it: cpu, cuda, cuda:1, mps."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ConfigError(f"found device {name!r}, which PyTorch cannot use here; expected one such as cpu") from None
 
 
 def find_pipeline(name: str | Path) -> Path:

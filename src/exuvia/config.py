@@ -53,7 +53,7 @@ def settings(cls: type[T] | None = None, *, kw_only: bool = False) -> type[T] | 
     """
     if cls is None:
         return functools.partial(settings, kw_only=kw_only)
-    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
     made = pydantic.dataclasses.dataclass(config=config, frozen=True, kw_only=kw_only)(cls)
     checked = made.__init__
 
@@ -290,8 +290,11 @@ def _place(cls: type, loc: tuple[int | str, ...]) -> tuple[str, _Hint, Any]:
     """Name of the setting that an error is about, its annotation, and the class that has it."""
     name, hint, owner = "", _Hint(cls), cls
     for part in loc:
-        if isinstance(part, int):
-            name += f"[{part}]" if name else dataclasses.fields(typing.cast(Any, cls))[part].name
+        if isinstance(part, int) and name:
+            name += f"[{part}]"
+        elif isinstance(part, int):  # an argument by its place
+            name = dataclasses.fields(typing.cast(Any, cls))[part].name
+            hint = _hints(cls)[name]
         elif hint.is_settings:
             owner = hint.kind
             name, hint = f"{name}.{part}" if name else part, _hints(owner).get(part, _Hint())

@@ -12,7 +12,16 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from exuvia.checkpoint import find_pipeline, halved, load_into, load_tensors, read_config, save_tensors, write_config
+from exuvia.checkpoint import (
+    check_device,
+    find_pipeline,
+    halved,
+    load_into,
+    load_tensors,
+    read_config,
+    save_tensors,
+    write_config,
+)
 from exuvia.config import from_dict, to_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.clips import clip_of
@@ -98,10 +107,11 @@ class MotionPipeline:
             dtype: float32, bfloat16 or float16, of matrix products; the last two are faster, motions differ a little
         Raises:
             CheckpointError: nothing there, or weights of another architecture.
-            ConfigError: unknown name, or the recorded caption encoder is not installed.
+            ConfigError: unknown name or device, or the recorded caption encoder is not installed.
         """
         if dtype not in DTYPES:
             raise ConfigError(f"unknown dtype {dtype!r}; {suggest(dtype, DTYPES)}")
+        check_device(device)
         folder = find_pipeline(name)
         config = renamed(read_config(folder, "pipeline"))
         try:
