@@ -62,6 +62,17 @@ def page_of(folder: Path) -> Path:
     return write_report(read_report(folder), folder / "report", read_clips(folder))
 
 
+@pytest.mark.parametrize(("values", "pale"), [((0.0, 0.0), False), ((0.7, 0.8), True), ((0.0,), True)])
+def test_a_difference_is_pale_where_it_may_be_none(tmp_path: Path, values: tuple[float, ...], pale: bool) -> None:
+    """Equal on all seeds it is a certain one; with one seed nobody knows."""
+    untouched = Row("forget", "none", "violence_rate", (0.75,) * len(values))
+    rows = (untouched, Row("forget", "uce", "violence_rate", values))
+    report = Report({"concept": "violence"}, tuple(Method(m, m, {}) for m in ("none", "uce")), SCALES, rows)
+    page = write_report(report, tmp_path / "report", {}).read_text(encoding="utf-8")
+    assert ('<small class="same">' in page) is pale
+    assert "<small" in page
+
+
 def test_differences_are_taken_seed_by_seed() -> None:
     report = made()
     values = {(r.set, r.method, r.metric): np.asarray(r.values) for r in report.rows}

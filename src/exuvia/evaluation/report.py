@@ -128,6 +128,11 @@ class Report:
             raise ConfigError(f"the report has no {metric} of {method} on the {part} set")
         return estimate.mean
 
+    def repeats(self, part: str, method: str, metric: str) -> int:
+        """How many values a number is the mean of; 0 where there is none."""
+        row = self._by_place.get((part, method, metric))
+        return 0 if row is None else len(row.values)
+
     def difference(self, part: str, method: str, metric: str, yardstick: str) -> Interval | None:
         """Mean difference from a yardstick with its limits, from values of equal seeds; None where there are none."""
         own, other = (self._by_place.get((part, label, metric)) for label in (method, yardstick))

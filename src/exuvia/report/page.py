@@ -131,12 +131,12 @@ def _sheet(report: Report, part: str) -> dict[str, Any]:
 
 
 def _cell(report: Report, part: str, method: str, metric: str, is_best: bool) -> dict[str, Any]:
-    """One number; `is_level`: the interval of its difference from the untouched generator holds zero."""
+    """One number; `is_level`: its difference from the untouched generator has no interval, or one that holds zero."""
     estimate = report.at(part, method, metric)
     gaps = [report.difference(part, method, metric, name) for name in YARDSTICKS if name != "retrain"]
     gap = next((gap for gap in gaps if gap is not None), None)
     about = {"text": cell_text(estimate), "value": None if estimate is None else estimate.mean, "is_best": is_best}
     if gap is None:
         return about
-    level = gap.low == gap.high or gap.low <= 0 <= gap.high
+    level = report.repeats(part, method, metric) < 2 or gap.low <= 0 <= gap.high
     return about | {"difference": f"{gap.mean:+.2g}", "is_level": level}
