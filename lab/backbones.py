@@ -87,7 +87,7 @@ def generation_costs(
 
 
 def lengthen(model: torch.nn.Module, tokens: int) -> None:
-    """Give every position table of a model rows for so many tokens: it is fixed, so that nothing is learned anew."""
+    """Extend every position table of a model to this many tokens; the tables are fixed: nothing is learned again."""
     for module in model.modules():
         if isinstance(module, PositionTable) and len(module.pe) < tokens:
             module.pe = PositionTable(module.pe.shape[-1], 0.0, tokens).pe.to(module.pe)

@@ -1,7 +1,7 @@
 """Motions, weights and codes stay what they were: compared with values frozen before the rooms were moved.
 
 Codes are equal, joints equal to 0.1 mm, so that other processors pass. Where a change of the numbers is meant,
-`python tests/test_frozen_motions.py` writes the file anew; say in the commit why.
+`python tests/test_frozen_motions.py` rewrites the file; give the reason in the commit.
 """
 
 from pathlib import Path

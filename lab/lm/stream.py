@@ -4,7 +4,7 @@ The targets of a text of T tokens, which are tokens 1 to T - 1, are cut into B s
 Window w has targets w L + 1 to (w + 1) L of every stretch. Where a stretch ends early its targets are IGNORED, so that
 a pass over all windows has every target exactly once. Gradients end at windows (truncated back-propagation).
 
-A state belongs to whoever trains: it is no part of a checkpoint, and `NextToken` of lab/lm/model.py, whose steps need
+The training loop owns the state: a checkpoint does not hold it, and `NextToken` of lab/lm/model.py, whose steps need
 no past, stays the task of resumable runs.
 """
 

@@ -203,7 +203,7 @@ def check_device(name: str) -> None:
     """Raise ConfigError unless this machine has the device, as PyTorch names it: cpu, cuda, cuda:1, mps."""
     try:
         torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, NotImplementedError):  # what PyTorch raises differs from device to device
         raise ConfigError(f"found device {name!r}, which PyTorch cannot use here; expected one such as cpu") from None
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from exuvia.config import from_dict, settings
 from exuvia.errors import CheckpointError, ConfigError
@@ -10,6 +10,13 @@ from exuvia.files import read_json, sha256_file
 from exuvia.pipeline.settings import GenerationConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.text.base import TextEncoder
+
+Part = TypeVar("Part", bound="nn.Module")
 WEIGHTS = "weights.safetensors"
 
 
@@ -58,7 +65,7 @@ def pack(config: PackConfig) -> None:
     save(pipe, config.out, config.half)
 
 
-def save(pipe: Any, out: Path, half: bool) -> None:
+def save(pipe: "MotionPipeline", out: Path, half: bool) -> None:
     """Write a pipeline and print its size. Raises OutputError."""
     pipe.save_pretrained(out, half=half)
     size_mb = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
@@ -69,7 +76,7 @@ BASE_KINDS = ("mask", "bamm", "causal")
 """Kinds of run that write base codes."""
 
 
-def _from_runs(config: PackConfig) -> Any:
+def _from_runs(config: PackConfig) -> "MotionPipeline":
     from exuvia.pipeline.assemble import assemble
     from exuvia.recipes.tokenizer import load_tokenizer
     from exuvia.sequence.generators import build_generator
@@ -105,7 +112,7 @@ def _about(folder: Path, *kinds: str) -> dict[str, Any]:
     return about
 
 
-def _loaded(model: Any, folder: Path) -> Any:
+def _loaded(model: Part, folder: Path) -> Part:
     """A model with the weights of its run. Raises CheckpointError."""
     from exuvia.checkpoint import load_into, load_tensors
 
@@ -113,13 +120,13 @@ def _loaded(model: Any, folder: Path) -> Any:
     return model
 
 
-def _text(abouts: dict[str, dict[str, Any]]) -> Any:
+def _text(abouts: dict[str, dict[str, Any]]) -> "TextEncoder":
     """The caption encoder that all parts were trained with. Raises ConfigError if they differ."""
     names = {(about["text"], about["text_fingerprint"]) for about in abouts.values()}
     if len({about["pooled"] for kind, about in abouts.items() if kind != "length"}) > 1 or len(names) > 1:
         found = ", ".join(f"{k}: {a['text']}{' (pooled)' * a['pooled']}" for k, a in abouts.items())
         raise ConfigError(f"the parts learnt with different caption encoders ({found}); train them with one")
-    return resolve(TEXT_ENCODER, names.pop()[0], "text encoder")()
+    return cast("TextEncoder", resolve(TEXT_ENCODER, names.pop()[0], "text encoder")())
 
 
 def _check_parents(config: PackConfig) -> None:

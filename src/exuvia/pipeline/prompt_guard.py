@@ -1,7 +1,7 @@
 """Detours of a generator: prompts that a guard flags are rewritten, or go through other weights.
 
 A guard sees the prompt only. A detour is part of the generator: it is saved, loaded
-and copied with it, and whoever has the weights can remove it.
+and copied with it, and anyone who has the weights can remove it.
 """
 
 from abc import ABC, abstractmethod

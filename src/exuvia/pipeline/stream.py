@@ -113,8 +113,8 @@ def _written(
         while steps > 0:
             block = min(steps, window - min(how.context, len(past)))
             keep = past[-how.context :]
-            anew = min(blend, max(0, len(keep) - 1))
-            codes = pen.window(keep, anew, block, seed * 1_000_003 + number)
+            rewrite = min(blend, max(0, len(keep) - 1))
+            codes = pen.window(keep, rewrite, block, seed * 1_000_003 + number)
             past = torch.cat([past[: len(past) - len(keep)], codes])
             steps, blend, number = steps - block, 0, number + 1
             done = len(past) - how.blend  # hold back what the next scene may still change
@@ -138,13 +138,13 @@ class _Pen:
         self.writer: Writer | None = None
 
     @torch.inference_mode()
-    def window(self, keep: Tensor, anew: int, block: int, seed: int) -> Tensor:
-        """Codes [k + block, Q]: those given, of which the last `anew` are rewritten, and `block` more."""
-        settings, fixed = self.pipe.generation, len(keep) - anew
+    def window(self, keep: Tensor, rewrite: int, block: int, seed: int) -> Tensor:
+        """Codes [k + block, Q]: those given, of which the last `rewrite` are generated again, and `block` more."""
+        settings, fixed = self.pipe.generation, len(keep) - rewrite
         base = torch.zeros(1, len(keep) + block, dtype=torch.long)
         base[0, :fixed] = keep[:fixed, 0]
         if isinstance(self.pipe.base, CausalGenerator):
-            base[:, fixed:] = self._after(self.pipe.base, base[:, :fixed], anew + block, seed)
+            base[:, fixed:] = self._after(self.pipe.base, base[:, :fixed], rewrite + block, seed)
         else:
             base = self._filled(base, fixed, seed)
         codes = self.pipe.residual.generate(
