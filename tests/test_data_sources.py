@@ -71,7 +71,7 @@ def test_untagged_captions_get_tags(tmp_path: Path) -> None:
 
 def test_an_export_never_overwrites(store: Store, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
-    with pytest.raises(OutputError, match="already exists"):
+    with pytest.raises(OutputError, match="holds mine, not a HumanML3D export"):
         export_humanml3d(store, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from exuvia.checkpoint import load_tensors, save_tensors
+from exuvia.checkpoint import load_metadata, load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError, OutputError
 from exuvia.tokens.draws import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE
@@ -50,10 +50,11 @@ class TinyTask:
 CONFIG = TrainConfig(steps=60, warmup=5, ema=0.9, log_every=5, validate_every=20, checkpoint_s=0.05)
 
 
-def run_in_child(out: Path, kill_after_lines: int) -> None:
+def run_in_child(out: Path, kill_after_lines: int, by: signal.Signals = signal.SIGKILL) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1);"
-        "from test_train import TinyTask, CONFIG, fit; fit(TinyTask(0.02), CONFIG, sys.argv[2])"
+        "from test_train import TinyTask, CONFIG, fit; from exuvia.signals import ended_by_signals\n"
+        "with ended_by_signals(): fit(TinyTask(0.02), CONFIG, sys.argv[2])"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(out)])
     deadline = time.monotonic() + 90
@@ -63,9 +64,9 @@ def run_in_child(out: Path, kill_after_lines: int) -> None:
         if lines >= kill_after_lines and (out / CHECKPOINT).exists():
             break
         time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
+    child.send_signal(by)
     child.wait()
-    assert child.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    assert child.returncode != 0, "the run ended before it could be killed"
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,32 @@ def test_killed_twice_and_resumed_equals_uninterrupted(killed: Path, tmp_path: P
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert (tmp_path / "whole" / "metrics.jsonl").read_text() == (tmp_path / "killed" / "metrics.jsonl").read_text()
     assert not (tmp_path / "killed" / CHECKPOINT).exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_ended_by_a_signal_and_resumed_equals_uninterrupted(tmp_path: Path, by: signal.Signals) -> None:
+    run_in_child(tmp_path / "ended", 3, by)
+    assert int(load_metadata(tmp_path / "ended" / CHECKPOINT)["step"]) > 0
+    torch.set_num_threads(1)
+    fit(TinyTask(), CONFIG, tmp_path / "ended")
+    fit(TinyTask(), CONFIG, tmp_path / "whole")
+    a, b = (load_tensors(tmp_path / name / WEIGHTS) for name in ("ended", "whole"))
+    assert all(torch.equal(a[name], b[name]) for name in b)
+    assert (tmp_path / "whole" / "metrics.jsonl").read_text() == (tmp_path / "ended" / "metrics.jsonl").read_text()
+
+
+def test_a_validation_that_a_signal_cut_off_is_made_up_for(tmp_path: Path) -> None:
+    class Cut(TinyTask):
+        def validate(self) -> Mapping[str, float]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Cut(), CONFIG, tmp_path / "cut")
+    assert load_metadata(tmp_path / "cut" / CHECKPOINT)["step"] == "20"
+    fit(TinyTask(), CONFIG, tmp_path / "cut")
+    fit(TinyTask(), CONFIG, tmp_path / "whole")
+    assert (tmp_path / "whole" / "metrics.jsonl").read_text() == (tmp_path / "cut" / "metrics.jsonl").read_text()
 
 
 def test_a_finished_run_is_returned_and_not_repeated(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command line: finds the command, fills its settings, turns errors into one sentence and an exit code.
 
-Exit codes: 0 done, 1 a check failed, 2 bad input or settings, 130 interrupted, 141 the reader of a pipe went away.
+Exit codes: 0 done, 1 a check failed, 2 bad input or settings, too little memory or a full disk, 130 interrupted, 143
+and 129 ended by SIGTERM and SIGHUP, 141 the reader of a pipe went away.
 Any other error is a defect of this program and shows its traceback.
 """
 
@@ -15,14 +16,17 @@ import shlex
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from typing import Any
 
 from exuvia import __version__
 from exuvia.commands.table import COMMAND, RENAMED, Entry
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.registry import resolve, suggest
+from exuvia.signals import Ended, ended_by_signals
 
 _FULL_OR_LOCKED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+_NO_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory|bad_alloc|can't start new thread")
 _HELP = {"-h", "--help", "help"}
 
 
@@ -41,14 +45,15 @@ def main(
         args = list(sys.argv[1:] if argv is None else argv)
         if commands is None and args and args[0] in RENAMED:
             raise ConfigError(f"`{program} {args[0]}` is now: {shlex.join([*RENAMED[args[0]].split(), *args[1:]])}")
-        code = run(args, commands or COMMAND, program)
-        sys.stdout.flush()
+        with ended_by_signals():
+            code = run(args, commands or COMMAND, program)
+            sys.stdout.flush()
         return code
     except ExuviaError as error:
         return _refuse(str(error))
-    except KeyboardInterrupt:
-        print("exuvia: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as end:
+        print("exuvia: " + (f"ended by {end}" if isinstance(end, Ended) else "interrupted"), file=sys.stderr)
+        return end.code if isinstance(end, Ended) else 130
     except BrokenPipeError:
         with contextlib.suppress(OSError, ValueError):  # nobody reads: keep the interpreter's flush at exit quiet
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -58,6 +63,12 @@ def main(
             raise
         where = f" {error.filename}" if error.filename else ""
         return _refuse(f"cannot write or read{where}: {error.strerror}; free some space or choose another folder")
+    except BrokenExecutor:
+        return _refuse("the system ended a worker process, often for want of memory; what was done is kept, run again")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        return _refuse("there is not enough memory for this; free some, or ask for less at a time")
 
 
 def run(args: list[str], commands: Mapping[str, Entry], program: str = "exuvia") -> int:

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,14 +21,17 @@ from tqdm import tqdm
 
 from exuvia.checkpoint import load_into, load_metadata, load_tensors, provenance, save_tensors, write_config
 from exuvia.config import to_dict
-from exuvia.errors import CheckpointError, ConfigError, DivergedError
-from exuvia.files import write_json
+from exuvia.errors import CheckpointError, ConfigError, DivergedError, OutputError
+from exuvia.files import locked, write_json, write_text
+from exuvia.signals import held
 from exuvia.train_settings import TrainConfig
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"
+RUN_FILES = ("config.json", WEIGHTS, CHECKPOINT, "provenance.json", "metrics.json", "metrics.jsonl")
+"""What a training writes beside run.json."""
 _WATCHER: ContextVar[Callable[[int, int], None] | None] = ContextVar("watcher", default=None)
 
 
@@ -116,6 +119,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write the resumable state whole: weights, their average, optimiser moments, metrics so far."""
+        if not self.accelerator.is_main_process:
+            return
         tensors = {f"model.{k}": v for k, v in self.task.model.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
@@ -157,24 +162,39 @@ class Trainer:
         saved = time.monotonic()
         bar = tqdm(total=self.config.steps, initial=self.step, desc=self.out.name, mininterval=5.0, disable=None)
         validated: dict[str, float] = {}
-        while self.step < self.config.steps:
-            metrics = self._advance()
-            last = self.step == self.config.steps
-            if self.step % self.config.log_every == 0 or last:
-                self._note({k: float(v) for k, v in metrics.items()}, writer)
-                bar.set_postfix(loss=f"{self.lines[-1]['loss']:.4f}", refresh=False)
-            if self.step % self.config.validate_every == 0 or last:
-                validated = self.validate()
-                self._note(validated, writer)
-                log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
-            bar.update()
-            if (watcher := _WATCHER.get()) is not None:
-                watcher(self.step, self.config.steps)
-            if self.accelerator.is_main_process and time.monotonic() - saved > self.config.checkpoint_s and not last:
-                self.save()
-                saved = time.monotonic()
+        try:
+            while self.step < self.config.steps or self._validation_is_due():
+                if not self._validation_is_due():  # else a run was ended between the step and its validation
+                    with held():
+                        self._advance_and_note(bar, writer)
+                if self._validation_is_due():
+                    validated = self.validate()
+                    self._note(validated, writer)
+                    log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
+                if (watcher := _WATCHER.get()) is not None:
+                    watcher(self.step, self.config.steps)
+                if time.monotonic() - saved > self.config.checkpoint_s and self.step < self.config.steps:
+                    self.save()
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            self.save()
+            log.info("stopped at step %d of %d; run again to continue", self.step, self.config.steps)
+            raise
         bar.close()
         return validated
+
+    def _validation_is_due(self) -> bool:
+        """Whether this step ends with a validation that has not been noted."""
+        at_end = self.step % self.config.validate_every == 0 or self.step == self.config.steps
+        noted = any(line["step"] == self.step and "loss" not in line for line in self.lines[-1:])
+        return self.step > 0 and at_end and not noted
+
+    def _advance_and_note(self, bar: Any, writer: Any) -> None:
+        metrics = self._advance()
+        if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+            self._note({k: float(v) for k, v in metrics.items()}, writer)
+            bar.set_postfix(loss=f"{self.lines[-1]['loss']:.4f}", refresh=False)
+        bar.update()
 
     def _advance(self) -> dict[str, Tensor]:
         rank = self.accelerator.process_index
@@ -260,19 +280,20 @@ def fit(task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, An
     Raises:
         ConfigError: the folder holds a run with other settings.
         DivergedError: the loss is no longer a finite number.
-        OutputError: the folder cannot be written.
+        OutputError: the folder holds something else, another process trains there, or it cannot be written.
     """
     out = Path(out)
-    done = _finished(out, task, config)
-    if done is not None:
-        return done
-    write_json(out / "run.json", {"train": to_dict(config), "task": task.describe()})
     trainer = Trainer(task, config, out, facts)
-    trainer.resume()
-    _rewrite_lines(out, trainer.lines)
-    start = time.monotonic()
-    validated = trainer.run() or trainer.validate()
-    trainer.finish(validated, time.monotonic() - start)
+    with locked(out) if trainer.accelerator.is_main_process else nullcontext():
+        done = _finished(out, task, config)
+        if done is not None:
+            return done
+        write_json(out / "run.json", {"train": to_dict(config), "task": task.describe()})
+        trainer.resume()
+        _rewrite_lines(out, trainer.lines)
+        start = time.monotonic()
+        validated = trainer.run() or trainer.validate()
+        trainer.finish(validated, time.monotonic() - start)
     return validated
 
 
@@ -316,6 +337,10 @@ def _write_run(
 
 
 def _finished(out: Path, task: Task, config: TrainConfig) -> dict[str, float] | None:
+    if not (out / "run.json").exists():
+        if taken := [name for name in RUN_FILES if (out / name).exists()]:
+            raise OutputError(f"{out} holds {taken[0]}, but no run.json of a training; choose another folder")
+        return None
     if not (out / "config.json").exists() or not (out / WEIGHTS).exists():
         return None
     try:
@@ -331,7 +356,7 @@ def _finished(out: Path, task: Task, config: TrainConfig) -> dict[str, float] | 
 def _rewrite_lines(out: Path, lines: list[dict[str, float]]) -> None:
     """Metrics written after the checkpoint are dropped: those steps are run again."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    (out / "metrics.jsonl").write_text(text, encoding="utf-8")
+    write_text(out / "metrics.jsonl", text)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -82,7 +82,7 @@ def benchmark(config: BenchmarkConfig) -> None:
     path = run_benchmark(plan, config.out, config.workers, tell=lambda line: print(line, flush=True))
     found = read_report(path)
     print(found)
-    print(write_report(found, config.out / "report", read_clips(config.out)))
+    print(write_report(found, config.out / "report", read_clips(config.out), overwrite=True))
 
 
 def _evaluator(config: BenchmarkConfig) -> str:

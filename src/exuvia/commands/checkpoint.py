@@ -7,8 +7,10 @@ import tyro
 
 from exuvia.config import settings, to_dict
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import read_json, sha256_file, whole_folder, write_json
+from exuvia.files import check_folder, read_json, sha256_file, whole_folder, write_json
 
+PARTS = "folder of parts"
+"""What `unpack` makes, for `files.check_folder`."""
 FACTS = ("config.json", "provenance.json", "metrics.json")
 """What is kept of a finished run beside its weights."""
 
@@ -21,7 +23,9 @@ class UnpackConfig:
     """Shipped name ("base") or folder."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder of the run folders `tokenizer`, `mask` (or `bamm`, `causal`), `residual` and `length`; an older one is
-    replaced whole."""
+    replaced."""
+    overwrite: bool = False
+    """Replace the folder, whatever it holds."""
 
 
 def unpack(config: UnpackConfig) -> None:
@@ -34,10 +38,12 @@ def unpack(config: UnpackConfig) -> None:
     """
     from exuvia.pipeline.pipeline import MotionPipeline
 
+    rules: dict[str, Any] = {"overwrite": config.overwrite, "sources": [config.pipeline]}
+    check_folder(config.out, PARTS, **rules)
     pipe = MotionPipeline.from_pretrained(config.pipeline)
     if pipe.detours or pipe.noise:
         raise ConfigError(f"{config.pipeline} replaces or perturbs codes beside its weights; undo that edit first")
-    with whole_folder(config.out) as out:
+    with whole_folder(config.out, PARTS, **rules) as out:
         made = _write(pipe, out)
     print(f"{config.out}: {', '.join(made)}")
 
@@ -76,7 +82,9 @@ class ShrinkConfig:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Finished run folder, such as that of the evaluator or the classifier."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder to write; an older one is replaced whole."""
+    """Folder to write; an older run of this kind is replaced."""
+    overwrite: bool = False
+    """Replace the folder, whatever it holds."""
 
 
 def shrink(config: ShrinkConfig) -> None:
@@ -92,8 +100,9 @@ def shrink(config: ShrinkConfig) -> None:
         raise CheckpointError(
             f"{config.run} is not a finished run; train it to its end, or: exuvia checkpoint finish {config.run}"
         )
+    kind = str(read_json(config.run / "config.json").get("kind"))
     tensors = load_tensors(config.run / "weights.safetensors")
-    with whole_folder(config.out) as out:
+    with whole_folder(config.out, kind, overwrite=config.overwrite, sources=[config.run]) as out:
         for name in FACTS:
             write_json(out / name, read_json(config.run / name))
         save_tensors(out / "weights.safetensors", halved(tensors))

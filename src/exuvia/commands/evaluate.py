@@ -7,7 +7,7 @@ import tyro
 
 from exuvia.commands.progress import progress_bar
 from exuvia.config import Count, settings
-from exuvia.errors import ConfigError
+from exuvia.files import check_folder
 
 
 @settings
@@ -31,7 +31,9 @@ class EvaluateConfig:
     limit: Count | None = None
     """At most this many prompts in a set."""
     out: Path = Path("report")
-    """Folder of report.json, report.csv, report.md and report.tex; an older one is replaced."""
+    """Folder of report.json, report.csv, report.md and report.tex; an older report there is replaced."""
+    overwrite: bool = False
+    """Replace the folder, whatever it holds."""
     cache: Path | None = None
     """Folder for the generated motions; a killed run continues from there."""
     device: str = "cpu"
@@ -45,13 +47,14 @@ def evaluate(config: EvaluateConfig) -> None:
         ConfigError: an unknown benchmark, or no prompts.
         CheckpointError: a pipeline cannot be loaded.
         DataError: the data cannot be read.
-        OutputError: the report cannot be written.
+        OutputError: the folder holds something else, or cannot be written.
     """
+    from exuvia.evaluation.report import FOLDER
     from exuvia.evaluation.suite import evaluate as evaluate_pipeline
     from exuvia.pipeline.pipeline import MotionPipeline
 
-    if config.out.is_file():
-        raise ConfigError(f"found the file {config.out}, expected a folder for the report")
+    sources = [read for read in (config.pipeline, config.original, config.data, config.cache) if read]
+    check_folder(config.out, FOLDER, overwrite=config.overwrite, sources=sources)
     load = MotionPipeline.from_pretrained
     edited, original = (load(name, device=config.device) for name in (config.pipeline, config.original))
     with progress_bar("evaluate", "motions") as progress:
@@ -67,6 +70,6 @@ def evaluate(config: EvaluateConfig) -> None:
             cache=config.cache,
             progress=progress,
         )
-    report.save(config.out)
+    report.save(config.out, overwrite=config.overwrite)
     print(report)
     print(f"\n{config.out}")

@@ -7,6 +7,7 @@ import tyro
 
 from exuvia.commands.progress import progress_bar
 from exuvia.config import settings
+from exuvia.files import check_folder
 
 
 @settings
@@ -16,7 +17,9 @@ class ExportHumanML3DConfig:
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """Folder made by `exuvia prepare`."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder to write; it must not exist yet, or be empty."""
+    """Folder to write; an older export there is replaced."""
+    overwrite: bool = False
+    """Replace the folder, whatever it holds."""
 
 
 def export_humanml3d(config: ExportHumanML3DConfig) -> None:
@@ -26,14 +29,14 @@ def export_humanml3d(config: ExportHumanML3DConfig) -> None:
 
     Raises:
         DataError: no store, or nothing in it to export.
-        OutputError: the folder is not empty or cannot be written.
+        OutputError: the folder holds something else, or cannot be written.
     """
     from exuvia.data.export_humanml3d import export_humanml3d as export_store
     from exuvia.data.store import Store
 
     store = Store.open(config.store)
     with progress_bar("export", "clips") as progress:
-        folder = export_store(store, config.out, progress=progress)
+        folder = export_store(store, config.out, overwrite=config.overwrite, progress=progress)
     left_out = sum(not clip.captions for clip in store.clips)
     print(f"{folder}: {len(store) - left_out} clips, {left_out} without captions left out")
 
@@ -45,7 +48,9 @@ class ExportMomaskConfig:
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """A pipeline folder, such as one of `exuvia unlearn`."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder of the checkpoints, such as checkpoints/t2m; an older one there is replaced."""
+    """Folder of the checkpoints, such as checkpoints/t2m; an older export there is replaced."""
+    overwrite: bool = False
+    """Replace the folder, whatever it holds."""
 
 
 def export_momask(config: ExportMomaskConfig) -> None:
@@ -59,8 +64,9 @@ def export_momask(config: ExportMomaskConfig) -> None:
         OutputError: the folder cannot be written.
     """
     from exuvia.pipeline.pipeline import MotionPipeline
-    from exuvia.published.export import save_momask
+    from exuvia.published.export import FOLDER, save_momask
 
-    folder = save_momask(MotionPipeline.from_pretrained(config.pipeline), config.out)
+    check_folder(config.out, FOLDER, overwrite=config.overwrite, sources=[config.pipeline])
+    folder = save_momask(MotionPipeline.from_pretrained(config.pipeline), config.out, overwrite=config.overwrite)
     for path in sorted(folder.rglob("*.tar")):
         print(f"wrote {path}")

@@ -12,7 +12,7 @@ import tyro
 from exuvia.commands.pack import save
 from exuvia.config import settings
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import sha256_file
+from exuvia.files import check_folder, sha256_file
 from exuvia.pipeline.settings import GenerationConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 
@@ -30,6 +30,8 @@ class _PublishedConfig:
 
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
+    overwrite: bool = False
+    """Replace the folder, whatever it holds."""
     text: str = "clip"
     """Caption encoder that the weights were trained with: clip (ViT-B/32) for the authors' weights."""
     half: bool = False
@@ -52,7 +54,9 @@ def import_momask(config: ImportMomaskConfig) -> None:
         ConfigError: the caption encoder is absent or of another width.
         OutputError: the folder cannot be written.
     """
-    save(from_momask(config.folder, config.text), config.out, config.half)
+    check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=[config.folder])
+    pipe = from_momask(config.folder, config.text)
+    save(pipe, config.out, half=config.half, overwrite=config.overwrite)
 
 
 def from_momask(folder: Path, text: str) -> "MotionPipeline":
@@ -88,7 +92,9 @@ def import_bamm(config: ImportBammConfig) -> None:
         ConfigError: the caption encoder is absent or of another width.
         OutputError: the folder cannot be written.
     """
-    save(from_bamm(config), config.out, config.half)
+    sources = [config.folder, config.tokenizer, config.residual]
+    check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=sources)
+    save(from_bamm(config), config.out, half=config.half, overwrite=config.overwrite)
 
 
 def from_bamm(config: ImportBammConfig) -> "MotionPipeline":
@@ -148,7 +154,9 @@ class ImportEvaluatorConfig:
     glove: Path
     """Folder of the word vectors, our_vab_data.npy and its lists."""
     out: Path
-    """Folder to write; an older one there is replaced."""
+    """Folder to write; an older evaluator there is replaced."""
+    overwrite: bool = False
+    """Replace the folder, whatever it holds."""
 
 
 def import_evaluator(config: ImportEvaluatorConfig) -> None:
@@ -161,7 +169,8 @@ def import_evaluator(config: ImportEvaluatorConfig) -> None:
     """
     from exuvia.published.evaluator import load_evaluator_folder, save_evaluator
 
+    check_folder(config.out, "evaluator", overwrite=config.overwrite, sources=[config.folder, config.glove])
     evaluator = load_evaluator_folder(config.folder, config.glove)
-    folder = save_evaluator(evaluator, config.out)
+    folder = save_evaluator(evaluator, config.out, overwrite=config.overwrite)
     sizes = evaluator.model.config
     print(f"{folder}: {sizes.dim_pose} features, embeddings of {sizes.embedding}, {len(evaluator.words.known)} words")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from exuvia.config import from_dict, settings
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import read_json, sha256_file
+from exuvia.files import check_folder, read_json, sha256_file
 from exuvia.pipeline.settings import GenerationConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 
@@ -26,6 +26,8 @@ class PackConfig:
 
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
+    overwrite: bool = False
+    """Replace the folder, whatever it holds."""
     tokenizer: Path = Path("runs/tokenizer")
     """Run folder of the tokenizer."""
     mask: Path = Path("runs/mask")
@@ -57,17 +59,19 @@ def pack(config: PackConfig) -> None:
     from exuvia.data.store import Store
     from exuvia.unlearning.base import ship_statistics
 
+    read = [*_folders(config).values(), config.statistics, config.card]
+    check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=[one for one in read if one])
     pipe = _from_runs(config)
     if config.statistics:
         pipe.statistics = ship_statistics(pipe, Store.open(config.statistics), config.concepts)
     if config.card:
         pipe.card = _card(config.card)
-    save(pipe, config.out, config.half)
+    save(pipe, config.out, half=config.half, overwrite=config.overwrite)
 
 
-def save(pipe: "MotionPipeline", out: Path, half: bool) -> None:
+def save(pipe: "MotionPipeline", out: Path, *, half: bool, overwrite: bool) -> None:
     """Write a pipeline and print its size. Raises OutputError."""
-    pipe.save_pretrained(out, half=half)
+    pipe.save_pretrained(out, half=half, overwrite=overwrite)
     size_mb = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
     print(f"{out}: {size_mb:.1f} MB, caption encoder {pipe.text.name}")
 

@@ -21,6 +21,8 @@ class ReportConfig:
     out: Path | None = None
     """A file that ends in .md, .csv or .tex, or a folder for the page with all of these; without it, the tables are
     printed."""
+    overwrite: bool = False
+    """Replace the folder of the page, whatever it holds."""
     only: tuple[str, ...] = ()
     """Show only quantities whose names begin like this, e.g. forget. retain.fid."""
 
@@ -34,13 +36,15 @@ def report(config: ReportConfig) -> None:
         OutputError: the table or the page cannot be written.
     """
     from exuvia.evaluation.report import read_report, side_by_side
-    from exuvia.files import write_text
-    from exuvia.report.page import read_clips, write_report
+    from exuvia.files import check_folder, write_text
+    from exuvia.report.page import FOLDER, read_clips, write_report
 
     if not config.files:
         raise ConfigError("found no report, expected at least one folder of `exuvia evaluate` or `exuvia benchmark`")
     if config.out is not None and config.out.suffix not in ("", *WRITERS):
         raise ConfigError(f"found the file {config.out}, expected a folder or a name in {', '.join(WRITERS)}")
+    if config.out is not None and not config.out.suffix:
+        check_folder(config.out, FOLDER, overwrite=config.overwrite, sources=config.files)
     shown = side_by_side({label: read_report(path) for label, path in _labels(config.files).items()})
     if config.only:
         shown = shown.only(config.only)
@@ -52,7 +56,7 @@ def report(config: ReportConfig) -> None:
         print(config.out)
     else:
         clips = read_clips(config.files[0]) if len(config.files) == 1 else {}
-        print(write_report(shown, config.out, clips))
+        print(write_report(shown, config.out, clips, overwrite=config.overwrite))
 
 
 def _labels(files: tuple[Path, ...]) -> dict[str, Path]:

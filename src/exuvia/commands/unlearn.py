@@ -1,6 +1,7 @@
 """`exuvia unlearn METHOD`: a pipeline in, a pipeline that has forgotten out."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import field, fields
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import tyro
 
 from exuvia.config import settings
 from exuvia.errors import OutputError
+from exuvia.files import check_folder
 from exuvia.unlearning.settings import MethodSettings, NoneConfig, method_settings
 
 
@@ -27,7 +29,7 @@ class UnlearnConfig:
     rule: str = "auto"
     """Which clips of the data show the concept: label, words, released, or auto."""
     overwrite: bool = False
-    """Replace a pipeline that is already in the folder."""
+    """Replace the folder, whatever it holds."""
     undo: Path | None = None
     """File to keep what `exuvia undo` needs to take the edit back; it brings the concept back, so keep it apart."""
     method: tyro.conf.Suppress[str] = "none"
@@ -50,7 +52,8 @@ def unlearn(config: UnlearnConfig) -> None:
     from exuvia.unlearning.base import unlearn as unlearn_concept
     from exuvia.unlearning.undo import save_undo
 
-    _refuse_taken(config.out, config.overwrite)
+    sources = [read for read in (config.pipeline, config.data) if read]
+    _refuse_taken(config.out, config.overwrite, sources)
     pipe = MotionPipeline.from_pretrained(config.pipeline)
     started = time.perf_counter()
     own = {f.name: getattr(config.settings, f.name) for f in fields(config.settings)}  # type: ignore[arg-type]
@@ -58,7 +61,7 @@ def unlearn(config: UnlearnConfig) -> None:
     seconds = time.perf_counter() - started
     if config.undo is not None:
         save_undo(config.undo, pipe, safe)
-    safe.save_pretrained(config.out)
+    safe.save_pretrained(config.out, overwrite=config.overwrite)
     print(f"{config.out}: {config.pipeline} without {config.forget}, by {config.method} in {seconds:.2f} s")
 
 
@@ -73,7 +76,7 @@ class UndoConfig:
     out: Path
     """Folder of the restored pipeline."""
     overwrite: bool = False
-    """Replace a pipeline that is already in the folder."""
+    """Replace the folder, whatever it holds."""
 
 
 def undo(config: UndoConfig) -> None:
@@ -86,14 +89,16 @@ def undo(config: UndoConfig) -> None:
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.unlearning.undo import undo as undo_edit
 
-    _refuse_taken(config.out, config.overwrite)
+    _refuse_taken(config.out, config.overwrite, [config.pipeline, config.record])
     restored = undo_edit(MotionPipeline.from_pretrained(config.pipeline), config.record)
-    restored.save_pretrained(config.out)
+    restored.save_pretrained(config.out, overwrite=config.overwrite)
     print(f"{config.out}: {config.pipeline} before the edit")
 
 
-def _refuse_taken(out: Path, overwrite: bool) -> None:
-    if out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
+def _refuse_taken(out: Path, overwrite: bool, sources: Sequence[str | Path]) -> None:
+    """Raise OutputError for a folder that holds anything, a pipeline of the same kind included, without --overwrite."""
+    target = check_folder(out, "pipeline", overwrite=overwrite, sources=sources)
+    if not overwrite and target.exists() and any(target.iterdir()):
         raise OutputError(f"{out} already exists; choose another folder or add --overwrite")
 
 

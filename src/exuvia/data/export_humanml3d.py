@@ -8,20 +8,30 @@ texts/ID.txt            text#word/POS ...#start#end
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from exuvia.data.captions import Caption
 from exuvia.data.record import SPLITS
 from exuvia.data.store import Store
-from exuvia.errors import DataError, OutputError
+from exuvia.errors import DataError
 from exuvia.features.normaliser import Normaliser
-from exuvia.files import whole_folder
+from exuvia.files import check_folder, whole_folder
 from exuvia.shapes import Joints
 from exuvia.text.tags import tag
 
+FOLDER = "HumanML3D export"
+"""What `export_humanml3d` makes, for `files.check_folder`."""
 
-def export_humanml3d(store: Store, out: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Path:
+
+def export_humanml3d(
+    store: Store,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write a store in HumanML3D's layout.
 
     Clips without captions are left out, since the official loaders fail on them. Statistics are those of the train
@@ -29,23 +39,23 @@ def export_humanml3d(store: Store, out: str | Path, *, progress: Callable[[int, 
 
     Args:
         store: what to export.
-        out: a folder that does not exist yet, or is empty.
+        out: an older export there is replaced.
+        overwrite: see `files.check_folder`
         progress: called with (clips done, clips in all) now and then.
     Returns:
         the folder
     Raises:
         DataError: no clip has a caption, or no train clip has one.
-        OutputError: the folder is not empty or cannot be written.
+        OutputError: the folder holds something else, or cannot be written.
     """
-    target = Path(out)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{target} already exists; name a folder that does not, or an empty one")
+    rules: dict[str, Any] = {"overwrite": overwrite, "sources": [store.folder]}
+    check_folder(out, FOLDER, **rules)
     chosen = [number for number, clip in enumerate(store.clips) if clip.captions]
     train = [number for number in chosen if store.clips[number].split == "train"]
     if not train:
         raise DataError(f"no train clip of {store.folder} has a caption, so there is nothing to export")
     names = flat_names([store.clips[number].id for number in chosen])
-    with whole_folder(target) as folder:
+    with whole_folder(out, FOLDER, **rules) as folder:
         for part in ("new_joint_vecs", "new_joints", "texts"):
             (folder / part).mkdir()
         for done, (number, name) in enumerate(zip(chosen, names, strict=True), 1):
@@ -65,7 +75,7 @@ def export_humanml3d(store: Store, out: str | Path, *, progress: Callable[[int, 
         normaliser = Normaliser.fit((store.features(number) for number in train), joints)
         np.save(folder / "Mean.npy", normaliser.mean)
         np.save(folder / "Std.npy", normaliser.std)
-    return target
+    return Path(out)
 
 
 def flat_names(ids: list[str]) -> list[str]:

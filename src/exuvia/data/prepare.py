@@ -7,6 +7,7 @@ so that validation and test measure real motion.
 """
 
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,12 +26,8 @@ from exuvia.data.store import Store
 from exuvia.data.synthetic import SyntheticClips
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.features.representation import Representation
+from exuvia.files import as_output_error, locked
 from exuvia.registry import DATA_SET, REPRESENTATION, resolve
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks: two runs into one folder are not caught there
-    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +69,7 @@ def prepare(
         ConfigError: a setting is wrong, or `out` was made with other settings or from another source.
         OutputError: `out` cannot be written, or another process is writing it.
     """
-    target = Path(out)
+    target = Path(os.path.realpath(out))
     layout: Representation = resolve(REPRESENTATION, representation, "representation")
     if limit is not None and limit < 1:
         raise ConfigError(f"found limit {limit}, expected at least 1 clip")
@@ -173,19 +170,7 @@ def _work_folder(target: Path, key: str) -> Iterator[Path]:
     Work left by a run with another source or other settings is removed first.
     """
     work = _work_place(target)
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = open(work / "lock", "a+")
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
-    with lock:
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise OutputError(
-                    f"another process is preparing {target}; wait for it or name another folder"
-                ) from None
+    with as_output_error(target), locked(work):
         for path in work.iterdir():
             if path.is_dir() and path.name != key:
                 shutil.rmtree(path)

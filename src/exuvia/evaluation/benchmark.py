@@ -25,7 +25,7 @@ from exuvia.checkpoint import find_pipeline, origin, read_config, save_tensors
 from exuvia.config import settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
-from exuvia.errors import ConfigError, ExuviaError
+from exuvia.errors import ConfigError, ExuviaError, OutputError
 from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompt_sets import Generations, PromptSet, prompt_sets
@@ -33,7 +33,7 @@ from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.refine import moved_out
 from exuvia.evaluation.report import FILE, REAL, Example, Method, Row, report_of
 from exuvia.features.humanml3d import HUMANML3D
-from exuvia.files import read_json, write_json
+from exuvia.files import locked, read_json, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_evaluator
 from exuvia.pipeline.identity import pipeline_hash
@@ -52,6 +52,8 @@ WRITTEN_FRAMES = 120
 EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
 """Prompts of each set whose motions every method shows, made with the first seed."""
 MEGABYTE = 1e6
+RUN_FILES = ("models", "motions", "found", "report", "report.json", "examples.safetensors")
+"""What a run writes beside plan.json."""
 
 
 @settings
@@ -136,7 +138,13 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
         ConfigError: unknown names, no clip shows the concept, or the folder's run is about other data.
         CheckpointError: there is no generator of that name.
         DataError: the data cannot be read.
+        OutputError: the folder holds something else, or another process runs a benchmark there.
     """
+    with locked(out):
+        return _run(plan, out, workers, tell)
+
+
+def _run(plan: Plan, out: Path, workers: int, tell: Callable[[str], None]) -> Path:
     store = Store.open(Path(plan.data))
     _check_folder(out, store)
     plan = _refined(plan, store, out, tell)
@@ -151,11 +159,15 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
 
 
 def _check_folder(out: Path, store: Store) -> None:
-    """Refuse the folder of a run on another data set. Raises ConfigError."""
+    """Refuse the folder of a run on another data set. Raises ConfigError, and OutputError for no run's folder."""
     path = out / "plan.json"
+    if not path.exists() and (taken := [name for name in RUN_FILES if (out / name).exists()]):
+        raise OutputError(f"{out} holds {taken[0]}, but no plan.json of a benchmark; choose another folder")
     before = read_json(path).get("data_hash") if path.is_file() else None
     if before not in (None, store.data_hash):
         raise ConfigError(f"{out} holds a run on another data set than {store.name}; choose another folder")
+    if before is None:
+        write_json(path, {"data_hash": store.data_hash})
 
 
 def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -> Plan:
@@ -219,7 +231,7 @@ def _edited(
             spec.name, pipe, forget=plan.concept, data=store, rule=plan.rule, cache=out / "cache", **spec.settings
         )
         costs = {"edit_s": time.perf_counter() - started, "edit_peak_mb": _grown_mb(before)}
-        edited.save_pretrained(folder)
+        edited.save_pretrained(folder, overwrite=True)
         keep_json(folder / "edit.json", facts, costs)
     about |= costs
     edited = MotionPipeline.from_pretrained(folder, text=pipe.text)

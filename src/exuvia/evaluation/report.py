@@ -21,6 +21,8 @@ from exuvia.tables import Cell, Column, Table
 
 FORMAT = "exuvia-report/1"
 FILE = "report.json"
+FOLDER = "report"
+"""What `Report.save` makes, for `files.check_folder`."""
 REAL = "real"
 """Name of the rows of real motions."""
 YARDSTICKS = ("none", "original", "retrain")
@@ -213,9 +215,15 @@ class Report:
             "examples": [to_dict(example) for example in self.examples],
         }
 
-    def save(self, folder: str | Path) -> Path:
-        """Write report.json, report.csv, report.md and report.tex; an older folder is replaced. Raises OutputError."""
-        with whole_folder(folder) as out:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write report.json, report.csv, report.md and report.tex; an older report is replaced.
+
+        Args:
+            overwrite: see `files.check_folder`
+        Raises:
+            OutputError: the folder holds something else, or cannot be written.
+        """
+        with whole_folder(folder, FOLDER, overwrite=overwrite) as out:
             self.write_into(out)
         return Path(folder)
 

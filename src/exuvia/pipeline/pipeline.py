@@ -156,15 +156,22 @@ class MotionPipeline:
             dtype=dtype,
         )
 
-    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> Path:
-        """Write a folder that `from_pretrained` reads; an older folder is replaced whole.
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        half: bool = False,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write a folder that `from_pretrained` reads; an older pipeline there is replaced.
 
         Args:
             half: store weights as float16 (half the size; widened again on load)
+            overwrite: see `files.check_folder`
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the folder holds something else, or cannot be written.
         """
-        with whole_folder(folder) as out:
+        with whole_folder(folder, "pipeline", overwrite=overwrite) as out:
             sizes = {}
             for part in PARTS:
                 module = getattr(self, part)

@@ -65,13 +65,15 @@ def load_evaluator_folder(folder: str | Path, glove: str | Path) -> OfficialEval
     return OfficialEvaluator(model.eval(), GloVeWords(glove), mean, std, path)
 
 
-def save_evaluator(found: OfficialEvaluator, out: str | Path) -> Path:
+def save_evaluator(found: OfficialEvaluator, out: str | Path, *, overwrite: bool = False) -> Path:
     """Write a run folder that every command takes as `--evaluator`; the word vectors go with it.
 
+    Args:
+        overwrite: see `files.check_folder`
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the folder holds something else, or cannot be written.
     """
-    with whole_folder(out) as folder:
+    with whole_folder(out, EvaluatorTask.kind, overwrite=overwrite) as folder:
         about = {"model": to_dict(found.model.config), "mean": found.mean.tolist(), "std": found.std.tolist()}
         about["words"] = {"name": found.words.name, "fingerprint": found.words.fingerprint}
         write_config(folder, EvaluatorTask.kind, about)

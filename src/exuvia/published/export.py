@@ -26,22 +26,27 @@ OWN = ("code_sum", "code_count", "initialised")
 """Endings of tensor names that published files do not have."""
 
 
-def save_momask(pipe: MotionPipeline, folder: str | Path) -> Path:
-    """Write tokenizer, both transformers and length estimator with their option files; an older folder is replaced.
+FOLDER = "MoMask export"
+"""What `save_momask` makes, for `files.check_folder`."""
+
+
+def save_momask(pipe: MotionPipeline, folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Write tokenizer, both transformers and length estimator with their option files; an older export is replaced.
 
     Args:
         pipe: a MoMask generator conditioned on one sentence vector
         folder: of one data set, e.g. checkpoints/t2m
+        overwrite: see `files.check_folder`
     Raises:
         CheckpointError: the pipeline has what the published code has no place for.
-        OutputError: it cannot be written.
+        OutputError: the folder holds something else, or cannot be written.
     """
     _check(pipe)
     names, kept = folder_names(pipe), pipe.provenance.get("momask_options", {})
     options = {part: {**kept.get(part, {}), **own} for part, own in _options(pipe).items()}
     for part in ("mask", "residual"):
         options[part]["vq_name"] = names["tokenizer"]
-    with whole_folder(folder) as out:
+    with whole_folder(folder, FOLDER, overwrite=overwrite) as out:
         for part, key, file, module in (
             ("tokenizer", "vq_model", "net_best_fid.tar", pipe.tokenizer),
             ("mask", "t2m_transformer", "latest.tar", pipe.base),

@@ -33,19 +33,30 @@ READING = (
 Clips = dict[str, NDArray[np.float16]]
 
 
-def write_report(report: Report, folder: str | Path, clips: Clips | None = None) -> Path:
+FOLDER = "report page"
+"""What `write_report` makes, for `files.check_folder`."""
+
+
+def write_report(
+    report: Report,
+    folder: str | Path,
+    clips: Clips | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
     """Write index.html beside report.json, report.csv, report.md and report.tex; nothing is run again.
 
     Args:
         report: what was measured
-        folder: an older one is replaced whole
+        folder: an older page there is replaced
         clips: joints [F, 22, 3] by name, as the report's examples name them
+        overwrite: see `files.check_folder`
     Returns:
         path of index.html
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder holds something else, or cannot be written.
     """
-    with whole_folder(folder) as made:
+    with whole_folder(folder, FOLDER, overwrite=overwrite) as made:
         report.write_into(made)
         write_text(made / "index.html", _page(report, clips or {}))
     return Path(folder) / "index.html"
