@@ -108,6 +108,15 @@ def test_an_interrupted_run_continues_and_gives_the_same_bytes(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
 
 
+def test_a_link_to_an_empty_folder_is_filled_and_stays(source: Path, tmp_path: Path, small_shards: None) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    store = prepare(source, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert len(Store.open(tmp_path / "disk")) == len(store)
+    assert sorted(path.name for path in tmp_path.glob("[.a-z]*")) == ["disk", "link"]
+
+
 def test_a_killed_process_leaves_nothing_half_written(source: Path, tmp_path: Path, small_shards: None) -> None:
     expected = contents(prepare(source, tmp_path / "whole").folder)
     code = (
