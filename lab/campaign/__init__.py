@@ -1,0 +1,1 @@
+"""Campaigns that prove what the product says of bad files, kills and long service."""
