@@ -168,6 +168,12 @@ COMMAND = {
         ("python -m lab kill", "python -m lab kill --kills 40 --commands unlearn report"),
         group="reliability",
     ),
+    "soak": Entry(
+        "lab.experiments.campaign:soak",
+        "a studio in long service while its workers are killed: no job lost, every motion readable",
+        ("python -m lab soak --minutes 30",),
+        group="reliability",
+    ),
     "goldens": Entry(
         "lab.experiments.goldens:check_goldens",
         "compare with the official implementations' golden vectors",

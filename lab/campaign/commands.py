@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.campaign.kill import Job
-from lab.campaign.shelf import Shelf
+from lab.campaign.shelf import Shelf, made_by
 
-SMALL = "--model.text-dim 256 --model.width 16 --text hashed --batch-size 4 --max-steps 16"
+SMALL = "--model.text-dim 64 --model.width 16 --text hashed --batch-size 4 --max-steps 16"
 TRAIN = (
-    "--train.steps 30 --train.warmup 2 --train.log-every 5 --train.validate-every 15 --train.checkpoint-s 0.05 "
+    "--train.steps 24 --train.warmup 2 --train.log-every 4 --train.validate-every 12 --train.checkpoint-s 0.05 "
     "--train.ema 0.9"
 )
+JUDGE = "--task.batch-size 4 --task.model.width 16"
 CODES = "--model.num-codes 32 --model.code-dim 8"
 
 
@@ -46,7 +47,10 @@ def jobs(shelf: Shelf) -> dict[str, Job]:
     edit = f"--pipeline {tiny} --forget violence --data {store} --out OUT/safe --overwrite"
     tune = "--tune.steps 8 --tune.batch-size 4 --tune.precision no"
     report = f"evaluate {tiny} --original {tiny} --seeds 0 1 --limit 3"
-    if not (shelf.root / "report").exists():
+    published = shelf.root / "published"
+    if not published.exists():
+        made_by("official_layout").published_folder(published, 64)
+        command(f"import momask {published} --out {shelf.root}/momask --text hashed")(shelf.root)
         command(f"{report} --out {shelf.root}/report")(shelf.root)
     lines = {
         "prepare": (f"prepare {mocap} OUT/store", ("store",)),
@@ -54,18 +58,19 @@ def jobs(shelf: Shelf) -> dict[str, Job]:
         "train mask": (f"train mask {transformer}", ()),
         "train residual": (f"train residual {transformer} --model.num-quantizers 3", ()),
         "train length": (f"train length {codes.replace('--model.width 16', '')} --model.hidden 16", ()),
-        "train classifier": (f"train classifier --data {store} --out OUT/run {TRAIN}", ()),
+        "train classifier": (f"train classifier --data {store} --out OUT/run {TRAIN} {JUDGE}", ()),
         "unlearn lcr": (f"unlearn lcr {edit} --undo OUT/undo.safetensors --num-codes 8", ("safe",)),
         "unlearn esd": (f"unlearn esd {edit} {tune}", ("safe",)),
         "evaluate": (f"{report} --out OUT/report --cache OUT/cache", ("report",)),
         "benchmark": (
-            f"benchmark violence --data {store} --pipeline {tiny} --methods none prompt_filter uce --seeds 0 "
+            f"benchmark violence --data {store} --pipeline {tiny} --methods none prompt_filter --seeds 0 "
             "--limit 2 --kinds implicit --workers 0 --out OUT/run",
             (),
         ),
         "report": (f"report {shelf.root}/report --out OUT/page", ("page",)),
         "export humanml3d": (f"export humanml3d {store} OUT/hml", ("hml",)),
-        "export momask": (f"export momask {tiny} OUT/t2m", ("t2m",)),
+        "import momask": (f"import momask {published} --out OUT/momask --text hashed", ("momask",)),
+        "export momask": (f"export momask {shelf.root}/momask OUT/t2m", ("t2m",)),
         "convert": (f"convert {motions} OUT/glb --to glb --overwrite", ()),
         "convert bvh": (f"convert {motions} OUT/bvh --to bvh --overwrite", ()),
         "import motion": (f"import motion {' '.join(map(str, sorted(motions.iterdir())))} --out OUT/clips/", ()),
@@ -76,9 +81,14 @@ def jobs(shelf: Shelf) -> dict[str, Job]:
         "checkpoint shrink": (f"checkpoint shrink {old} OUT/small", ("small",)),
     }
     keeps = ("export humanml3d", "prepare")
-    made = {name: Job(name, command(line), whole, name in keeps) for name, (line, whole) in lines.items()}
+    costs = ("run/report/index.html", "run/report/report.md")
+    slow = {"benchmark": 0.2, "report": 0.5, "evaluate": 0.4, "train classifier": 0.3, "train tokenizer": 0.5}
+    made = {
+        name: Job(name, command(line), whole, name in keeps, costs if name == "benchmark" else (), slow.get(name, 1.0))
+        for name, (line, whole) in lines.items()
+    }
     if shutil.which(os.environ.get("CXX", "c++")):
-        made["kernel"] = Job("kernel", _kernel)
+        made["kernel"] = Job("kernel", _kernel, share=0.3)
     return made
 
 

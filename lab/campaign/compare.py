@@ -1,4 +1,4 @@
-"""What lies in a folder, as hashes that are equal for equal results; whether each file is whole; what was left behind."""
+"""What lies in a folder: hashes that are equal for equal results, files that are not whole, and leftovers."""
 
 import hashlib
 import json
@@ -27,14 +27,14 @@ Snapshot = Mapping[str, str]
 """Name below a folder -> hash."""
 
 
-def snapshot(root: Path, names: Iterable[str] = ("",)) -> dict[str, str]:
-    """Hashes of the visible files of a folder, or of some places in it."""
+def snapshot(root: Path, names: Iterable[str] = ("",), measured: Iterable[str] = ()) -> dict[str, str]:
+    """Hashes of the visible files of a folder, or of some places in it; of `measured` ones only that they are there."""
     found = {}
     for place in (root / name for name in names):
         for path in [place] if place.is_file() else sorted(place.rglob("*")):
             name = path.relative_to(root).as_posix()
             if path.is_file() and not _is_hidden(name) and not any(f"/{part}" in f"/{name}" for part in NOT_COMPARED):
-                found[name] = digest(path)
+                found[name] = "there" if name in measured else digest(path)
     return found
 
 
@@ -104,5 +104,5 @@ def _read_whole(path: Path) -> None:
         raise ValueError("no end")
     elif kind == ".so" and path.read_bytes()[:4] != b"\x7fELF":
         raise ValueError("no library")
-    elif kind not in (".txt", ".jsonl", "") and path.stat().st_size == 0:
+    elif kind not in (".txt", ".lock", "") and path.stat().st_size == 0:
         raise ValueError("empty")

@@ -1,6 +1,7 @@
 """Feeds readers with damaged files, each in a child process that may die or hang, and says what became of them."""
 
 import contextlib
+import faulthandler
 import hashlib
 import logging
 import mmap
@@ -141,11 +142,6 @@ def fuzz(benches: Sequence[Bench], inputs: int, seed: int, tell: Callable[[str],
             count = max(len(bench.seeds), round(inputs * bench.target.weight / whole))
             start, stop = (count * edge // ROUNDS for edge in (turn, turn + 1))
             _feed(bench, seed, start, stop, tally)
-            good = tally.counts[bench.target.name]
-            if turn == 0 and start < stop and good["read"] == 0:
-                raise DataError(
-                    f"{bench.target.name} read none of {sum(good.values())} inputs, expected its good files"
-                )
         rate = tally.inputs / (time.monotonic() - began)
         tell(
             f"{tally.inputs:,} inputs, {rate:,.0f} a second, {tally.failed:,} failures at {len(tally.failures)} places"
@@ -225,6 +221,7 @@ def _confine() -> None:
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     warnings.simplefilter("ignore")
+    faulthandler.disable()
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])

@@ -38,6 +38,10 @@ class Job:
     """Files and folders that change all at once: they are as before or as after, never in between."""
     refuses: bool = False
     """Whether it replaces no output: it refuses one that is complete with exit code 2, or leaves it."""
+    measured: tuple[str, ...] = ()
+    """Files that hold measured seconds and megabytes: they are there and whole, and not compared."""
+    share: float = 1.0
+    """Of the kills, relative to the others': slow commands get fewer."""
 
 
 @dataclass
@@ -83,7 +87,7 @@ def campaign(
     if code:
         result.failed.append(f"the undisturbed run ended with {code}: {log}")
         return result
-    wanted = snapshot(room / "reference")
+    wanted = snapshot(room / "reference", measured=job.measured)
     while result.kills < kills and result.chains < 4 * kills + 4:
         place = room / f"chain{result.chains}"
         place.mkdir()
@@ -139,7 +143,7 @@ def _chain(job: Job, place: Path, rng: random.Random, wanted: Snapshot, before: 
             result.half += [f"{name} after {how.name}" for name in broken(place)]
             result.half += [f"{name} after {how.name}" for name in _between(job, place, wanted, before)]
             continue
-        now = snapshot(place)
+        now = snapshot(place, measured=job.measured)
         if code and not (job.refuses and code == 2 and now == wanted):
             result.failed.append(f"run {number} of a chain ended with {code}: {_log(place)}")
             return

@@ -1,12 +1,13 @@
 """`python -m lab fuzz`, `kill` and `soak`: damaged files, kills at any moment, and long service."""
 
+import math
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from exuvia.config import Count, settings
+from exuvia.config import Count, Positive, settings
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from lab.ledger.numbers import Number, record_numbers
@@ -114,10 +115,12 @@ def kill(config: KillConfig) -> int:
         small_shards()
         known = jobs(Shelf(Path(folder) / "shelf"))
         chosen = _named(known, config.commands)
+        shares = sum(known[name].share for name in chosen)
         for name in chosen:
             room = Path(folder) / name.replace(" ", "-")
             room.mkdir()
-            one = found[name] = campaign(known[name], room, -(-config.kills // len(chosen)), config.seed)
+            count = math.ceil(config.kills * known[name].share / shares)
+            one = found[name] = campaign(known[name], room, count, config.seed)
             tell(f"{name}: {one.seconds:.2f} s undisturbed, {one.kills} kills, {one.lost} lost, {len(one.left)} left")
     heads = ("command", "s", "kills", "SIGTERM", "chains", "half", "differs", "failed", "left")
     counted = ("half", "differs", "failed", "left")
@@ -137,6 +140,57 @@ def kill(config: KillConfig) -> int:
     numbers = {"kill.kills": Number(kills), "kill.lost": Number(lost), "kill.left": Number(left)}
     record_numbers(config.record, numbers, seed=config.seed)
     return 1 if lost or left else 0
+
+
+@settings(kw_only=True)
+class SoakConfig:
+    """How long, with how many users."""
+
+    minutes: Positive = 30.0
+    """For which users ask; then their jobs are waited for."""
+    users: Count = 6
+    """Each has one job at a time."""
+    kill_s: Positive = 20.0
+    """Seconds between two kills of a worker, on average."""
+    seed: int = 0
+    """Decides what users ask for, and which worker dies."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def soak(config: SoakConfig) -> int:
+    """Run a studio under users while its workers are killed; jobs must end done or cancelled, with readable motions.
+
+    Exit code 1 where something was lost.
+
+    Examples:
+        python -m lab soak --minutes 2
+
+    Raises:
+        OutputError: the studio does not start.
+    """
+    from lab.campaign.shelf import Shelf
+    from lab.campaign.soak import soak as campaign
+
+    with tempfile.TemporaryDirectory(prefix="soak") as folder:
+        shelf = Shelf(Path(folder) / "shelf")
+        upload = shelf.motion(shelf.root, ".npy").read_bytes()
+        about = (config.minutes, config.users, config.kill_s, config.seed, tell)
+        found = campaign(Path(folder) / "studio", shelf.pipeline, upload, *about)
+    for line, times in Counter(found.lost).items():
+        print(f"lost: {line} ({times} times)")
+    for line, times in found.refused.most_common(12):
+        print(f"refused: {line} ({times} times)")
+    half = found.samples[len(found.samples) // 2 :] or [(0.0, 0, 0)]
+    first, last = half[0], half[-1]
+    print(f"second half: {first[1] >> 20} -> {last[1] >> 20} MB, {first[2]} -> {last[2]} descriptors")
+    states = ", ".join(f"{count} {state}" for state, count in found.ended.most_common())
+    print(
+        f"{len(found.submitted)} jobs ({states}), {found.requests} requests, {found.kills} kills, {len(found.lost)} lost"
+    )
+    numbers = {"soak.jobs": len(found.submitted), "soak.lost": len(found.lost), "soak.kills": found.kills}
+    record_numbers(config.record, {name: Number(value) for name, value in numbers.items()}, seed=config.seed)
+    return 1 if found.lost else 0
 
 
 def tell(line: str) -> None:
