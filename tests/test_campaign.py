@@ -129,6 +129,8 @@ def careful(place: Path) -> int:
     """Writes two files into a folder that appears whole, and tidies up what it left before."""
     for left in place.glob(".work*"):
         shutil.rmtree(left)
+    if (place / "out").exists():
+        return 0
     made = place / f".work{os.getpid()}"
     made.mkdir()
     for name in ("a", "b"):

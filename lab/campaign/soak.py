@@ -141,9 +141,7 @@ def _disturb(
                     os.kill(rng.choice(workers), signal.SIGKILL)
                     found.kills += 1
             next_kill = now + kill_s * (0.5 + rng.random())
-            tell(
-                f"{now - began:.0f} s: {len(found.submitted)} jobs, {found.kills} kills, {found.samples[-1][1] >> 20} MB"
-            )
+            tell(f"{now - began:.0f} s: {len(found.submitted)} jobs, {found.kills} kills")
         time.sleep(0.2)
 
 

@@ -185,9 +185,8 @@ def soak(config: SoakConfig) -> int:
     first, last = half[0], half[-1]
     print(f"second half: {first[1] >> 20} -> {last[1] >> 20} MB, {first[2]} -> {last[2]} descriptors")
     states = ", ".join(f"{count} {state}" for state, count in found.ended.most_common())
-    print(
-        f"{len(found.submitted)} jobs ({states}), {found.requests} requests, {found.kills} kills, {len(found.lost)} lost"
-    )
+    print(f"{len(found.submitted)} jobs ({states}), {found.requests} requests")
+    print(f"{found.kills} kills, {len(found.lost)} lost")
     numbers = {"soak.jobs": len(found.submitted), "soak.lost": len(found.lost), "soak.kills": found.kills}
     record_numbers(config.record, {name: Number(value) for name, value in numbers.items()}, seed=config.seed)
     return 1 if found.lost else 0
