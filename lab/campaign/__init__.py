@@ -1,1 +1,0 @@
-"""Campaigns that prove what the product says of bad files, kills and long service."""

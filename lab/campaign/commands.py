@@ -31,27 +31,19 @@ def command(words: str) -> Callable[[Path], int]:
 def jobs(shelf: Shelf) -> dict[str, Job]:
     """All commands by name; the shelf has what they read."""
     store, tiny, mocap = shelf.store, shelf.pipeline, shelf.mocap
-    motions, prompts, old = shelf.root / "motions", shelf.root / "prompts.txt", shelf.root / "tokenizer"
-    motions.mkdir(exist_ok=True)
-    for number in range(6):
-        shelf.motion(motions, ".npy", 12).rename(motions / f"{number}.npy")
-    prompts.write_text("a man kicks#40\na person walks#60\nshe sits#40\n")
+    motions, prompts, old, published = (
+        shelf.root / name for name in ("motions", "prompts.txt", "tokenizer", "published")
+    )
     tokenizer = (
         f"train tokenizer --corpus.data {store} --out OUT/run {CODES} --model.num-quantizers 3 --model.width 8 "
         f"--model.depth 1 --batch-size 4 --validation-clips 4 {TRAIN}"
     )
-    if not old.exists():
-        command(tokenizer.replace("OUT/run", str(old)))(shelf.root)
+    report = f"evaluate {tiny} --original {tiny} --seeds 0 1 --limit 3"
+    _prepare(shelf, tokenizer, report)
     codes = f"--tokenizer {old} --corpus.data {store} --out OUT/run {SMALL} {TRAIN}"
     transformer = f"{codes} {CODES} --model.inner-width 16 --model.num-layers 1 --model.num-heads 2"
     edit = f"--pipeline {tiny} --forget violence --data {store} --out OUT/safe --overwrite"
     tune = "--tune.steps 8 --tune.batch-size 4 --tune.precision no"
-    report = f"evaluate {tiny} --original {tiny} --seeds 0 1 --limit 3"
-    published = shelf.root / "published"
-    if not published.exists():
-        made_by("official_layout").published_folder(published, 64)
-        command(f"import momask {published} --out {shelf.root}/momask --text hashed")(shelf.root)
-        command(f"{report} --out {shelf.root}/report")(shelf.root)
     lines = {
         "prepare": (f"prepare {mocap} OUT/store", ("store",)),
         "train tokenizer": (tokenizer, ()),
@@ -90,6 +82,22 @@ def jobs(shelf: Shelf) -> dict[str, Job]:
     if shutil.which(os.environ.get("CXX", "c++")):
         made["kernel"] = Job("kernel", _kernel, share=0.3)
     return made
+
+
+def _prepare(shelf: Shelf, tokenizer: str, report: str) -> None:
+    """What the commands read: motions, prompts, a tokenizer's run, published checkpoints, a report."""
+    root, motions = shelf.root, shelf.root / "motions"
+    motions.mkdir()
+    for number in range(6):
+        shelf.motion(motions, ".npy", 12).rename(motions / f"{number}.npy")
+    (root / "prompts.txt").write_text("a man kicks#40\na person walks#60\nshe sits#40\n")
+    made_by("official_layout").published_folder(root / "published", 64)
+    for line in (
+        tokenizer.replace("OUT/run", f"{root}/tokenizer"),
+        f"import momask {root}/published --out {root}/momask --text hashed",
+        f"{report} --out {root}/report",
+    ):
+        command(line)(root)
 
 
 def _kernel(place: Path) -> int:

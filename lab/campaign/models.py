@@ -250,7 +250,7 @@ def _cache(shelf: Shelf, folder: Path) -> Reader:
 def _result(shelf: Shelf, folder: Path) -> Reader:
     from lab.ledger.numbers import read_rows
 
-    row = {"value": 1, "low": None, "high": None, "seed": None}
+    row: dict[str, object] = {"value": 1, "low": None, "high": None, "seed": None}
     row |= dict.fromkeys(("name", "unit", "command", "commit", "machine", "date"), "a")
     (folder / "result.json").write_text(json.dumps(row) + "\n")
     return lambda place: read_rows(place / "result.json")

@@ -1,7 +1,7 @@
 """Small good things that the project's own writers make, each at its first use: what campaigns damage and interrupt."""
 
 import os
-import sys
+import site
 from collections.abc import Mapping
 from functools import cached_property
 from importlib import import_module
@@ -18,8 +18,7 @@ TESTS = Path(__file__).resolve().parents[2] / "tests"
 
 def made_by(module: str) -> Any:
     """One of the modules by which the tests make small files and models."""
-    if str(TESTS) not in sys.path:
-        sys.path.append(str(TESTS))
+    site.addsitedir(str(TESTS))
     return import_module(module)
 
 

@@ -83,7 +83,7 @@ def _motion(name: str, weight: float, file: str, kind: str, fill: Callable[[Shel
 def _amass(shelf: Shelf, folder: Path) -> None:
     body_model(folder / "models" / "neutral" / "model.npz")
     poses = np.random.default_rng(0).normal(0, 0.1, (9, 66))
-    facts = {"gender": np.array("neutral"), "mocap_framerate": np.array(60.0), "betas": np.zeros(10)}
+    facts: Any = {"gender": np.array("neutral"), "mocap_framerate": np.array(60.0), "betas": np.zeros(10)}
     np.savez(folder / "m.npz", poses=poses, trans=np.zeros((9, 3)), **facts)
 
 

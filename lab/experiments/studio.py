@@ -123,8 +123,15 @@ class User:
     def send(self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
         """The bytes of an answer; its time is kept. Raises OutputError for a refusal."""
         began = time.perf_counter()
-        self.link.request(method, f"/api/v1{path}", data, headers or {})
-        answer = self.link.getresponse()
+        try:
+            self.link.request(method, f"/api/v1{path}", data, headers or {})
+            answer = self.link.getresponse()
+        except http.client.RemoteDisconnected:  # the server ends a connection that rests for some seconds
+            if method != "GET":
+                raise
+            self.link.close()
+            self.link.request(method, f"/api/v1{path}", data, headers or {})
+            answer = self.link.getresponse()
         found = answer.read()
         self.seen.latencies_s.append(time.perf_counter() - began)
         if answer.status >= 400:
