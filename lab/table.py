@@ -153,6 +153,27 @@ COMMAND = {
         ("python -m lab studio --users 20 --seconds 60",),
         group="service",
     ),
+    "fuzz": Entry(
+        "lab.experiments.campaign:fuzz",
+        "damaged files for every importer and loader: read, refused in a sentence, or a failure",
+        (
+            "python -m lab fuzz --seeds ../shared/cases --keep found",
+            "python -m lab fuzz --inputs 20000 --targets npy bvh",
+        ),
+        group="reliability",
+    ),
+    "kill": Entry(
+        "lab.experiments.campaign:kill",
+        "long commands killed at random moments: nothing half-written, nothing lost, nothing left",
+        ("python -m lab kill", "python -m lab kill --kills 40 --commands unlearn report"),
+        group="reliability",
+    ),
+    "soak": Entry(
+        "lab.experiments.campaign:soak",
+        "a studio in long service while its workers are killed: no job lost, every motion readable",
+        ("python -m lab soak --minutes 30",),
+        group="reliability",
+    ),
     "goldens": Entry(
         "lab.experiments.goldens:check_goldens",
         "compare with the official implementations' golden vectors",

@@ -39,7 +39,7 @@ class StudioBench:
 
 
 @dataclass
-class _Seen:
+class Seen:
     """What one user saw."""
 
     latencies_s: list[float] = field(default_factory=list)
@@ -65,7 +65,7 @@ def bench_studio(config: StudioBench) -> None:
         raise ConfigError(f"found {config.users} users for {config.seconds:g} s, expected at least one of each")
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        with _studio(Path(folder)) as (host, port):
+        with running_studio(Path(folder)) as (host, port, _):
             first = _first_motion(host, port)
             first_s = time.perf_counter() - started
             seen = _crowd(host, port, config, first)
@@ -91,9 +91,9 @@ def bench_studio(config: StudioBench) -> None:
 
 
 @contextmanager
-def _studio(folder: Path) -> Iterator[tuple[str, int]]:
-    """A studio in a process of its own; host and port once it answers."""
-    command = [sys.executable, "-m", "exuvia", "studio", "--folder", str(folder), "--port", "0"]
+def running_studio(folder: Path, *options: str) -> Iterator[tuple[str, int, int]]:
+    """A studio in a process of its own; host, port and process once it answers."""
+    command = [sys.executable, "-m", "exuvia", "studio", "--folder", str(folder), "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -101,31 +101,42 @@ def _studio(folder: Path) -> Iterator[tuple[str, int]]:
         address = urlsplit(line.split()[-1] if line else "")
         if not address.hostname or not address.port:
             raise OutputError("the studio did not start; try: exuvia studio")
-        yield address.hostname, address.port
+        yield address.hostname, address.port, process.pid
     finally:
         process.terminate()
         process.wait(30)
 
 
-class _User:
+class User:
     """One connection."""
 
-    def __init__(self, host: str, port: int, seen: _Seen) -> None:
+    def __init__(self, host: str, port: int, seen: Seen) -> None:
         self.link = http.client.HTTPConnection(host, port, timeout=60)
         self.seen = seen
 
-    def call(self, path: str, body: Any = None) -> Any:
+    def call(self, path: str, body: Any = None, method: str = "") -> Any:
         """The answer as JSON; its time is kept."""
-        began = time.perf_counter()
-        text = None if body is None else json.dumps(body)
+        text = None if body is None else json.dumps(body).encode()
         headers = {} if text is None else {"Content-Type": "application/json"}
-        self.link.request("GET" if text is None else "POST", f"/api/v1{path}", text, headers)
-        answer = self.link.getresponse()
-        data = answer.read()
+        return json.loads(self.send(method or ("GET" if text is None else "POST"), path, text, headers))
+
+    def send(self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
+        """The bytes of an answer; its time is kept. Raises OutputError for a refusal."""
+        began = time.perf_counter()
+        try:
+            self.link.request(method, f"/api/v1{path}", data, headers or {})
+            answer = self.link.getresponse()
+        except http.client.RemoteDisconnected:  # the server ends a connection that rests for some seconds
+            if method != "GET":
+                raise
+            self.link.close()
+            self.link.request(method, f"/api/v1{path}", data, headers or {})
+            answer = self.link.getresponse()
+        found = answer.read()
         self.seen.latencies_s.append(time.perf_counter() - began)
         if answer.status >= 400:
-            raise OutputError(f"{path} was answered with {answer.status}: {data[:200]!r}")
-        return json.loads(data)
+            raise OutputError(f"{path} was answered with {answer.status}: {found[:200]!r}")
+        return found
 
     def motion(self, prompt: str, seed: int) -> str:
         """Ask, follow, look; the motion's id."""
@@ -146,17 +157,17 @@ class _User:
 
 
 def _first_motion(host: str, port: int) -> str:
-    return _User(host, port, _Seen()).motion("a person walks forward", 0)
+    return User(host, port, Seen()).motion("a person walks forward", 0)
 
 
-def _crowd(host: str, port: int, config: StudioBench, first: str) -> list[_Seen]:
+def _crowd(host: str, port: int, config: StudioBench, first: str) -> list[Seen]:
     """Users at once; each asks anew as soon as it has looked."""
     prompts = [prompt.text for prompt in load_prompts("explicit")]
-    seen = [_Seen() for _ in range(config.users)]
+    seen = [Seen() for _ in range(config.users)]
     end = time.monotonic() + config.seconds
 
     def use(number: int) -> None:
-        user, turn = _User(host, port, seen[number]), 0
+        user, turn = User(host, port, seen[number]), 0
         try:
             while time.monotonic() < end:
                 user.motion(prompts[(number + turn * config.users) % len(prompts)], number)

@@ -1,0 +1,223 @@
+"""Kills commands at random moments until they end, and compares what they leave with an undisturbed run."""
+
+import contextlib
+import logging
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lab.campaign.compare import Snapshot, broken, hidden, snapshot
+
+MOST = 6
+"""Kills in a row; then a run is left to end."""
+BEYOND = 1.2
+"""Moments are drawn up to so many times the length of the undisturbed run, so that some runs end."""
+GENTLE = 0.25
+"""Share of kills by SIGTERM, as service managers send it; the others are SIGKILL."""
+GRACE_S = 20.0
+LIMIT_S = 300.0
+"""An undisturbed run may take so long."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command."""
+
+    name: str
+    run: Callable[[Path], int]
+    """Called in a child with a folder of its own; everything it writes lies there. Returns the exit code."""
+    whole: tuple[str, ...] = ()
+    """Files and folders that change all at once: they are as before or as after, never in between."""
+    refuses: bool = False
+    """Whether it replaces no output: it refuses one that is complete with exit code 2, or leaves it."""
+    measured: tuple[str, ...] = ()
+    """Files that hold measured seconds and megabytes: they are there and whole, and not compared."""
+    share: float = 1.0
+    """Of the kills, relative to the others': slow commands get fewer."""
+
+
+@dataclass
+class Result:
+    """What became of a job's kills."""
+
+    kills: int = 0
+    """That met a live process."""
+    gentle: int = 0
+    """Of these by SIGTERM."""
+    chains: int = 0
+    seconds: float = 0.0
+    """Of the undisturbed run."""
+    half: list[str] = field(default_factory=list)
+    """Visible files that were not whole, or a target that was neither old nor new, after a kill."""
+    differs: list[str] = field(default_factory=list)
+    """Files of a completed run that are not as those of the undisturbed one."""
+    failed: list[str] = field(default_factory=list)
+    """Runs that did not end well."""
+    left: list[str] = field(default_factory=list)
+    """Hidden files beside a completed run."""
+
+    @property
+    def lost(self) -> int:
+        """Everything but leftovers."""
+        return len(self.half) + len(self.differs) + len(self.failed)
+
+
+def campaign(
+    job: Job, room: Path, kills: int, seed: int, *, old: bool = True, tell: Callable[[str], None] = print
+) -> Result:
+    """Chains of killed runs until so many kills met a live process.
+
+    Args:
+        job: the command
+        room: an empty folder
+        kills: how many
+        seed: decides moments and signals
+        old: every second chain starts with the output of an earlier run with other content in the targets of `whole`
+    """
+    result, rng = Result(), random.Random(f"{seed} {job.name}")
+    code, result.seconds, log = _undisturbed(job, room / "reference")
+    if code:
+        result.failed.append(f"the undisturbed run ended with {code}: {log}")
+        return result
+    wanted = snapshot(room / "reference", measured=job.measured)
+    while result.kills < kills and result.chains < 4 * kills + 4:
+        place = room / f"chain{result.chains}"
+        place.mkdir()
+        before = _older(job, room / "reference", place) if old and result.chains % 2 else {}
+        _chain(job, place, rng, wanted, before, result)
+        result.chains += 1
+        shutil.rmtree(place)
+        if result.lost > 20:
+            tell(f"{job.name}: stopped after {result.lost} losses")
+            break
+    return result
+
+
+def _undisturbed(job: Job, place: Path) -> tuple[int, float, str]:
+    place.mkdir()
+    began = time.monotonic()
+    child = _start(job, place)
+    code = _ended(child, LIMIT_S)
+    if code is None:
+        _end(child, signal.SIGKILL)
+        code = -1
+    return code, time.monotonic() - began, _log(place)
+
+
+def _older(job: Job, reference: Path, place: Path) -> dict[str, str]:
+    """The outputs of an earlier run, changed by a line of text that is not theirs; their snapshot."""
+    for name in job.whole if not job.refuses else ():
+        source, target = reference / name, place / name
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        for path in [target] if target.is_file() else target.rglob("*"):
+            if path.suffix in (".md", ".html", ".txt", ".csv"):
+                path.write_bytes(b"older " + path.read_bytes())
+    return snapshot(place)
+
+
+def _chain(job: Job, place: Path, rng: random.Random, wanted: Snapshot, before: Snapshot, result: Result) -> None:
+    """One run after the other, each killed, until one ends."""
+    number = 0
+    while True:
+        number += 1
+        moment = LIMIT_S if number > MOST else rng.random() * result.seconds * BEYOND
+        how = signal.SIGTERM if rng.random() < GENTLE else signal.SIGKILL
+        child = _start(job, place)
+        code = _ended(child, moment)
+        if code is None:
+            result.kills += 1
+            result.gentle += how == signal.SIGTERM
+            _end(child, how)
+            result.half += [f"{name} after {how.name}" for name in broken(place)]
+            result.half += [f"{name} after {how.name}" for name in _between(job, place, wanted, before)]
+            continue
+        now = snapshot(place, measured=job.measured)
+        if code and not (job.refuses and code == 2 and now == wanted):
+            result.failed.append(f"run {number} of a chain ended with {code}: {_log(place)}")
+            return
+        result.differs += sorted(
+            f"{name} {'is missing' if name not in now else 'differs' if name in wanted else 'is too many'}"
+            for name in now.keys() | wanted.keys()
+            if now.get(name) != wanted.get(name)
+        )
+        result.left += hidden(place)
+        return
+
+
+def _between(job: Job, place: Path, wanted: Snapshot, before: Snapshot) -> list[str]:
+    """Targets that are neither as before, nor as in the undisturbed run."""
+    bad = []
+    for name in job.whole:
+        parts = [
+            {key: value for key, value in one.items() if key == name or key.startswith(f"{name}/")}
+            for one in (snapshot(place, (name,)), wanted, before)
+        ]
+        if parts[0] not in parts[1:]:
+            bad.append(f"{name} {'is gone' if not parts[0] else 'is neither old nor new'}")
+    return bad
+
+
+def _start(job: Job, place: Path) -> int:
+    """A child of its own session that runs the job; random numbers start elsewhere in each, as in a new process."""
+    child = os.fork()
+    if child:
+        return child
+    code = 99
+    try:
+        os.setsid()
+        log = os.open(f"{place}.log", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        for handler in list(logging.getLogger().handlers):
+            logging.getLogger().removeHandler(handler)
+        torch.manual_seed(os.getpid())
+        np.random.seed(os.getpid())  # noqa: NPY002  another start for whoever draws from the global generator
+        code = job.run(place)
+    except BaseException as error:
+        os.write(2, f"{type(error).__name__}: {error}\n".encode())
+    finally:
+        os._exit(code)
+
+
+def _ended(child: int, seconds: float) -> int | None:
+    """Exit code of a child that ends within a time; None for one that runs on."""
+    end = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= end:
+            return None
+        time.sleep(min(0.002, max(0.0, end - time.monotonic())))
+
+
+def _end(child: int, how: signal.Signals) -> None:
+    """Send a signal to a child and its children; whatever is left after a while is killed."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, how)
+    if how == signal.SIGKILL:
+        os.waitpid(child, 0)
+    elif _ended(child, GRACE_S) is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    with contextlib.suppress(ProcessLookupError):  # its children, whose parent is gone
+        os.killpg(child, signal.SIGKILL)
+
+
+def _log(place: Path) -> str:
+    """The last line that a run printed."""
+    lines = Path(f"{place}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else "nothing printed"

@@ -1,0 +1,9 @@
+"""All readers that are fed with damaged files, by name."""
+
+from lab.campaign import models
+from lab.campaign.targets import TARGET, enter_settings, enter_texts
+
+__all__ = ["TARGET", "models"]
+
+enter_texts()
+enter_settings()

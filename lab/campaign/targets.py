@@ -1,0 +1,387 @@
+"""What is fed with damaged files: the readers of motion, data, text and studio. The readers of models: models.py."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exuvia.errors import DataError, OutputError
+from lab.campaign.shelf import Shelf, body_model, made_by, put
+
+Reader = Callable[[Any], object]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One reader with good files for it."""
+
+    name: str
+    weight: float
+    """Share of the inputs, relative to the others'."""
+    make: Callable[[Shelf, Path], Reader]
+    """Fills a folder with good files, and returns what reads it; or what reads bytes, where `kinds` has ""."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """File in the folder -> its kind (mutate.STRUCTURE, text or bytes)."""
+    warm: bool = True
+    """Whether it may read before a process is forked: threads do not live on in the child."""
+
+
+TARGET: dict[str, Target] = {}
+
+
+KIND = {
+    ".json": "json", ".jsonl": "jsonl", ".npy": "npy", ".npz": "zip", ".tar": "zip", ".pkl": "pickle", ".toml": "toml",
+    ".png": "png", ".safetensors": "safetensors", ".bin": "bytes",
+}  # fmt: skip
+"""Ending of a file -> its kind; others are text."""
+
+
+def target(name: str, weight: float, files: str) -> Callable[[Any], Any]:
+    """Enter a maker of the files that are damaged; names stand with blanks between, with `:KIND` where needed."""
+
+    def enter(make: Callable[[Shelf, Path], Reader]) -> Callable[[Shelf, Path], Reader]:
+        pairs = (file.partition(":") for file in files.split())
+        kinds = {file: kind or KIND.get(Path(file).suffix, "text") for file, _, kind in pairs}
+        TARGET[name] = Target(name, weight, make, kinds)
+        return make
+
+    return enter
+
+
+def memory(name: str, weight: float, kind: str, seeds: Callable[[Shelf], list[bytes | str]], read: Reader) -> None:
+    """Enter a reader of text in memory, with good texts."""
+
+    def make(shelf: Shelf, folder: Path) -> Reader:
+        for number, data in enumerate(seeds(shelf)):
+            (folder / f"seed{number}").write_bytes(data.encode() if isinstance(data, str) else data)
+        return lambda data: read(data.decode("utf-8", "replace"))
+
+    TARGET[name] = Target(name, weight, make, {"": kind})
+
+
+# motion
+
+
+def _motion(name: str, weight: float, file: str, kind: str, fill: Callable[[Shelf, Path], object]) -> None:
+    def make(shelf: Shelf, folder: Path) -> Reader:
+        from exuvia.motion.load import load_clip
+        from exuvia.motion.source import Source
+
+        fill(shelf, folder)
+        return lambda place: load_clip(place / file, source=Source(body_models=place / "models"))
+
+    kinds = {file: kind} | ({"models/neutral/model.npz": "zip"} if name == "amass" else {})
+    kinds |= {"m.asf": "text"} if name == "amc" else {}
+    TARGET[name] = Target(name, weight, make, kinds)
+
+
+def _amass(shelf: Shelf, folder: Path) -> None:
+    body_model(folder / "models" / "neutral" / "model.npz")
+    poses = np.random.default_rng(0).normal(0, 0.1, (9, 66))
+    facts: Any = {"gender": np.array("neutral"), "mocap_framerate": np.array(60.0), "betas": np.zeros(10)}
+    np.savez(folder / "m.npz", poses=poses, trans=np.zeros((9, 3)), **facts)
+
+
+def _amc(shelf: Shelf, folder: Path) -> None:
+    made = made_by("test_motion_asfamc")
+    put(folder, {"m.asf": made.skeleton(), "m.amc": made.motion(frames=12)})
+
+
+def deepmimic() -> str:
+    """A motion of twelve frames."""
+    made = made_by("test_motion_arrays")
+    return str(made.deepmimic([made._frame(0.01 * n) for n in range(12)]))
+
+
+_motion("npy", 30, "m.npy", "npy", lambda shelf, folder: shelf.motion(folder, ".npy"))
+_motion("npz", 30, "m.npz", "zip", lambda shelf, folder: np.savez(folder / "m.npz", joints=shelf.clip.joints, fps=20))
+_motion("bvh", 10, "m.bvh", "text", lambda shelf, folder: shelf.motion(folder, ".bvh"))
+_motion("amc", 10, "m.amc", "text", _amc)
+_motion("deepmimic", 10, "m.txt", "json", lambda shelf, folder: put(folder, {"m.txt": deepmimic()}))
+_motion("amass", 15, "m.npz", "zip", _amass)
+
+
+def enter_texts() -> None:
+    """Readers of text in memory."""
+    from exuvia.commands.generate import read_prompt
+    from exuvia.data.captions import mirror_text, parse_caption
+    from exuvia.data.concepts import find_concept
+    from exuvia.data.record import ClipRecord
+    from exuvia.motion.asfamc import parse_amc, parse_asf
+    from exuvia.motion.bvh import parse_bvh
+    from exuvia.motion.deepmimic import parse_deepmimic
+    from exuvia.text.tags import tag
+    from exuvia.unlearning.settings import parse_settings
+    from lab.lra.listops import from_text
+
+    made, caption = made_by("test_motion_asfamc"), "a man kicks#a/DET man/NOUN kick/VERB#0.0#nan"
+    said = {"text": "x", "tokens": None, "start_s": 0.0, "end_s": 0.0}
+    facts = {
+        "id": "a",
+        "source": "s",
+        "split": "train",
+        "fps": 20.0,
+        "frames": 9,
+        "rows": 8,
+        "labels": {"violent": True},
+    }
+    record, edit = json.dumps(facts | {"captions": [said]}), "num_codes=16,alpha=1.0,levels=[1,2]"
+    memory("bvh text", 120, "text", lambda s: [s.motion(s.root, ".bvh", 3).read_text()], parse_bvh)
+    memory("asf text", 60, "text", lambda s: [made.skeleton()], parse_asf)
+    memory("amc text", 60, "text", lambda s: [made.motion()], lambda text: parse_amc(text, _asf()))
+    memory("deepmimic text", 60, "json", lambda s: [deepmimic()], parse_deepmimic)
+    memory("record", 120, "json", lambda s: [record], ClipRecord.from_json)
+    memory("prompt", 60, "text", lambda s: ["a man walks#120", "x#NA"], lambda text: read_prompt(text, "p"))
+    memory("caption", 60, "text", lambda s: [caption], lambda text: mirror_text(parse_caption(text).text))
+    memory("concept", 20, "text", lambda s: ["violence", "kick+throw"], find_concept)
+    memory("tagger", 60, "text", lambda s: ["a person kicks the left leg twice, then sits"], tag)
+    memory("listops text", 60, "text", lambda s: ["( ( ( [MAX 4 ) 3 ) ] )"], from_text)
+    memory("method settings", 60, "text", lambda s: [edit], lambda text: parse_settings("lcr", text))
+
+
+@cache
+def _asf() -> Any:
+    from exuvia.motion.asfamc import parse_asf
+
+    return parse_asf(made_by("test_motion_asfamc").skeleton())
+
+
+@cache
+def _settings() -> dict[str, Any]:
+    from exuvia.commands.train import RECIPE
+    from exuvia.config import to_dict
+    from exuvia.unlearning.settings import method_settings
+
+    kinds = {**RECIPE, **{name: method_settings(name) for name in ("lcr", "esd", "uce")}}
+    return {name: (kind, to_dict(kind())) for name, kind in kinds.items()}
+
+
+def enter_settings() -> None:
+    from exuvia.config import from_dict
+
+    def read(text: str) -> object:
+        try:
+            tree = json.loads(text)
+            kind, values = tree["kind"], tree["values"]
+        except (ValueError, RecursionError, KeyError, TypeError):
+            raise DataError("no JSON to begin with") from None
+        return from_dict(_settings()[kind][0] if kind in ("mask", "lcr") else _settings()["tokenizer"][0], values)
+
+    texts = [json.dumps({"kind": name, "values": _settings()[name][1]}) for name in ("tokenizer", "mask", "lcr")]
+    memory("settings", 40, "json", lambda s: list(texts), read)
+
+
+# data
+
+
+@target("captions", 40, "m.txt")
+def _captions(shelf: Shelf, folder: Path) -> Reader:
+    from exuvia.data.captions import read_captions
+
+    put(folder, {"m.txt": "a man kicks#a/DET man/NOUN kick/VERB#0.0#0.0\nhe walks#he/PRON walk/VERB#1.0#2.0\n"})
+    return lambda place: (read_captions(place / "m.txt", strict=False), read_captions(place / "m.txt"))
+
+
+@target("prompts", 40, "m.txt")
+def _prompts(shelf: Shelf, folder: Path) -> Reader:
+    from exuvia.commands.generate import read_prompts
+
+    put(folder, {"m.txt": "a man kicks#120\na person walks\nshe sits#NA\n"})
+    return lambda place: read_prompts(place / "m.txt")
+
+
+@target("prompt set", 30, "explicit.toml")
+def _prompt_set(shelf: Shelf, folder: Path) -> Reader:
+    from exuvia.evaluation.prompts.load import FOLDER, read_prompts
+
+    lines = (FOLDER / "explicit.toml").read_text(encoding="utf-8").splitlines(keepends=True)
+    start = next(n for n, line in enumerate(lines) if line.startswith("prompts"))
+    put(folder, {"explicit.toml": "".join(lines[: start + 4]) + "]\n"})
+    read_prompts(folder / "explicit.toml")
+    return lambda place: read_prompts(place / "explicit.toml")
+
+
+@target("store", 10, "manifest.json clips.jsonl joints.npy features.npy")
+def _store(shelf: Shelf, folder: Path) -> Reader:
+    from exuvia.data.prepare import prepare
+    from exuvia.data.store import Store
+
+    shutil.rmtree(folder)
+    prepare(shelf.mocap, folder)
+
+    def read(place: Path) -> None:
+        store = Store.open(place)
+        store.select(split="train", violent=True)
+        str((store.data_hash, store.keywords, store.representation.name))
+        for number in range(len(store)):
+            str((store.joints(number).sum(), store.features(number).sum(), store.frame_labels(number)))
+
+    return read
+
+
+def _prepared(place: Path, out: Path) -> None:
+    """Prepare into a place that is empty before and after."""
+    from exuvia.data.prepare import prepare
+
+    try:
+        prepare(place, out)
+    finally:
+        for left in out.parent.glob(f"*{out.name}*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@target("mocap folder", 1, "clips.npz clips.jsonl")
+def _mocap(shelf: Shelf, folder: Path) -> Reader:
+    made_by("made_mocap").mocap_folder(folder, clips=2)
+    return lambda place: _prepared(place, place.parent / "prepared")
+
+
+@target("humanml3d folder", 1, "train.txt texts/a.txt new_joints/a.npy new_joint_vecs/a.npy")
+def _humanml3d(shelf: Shelf, folder: Path) -> Reader:
+    from exuvia.features.humanml3d import HUMANML3D
+
+    for name in ("new_joints", "new_joint_vecs", "texts"):
+        (folder / name).mkdir()
+    joints = shelf.clip.joints
+    np.save(folder / "new_joints" / "a.npy", joints)
+    np.save(folder / "new_joint_vecs" / "a.npy", HUMANML3D.encode([joints])[0])
+    put(folder, {"train.txt": "a\n"})
+    (folder / "texts" / "a.txt").write_text("a man walks#a/DET man/NOUN walk/VERB#0.0#0.0\n")
+    return lambda place: _prepared(place, place.parent / "prepared")
+
+
+@target("motion folder", 1, "m.bvh m.txt")
+def _motions(shelf: Shelf, folder: Path) -> Reader:
+    shelf.motion(folder, ".bvh")
+    put(folder, {"m.txt": "a man walks\n"})
+    return lambda place: _prepared(place, place.parent / "prepared")
+
+
+@target("listops", 30, "basic_train.tsv")
+def _listops(shelf: Shelf, folder: Path) -> Reader:
+    from lab.lra.listops import ListOpsConfig, generate, read_tsv, write_tsv
+
+    write_tsv(folder / "basic_train.tsv", generate(6, 0, ListOpsConfig(4, 4, 4, 40)))
+    return lambda place: read_tsv(place / "basic_train.tsv")
+
+
+@target("imdb", 10, "train/pos/1_10.txt:bytes")
+def _imdb(shelf: Shelf, folder: Path) -> Reader:
+    from lab.lra.text import read_imdb
+
+    for split in ("train", "test"):
+        for kind in ("pos", "neg"):
+            (folder / split / kind).mkdir(parents=True)
+            (folder / split / kind / "1_10.txt").write_text("a fine film")
+    return lambda place: read_imdb(place)
+
+
+@target("cifar", 10, "data_batch_1:pickle data_batch_2.bin data_batch_3.png train_lables.json")
+def _cifar(shelf: Shelf, folder: Path) -> Reader:
+    import pickle
+
+    from PIL import Image
+
+    from lab.lra.image import read_cifar10
+
+    for number, name in enumerate([f"data_batch_{n}" for n in range(1, 6)] + ["test_batch"]):
+        if number in (0, 3):
+            facts = {b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 2]}
+            (folder / name).write_bytes(pickle.dumps(facts, 3))
+        elif number == 2:
+            Image.fromarray(np.zeros((2, 1024, 3), np.uint8)).save(folder / f"{name}.png")
+        else:
+            (folder / f"{name}.bin").write_bytes(bytes(2 * 3073))
+    (folder / "train_lables.json").write_text(json.dumps([1] * 20))
+    return lambda place: read_cifar10(place)
+
+
+@target("pairs", 30, "new_aan_pairs.train.tsv")
+def _pairs(shelf: Shelf, folder: Path) -> Reader:
+    from lab.lra.retrieval import read_pairs
+
+    for split in ("train", "eval", "test"):
+        (folder / f"new_aan_pairs.{split}.tsv").write_text("1.0\tA\tB\tb'abc'\tb'def'\n0.0\tA\tC\tb'abc'\tb'x'\n")
+    return lambda place: read_pairs(place)
+
+
+# studio
+
+
+@cache
+def _studio(folder: Path) -> Any:
+    """A client of a studio in this process, with one uploaded motion."""
+    from fastapi.testclient import TestClient
+
+    from exuvia.studio.app import create_app
+    from exuvia.studio.settings import Settings
+
+    client = TestClient(create_app(Settings(folder=folder), workers=False), base_url="http://localhost")
+    client.__enter__()
+    return client
+
+
+def _asked(answer: Any) -> None:
+    if answer.status_code >= 500:
+        raise RuntimeError(f"answered with {answer.status_code}")
+    if answer.status_code >= 400:
+        raise OutputError("refused")
+
+
+def _uploading(suffix: str) -> Callable[[Shelf, Path], Reader]:
+    def make(shelf: Shelf, folder: Path) -> Reader:
+        shelf.motion(folder, suffix)
+
+        def read(place: Path) -> None:
+            sent = {"file": (f"m{suffix}", (place / f"m{suffix}").read_bytes())}
+            _asked(_studio(place.parent / "studio").post("/api/v1/motions", files=sent))
+
+        return read
+
+    return make
+
+
+for _suffix, _kind in ((".bvh", "text"), (".npz", "zip"), (".npy", "npy")):
+    TARGET[f"upload {_suffix}"] = Target(f"upload {_suffix}", 1, _uploading(_suffix), {f"m{_suffix}": _kind}, False)
+
+
+def _row(column: str) -> Callable[[Shelf, Path], Reader]:
+    def make(shelf: Shelf, folder: Path) -> Reader:
+        np.save(folder / "joints.npy", shelf.clip.joints)
+        (folder / "row.json").write_text(
+            json.dumps({"motions": ["a"], "prompts": ["x"], "violence": 0.1, "moments": [[0, 1]]})
+        )
+        return lambda place: _show_row(place, column)
+
+    return make
+
+
+def _show_row(place: Path, column: str) -> None:
+    """Put bytes into a row of the database, then ask for everything that shows it."""
+    from sqlalchemy import text
+
+    client = _studio(place.parent / "studio")
+    library = client.app.state.context.library
+    if library.count_motions() == 0:
+        with (place / "joints.npy").open("rb") as file:
+            _asked(client.post("/api/v1/motions", files={"file": ("m.npy", file.read())}))
+    table, name = column.split(".")
+    value: object = (place / "joints.npy").read_bytes()
+    if name != "joints":
+        value = (place / "row.json").read_bytes().decode("utf-8", "replace").replace("\0", "")
+    with library.engine.begin() as link:
+        link.execute(text(f"UPDATE {table} SET {name} = :value"), {"value": value})
+        job, motion = (link.execute(text(f"SELECT id FROM {of}")).scalar() for of in ("jobs", "motions"))
+    for path in ("jobs", f"jobs/{job}", f"motions/{motion}", f"motions/{motion}/file?form=npy"):
+        if client.get(f"/api/v1/{path}").status_code >= 500:
+            raise RuntimeError(f"/{path.replace(str(job), 'JOB').replace(str(motion), 'MOTION')} answered with 500")
+
+
+for _column in ("motions.joints", "motions.detail", "jobs.request", "jobs.result"):
+    _of = {"joints.npy": "npy"} if _column == "motions.joints" else {"row.json": "json"}
+    TARGET[f"row {_column}"] = Target(f"row {_column}", 1, _row(_column), _of, False)

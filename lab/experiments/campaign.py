@@ -1,0 +1,216 @@
+"""`python -m lab fuzz`, `kill` and `soak`: damaged files, kills at any moment, and long service."""
+
+import math
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from exuvia.config import Count, Positive, settings
+from exuvia.errors import ConfigError
+from exuvia.registry import suggest
+from lab.ledger.numbers import Number, record_numbers
+
+
+@settings(kw_only=True)
+class FuzzConfig:
+    """What to read, how often."""
+
+    inputs: Count = 1_000_000
+    """Damaged files in all."""
+    targets: tuple[str, ...] = ()
+    """Only readers whose names begin so; without it, all."""
+    seed: int = 0
+    """Decides every input."""
+    seeds: tuple[Path, ...] = ()
+    """Folders with more good files, found by name and ending."""
+    keep: Path | None = None
+    """Folder for the smallest input of every failure, with its traceback."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def fuzz(config: FuzzConfig) -> int:
+    """Feed every importer and loader with damaged files; anything but reading or a sentence is a failure.
+
+    Exit code 1 where there was one.
+
+    Examples:
+        python -m lab fuzz --inputs 20000 --targets npy bvh
+
+    Raises:
+        ConfigError: no reader of such a name.
+        DataError: a reader does not read its own good files.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    from lab.campaign import fuzz as campaign
+    from lab.campaign import readers
+    from lab.campaign.shelf import Shelf
+
+    chosen = _named(readers.TARGET, config.targets)
+    tmpfs = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="fuzz", dir=tmpfs if tmpfs.is_dir() else None) as folder:
+        shelf = Shelf(Path(folder))
+        with campaign.canary(Path(folder)):
+            more = campaign.seeds_in(config.seeds)
+            benches = [campaign.prepared(readers.TARGET[name], shelf, more) for name in chosen]
+            tally = campaign.fuzz(benches, config.inputs, config.seed, tell)
+        if config.keep is not None:
+            campaign.keep(config.keep, benches, tally, config.seed)
+    heads = ("reader", *campaign.OUTCOMES, "a second")
+    table(
+        heads,
+        (
+            (n, *(c[k] for k in campaign.OUTCOMES), f"{sum(c.values()) / max(tally.seconds[n], 1e-9):,.0f}")
+            for n, c in tally.counts.items()
+        ),
+    )
+    for one in sorted(tally.failures.values()):
+        print(f"{one.outcome:9} {one.target:20} {one.place} ({one.size:,} bytes)")
+    print(f"{tally.inputs:,} inputs, {tally.failed:,} failures at {len(tally.failures)} places")
+    numbers = {"fuzz.inputs": Number(tally.inputs), "fuzz.failures": Number(tally.failed)}
+    record_numbers(config.record, numbers, seed=config.seed)
+    return 1 if tally.failed else 0
+
+
+@settings(kw_only=True)
+class KillConfig:
+    """What to kill, how often."""
+
+    kills: Count = 500
+    """That meet a live process, in all."""
+    commands: tuple[str, ...] = ()
+    """Only commands whose names begin so; without it, all."""
+    seed: int = 0
+    """Decides moments and signals."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def kill(config: KillConfig) -> int:
+    """Kill long commands at random moments, run them until they end, and compare with an undisturbed run.
+
+    Lost is: a visible file that is not whole or a target that is neither old nor new, after a kill; a run that does not
+    end well; and a result that differs. What is left hidden beside a finished run is counted apart. Exit code 1 where
+    there was any.
+
+    Examples:
+        python -m lab kill --kills 40 --commands unlearn
+
+    Raises:
+        ConfigError: no command of such a name.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    from lab.campaign.commands import jobs, small_shards
+    from lab.campaign.kill import Result, campaign
+    from lab.campaign.shelf import Shelf
+
+    tmpfs, found = Path("/dev/shm"), dict[str, Result]()
+    with tempfile.TemporaryDirectory(prefix="kill", dir=tmpfs if tmpfs.is_dir() else None) as folder:
+        small_shards()
+        known = jobs(Shelf(Path(folder) / "shelf"))
+        chosen = _named(known, config.commands)
+        shares = sum(known[name].share for name in chosen)
+        for name in chosen:
+            room = Path(folder) / name.replace(" ", "-")
+            room.mkdir()
+            count = math.ceil(config.kills * known[name].share / shares)
+            one = found[name] = campaign(known[name], room, count, config.seed)
+            tell(f"{name}: {one.seconds:.2f} s undisturbed, {one.kills} kills, {one.lost} lost, {len(one.left)} left")
+    heads = ("command", "s", "kills", "SIGTERM", "chains", "half", "differs", "failed", "left")
+    counted = ("half", "differs", "failed", "left")
+    table(
+        heads,
+        (
+            (n, f"{r.seconds:.2f}", r.kills, r.gentle, r.chains, *(len(getattr(r, k)) for k in counted))
+            for n, r in found.items()
+        ),
+    )
+    for name, one in found.items():
+        for kind in counted:
+            for line, times in Counter(getattr(one, kind)).items():
+                print(f"{name}: {kind}: {line} ({times} times)")
+    kills, lost, left = (sum(x) for x in zip(*((r.kills, r.lost, len(r.left)) for r in found.values()), strict=True))
+    print(f"{kills} kills, {lost} lost, {left} left")
+    numbers = {"kill.kills": Number(kills), "kill.lost": Number(lost), "kill.left": Number(left)}
+    record_numbers(config.record, numbers, seed=config.seed)
+    return 1 if lost or left else 0
+
+
+@settings(kw_only=True)
+class SoakConfig:
+    """How long, with how many users."""
+
+    minutes: Positive = 30.0
+    """For which users ask; then their jobs are waited for."""
+    users: Count = 6
+    """Each has one job at a time."""
+    kill_s: Positive = 20.0
+    """Seconds between two kills of a worker, on average."""
+    seed: int = 0
+    """Decides what users ask for, and which worker dies."""
+    record: Path | None = None
+    """Ledger to append the results to."""
+
+
+def soak(config: SoakConfig) -> int:
+    """Run a studio under users while its workers are killed; jobs must end done or cancelled, with readable motions.
+
+    Exit code 1 where something was lost.
+
+    Examples:
+        python -m lab soak --minutes 2
+
+    Raises:
+        OutputError: the studio does not start.
+    """
+    from lab.campaign.shelf import Shelf
+    from lab.campaign.soak import soak as campaign
+
+    with tempfile.TemporaryDirectory(prefix="soak") as folder:
+        shelf = Shelf(Path(folder) / "shelf")
+        upload = shelf.motion(shelf.root, ".npy").read_bytes()
+        about = (config.minutes, config.users, config.kill_s, config.seed, tell)
+        found = campaign(Path(folder) / "studio", shelf.pipeline, upload, *about)
+    for line, times in Counter(found.lost).items():
+        print(f"lost: {line} ({times} times)")
+    for line, times in found.refused.most_common(12):
+        print(f"refused: {line} ({times} times)")
+    half = found.samples[len(found.samples) // 2 :] or [(0.0, 0, 0)]
+    first, last = half[0], half[-1]
+    print(f"second half: {first[1] >> 20} -> {last[1] >> 20} MB, {first[2]} -> {last[2]} descriptors")
+    states = ", ".join(f"{count} {state}" for state, count in found.ended.most_common())
+    print(f"{len(found.submitted)} jobs ({states}), {found.requests} requests")
+    print(f"{found.kills} kills, {len(found.lost)} lost")
+    numbers = {"soak.jobs": len(found.submitted), "soak.lost": len(found.lost), "soak.kills": found.kills}
+    record_numbers(config.record, {name: Number(value) for name, value in numbers.items()}, seed=config.seed)
+    return 1 if found.lost else 0
+
+
+def tell(line: str) -> None:
+    """A line of progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def table(heads: Iterable[object], rows: Iterable[Iterable[object]]) -> None:
+    """Print columns, the first to the left."""
+    lines = [[str(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for first, *rest in lines:
+        print(
+            " ".join(
+                [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+            )
+        )
+
+
+def _named(known: Mapping[str, object], beginnings: tuple[str, ...]) -> list[str]:
+    for word in beginnings:
+        if not any(name.startswith(word) for name in known):
+            raise ConfigError(f"nothing has the name {word!r}; {suggest(word, known)}")
+    return [name for name in known if not beginnings or name.startswith(beginnings)]
