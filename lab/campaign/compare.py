@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
-MARKERS = frozenset({".exuvia"})
+from exuvia.files import MARKER
+
+MARKERS = frozenset({MARKER})
 """Hidden files that a finished folder may have: marks by which a command knows its own."""
 CHANGING = (
     "date", "seconds", "edit_s", "edit_peak_mb", "evaluation_s", "evaluation_peak_mb", "seconds_last_session",
