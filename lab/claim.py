@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from exuvia.errors import ConfigError
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
+from exuvia.readers import read_json
 
 
 def claim(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
+from exuvia.readers import read_json
 from exuvia.train import Task
 from lab.memory import kept_bytes
 

@@ -17,7 +17,8 @@ import torch
 
 from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
-from exuvia.files import read_json, write_json, write_text
+from exuvia.files import write_json, write_text
+from exuvia.readers import read_json
 from exuvia.sequence.settings import StackConfig
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from lab.budget import planned_steps

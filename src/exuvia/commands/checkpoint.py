@@ -7,7 +7,8 @@ import tyro
 
 from exuvia.config import settings, to_dict
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import read_json, sha256_file, whole_folder, write_json
+from exuvia.files import sha256_file, whole_folder, write_json
+from exuvia.readers import read_json
 
 FACTS = ("config.json", "provenance.json", "metrics.json")
 """What is kept of a finished run beside its weights."""
