@@ -19,6 +19,7 @@ import numpy as np
 from exuvia.config import settings
 from exuvia.errors import ConfigError, OutputError
 from exuvia.evaluation.prompts.load import load_prompts
+from exuvia.readers import parse_json
 from lab.ledger.numbers import Number, record_numbers
 
 START_S = 180.0
@@ -125,7 +126,7 @@ class _User:
         self.seen.latencies_s.append(time.perf_counter() - began)
         if answer.status >= 400:
             raise OutputError(f"{path} was answered with {answer.status}: {data[:200]!r}")
-        return json.loads(data)
+        return parse_json(data, f"the answer to {path}")
 
     def motion(self, prompt: str, seed: int) -> str:
         """Ask, follow, look; the motion's id."""

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
 import exuvia
-from exuvia.errors import CheckpointError, ConfigError
+from exuvia.errors import CheckpointError, ConfigError, OutputError
 from exuvia.files import whole_file, write_json
 from exuvia.readers import as_type, guarded, read_json
 from exuvia.registry import suggest
@@ -36,7 +36,10 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     """Write a safetensors file whole. Raises OutputError."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
-        save_file(plain, temporary, metadata={"format": "pt", **(metadata or {})})
+        try:
+            save_file(plain, temporary, metadata={"format": "pt", **(metadata or {})})
+        except SafetensorError as error:
+            raise OutputError(f"cannot write {path}: {error}; nothing was changed there") from None
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
