@@ -6,6 +6,7 @@ They are saved whole, loaded strictly, and never pickled.
 import datetime
 import hashlib
 import os
+import pickle
 import platform
 import re
 import shlex
@@ -79,25 +80,23 @@ def load_state_dicts(path: str | Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is missing, damaged, holds other objects, or a tensor claims more than is stored.
     """
-    try:
-        with guarded(path, "checkpoint file", CheckpointError):
+    with guarded(path, "checkpoint file", CheckpointError):
+        try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            if not isinstance(content, dict):
-                raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a dictionary of state dicts")
-            for part in (content, *(value for value in content.values() if isinstance(value, dict))):
-                for name, value in part.items():
-                    stored = value.untyped_storage().nbytes() if isinstance(value, Tensor) else 0
-                    if stored < (value.numel() * value.element_size() if isinstance(value, Tensor) else 0):
-                        raise CheckpointError(f"{path} holds {stored} bytes for {name} of shape {tuple(value.shape)}")
-            return content
-    except CheckpointError as error:
-        named = re.search(r"(?:GLOBAL|global:?|class:?)\s+`?([\w.]+)", str(error))
-        if named is None:
-            raise
-        raise CheckpointError(
-            f"{path} holds a pickled object ({named.group(1)}) besides tensors; refused, since loading it could "
-            "run foreign code: save the state dicts alone and try again"
-        ) from None
+        except pickle.UnpicklingError as error:
+            if (named := re.search(r"(?:GLOBAL|global:?|class:?)\s+`?([\w.]+)", str(error))) is None:
+                raise CheckpointError(f"{path} is not a readable checkpoint file; fetch or write it again") from None
+            raise CheckpointError(
+                f"{path} holds a pickled object ({named.group(1)}) besides tensors; refused, since loading it could "
+                "run foreign code: save the state dicts alone and try again"
+            ) from None
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a dictionary of state dicts")
+        for part in (content, *(value for value in content.values() if isinstance(value, dict))):
+            for name, value in part.items():
+                if isinstance(value, Tensor) and value.untyped_storage().nbytes() < value.numel() * value.itemsize:
+                    raise CheckpointError(f"{path} has fewer numbers than {name} of shape {tuple(value.shape)} claims")
+        return content
 
 
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...] = ()) -> None:
@@ -197,7 +196,7 @@ def read_config(folder: str | Path, *kinds: str, holds: type | None = None) -> d
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} is not a run folder: it has no config.json")
-    config = read_json(folder / "config.json")
+    config = read_json(folder / "config.json", CheckpointError)
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{folder}/config.json is not of format {FORMAT}")
     if config.get("kind") not in kinds:

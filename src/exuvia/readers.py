@@ -42,24 +42,24 @@ def guarded(name: object, form: str, kind: type[ExuviaError] = DataError) -> Ite
     except ExuviaError:
         raise
     except FileNotFoundError:
-        raise kind(f"{name} does not exist; expected a {form} there") from None
+        raise kind(f"{name} does not exist; expected one {form} there") from None
     except Exception as error:  # what libraries raise for damaged files has no common class
         reason = " ".join((str(error) or type(error).__name__)[:160].split())
         raise kind(f"{name} is not a readable {form} ({reason}); fetch or write it again") from None
 
 
-def parse_json(text: str | bytes, name: object) -> Any:
+def parse_json(text: str | bytes, name: object, error: type[ExuviaError] = DataError) -> Any:
     """The value of a JSON text. Raises DataError where it is none, or holds what no text file can hold."""
-    with guarded(name, "JSON text"):
+    with guarded(name, "JSON text", error):
         value = json.loads(text)
         if (b"\\ud" if isinstance(text, bytes) else "\\ud") in text.lower():  # type: ignore[operator]
             json.dumps(value, ensure_ascii=False).encode()  # half of a pair of surrogates fails here
         return value
 
 
-def read_json(path: str | Path) -> Any:
-    """The value of a JSON file. Raises DataError if it is missing or is not JSON."""
-    return parse_json(read_utf8(path, "JSON file"), path)
+def read_json(path: str | Path, error: type[ExuviaError] = DataError) -> Any:
+    """The value of a JSON file. Raises DataError (or `error`) if it is missing or is not JSON."""
+    return parse_json(read_utf8(path, "JSON file", error), path, error)
 
 
 def read_utf8(path: str | Path, form: str, error: type[ExuviaError] = DataError) -> str:
@@ -109,8 +109,7 @@ def parse_as(kind: type[T], text: str | bytes, name: object, error: type[ExuviaE
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        found = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
-        raise error(f"{name} is damaged: {place + ': ' if place else ''}{found}") from None
+        raise error(f"{name} is damaged: {place + ': ' if place else ''}{first['msg']}") from None
 
 
 def as_type(kind: type[T], value: Any, name: object, error: type[ExuviaError] = DataError) -> T:

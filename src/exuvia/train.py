@@ -323,7 +323,7 @@ class _Saved(TypedDict):
 
 
 def _saved(path: Path, facts: Mapping[str, str]) -> _Saved:
-    found = {name: parse_json(facts.get(name, "{}"), path) for name in _Saved.__annotations__}
+    found = {name: parse_json(facts.get(name, "{}"), path, CheckpointError) for name in _Saved.__annotations__}
     return as_type(_Saved, found, path, CheckpointError)
 
 
@@ -354,7 +354,7 @@ def _finished(out: Path, task: Task, config: TrainConfig) -> dict[str, float] | 
         raise ConfigError(f"{out} holds a finished run with other settings; choose another folder or remove it")
     log.info("%s is finished already", out)
     path = out / "metrics.json"
-    return as_type(dict[str, float], read_json(path), path, CheckpointError)
+    return as_type(dict[str, float], read_json(path, CheckpointError), path, CheckpointError)
 
 
 def _rewrite_lines(out: Path, lines: list[dict[str, float]]) -> None:

@@ -251,7 +251,7 @@ def load_detector(folder: str | Path) -> ViolenceDetector:
     weights = load_tensors(Path(folder) / WEIGHTS)
     model = built(lambda: MotionClassifier(sizes), weights, f"the classifier of {folder}")
     path = Path(folder) / "metrics.json"
-    found = as_type(dict[str, float], read_json(path), path, CheckpointError)
+    found = as_type(dict[str, float], read_json(path, CheckpointError), path, CheckpointError)
     try:
         point = OperatingPoint(found["val/threshold"], found["val/hit_rate"], found["val/false_rate"])
     except KeyError:

@@ -126,7 +126,7 @@ class MotionPipeline:
         counts = folder / "code_statistics.safetensors"
         card = folder / "README.md"
         origin = folder / "provenance.json"
-        as_type(History, history := read_json(origin), origin, CheckpointError)
+        as_type(History, history := read_json(origin, CheckpointError), origin, CheckpointError)
         if "parts" in history:
             history["parts"] = renamed(history["parts"])
         return cls(

@@ -153,7 +153,8 @@ def _tokenizer(vocabulary: str | Path | None, weights: Path) -> Tokenizer:
             return load_tokenizer(folder / "tokenizer.json")
         with guarded(folder, "CLIP vocabulary", CheckpointError):
             if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-                ids = as_type(dict[str, int], read_json(folder / "vocab.json"), folder / "vocab.json", CheckpointError)
+                path = folder / "vocab.json"
+                ids = as_type(dict[str, int], read_json(path, CheckpointError), path, CheckpointError)
                 lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
                 return clip_tokenizer(ids, _pairs(lines))
             if (listed := folder / "bpe_simple_vocab_16e6.txt.gz").is_file():

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from exuvia.checkpoint import built, load_tensors
 from exuvia.config import from_dict, to_dict
-from exuvia.errors import CheckpointError, ConfigError, DataError
+from exuvia.errors import CheckpointError, ConfigError
 from exuvia.readers import as_type, read_json
 from exuvia.text.base import MAX_TOKENS, TextStates, beginning, encode_by_length, fingerprint_of
 from exuvia.text.bert import Bert, BertConfig
@@ -119,10 +119,7 @@ def find_minilm(folder: str | Path | None = None) -> Path:
 
 def _load_bert(folder: Path) -> Bert:
     path = folder / "config.json"
-    try:
-        about = as_type(dict[str, Any], read_json(path), path)
-    except DataError as error:
-        raise CheckpointError(str(error)) from None
+    about = as_type(dict[str, Any], read_json(path, CheckpointError), path, CheckpointError)
     known = {field.name for field in fields(BertConfig)}
     config = from_dict(BertConfig, {name: value for name, value in about.items() if name in known})
     tensors = load_tensors(folder / "model.safetensors")
