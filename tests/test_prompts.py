@@ -260,7 +260,7 @@ def test_missing_binary_and_misnamed_files_are_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="not a readable TOML file"):
         load_prompts(folder=folder)
     (folder / "long.toml").unlink()
-    with pytest.raises(DataError, match="not a readable TOML file"):
+    with pytest.raises(DataError, match="does not exist"):
         load_prompts(folder=folder)
 
 

@@ -12,6 +12,9 @@ from exuvia.motion.source import MAX_FRAMES
 from exuvia.registry import EXPORTER, resolve
 from exuvia.shapes import Joints
 
+FAR_M = 1e6
+"""Farther from the origin no float32 tells one place of a body from the next."""
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -82,8 +85,11 @@ class Clip:
 
         Raises:
             ConfigError: unknown suffix.
+            ShapeError: joints farther than `FAR_M` from the origin, or no body that could be drawn.
             OutputError: the file cannot be written; nothing half-written stays.
         """
-        target = Path(path)
+        target, far_m = Path(path), float(np.abs(self.joints).max())
+        if far_m > FAR_M:
+            raise ShapeError(f"found joints {far_m:.3g} m from the origin, expected at most {FAR_M:g}; check the unit")
         resolve(EXPORTER, target.suffix.lower(), "motion format")(self, target, **options)
         return target

@@ -122,8 +122,11 @@ def find_clip(weights: str | Path | None = None) -> Path:
 
 def _load_tower(path: Path) -> ClipTextTower:
     tensors = _read(path)
-    with guarded(path, "CLIP checkpoint with every tensor", CheckpointError):
-        config, ours = text_weights(tensors)
+    with guarded(path, "CLIP checkpoint", CheckpointError):
+        try:
+            config, ours = text_weights(tensors)
+        except KeyError as error:
+            raise CheckpointError(f"{path} has no tensor {error}, expected a CLIP checkpoint") from None
     with torch.random.fork_rng(devices=[]):
         tower = built(lambda: ClipTextTower(config), ours, f"the text encoder of {path}")
     return tower.eval().requires_grad_(False)
