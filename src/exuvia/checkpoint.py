@@ -164,24 +164,12 @@ class Run(TypedDict):
     """What the config.json of a trained model says."""
 
     model: dict[str, Any]
-    """Its sizes."""
-
-
-class CaptionedRun(Run):
-    """That of a model that reads captions."""
-
-    text: str
-    """Its caption encoder, a name of the registry."""
-    text_fingerprint: str
-    pooled: bool
-    """Whether it reads one vector a caption."""
 
 
 class ScaledRun(Run):
-    """That of a model that reads motion."""
+    """That of a model that reads normalised features [.., C]: their mean and deviation, C numbers each."""
 
     mean: list[float]
-    """Of the features, a number a channel."""
     std: list[float]
 
 

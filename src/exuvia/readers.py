@@ -105,7 +105,7 @@ def parse_as(kind: type[T], text: str | bytes, name: object, error: type[ExuviaE
         DataError (or `error`): a value is missing or of another type; the message names its place.
     """
     try:
-        return _adapter(kind).validate_json(text, strict=True)  # type: ignore[no-any-return]
+        return _adapter(kind).validate_json(text, strict=True)  # type: ignore[arg-type, no-any-return]
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -133,9 +133,8 @@ def read_npy(
         DataError: it is damaged, holds Python objects or records, or is larger than `rows` allows.
     """
     name = file if name is None else name
-    is_path = isinstance(file, (str, Path))
     with guarded(name, "array file"):
-        with open(file, "rb") if is_path else nullcontext(file) as stream:  # type: ignore[arg-type]
+        with open(file, "rb") if isinstance(file, str | Path) else nullcontext(file) as stream:
             size = stream.seek(0, 2)
             stream.seek(0)
             if stream.read(4) == b"PK\x03\x04":
@@ -145,7 +144,7 @@ def read_npy(
             if not mapped:
                 stream.seek(0)
                 return np.lib.format.read_array(stream, allow_pickle=False)
-        return np.load(file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
 def _check_header(stream: IO[bytes], size: int, rows: int | None) -> None:

@@ -318,7 +318,7 @@ class _Saved(TypedDict):
 
     step: Annotated[int, Field(ge=0)]
     signature: _Signature
-    metrics: list[dict[str, float]]
+    metrics: list[dict[str, int | float]]
     facts: dict[str, Any]
 
 

@@ -105,9 +105,14 @@ def _from_runs(config: PackConfig) -> "MotionPipeline":
 
 def _about(folder: Path, *kinds: str) -> dict[str, Any]:
     """`config.json` of a run. Raises CheckpointError if it is of another kind or lacks a key."""
-    from exuvia.checkpoint import CaptionedRun, read_config
+    from exuvia.checkpoint import Run, read_config
 
-    return read_config(folder, *kinds, holds=CaptionedRun)
+    class _Part(Run):
+        pooled: bool
+        text: str
+        text_fingerprint: str
+
+    return read_config(folder, *kinds, holds=_Part)
 
 
 def _loaded(make: Callable[[], Part], folder: Path) -> Part:

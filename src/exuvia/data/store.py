@@ -32,16 +32,12 @@ REMEDY = "prepare the data set again with: exuvia prepare"
 
 
 class _File(TypedDict):
-    """A file of a store."""
-
     file: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     bytes: int
     sha256: str
 
 
 class _Column(_File):
-    """A column of a store."""
-
     dtype: Literal["float32", "int16"]
     shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=3)]
 

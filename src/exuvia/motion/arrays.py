@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia import readers
 from exuvia.errors import DataError, ShapeError
 from exuvia.files import whole_file
 from exuvia.motion.amass import joints_from_amass
@@ -17,9 +18,6 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, complete
 from exuvia.motion.skeleton import KIT21
 from exuvia.motion.source import Source, check_size
-from exuvia.readers import npz_names
-from exuvia.readers import read_npy as read_array
-from exuvia.readers import read_npz as read_arrays
 from exuvia.shapes import Array
 
 SMPL_FAMILY = {22: "HumanML3D", 24: "SMPL", 45: "SMPL output", 52: "SMPL-H", 55: "SMPL-X", 73: "SMPL-H output",
@@ -36,7 +34,7 @@ def read_npy(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
         DataError: damaged or pickled file, features instead of joints, no plausible unit.
         ShapeError: another shape, NaN, too few frames.
     """
-    array = read_array(path, "the file", mapped=True)
+    array = readers.read_npy(path, "the file", mapped=True)
     return clip_from_array(array, source, {"file": Path(path).name, "format": "npy"})
 
 
@@ -48,7 +46,7 @@ def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
         ShapeError: another shape, NaN, too few frames.
     """
     wanted = ("joints", "positions", "poses", "trans", "betas", *FPS_KEYS)
-    content = read_arrays(path, optional=wanted, name="the file", rows=source.max_frames)
+    content = readers.read_npz(path, optional=wanted, name="the file", rows=source.max_frames)
     fps = _rate(content)
     meta = {"file": Path(path).name, "format": "npz"}
     for key in ("joints", "positions"):
@@ -57,13 +55,13 @@ def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
             return clip_from_array(content[key], rated, meta)
     if {"poses", "trans"} <= set(content):
         return joints_from_amass(content, _gender(path), fps, source, meta)
-    found = ", ".join(sorted(npz_names(path))[:8]) or "no arrays"
+    found = ", ".join(sorted(readers.npz_names(path))[:8]) or "no arrays"
     raise DataError(f"found {found}, expected joints, positions, or AMASS's poses and trans")
 
 
 def _gender(path: str | Path) -> str:
     try:
-        value = read_arrays(path, optional=("gender",)).get("gender", np.asarray(""))
+        value = readers.read_npz(path, optional=("gender",)).get("gender", np.asarray(""))
     except DataError:  # some releases hold a Python object there
         return "neutral"
     word = value.item() if value.ndim == 0 else ""

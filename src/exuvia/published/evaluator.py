@@ -8,6 +8,7 @@ Sources: momask-codes, models/t2m_eval_wrapper.py and utils/word_vectorizer.py.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +61,7 @@ def load_evaluator_folder(folder: str | Path, glove: str | Path) -> OfficialEval
     if not len(mean) == len(std) == config.dim_pose:
         found = f"{len(mean)} means and {len(std)} deviations in {Path(folder) / STATISTICS}"
         raise CheckpointError(f"found {found}, expected {config.dim_pose} of each for {path}")
-    tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
-    model = built(lambda: GuoEvaluator(config), tensors, f"the evaluator of {path}")
+    model = built(lambda: GuoEvaluator(config), flat(parts), f"the evaluator of {path}")
     return OfficialEvaluator(model.eval(), GloVeWords(glove), mean, std, path)
 
 
@@ -95,6 +95,11 @@ def read_parts(path: Path) -> dict[str, dict[str, Tensor]]:
     if not all(isinstance(value, Tensor) for part in parts.values() for value in part.values()):
         raise CheckpointError(f"{path} is no evaluator checkpoint; it has entries that are no tensors")
     return {name: {key: value.float() for key, value in part.items()} for name, part in parts.items()}
+
+
+def flat(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The weights of the three networks by the names of `GuoEvaluator`."""
+    return {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
 
 
 def _sizes(parts: dict[str, dict[str, Tensor]], path: Path) -> GuoConfig:

@@ -61,6 +61,6 @@ def _load(path: Path) -> Any:
         for code, argument, place in pickletools.genops(content):
             if code.name not in ALLOWED:
                 raise DataError(f"{path} has {code.name} at byte {place}, but a list is plain text only; not read")
-            if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+            if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
                 raise DataError(f"{path} is damaged: it counts {argument} values")
         return _Plain(io.BytesIO(content)).load()
