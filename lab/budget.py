@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
+from exuvia.readers import read_json
 from exuvia.train import Task
 from lab.speed import timed_step, training_device
 

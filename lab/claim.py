@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from exuvia.errors import ConfigError
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
+from exuvia.readers import parse_json, read_json
 
 
 def claim(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -15,7 +16,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: the folder has other settings; the first few that differ are named.
     """
-    path, wanted = folder / "settings.json", json.loads(json.dumps(settings))
+    path, wanted = folder / "settings.json", parse_json(json.dumps(settings), "these settings")
     if not path.is_file():
         write_json(path, wanted)
         return

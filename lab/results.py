@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from exuvia.errors import DataError
-from exuvia.files import read_json, write_json, write_text
+from exuvia.files import write_json, write_text
+from exuvia.readers import read_json
 from lab.cells import Cell, Protocol
 from lab.ledger.numbers import Origin
 from lab.roofline import Rates, Size, minimal_bytes

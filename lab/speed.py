@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
+from exuvia.readers import as_type, read_json
 from exuvia.train import Task
 from lab.memory import kept_bytes
 
@@ -50,7 +51,7 @@ def step_speeds(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Sp
 
 def kept_speeds(path: Path, names: Sequence[str], task_of: Callable[[str], Task]) -> dict[str, Speed]:
     """Speeds of some models; those of a file as long as it has all of them. Raises DataError, OutputError."""
-    kept = {name: Speed(**one) for name, one in read_json(path).items()} if path.is_file() else {}
+    kept = as_type(dict[str, Speed], read_json(path), path) if path.is_file() else {}
     if not set(names) <= set(kept):
         kept = step_speeds({name: task_of(name) for name in names})
         write_json(path, {name: vars(one) for name, one in kept.items()})

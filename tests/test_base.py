@@ -10,10 +10,10 @@ import exuvia
 from exuvia.__main__ import main
 from exuvia.checkpoint import shipped
 from exuvia.errors import CheckpointError
-from exuvia.files import read_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_detector
 from exuvia.motion.skeleton import SMPL22
+from exuvia.readers import read_json
 from lab.__main__ import main as lab_main
 
 LEFT_FOOT, RIGHT_FOOT, LEFT_WRIST, RIGHT_WRIST, HEAD = (

@@ -200,7 +200,7 @@ def test_a_column_with_another_header_is_named(source: Path, tmp_path: Path) -> 
     data = bytearray((out / "joints.npy").read_bytes())
     data[:6] = b"garbag"
     (out / "joints.npy").write_bytes(data)
-    with pytest.raises(DataError, match="joints column has no readable header"):
+    with pytest.raises(DataError, match="joints column is damaged"):
         Store.open(out)
 
 
@@ -256,7 +256,7 @@ def test_bad_arguments_are_one_sentence(source: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     shutil.copy(source / "clips.jsonl", tmp_path / "broken")
     (tmp_path / "broken" / "clips.npz").write_bytes(b"PK not really")
-    with pytest.raises(DataError, match="not an archive"):
+    with pytest.raises(DataError, match="not a readable archive"):
         prepare(tmp_path / "broken", tmp_path / "out")
 
 

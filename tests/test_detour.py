@@ -10,10 +10,11 @@ import torch
 import exuvia
 from exuvia.data.concepts import KICKS, VIOLENCE
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.prompt_guard import Detour, LearnedGuard, WordGuard
+from exuvia.readers import read_json
 from exuvia.sequence.base import BaseGenerator
 from tiny import tiny_pipeline
 

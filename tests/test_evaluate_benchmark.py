@@ -15,8 +15,8 @@ from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.evaluation.benchmark import MethodSpec, Plan, measure_method, run_benchmark, sets_of
 from exuvia.evaluation.report import read_report
-from exuvia.files import read_json
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import read_json
 from exuvia.registry import UNLEARN
 from exuvia.studio.catalogue import describe_method
 from exuvia.unlearning.base import unlearn

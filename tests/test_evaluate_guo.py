@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from exuvia.checkpoint import load_into
 from exuvia.errors import CheckpointError, ConfigError, DataError, ShapeError
 from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
-from exuvia.published.evaluator import read_parts
+from exuvia.published.evaluator import flat, read_parts
 from exuvia.shapes import Floats
 from exuvia.text.word_vectors import CLASSES, GloVeWords, MiniLMWords, WordTable, word_class
 from lab.parity.run import check_folder
@@ -79,7 +80,7 @@ def test_an_official_checkpoint_is_read_without_its_pickled_code(model: GuoEvalu
     parts = {name: part.state_dict() for name, part in model.named_children()}
     torch.save({**parts, "epoch": 3}, tmp_path / "finest.tar")
     again = GuoEvaluator(SMALL).eval()
-    again.load_published(read_parts(tmp_path / "finest.tar"))
+    load_into(again, flat(read_parts(tmp_path / "finest.tar")), "the evaluator")
     x, lengths = torch.randn(2, 40, 263), torch.tensor([40, 24])
     assert torch.equal(again.embed_motion(x, lengths), model.embed_motion(x, lengths))
     torch.save({**parts, "epoch": Path("code")}, tmp_path / "unsafe.tar")
@@ -142,7 +143,7 @@ def test_glove_files_are_read(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).standard_normal((3, 300)).astype(np.float32)
     np.save(tmp_path / "our_vab_data.npy", vectors)
     (tmp_path / "our_vab_words.pkl").write_bytes(b"\x80\x04.")
-    with pytest.raises(DataError, match="no readable list of words"):
+    with pytest.raises(DataError, match="not a readable list of words"):
         GloVeWords(tmp_path)
     (tmp_path / "our_vab_words.txt").write_text("unk\nwalk\nkick\n")
     glove = GloVeWords(tmp_path)

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from exuvia.__main__ import main
+from exuvia.checkpoint import load_into
 from exuvia.data.prepare import prepare
 from exuvia.errors import CheckpointError, DataError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator
 from exuvia.judges.tasks import load_evaluator
-from exuvia.published.evaluator import MATCHING, PARTS, STATISTICS, load_evaluator_folder
+from exuvia.published.evaluator import MATCHING, PARTS, STATISTICS, flat, load_evaluator_folder
 from exuvia.text.word_lists import read_words
 from exuvia.text.word_vectors import GloVeWords
 from tiny import tiny_pipeline
@@ -52,7 +53,7 @@ def test_an_imported_evaluator_embeds_as_the_published_one(tmp_path: Path, capsy
     assert "263 features, embeddings of 18, 8 words" in capsys.readouterr().out
     model = GuoEvaluator(SIZES)
     stored = torch.load(root / "t2m" / MATCHING, weights_only=True)
-    model.load_published({name: part for name, part in stored.items() if name != "epoch"})
+    load_into(model, flat({name: part for name, part in stored.items() if name != "epoch"}), "the evaluator")
     mean, std = (np.load(root / "t2m" / STATISTICS / f"{kind}.npy") for kind in ("mean", "std"))
     wanted = MotionTextEvaluator(model, GloVeWords(root / "glove"), Normaliser(mean, std))
     found = load_evaluator(tmp_path / "run")

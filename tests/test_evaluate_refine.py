@@ -17,8 +17,9 @@ from exuvia.evaluation import benchmark
 from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark, sets_of
 from exuvia.evaluation.prompt_sets import Generations, prompt_sets
 from exuvia.evaluation.refine import moved_out
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import read_json
 from exuvia.recipes.judges import EvaluatorRecipe
 from exuvia.shapes import Features
 from exuvia.unlearning.base import unlearn

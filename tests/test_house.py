@@ -46,6 +46,10 @@ def test_nothing_is_imported_by_a_string() -> None:
     assert not house.string_imports()
 
 
+def test_files_of_others_are_read_through_the_doors_only() -> None:
+    assert not house.wrong_readers(), f"use {', '.join(house.DOORS)}"
+
+
 def test_folders_do_not_import_one_another_in_a_circle() -> None:
     assert not house.circles()
 

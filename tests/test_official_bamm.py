@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_refused(folders: dict[str, Path], tmp_path: Path) 
     with pytest.raises(CheckpointError, match="unknown blocks"):
         load_bamm_folders(**folders)
     options.unlink()
-    with pytest.raises(CheckpointError, match=r"opt\.txt is not a readable"):
+    with pytest.raises(CheckpointError, match=r"opt\.txt does not exist"):
         load_bamm_folders(**folders)
     assert main(command(folders, tmp_path / "ours")) == 2
     assert not (tmp_path / "ours").exists()

@@ -14,9 +14,10 @@ from exuvia.commands.import_published import ImportMomaskConfig, import_momask
 from exuvia.commands.pack import PackConfig, pack
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import read_json, sha256_file, write_json
+from exuvia.files import sha256_file, write_json
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.published.momask import Official
+from exuvia.readers import read_json
 
 PARTS = ("tokenizer", "mask", "residual", "length")
 

@@ -12,9 +12,10 @@ from exuvia import Clip, MotionPipeline
 from exuvia.checkpoint import load_tensors, save_tensors
 from exuvia.data.concepts import find_concept
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.prompt_guard import Detour, WordGuard
+from exuvia.readers import read_json
 from exuvia.text.hashed import HashedText
 from tiny import tiny_pipeline
 

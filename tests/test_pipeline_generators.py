@@ -12,9 +12,10 @@ from exuvia.checkpoint import read_config
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import read_json
 from exuvia.sequence.bamm import BAMM
 from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.generators import build_generator, describe_generator

@@ -223,7 +223,7 @@ DAMAGE = [
     ("implicit", 'licence = "MIT"', 'licence = "MIT"\nlicense = "MIT"', "'license'; did you mean 'licence'"),
     ("implicit", 'kind = "implicit"\n', 'kind = "explicit"\n', "expected 'implicit'"),
     ("implicit", "prompts = [", "prompts = [ 3,", "found prompts[0] 3, expected a dictionary of id, "),
-    ("implicit", "prompts = [", "prompts = [[", "no readable prompt file"),
+    ("implicit", "prompts = [", "prompts = [[", "not a readable TOML file"),
     ("implicit", "rules = [", "rules = [ 3,", "found rules[0] 3, expected text"),
     ("implicit", "implicit-002", "implicit-001", "a second time"),
     ("implicit", "implicit-002", "implicit-2", "expected implicit- and three digits"),
@@ -257,10 +257,10 @@ def test_missing_binary_and_misnamed_files_are_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="named after no prompt kind"):
         read_prompts(folder / "other.toml")
     (folder / "long.toml").write_bytes(b"\xff\x00")
-    with pytest.raises(DataError, match="no readable prompt file"):
+    with pytest.raises(DataError, match="not a readable TOML file"):
         load_prompts(folder=folder)
     (folder / "long.toml").unlink()
-    with pytest.raises(DataError, match="no readable prompt file"):
+    with pytest.raises(DataError, match="does not exist"):
         load_prompts(folder=folder)
 
 

@@ -215,7 +215,7 @@ def test_damaged_reports_are_one_sentence(tmp_path: Path, capsys: pytest.Capture
         ("rows", [{"set": "forget"}], r"rows\.0\.method: Field required"),
         ("rows", [whole["rows"][0] | {"metric": "unknown"}], "unknown of real on the forget set"),
         ("rows", [whole["rows"][0] | {"values": []}], "cannot be read"),
-        ("methods", None, "methods: Input should be a valid tuple"),
+        ("methods", None, "methods: Input should be a valid array"),
     ):
         write_json(tmp_path / "report.json", whole | {key: value})
         with pytest.raises(DataError, match=message):

@@ -191,7 +191,7 @@ def test_missing_files_say_what_to_do(folder: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(ConfigError, match="max_tokens 100"):
         CLIPText(folder).encode(["a"], max_tokens=100)
     (folder / "vocab.json").write_text("[")
-    with pytest.raises(CheckpointError, match="no readable CLIP vocabulary"):
+    with pytest.raises(CheckpointError, match=r"vocab\.json is not a readable"):
         CLIPText(folder)
     (folder / "vocab.json").write_text(json.dumps(numbered(MERGES)))
     save_file({"other": torch.zeros(1)}, folder / "model.safetensors")

@@ -14,8 +14,9 @@ from exuvia.data.concepts import VIOLENCE, find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
 from exuvia.pipeline.identity import pipeline_hash
+from exuvia.readers import read_json
 from exuvia.unlearning.base import forget_indices, ship_statistics, unlearn
 from exuvia.unlearning.lcr import LCRConfig, plan_edit
 from exuvia.unlearning.selection import association, released_selection, safe_codes, select_codes

@@ -8,9 +8,10 @@ from exuvia.__main__ import main
 from exuvia.commands.checkpoint import UnpackConfig, unpack
 from exuvia.commands.pack import PackConfig, pack
 from exuvia.data.prepare import prepare
-from exuvia.files import read_json, write_text
+from exuvia.files import write_text
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import read_json
 from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.length import OwnLength
 from exuvia.sequence.settings import CausalConfig

@@ -7,9 +7,9 @@ import torch
 from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.benchmark import MethodSpec, Plan
-from exuvia.files import read_json
 from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import read_json
 from lab import backbones
 from lab.benchmark import benchmark_report
 from lab.ledger.numbers import Number, record_numbers

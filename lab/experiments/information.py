@@ -7,9 +7,9 @@ from typing import Any, get_args
 from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.evaluation.benchmark import MethodSpec, Plan
-from exuvia.files import read_json
 from exuvia.judges.metrics import interval
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import read_json
 from exuvia.unlearning.information import load_informant
 from exuvia.unlearning.settings import Measure
 from lab.benchmark import benchmark_report, values_of

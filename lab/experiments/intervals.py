@@ -7,7 +7,7 @@ import numpy as np
 
 from exuvia.config import settings
 from exuvia.errors import DataError
-from exuvia.files import read_json
+from exuvia.readers import read_json
 from lab.experiments.sequence import data_folder
 from lab.ledger.numbers import Number, record_numbers
 from lab.lra import draw_intervals

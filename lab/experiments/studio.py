@@ -19,6 +19,7 @@ import numpy as np
 from exuvia.config import settings
 from exuvia.errors import ConfigError, OutputError
 from exuvia.evaluation.prompts.load import load_prompts
+from exuvia.readers import parse_json
 from lab.ledger.numbers import Number, record_numbers
 
 START_S = 180.0
@@ -118,7 +119,9 @@ class User:
         """The answer as JSON; its time is kept."""
         text = None if body is None else json.dumps(body).encode()
         headers = {} if text is None else {"Content-Type": "application/json"}
-        return json.loads(self.send(method or ("GET" if text is None else "POST"), path, text, headers))
+        return parse_json(
+            self.send(method or ("GET" if text is None else "POST"), path, text, headers), f"the answer to {path}"
+        )
 
     def send(self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
         """The bytes of an answer; its time is kept. Raises OutputError for a refusal."""

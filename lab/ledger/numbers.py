@@ -16,6 +16,7 @@ from exuvia.checkpoint import origin as observed
 from exuvia.errors import DataError
 from exuvia.files import write_text
 from exuvia.judges.metrics import interval
+from exuvia.readers import parse_json
 
 KEYS = ("name", "value", "low", "high", "unit", "command", "commit", "seed", "machine", "date")
 """Keys of a row; low, high and seed may be null."""
@@ -171,8 +172,8 @@ def _text(path: Path) -> str:
 
 def _row(line: str) -> tuple[Row, str]:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
+        row = parse_json(line, "the line")
+    except DataError as error:
         return {}, f"not a JSON row ({error})"
     if not isinstance(row, dict):
         return {}, "not a JSON object"

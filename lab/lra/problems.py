@@ -18,6 +18,7 @@ import numpy as np
 
 from exuvia.errors import ConfigError, DataError
 from exuvia.files import whole_file
+from exuvia.readers import read_npz
 from exuvia.registry import suggest
 from exuvia.sequence.settings import StackConfig
 from exuvia.train import TrainConfig
@@ -132,7 +133,7 @@ def _listops(source: Source) -> Problem:
     counts = LISTOPS_COUNTS[source.size]
     path = source.cache / f"listops-{source.size}-{sum(counts)}.npz"
     if path.is_file():
-        kept = np.load(path, allow_pickle=False)
+        kept = read_npz(path, ("tokens", "offsets", "labels"))
         data = Packed(kept["tokens"], kept["offsets"], kept["labels"])
     else:
         data = listops.generate(sum(counts), seed=0, config=LISTOPS_TREES[source.size])
@@ -174,7 +175,7 @@ def _pathfinder(name: str, preset: str, source: Source) -> Problem:
     counts, config = PATHFINDER_COUNTS[source.size], SMALL_PATHFINDER if small else PRESETS[preset]
     path = source.cache / f"{name}-{source.size}-{sum(counts)}.npz"
     if path.is_file():
-        kept = np.load(path, allow_pickle=False)
+        kept = read_npz(path, ("images", "labels"))
         images, labels = kept["images"], kept["labels"]
     else:
         images, labels = generate(sum(counts), config, seed=0, threads=THREADS)

@@ -17,7 +17,8 @@ import torch
 
 from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
-from exuvia.files import read_json, write_json, write_text
+from exuvia.files import write_json, write_text
+from exuvia.readers import as_type, read_json
 from exuvia.sequence.settings import StackConfig
 from exuvia.train import WEIGHTS, TrainConfig, fit
 from lab.budget import planned_steps
@@ -155,7 +156,7 @@ def _run_one(problem: Problem, recipe: Recipe, variant: Variant, seed: int, runs
     )
     claim(out, {"recipe": to_dict(recipe), "model": to_dict(config), "examples": len(problem.splits.train)})
     if (out / "result.json").is_file():
-        return Result(**read_json(out / "result.json"))
+        return as_type(Result, read_json(out / "result.json"), out / "result.json")
     steps = recipe.train.steps
     if recipe.budget_s:
         steps, _ = planned_steps(_task(problem, recipe, config, 0), steps, recipe.budget_s, out / "plan.json")

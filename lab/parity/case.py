@@ -1,16 +1,15 @@
 """One golden case: the tensors and settings of a reference run, and the comparison with ours."""
 
-import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 from torch import Tensor, from_numpy
 
 from exuvia.errors import DataError
+from exuvia.readers import as_type, read_json, read_safetensors
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,9 @@ class Case:
         """Read a case by its .json path. Raises DataError if either file is missing or broken."""
         path = Path(path)
         try:
-            meta = json.loads(path.read_text(encoding="utf-8"))
-            tensors = load_file(path.with_suffix(".safetensors"))
-        except Exception as error:
+            meta = as_type(dict[str, Any], read_json(path), path)
+            tensors, _ = read_safetensors(path.with_suffix(".safetensors"))
+        except DataError as error:
             raise DataError(f"{path} is not a golden case: {error}") from None
         return cls(path.stem, tensors, meta)
 

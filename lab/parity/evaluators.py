@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from exuvia.checkpoint import load_into
 from exuvia.judges.guo import CONTACTS, GuoConfig, GuoEvaluator
 from exuvia.judges.metrics import (
     Doubles,
@@ -17,6 +18,7 @@ from exuvia.judges.metrics import (
     r_precision,
     top_k,
 )
+from exuvia.published.evaluator import flat
 from lab.parity.case import Case
 
 
@@ -75,7 +77,7 @@ def _evaluator(case: Case) -> GuoEvaluator:
         )
     ).eval()
     parts = {f"{part}_encoder": case.group(f"sd.{part}.") for part in ("movement", "motion", "text")}
-    model.load_published(parts)
+    load_into(model, flat(parts), "the evaluator")
     return model
 
 

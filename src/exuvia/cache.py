@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from exuvia.errors import DataError
-from exuvia.files import read_json, whole_file, write_json
+from exuvia.files import whole_file, write_json
+from exuvia.readers import read_json, read_safetensors
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +36,11 @@ def recall_arrays(folder: Path | None, name: str, facts: Any) -> Arrays | None:
     if folder is None or not (path := _path(folder, name, facts)).exists():
         return None
     try:
-        with safe_open(path, "numpy") as stream:
-            mark = (stream.metadata() or {}).get("mark")
-            arrays = {key: stream.get_tensor(key) for key in stream.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
-        log.warning("%s is damaged (%s); computed again", path, error)
+        arrays, about = read_safetensors(path)
+    except DataError as error:
+        log.warning("%s; computed again", error)
         return None
-    if mark == _mark(facts, arrays):
+    if about.get("mark") == _mark(facts, arrays):
         return arrays
     log.warning("%s does not hold what its name says; computed again", path)
     return None

@@ -6,33 +6,41 @@ They are saved whole, loaded strictly, and never pickled.
 import datetime
 import hashlib
 import os
+import pickle
 import platform
+import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 import exuvia
-from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import read_json, whole_file, write_json
+from exuvia.errors import CheckpointError, ConfigError, OutputError
+from exuvia.files import whole_file, write_json
+from exuvia.readers import as_type, guarded, read_json
 from exuvia.registry import suggest
 
 FORMAT = "exuvia/1"
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file whole. Raises OutputError."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with whole_file(path) as temporary:
-        save_file(plain, temporary, metadata={"format": "pt", **(metadata or {})})
+        try:
+            save_file(plain, temporary, metadata={"format": "pt", **(metadata or {})})
+        except SafetensorError as error:
+            raise OutputError(f"cannot write {path}: {error}; nothing was changed there") from None
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -56,64 +64,134 @@ def load_tensors(path: str | Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: it is missing, truncated or not a safetensors file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; expected a safetensors file there")
-    try:
+    with guarded(path, "safetensors file", CheckpointError):
         return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from None
 
 
 def load_metadata(path: str | Path) -> dict[str, str]:
     """The metadata strings of a safetensors file. Raises CheckpointError as `load_tensors` does."""
-    try:
-        with safe_open(path, "pt") as stream:
-            return stream.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from None
+    with guarded(path, "safetensors file", CheckpointError), safe_open(path, "pt") as stream:
+        return stream.metadata() or {}
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Load weights strictly; half-precision weights are widened to the module's own precision.
+def load_state_dicts(path: str | Path) -> dict[str, Any]:
+    """A dictionary of tensors and plain values that `torch.save` wrote; nothing in the file is executed.
 
     Raises:
-        CheckpointError: missing, unexpected or differently shaped tensors, all named.
+        CheckpointError: it is missing, damaged, holds other objects, or a tensor claims more than is stored.
+    """
+    with guarded(path, "checkpoint file", CheckpointError):
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            if (named := re.search(r"(?:GLOBAL|global:?|class:?)\s+`?([\w.]+)", str(error))) is None:
+                raise CheckpointError(f"{path} is not a readable checkpoint file; fetch or write it again") from None
+            raise CheckpointError(
+                f"{path} holds a pickled object ({named.group(1)}) besides tensors; refused, since loading it could "
+                "run foreign code: save the state dicts alone and try again"
+            ) from None
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a dictionary of state dicts")
+        for part in (content, *(value for value in content.values() if isinstance(value, dict))):
+            for name, value in part.items():
+                if isinstance(value, Tensor) and value.untyped_storage().nbytes() < value.numel() * value.itemsize:
+                    raise CheckpointError(f"{path} has fewer numbers than {name} of shape {tuple(value.shape)} claims")
+        return content
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...] = ()) -> None:
+    """Load weights strictly; half-precision weights are widened to the module's own precision.
+
+    Args:
+        may_lack: ends of names whose values the module keeps where `tensors` has none
+    Raises:
+        CheckpointError: missing or unexpected tensors, or those of another shape or kind of numbers, all named.
     """
     own = module.state_dict()
-    missing = sorted(own.keys() - tensors.keys())
-    unexpected = sorted(tensors.keys() - own.keys())
+    module.load_state_dict({k: v.to(own[k].dtype) for k, v in _fitting(own, tensors, what, may_lack).items()})
+
+
+def built(
+    make: Callable[[], Module], tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...] = ()
+) -> Module:
+    """The module that `make` gives, with these weights; its sizes are compared with theirs before it takes memory.
+
+    Raises:
+        CheckpointError: as `load_into`, or no module has such sizes.
+    """
+    with guarded(f"the configuration of {what}", "description of a model", CheckpointError), torch.device("meta"):
+        sizes = make().state_dict()
+    _fitting(sizes, tensors, what, may_lack)
+    module = make()
+    load_into(module, tensors, what, may_lack)
+    return module
+
+
+def _fitting(
+    own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """The tensors, completed by those of `own` that they may lack. Raises CheckpointError unless they fit `own`."""
+    tensors = {name: value for name, value in own.items() if name.endswith(may_lack)} | dict(tensors)
+    both = sorted(own.keys() & tensors.keys())
     shapes = [
         f"{name} is {tuple(tensors[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in sorted(own.keys() & tensors.keys())
+        for name in both
         if tensors[name].shape != own[name].shape
     ]
-    kinds = ("missing", "unexpected", "of another shape")
+    types = [
+        f"{name} is {tensors[name].dtype}, expected {own[name].dtype}"
+        for name in both
+        if (tensors[name].is_floating_point(), tensors[name].is_complex())
+        != (own[name].is_floating_point(), own[name].is_complex())
+    ]
+    problems = (
+        ("missing", sorted(own.keys() - tensors.keys()), ", "),
+        ("unexpected", sorted(tensors.keys() - own.keys()), ", "),
+        ("of another shape", shapes, "; "),
+        ("of another type", types, "; "),
+    )
     parts = [
         f"{len(names)} {problem} ({between.join(names[:3])}{' ...' * (len(names) > 3)})"
-        for problem, names, between in zip(kinds, (missing, unexpected, shapes), (", ", ", ", "; "), strict=True)
+        for problem, names, between in problems
         if names
     ]
     if parts:
         raise CheckpointError(f"weights do not fit {what}: {', '.join(parts)}")
-    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
+    return tensors
 
 
-def read_config(folder: str | Path, *kinds: str) -> dict[str, Any]:
+class Run(TypedDict):
+    """What the config.json of a trained model says."""
+
+    model: dict[str, Any]
+
+
+class ScaledRun(Run):
+    """That of a model that reads normalised features [.., C]: their mean and deviation, C numbers each."""
+
+    mean: list[float]
+    std: list[float]
+
+
+def read_config(folder: str | Path, *kinds: str, holds: type | None = None) -> dict[str, Any]:
     """`config.json` of a run folder of one of the given kinds.
 
+    Args:
+        holds: a typed dictionary of what it must say
     Raises:
-        CheckpointError: no such folder, no config, another format or kind.
+        CheckpointError: no such folder, no config, another format or kind, or values of other types.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} is not a run folder: it has no config.json")
-    config = read_json(folder / "config.json")
+    config = read_json(folder / "config.json", CheckpointError)
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{folder}/config.json is not of format {FORMAT}")
     if config.get("kind") not in kinds:
         expected = " or ".join(map(repr, kinds))
         raise CheckpointError(f"{folder} holds a {config.get('kind')!r} run, expected {expected}")
+    if holds is not None:
+        as_type(holds, config, folder / "config.json", CheckpointError)
     return config
 
 
@@ -212,8 +290,9 @@ def find_pipeline(name: str | Path) -> Path:
     if str(name) == "base":
         return shipped("base")
     folder = Path(name)
-    if folder.is_dir():
-        return folder
+    with guarded(repr(str(name)[:60]), "folder of a generator", CheckpointError):
+        if folder.is_dir():
+            return folder
     if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/")):
         return _from_hub(name)
     hint = suggest(str(name), ["base"])
@@ -230,6 +309,6 @@ def _from_hub(name: str) -> Path:
     for local in (True, False):
         try:
             return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=local))
-        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
             reason = error
     raise CheckpointError(f"no folder {name!r}, and the hub gave none ({type(reason).__name__})")

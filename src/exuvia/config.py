@@ -11,7 +11,6 @@ import inspect
 import itertools
 import json
 import textwrap
-import tomllib
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -29,6 +28,8 @@ from exuvia.registry import suggest
 
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
+Layers = Annotated[int, Field(ge=1, le=256)]
+"""Parts of a model that are built one after another."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -100,7 +101,7 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
         return TypeAdapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
         raise _refusal(cls, error) from None
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"{cls.__name__}: {error}") from None
 
 
@@ -119,6 +120,9 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 def _complete(cls: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Plain values; a nested settings class is completed from the field's default."""
     fields, hints, filled = {f.name: f for f in dataclasses.fields(cls)}, _hints(cls), {}
+    if not isinstance(values, Mapping):
+        known = ", ".join(fields)
+        raise ConfigError(f"found {repr(values)[:60]} for {cls.__name__}, expected a dictionary of {known}")
     for name, value in values.items():
         if name not in fields:
             raise _no_setting(cls, name, prefix)
@@ -282,7 +286,7 @@ def _refusal(cls: type, error: ValidationError) -> ConfigError:
 
 
 def _no_setting(cls: Any, name: str, prefix: str) -> ConfigError:
-    known = [prefix + field.name for field in dataclasses.fields(cls)]
+    name, known = str(name), [prefix + field.name for field in dataclasses.fields(cls)]
     return ConfigError(f"{cls.__name__} has no setting {prefix + name!r}; {suggest(prefix + name, known)}")
 
 
@@ -322,16 +326,3 @@ def _expected(problem: ErrorDetails, hint: _Hint) -> str:
     if kind == "is_instance_of":
         return "a path" if hint.kind is Path else f"a {context['class']}"
     return _EXPECTED.get(kind.split("_")[0]) or problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-
-
-def read_table(reader: str, file: str, kind: type[T]) -> dict[str, T]:
-    """The rows of a .toml data file of this package by name, in the file's order.
-
-    Args:
-        reader: `__file__` of the module beside which the data stands
-        file: its name
-        kind: a dataclass with a field `name`; the others are the row's keys, lists where it has tuples
-    """
-    rows: dict[str, dict[str, Any]] = tomllib.loads(Path(reader).with_name(file).read_text(encoding="utf-8"))
-    adapter = TypeAdapter(kind)
-    return {name: adapter.validate_python({"name": name, **row}) for name, row in rows.items()}

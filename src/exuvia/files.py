@@ -25,6 +25,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from exuvia.errors import DataError, OutputError
+from exuvia.readers import read_json
 
 try:
     import fcntl
@@ -294,16 +295,6 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
 
 def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
-
-
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file. Raises DataError if it is missing or is not JSON."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path} is not a readable JSON file ({error})") from None
 
 
 def sha256_file(path: str | Path) -> str:

@@ -11,18 +11,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from pydantic import Field
 from torch import Tensor, nn
 from tqdm import tqdm
+from typing_extensions import TypedDict
 
 from exuvia.checkpoint import load_into, load_metadata, load_tensors, provenance, save_tensors, write_config
 from exuvia.config import to_dict
-from exuvia.errors import CheckpointError, ConfigError, DivergedError, OutputError
+from exuvia.errors import CheckpointError, ConfigError, DataError, DivergedError, OutputError
 from exuvia.files import locked, write_json, write_text
+from exuvia.readers import as_type, guarded, parse_json, read_json
 from exuvia.signals import held
 from exuvia.train_settings import TrainConfig
 
@@ -141,17 +144,23 @@ class Trainer:
         facts = load_metadata(path)
         if facts.get("signature") != self.signature:
             raise ConfigError(f"{self.out} holds a run with other settings; choose another folder or remove it")
-        tensors = load_tensors(path)
+        tensors, saved = load_tensors(path), _saved(path, facts)
+        average = _part(tensors, "average.")
+        if self.average:
+            load_into(self.task.model, average, "the averaged model of this run")
         load_into(self.task.model, _part(tensors, "model."), "the model of this run")
-        self.average = {k: v.to(self.device) for k, v in _part(tensors, "average.").items()}
+        self.average = {k: v.to(self.device) for k, v in average.items()}
         state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _part(tensors, "optimizer.").items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self.step = int(facts["step"])
-        self.lines = json.loads(facts["metrics"])
+        with guarded(path, "checkpoint of this run", CheckpointError):
+            for name, tensor in _part(tensors, "optimizer.").items():
+                index, _, key = name.partition(".")
+                state.setdefault(int(index), {})[key] = tensor
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+            for own, held in self.optimizer.state.items():
+                if any(held[key].shape != own.shape for key in ("exp_avg", "exp_avg_sq")):
+                    raise CheckpointError(f"{path} holds optimiser states of another model; remove it to start again")
+        self.step, self.lines = saved["step"], saved["metrics"]
         log.info("resumed %s at step %d", self.out, self.step)
 
     # the loop
@@ -309,15 +318,34 @@ def finish_now(out: str | Path) -> dict[str, float]:
     """
     out = Path(out)
     tensors, facts = load_tensors(out / CHECKPOINT), load_metadata(out / CHECKPOINT)
-    signature, lines = json.loads(facts["signature"]), json.loads(facts["metrics"])
-    found = [{k: v for k, v in line.items() if k.startswith("val/")} for line in lines]
+    saved = _saved(out / CHECKPOINT, facts)
+    signature = saved["signature"]
+    found = [{k: v for k, v in line.items() if k.startswith("val/")} for line in saved["metrics"]]
     validated = next((metrics for metrics in reversed(found) if metrics), None)
     if validated is None:
         raise CheckpointError(f"{out} was stopped before its first validation; let it run longer")
     weights = _part(tensors, "average.") or _part(tensors, "model.")
-    known = json.loads(facts.get("facts", "{}"))
-    _write_run(out, weights, signature["task"], signature["train"], known, int(facts["step"]), validated)
+    _write_run(out, weights, signature["task"], signature["train"], saved["facts"], saved["step"], validated)
     return validated
+
+
+class _Signature(TypedDict):
+    train: dict[str, Any]
+    task: dict[str, Any]
+
+
+class _Saved(TypedDict):
+    """What the metadata of a checkpoint says."""
+
+    step: Annotated[int, Field(ge=0)]
+    signature: _Signature
+    metrics: list[dict[str, int | float]]
+    facts: dict[str, Any]
+
+
+def _saved(path: Path, facts: Mapping[str, str]) -> _Saved:
+    found = {name: parse_json(facts.get(name, "{}"), path, CheckpointError) for name in _Saved.__annotations__}
+    return as_type(_Saved, found, path, CheckpointError)
 
 
 def _write_run(
@@ -344,13 +372,14 @@ def _finished(out: Path, task: Task, config: TrainConfig) -> dict[str, float] | 
     if not (out / "config.json").exists() or not (out / WEIGHTS).exists():
         return None
     try:
-        run = json.loads((out / "run.json").read_text())
-    except (OSError, ValueError):
-        raise CheckpointError(f"{out} holds weights but no run.json; choose another folder") from None
-    if run != json.loads(json.dumps({"train": to_dict(config), "task": task.describe()})):
+        run = read_json(out / "run.json")
+    except DataError as error:
+        raise CheckpointError(f"{out} holds weights but no run.json; choose another folder ({error})") from None
+    if run != parse_json(json.dumps({"train": to_dict(config), "task": task.describe()}), "this training"):
         raise ConfigError(f"{out} holds a finished run with other settings; choose another folder or remove it")
     log.info("%s is finished already", out)
-    return json.loads((out / "metrics.json").read_text())
+    path = out / "metrics.json"
+    return as_type(dict[str, float], read_json(path, CheckpointError), path, CheckpointError)
 
 
 def _rewrite_lines(out: Path, lines: list[dict[str, float]]) -> None:

@@ -7,7 +7,8 @@ import tyro
 
 from exuvia.config import settings, to_dict
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import check_folder, read_json, sha256_file, whole_folder, write_json
+from exuvia.files import check_folder, sha256_file, whole_folder, write_json
+from exuvia.readers import read_json
 
 PARTS = "folder of parts"
 """What `unpack` makes, for `files.check_folder`."""

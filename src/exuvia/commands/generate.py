@@ -10,6 +10,7 @@ import tyro
 from exuvia.commands.formats import written_suffix
 from exuvia.config import Count, settings
 from exuvia.errors import ConfigError, DataError
+from exuvia.readers import read_utf8
 
 AT_ONCE = 256
 """How many motions are held in memory before they are written."""
@@ -115,10 +116,7 @@ def read_prompts(path: Path) -> list[tuple[str, int | None]]:
     Raises:
         DataError: the file cannot be read, or a length is not a positive number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a readable text file of prompts ({error})") from None
+    lines = read_utf8(path, "text file of prompts").splitlines()
     return [read_prompt(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -129,8 +127,8 @@ def read_prompt(line: str, place: str) -> tuple[str, int | None]:
         return line, None
     if length.strip().upper() in ("NA", ""):
         return sentence, None
-    if not length.strip().isdecimal() or int(length) < 1:
-        raise DataError(f"{place}: found the length {length.strip()!r} after #, expected frames or NA")
+    if not length.strip().isdecimal() or len(length.strip()) > 9 or int(length) < 1:
+        raise DataError(f"{place}: found the length {length.strip()[:20]!r} after #, expected frames or NA")
     return sentence, int(length)
 
 

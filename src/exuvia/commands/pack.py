@@ -1,13 +1,15 @@
 """`exuvia checkpoint pack`: the run folders of the parts -> one pipeline folder."""
 
+from collections.abc import Callable
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from exuvia.config import from_dict, settings
-from exuvia.errors import CheckpointError, ConfigError
-from exuvia.files import check_folder, read_json, sha256_file
+from exuvia.errors import ConfigError
+from exuvia.files import check_folder, sha256_file
 from exuvia.pipeline.settings import GenerationConfig
+from exuvia.readers import as_type, read_json
 from exuvia.registry import TEXT_ENCODER, resolve
 
 if TYPE_CHECKING:
@@ -95,9 +97,9 @@ def _from_runs(config: PackConfig) -> "MotionPipeline":
     return assemble(
         tokenizer,
         normaliser,
-        _loaded(build_generator({"kind": base["kind"], **base["model"]}), config.mask),
-        _loaded(ResidualTransformer(from_dict(ResidualTransformerConfig, residual["model"])), config.residual),
-        _loaded(LengthEstimator(from_dict(LengthEstimatorConfig, length["model"])), config.length),
+        _loaded(lambda: build_generator({"kind": base["kind"], **base["model"]}), config.mask),
+        _loaded(lambda: ResidualTransformer(from_dict(ResidualTransformerConfig, residual["model"])), config.residual),
+        _loaded(lambda: LengthEstimator(from_dict(LengthEstimatorConfig, length["model"])), config.length),
         _text({"base": base, "residual": residual, "length": length}),
         pooled=base["pooled"],
         generation=config.generation,
@@ -107,21 +109,21 @@ def _from_runs(config: PackConfig) -> "MotionPipeline":
 
 def _about(folder: Path, *kinds: str) -> dict[str, Any]:
     """`config.json` of a run. Raises CheckpointError if it is of another kind or lacks a key."""
-    from exuvia.checkpoint import read_config
+    from exuvia.checkpoint import Run, read_config
 
-    about = read_config(folder, *kinds)
-    for key in ("model", "pooled", "text", "text_fingerprint"):
-        if key not in about:
-            raise CheckpointError(f"{folder}/config.json has no {key!r}")
-    return about
+    class _Part(Run):
+        pooled: bool
+        text: str
+        text_fingerprint: str
+
+    return read_config(folder, *kinds, holds=_Part)
 
 
-def _loaded(model: Part, folder: Path) -> Part:
+def _loaded(make: Callable[[], Part], folder: Path) -> Part:
     """A model with the weights of its run. Raises CheckpointError."""
-    from exuvia.checkpoint import load_into, load_tensors
+    from exuvia.checkpoint import built, load_tensors
 
-    load_into(model, load_tensors(folder / WEIGHTS), f"the model of {folder}")
-    return model
+    return built(make, load_tensors(folder / WEIGHTS), f"the model of {folder}")
 
 
 def _text(abouts: dict[str, dict[str, Any]]) -> "TextEncoder":
@@ -150,7 +152,7 @@ def _folders(config: PackConfig) -> dict[str, Path]:
 
 def _history(folder: Path) -> dict[str, Any]:
     path = folder / "provenance.json"
-    return read_json(path) if path.exists() else {}
+    return as_type(dict[str, Any], read_json(path), path) if path.exists() else {}
 
 
 def _card(path: Path) -> str:

@@ -3,12 +3,12 @@
 Nothing here imports anything heavy, so that `exuvia --help` answers at once.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exuvia.readers import read_toml
 from exuvia.registry import UNLEARN
 
 
@@ -63,7 +63,7 @@ def _methods() -> dict[str, dict[str, Any]]:
     return methods
 
 
-_TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_TABLE = read_toml(Path(__file__).with_suffix(".toml"))
 RENAMED: dict[str, str] = _TABLE.pop("renamed")
 """First word of a command of 0.1 -> what is typed for `exuvia` and this word now."""
 COMMAND = {

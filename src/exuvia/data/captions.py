@@ -9,7 +9,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import FiniteFloat
+
 from exuvia.errors import DataError
+from exuvia.readers import read_utf8
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,9 @@ class Caption:
     """The sentence as written."""
     tokens: str | None = None
     """`word/POS word/POS ...`, or None where nobody has tagged the sentence."""
-    start_s: float = 0.0
+    start_s: FiniteFloat = 0.0
     """First second described; 0 together with `end_s` = 0 means the whole clip."""
-    end_s: float = 0.0
+    end_s: FiniteFloat = 0.0
     """Last second described."""
 
     @property
@@ -65,10 +68,7 @@ def read_captions(path: str | Path, strict: bool = True) -> tuple[Caption, ...]:
     Raises:
         DataError: the file cannot be read, or a line is malformed (the message names file and line).
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a readable caption file ({error})") from None
+    lines = read_utf8(path, "caption file").splitlines()
     captions = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -1,13 +1,13 @@
 """Concepts that a generator can be made to forget: `concepts.toml` lists their keywords, and what the words mean."""
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from exuvia.errors import ConfigError
+from exuvia.readers import read_toml
 from exuvia.registry import suggest
 from exuvia.text.words import Term
 
@@ -50,7 +50,7 @@ def _is_motionx(dataset: str) -> bool:
     return dataset == "motionx"
 
 
-_FILE = tomllib.loads(Path(__file__).with_name("concepts.toml").read_text(encoding="utf-8"))
+_FILE = read_toml(Path(__file__).with_name("concepts.toml"))
 
 
 def _term(lemma: str, forms: str = "", joined: str = "", also: str = "", **harmless: str) -> Term:

@@ -13,6 +13,7 @@ from exuvia.data.captions import read_captions
 from exuvia.data.sources import FileSource, RawClip
 from exuvia.errors import ConfigError, DataError
 from exuvia.features.representation import Representation
+from exuvia.readers import read_npy, read_utf8
 
 SPLIT_FILES = ("train", "val", "test")
 
@@ -36,7 +37,7 @@ class HumanML3DFolder(FileSource):
             path = folder / f"{split}.txt"
             if not path.is_file():
                 continue
-            for name in path.read_text(encoding="utf-8").split():
+            for name in read_utf8(path, "list of clip ids").split():
                 if self.split_of.setdefault(name, split) != split:
                     raise DataError(f"{name} stands in {self.split_of[name]}.txt and in {split}.txt of {folder}")
         if not self.split_of:
@@ -96,9 +97,7 @@ class HumanML3DFolder(FileSource):
 
 
 def _load(path: Path) -> NDArray[Any]:
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path.parent.name}/{path.name} does not exist") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path.parent.name}/{path.name} is not a readable array ({error})") from None
+    found = read_npy(path, f"{path.parent.name}/{path.name}")
+    if found.dtype.kind not in "fiu":
+        raise DataError(f"{path.parent.name}/{path.name} holds values of type {found.dtype}, expected numbers")
+    return found

@@ -1,6 +1,6 @@
 """Source: a folder of unified motion capture, `clips.npz` (joints, offsets) with `clips.jsonl`."""
 
-import json
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,9 +11,28 @@ from exuvia.data.captions import Caption
 from exuvia.data.sources import FileSource, RawClip
 from exuvia.errors import DataError
 from exuvia.features.representation import Representation
+from exuvia.readers import parse_as, parse_json, read_lines, read_npz
 
 LABELS = ("violent", "keyword_violent", "side", "label")
 PROVENANCE = ("trial", "segment", "fix", "note", "max_jump_m", "flag_jump")
+
+
+@dataclass(frozen=True)
+class _Named:
+    id: str
+
+
+@dataclass(frozen=True)
+class _Line(_Named):
+    """What a line says of a clip, besides `LABELS` and `PROVENANCE`."""
+
+    split: str = "train"
+    source: str = "mocap"
+    fps: float = 20.0
+    captions: tuple[Caption, ...] = ()
+    caption_kind: str = ""
+    licence: str = ""
+    sensor: str = ""
 
 
 class MocapFolder(FileSource):
@@ -24,13 +43,9 @@ class MocapFolder(FileSource):
 
     def __init__(self, folder: Path, layout: Representation) -> None:
         """Read the index; `layout` is not needed. Raises DataError if `clips.jsonl` is missing or malformed."""
-        self.root = folder
-        try:
-            lines = (folder / "clips.jsonl").read_text(encoding="utf-8").splitlines()
-            self.facts = [json.loads(line) for line in lines]
-            self.ids = [facts["id"] for facts in self.facts]
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-            raise DataError(f"{folder}/clips.jsonl is not one JSON object with an id a line ({error!r})") from None
+        self.root, path = folder, folder / "clips.jsonl"
+        self.lines = read_lines(path)
+        self.ids = [parse_as(_Named, line, f"{path}, line {n},").id for n, line in enumerate(self.lines, 1)]
 
     @staticmethod
     def fits(folder: Path) -> bool:
@@ -40,33 +55,24 @@ class MocapFolder(FileSource):
     @cached_property
     def _arrays(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         path = self.root / "clips.npz"
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                joints, offsets = arrays["joints"], arrays["offsets"]
-        except Exception as error:
-            raise DataError(f"{path} is not an archive with joints and offsets ({error})") from None
+        joints, offsets = read_npz(path, ("joints", "offsets")).values()
+        if joints.ndim != 3 or offsets.ndim != 1 or offsets.dtype.kind not in "iu":
+            raise DataError(f"{path} holds joints {joints.shape} and offsets {offsets.shape} {offsets.dtype}, no clips")
         if len(offsets) != len(self.ids) + 1 or offsets[0] != 0 or offsets[-1] != len(joints):
             raise DataError(f"{path} holds {len(offsets) - 1} clips, clips.jsonl {len(self.ids)}; they must agree")
-        return joints, offsets
+        if (np.diff(offsets.astype(np.int64)) < 0).any():
+            raise DataError(f"{path} has offsets that go down, expected the first frame of each clip in order")
+        return joints, offsets.astype(np.int64)
 
     def read(self, number: int) -> RawClip:
         """One clip with all that its line says."""
         joints, offsets = self._arrays
-        facts = self.facts[number]
-        captions = facts.get("captions", [])
+        line = self.lines[number]
+        facts, named = parse_json(line, "its line"), parse_as(_Line, line, "its line of clips.jsonl")
         return RawClip(
-            id=facts["id"],
+            **vars(named),
             joints=joints[offsets[number] : offsets[number + 1]],
-            split=facts.get("split", "train"),
-            source=facts.get("source", self.name),
-            fps=float(facts.get("fps", 20.0)),
-            captions=tuple(
-                Caption(c["text"], c.get("tokens"), c.get("start_s", 0.0), c.get("end_s", 0.0)) for c in captions
-            ),
-            caption_kind=facts.get("caption_kind", ""),
             labels={name: facts.get(name) for name in LABELS},
-            licence=facts.get("licence", ""),
-            sensor=facts.get("sensor", ""),
             provenance={"file": "clips.npz", **{name: facts[name] for name in PROVENANCE if name in facts}},
         )
 

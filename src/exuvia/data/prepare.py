@@ -20,7 +20,7 @@ from exuvia import __version__
 from exuvia.cache import stable_hash
 from exuvia.data.motion_files import MotionFiles
 from exuvia.data.ready import Item, make_ready
-from exuvia.data.shards import Skipped, assemble, is_whole, write_shard
+from exuvia.data.shards import DamagedShard, Skipped, assemble, is_whole, write_shard
 from exuvia.data.sources import Source
 from exuvia.data.store import Store
 from exuvia.data.synthetic import SyntheticClips
@@ -165,9 +165,10 @@ def _work_place(target: Path) -> Path:
 
 @contextmanager
 def _work_folder(target: Path, key: str) -> Iterator[Path]:
-    """The folder of unfinished work beside `target`, locked; removed when the block ends well.
+    """The folder of unfinished work beside `target`, locked; removed when the block ends or refuses the source.
 
-    Work left by a run with another source or other settings is removed first.
+    After a kill, a stop, a full disk or a damaged shard it stays, and the next run goes on there. What a run with
+    another source or other settings left is removed first.
     """
     work = _work_place(target)
     with as_output_error(target), locked(work):
@@ -175,7 +176,13 @@ def _work_folder(target: Path, key: str) -> Iterator[Path]:
             if path.is_dir() and path.name != key:
                 shutil.rmtree(path)
         (work / key).mkdir(exist_ok=True)
-        yield work / key
+        try:
+            yield work / key
+        except (DamagedShard, OutputError):
+            raise  # the next run goes on from what is there
+        except Exception:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
         shutil.rmtree(work)
 
 

@@ -14,6 +14,7 @@ from exuvia.errors import DataError, ExuviaError, ShapeError
 from exuvia.features.representation import Representation
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
+from exuvia.readers import parse_json
 from exuvia.shapes import Features, Joints
 
 OTHER_SIDE = {"left": "right", "right": "left"}
@@ -45,8 +46,8 @@ def make_ready(items: Sequence[Item], layout: Representation) -> tuple[list[Read
     for item in items:
         try:
             raw = _checked(item.source.read(item.number), layout)
-        except (ExuviaError, ValueError, OSError) as error:
-            skipped.append(Skipped(item.id, str(error)))
+        except Exception as error:  # whatever one damaged clip leads to, the others go on
+            skipped.append(Skipped(item.id, _reason(error)))
             continue
         raws.append(raw)
         if item.may_twin and raw.split == "train":
@@ -57,11 +58,17 @@ def make_ready(items: Sequence[Item], layout: Representation) -> tuple[list[Read
     ready: list[ReadyClip] = []
     for raw in raws:
         features = next(encoded) if raw.features is None else raw.features
-        if np.isfinite(features).all():
+        try:
+            if not np.isfinite(features).all():
+                raise DataError("its features come out as NaN or infinite")
             ready.append(_ready(raw, features))
-        else:
-            skipped.append(Skipped(raw.id, "its features come out as NaN or infinite"))
+        except (ExuviaError, ValueError, TypeError) as error:
+            skipped.append(Skipped(raw.id, _reason(error)))
     return ready, skipped
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ExuviaError) else f"{type(error).__name__}: {error}"
 
 
 def mirrored(raw: RawClip, layout: Representation) -> RawClip:
@@ -138,4 +145,4 @@ def _ready(raw: RawClip, features: Features) -> ReadyClip:
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """JSON-ready: numpy numbers and arrays become plain ones, whatever JSON does not know its text."""
     text = json.dumps(values, default=lambda v: v.tolist() if isinstance(v, np.generic | np.ndarray) else str(v))
-    return cast(dict[str, Any], json.loads(text))
+    return cast(dict[str, Any], parse_json(text, "what is known of a clip"))

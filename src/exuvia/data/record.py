@@ -2,11 +2,16 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from exuvia.config import Count
 from exuvia.data.captions import Caption
 from exuvia.errors import DataError
+from exuvia.readers import parse_as
 
+Place = Annotated[int, Field(ge=0)]
 SPLITS = ("train", "val", "test")
 
 
@@ -20,15 +25,15 @@ class ClipRecord:
     """Collection the clip comes from."""
     split: str
     """train, val or test."""
-    fps: float
+    fps: Annotated[float, Field(gt=0, le=1000)]
     """Frames a second."""
-    frames: int
+    frames: Count
     """Joint frames F."""
-    rows: int
+    rows: Count
     """Feature rows: F - 1, or F where the source ships both of one length (HumanML3D)."""
-    frame_start: int = 0
+    frame_start: Place = 0
     """First frame in `joints.npy` and `frame_labels.npy`."""
-    row_start: int = 0
+    row_start: Place = 0
     """First row in `features.npy`."""
     captions: tuple[Caption, ...] = ()
     """Sentences about the clip; may be empty."""
@@ -56,9 +61,4 @@ class ClipRecord:
     @classmethod
     def from_json(cls, line: str) -> "ClipRecord":
         """The inverse of `to_json`. Raises DataError on anything else."""
-        try:
-            values = json.loads(line)
-            values["captions"] = tuple(Caption(**caption) for caption in values["captions"])
-            return cls(**values)
-        except (json.JSONDecodeError, TypeError, KeyError) as error:
-            raise DataError(f"found {line[:60]!r}, expected a clip record ({error})") from None
+        return parse_as(cls, line, f"the clip record {line[:60]!r}")

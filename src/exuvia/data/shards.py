@@ -17,11 +17,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from exuvia.data.record import ClipRecord
 from exuvia.data.store import FORMAT, VERSION
 from exuvia.errors import DataError
 from exuvia.files import as_output_error, sha256_file, whole_file, write_json
+from exuvia.readers import parse_as, read_npz
 from exuvia.shapes import Features, Joints
 
 
@@ -44,6 +46,17 @@ class Skipped:
 
     id: str
     reason: str
+
+
+class DamagedShard(DataError):
+    """A file of unfinished work that cannot be read; it is removed, and the next run makes it again."""
+
+
+class _Index(TypedDict):
+    """What a shard says of its clips."""
+
+    clips: list[str]
+    skipped: list[tuple[str, str]]
 
 
 def write_shard(path: Path, clips: Sequence[ReadyClip], skipped: Sequence[Skipped]) -> None:
@@ -181,18 +194,15 @@ def _fill(
     return {f"by_{name}": dict(sorted(counter.items())) for name, counter in counters.items()}, skipped
 
 
-def _shards(
-    paths: Sequence[Path], names: Sequence[str] = ()
-) -> Iterator[tuple[dict[str, NDArray[Any]], dict[str, Any]]]:
+def _shards(paths: Sequence[Path], names: Sequence[str] = ()) -> Iterator[tuple[dict[str, NDArray[Any]], _Index]]:
     """The named arrays and the index of every shard."""
     for path in paths:
         try:
-            with np.load(path, allow_pickle=False) as shard:
-                index = json.loads(shard["index"].tobytes())
-                arrays = {name: shard[name] for name in names if name in shard.files}
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+            arrays = read_npz(path, ("index",), optional=names)
+            index = parse_as(_Index, arrays.pop("index").tobytes(), path)
+        except DataError as error:
             path.unlink(missing_ok=True)
-            raise DataError(f"{path} was damaged ({error}) and is removed; run the same command again") from None
+            raise DamagedShard(f"{path} was damaged ({error}) and is removed; run the same command again") from None
         yield arrays, index
 
 

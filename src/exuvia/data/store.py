@@ -10,22 +10,61 @@ manifest.json      format version, columns with shape, bytes and SHA-256, settin
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from exuvia.cache import stable_hash
 from exuvia.data.record import ClipRecord
 from exuvia.errors import ConfigError, DataError
 from exuvia.features.representation import Representation
-from exuvia.files import read_json, sha256_file
+from exuvia.files import sha256_file
+from exuvia.readers import as_type, read_json, read_lines, read_npy
 from exuvia.registry import REPRESENTATION, resolve, suggest
 from exuvia.shapes import Features, Joints
 
 FORMAT = "exuvia-store"
 VERSION = 1
 REMEDY = "prepare the data set again with: exuvia prepare"
+
+
+class _File(TypedDict):
+    file: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    bytes: int
+    sha256: str
+
+
+class _Column(_File):
+    dtype: Literal["float32", "int16"]
+    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=3)]
+
+
+class _Columns(TypedDict):
+    joints: _Column
+    features: _Column
+    frame_labels: NotRequired[_Column]
+
+
+class _From(TypedDict):
+    frame_labels: NotRequired[list[str]]
+
+
+class _Manifest(TypedDict):
+    """What manifest.json must say."""
+
+    clips: int
+    representation: str
+    columns: _Columns
+    index: _File
+    settings: dict[str, Any]
+    source: list[_From]
+    source_stamp: list[dict[str, Any]]
+    skipped: list[dict[str, str]]
+    by_split: dict[str, int]
+    by_licence: dict[str, int]
 
 
 class Store:
@@ -57,12 +96,10 @@ class Store:
             raise DataError(f"{path}/manifest.json does not describe a prepared data set; {REMEDY}")
         if manifest.get("version") != VERSION:
             raise DataError(f"{path} has format version {manifest.get('version')}, expected {VERSION}; {REMEDY}")
-        try:
-            for facts in [*manifest["columns"].values(), manifest["index"]]:
-                _check_file(path, facts, verify)
-            return cls(path, manifest, _read_index(path, manifest))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}/manifest.json is damaged: {error!r}; {REMEDY}") from None
+        as_type(_Manifest, manifest, path / "manifest.json")
+        for facts in [*manifest["columns"].values(), manifest["index"]]:
+            _check_file(path, facts, verify)
+        return cls(path, manifest, _read_index(path, manifest))
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -166,9 +203,9 @@ def _mapped(folder: Path, name: str, facts: dict[str, Any]) -> NDArray[Any]:
     if 0 in facts["shape"]:
         return np.zeros(facts["shape"], facts["dtype"])  # nothing to map
     try:
-        column = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged: the {name} column has no readable header ({error}); {REMEDY}") from None
+        column = read_npy(path, mapped=True)
+    except DataError as error:
+        raise DataError(f"the {name} column is damaged: {error}; {REMEDY}") from None
     if list(column.shape) != facts["shape"] or str(column.dtype) != facts["dtype"]:
         found = f"{column.dtype} {list(column.shape)}"
         raise DataError(f"{path} is damaged: found {found}, expected {facts['dtype']} {facts['shape']}; {REMEDY}")
@@ -178,12 +215,13 @@ def _mapped(folder: Path, name: str, facts: dict[str, Any]) -> NDArray[Any]:
 def _read_index(folder: Path, manifest: dict[str, Any]) -> list[ClipRecord]:
     path = folder / manifest["index"]["file"]
     try:
-        with open(path, encoding="utf-8") as stream:
-            clips = [ClipRecord.from_json(line) for line in stream]
-    except (OSError, UnicodeDecodeError, DataError) as error:
+        clips = [ClipRecord.from_json(line) for line in read_lines(path)]
+    except DataError as error:
         raise DataError(f"{path} is damaged: {error}; {REMEDY}") from None
-    frames, rows = manifest["columns"]["joints"]["shape"][0], manifest["columns"]["features"]["shape"][0]
-    inside = all(0 <= c.frame_start <= frames - c.frames and 0 <= c.row_start <= rows - c.rows for c in clips)
-    if len(clips) != manifest["clips"] or not inside:
+    columns = manifest["columns"]
+    frames, rows = columns["joints"]["shape"][0], columns["features"]["shape"][0]
+    inside = all(c.frame_start <= frames - c.frames and c.row_start <= rows - c.rows for c in clips)
+    labelled = columns.get("frame_labels", {"shape": [0]})["shape"][0] == frames
+    if len(clips) != manifest["clips"] or not inside or any(c.has_frame_labels and not labelled for c in clips):
         raise DataError(f"{path} is damaged: its {len(clips)} clips do not fit the columns; {REMEDY}")
     return clips

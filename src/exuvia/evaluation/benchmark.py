@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from exuvia.cache import keep_json, recall_json
 from exuvia.checkpoint import find_pipeline, origin, read_config, save_tensors
@@ -33,11 +34,12 @@ from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.refine import moved_out
 from exuvia.evaluation.report import FILE, REAL, Example, Method, Row, report_of
 from exuvia.features.humanml3d import HUMANML3D
-from exuvia.files import locked, read_json, write_json
+from exuvia.files import locked, write_json
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator, shipped_retrieval
 from exuvia.judges.tasks import load_evaluator
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import as_type, read_json
 from exuvia.registry import UNLEARN, suggest
 from exuvia.unlearning.base import unlearn
 from exuvia.unlearning.settings import parse_settings
@@ -163,7 +165,7 @@ def _check_folder(out: Path, store: Store) -> None:
     path = out / "plan.json"
     if not path.exists() and (taken := [name for name in RUN_FILES if (out / name).exists()]):
         raise OutputError(f"{out} holds {taken[0]}, but no plan.json of a benchmark; choose another folder")
-    before = read_json(path).get("data_hash") if path.is_file() else None
+    before = as_type(dict[str, Any], read_json(path), path).get("data_hash") if path.is_file() else None
     if before not in (None, store.data_hash):
         raise ConfigError(f"{out} holds a run on another data set than {store.name}; choose another folder")
     if before is None:
@@ -290,9 +292,17 @@ def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
     return [some for some in sets if len(some)]
 
 
+class _Measured(TypedDict):
+    """The file of one method."""
+
+    method: Method
+    rows: list[Row]
+
+
 def _join(plan: Plan, out: Path, store: Store) -> Path:
     """report.json and examples.safetensors of all methods."""
-    found = {spec.label: read_json(_file(out, spec)) for spec in (MethodSpec(REAL, REAL, {}), *plan.methods)}
+    files = {spec.label: _file(out, spec) for spec in (MethodSpec(REAL, REAL, {}), *plan.methods)}
+    found = {label: as_type(_Measured, read_json(path), path) for label, path in files.items()}
     sets = sets_of(plan, store)
     about = {
         "concept": plan.concept, "data": store.name, "data_hash": store.data_hash, "split": plan.split,
@@ -301,8 +311,8 @@ def _join(plan: Plan, out: Path, store: Store) -> Path:
         "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
         **origin(),
     }  # fmt: skip
-    rows = [Row(**row | {"values": tuple(row["values"])}) for one in found.values() for row in one["rows"]]
-    methods = [Method(**one["method"]) for label, one in found.items() if label != REAL]
+    rows = [row for one in found.values() for row in one["rows"]]
+    methods = [one["method"] for label, one in found.items() if label != REAL]
     report = report_of(about, methods, rows, examples=_examples(plan, sets, out))
     write_json(out / FILE, report.to_dict())
     return out / FILE

@@ -5,7 +5,6 @@ data, short built-in sentences take the place of captions, and there is no real 
 """
 
 import hashlib
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from exuvia.errors import ConfigError
 from exuvia.judges.guo import UNIT
 from exuvia.pipeline.identity import codes_hash, pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import read_toml
 from exuvia.shapes import Features
 
 CHUNK = 64
@@ -106,7 +106,7 @@ def built_in_sets(concept: Concept, limit: int | None = None) -> list[PromptSet]
         raise ConfigError(
             f"there are no built-in prompts for {concept.name!r}; pass data=, a data set made by exuvia prepare"
         )
-    sentences = tomllib.loads(Path(__file__).with_name("built_in.toml").read_text(encoding="utf-8"))
+    sentences = read_toml(Path(__file__).with_name("built_in.toml"))
     made = []
     for name in ("forget", "retain"):
         texts = tuple(f"{who} {action}" for action in sentences[name] for who in sentences["actors"])[:limit]

@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.metric_table import METRICS, Scale
-from exuvia.files import read_json, whole_folder, write_json, write_text
+from exuvia.files import whole_folder, write_json, write_text
 from exuvia.judges.metrics import Interval, interval
+from exuvia.readers import as_type, read_json
 from exuvia.tables import Cell, Column, Table
 
 FORMAT = "exuvia-report/1"
@@ -255,6 +256,16 @@ def report_of(
     return Report(about, tuple(methods), scales, tuple(rows), tuple(notes), tuple(examples))
 
 
+class _About(TypedDict, total=False):
+    """What tables and pages say of a report."""
+
+    data: str
+    split: str
+    sensors: list[str] | None
+    seeds: list[int]
+    prompts: dict[str, int]
+
+
 def read_report(path: str | Path) -> Report:
     """Read a report.json, or the one in a folder.
 
@@ -268,11 +279,8 @@ def read_report(path: str | Path) -> Report:
     version = found.get("format") if isinstance(found, dict) else None
     if version != FORMAT:
         raise DataError(f"{file} is not a report of this version ({version!r}, expected {FORMAT!r}); evaluate again")
-    try:
-        report = TypeAdapter(Report).validate_python(found)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise DataError(f"{file} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    report = as_type(Report, found, file)
+    as_type(_About, dict(report.about), f"{file}, about,")
     for row in report.rows:
         if row.metric not in report.metrics or not row.values or not all(map(math.isfinite, row.values)):
             raise DataError(f"{file} is damaged: {row.metric} of {row.method} on the {row.set} set cannot be read")

@@ -4,7 +4,7 @@ Architecture: Sec. 5.1 and supplement [guo2022humanml3d]; text-to-motion, networ
 Distances between embeddings are Euclidean; nothing is normalised.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from exuvia.checkpoint import load_into
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.settings import GuoConfig
@@ -131,11 +130,6 @@ class GuoEvaluator(nn.Module):
     def embed_text(self, words: Tensor, pos: Tensor, lengths: Tensor) -> Tensor:
         """Caption embeddings [B, E] in the caller's order, from word vectors, classes and lengths."""
         return self.text_encoder(words, pos, lengths)
-
-    def load_published(self, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Load an official checkpoint's parts (movement_encoder, motion_encoder, text_encoder). CheckpointError."""
-        tensors = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
-        load_into(self, tensors, "the text-motion evaluator")
 
 
 class MotionTextEvaluator:

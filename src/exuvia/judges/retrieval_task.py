@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from exuvia.checkpoint import load_into, load_tensors, read_config
+from exuvia.checkpoint import ScaledRun, built, load_tensors, read_config
 from exuvia.config import from_dict, to_dict
 from exuvia.data.clips import ClipSet
 from exuvia.data.store import Store
@@ -113,16 +113,22 @@ def _draw(mean: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
     return mean + noise * (logvar / 2).exp()
 
 
+class _Run(ScaledRun):
+    text: str
+    text_fingerprint: str
+
+
 def load_retrieval(folder: str | Path, text: TextEncoder | None = None) -> MotionTextRetrieval:
     """The retrieval model of a finished run.
 
     Raises:
         CheckpointError: no such run, weights that do not fit, or another caption encoder than it was trained with.
     """
-    config = read_config(folder, RetrievalTask.kind)
+    config = read_config(folder, RetrievalTask.kind, holds=_Run)
     text = text or resolve(TEXT_ENCODER, config["text"], "text encoder")()
     if text.fingerprint != config["text_fingerprint"]:
         raise CheckpointError(f"{folder} was trained with another caption encoder than {text.name!r} as installed")
-    model = RetrievalModel(from_dict(RetrievalConfig, config["model"]))
-    load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the retrieval model of {folder}")
+    sizes = from_dict(RetrievalConfig, config["model"])
+    weights = load_tensors(Path(folder) / WEIGHTS)
+    model = built(lambda: RetrievalModel(sizes), weights, f"the retrieval model of {folder}")
     return MotionTextRetrieval(model, text, Normaliser.of_run(config, folder))

@@ -3,7 +3,7 @@
 from dataclasses import field
 from typing import Literal
 
-from exuvia.config import Count, Dropout, NotNegative, Positive, Share, settings
+from exuvia.config import Count, Dropout, Layers, NotNegative, Positive, Share, settings
 
 VIOLENT = "violent"
 ACTIONS = {
@@ -81,7 +81,7 @@ class ClassifierConfig:
     """Feature channels C."""
     width: Count = 96
     """Channels inside."""
-    dilations: tuple[int, ...] = (1, 2, 4)
+    dilations: tuple[Count, ...] = (1, 2, 4)
     """Of the residual blocks, at half the frame rate."""
     dropout: Dropout = 0.3
     """In blocks and before the outputs."""
@@ -125,9 +125,9 @@ class RetrievalConfig:
     """Width of the space."""
     inner_width: Count = 384
     """Width of the feed-forward layers."""
-    num_layers: Count = 4
+    num_layers: Layers = 4
     """Layers of each encoder."""
-    decoder_layers: Count = 2
+    decoder_layers: Layers = 2
     """Layers of the decoder."""
     num_heads: Count = 4
     """Attention heads."""

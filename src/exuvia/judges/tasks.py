@@ -9,13 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exuvia.checkpoint import load_into, load_tensors, read_config
+from exuvia.checkpoint import ScaledRun, built, load_tensors, read_config
 from exuvia.config import from_dict, to_dict
 from exuvia.data.clips import ClipSet
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.normaliser import Normaliser
-from exuvia.files import read_json
 from exuvia.judges.classifier import MotionClassifier, ViolenceDetector, action_groups
 from exuvia.judges.clips import (
     binary_labels,
@@ -30,6 +29,7 @@ from exuvia.judges.guo import GuoEvaluator, MotionTextEvaluator, contrastive_los
 from exuvia.judges.metrics import BATCH, mm_dist, r_precision
 from exuvia.judges.roc import OperatingPoint, operating_point, roc_auc
 from exuvia.judges.settings import VIOLENT, ClassifierConfig, ClassifierTaskConfig, EvaluatorConfig, GuoConfig
+from exuvia.readers import as_type, read_json
 from exuvia.text.tags import tag
 from exuvia.text.word_vectors import GloVeWords, MiniLMWords, Words, WordTable, WordVectors
 from exuvia.train import WEIGHTS
@@ -214,6 +214,10 @@ GLOVE_FOLDER = "glove"
 """Word vectors of an imported evaluator, in its folder."""
 
 
+class _EvaluatorRun(ScaledRun):
+    words: dict[str, str]
+
+
 def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> MotionTextEvaluator:
     """The evaluator of a finished run, with its statistics.
 
@@ -223,7 +227,7 @@ def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> Mo
     Raises:
         CheckpointError: no such run, weights that do not fit, or other word vectors than it was trained with.
     """
-    config = read_config(folder, EvaluatorTask.kind)
+    config = read_config(folder, EvaluatorTask.kind, holds=_EvaluatorRun)
     own = Path(folder) / GLOVE_FOLDER
     vectors = vectors or (GloVeWords(own) if own.is_dir() else MiniLMWords())
     trained = config["words"]
@@ -231,8 +235,8 @@ def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> Mo
         raise CheckpointError(
             f"{folder} was trained with the word vectors {trained}, found {vectors.name!r}; use those"
         )
-    model = GuoEvaluator(from_dict(GuoConfig, config["model"]))
-    load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the evaluator of {folder}")
+    sizes = from_dict(GuoConfig, config["model"])
+    model = built(lambda: GuoEvaluator(sizes), load_tensors(Path(folder) / WEIGHTS), f"the evaluator of {folder}")
     return MotionTextEvaluator(model, vectors, Normaliser.of_run(config, folder))
 
 
@@ -242,16 +246,16 @@ def load_detector(folder: str | Path) -> ViolenceDetector:
     Raises:
         CheckpointError: no such run, or weights that do not fit.
     """
-    config = read_config(folder, ClassifierTask.kind)
-    model = MotionClassifier(from_dict(ClassifierConfig, config["model"]))
-    load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the classifier of {folder}")
-    found = read_json(Path(folder) / "metrics.json")
+    config = read_config(folder, ClassifierTask.kind, holds=ScaledRun)
+    sizes = from_dict(ClassifierConfig, config["model"])
+    weights = load_tensors(Path(folder) / WEIGHTS)
+    model = built(lambda: MotionClassifier(sizes), weights, f"the classifier of {folder}")
+    path = Path(folder) / "metrics.json"
+    found = as_type(dict[str, float], read_json(path, CheckpointError), path, CheckpointError)
     try:
-        point = OperatingPoint(
-            float(found["val/threshold"]), float(found["val/hit_rate"]), float(found["val/false_rate"])
-        )
-    except (KeyError, TypeError):
-        raise CheckpointError(f"{folder}/metrics.json has no threshold; train the classifier again") from None
+        point = OperatingPoint(found["val/threshold"], found["val/hit_rate"], found["val/false_rate"])
+    except KeyError:
+        raise CheckpointError(f"{path} has no threshold; train the classifier again") from None
     return ViolenceDetector(model, Normaliser.of_run(config, folder), point)
 
 

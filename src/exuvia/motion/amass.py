@@ -7,7 +7,6 @@ The models are licensed and not part of Exuvia; get them at https://smpl.is.tue.
 """
 
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,13 @@ from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints
 from exuvia.motion.skeleton import SMPL22
-from exuvia.motion.source import Source
+from exuvia.motion.source import BLOCK, Source, check_size
+from exuvia.readers import read_npz
 from exuvia.shapes import Array
 
 BODY_JOINTS = 22
+MAX_VERTICES = 100_000
+"""SMPL-X has 10,475."""
 MODELS_VARIABLE = "SMPL_MODELS"
 
 
@@ -65,33 +67,22 @@ def rest_joints(model: Path, betas: Array) -> Array:
     Raises:
         DataError: the file is no body model.
     """
-    try:
-        with np.load(model, allow_pickle=False) as archive:
-            template, shapes, regressor = (archive[key] for key in ("v_template", "shapedirs", "J_regressor"))
-            parents = archive["kintree_table"][0, 1:BODY_JOINTS] if "kintree_table" in archive.files else None
-        count = min(len(betas), shapes.shape[-1])
-        regressor = np.asarray(regressor[:BODY_JOINTS], np.float64)
-        joints = regressor @ template + np.einsum(
-            "jv,vcs,s->jc", regressor, shapes[..., :count], betas[:count], optimize=True
-        )
-        if joints.shape != (BODY_JOINTS, 3):
-            raise ValueError(f"joints of shape {joints.shape}")
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        ValueError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise DataError(
-            f"{model} is no body model with v_template, shapedirs and J_regressor ({str(error)[:60]})"
-        ) from None
-    if parents is not None and [int(p) for p in parents] != list(SMPL22.parents[1:]):
+    names = ("v_template", "shapedirs", "J_regressor")
+    arrays = read_npz(model, optional=(*names, "kintree_table"), rows=MAX_VERTICES)
+    found = {name: arrays[name].shape if name in arrays else None for name in names}
+    vertices, shaped, weights = (found[name] or () for name in names)
+    fits = vertices[1:] == (3,) and shaped[:2] == vertices and len(shaped) == 3
+    fits = fits and len(weights) == 2 and weights[0] >= BODY_JOINTS and weights[1] == vertices[0]
+    if not fits or any(array.dtype.kind not in "fiu" for array in arrays.values()):
+        raise DataError(f"{model} is no body model with v_template, shapedirs and J_regressor of numbers: {found}")
+    tree = arrays.get("kintree_table")
+    if tree is not None and (tree.ndim != 2 or tree[:1, 1:BODY_JOINTS].tolist() != [list(SMPL22.parents[1:])]):
         raise DataError(f"{model} has another joint tree than SMPL; expected SMPL, SMPL-H or SMPL-X")
-    return joints
+    count = min(len(betas), shaped[2])
+    regressor = np.asarray(arrays["J_regressor"][:BODY_JOINTS], np.float64)
+    directions = arrays["shapedirs"][..., :count]
+    moved = np.einsum("jv,vcs,s->jc", regressor, directions, betas[:count], optimize=True)
+    return np.asarray(regressor @ arrays["v_template"] + moved)
 
 
 def joints_from_amass(
@@ -111,6 +102,7 @@ def joints_from_amass(
         raise ShapeError(
             f"found poses {poses.shape}, trans {trans.shape}, expected AMASS's (frames, >= 66) and (frames, 3) numbers"
         )
+    check_size(len(poses), BODY_JOINTS, source)
     rate = source.fps or fps
     if rate is None:
         raise DataError(
@@ -118,12 +110,14 @@ def joints_from_amass(
         )
     model = find_body_model(source.body_models, gender)
     rest = rest_joints(model, betas.reshape(-1).astype(np.float64) if betas.ndim < 2 else betas[0].astype(np.float64))
-    frames = len(poses)
-    offsets = np.broadcast_to(rest, (frames, BODY_JOINTS, 3)).copy()
-    offsets[:, 1:] -= rest[list(SMPL22.parents[1:])]
-    offsets[:, 0] += trans
-    turns = Rotation.from_rotvec(poses[:, : 3 * BODY_JOINTS].reshape(-1, 3).astype(np.float64))
-    rotations = turns.as_matrix().reshape(frames, BODY_JOINTS, 3, 3)
-    joints, _ = forward_kinematics(offsets, SMPL22.parents, rotations)
+    steps, parts = rest.copy(), []
+    steps[1:] -= rest[list(SMPL22.parents[1:])]
+    for start in range(0, len(poses), BLOCK):
+        turns = Rotation.from_rotvec(poses[start : start + BLOCK, : 3 * BODY_JOINTS].reshape(-1, 3).astype(np.float64))
+        offsets = np.repeat(steps[None], len(turns) // BODY_JOINTS, axis=0)
+        offsets[:, 0] += trans[start : start + BLOCK]
+        rotations = turns.as_matrix().reshape(-1, BODY_JOINTS, 3, 3)
+        parts.append(forward_kinematics(offsets, SMPL22.parents, rotations)[0])
+    joints = np.concatenate(parts) if parts else np.zeros((0, BODY_JOINTS, 3))
     told = {**meta, "rig": "AMASS", "body_model": model.name, "gender": gender, "source_fps": float(rate)}
     return clip_from_joints(joints, rate, Source(fps=rate, unit_m=source.unit_m or 1.0, up="z"), told)

@@ -3,22 +3,21 @@
 Layouts: [F, 22, 3] (HumanML3D), the larger SMPL family whose first 22 joints are the same, KIT's [F, 21, 3].
 """
 
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia import readers
 from exuvia.errors import DataError, ShapeError
 from exuvia.files import whole_file
 from exuvia.motion.amass import joints_from_amass
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, complete
 from exuvia.motion.skeleton import KIT21
-from exuvia.motion.source import Source
+from exuvia.motion.source import Source, check_size
 from exuvia.shapes import Array
 
 SMPL_FAMILY = {22: "HumanML3D", 24: "SMPL", 45: "SMPL output", 52: "SMPL-H", 55: "SMPL-X", 73: "SMPL-H output",
@@ -28,21 +27,6 @@ FPS_KEYS = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_ra
 _FEATURES = {263: "HUMANML3D", 251: "KIT"}
 
 
-@contextmanager
-def _loading() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, EOFError, zipfile.BadZipFile, MemoryError, KeyError, SyntaxError, OverflowError) as error:
-        raise DataError(f"cannot read the array file ({str(error)[:80]}); fetch or write it again") from None
-    except ValueError as error:
-        if "allow_pickle" in str(error) or "Python objects" in str(error):
-            raise DataError(
-                "found pickled Python objects, which are never unpickled here; save the plain array: "
-                "np.save(path, joints) with joints of shape (frames, 22, 3)"
-            ) from None
-        raise DataError(f"cannot read the array file ({str(error)[:80]}); fetch or write it again") from None
-
-
 def read_npy(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
     """A .npy of joints as a Clip; the rate is source.fps or else 20 (12.5 for KIT's 21 joints).
 
@@ -50,10 +34,7 @@ def read_npy(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
         DataError: damaged or pickled file, features instead of joints, no plausible unit.
         ShapeError: another shape, NaN, too few frames.
     """
-    with _loading():
-        array = np.load(path, allow_pickle=False, mmap_mode="r")
-        if not isinstance(array, np.ndarray):
-            raise DataError("found a zip archive, expected one array; name the file .npz")
+    array = readers.read_npy(path, "the file", mapped=True)
     return clip_from_array(array, source, {"file": Path(path).name, "format": "npy"})
 
 
@@ -64,15 +45,8 @@ def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
         DataError: damaged file, neither of the two, or no body model for AMASS.
         ShapeError: another shape, NaN, too few frames.
     """
-    with _loading():
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise DataError("found a single array, expected an .npz archive; name the file .npy")
-        with archive:
-            keys = set(archive.files)
-            wanted = keys & {"joints", "positions", "poses", "trans", "betas", "gender", *FPS_KEYS}
-            content = {key: archive[key] for key in sorted(wanted) if key != "gender"}
-            gender = _gender(archive) if "gender" in keys else "neutral"
+    wanted = ("joints", "positions", "poses", "trans", "betas", *FPS_KEYS)
+    content = readers.read_npz(path, optional=wanted, name="the file", rows=source.max_frames)
     fps = _rate(content)
     meta = {"file": Path(path).name, "format": "npz"}
     for key in ("joints", "positions"):
@@ -80,27 +54,26 @@ def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
             rated = source if source.fps or fps is None else Source(**{**vars(source), "fps": fps})
             return clip_from_array(content[key], rated, meta)
     if {"poses", "trans"} <= set(content):
-        return joints_from_amass(content, gender, fps, source, meta)
-    raise DataError(
-        f"found {', '.join(sorted(keys)[:8]) or 'no arrays'}, expected joints, positions, or AMASS's poses and trans"
-    )
+        return joints_from_amass(content, _gender(path), fps, source, meta)
+    found = ", ".join(sorted(readers.npz_names(path))[:8]) or "no arrays"
+    raise DataError(f"found {found}, expected joints, positions, or AMASS's poses and trans")
 
 
-def _gender(archive: Mapping[str, Any]) -> str:
+def _gender(path: str | Path) -> str:
     try:
-        value = archive["gender"]
-    except ValueError:
+        value = readers.read_npz(path, optional=("gender",)).get("gender", np.asarray(""))
+    except DataError:  # some releases hold a Python object there
         return "neutral"
     word = value.item() if value.ndim == 0 else ""
-    return (word.decode() if isinstance(word, bytes) else str(word)).strip("b'\" ").lower() or "neutral"
+    return (word.decode(errors="replace") if isinstance(word, bytes) else str(word)).strip("b'\" ").lower() or "neutral"
 
 
 def _rate(content: Mapping[str, Any]) -> float | None:
     for key in FPS_KEYS:
         if key in content:
             value = content[key]
-            if value.size != 1 or value.dtype.kind not in "fiu" or not 0 < float(value.reshape(())) <= 1000:
-                raise DataError(f"found {key} = {str(value)[:40]}, expected one rate up to 1000 frames a second")
+            if value.size != 1 or value.dtype.kind not in "fiu" or not 1 <= float(value.reshape(())) <= 1000:
+                raise DataError(f"found {key} = {str(value)[:40]}, expected one rate of 1 to 1000 frames a second")
             return float(value.reshape(()))
     return None
 
@@ -134,10 +107,11 @@ def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]
     if array.ndim != 3 or shape[2] != 3 or shape[1] not in (*SMPL_FAMILY, 21):
         counts = ", ".join(map(str, SMPL_FAMILY))
         raise ShapeError(f"found an array of shape {shape}, expected (frames, J, 3) with J = {counts}, or 21 (KIT)")
-    values: Array = np.asarray(array, np.float64)
+    check_size(shape[0], 22, source)
+    values: Array = np.asarray(array[:, :22], np.float64)
     is_kit = shape[1] == 21
     fps = 12.5 if is_kit else 20.0
-    joints = smpl22_from_kit(values) if is_kit else values[:, :22]
+    joints = smpl22_from_kit(values) if is_kit else values
     layout = "KIT" if is_kit else SMPL_FAMILY[shape[1]]
     return clip_from_joints(joints, fps, source, {**meta, "rig": layout, "source_fps": float(source.fps or fps)})
 

@@ -6,6 +6,7 @@ end. Lengths times 0.0254 / `:units length` are metres.   CMU Graphics Lab, "Acc
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from exuvia.errors import DataError
 from exuvia.motion.chain import matrix_from_euler
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, smpl22_from_rig
-from exuvia.motion.source import Source, read_text
+from exuvia.motion.source import BLOCK, Source, check_size, read_text
 from exuvia.shapes import Array
 
 CAPTURE_FPS = 120.0
@@ -67,6 +68,7 @@ def parse_asf(text: str) -> Asf:
     try:
         root, position = _parse_root(sections["root"])
         bones = {root.name: root} | {bone.name: bone for bone in _parse_bones(sections["bonedata"])}
+        check_size(0, len(bones), Source())
         order, parents = _parse_hierarchy(sections["hierarchy"], set(bones))
     except (ValueError, IndexError, KeyError) as error:
         raise DataError(f"found a damaged ASF skeleton ({str(error)[:60]}); fetch the file again") from None
@@ -144,7 +146,7 @@ def _parse_hierarchy(lines: list[str], known: set[str]) -> tuple[list[str], list
     return order, parents
 
 
-def parse_amc(text: str, asf: Asf) -> dict[str, Array]:
+def parse_amc(text: str, asf: Asf, source: Source = Source()) -> dict[str, Array]:  # noqa: B008
     """The frames of an AMC text: for every bone with channels an array [F, channels], in the file's units.
 
     Raises:
@@ -159,6 +161,7 @@ def parse_amc(text: str, asf: Asf) -> dict[str, Array]:
             continue
         if len(words) == 1 and words[0].isdecimal():
             frames += 1
+            check_size(frames, len(asf.bones), source)
             continue
         name = words[0]
         if name not in width or len(words) - 1 != width[name] or frames == 0 or len(values[name]) >= frames:
@@ -180,8 +183,15 @@ def parse_amc(text: str, asf: Asf) -> dict[str, Array]:
     return {name: np.asarray(rows) for name, rows in values.items()}
 
 
-def pose(asf: Asf, motion: dict[str, Array]) -> Array:
-    """The far end of every bone (root: its position) in the world, [F, bones, 3], file units."""
+def pose(asf: Asf, motion: dict[str, Array], bones: Sequence[int] | None = None) -> Array:
+    """The far end of some bones (root: its position) in the world, [F, len(bones), 3], file units; None: of all."""
+    some = slice(None) if bones is None else list(bones)
+    starts = range(0, len(next(iter(motion.values()))), BLOCK)
+    parts = [{name: values[start : start + BLOCK] for name, values in motion.items()} for start in starts]
+    return np.concatenate([_posed(asf, part)[:, some] for part in parts])
+
+
+def _posed(asf: Asf, motion: dict[str, Array]) -> Array:
     frames = len(next(iter(motion.values())))
     scale = 1.0 if asf.degrees else 180.0 / np.pi
     positions = np.empty((frames, len(asf.bones), 3))
@@ -234,7 +244,7 @@ def read_amc(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
         asf = parse_asf(read_text(skeleton))
     except DataError as error:
         raise DataError(f"skeleton {skeleton.name}: {error}") from None
-    motion = parse_amc(read_text(path), asf)
-    joints, rig = smpl22_from_rig([bone.name for bone in asf.bones], pose(asf, motion))
+    motion = parse_amc(read_text(path), asf, source)
+    joints, rig = smpl22_from_rig([bone.name for bone in asf.bones], lambda some: pose(asf, motion, some))
     meta = {"file": Path(path).name, "format": "amc", "skeleton": skeleton.name, "rig": rig}
     return clip_from_joints(joints, CAPTURE_FPS, source, meta | {"source_fps": source.fps or CAPTURE_FPS})

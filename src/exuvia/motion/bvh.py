@@ -6,7 +6,7 @@ T-pose put before the first captured frame.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,11 @@ from exuvia.errors import DataError
 from exuvia.motion.chain import forward_kinematics, matrix_from_euler
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import canonical, clip_from_joints, smpl22_from_rig
-from exuvia.motion.source import Source, read_text
+from exuvia.motion.source import BLOCK, Source, check_size, read_text
 from exuvia.shapes import Array
 
 _CHANNEL = re.compile(r"^([XYZ])(position|rotation)$", re.IGNORECASE)
 _COMMON_FPS = (120, 60, 30, 24, 25, 20, 50, 100, 90, 48, 72, 240, 15, 10)
-_MAX_JOINTS = 4096
 
 
 @dataclass
@@ -41,8 +40,7 @@ class Bvh:
 
     def add(self, name: str, parent: int) -> int:
         """Append a joint; returns its index."""
-        if len(self.names) >= _MAX_JOINTS:
-            raise DataError(f"found more than {_MAX_JOINTS} joints, expected a body")
+        check_size(0, len(self.names) + 1, Source())
         self.names.append(name)
         self.parents.append(parent)
         self.offsets.append([0.0, 0.0, 0.0])
@@ -50,7 +48,7 @@ class Bvh:
         return len(self.names) - 1
 
 
-def parse_bvh(text: str) -> Bvh:
+def parse_bvh(text: str, source: Source = Source()) -> Bvh:  # noqa: B008
     """The hierarchy and motion of a BVH text.
 
     Raises:
@@ -64,7 +62,7 @@ def parse_bvh(text: str) -> Bvh:
     _parse_hierarchy(bvh, tokens, ended=not separator)
     if not separator:
         raise DataError("found no MOTION section after the hierarchy; the file is cut off: fetch it again")
-    _parse_motion(bvh, tail)
+    _parse_motion(bvh, tail, source)
     return bvh
 
 
@@ -122,27 +120,29 @@ def _channel(token: str) -> str:
     return match[1].upper() + match[2][0].lower()
 
 
-def _parse_motion(bvh: Bvh, text: str) -> None:
+def _parse_motion(bvh: Bvh, text: str, source: Source) -> None:
     match = re.match(r"\s*Frames:?\s*(\d{1,9})\s+Frame\s+Time:?[ \t]*(\S+)[ \t]*(?:\n|\r|$)", text, re.IGNORECASE)
     if match is None:
         raise DataError("found no 'Frames: n' and 'Frame Time: s' after MOTION; the file is cut off or damaged")
     frames, width = int(match[1]), sum(map(len, bvh.channels))
     frame_time_s = _number(match[2])
-    if not 1e-3 <= frame_time_s <= 10:
-        raise DataError(f"found a frame time of {match[2]} s, expected 0.001 to 10; correct it in the file")
+    if not 1e-3 <= frame_time_s <= 1:
+        raise DataError(f"found a frame time of {match[2]} s, expected 0.001 to 1; correct it in the file")
     if frames < 2:
         raise DataError(f"found a motion of {frames} frame(s), expected at least 2")
     if width == 0:
         raise DataError("found no channels in the hierarchy, expected at least rotations")
-    try:
-        values = np.array(text[match.end() :].split(), dtype=np.float64)
-    except ValueError as error:
-        raise DataError(f"found motion values that are no numbers ({str(error)[:60]}); the file is damaged") from None
-    if values.size != frames * width:
+    words = text[match.end() :].split()
+    if len(words) != frames * width:
         raise DataError(
-            f"found {values.size} motion values, expected {frames} frames of {width} channels = {frames * width}; "
+            f"found {len(words)} motion values, expected {frames} frames of {width} channels = {frames * width}; "
             "the file is cut off or its header is wrong: fetch it again"
         )
+    check_size(frames, len(bvh.names), source)
+    try:
+        values = np.array(words, dtype=np.float64)
+    except ValueError as error:
+        raise DataError(f"found motion values that are no numbers ({str(error)[:60]}); the file is damaged") from None
     bvh.motion = values.reshape(frames, width)
     bvh.fps = rate_from_frame_time(match[2])
 
@@ -159,14 +159,20 @@ def rate_from_frame_time(text: str) -> float:
     return float(min(same or near or (exact,), key=lambda rate: abs(rate - exact)))
 
 
-def pose(bvh: Bvh) -> Array:
-    """Positions of all joints and bone ends in the world, [F, J, 3], file units."""
-    frames = len(bvh.motion)
+def pose(bvh: Bvh, joints: Sequence[int] | None = None) -> Array:
+    """Positions of some joints and bone ends in the world, [F, len(joints), 3], file units; None: of all."""
+    some = slice(None) if joints is None else list(joints)
+    parts = [bvh.motion[start : start + BLOCK] for start in range(0, len(bvh.motion), BLOCK)]
+    return np.concatenate([_posed(bvh, part)[:, some] for part in parts])
+
+
+def _posed(bvh: Bvh, motion: Array) -> Array:
+    frames = len(motion)
     offsets = np.broadcast_to(np.asarray(bvh.offsets), (frames, len(bvh.names), 3)).copy()
     rotations = np.broadcast_to(np.eye(3), (frames, len(bvh.names), 3, 3)).copy()
     column = 0
     for joint, channels in enumerate(bvh.channels):
-        values = bvh.motion[:, column : column + len(channels)]
+        values = motion[:, column : column + len(channels)]
         column += len(channels)
         turns = [index for index, channel in enumerate(channels) if channel[1] == "r"]
         for index, channel in enumerate(channels):
@@ -228,9 +234,9 @@ def read_bvh(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
         DataError: no BVH, cut off, joints of an unknown naming, or no plausible unit.
         ShapeError: fewer than two frames, or NaN.
     """
-    bvh = parse_bvh(read_text(path))
+    bvh = parse_bvh(read_text(path), source)
     thorax = restore_thorax(bvh)
-    joints, rig = smpl22_from_rig(bvh.names, pose(bvh))
+    joints, rig = smpl22_from_rig(bvh.names, lambda some: pose(bvh, some))
     dropped = starts_with_calibration_pose(joints)
     meta = {"file": Path(path).name, "format": "bvh", "source_fps": bvh.fps, "rig": rig}
     meta |= {"restored_thorax": thorax, "dropped_first_frame": dropped}

@@ -8,8 +8,12 @@ import numpy as np
 
 from exuvia.errors import ShapeError
 from exuvia.motion.skeleton import SMPL22
+from exuvia.motion.source import MAX_FRAMES
 from exuvia.registry import EXPORTER, resolve
 from exuvia.shapes import Joints
+
+FAR_M = 1e6
+"""Farther from the origin no float32 tells one place of a body from the next."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,18 @@ class Clip:
         """The clip at another rate: every n-th frame where the rates divide, else linear interpolation in time.
 
         HumanML3D takes every int(rate / 20)-th frame of its sources; where the rate is a multiple this is the same.
+        Raises:
+            ShapeError: more than `MAX_FRAMES` frames would come out.
         """
         ratio = self.fps / fps
         if abs(ratio - 1.0) < 1e-6:
             return self
-        if abs(ratio - round(ratio)) < 1e-6:
+        if not (np.isfinite(ratio) and 0 < self.duration_s * fps <= MAX_FRAMES):
+            raise ShapeError(
+                f"found {self.frames} frames at {self.fps:g} a second, which would be over {MAX_FRAMES} at {fps:g}; "
+                "check both rates"
+            )
+        if ratio > 0.5 and abs(ratio - round(ratio)) < 1e-6:
             return replace(self, joints=self.joints[:: round(ratio)], fps=fps)
         times = np.arange(int(np.floor((self.frames - 1) / ratio + 1e-9)) + 1) * ratio
         low = np.minimum(times.astype(np.int64), self.frames - 2)
@@ -74,8 +85,11 @@ class Clip:
 
         Raises:
             ConfigError: unknown suffix.
+            ShapeError: joints farther than `FAR_M` from the origin, or no body that could be drawn.
             OutputError: the file cannot be written; nothing half-written stays.
         """
-        target = Path(path)
+        target, far_m = Path(path), float(np.abs(self.joints).max())
+        if far_m > FAR_M:
+            raise ShapeError(f"found joints {far_m:.3g} m from the origin, expected at most {FAR_M:g}; check the unit")
         resolve(EXPORTER, target.suffix.lower(), "motion format")(self, target, **options)
         return target

@@ -5,7 +5,6 @@ one angle about z for knees and elbows. The body faces +x and has its right side
 Facts: xbpeng/DeepMimic, data/characters/humanoid3d.txt and README; [peng2018deepmimic].
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from exuvia.config import read_table
 from exuvia.errors import DataError, ShapeError
 from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, smpl22_from_rig
-from exuvia.motion.source import Source, read_text
+from exuvia.motion.source import Source, check_size, read_text
+from exuvia.readers import parse_json, read_table
 from exuvia.shapes import Array
 
 FRAME_VALUES = 44
@@ -46,17 +45,16 @@ def parse_deepmimic(text: str) -> Array:
         DataError: no JSON with "Frames" of 44 numbers each.
     """
     try:
-        frames = json.loads(text)["Frames"]
-        widths = {len(frame) for frame in frames}
-        if widths - {FRAME_VALUES}:
-            found = sorted(widths - {FRAME_VALUES})[0]
-            raise DataError(f"found frames of {found} numbers, expected 44 (the 13-joint humanoid of DeepMimic)")
-        values = np.array(frames, dtype=np.float64)
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        frames = parse_json(text, "the file")["Frames"]
+        other = sorted({len(frame) for frame in frames} - {FRAME_VALUES})
+        values = np.array(frames if not other else [[]], dtype=np.float64)
+    except (DataError, ValueError, KeyError, TypeError, OverflowError):
         raise DataError(
             'found a text that is no DeepMimic motion, expected JSON with a list "Frames" of 44 numbers each; '
             "a cut-off file must be fetched again"
         ) from None
+    if other:
+        raise DataError(f"found frames of {other[0]} numbers, expected 44 (the 13-joint humanoid of DeepMimic)")
     if values.ndim != 2:
         raise DataError("found no frames, expected a list of at least two")
     return values
@@ -107,8 +105,9 @@ def read_deepmimic(path: str | Path, source: Source = Source()) -> Clip:  # noqa
         raise DataError(f"found a motion of {len(frames)} frame(s), expected at least 2")
     if not ((durations > 1e-3) & (durations < 10)).all():
         raise DataError(f"found a frame that lasts {durations.min():.4g} s, expected durations from 0.001 to 10 s")
+    check_size(max(len(frames), float(durations.sum()) * SAMPLING_FPS), len(_BODY), source)
     names, positions = pose(frames)
-    joints, rig = smpl22_from_rig(names, positions)
+    joints, rig = smpl22_from_rig(names, lambda some: positions[:, some])
     meta: dict[str, Any] = {"file": Path(path).name, "format": "deepmimic", "rig": rig}
     meta |= {"source_fps": float(np.round(1.0 / np.median(durations), 3))}
     return clip_from_joints(joints, SAMPLING_FPS, Source(unit_m=source.unit_m or 1.0), meta)

@@ -1,5 +1,6 @@
 """`load_clip`: a motion file of any known format -> Clip, metres, y up, at the asked rate."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,18 @@ import numpy as np
 from exuvia.errors import ConfigError, DataError, ExuviaError
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import scaled
-from exuvia.motion.source import Source
+from exuvia.motion.skeleton import SMPL22
+from exuvia.motion.source import MAX_FRAMES, Source, check_size
 from exuvia.registry import IMPORTER, resolve
 
 
 def load_clip(
-    path: str | Path, fps: float | None = 20.0, *, source: Source | None = None, normalise_scale: bool = False
+    path: str | Path,
+    fps: float | None = 20.0,
+    *,
+    source: Source | None = None,
+    normalise_scale: bool = False,
+    max_frames: int = MAX_FRAMES,
 ) -> Clip:
     """Read a motion and bring it to the 22 SMPL joints: metres, y up, right-handed (facing +z, the left is at +x).
 
@@ -21,6 +28,7 @@ def load_clip(
         fps: rate of the clip returned, None: the file's own; the file's own rate stays in meta["source_fps"]
         source: what the file does not say (rate, unit, skeleton, body models)
         normalise_scale: scale the body so that the median of thigh + shin is 0.80 m
+        max_frames: longest motion to read, in frames of the file and of the clip returned; checked before the work
     Raises:
         ConfigError: unknown suffix, or a rate that is none.
         DataError: the file is missing or is not what it claims to be.
@@ -34,8 +42,10 @@ def load_clip(
         raise DataError(f"{file} {'is no file' if file.exists() else 'does not exist'}; expected a motion file")
     try:
         with np.errstate(all="ignore"):  # absurd numbers end in the readers' own check for finite values
-            clip = reader(file, source or Source())
-        clip = scaled(clip) if normalise_scale else clip
-        return clip if fps is None else clip.resampled(fps)
+            clip = reader(file, replace(source or Source(), max_frames=max_frames))
+        if fps is not None:
+            check_size(clip.duration_s * fps, SMPL22.num_joints, Source(max_frames=max_frames))
+            clip = clip.resampled(fps)
+        return scaled(clip) if normalise_scale else clip
     except ExuviaError as error:
         raise type(error)(f"{file.name}: {error}") from error.__cause__

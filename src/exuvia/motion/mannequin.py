@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia.errors import ShapeError
 from exuvia.motion.bvh_writer import END_M, Node
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Array
@@ -58,9 +59,16 @@ def rest_places(nodes: list[Node]) -> Array:
 
 
 def build_body(nodes: list[Node]) -> Mesh:
-    """The body around the nodes of `bvh_writer.body_nodes`, in their rest pose."""
-    places = rest_places(nodes)
-    parts = [_tube(places, *bone) for bone in _bones(nodes)]
+    """The body around the nodes of `bvh_writer.body_nodes`, in their rest pose; a bone without length has no part.
+
+    Raises:
+        ShapeError: no bone has a length.
+    """
+    places, bones = rest_places(nodes), list(_bones(nodes))
+    long = [tip is not None or np.linalg.norm(places[end] - places[at]) > 1e-6 for at, _, end, tip, _ in bones]
+    if not any(kept for kept, bone in zip(long, bones, strict=True) if bone[3] is None):
+        raise ShapeError("found a body whose joints are all at one place, expected bones; check the motion")
+    parts = [_tube(places, *bone) for kept, bone in zip(long, bones, strict=True) if kept]
     shift = np.cumsum([0, *(len(part.vertices) for part in parts)])
     triangles = np.concatenate([part.triangles + low for part, low in zip(parts, shift, strict=False)])
     vertices = np.concatenate([part.vertices for part in parts])

@@ -5,18 +5,18 @@ Joints that a rig lacks are spread evenly on the chain between their known neigh
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from exuvia.config import read_table
 from exuvia.errors import DataError, ShapeError
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.source import Source
+from exuvia.readers import read_table
 from exuvia.shapes import Array
 
 LEG_M = 0.80
@@ -73,19 +73,20 @@ def find_rig(names: Sequence[str]) -> tuple[Rig, dict[str, int]]:
     )
 
 
-def smpl22_from_rig(names: Sequence[str], positions: Array) -> tuple[Array, str]:
+def smpl22_from_rig(names: Sequence[str], pose: Callable[[list[int]], Array]) -> tuple[Array, str]:
     """The 22 SMPL joints of a posed rig.
 
     Args:
         names: joint names; the end of a leaf bone may stand as "<joint>end"
-        positions: [F, N, 3], any unit, y up
+        pose: gives the positions [F, K, 3] of K joints by their places, any unit, y up
     Returns:
         joints [F, 22, 3] in the same unit, and the name of the naming convention.
     Raises:
         DataError: see find_rig.
     """
     rig, index = find_rig(names)
-    return complete({joint: positions[:, place] for joint, place in index.items()}), rig.name
+    positions = pose(list(index.values()))
+    return complete({joint: positions[:, row] for row, joint in enumerate(index)}), rig.name
 
 
 def complete(known: Mapping[str, Array]) -> Array:

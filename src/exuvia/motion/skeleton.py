@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from exuvia.config import read_table
+from exuvia.readers import read_table
 from exuvia.shapes import Floats
 
 

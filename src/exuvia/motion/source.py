@@ -6,6 +6,14 @@ from pathlib import Path
 from exuvia.errors import ConfigError, DataError
 
 MAX_TEXT_BYTES = 1 << 30
+MAX_FRAMES = 500_000
+"""Over an hour at 120 frames a second: the longest motion that is read unless a caller allows less."""
+MAX_JOINTS = 512
+"""Joints and bone ends of the largest rig; bodies with fingers and a face have up to about 200."""
+BLOCK = 4096
+"""Frames of a rig that are posed at a time; only the 22 joints are kept of them."""
+JOINTS_A_FRAME = 100
+"""Joints times frames of one file are at most this times its frames: large rigs must be short."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,8 @@ class Source:
     """Skeleton file of an .amc motion; None looks beside it."""
     body_models: Path | None = None
     """Folder or file of the licensed body models for AMASS; None reads the variable SMPL_MODELS."""
+    max_frames: int = MAX_FRAMES
+    """Longest motion that is read; `load_clip` sets it."""
 
     def __post_init__(self) -> None:
         if self.up not in ("y", "z"):
@@ -30,6 +40,17 @@ class Source:
             value = getattr(self, name)
             if value is not None and not (0 < value < float("inf")):
                 raise ConfigError(f"found {name} = {value}, expected a positive number")
+
+
+def check_size(frames: float, joints: int, source: Source) -> None:
+    """Raise DataError, before any work, for more frames or joints than `source` and this module allow."""
+    if joints > MAX_JOINTS:
+        raise DataError(f"found {joints} joints, expected a body of at most {MAX_JOINTS}; export the body alone")
+    most = int(source.max_frames * min(1.0, JOINTS_A_FRAME / joints))
+    if frames > most:
+        raise DataError(
+            f"found {frames:.0f} frames of {joints} joints, expected at most {most}; cut the motion into parts"
+        )
 
 
 def read_text(path: str | Path) -> str:

@@ -48,7 +48,7 @@ def load_noise(described: Sequence[dict[str, Any]], levels: int, num_codes: int)
     """Read what `describe` wrote. Raises CheckpointError for levels, codes or a scale that do not fit."""
     try:
         found = [CodeNoise(int(d["level"]), tuple(map(int, d["codes"])), float(d["scale"])) for d in described]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"config.json describes noise without {error}") from None
     for one in found:
         inside = 0 <= one.level < levels and all(0 <= code < num_codes for code in one.codes)

@@ -8,7 +8,8 @@ those weights were renamed.
 import hashlib
 
 from exuvia.checkpoint import hash_tensors
-from exuvia.pipeline.pipeline import PARTS, MotionPipeline
+from exuvia.pipeline.parts import PARTS
+from exuvia.pipeline.pipeline import MotionPipeline
 
 
 def pipeline_hash(pipe: MotionPipeline) -> str:

@@ -16,7 +16,6 @@ from exuvia.checkpoint import (
     check_device,
     find_pipeline,
     halved,
-    load_into,
     load_tensors,
     read_config,
     save_tensors,
@@ -27,28 +26,26 @@ from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.clips import clip_of
 from exuvia.features.normaliser import Normaliser
 from exuvia.features.representation import Representation
-from exuvia.files import read_json, whole_folder, write_json, write_text
+from exuvia.files import whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
-from exuvia.pipeline.legacy import renamed, weights_path
+from exuvia.pipeline.legacy import renamed
+from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
 from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
 from exuvia.pipeline.prompts import check_prompts
-from exuvia.pipeline.settings import GenerationConfig, PipelineFacts, Sampling
+from exuvia.pipeline.settings import GenerationConfig, History, PipelineFacts, PipelineFile, Sampling
 from exuvia.pipeline.stream import Scene, stream
+from exuvia.readers import as_type, read_json, read_utf8
 from exuvia.registry import REPRESENTATION, TEXT_ENCODER, resolve, suggest
 from exuvia.sequence.base import BaseGenerator
-from exuvia.sequence.generators import build_generator, describe_generator
-from exuvia.sequence.length import LengthEstimator, OwnLength, build_length
+from exuvia.sequence.generators import describe_generator
+from exuvia.sequence.length import LengthEstimator, OwnLength
 from exuvia.sequence.residual_transformer import ResidualTransformer
-from exuvia.sequence.settings import ResidualTransformerConfig
 from exuvia.text.base import TextEncoder, TextStates
 from exuvia.tokens.rvqvae import RVQVAE
-from exuvia.tokens.settings import RVQVAEConfig
 
 log = logging.getLogger(__name__)
 
-PARTS = ("tokenizer", "base", "residual", "length")
-"""The models of a pipeline: one file of weights each."""
 DTYPES = ("float32", "bfloat16", "float16")
 BATCH = 16
 """Prompts in a batch: few enough that the working set stays in a CPU's caches."""
@@ -114,30 +111,22 @@ class MotionPipeline:
         check_device(device)
         folder = find_pipeline(name)
         config = renamed(read_config(folder, "pipeline"))
-        try:
-            tokenizer = RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"]))
-            base = build_generator(config["base"])
-            residual = ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"]))
-            length = build_length(config["length"])
-            about: PipelineFacts = {"text": config["text"], "generation": config["generation"]}
-            if "representation" in config:
-                about["representation"] = config["representation"]
-            detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
-            sizes = tokenizer.config
-            noise = load_noise(config.get("noise", []), sizes.num_quantizers, sizes.num_codes)
-        except KeyError as error:
-            raise CheckpointError(f"{folder}/config.json has no {error}") from None
-        for part, module in zip(PARTS, (tokenizer, base, residual, length), strict=True):
-            load_into(module, load_tensors(weights_path(folder, part)), f"the {part} of {folder}")
-            module.eval().requires_grad_(False).to(device)
-        scale = load_tensors(folder / "normaliser.safetensors")
+        as_type(PipelineFile, config, folder / "config.json", CheckpointError)
+        about: PipelineFacts = {"text": config["text"], "generation": config["generation"]}
+        if "representation" in config:
+            about["representation"] = config["representation"]
+        from_dict(GenerationConfig, about["generation"])
+        tokenizer, base, residual, length = load_parts(folder, config, device)
+        detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
+        noise = load_noise(config.get("noise", []), tokenizer.config.num_quantizers, tokenizer.config.num_codes)
         if text is None:
             text = resolve(TEXT_ENCODER, about["text"]["name"], "text encoder")()
         if text.fingerprint != about["text"]["fingerprint"]:
             log.warning("caption encoder %s differs from the one this generator was trained with", text.name)
         counts = folder / "code_statistics.safetensors"
         card = folder / "README.md"
-        history = read_json(folder / "provenance.json")
+        origin = folder / "provenance.json"
+        as_type(History, history := read_json(origin, CheckpointError), origin, CheckpointError)
         if "parts" in history:
             history["parts"] = renamed(history["parts"])
         return cls(
@@ -145,12 +134,12 @@ class MotionPipeline:
             base,
             residual,
             length,
-            normaliser=Normaliser(scale["mean"].numpy(), scale["std"].numpy()),
+            normaliser=load_normaliser(folder, tokenizer.config.input_dim),
             text=text,
             config=about,
             provenance=history,
             statistics=load_tensors(counts) if counts.exists() else None,
-            card=card.read_text(encoding="utf-8") if card.exists() else "",
+            card=read_utf8(card, "model card") if card.exists() else "",
             detours=detours,
             noise=noise,
             dtype=dtype,

@@ -8,24 +8,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NotRequired, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
-from exuvia.checkpoint import load_into, load_tensors, save_tensors
+from exuvia.checkpoint import built, load_tensors, save_tensors
 from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.legacy import renamed
+from exuvia.readers import as_type
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.generators import build_generator, describe_generator
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.sequence.settings import ResidualTransformerConfig
 from exuvia.text.words import judge
 
+Module = TypeVar("Module", bound=nn.Module)
 Embed = Callable[[Sequence[str]], Tensor]
 """Sentences -> one vector each [B, E]."""
 
@@ -179,6 +182,7 @@ def load_detours(folder: Path, described: Sequence[dict[str, Any]]) -> list[Deto
 
 def _load(path: Path, described: dict[str, Any]) -> Detour:
     about = renamed(described)
+    as_type(_Described, about, f"a detour in {path.parent}/config.json", CheckpointError)
     try:
         settings = dict(about["guard"])
         kind, instead = settings.pop("kind"), about.get("instead")
@@ -187,17 +191,27 @@ def _load(path: Path, described: dict[str, Any]) -> Detour:
             guard: Guard = WordGuard(find_concept(settings["concept"]), settings.get("keywords", "humanml3d"))
         elif kind == "learned":
             guard = LearnedGuard(tensors["guard.weight"], float(settings["bias"]), float(settings["threshold"]))
+            if guard.weight.ndim != 1 or not guard.weight.is_floating_point():
+                raise CheckpointError(f"{path} holds {tuple(guard.weight.shape)} weights of a guard, expected a vector")
         else:
             raise CheckpointError(f"{path.parent} has a guard of kind {kind!r}; known: learned, words")
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path.parent}/config.json describes a detour without {error}") from None
-    base = build_generator(about["base"]) if "base" in about else None
-    residual = None
-    if "residual" in about:
-        residual = ResidualTransformer(from_dict(ResidualTransformerConfig, about["residual"]))
-    detour = Detour(guard, instead, base, residual)
-    for name, module in detour.modules().items():
+
+    def part(name: str, make: Callable[[Any], Module]) -> Module | None:
+        if name not in about:
+            return None
         own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-        load_into(module, own, f"the {name} of {path}")
-        module.eval().requires_grad_(False)
-    return detour
+        return built(lambda: make(about[name]), own, f"the {name} of {path}").eval().requires_grad_(False)
+
+    residual = part("residual", lambda sizes: ResidualTransformer(from_dict(ResidualTransformerConfig, sizes)))
+    return Detour(guard, instead, part("base", build_generator), residual)
+
+
+class _Described(TypedDict):
+    """What `Detour.describe` gives."""
+
+    guard: dict[str, Any]
+    instead: NotRequired[str | None]
+    base: NotRequired[dict[str, Any]]
+    residual: NotRequired[dict[str, Any]]

@@ -1,8 +1,9 @@
 """How a pipeline samples and joins scenes, and what its folder records; importing this does not load PyTorch."""
 
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from exuvia.config import settings
 from exuvia.errors import ConfigError
@@ -81,3 +82,21 @@ class PipelineFacts(TypedDict):
     """Fields of `GenerationConfig`."""
     representation: NotRequired[str]
     """Layout of the features, a name of the registry; left out for HumanML3D's."""
+
+
+class History(TypedDict, total=False):
+    """What a pipeline's `provenance.json` says that is read again."""
+
+    edits: list[dict[str, Any]]
+    parts: dict[str, Any]
+
+
+class PipelineFile(PipelineFacts):
+    """All of it: the sizes of the parts too, and what is in the way of prompts and codes."""
+
+    tokenizer: dict[str, Any]
+    base: dict[str, Any]
+    residual: dict[str, Any]
+    length: dict[str, Any]
+    detours: NotRequired[list[dict[str, Any]]]
+    noise: NotRequired[list[dict[str, Any]]]

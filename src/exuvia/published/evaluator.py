@@ -8,19 +8,20 @@ Sources: momask-codes, models/t2m_eval_wrapper.py and utils/word_vectorizer.py.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from exuvia.checkpoint import provenance, save_tensors, write_config
+from exuvia.checkpoint import built, load_state_dicts, provenance, save_tensors, write_config
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError
 from exuvia.files import sha256_file, whole_folder, write_json, write_text
 from exuvia.judges.guo import CONTACTS, GuoConfig, GuoEvaluator
 from exuvia.judges.tasks import GLOVE_FOLDER, EvaluatorTask
-from exuvia.published.momask import read_file, statistic
+from exuvia.published.momask import statistic
 from exuvia.shapes import Floats
 from exuvia.text.word_vectors import GloVeWords
 from exuvia.train import WEIGHTS
@@ -60,8 +61,7 @@ def load_evaluator_folder(folder: str | Path, glove: str | Path) -> OfficialEval
     if not len(mean) == len(std) == config.dim_pose:
         found = f"{len(mean)} means and {len(std)} deviations in {Path(folder) / STATISTICS}"
         raise CheckpointError(f"found {found}, expected {config.dim_pose} of each for {path}")
-    model = GuoEvaluator(config)
-    model.load_published(parts)
+    model = built(lambda: GuoEvaluator(config), flat(parts), f"the evaluator of {path}")
     return OfficialEvaluator(model.eval(), GloVeWords(glove), mean, std, path)
 
 
@@ -90,10 +90,18 @@ def save_evaluator(found: OfficialEvaluator, out: str | Path, *, overwrite: bool
 
 def read_parts(path: Path) -> dict[str, dict[str, Tensor]]:
     """Weights of the three networks of a `finest.tar`. Raises CheckpointError for another file."""
-    stored = read_file(path)
+    stored = load_state_dicts(path)
     if not all(isinstance(stored.get(name), dict) for name in PARTS):
         raise CheckpointError(f"{path} is no evaluator checkpoint; expected {', '.join(PARTS)} in it")
-    return {name: {key: value.float() for key, value in stored[name].items()} for name in PARTS}
+    parts = {name: {str(key): value for key, value in stored[name].items()} for name in PARTS}
+    if not all(isinstance(value, Tensor) for part in parts.values() for value in part.values()):
+        raise CheckpointError(f"{path} is no evaluator checkpoint; it has entries that are no tensors")
+    return {name: {key: value.float() for key, value in part.items()} for name, part in parts.items()}
+
+
+def flat(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The weights of the three networks by the names of `GuoEvaluator`."""
+    return {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
 
 
 def _sizes(parts: dict[str, dict[str, Tensor]], path: Path) -> GuoConfig:

@@ -10,7 +10,6 @@ is not part of these files. Sources: momask-codes, gen_t2m.py, utils/get_opt.py,
 """
 
 import logging
-import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,11 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from exuvia.checkpoint import load_into
-from exuvia.errors import CheckpointError, ConfigError
+from exuvia.checkpoint import built, load_state_dicts
+from exuvia.errors import CheckpointError, ConfigError, DataError
+from exuvia.readers import read_npy, read_utf8
 from exuvia.sequence.bamm import BAMM
 from exuvia.sequence.length import LengthEstimator
 from exuvia.sequence.mask_transformer import MaskTransformer
@@ -171,11 +170,7 @@ def read_options(path: str | Path) -> Options:
     Raises:
         CheckpointError: it is missing, or a line is of another form.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is not a readable option file ({error})") from None
+    lines = read_utf8(path, "option file", CheckpointError).splitlines()
     options: Options = {}
     for line in lines:
         if not line.strip() or line.startswith("---"):
@@ -193,12 +188,14 @@ def read_weights(path: str | Path, part: str) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is corrupt, holds pickled objects, or has no weights of that part.
     """
-    content = read_file(Path(path))
+    content = load_state_dicts(path)
     key = next((key for key in KEYS[part] if key in content), None)
     if key is None:
         found = ", ".join(sorted(map(str, content))[:6]) or "nothing"
         raise CheckpointError(f"{path} holds {found}; expected the weights of a {part} under {' or '.join(KEYS[part])}")
-    state = {name: value for name, value in content[key].items() if not name.startswith("clip_model.")}
+    if not isinstance(content[key], dict):
+        raise CheckpointError(f"{path} holds a {type(content[key]).__name__} under {key}, expected a state dict")
+    state = {str(name): value for name, value in content[key].items() if not str(name).startswith("clip_model.")}
     foreign = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if foreign:
         raise CheckpointError(f"{path} has entries that are no tensors under {key}: {', '.join(foreign[:3])}")
@@ -213,9 +210,9 @@ def load_tokenizer(path: str | Path, options: Options, input_dim: int) -> RVQVAE
         if options.get("output_emb_width", options["code_dim"]) != options["code_dim"]:
             raise CheckpointError(f"{path} has output_emb_width {options['output_emb_width']}, unlike its code_dim")
         names = {k: name for k, name in TOKENIZER_OPTION.items() if k not in MAY_LACK or name in options}
-        module = RVQVAE(RVQVAEConfig(input_dim=input_dim, **{k: options[name] for k, name in names.items()}))
+        config = RVQVAEConfig(input_dim=input_dim, **{k: options[name] for k, name in names.items()})
     state = read_weights(path, "tokenizer")
-    _filled(module, state, f"the tokenizer of {path}")
+    module = _filled(lambda: RVQVAE(config), state, f"the tokenizer of {path}")
     module.load_published(state)
     return module
 
@@ -224,16 +221,16 @@ def load_mask(path: str | Path, options: Options, tokenizer: Options) -> MaskTra
     """The masked transformer of a checkpoint file; sizes from both option files. Raises CheckpointError."""
     state = read_weights(path, "mask")
     with _options_of(path):
-        module = MaskTransformer(MaskTransformerConfig(**_trunk(options, tokenizer, state)))
-    return _filled(module, state, f"the masked transformer of {path}")
+        config = MaskTransformerConfig(**_trunk(options, tokenizer, state))
+    return _filled(lambda: MaskTransformer(config), state, f"the masked transformer of {path}")
 
 
 def load_bamm(path: str | Path, options: Options, tokenizer: Options) -> BAMM:
     """BAMM's decoder of a checkpoint file; `trans` among its options names the blocks. Raises CheckpointError."""
     state = read_weights(path, "mask")
     with _options_of(path):
-        module = BAMM(BAMMConfig(**_trunk(options, tokenizer, state), blocks=options.get("trans", "official")))
-    return _filled(module, state, f"the decoder of {path}")
+        config = BAMMConfig(**_trunk(options, tokenizer, state), blocks=options.get("trans", "official"))
+    return _filled(lambda: BAMM(config), state, f"the decoder of {path}")
 
 
 def load_residual(path: str | Path, options: Options, tokenizer: Options) -> ResidualTransformer:
@@ -247,8 +244,7 @@ def load_residual(path: str | Path, options: Options, tokenizer: Options) -> Res
             num_quantizers=tokenizer["num_quantizers"],
             share_weight=options.get("share_weight", False),
         )
-        module = ResidualTransformer(config)
-    return _filled(module, state, f"the residual transformer of {path}")
+    return _filled(lambda: ResidualTransformer(config), state, f"the residual transformer of {path}")
 
 
 def load_length(path: str | Path) -> LengthEstimator:
@@ -262,7 +258,7 @@ def load_length(path: str | Path) -> LengthEstimator:
         num_classes=matrices[-1].shape[0],
         hidden=tuple(matrix.shape[0] for matrix in matrices[:-1]),
     )
-    return _filled(LengthEstimator(config), state, f"the length estimator of {path}")
+    return _filled(lambda: LengthEstimator(config), state, f"the length estimator of {path}")
 
 
 @contextmanager
@@ -285,15 +281,13 @@ def _trunk(options: Options, tokenizer: Options, state: Mapping[str, Tensor]) ->
         "code_dim": tokenizer["code_dim"],
         **{field: options[name] for field, name in TRUNK_OPTION.items()},
         "text_dim": 512 if text is None or text.ndim != 2 else text.shape[1],
-        "table_length": 5000 if table is None else len(table),
+        "table_length": 5000 if table is None or table.ndim < 2 else len(table),
     }
 
 
-def _filled(module: Module, state: dict[str, Tensor], what: str) -> Module:
-    """The module with published weights, and its own values of what these need not have. Raises CheckpointError."""
-    own = {name: value for name, value in module.state_dict().items() if name.endswith(NOT_SAVED)}
-    load_into(module, own | state, f"{what} (do opt.txt and weights belong together?)")
-    return module.eval()
+def _filled(make: Callable[[], Module], state: dict[str, Tensor], what: str) -> Module:
+    """A module with published weights, and its own values of what these need not have. Raises CheckpointError."""
+    return built(make, state, f"{what} (do opt.txt and weights belong together?)", NOT_SAVED).eval()
 
 
 def _value(text: str) -> Any:
@@ -309,36 +303,15 @@ def _value(text: str) -> Any:
     return text
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """A checkpoint file, without running what is in it. Raises CheckpointError."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist") from None
-    except pickle.UnpicklingError as error:
-        named = re.search(r"(?:GLOBAL|global:?|class:?)\s+`?([\w.]+)", str(error))
-        if named:
-            raise CheckpointError(
-                f"{path} holds a pickled object ({named.group(1)}) besides tensors; refused, since loading it could "
-                "run foreign code: save the state dicts alone and try again"
-            ) from None
-        raise CheckpointError(f"{path} is not a readable checkpoint file") from None
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path} is not a readable checkpoint file ({reason})") from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a dictionary of state dicts")
-    return content
-
-
 def statistic(path: Path) -> Floats:
     """A tokenizer's mean or deviation, float32 [C]. Raises CheckpointError."""
     try:
-        return np.load(path, allow_pickle=False).astype(np.float32).reshape(-1)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is not a readable array ({error}); expected the tokenizer's statistics"
-        ) from None
+        found = read_npy(path)
+    except DataError as error:
+        raise CheckpointError(f"{error}; expected the tokenizer's statistics") from None
+    if found.dtype.kind not in "fiu":
+        raise CheckpointError(f"{path} holds {found.dtype}, expected the tokenizer's statistics as numbers")
+    return found.astype(np.float32).reshape(-1)
 
 
 def weights_file(folder: Path, part: str) -> Path:
@@ -361,7 +334,7 @@ def _kind(folder: Path) -> str:
     if re.match(r"t2m|mtrans", folder.name):
         return "mask"
     for path in sorted((folder / "model").glob("*.tar")):
-        content = read_file(path)
+        content = load_state_dicts(path)
         return next((part for part in ("residual", "mask") if any(key in content for key in KEYS[part])), "")
     return ""
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exuvia.checkpoint import load_into, load_tensors, read_config
+from exuvia.checkpoint import ScaledRun, built, load_tensors, read_config
 from exuvia.config import from_dict, to_dict
 from exuvia.data.clips import ClipSet, open_corpus
 from exuvia.features.humanml3d import HUMANML3D
@@ -125,7 +125,7 @@ def load_tokenizer(folder: str | Path) -> tuple[RVQVAE, Normaliser]:
     Raises:
         CheckpointError: the folder holds no tokenizer run, or its weights do not fit.
     """
-    config = read_config(folder, "tokenizer")
-    model = RVQVAE(from_dict(RVQVAEConfig, config["model"]))
-    load_into(model, load_tensors(Path(folder) / WEIGHTS), f"the tokenizer of {folder}")
+    config = read_config(folder, "tokenizer", holds=ScaledRun)
+    sizes = from_dict(RVQVAEConfig, config["model"])
+    model = built(lambda: RVQVAE(sizes), load_tensors(Path(folder) / WEIGHTS), f"the tokenizer of {folder}")
     return model.eval(), Normaliser.of_run(config, folder)

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.report import YARDSTICKS, Report
 from exuvia.files import whole_folder, write_text
 from exuvia.motion.clip import Clip
+from exuvia.readers import read_safetensors
 from exuvia.report.pareto import axis_name, draw, points_of
 from exuvia.tables import cell_text
 from exuvia.view.page import ComparisonRow, Panel, render
@@ -67,10 +66,11 @@ def read_clips(path: Path) -> Clips:
     file = path / "examples.safetensors"
     if not file.is_file():
         return {}
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error})") from None
+    clips, _ = read_safetensors(file)
+    for name, joints in clips.items():
+        if joints.ndim != 3 or joints.shape[1:] != (22, 3) or joints.dtype.kind != "f" or not np.isfinite(joints).all():
+            raise DataError(f"{file} is damaged: {name} is no motion of 22 joints; run the benchmark again")
+    return clips
 
 
 def _page(report: Report, clips: Clips) -> str:

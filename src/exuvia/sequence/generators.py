@@ -28,7 +28,7 @@ def build_generator(about: Mapping[str, Any]) -> BaseGenerator:
     Raises:
         ConfigError: an unknown kind or setting.
     """
-    kind = str(about.get("kind", "mask"))
+    kind = str(about.get("kind", "mask"))[:60]
     if kind not in GENERATOR:
         raise ConfigError(f"unknown kind of generator {kind!r}; {suggest(kind, GENERATOR)}")
     model, config = GENERATOR[kind]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from exuvia.config import Count, Dropout, Share, from_dict, settings
+from exuvia.config import Count, Dropout, Layers, Share, from_dict, settings
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 
@@ -91,7 +91,7 @@ class StackConfig:
 
     width: Count
     """Channels D."""
-    layers: Count = 4
+    layers: Layers = 4
     """Residual layers."""
     mixer: str = "mamba"
     """A key of `sequence.stack.MIXER`."""
@@ -117,7 +117,7 @@ class TrunkConfig:
     """Width of a token embedding, before its projection to `width`."""
     width: Count = 384
     """Width of the layers (D)."""
-    num_layers: Count = 8
+    num_layers: Layers = 8
     """Layers."""
     text_dim: Count = 512
     """Width of a condition vector (E)."""
@@ -138,7 +138,7 @@ class TransformerConfig(TrunkConfig):
     """Width between the two linear maps of a feed-forward block."""
     num_heads: Count = 6
     """Attention heads; must divide `width`."""
-    table_length: Count = 5000
+    table_length: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     """Rows of the fixed sinusoidal position table: the longest token sequence."""
 
     def __post_init__(self) -> None:
@@ -162,7 +162,7 @@ class ResidualTransformerConfig(TransformerConfig):
 
     cond_drop: Share = 0.2
     """Probability that a whole training sample loses its condition (for classifier-free guidance)."""
-    num_quantizers: Annotated[int, Field(ge=2)] = 6
+    num_quantizers: Annotated[int, Field(ge=2, le=256)] = 6
     """Code levels (Q); level 0 comes from the generator of base codes."""
     share_weight: bool = True
     """Whether level i is embedded with the table that also scores level i."""

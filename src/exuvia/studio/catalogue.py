@@ -13,6 +13,7 @@ from exuvia import __version__
 from exuvia.config import Setting, describe
 from exuvia.data.concepts import CONCEPT
 from exuvia.evaluation.prompts.load import KIND, library
+from exuvia.readers import parse_as
 from exuvia.registry import UNLEARN, resolve
 from exuvia.studio.database import about
 from exuvia.studio.library import Library
@@ -63,8 +64,8 @@ def ready(studio: Library) -> dict[str, Any] | None:
     """What the worker of this version has published, if it has."""
     with studio.engine.connect() as link:
         text = link.scalar(select(about.c.value).where(about.c.key == "catalogue"))
-    found: dict[str, Any] | None = json.loads(text) if text else None
-    return found if found and found["version"] == __version__ else None
+    found: dict[str, Any] | None = parse_as(dict[str, Any], text, "what the worker published") if text else None
+    return found if found and found.get("version") == __version__ else None
 
 
 def describe_method(name: str) -> dict[str, Any]:

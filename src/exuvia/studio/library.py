@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, up
 from exuvia.errors import ConfigError, OutputError
 from exuvia.files import whole_file
 from exuvia.motion.clip import Clip
+from exuvia.readers import read_npy
 from exuvia.studio.database import jobs, marks, motions, pipelines
 from exuvia.studio.queue import Unknown, new_id
 from exuvia.studio.schemas import GeneratorView, Motion
@@ -174,7 +175,7 @@ class Library:
         one = self.motion(name)
         with self.engine.connect() as link:
             packed_joints = link.scalar(select(motions.c.joints).where(motions.c.id == name))
-        joints = np.load(io.BytesIO(packed_joints or b""), allow_pickle=False)
+        joints = read_npy(io.BytesIO(packed_joints or b""), "a motion of the studio")
         return Clip(joints, fps=one.fps, caption=one.prompt, meta={"prompt": one.prompt, "seed": one.seed})
 
     def count_motions(self) -> int:

@@ -4,13 +4,13 @@ It is started by the supervisor as `python -m exuvia.studio.worker`, its setting
 parent is gone it stops at once, in the middle of a job, too.
 """
 
-import json
 import logging
 import os
 import sys
 import threading
 import time
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +20,7 @@ from exuvia.errors import CheckpointError, ExuviaError
 from exuvia.judges.classifier import ViolenceDetector
 from exuvia.judges.shipped import shipped_detector
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import parse_as
 from exuvia.registry import STUDIO_JOB, resolve
 from exuvia.studio.catalogue import build, publish
 from exuvia.studio.database import open_database
@@ -125,7 +126,7 @@ class Worker:
 
 def main() -> None:
     """Work until the parent is gone."""
-    given = json.loads(sys.stdin.readline())
+    given = parse_as(dict[str, Any], sys.stdin.readline(), "what the server sent")
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {given['lane']} %(levelname)s %(name)s: %(message)s")
     settings = from_dict(Settings, given["settings"])
     torch.set_num_threads(settings.threads)

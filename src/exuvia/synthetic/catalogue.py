@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from exuvia.config import read_table
+from exuvia.readers import read_table
 from exuvia.synthetic import fighting, gestures, moving, posture
 from exuvia.synthetic.stage import Part, Stage
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from exuvia.config import read_table
+from exuvia.readers import read_table
 from exuvia.synthetic.rig import SIDES, SIGN, Array
 from exuvia.synthetic.stage import BALL_AHEAD_M, OTHER, Stage
 from exuvia.synthetic.timeline import eased

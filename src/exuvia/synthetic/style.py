@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from exuvia.config import read_table
+from exuvia.readers import read_table
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ models/mask_transformer/transformer.py, encode_text).
 """
 
 import gzip
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +13,10 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import Tensor
 
-from exuvia.checkpoint import load_into, load_tensors
+from exuvia.checkpoint import built, load_state_dicts, load_tensors
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
+from exuvia.readers import as_type, guarded, read_json
 from exuvia.text.base import TextStates, beginning, encode_by_length, fingerprint_of
 from exuvia.text.clip_tower import ClipTextTower, text_weights
 from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, package_folder
@@ -121,27 +121,29 @@ def find_clip(weights: str | Path | None = None) -> Path:
 
 
 def _load_tower(path: Path) -> ClipTextTower:
-    try:
-        config, ours = text_weights(_read(path))
-    except KeyError as error:
-        raise CheckpointError(f"{path} has no tensor {error}, expected a CLIP checkpoint") from None
+    tensors = _read(path)
+    with guarded(path, "CLIP checkpoint", CheckpointError):
+        try:
+            config, ours = text_weights(tensors)
+        except KeyError as error:
+            raise CheckpointError(f"{path} has no tensor {error}, expected a CLIP checkpoint") from None
     with torch.random.fork_rng(devices=[]):
-        tower = ClipTextTower(config).eval().requires_grad_(False)
-    load_into(tower, ours, f"the text encoder of {path}")
-    return tower
+        tower = built(lambda: ClipTextTower(config), ours, f"the text encoder of {path}")
+    return tower.eval().requires_grad_(False)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return load_tensors(path)
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or unsafe file
+        stored = load_state_dicts(path)
+    except CheckpointError as error:
         raise CheckpointError(
             f"{path} cannot be read without running code in it (OpenAI's original is such a program); "
-            f"use the .safetensors file of {REPOSITORY} instead ({type(error).__name__})"
+            f"use the .safetensors file of {REPOSITORY} instead ({error})"
         ) from None
-    stored = stored.get("state_dict", stored) if isinstance(stored, dict) else {}
+    inner = stored.get("state_dict")
+    stored = inner if isinstance(inner, dict) else stored
     return {name: value for name, value in stored.items() if isinstance(value, Tensor)}
 
 
@@ -152,16 +154,15 @@ def _tokenizer(vocabulary: str | Path | None, weights: Path) -> Tokenizer:
     for folder in [*places, *([package] if package and vocabulary is None else [])]:
         if (folder / "tokenizer.json").is_file():
             return load_tokenizer(folder / "tokenizer.json")
-        try:
+        with guarded(folder, "CLIP vocabulary", CheckpointError):
             if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-                ids = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+                path = folder / "vocab.json"
+                ids = as_type(dict[str, int], read_json(path, CheckpointError), path, CheckpointError)
                 lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
                 return clip_tokenizer(ids, _pairs(lines))
             if (listed := folder / "bpe_simple_vocab_16e6.txt.gz").is_file():
                 merges = _pairs(gzip.decompress(listed.read_bytes()).decode("utf-8").splitlines())[:_MERGES]
                 return clip_tokenizer(numbered(merges), merges)
-        except (OSError, EOFError, ValueError, TypeError) as error:
-            raise CheckpointError(f"{folder} holds no readable CLIP vocabulary ({error})") from None
     raise ConfigError(f"found no CLIP vocabulary beside {weights}; put vocab.json and merges.txt of {REPOSITORY} there")
 
 

@@ -1,9 +1,10 @@
 """Words of motion captions by part of speech, and rules for their base forms; what `tags.py` tags with."""
 
-import tomllib
 from pathlib import Path
 
-_WORDS = tomllib.loads(Path(__file__).with_name("lexicon.toml").read_text(encoding="utf-8"))
+from exuvia.readers import read_toml
+
+_WORDS = read_toml(Path(__file__).with_name("lexicon.toml"))
 ADJECTIVES = frozenset(_WORDS["adjectives"].split())
 """Adjectives without a telling ending."""
 VERBS = frozenset(_WORDS["verbs"].split())

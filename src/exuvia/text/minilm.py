@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exuvia.checkpoint import load_into, load_tensors
+from exuvia.checkpoint import built, load_tensors
 from exuvia.config import from_dict, to_dict
-from exuvia.errors import CheckpointError, ConfigError, DataError
-from exuvia.files import read_json
+from exuvia.errors import CheckpointError, ConfigError
+from exuvia.readers import as_type, read_json
 from exuvia.text.base import MAX_TOKENS, TextStates, beginning, encode_by_length, fingerprint_of
 from exuvia.text.bert import Bert, BertConfig
 from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, our_weights, package_folder
@@ -118,18 +118,15 @@ def find_minilm(folder: str | Path | None = None) -> Path:
 
 
 def _load_bert(folder: Path) -> Bert:
-    try:
-        about: dict[str, Any] = read_json(folder / "config.json")
-    except DataError as error:
-        raise CheckpointError(str(error)) from None
+    path = folder / "config.json"
+    about = as_type(dict[str, Any], read_json(path, CheckpointError), path, CheckpointError)
     known = {field.name for field in fields(BertConfig)}
     config = from_dict(BertConfig, {name: value for name, value in about.items() if name in known})
-    with torch.random.fork_rng(devices=[]):
-        model = Bert(config).eval().requires_grad_(False)
     tensors = load_tensors(folder / "model.safetensors")
     try:
         ours = our_weights({name.removeprefix("bert."): tensor for name, tensor in tensors.items()}, "bert")
     except KeyError as error:
         raise CheckpointError(f"{folder}/model.safetensors has no tensor {error}, expected a BERT encoder") from None
-    load_into(model, ours, f"the caption encoder of {folder}")
-    return model
+    with torch.random.fork_rng(devices=[]):
+        model = built(lambda: Bert(config), ours, f"the caption encoder of {folder}")
+    return model.eval().requires_grad_(False)

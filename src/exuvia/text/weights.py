@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +10,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from exuvia.errors import CheckpointError
+from exuvia.readers import guarded, read_toml
 
-_NAMES = tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8"))
+_NAMES = read_toml(Path(__file__).with_name("names.toml"))
 
 
 def package_folder(package: str, file: str) -> Path | None:
@@ -67,10 +67,8 @@ def our_weights(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
 
 def load_tokenizer(path: Path) -> Tokenizer:
     """A `tokenizers` file without its truncation and padding. Raises CheckpointError if it cannot be read."""
-    try:
+    with guarded(path, "tokenizer file", CheckpointError):
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
-        raise CheckpointError(f"{path} is not a readable tokenizer file ({error})") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

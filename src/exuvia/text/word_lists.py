@@ -5,13 +5,22 @@ Whatever else a file asks for is refused before it is made, so that nothing in i
 
 import io
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
 from exuvia.errors import DataError
+from exuvia.readers import guarded
 
 MAX_BYTES = 64_000_000
 """The published lists have less than a megabyte."""
+ALLOWED = frozenset(
+    "PROTO FRAME STOP MARK POP POP_MARK DUP EMPTY_LIST APPEND APPENDS LIST EMPTY_DICT SETITEM SETITEMS DICT "
+    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 "
+    "FLOAT BINFLOAT STRING SHORT_BINSTRING BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
+    "BINBYTES SHORT_BINBYTES BINBYTES8 PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET".split()
+)
+"""Instructions that build plain values. None of them names a class or a function (Python, Lib/pickletools.py)."""
 
 
 class _Plain(pickle.Unpickler):
@@ -20,10 +29,6 @@ class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Raise DataError, whatever the name."""
         raise DataError(f"found {module}.{name} in a list of words, which holds plain text only; it is not read")
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Raise DataError: nothing lies elsewhere."""
-        raise DataError("found a reference to something outside a list of words; it is not read")
 
 
 def read_words(words: Path, index: Path | None = None) -> list[str]:
@@ -41,19 +46,21 @@ def read_words(words: Path, index: Path | None = None) -> list[str]:
     if index is None or not index.is_file():
         return list(listed)
     rows = _load(index)
-    if not isinstance(rows, dict) or sorted(map(str, rows)) != sorted(listed):
+    if not isinstance(rows, dict) or not all(isinstance(word, str) for word in rows) or sorted(rows) != sorted(listed):
         raise DataError(f"{index} does not name the words of {words}")
-    if sorted(rows.values()) != list(range(len(rows))):
+    if not all(isinstance(row, int) for row in rows.values()) or sorted(rows.values()) != list(range(len(rows))):
         raise DataError(f"{index} does not give every word a row of its own from 0 on")
     return sorted(rows, key=lambda word: rows[word])
 
 
 def _load(path: Path) -> Any:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path} has {path.stat().st_size} bytes, expected at most {MAX_BYTES} in a list of words")
-        return _Plain(io.BytesIO(path.read_bytes())).load()
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except Exception as error:  # a damaged pickle raises whatever its instructions lead to
-        raise DataError(f"{path} is no readable list of words ({type(error).__name__})") from None
+    with guarded(path, "list of words"):
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise DataError(f"{path} has {size} bytes, expected at most {MAX_BYTES} in a list of words")
+        content = path.read_bytes()
+        for code, argument, place in pickletools.genops(content):
+            if code.name not in ALLOWED:
+                raise DataError(f"{path} has {code.name} at byte {place}, but a list is plain text only; not read")
+            if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+                raise DataError(f"{path} is damaged: it counts {argument} values")
+        return _Plain(io.BytesIO(content)).load()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError, DataError
+from exuvia.readers import guarded, read_npy, read_utf8
 from exuvia.shapes import Floats
 from exuvia.text.base import fingerprint_of
 from exuvia.text.lexicon import EMPHASISED
@@ -119,31 +120,30 @@ def _read_published(folder: Path) -> tuple[list[str], Floats]:
     listed = next((folder / f"our_vab_words.{s}" for s in kinds if (folder / f"our_vab_words.{s}").is_file()), None)
     if not data.is_file() or listed is None:
         raise DataError(f"{folder} needs our_vab_data.npy and our_vab_words.pkl, or .txt with one word a line")
+    vectors = read_npy(data)
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+        raise DataError(f"{data} holds {vectors.dtype} {vectors.shape}, expected vectors [words, 300]")
     if listed.suffix == ".pkl":
         words = read_words(listed, folder / "our_vab_idx.pkl")
-    try:
-        vectors = np.load(data, allow_pickle=False).astype(np.float32)
-        if listed.suffix == ".npy":
-            words = [str(word) for word in np.load(listed, allow_pickle=False)]
-        elif listed.suffix == ".txt":
-            words = listed.read_text(encoding="utf-8").split("\n")[: len(vectors)]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} holds no readable word vectors ({error})") from None
-    return words, vectors
+    elif listed.suffix == ".npy":
+        words = [str(word) for word in read_npy(listed).ravel()]
+    else:
+        words = read_utf8(listed, "list of words").split("\n")[: len(vectors)]
+    return words, vectors.astype(np.float32)
 
 
 def _read_lines(path: Path) -> tuple[list[str], Floats]:
     words: list[str] = []
     rows: list[Floats] = []
-    try:
-        with open(path, encoding="utf-8") as stream:
-            for line in stream:
-                word, *numbers = line.rstrip("\n").rsplit(" ", WORD_DIM)
-                words.append(word)
-                rows.append(np.asarray(numbers, np.float32))
+    with (
+        guarded(path, "text file of word vectors, `word` and 300 numbers a line"),
+        open(path, encoding="utf-8") as stream,
+    ):
+        for line in stream:
+            word, *numbers = line.rstrip("\n").rsplit(" ", WORD_DIM)
+            words.append(word)
+            rows.append(np.asarray(numbers, np.float32))
         return words, np.stack(rows)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no text file of word vectors: `word` and 300 numbers a line ({error})") from None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exuvia.config import Count, Dropout, Share, settings
+from exuvia.config import Count, Dropout, Layers, Share, settings
 
 
 @settings
@@ -17,13 +17,13 @@ class RVQVAEConfig:
     """Codebook size V."""
     code_dim: Count = 512
     """Width D of a code."""
-    num_quantizers: Count = 6
+    num_quantizers: Layers = 6
     """Levels Q."""
     width: Count = 512
     """Channels inside encoder and decoder."""
-    down: Annotated[int, Field(ge=0)] = 2
+    down: Annotated[int, Field(ge=0, le=16)] = 2
     """Halvings of the frame rate: one code step is 2^down frames."""
-    depth: Annotated[int, Field(ge=0)] = 3
+    depth: Annotated[int, Field(ge=0, le=64)] = 3
     """Residual blocks a stage."""
     dilation_growth: Count = 3
     """Ratio of neighbouring dilations."""

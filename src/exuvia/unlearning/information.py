@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exuvia.checkpoint import load_into, load_tensors, read_config
+from exuvia.checkpoint import Run, built, load_tensors, read_config
 from exuvia.codes.statistics import PackedCodes
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -40,9 +40,11 @@ def load_informant(where: str, pipe: MotionPipeline) -> CausalGenerator:
     if where == OWN:
         model = pipe.base
     else:
-        about = read_config(Path(where), "causal")
-        model = build_generator({"kind": "causal", **about["model"]})
-        load_into(model, load_tensors(Path(where) / WEIGHTS), f"the generator of {where}")
+        about = read_config(Path(where), "causal", holds=Run)
+        weights = load_tensors(Path(where) / WEIGHTS)
+        model = built(
+            lambda: build_generator({"kind": "causal", **about["model"]}), weights, f"the generator of {where}"
+        )
     if not isinstance(model, CausalGenerator):
         raise ConfigError(
             "this generator's base codes are not written by an autoregressive state-space model; name the folder of a "

@@ -8,7 +8,8 @@ from typing import Any
 
 from exuvia.checkpoint import find_pipeline
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.pipeline.pipeline import PARTS, MotionPipeline
+from exuvia.pipeline.parts import PARTS
+from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import RetrainConfig
 

@@ -1,16 +1,17 @@
 """Settings of the unlearning methods, and what each declares of itself; nothing here imports PyTorch."""
 
 import ast
-import json
 import re
+from contextlib import suppress
 from dataclasses import field
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from exuvia.config import HIDDEN, Count, NotNegative, Positive, Share, describe, from_dict, nested, settings
-from exuvia.errors import ConfigError
+from exuvia.errors import ConfigError, DataError
 from exuvia.pipeline.prompts import check_prompts
+from exuvia.readers import parse_json
 from exuvia.registry import UNLEARN, resolve
 
 Criterion = Literal["both", "ratio", "frequency"]
@@ -276,9 +277,7 @@ def _value(text: str, is_text: bool) -> Any:
     """A value of JSON or Python; where text is wanted, and where it is neither, the text itself."""
     if is_text and text[:1] not in ('"', "'"):
         return text
-    for read in (json.loads, ast.literal_eval):
-        try:
+    for read in (lambda text: parse_json(text, "a setting"), ast.literal_eval):
+        with suppress(DataError, ValueError, SyntaxError, RecursionError, MemoryError):
             return read(text)
-        except (ValueError, SyntaxError):
-            continue
     return text

@@ -13,7 +13,8 @@ from exuvia.checkpoint import load_metadata, load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.legacy import renamed
-from exuvia.pipeline.pipeline import PARTS, MotionPipeline
+from exuvia.pipeline.parts import PARTS
+from exuvia.pipeline.pipeline import MotionPipeline
 
 
 def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline) -> Path:

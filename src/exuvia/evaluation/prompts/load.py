@@ -5,7 +5,6 @@ A file `KIND.toml` states its version, licence, author, how it was written and t
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from exuvia.cache import stable_hash
 from exuvia.config import Count, from_dict, settings
 from exuvia.data.concepts import VIOLENCE, Concept
 from exuvia.errors import ConfigError, DataError
+from exuvia.readers import read_toml
 from exuvia.registry import suggest
 
 FOLDER = Path(__file__).parent
@@ -158,13 +158,11 @@ def read_prompts(path: Path, known: Mapping[str, Prompt] | None = None) -> Promp
     Raises:
         DataError: it is missing, is no TOML, or an entry breaks a rule of its kind; the message names the entry.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(f"{path} is no readable prompt file ({error})") from None
+    raw = read_toml(path)
     if path.stem not in KIND:
         raise DataError(f"{path} is named after no prompt kind; {suggest(path.stem, KIND)}")
-    entries = enumerate(raw.get("prompts", ()), start=1)
+    given = raw.get("prompts")
+    entries = enumerate(given if isinstance(given, list) else (), start=1)
     whole = [_whole(entry, path.stem, known or {}, f"entry {number} of {path.name}") for number, entry in entries]
     try:
         file = from_dict(PromptFile, {**raw, "prompts": whole})
@@ -188,10 +186,10 @@ def _whole(entry: Any, kind: str, known: Mapping[str, Prompt], where: str) -> An
     if not isinstance(entry, dict):
         return entry
     if rules.has_source:
-        if entry.get("source") not in known:
-            source = entry.get("source")
+        source = entry.get("source")
+        if not isinstance(source, str) or source not in known:
             raise DataError(f"{where} names the source {source!r}, expected the id of a prompt of an earlier kind")
-        given["concepts"] = known[entry["source"]].concepts
+        given["concepts"] = known[source].concepts
     else:
         given["source"] = None
     for name in given.keys() & entry.keys():

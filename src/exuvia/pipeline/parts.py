@@ -1,0 +1,57 @@
+"""The models and statistics of a pipeline folder, read with every size checked against the weights."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
+
+from exuvia.checkpoint import built, load_tensors
+from exuvia.config import from_dict
+from exuvia.errors import CheckpointError
+from exuvia.features.normaliser import Normaliser
+from exuvia.pipeline.legacy import weights_path
+from exuvia.sequence.base import BaseGenerator
+from exuvia.sequence.generators import build_generator
+from exuvia.sequence.length import LengthEstimator, OwnLength, build_length
+from exuvia.sequence.residual_transformer import ResidualTransformer
+from exuvia.sequence.settings import ResidualTransformerConfig
+from exuvia.tokens.rvqvae import RVQVAE
+from exuvia.tokens.settings import RVQVAEConfig
+
+Module = TypeVar("Module", bound=nn.Module)
+PARTS = ("tokenizer", "base", "residual", "length")
+"""The models of a pipeline: one file of weights each."""
+
+
+def load_parts(
+    folder: Path, config: Mapping[str, Any], device: str
+) -> tuple[RVQVAE, BaseGenerator, ResidualTransformer, LengthEstimator | OwnLength]:
+    """The models of `PARTS` with their weights, in evaluation mode.
+
+    Raises:
+        CheckpointError: weights are missing, damaged, or of another architecture than the configuration says.
+        ConfigError: sizes that no model has.
+    """
+
+    def part(name: str, make: Callable[[Any], Module]) -> Module:
+        weights = load_tensors(weights_path(folder, name))
+        module = built(lambda: make(config[name]), weights, f"the {name} of {folder}")
+        return module.eval().requires_grad_(False).to(device)
+
+    return (
+        part("tokenizer", lambda sizes: RVQVAE(from_dict(RVQVAEConfig, sizes))),
+        part("base", build_generator),
+        part("residual", lambda sizes: ResidualTransformer(from_dict(ResidualTransformerConfig, sizes))),
+        part("length", build_length),
+    )
+
+
+def load_normaliser(folder: Path, channels: int) -> Normaliser:
+    """Mean and deviation of the features. Raises CheckpointError, ShapeError."""
+    path = folder / "normaliser.safetensors"
+    scale = load_tensors(path)
+    shapes = {name: tuple(scale[name].shape) for name in ("mean", "std") if name in scale}
+    if shapes != {"mean": (channels,), "std": (channels,)} or not all(v.is_floating_point() for v in scale.values()):
+        raise CheckpointError(f"{path} holds {shapes}, expected mean and std of {channels} channels")
+    return Normaliser(scale["mean"].float().numpy(), scale["std"].float().numpy())

@@ -1,0 +1,227 @@
+"""Doors for files of others: JSON, TOML, arrays, archives of arrays and safetensors, each read in one guarded place.
+
+A damaged file, or one whose header claims more than it holds, ends in a DataError of one sentence, whatever the library
+behind the door raises. Sizes are checked before memory is taken. The doors for PyTorch stand in checkpoint.py;
+`house.wrong_readers` finds libraries that are called elsewhere.
+"""
+
+import json
+import math
+import tomllib
+import zipfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from safetensors import safe_open
+
+from exuvia.errors import DataError, ExuviaError
+
+T = TypeVar("T")
+MAX_UNPACKED_BYTES = 4 << 30
+"""Most that one array of an archive may unpack to."""
+MAX_DEFLATION = 1040
+"""No more than 1,032 bytes come out of one byte of a deflate stream (zlib, "Technical details")."""
+_MAGIC = b"\x93NUMPY"
+_HEADER: dict[tuple[int, int], Any] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+@contextmanager
+def guarded(name: object, form: str, kind: type[ExuviaError] = DataError) -> Iterator[None]:
+    """Whatever a library raises inside becomes one sentence: "NAME is not a readable FORM (reason)"."""
+    try:
+        yield
+    except ExuviaError:
+        raise
+    except FileNotFoundError:
+        raise kind(f"{name} does not exist; expected one {form} there") from None
+    except Exception as error:  # what libraries raise for damaged files has no common class
+        reason = " ".join((str(error) or type(error).__name__)[:160].split())
+        raise kind(f"{name} is not a readable {form} ({reason}); fetch or write it again") from None
+
+
+def parse_json(text: str | bytes, name: object, error: type[ExuviaError] = DataError) -> Any:
+    """The value of a JSON text. Raises DataError where it is none, or holds what no text file can hold."""
+    with guarded(name, "JSON text", error):
+        value = json.loads(text)
+        if (b"\\ud" if isinstance(text, bytes) else "\\ud") in text.lower():  # type: ignore[operator]
+            json.dumps(value, ensure_ascii=False).encode()  # half of a pair of surrogates fails here
+        return value
+
+
+def read_json(path: str | Path, error: type[ExuviaError] = DataError) -> Any:
+    """The value of a JSON file. Raises DataError (or `error`) if it is missing or is not JSON."""
+    return parse_json(read_utf8(path, "JSON file", error), path, error)
+
+
+def read_utf8(path: str | Path, form: str, error: type[ExuviaError] = DataError) -> str:
+    """A text file; `form` is what messages call it. Raises DataError (or `error`)."""
+    with guarded(path, form, error):
+        return Path(path).read_text(encoding="utf-8")
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a file with one JSON text a line; empty ones are left out. Raises DataError."""
+    return [line for line in read_utf8(path, "file of JSON lines").split("\n") if line.strip()]
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises DataError if it is missing or is not TOML."""
+    text = read_utf8(path, "TOML file")
+    with guarded(path, "TOML file"):
+        return tomllib.loads(text)
+
+
+def read_table(reader: str, file: str, kind: type[T]) -> dict[str, T]:
+    """The rows of a .toml data file of this package by name, in the file's order.
+
+    Args:
+        reader: `__file__` of the module beside which the data stands
+        file: its name
+        kind: a dataclass with a field `name`; the others are the row's keys, lists where it has tuples
+    """
+    rows: dict[str, dict[str, Any]] = read_toml(Path(reader).with_name(file))
+    adapter = TypeAdapter(kind)
+    return {name: adapter.validate_python({"name": name, **row}) for name, row in rows.items()}
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def parse_as(kind: type[T], text: str | bytes, name: object, error: type[ExuviaError] = DataError) -> T:
+    """A JSON text as a dataclass, typed dictionary or plain type, with every type checked.
+
+    Raises:
+        DataError (or `error`): a value is missing or of another type; the message names its place.
+    """
+    try:
+        return _adapter(kind).validate_json(text, strict=True)  # type: ignore[arg-type, no-any-return]
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise error(f"{name} is damaged: {place + ': ' if place else ''}{first['msg']}") from None
+
+
+def as_type(kind: type[T], value: Any, name: object, error: type[ExuviaError] = DataError) -> T:
+    """A value read from JSON as `parse_as` gives it. Raises DataError (or `error`)."""
+    with guarded(name, "JSON text", error):
+        text = json.dumps(value)
+    return parse_as(kind, text, name, error)
+
+
+def read_npy(
+    file: str | Path | IO[bytes], name: object = None, *, mapped: bool = False, rows: int | None = None
+) -> NDArray[Any]:
+    """The array of a .npy file.
+
+    Args:
+        file: a path, or a stream that can seek
+        name: what messages call it; None: its path
+        mapped: leave the values on the disk (paths only)
+        rows: most entries along the first axis
+    Raises:
+        DataError: it is damaged, holds Python objects or records, or is larger than `rows` allows.
+    """
+    name = file if name is None else name
+    with guarded(name, "array file"):
+        with open(file, "rb") if isinstance(file, str | Path) else nullcontext(file) as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            if stream.read(4) == b"PK\x03\x04":
+                raise DataError(f"{name} is a zip archive, expected one array; name the file .npz")
+            stream.seek(0)
+            _check_header(stream, size, rows)
+            if not mapped:
+                stream.seek(0)
+                return np.lib.format.read_array(stream, allow_pickle=False)
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+
+
+def _check_header(stream: IO[bytes], size: int, rows: int | None) -> None:
+    """Raise unless the header of a .npy stream describes plain values that the `size` bytes of the stream can hold."""
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADER:
+        raise DataError(f"found version {version} of the .npy format, expected 1.0 or 2.0")
+    shape, _, kind = _HEADER[version](stream)
+    if kind.hasobject:
+        raise DataError(
+            "found pickled Python objects, which are never unpickled here; save the plain array: np.save(path, array)"
+        )
+    claimed, held = math.prod(shape) * max(kind.itemsize, 1), size - stream.tell()
+    if kind.names or kind.subdtype or min(shape, default=0) < 0 or claimed > held:
+        raise DataError(
+            f"found a header of {kind} {shape}, which is {claimed} bytes, in a file with {held} bytes of values; "
+            "fetch or write it again"
+        )
+    if rows is not None and shape and shape[0] > rows:
+        raise DataError(f"found an array of {shape[0]} rows, expected at most {rows}; cut it into parts")
+
+
+def npz_names(path: str | Path) -> set[str]:
+    """Names of the arrays in an .npz archive. Raises DataError."""
+    with guarded(path, "archive of arrays"), zipfile.ZipFile(path) as archive:
+        return {entry.filename.removesuffix(".npy") for entry in archive.infolist()}
+
+
+def read_npz(
+    path: str | Path,
+    names: Collection[str] = (),
+    *,
+    optional: Collection[str] = (),
+    name: object = None,
+    rows: int | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Arrays of an .npz archive by their names; others are not unpacked.
+
+    Args:
+        names: what it must hold
+        optional: what it may hold
+        name: what messages call it; None: its path
+        rows: most entries of one array along its first axis
+    Raises:
+        DataError: it is damaged, lacks an array, or one of them is no array, too large, or of Python objects.
+    """
+    name = path if name is None else name
+    found: dict[str, NDArray[Any]] = {}
+    with guarded(name, "archive of arrays"):
+        with open(path, "rb") as stream:
+            if stream.read(len(_MAGIC)) == _MAGIC:
+                raise DataError(f"{name} is a single array, expected an .npz archive; name the file .npy")
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                key = entry.filename.removesuffix(".npy")
+                if key in names or key in optional:
+                    found[key] = _member(archive, entry, rows)
+    if lacking := [one for one in names if one not in found]:
+        raise DataError(f"{name} has no array {lacking[0]!r}; fetch or write it again")
+    return found
+
+
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, rows: int | None) -> NDArray[Any]:
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"found {entry.filename} packed in a way that np.savez never does; write the archive again")
+    if entry.file_size > min(MAX_UNPACKED_BYTES, MAX_DEFLATION * (entry.compress_size + 1)):
+        raise DataError(f"found {entry.filename} of {entry.file_size} bytes unpacked, more than it can hold")
+    with archive.open(entry) as stream:
+        if stream.read(len(_MAGIC)) != _MAGIC:
+            raise DataError(f"found {entry.filename}, which is no array; expected members made by np.savez")
+    with archive.open(entry) as stream:
+        _check_header(stream, entry.file_size, rows)
+    with archive.open(entry) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """The arrays of a safetensors file by name, and its metadata. Raises DataError."""
+    with guarded(path, "safetensors file"), safe_open(path, "numpy") as stream:
+        return {key: stream.get_tensor(key) for key in stream.keys()}, stream.metadata() or {}
