@@ -53,7 +53,7 @@ CONFIG = TrainConfig(steps=60, warmup=5, ema=0.9, log_every=5, validate_every=20
 def run_in_child(out: Path, kill_after_lines: int) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1);"
-        "from test_train import TinyTask, CONFIG, fit; fit(TinyTask(0.02), CONFIG, sys.argv[2])"
+        "from test_train import TinyTask, CONFIG, fit; fit(lambda: TinyTask(0.02), CONFIG, sys.argv[2])"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(out)])
     deadline = time.monotonic() + 90
@@ -80,10 +80,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_killed_twice_and_resumed_equals_uninterrupted(killed: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    whole = fit(TinyTask(), CONFIG, tmp_path / "whole")
+    whole = fit(TinyTask, CONFIG, tmp_path / "whole")
     shutil.copytree(killed, tmp_path / "killed")
     run_in_child(tmp_path / "killed", 10)
-    resumed = fit(TinyTask(), CONFIG, tmp_path / "killed")
+    resumed = fit(TinyTask, CONFIG, tmp_path / "killed")
     assert resumed == whole
     a, b = load_tensors(tmp_path / "whole" / WEIGHTS), load_tensors(tmp_path / "killed" / WEIGHTS)
     assert a.keys() == b.keys()
@@ -94,20 +94,20 @@ def test_killed_twice_and_resumed_equals_uninterrupted(killed: Path, tmp_path: P
 
 def test_a_finished_run_is_returned_and_not_repeated(tmp_path: Path) -> None:
     config = TrainConfig(steps=3, warmup=1, validate_every=3)
-    first = fit(TinyTask(), config, tmp_path)
+    first = fit(TinyTask, config, tmp_path)
     stamp = (tmp_path / WEIGHTS).stat().st_mtime_ns
-    assert fit(TinyTask(), config, tmp_path) == first
+    assert fit(TinyTask, config, tmp_path) == first
     assert (tmp_path / WEIGHTS).stat().st_mtime_ns == stamp
 
 
 def test_a_run_of_other_settings_is_not_overwritten(tmp_path: Path) -> None:
-    fit(TinyTask(), TrainConfig(steps=2, warmup=1), tmp_path)
+    fit(TinyTask, TrainConfig(steps=2, warmup=1), tmp_path)
     with pytest.raises(ConfigError, match="other settings"):
-        fit(TinyTask(), TrainConfig(steps=3, warmup=1), tmp_path)
+        fit(TinyTask, TrainConfig(steps=3, warmup=1), tmp_path)
 
 
 def test_run_folder_tells_where_it_came_from(tmp_path: Path) -> None:
-    fit(TinyTask(), TrainConfig(steps=2, warmup=1, seed=11), tmp_path, {"data": "abc"})
+    fit(TinyTask, TrainConfig(steps=2, warmup=1, seed=11), tmp_path, {"data": "abc"})
     facts = json.loads((tmp_path / "provenance.json").read_text())
     assert facts["seed"] == 11
     assert facts["data"] == "abc"
@@ -118,7 +118,7 @@ def test_divergence_is_said_in_a_sentence(tmp_path: Path) -> None:
     task = TinyTask()
     task.model.encoder.model[0].weight.data.fill_(float("nan"))
     with pytest.raises(Exception, match="loss became nan at step 0"):
-        fit(task, TrainConfig(steps=2), tmp_path)
+        fit(lambda: task, TrainConfig(steps=2), tmp_path)
 
 
 def test_learning_rates() -> None:
@@ -144,7 +144,7 @@ def test_truncated_weights_are_named(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
-        fit(TinyTask(), TrainConfig(steps=1), tmp_path / "file" / "run")
+        fit(TinyTask, TrainConfig(steps=1), tmp_path / "file" / "run")
 
 
 def test_a_stopped_run_can_be_finished_where_it_stands(killed: Path, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_two_processes_learn_one_model(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1);"
         "from test_train import TinyTask, TrainConfig, fit;"
-        "task = TinyTask(); fit(task, TrainConfig(steps=12, warmup=2, validate_every=6), sys.argv[2]);"
+        "task = TinyTask(); fit(lambda: task, TrainConfig(steps=12, warmup=2, validate_every=6), sys.argv[2]);"
         "import os; torch.save(task.model.state_dict(), sys.argv[2] + '/rank' + os.environ['RANK'])"
     )
     script = tmp_path / "both.py"
