@@ -86,7 +86,7 @@ class LearnedGuard(Guard):
             raise ConfigError(
                 f"the guard reads vectors of {len(self.weight)}, this text encoder gives {vectors.shape[1]}"
             )
-        return np.asarray(vectors @ self.weight.double() + self.bias >= self.threshold)
+        return np.asarray((vectors * self.weight.double()).sum(1) + self.bias >= self.threshold)
 
     def describe(self) -> dict[str, Any]:
         """Bias and threshold."""
