@@ -1,5 +1,6 @@
 """The same command, seed and machine: the same weights and results from every process, stopped or not."""
 
+import ast
 import hashlib
 import json
 import os
@@ -16,13 +17,17 @@ from accelerate.state import AcceleratorState
 
 import seeded_runs
 from exuvia.checkpoint import load_tensors
+from exuvia.commands.benchmark import BenchmarkConfig
 from exuvia.commands.train import train
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
+from exuvia.errors import ConfigError
 from exuvia.train import WEIGHTS, TrainConfig, fit, seeded
+from exuvia.unlearning.settings import LCRConfig
 from test_train import TinyTask
 from tiny import tiny_pipeline
 
+ROOT = Path(__file__).resolve().parents[1]
 MAY_DIFFER = {
     "command",  # what was typed
     "date",
@@ -133,6 +138,35 @@ def trained(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = replace(seeded_runs.recipe("tokenizer", store.folder), out=str(tmp_path_factory.mktemp("seeds") / "run"))
     train(made)
     return Path(made.out)
+
+
+BUILT_BEFORE = {
+    "src/exuvia/unlearning/tuning.py",  # the model is a trained generator's
+    "lab/selectivity/study.py",  # its model is drawn under the seed, and measured untrained too
+}
+"""Files that give `fit` a task that exists already."""
+
+
+def test_fit_is_the_only_door_to_a_training_and_builds_its_task() -> None:
+    for path in sorted(file for place in ("src", "lab") for file in (ROOT / place).rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            called = getattr(call.func, "id", "")
+            assert called != "Trainer" or name == "src/exuvia/train.py", f"{name} starts a training without fit"
+            make = call.args[0] if called == "fit" and call.args else None
+            if isinstance(make, ast.Lambda) and isinstance(make.body, ast.Name):
+                assert name in BUILT_BEFORE, f"{name} builds a model before fit has seeded anything"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_nothing_can_be_drawn_from_is_refused_in_a_sentence(seed: int) -> None:
+    for make in (
+        lambda: TrainConfig(seed=seed),
+        lambda: LCRConfig(seed=seed),
+        lambda: BenchmarkConfig("violence", seeds=(seed,)),
+    ):
+        with pytest.raises(ConfigError, match=f"found seeds?.* {seed}, expected"):
+            make()
 
 
 def test_a_training_leaves_the_draws_of_its_caller_alone(tmp_path: Path) -> None:
