@@ -52,9 +52,8 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(folder: Path, store: Store, generator: Path, *what: str, hashes: int) -> subprocess.Popen[str]:
     """A process of seeded_runs.py in a folder, with an order of sets of its own."""
     folder.mkdir(exist_ok=True)
-    paths = [str(Path(__file__).parent), *sys.path]
     environment = {**os.environ, "PYTHONHASHSEED": str(hashes), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     words = [sys.executable, seeded_runs.__file__, str(store.folder), str(generator), *what]
     return subprocess.Popen(
         words, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
