@@ -75,7 +75,7 @@ def test_batches_are_text_and_a_short_text_is_refused() -> None:
 def test_it_learns_a_cycle(tmp_path: Path) -> None:
     text = np.tile(np.arange(5), 200)
     task = NextToken(LanguageModelConfig(StackConfig(16, 1, state=4), 5), text, text[:300], length=24, batch_size=8)
-    found = fit(task, TrainConfig(steps=80, lr=2e-2, warmup=5), tmp_path / "run")
+    found = fit(lambda: task, TrainConfig(steps=80, lr=2e-2, warmup=5), tmp_path / "run")
     assert found["val/bits"] < 0.3
 
 

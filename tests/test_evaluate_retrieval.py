@@ -56,7 +56,7 @@ def test_a_run_is_trained_resumed_and_loaded(store: Store, tmp_path: Path) -> No
         return RetrievalTask([store], small(), HashedText())
 
     loop = TrainConfig(steps=4, lr=1e-3, warmup=1, validate_every=4)
-    found = fit(task(), loop, tmp_path / "run")
+    found = fit(task, loop, tmp_path / "run")
     assert {"val/t2m/R01", "val/m2t/MedR", "val/t2m_of_32/R10"} <= set(found)
     model = load_retrieval(tmp_path / "run", HashedText())
     clips = [np.asarray(store.features(n)) for n in range(5)]

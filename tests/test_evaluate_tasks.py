@@ -81,7 +81,7 @@ def test_an_evaluator_batch_is_a_function_of_its_generator(store: Store, loss: s
 def test_an_evaluator_run_is_read_back_as_it_was_trained(store: Store, tmp_path: Path) -> None:
     words = LetterWords()
     task = EvaluatorTask([store], words, EvaluatorConfig(model=SMALL, batch_size=8))
-    found = fit(task, SHORT, tmp_path / "run")
+    found = fit(lambda: task, SHORT, tmp_path / "run")
     assert 0 <= found["val/r_precision@1"] <= found["val/r_precision@3"] <= 1
     evaluator = load_evaluator(tmp_path / "run", words)
     clips = [store.features(n) for n in range(5)]
@@ -103,7 +103,7 @@ def test_a_classifier_run_is_read_back_with_its_threshold(store: Store, tmp_path
     batch = task.batch(0, np.random.default_rng(0))
     assert batch["targets"][:, 0].sum() == 4  # a quarter is violent
     assert batch["targets"][0, list(config.model.outputs).index("kick")] == 1  # their caption says so
-    found = fit(task, SHORT, tmp_path / "run")
+    found = fit(lambda: task, SHORT, tmp_path / "run")
     judge = load_detector(tmp_path / "run")
     assert judge.point.threshold == found["val/threshold"]
     held = [store.features(int(n)) for n in store.select(split="val")]

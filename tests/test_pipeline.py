@@ -14,7 +14,7 @@ from exuvia.data.concepts import find_concept
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import write_json
 from exuvia.pipeline.identity import pipeline_hash
-from exuvia.pipeline.prompt_guard import Detour, WordGuard
+from exuvia.pipeline.prompt_guard import Detour, LearnedGuard, WordGuard
 from exuvia.readers import read_json
 from exuvia.text.hashed import HashedText
 from tiny import tiny_pipeline
@@ -39,7 +39,7 @@ def test_a_prompt_and_seed_give_the_same_motion_in_any_batch(seeds: list[int], o
         alone = PIPE.generate([PROMPTS[i]], seed=seeds[i])
         assert int(alone.lengths[0]) == int(together.lengths[row])
         assert torch.equal(alone.codes[0], together.codes[row, : int(alone.lengths[0])])
-        assert np.allclose(alone.clips[0].joints, together.clips[row].joints, atol=1e-4)
+        assert alone.clips[0].joints.tobytes() == together.clips[row].joints.tobytes()
 
 
 def test_devices_and_scales_that_are_none_are_refused(tmp_path: Path) -> None:
@@ -167,6 +167,53 @@ def test_lower_precision_makes_nearly_the_same_motion_and_leaves_the_weights(tmp
     assert np.isfinite(other.clips[0].joints).all()
     with pytest.raises(ConfigError, match="did you mean 'bfloat16'"):
         MotionPipeline.from_pretrained(folder, dtype="bfloat")
+
+
+def same_in_any_batch(pipe: MotionPipeline, prompts: list[str], frames: list[int] | None) -> None:
+    """Every motion alone, in a batch of three, of all, and in batches of four: equal codes, equal bytes of joints."""
+    seeds = [7 * row for row in range(len(prompts))]
+
+    def made(rows: list[int], **more: int) -> list[tuple[bytes, bytes]]:
+        asked = None if frames is None else [frames[row] for row in rows]
+        found = pipe.generate([prompts[row] for row in rows], seed=[seeds[row] for row in rows], frames=asked, **more)
+        codes = [one[:steps] for one, steps in zip(found.codes, found.lengths.tolist(), strict=True)]
+        return [(c.numpy().tobytes(), clip.joints.tobytes()) for c, clip in zip(codes, found.clips, strict=True)]
+
+    rows = list(range(len(prompts)))
+    together = made(rows, batch_size=len(rows))
+    assert made(rows, batch_size=4) == together
+    assert made(rows[::-1]) == together[::-1]
+    assert made([5, 0, 3]) == [together[5], together[0], together[3]]
+    assert [made([row])[0] for row in rows] == together
+
+
+MANY = [f"{who} {verb} {how}".strip() for who in ("a man", "someone tall") for verb in ("kicks", "walks", "sits down")
+        for how in ("", "slowly", "and then turns around twice to the left")][:17]  # fmt: skip
+
+
+@pytest.mark.parametrize("frames", [None, [20 + 11 * row for row in range(17)]], ids=["estimated", "given"])
+def test_seventeen_prompts_move_the_same_alone_and_in_any_batch(frames: list[int] | None) -> None:
+    same_in_any_batch(PIPE, MANY, frames)
+
+
+def guarded(pipe: MotionPipeline) -> MotionPipeline:
+    """A copy with a guard whose threshold is exactly the score of one of the prompts."""
+    plane = torch.randn(pipe.text.dim, generator=torch.Generator().manual_seed(1))
+    made, open_guard = pipe.clone(), LearnedGuard(plane, 0.0)
+    scores = sorted(open_guard.scores([one], lambda texts: pipe.text.encode(texts).pooled).item() for one in MANY)
+    made.detours.append(Detour(LearnedGuard(plane, 0.0, scores[8]), instead="a person stands"))
+    return made
+
+
+def test_prompts_at_the_threshold_of_a_guard_take_one_way_in_any_batch() -> None:
+    same_in_any_batch(guarded(PIPE), MANY, None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frames", [None, [20 + 11 * row for row in range(17)]], ids=["estimated", "given"])
+def test_the_shipped_generator_moves_the_same_alone_and_in_any_batch(frames: list[int] | None) -> None:
+    base = MotionPipeline.from_pretrained("base")
+    same_in_any_batch(base if frames else guarded(base), MANY, frames)
 
 
 def test_order_of_lengths_makes_no_difference() -> None:

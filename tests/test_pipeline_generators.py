@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,7 +62,7 @@ def test_it_finds_its_own_lengths(pipe: MotionPipeline) -> None:
         assert (codes[:steps, 0] >= 0).all()
         assert (codes[steps:] == -1).all()
     alone = pipe(prompts[3], seed=3, min_steps=3, max_steps=30)
-    assert alone.joints == pytest.approx(made.clips[3].joints, abs=1e-5)
+    assert np.array_equal(alone.joints, made.clips[3].joints)
     assert pipe(prompts[0], frames=40).joints.shape == (40, 22, 3)
 
 

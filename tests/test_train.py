@@ -54,7 +54,7 @@ def run_in_child(out: Path, kill_after_lines: int, by: signal.Signals = signal.S
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1);"
         "from test_train import TinyTask, CONFIG, fit; from exuvia.signals import ended_by_signals\n"
-        "with ended_by_signals(): fit(TinyTask(0.02), CONFIG, sys.argv[2])"
+        "with ended_by_signals(): fit(lambda: TinyTask(0.02), CONFIG, sys.argv[2])"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(out)])
     deadline = time.monotonic() + 90
@@ -81,10 +81,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_killed_twice_and_resumed_equals_uninterrupted(killed: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    whole = fit(TinyTask(), CONFIG, tmp_path / "whole")
+    whole = fit(TinyTask, CONFIG, tmp_path / "whole")
     shutil.copytree(killed, tmp_path / "killed")
     run_in_child(tmp_path / "killed", 10)
-    resumed = fit(TinyTask(), CONFIG, tmp_path / "killed")
+    resumed = fit(TinyTask, CONFIG, tmp_path / "killed")
     assert resumed == whole
     a, b = load_tensors(tmp_path / "whole" / WEIGHTS), load_tensors(tmp_path / "killed" / WEIGHTS)
     assert a.keys() == b.keys()
@@ -99,8 +99,8 @@ def test_ended_by_a_signal_and_resumed_equals_uninterrupted(tmp_path: Path, by: 
     run_in_child(tmp_path / "ended", 3, by)
     assert int(load_metadata(tmp_path / "ended" / CHECKPOINT)["step"]) > 0
     torch.set_num_threads(1)
-    fit(TinyTask(), CONFIG, tmp_path / "ended")
-    fit(TinyTask(), CONFIG, tmp_path / "whole")
+    fit(TinyTask, CONFIG, tmp_path / "ended")
+    fit(TinyTask, CONFIG, tmp_path / "whole")
     a, b = (load_tensors(tmp_path / name / WEIGHTS) for name in ("ended", "whole"))
     assert all(torch.equal(a[name], b[name]) for name in b)
     assert (tmp_path / "whole" / "metrics.jsonl").read_text() == (tmp_path / "ended" / "metrics.jsonl").read_text()
@@ -112,29 +112,29 @@ def test_a_validation_that_a_signal_cut_off_is_made_up_for(tmp_path: Path) -> No
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(Cut(), CONFIG, tmp_path / "cut")
+        fit(Cut, CONFIG, tmp_path / "cut")
     assert load_metadata(tmp_path / "cut" / CHECKPOINT)["step"] == "20"
-    fit(TinyTask(), CONFIG, tmp_path / "cut")
-    fit(TinyTask(), CONFIG, tmp_path / "whole")
+    fit(TinyTask, CONFIG, tmp_path / "cut")
+    fit(TinyTask, CONFIG, tmp_path / "whole")
     assert (tmp_path / "whole" / "metrics.jsonl").read_text() == (tmp_path / "cut" / "metrics.jsonl").read_text()
 
 
 def test_a_finished_run_is_returned_and_not_repeated(tmp_path: Path) -> None:
     config = TrainConfig(steps=3, warmup=1, validate_every=3)
-    first = fit(TinyTask(), config, tmp_path)
+    first = fit(TinyTask, config, tmp_path)
     stamp = (tmp_path / WEIGHTS).stat().st_mtime_ns
-    assert fit(TinyTask(), config, tmp_path) == first
+    assert fit(TinyTask, config, tmp_path) == first
     assert (tmp_path / WEIGHTS).stat().st_mtime_ns == stamp
 
 
 def test_a_run_of_other_settings_is_not_overwritten(tmp_path: Path) -> None:
-    fit(TinyTask(), TrainConfig(steps=2, warmup=1), tmp_path)
+    fit(TinyTask, TrainConfig(steps=2, warmup=1), tmp_path)
     with pytest.raises(ConfigError, match="other settings"):
-        fit(TinyTask(), TrainConfig(steps=3, warmup=1), tmp_path)
+        fit(TinyTask, TrainConfig(steps=3, warmup=1), tmp_path)
 
 
 def test_run_folder_tells_where_it_came_from(tmp_path: Path) -> None:
-    fit(TinyTask(), TrainConfig(steps=2, warmup=1, seed=11), tmp_path, {"data": "abc"})
+    fit(TinyTask, TrainConfig(steps=2, warmup=1, seed=11), tmp_path, {"data": "abc"})
     facts = json.loads((tmp_path / "provenance.json").read_text())
     assert facts["seed"] == 11
     assert facts["data"] == "abc"
@@ -145,7 +145,7 @@ def test_divergence_is_said_in_a_sentence(tmp_path: Path) -> None:
     task = TinyTask()
     task.model.encoder.model[0].weight.data.fill_(float("nan"))
     with pytest.raises(Exception, match="loss became nan at step 0"):
-        fit(task, TrainConfig(steps=2), tmp_path)
+        fit(lambda: task, TrainConfig(steps=2), tmp_path)
 
 
 def test_learning_rates() -> None:
@@ -171,7 +171,7 @@ def test_truncated_weights_are_named(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
-        fit(TinyTask(), TrainConfig(steps=1), tmp_path / "file" / "run")
+        fit(TinyTask, TrainConfig(steps=1), tmp_path / "file" / "run")
 
 
 def test_a_stopped_run_can_be_finished_where_it_stands(killed: Path, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_two_processes_learn_one_model(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1);"
         "from test_train import TinyTask, TrainConfig, fit;"
-        "task = TinyTask(); fit(task, TrainConfig(steps=12, warmup=2, validate_every=6), sys.argv[2]);"
+        "task = TinyTask(); fit(lambda: task, TrainConfig(steps=12, warmup=2, validate_every=6), sys.argv[2]);"
         "import os; torch.save(task.model.state_dict(), sys.argv[2] + '/rank' + os.environ['RANK'])"
     )
     script = tmp_path / "both.py"

@@ -87,7 +87,6 @@ class NextToken:
         """
         if min(len(train), len(valid)) < length + 2:
             raise DataError(f"found {len(train)} and {len(valid)} tokens, expected more than a window of {length}")
-        torch.manual_seed(0)
         self.model = LanguageModel(config)
         self.train, self.valid = train, valid[:valid_limit]
         self.length, self.batch_size = length, batch_size

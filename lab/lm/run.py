@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
 from exuvia.files import write_json
 from exuvia.readers import as_type, read_json
 from exuvia.sequence.settings import StackConfig
-from exuvia.train import WEIGHTS, TrainConfig, fit
+from exuvia.train import WEIGHTS, TrainConfig, fit, seeded
 from lab.budget import planned_steps
 from lab.claim import claim
 from lab.lm.corpus import Corpus
 from lab.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
-from lab.speed import Speed, kept_speeds
+from lab.speed import Speed, kept_speeds, training_device
 from lab.stack import of_equal_size
 from lab.variant import Variant, parse_variant, parse_variants
 
@@ -115,10 +114,8 @@ def model_config(corpus: Corpus, recipe: Recipe, variant: Variant) -> LanguageMo
 
 
 def _task(corpus: Corpus, recipe: Recipe, config: LanguageModelConfig, seed: int) -> NextToken:
-    made = NextToken(config, corpus.train, corpus.valid, length=recipe.length, batch_size=recipe.batch_size)
-    torch.manual_seed(seed)
-    made.model = LanguageModel(config)
-    return made
+    with seeded(seed):
+        return NextToken(config, corpus.train, corpus.valid, length=recipe.length, batch_size=recipe.batch_size)
 
 
 def _run_one(corpus: Corpus, recipe: Recipe, variant: Variant, seed: int, out: Path) -> Result:
@@ -130,11 +127,10 @@ def _run_one(corpus: Corpus, recipe: Recipe, variant: Variant, seed: int, out: P
     if recipe.budget_s:
         steps, _ = planned_steps(_task(corpus, recipe, config, 0), steps, recipe.budget_s, out / "plan.json")
     train = replace(recipe.train, steps=steps, seed=recipe.train.seed + seed)
-    learning = _task(corpus, recipe, config, seed)
-    fit(learning, train, out, {"text": corpus.name, "recipe": to_dict(recipe)})
+    fit(lambda: _task(corpus, recipe, config, seed), train, out, {"text": corpus.name, "recipe": to_dict(recipe)})
     model = LanguageModel(config)
     load_into(model, load_tensors(out / WEIGHTS), f"the model of {out}")
-    model.to(next(learning.model.parameters()).device)
+    model.to(training_device())
     test = corpus.test[: recipe.test_limit] if recipe.test_limit else corpus.test
     nats = nats_a_token(model, test, max(recipe.length, 1024) if model.stack.carries_state else recipe.length)
     result = Result(

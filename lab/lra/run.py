@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from exuvia.checkpoint import load_into, load_tensors, provenance
 from exuvia.config import to_dict
 from exuvia.files import write_json, write_text
 from exuvia.readers import as_type, read_json
 from exuvia.sequence.settings import StackConfig
-from exuvia.train import WEIGHTS, TrainConfig, fit
+from exuvia.train import WEIGHTS, TrainConfig, fit, seeded
 from lab.budget import planned_steps
 from lab.claim import claim
 from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.task import ClassifyTask, Splits, score
-from lab.speed import Speed, kept_speeds
+from lab.speed import Speed, kept_speeds, training_device
 from lab.stack import of_equal_size
 from lab.variant import Variant, parse_variant, parse_variants
 
@@ -160,10 +159,10 @@ def _run_one(problem: Problem, recipe: Recipe, variant: Variant, seed: int, runs
     steps = recipe.train.steps
     if recipe.budget_s:
         steps, _ = planned_steps(_task(problem, recipe, config, 0), steps, recipe.budget_s, out / "plan.json")
-    task = _task(problem, recipe, config, seed)
     train = replace(recipe.train, steps=steps, seed=recipe.train.seed + seed)
-    last = fit(task, train, out, {"task": problem.name, "recipe": to_dict(recipe)})
-    model = trained(out, config).to(next(task.model.parameters()).device)
+    facts = {"task": problem.name, "recipe": to_dict(recipe)}
+    last = fit(lambda: _task(problem, recipe, config, seed), train, out, facts)
+    model = trained(out, config).to(training_device())
     answers = score(model, problem.splits.test, recipe.batch_size, recipe.test_limit or None)
     result = Result(
         problem.name, variant.name, seed, config.stack.width, sum(p.numel() for p in model.parameters()),
@@ -182,10 +181,8 @@ def trained(folder: Path, config: ClassifierConfig) -> SequenceClassifier:
 
 
 def _task(problem: Problem, recipe: Recipe, config: ClassifierConfig, seed: int) -> ClassifyTask:
-    task = ClassifyTask(config, problem.splits, recipe.batch_size)
-    torch.manual_seed(seed)
-    task.model = SequenceClassifier(config)
-    return task
+    with seeded(seed):
+        return ClassifyTask(config, problem.splits, recipe.batch_size)
 
 
 def table(results: Sequence[Result], speeds: Mapping[str, Mapping[str, Speed]]) -> list[dict[str, Any]]:

@@ -60,7 +60,6 @@ class ClassifyTask:
             batch_size: examples a step
             valid_limit: at most so many validation examples
         """
-        torch.manual_seed(0)
         self.model = SequenceClassifier(config)
         self.splits, self.batch_size, self.valid_limit = splits, batch_size, valid_limit
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from exuvia.config import to_dict
+from exuvia.train import seeded
 from exuvia_ssm import Mamba
 from lab.selectivity.source import Sample, Source
 
@@ -75,8 +76,7 @@ class MambaLanguageModel(nn.Module):
 
 def new_model(config: LanguageModelConfig, seed: int) -> MambaLanguageModel:
     """A model with random weights, a function of the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return MambaLanguageModel(config)
 
 

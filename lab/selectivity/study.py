@@ -126,7 +126,7 @@ def _one_run(config: StudyConfig, source: Source, seed: int, folder: Path) -> tu
     sample = source.held_out(config.held_out, config.length, np.random.default_rng([seed, *HELD_OUT]))
     sizes = LanguageModelConfig(source.vocabulary, config.width, config.layers, config.state)
     task = NextToken(source, new_model(sizes, seed), sample, batch_size=config.batch_size, length=config.length)
-    metrics = fit(task, _training(config, seed), folder)
+    metrics = fit(lambda: task, _training(config, seed), folder)
     log.info("%s: %.4f bits, %+.4f of the source", folder.name, metrics["val/bits"], metrics["val/gap_bits"])
     device = next(task.model.parameters()).device
     load_into(task.model, load_tensors(folder / WEIGHTS), "this model")

@@ -34,6 +34,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 HIDDEN = object()
 """Marks a setting that no form offers, such as a folder of this machine: `Annotated[str, HIDDEN]`."""
 

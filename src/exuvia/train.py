@@ -1,7 +1,8 @@
 """The only training loop: it takes a task, and can be killed at any instant.
 
-Everything random is a function of (seed, step, process), so a resumed run needs no state but weights, optimiser
-moments and the step number, and continues bit for bit on a CPU with the same number of threads.
+The first weights are a function of the seed, every later draw of (seed, step, process). So a resumed run needs no
+state but weights, optimiser moments and the step number, and continues bit for bit; and the same settings and data give
+the same weights in every process, on the same machine with the same number of threads, on a CPU.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from pydantic import Field
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -48,6 +50,28 @@ def watched(callback: Callable[[int, int], None]) -> Iterator[None]:
         _WATCHER.reset(before)
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside the block torch's own generators start from a seed; afterwards they go on as if the block had not been."""
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=cards):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _own_precision() -> Iterator[None]:
+    """Inside the block accelerate forgets the precision that it keeps for the whole process; then it knows it again."""
+    shared = AcceleratorState._shared_state
+    before = dict(shared)
+    shared.clear()
+    try:
+        yield
+    finally:
+        shared.clear()
+        shared.update(before)
+
+
 class Task(Protocol):
     """What a loop needs to know of a model and its data."""
 
@@ -68,6 +92,7 @@ class Task(Protocol):
         """`kind`, `model` (its configuration) and whatever else a later load needs, JSON-ready."""
 
     # A task may also have parameter_groups(lr, weight_decay) -> list of AdamW's groups; without it there is one group.
+    # And it may have facts, a dictionary that is added to the provenance.
 
 
 class _Step(nn.Module):
@@ -277,11 +302,13 @@ class Trainer:
         _write_run(self.out, final, self.task.describe(), to_dict(self.config), facts, self.step, validated)
 
 
-def fit(task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None) -> dict[str, float]:
+def fit(
+    make: Callable[[], Task], config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None
+) -> dict[str, float]:
     """Train a task into a run folder, or continue, or return at once if it is finished.
 
     Args:
-        task: model, batches, loss, validation
+        make: gives the task: model, batches, loss, validation; called here, so that the seed decides the first weights
         out: run folder; ends with config.json, weights.safetensors, provenance.json, metrics.json(l)
         facts: added to the provenance (data hash, parent run ...)
     Returns:
@@ -292,17 +319,19 @@ def fit(task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, An
         OutputError: the folder holds something else, another process trains there, or it cannot be written.
     """
     out = Path(out)
-    trainer = Trainer(task, config, out, facts)
-    with locked(out) if trainer.accelerator.is_main_process else nullcontext():
-        done = _finished(out, task, config)
-        if done is not None:
-            return done
-        write_json(out / "run.json", {"train": to_dict(config), "task": task.describe()})
-        trainer.resume()
-        _rewrite_lines(out, trainer.lines)
-        start = time.monotonic()
-        validated = trainer.run() or trainer.validate()
-        trainer.finish(validated, time.monotonic() - start)
+    with seeded(config.seed), _own_precision():
+        task = make()
+        trainer = Trainer(task, config, out, {**getattr(task, "facts", {}), **(facts or {})})
+        with locked(out) if trainer.accelerator.is_main_process else nullcontext():
+            done = _finished(out, task, config)
+            if done is not None:
+                return done
+            write_json(out / "run.json", {"train": to_dict(config), "task": task.describe()})
+            trainer.resume()
+            _rewrite_lines(out, trainer.lines)
+            start = time.monotonic()
+            validated = trainer.run() or trainer.validate()
+            trainer.finish(validated, time.monotonic() - start)
     return validated
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exuvia.config import Count, NotNegative, Positive, settings
+from exuvia.config import Count, NotNegative, Positive, Seed, settings
 
 
 @settings
@@ -31,8 +31,8 @@ class TrainConfig:
     """Gradients are scaled down to this norm; 0 leaves them."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the weights' moving average, which is what is saved and validated; 0 keeps the last weights."""
-    seed: int = 3407
-    """Seed of everything random."""
+    seed: Seed = 3407
+    """Seed of everything random: first weights, batches, dropout."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """no (float32), bf16 or fp16: autocast."""
     compile: bool = False

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 from pydantic import Field
 
-from exuvia.config import Count, settings
+from exuvia.config import Count, Seed, settings
 from exuvia.errors import ConfigError
 from exuvia.registry import UNLEARN
 from exuvia.unlearning.settings import method_settings
@@ -41,7 +41,7 @@ class BenchmarkConfig:
     """Which clips' captions are prompts."""
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors, such as optical; all without it."""
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
     """Seeds, one repeat each; intervals are over repeats."""
     kinds: tuple[str, ...] = KINDS
     """Kinds of written prompts beside the data's captions."""

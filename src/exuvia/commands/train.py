@@ -36,7 +36,8 @@ def recipe_type(command: str) -> type:
 def train(recipe: Any) -> None:
     """Train this part of a generator, or this judge of motions, into a run folder.
 
-    Training is deterministic, continues where it was stopped, and returns at once if it is finished.
+    The same settings and data give the same weights, on one machine with one number of threads and without a GPU. A
+    training continues where it was stopped, and returns at once if it is finished.
 
     Args:
         recipe: of one of the classes in `RECIPE`

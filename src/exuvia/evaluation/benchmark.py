@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 
 from exuvia.cache import keep_json, recall_json
 from exuvia.checkpoint import find_pipeline, origin, read_config, save_tensors
-from exuvia.config import settings, to_dict
+from exuvia.config import Seed, settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError, OutputError
@@ -95,7 +95,7 @@ class Plan:
     sensors: tuple[str, ...] = ()
     """Sensors of the clips whose captions are prompts."""
     rule: str = "auto"
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
     kinds: tuple[str, ...] = ()
     """Kinds of written prompts (evaluation/prompts)."""
     limit: int | None = None

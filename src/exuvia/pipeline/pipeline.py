@@ -41,7 +41,7 @@ from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.generators import describe_generator
 from exuvia.sequence.length import LengthEstimator, OwnLength
 from exuvia.sequence.residual_transformer import ResidualTransformer
-from exuvia.text.base import TextEncoder, TextStates
+from exuvia.text.base import TextEncoder, TextStates, encode_alone
 from exuvia.tokens.rvqvae import RVQVAE
 
 log = logging.getLogger(__name__)
@@ -307,25 +307,24 @@ class MotionPipeline:
         self,
         codes: Tensor,
         lengths: Tensor,
-        batch_size: int = BATCH,
         smoothing: float = 0.0,
         seeds: Sequence[int] | None = None,
     ) -> list[np.ndarray]:
         """Un-normalised features [F, C] of codes [B, T, Q]; `smoothing` as in `GenerationConfig`, contacts left out.
 
-        Without seeds no `noise` is added.
+        Each clip is decoded alone: the last bits of a convolution depend on the size of its batch. Without seeds no
+        `noise` is added.
         """
-        stride, dim = self.tokenizer.config.stride, self.tokenizer.config.code_dim
         rows: list[np.ndarray] = []
-        for low in range(0, len(codes), batch_size):
-            some = codes[low : low + batch_size]
-            extra = added(self.noise, some, seeds[low : low + batch_size], dim) if seeds and self.noise else None
-            decoded = self.tokenizer.decode(some.to(self.device), extra).float().cpu().numpy()
-            for x, steps in zip(decoded, lengths[low : low + batch_size].tolist(), strict=True):
-                real = self.normaliser.denormalise(x[: steps * stride])
-                if smoothing > 0:
-                    real[:, :-4] = gaussian_filter1d(real[:, :-4], smoothing, axis=0, mode="nearest")
-                rows.append(real)
+        for number, steps in enumerate(lengths.tolist()):
+            one = codes[number : number + 1, :steps]
+            seed = seeds[number : number + 1] if seeds and self.noise else ()
+            extra = added(self.noise, one, seed, self.tokenizer.config.code_dim) if seed else None
+            decoded = self.tokenizer.decode(one.to(self.device), extra)[0]
+            real = self.normaliser.denormalise(decoded.float().cpu().numpy())
+            if smoothing > 0:
+                real[:, :-4] = gaussian_filter1d(real[:, :-4], smoothing, axis=0, mode="nearest")
+            rows.append(real)
         return rows
 
     def stream(self, scenes: Iterable[Scene], *, seed: int = 0) -> Iterator[Clip]:
@@ -333,13 +332,13 @@ class MotionPipeline:
         yield from stream(self, scenes, seed=seed)
 
     def _embed(self, texts: Sequence[str]) -> Tensor:
-        return self.text.encode(list(texts)).pooled
+        return encode_alone(self.text, texts).pooled
 
     @torch.inference_mode()
     def _codes(
         self, route: Route, seeds: Sequence[int], lengths: Tensor | None, settings: GenerationConfig
     ) -> tuple[Tensor, Tensor]:
-        states, device = self.text.encode(route.texts), self.device
+        states, device = encode_alone(self.text, route.texts), self.device
         writer = route.base or self.base
         if lengths is None and not writer.PREDICTS_LENGTH:
             pooled = states.pooled.to(device)

@@ -82,14 +82,18 @@ class LearnedGuard(Guard):
     """In units of the logit."""
     kind: ClassVar[str] = "learned"
 
-    def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
-        """Whether each prompt lies beyond the plane [B]."""
+    def scores(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.float64]:
+        """The logit of each prompt [B]. Raises ConfigError for vectors of another size."""
         vectors = embed(prompts).double().cpu()
         if vectors.shape[1] != len(self.weight):
             raise ConfigError(
                 f"the guard reads vectors of {len(self.weight)}, this text encoder gives {vectors.shape[1]}"
             )
-        return np.asarray(vectors @ self.weight.double() + self.bias >= self.threshold)
+        return np.asarray((vectors * self.weight.double()).sum(1) + self.bias)
+
+    def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
+        """Whether each prompt lies beyond the plane [B]."""
+        return self.scores(prompts, embed) >= self.threshold
 
     def describe(self) -> dict[str, Any]:
         """Bias and threshold."""

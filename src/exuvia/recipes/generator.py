@@ -27,14 +27,14 @@ from exuvia.train import WEIGHTS, fit
 
 Part = BaseGenerator | ResidualTransformer | LengthEstimator
 Recipe = MaskRecipe | BAMMRecipe | CausalRecipe | ResidualRecipe | LengthRecipe
-PART: dict[type, tuple[str, Callable[[Any], Part]]] = {
+PART: dict[type, tuple[str, Callable[[Any, int], Part]]] = {
     MaskRecipe: ("mask", MaskTransformer),
     BAMMRecipe: ("bamm", BAMM),
     CausalRecipe: ("causal", CausalGenerator),
     ResidualRecipe: ("residual", ResidualTransformer),
     LengthRecipe: ("length", LengthEstimator),
 }
-"""Recipe -> kind of run, and class of the model."""
+"""Recipe -> kind of run, and class of the model, which takes sizes and a seed."""
 
 
 class CodesTask:
@@ -47,7 +47,7 @@ class CodesTask:
     def __init__(self, recipe: Recipe) -> None:
         self.kind, make = PART[type(recipe)]
         self.recipe = recipe
-        self.model: Part = make(recipe.model)
+        self.model: Part = make(recipe.model, recipe.train.seed)
         tokenizer, normaliser = load_tokenizer(recipe.tokenizer)
         corpus, facts = open_corpus(recipe.corpus)
         encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
@@ -100,5 +100,4 @@ class CodesTask:
 
 def train_part(recipe: Recipe) -> dict[str, float]:
     """Train the part that a recipe describes, or continue or return its run. Raises as `train.fit` does."""
-    task = CodesTask(recipe)
-    return fit(task, recipe.train, recipe.out, task.facts)
+    return fit(lambda: CodesTask(recipe), recipe.train, recipe.out)

@@ -1,5 +1,7 @@
 """How the models that judge generators are trained: evaluator, violence classifier and retrieval model."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from exuvia.data.store import Store
@@ -13,12 +15,12 @@ from exuvia.train import Task, fit
 def train_judge(recipe: ClassifierRecipe | EvaluatorRecipe | RetrievalRecipe) -> dict[str, float]:
     """Train the judge that a recipe describes, or continue or return its run. Raises as `train.fit` does."""
     stores = [Store.open(Path(folder)) for folder in recipe.data]
-    task: Task
+    make: Callable[[], Task]
     if isinstance(recipe, ClassifierRecipe):
-        task = ClassifierTask(stores, recipe.task)
+        make = partial(ClassifierTask, stores, recipe.task)
     elif isinstance(recipe, EvaluatorRecipe):
-        task = EvaluatorTask(stores, MiniLMWords(), recipe.task)
+        make = partial(EvaluatorTask, stores, MiniLMWords(), recipe.task)
     else:
-        task = RetrievalTask(stores, recipe.task)
+        make = partial(RetrievalTask, stores, recipe.task)
     facts = {"data": [{"store": store.name, "hash": store.data_hash} for store in stores]}
-    return fit(task, recipe.train, recipe.out, facts)
+    return fit(make, recipe.train, recipe.out, facts)

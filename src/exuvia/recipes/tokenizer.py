@@ -116,7 +116,7 @@ def peak_speed(joints: Joints, fps: float = 20.0) -> float:
 def train_tokenizer(recipe: TokenizerRecipe) -> dict[str, float]:
     """Train, continue or return a tokenizer run. Raises as `train.fit` does."""
     corpus, facts = open_corpus(recipe.corpus)
-    return fit(TokenizerTask(recipe, corpus), recipe.train, recipe.out, facts)
+    return fit(lambda: TokenizerTask(recipe, corpus), recipe.train, recipe.out, facts)
 
 
 def load_tokenizer(folder: str | Path) -> tuple[RVQVAE, Normaliser]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 MAX_TOKENS = 32
 """Token states an encoder returns at most, its own marks (start, end) included."""
@@ -85,6 +86,14 @@ def encode_by_length(ids: Sequence[Sequence[int]], dim: int, size: int, pad: int
         pooled[rows] = vectors.cpu()
         states[rows, :width] = found.cpu() * real[..., None]
     return TextStates(pooled, states, valid)
+
+
+def encode_alone(encoder: TextEncoder, texts: Sequence[str]) -> TextStates:
+    """States of texts, each computed by itself: not even their last bits depend on the neighbours."""
+    known = {text: encoder.encode([text]) for text in dict.fromkeys(texts)}
+    found = [known[text] for text in texts]
+    states, valid = (pad_sequence([getattr(one, name)[0] for one in found], True) for name in ("states", "valid"))
+    return TextStates(torch.cat([one.pooled for one in found]), states, valid)
 
 
 def fingerprint_of(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:

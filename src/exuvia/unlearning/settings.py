@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from exuvia.config import HIDDEN, Count, NotNegative, Positive, Share, describe, from_dict, nested, settings
+from exuvia.config import HIDDEN, Count, NotNegative, Positive, Seed, Share, describe, from_dict, nested, settings
 from exuvia.errors import ConfigError, DataError
 from exuvia.pipeline.prompts import check_prompts
 from exuvia.readers import parse_json
@@ -79,7 +79,7 @@ class TuneConfig:
     """Gradients are scaled down to this norm."""
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     """no (float32), or bf16 or fp16: autocast."""
-    seed: int = 3407
+    seed: Seed = 3407
     """Seed of everything random."""
 
 
@@ -198,7 +198,7 @@ class LCRConfig(MethodSettings):
     train causal` on the same tokenizer, or "own". Empty, as published: every occurrence counts the same."""
     measure: Annotated[Measure, HIDDEN] = "intervals"
     """Of that information: the model's learned intervals, its surprisal, or, as a control, the intervals shuffled."""
-    seed: int = RELEASED_SEED
+    seed: Seed = RELEASED_SEED
     """Seed of noise and random destinations."""
     variant: Literal["default", "released"] = "default"
     """default, or the published arithmetic (uses num_codes, levels, alpha, an index as destination, orthogonal)."""

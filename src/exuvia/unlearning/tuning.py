@@ -111,7 +111,7 @@ def tune(
     key, cache = stable_hash([about, to_dict(config)])[:24], evidence.cache
     with tempfile.TemporaryDirectory() if cache is None else nullcontext(str(cache / "tuning" / key)) as folder:
         model.requires_grad_(True)
-        found = fit(task, loop, folder, {"data_hash": store.data_hash})
+        found = fit(lambda: task, loop, folder, {"data_hash": store.data_hash})
         weights = load_tensors(Path(folder) / WEIGHTS)
     if not all(value.isfinite().all() for value in weights.values() if value.is_floating_point()):
         raise DivergedError(f"the weights are no longer numbers after {config.steps} steps; lower the learning rate")
