@@ -105,14 +105,12 @@ def test_killed_workers_cancelled_jobs_and_a_restart_lose_nothing(tmp_path: Path
         motion = studio.job(quick, "done")["result"]["motions"][0]
         until(lambda: {"running", "done"} <= {one["state"] for one in heard if one["id"] == quick["id"]})
 
-        # its worker is killed in the middle: the job says so, a new worker comes, and it can be run again
+        # its worker is killed in the middle: a new worker comes and does it from the beginning
         until(lambda: "training 1" in studio.get(f"/jobs/{slow['id']}")["message"], START_S)
         for worker in studio.workers():
             worker.kill()
-        lost = studio.job(slow, "failed")
-        assert "run it again" in lost["message"]
+        until(lambda: studio.get(f"/jobs/{slow['id']}")["attempt"] == told["attempt"] + 1)
         until(lambda: all(studio.get("/status")["workers"].values()))
-        assert studio.ask(f"/jobs/{slow['id']}/again")["attempt"] == told["attempt"] + 1
         studio.job(slow, "running")
         until(lambda: "training 1" in studio.get(f"/jobs/{slow['id']}")["message"], START_S)
         assert studio.get(f"/jobs/{slow['id']}")["left_s"] is not None
@@ -128,11 +126,11 @@ def test_killed_workers_cancelled_jobs_and_a_restart_lose_nothing(tmp_path: Path
     until(lambda: not _orphans(folder), 30)
     with running(folder) as studio:
         assert studio.get(f"/motions/{motion}")["prompt"] == "a person walks"
-        found = studio.job(waiting, "done", "failed")
-        if found["state"] == "failed":  # it was running when the machine went down
-            studio.ask(f"/jobs/{waiting['id']}/again")
         edited = studio.job(waiting, "done")["result"]["pipeline"]
         assert edited in [one["id"] for one in studio.get("/generators")]
+        workers = studio.workers()
+        studio.stop(signal.SIGTERM)
+        assert not [one for one in workers if one.is_running()]
 
 
 def _orphans(folder: Path) -> list[psutil.Process]:
@@ -173,9 +171,7 @@ def test_a_job_that_takes_too_long_is_stopped_and_the_others_of_its_worker_wait_
     engine.dispose()
 
 
-def test_a_killed_worker_is_replaced_and_its_job_can_be_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_worker_is_replaced_and_its_job_waits_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(folder=tmp_path)
     engine = open_database(settings.url)
     queue = Queue(engine)
@@ -191,9 +187,36 @@ def test_a_killed_worker_is_replaced_and_its_job_can_be_run_again(
     sleeper.kill()
     sleeper.wait()
     supervisor.check(seat)
-    assert (queue.get(job.id).state, started) == ("failed", ["quick"])
-    assert "run it again" in queue.get(job.id).message
-    assert queue.again(job.id).attempt == job.attempt + 1
+    assert (queue.get(job.id).state, started) == ("queued", ["quick"])
+    assert queue.get(job.id).attempt == job.attempt + 1
+    engine.dispose()
+
+
+def test_a_cancelled_job_does_not_take_the_worker_that_it_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exuvia.studio.supervisor.GRACE_S", {"quick": 0.1})
+    settings = Settings(folder=tmp_path)
+    engine = open_database(settings.url)
+    queue = Queue(engine)
+    supervisor = Supervisor(settings, queue, lambda: False)
+    monkeypatch.setattr(supervisor, "_hire", lambda lane: None)
+    unwanted, wanted, waiting = (queue.submit("generate", "quick", {}) for _ in range(3))
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    seat = Seat("quick", "w", sleeper, 0.0)
+    queue.claim("quick", "w", 2, ("generate",))
+    queue.ask_to_cancel(unwanted.id)
+    for _ in range(2):
+        supervisor.check(seat)
+        time.sleep(0.2)
+    states = [queue.get(job.id).state for job in (unwanted, wanted, waiting)]
+    assert (states, sleeper.poll()) == (["cancelled", "running", "queued"], None)
+    queue.ask_to_cancel(wanted.id)
+    for _ in range(2):
+        supervisor.check(seat)
+        time.sleep(0.2)
+    states = [queue.get(job.id).state for job in (unwanted, wanted, waiting)]
+    assert (states, sleeper.poll() is None) == (["cancelled", "cancelled", "queued"], False)
     engine.dispose()
 
 
