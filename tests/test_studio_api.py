@@ -93,23 +93,22 @@ def test_a_length_that_cannot_be_is_refused_before_any_work(studio: Made) -> Non
     studio.work()
 
 
-def test_a_job_that_is_run_twice_leaves_what_one_run_leaves(studio: Made) -> None:
-    audit = studio.ask("/audits", {"generator": studio.base, "prompts": [KICK] * 10, "seeds": [0]})
-    edit = studio.ask("/edits", {"generator": studio.base, "method": "prompt_filter", "concept": "kick"})
-    long = studio.workers["long"]
-    before = len(studio.get("/generators"))
-    for job in (audit, edit):  # the worker dies as it writes the last word
-        real = long.queue.finish
-        long.queue.finish = lambda *_, **__: (_ for _ in ()).throw(Killed)  # type: ignore[method-assign]
+def test_a_job_that_is_run_twice_leaves_what_one_run_leaves(studio: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = {
+        "/audits": {"generator": studio.base, "prompts": [KICK] * 10, "seeds": [0]},
+        "/edits": {"generator": studio.base, "method": "prompt_filter", "concept": "kick"},
+    }
+    long, before = studio.workers["long"], len(studio.get("/generators"))
+    for path, ask in asks.items():  # the worker dies as it writes the last word
+        job = studio.ask(path, ask)
+        monkeypatch.setattr(long.queue, "finish", die)
         with pytest.raises(Killed):
             long.turn()
-        long.queue.finish = real  # type: ignore[method-assign]
+        monkeypatch.undo()
         assert len(studio.get("/generators")) == before
         long.queue.take_back(long.name)
-        done = studio.done(job)
-        assert done["attempt"] == 2
-        if job is audit:
-            assert len(studio.get(f"/jobs/{job['id']}/motions")) == 10
+        assert studio.done(job)["attempt"] == 2
+        assert len(studio.get(f"/jobs/{job['id']}/motions")) == len(ask.get("prompts", []))
     assert len(studio.get("/generators")) == before + 1
     folder = studio.settings.folder / "generators"
     ids = {one["id"] for one in studio.get("/generators")}
@@ -118,6 +117,10 @@ def test_a_job_that_is_run_twice_leaves_what_one_run_leaves(studio: Made) -> Non
 
 class Killed(BaseException):
     """As SIGKILL: nothing catches it."""
+
+
+def die(*_: object, **__: object) -> None:
+    raise Killed
 
 
 def test_an_edit_is_offered_compared_and_leaves_the_original(studio: Made, edited: dict[str, Any]) -> None:

@@ -110,7 +110,7 @@ def test_an_edited_generator_whose_files_were_exchanged_is_refused(tmp_path: Pat
 NAMES = ("a", "b", "base")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     starts=st.lists(
         st.tuples(

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,10 +17,13 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import uvicorn
 
 from exuvia.data.prepare import prepare
+from exuvia.studio.app import create_app
 from exuvia.studio.database import open_database
 from exuvia.studio.queue import Queue
+from exuvia.studio.serve import patient
 from exuvia.studio.settings import Limits, Settings
 from exuvia.studio.supervisor import Seat, Supervisor
 from lab.__main__ import main as lab_main
@@ -229,3 +233,58 @@ def test_the_load_bench_loses_no_job(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert 0 < rows["studio.api_p95_ms.3_users"]
     assert "0 lost" in capsys.readouterr().out
     assert lab_main(["studio", "--users", "0"]) == 2
+
+
+@contextmanager
+def served(folder: Path, limits: Limits) -> Iterator[int]:
+    """Port of a server in this process, without workers."""
+    about = Settings(folder=folder, limits=limits)
+    config = uvicorn.Config(
+        create_app(about, workers=False), http=patient(limits), log_level="critical", port=0, lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started, 30)
+        yield int(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+HALF = (b"", b"GET /api/v1/sta", b"POST /api/v1/motion HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{")
+
+
+def test_requests_that_are_never_finished_are_closed_and_others_are_answered(tmp_path: Path) -> None:
+    with served(tmp_path, Limits(head_s=1.0, body_s=1.0)) as port:
+        half = [socket.create_connection(("127.0.0.1", port)) for _ in range(51)]
+        for number, link in enumerate(half):
+            link.settimeout(20)
+            link.sendall(HALF[number % 3])
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"host": "localhost"}) as client:
+            for _ in range(3):  # one connection, idle between its requests
+                assert client.get("/api/v1/status").status_code == 200
+                time.sleep(0.4)
+        for number, link in enumerate(half):
+            with contextlib.suppress(ConnectionResetError):
+                for _ in iter(lambda: link.recv(4096), b""):  # noqa: B023 - read at once
+                    assert number % 3 == 2, "an answer to half a head"
+            link.close()
+
+
+def test_a_client_that_drips_a_byte_now_and_then_is_closed_too(tmp_path: Path) -> None:
+    with served(tmp_path, Limits(head_s=1.0, body_s=1.0)) as port:
+        for start in (b"GET / HTTP/1.1\r\nx: ", HALF[2], b"GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\nGET"):
+            link = socket.create_connection(("127.0.0.1", port))
+            link.sendall(start)
+            until(lambda: not _still_takes(link), 20)  # noqa: B023 - called at once
+            link.close()
+
+
+def _still_takes(link: socket.socket) -> bool:
+    try:
+        link.sendall(b"x")
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True

@@ -144,8 +144,8 @@ def make_private(database: Path) -> None:
     """
     folder = database.parent
     folder.mkdir(parents=True, exist_ok=True)
-    if {path.name for path in folder.iterdir()} <= OURS:
-        with contextlib.suppress(PermissionError):  # somebody else's, lent to us
+    with contextlib.suppress(PermissionError):  # somebody else's, lent to us
+        if {path.name for path in folder.iterdir()} <= OURS:
             folder.chmod(0o700)
     os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
     with contextlib.suppress(PermissionError):

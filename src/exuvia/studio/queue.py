@@ -9,7 +9,7 @@ into the queue, and gives up those that lost a worker LIVES times. A job that is
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
@@ -48,7 +48,6 @@ class Job(JobFacts):
     result: dict[str, Any] | None
     cancel: bool
     lost: int
-    damaged: ClassVar[bool] = False
 
     @property
     def left_s(self) -> float | None:
@@ -56,12 +55,6 @@ class Job(JobFacts):
         if self.state != RUNNING or not self.started or not 0 < self.done < self.total:
             return None
         return (time.time() - self.started) * (self.total - self.done) / self.done
-
-
-class Damaged(Job):
-    """A row that cannot be read."""
-
-    damaged: ClassVar[bool] = True
 
 
 _COLUMNS = [jobs.c[name] for name in Job.model_fields]
@@ -192,9 +185,9 @@ class Queue:
                 taken += [name] if done.rowcount else []
         claimed = [self.get(name) for name in taken]
         for job in claimed:
-            if job.damaged:
+            if job.message == DAMAGED:
                 self.finish(job.id, FAILED, message=DAMAGED)
-        return [job for job in claimed if not job.damaged]
+        return [job for job in claimed if job.message != DAMAGED]
 
     def progress(self, job: str, done: int, total: int, message: str = "") -> None:
         """Say how far a running job is. Raises Cancelled where its owner no longer wants it."""
@@ -222,14 +215,6 @@ class Queue:
         if not link.execute(here.values(revision=_next(link), **end, **full)).rowcount and state == DONE:
             raise Cancelled
 
-    def requeue(self, names: Iterable[str], lost: int = 0) -> None:
-        """Running jobs back into the queue, in their old place; `lost` counts as many deaths of their worker."""
-        with self.engine.begin() as link:
-            for name in names:
-                here = update(jobs).where(jobs.c.id == name, jobs.c.state == RUNNING)
-                fresh = {"state": QUEUED, "started": None, "done": 0, "message": "", "lost": jobs.c.lost + lost}
-                link.execute(here.values(attempt=jobs.c.attempt + lost, revision=_next(link), **fresh))
-
     def running(self, worker: str | None = None) -> list[Job]:
         """Jobs that run, under one worker or any."""
         wanted = select(*_COLUMNS).where(jobs.c.state == RUNNING)
@@ -245,10 +230,13 @@ class Queue:
         for job in found:
             if job.cancel:
                 self.finish(job.id, CANCELLED, message="cancelled")
-            elif job.damaged or job.lost + lost >= LIVES:
-                self.finish(job.id, FAILED, message=DAMAGED if job.damaged else LOST)
+            elif job.message == DAMAGED or job.lost + lost >= LIVES:
+                self.finish(job.id, FAILED, message=DAMAGED if job.message == DAMAGED else LOST)
             else:
-                self.requeue([job.id], lost)
+                fresh = {"state": QUEUED, "started": None, "done": 0, "message": "", "lost": job.lost + lost}
+                with self.engine.begin() as link:
+                    here = update(jobs).where(jobs.c.id == job.id, jobs.c.state == RUNNING)
+                    link.execute(here.values(attempt=job.attempt + lost, revision=_next(link), **fresh))
         return found
 
 
@@ -258,10 +246,11 @@ def _read(row: Row[Any]) -> Job:
         return Job(**row._mapping)
     except ValidationError:
         kept = {key: value for key in ("created", "revision") if isinstance(value := row._mapping[key], int | float)}
-        facts = {"id": str(row.id), "kind": str(row.kind), "lane": str(row.lane), "state": FAILED, "message": DAMAGED}
+        facts: dict[str, Any] = {name: str(row._mapping[name]) for name in ("id", "kind", "lane")}
+        facts |= {"state": FAILED, "message": DAMAGED, "request": {}}
         facts |= dict.fromkeys(("done", "total", "attempt", "revision", "created", "cancel", "lost"), 0)
-        facts |= dict.fromkeys(("started", "finished", "result")) | {"request": {}}
-        return Damaged(**facts | kept)
+        facts |= dict.fromkeys(("started", "finished", "result"))
+        return Job(**facts | kept)
 
 
 def _next(link: Connection) -> int:

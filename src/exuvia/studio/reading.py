@@ -7,7 +7,6 @@ PyTorch.
 """
 
 import contextlib
-import logging
 import os
 import subprocess
 import sys
@@ -22,9 +21,9 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.load import load_clip
 from exuvia.studio.settings import Limits
 
-log = logging.getLogger(__name__)
-
 FPS = 20.0
+KILLED = 9
+"""Exit code of a process that met a limit."""
 START_S = 10.0
 """For the process to start, on a machine that has much to do."""
 UNPACKED_BYTES = 64_000_000
@@ -49,15 +48,13 @@ def read_upload(data: bytes, suffix: str, limits: Limits) -> Clip:
         file.write_bytes(data)
         command = [sys.executable, "-m", "exuvia.studio.reading", str(file), str(out), *numbers]
         try:
-            done = subprocess.run(
-                command, env=os.environ | threads, timeout=limits.read_s + START_S, capture_output=True
-            )
+            wait = limits.read_s + START_S
+            code = subprocess.run(command, env=os.environ | threads, stdin=subprocess.DEVNULL, timeout=wait).returncode
         except subprocess.TimeoutExpired:  # it was killed
-            done = None
-        if done is not None and done.returncode == 1:
-            log.error("an upload could not be read: %s", done.stderr.decode(errors="replace"))
+            code = KILLED
+        if code == 1:  # its traceback stands in the studio's log
             raise DataError(f"this is no {suffix} file that can be read; write it anew with the program that made it")
-        if not out.exists():
+        if code != 0:
             at_most = f"{limits.read_bytes // 1_000_000} MB and {limits.read_s:g} s"
             raise TooMuch(f"this file takes more than {at_most} to read; cut the motion into shorter ones")
         with np.load(out, allow_pickle=False) as found:
@@ -91,12 +88,10 @@ def main(file: str, out: str, frames: str, size: str, seconds: str) -> None:
     try:
         found = {"joints": _read(Path(file), int(frames)).joints}
     except MemoryError:
-        sys.exit(2)
+        sys.exit(KILLED)
     except ExuviaError as error:
         found = {"refusal": np.array(str(error))}
-    partial = Path(out).with_name("partial.npz")
-    np.savez(partial, **found)
-    partial.rename(out)
+    np.savez(out, **found)
 
 
 if __name__ == "__main__":

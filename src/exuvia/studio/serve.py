@@ -38,9 +38,14 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         ) from None
     settings = replace(settings, port=door.getsockname()[1])
     app = create_app(settings)
-    patient = type("_Limited", (_Patient,), {"limits": settings.limits})
-    config = uvicorn.Config(app, http=patient, log_level="warning", timeout_graceful_shutdown=3, server_header=False)
-    config.limit_concurrency = CONNECTIONS
+    config = uvicorn.Config(
+        app,
+        http=patient(settings.limits),
+        limit_concurrency=CONNECTIONS,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
     server = _Server(config, lambda: tell(address(settings)))
     try:
         server.run(sockets=[door])
@@ -55,7 +60,7 @@ def address(settings: Settings) -> str:
 
 
 class _Patient(H11Protocol):
-    """A connection that is closed where the head or the body of a request takes too long to come."""
+    """A connection with a clock for the head of a request, and one for its body."""
 
     limits: Limits
     phase: object = None
@@ -83,10 +88,10 @@ class _Patient(H11Protocol):
         super().on_response_complete()
         self._time()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.clock is not None:
-            self.clock.cancel()
+
+def patient(limits: Limits) -> type[H11Protocol]:
+    """uvicorn's protocol, which closes a connection whose request takes longer to come than the limits allow."""
+    return type("_Limited", (_Patient,), {"limits": limits})
 
 
 class _Server(uvicorn.Server):
