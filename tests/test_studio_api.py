@@ -94,7 +94,7 @@ def test_a_length_that_cannot_be_is_refused_before_any_work(studio: Made) -> Non
 
 
 def test_a_job_that_is_run_twice_leaves_what_one_run_leaves(studio: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    asks = {
+    asks: dict[str, dict[str, Any]] = {
         "/audits": {"generator": studio.base, "prompts": [KICK] * 10, "seeds": [0]},
         "/edits": {"generator": studio.base, "method": "prompt_filter", "concept": "kick"},
     }

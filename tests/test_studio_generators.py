@@ -33,7 +33,7 @@ def saved(folder: Path, seed: int) -> Path:
     return pipe.save_pretrained(folder)
 
 
-def started(folder: Path, url: str = "", **pipelines: Path) -> Library:
+def started(folder: Path, url: str = "", **pipelines: str | Path) -> Library:
     """A studio's library as a start with these generators leaves it."""
     about = Settings(folder=folder, database=url, pipelines={name: str(path) for name, path in pipelines.items()})
     library = Library(open_database(about.url), about)
@@ -130,7 +130,7 @@ def test_no_sequence_of_starts_and_renames_gives_an_id_other_weights(
     seen: dict[str, tuple[str, str | None]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for given_now, renames in starts:
-            library = started(Path(folder), **{name: Path(place) for name, place in given_now.items()})
+            library = started(Path(folder), "", **given_now)
             found = by_key(library)
             assert set(found) == {"base", *given_now}
             for key, one in found.items():

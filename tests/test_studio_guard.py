@@ -104,7 +104,7 @@ def test_a_token_of_any_characters_opens_the_printed_address(tmp_path: Path, tok
     headers = {"authorization": f"Bearer {quote(token, safe='')}"}
     assert client.get(STATUS, headers=headers).status_code == 200
     if token == token.strip():
-        assert client.get(STATUS, headers={"authorization": b"Bearer " + token.encode()}).status_code == 200
+        assert client.get(STATUS, headers={b"authorization": b"Bearer " + token.encode()}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_greedy_upload_is_refused_and_the_server_stays_as_it_was(
     assert 20 < len(answer.json()["detail"]) < 300
     assert str(tmp_path) not in answer.text
     assert here.memory_info().rss - before < 60e6
-    assert time.monotonic() - began < WAITS.read_s + 15
+    assert time.monotonic() - began < WAITS.read_s + 90
     assert not list(tmp_path.iterdir())
     assert client.get("/api/v1/status").json()["motions"] == 0
     assert not [one for one in here.children() if "reading" in " ".join(one.cmdline())]

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,8 @@ from exuvia.studio.settings import Limits
 FPS = 20.0
 KILLED = 9
 """Exit code of a process that met a limit."""
-START_S = 10.0
-"""For the process to start, on a machine that has much to do."""
+START_S = 40.0
+"""More, for a process that waits for its turn on a machine that has much to do."""
 UNPACKED_BYTES = 64_000_000
 """Of an archive's contents."""
 
@@ -86,7 +87,7 @@ def main(file: str, out: str, frames: str, size: str, seconds: str) -> None:
             limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (limit, limit))
     try:
-        found = {"joints": _read(Path(file), int(frames)).joints}
+        found: dict[str, Any] = {"joints": _read(Path(file), int(frames)).joints}
     except MemoryError:
         sys.exit(KILLED)
     except ExuviaError as error:

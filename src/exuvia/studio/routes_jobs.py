@@ -1,5 +1,6 @@
 """Work: asking for it, following it, stopping it."""
 
+import math
 from collections.abc import AsyncIterable
 from typing import Annotated, Any, Literal
 
@@ -26,7 +27,7 @@ def ask_for_motion(ask: MotionAsk, studio: Studio) -> JobView:
         )
     names = ask.generators or [studio.library.generators()[0].id]
     for one in map(studio.library.generator, names):
-        low, high = one.facts.get("frames") or (ask.frames, ask.frames)
+        low, high = one.facts.get("frames") or (1, math.inf)
         if ask.frames is not None and not low <= ask.frames <= high:
             raise Refused(f"frames: found {ask.frames}, expected {low} to {high} for the generator {one.name!r}")
     total = len(ask.prompts) * len(ask.seeds) * len(names)
