@@ -75,11 +75,52 @@ def test_several_jobs_are_made_together_and_give_the_same_as_alone(studio: Made,
 
 def test_one_wish_that_cannot_be_does_not_take_others_down(studio: Made) -> None:
     good = studio.ask("/motion", {"prompts": ["a person walks"], "frames": 40})
-    bad = studio.ask("/motion", {"prompts": ["a person walks"], "frames": 3000})
+    request = {"prompts": ["a person walks"], "seeds": [0], "pipelines": [studio.base], "frames": 3000}
+    bad = studio.client.app.state.context.queue.submit("generate", "quick", request)  # type: ignore[attr-defined]
     studio.work()
-    found = [studio.get(f"/jobs/{job['id']}") for job in (good, bad)]
+    found = [studio.get(f"/jobs/{name}") for name in (good["id"], bad.id)]
     assert [job["state"] for job in found] == ["done", "failed"]
     assert "found a length of 3000 frames, expected 20 to 196" in found[1]["message"]
+
+
+def test_a_length_that_cannot_be_is_refused_before_any_work(studio: Made) -> None:
+    assert studio.get(f"/generators/{studio.base}")["facts"]["frames"] == [20, 196]
+    for frames in (0, -3, 4, 19, 197, 400, 10**12):
+        told = studio.ask("/motion", {"prompts": ["a person walks"], "frames": frames}, 422)["detail"]
+        assert "frames" in told
+        assert frames < 1 or "expected 20 to 196 for the generator 'base'" in told
+    assert [studio.ask("/motion", {"prompts": ["a"], "frames": frames})["state"] for frames in (20, 196)]
+    studio.work()
+
+
+def test_a_job_that_is_run_twice_leaves_what_one_run_leaves(studio: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    asks: dict[str, dict[str, Any]] = {
+        "/audits": {"generator": studio.base, "prompts": [KICK] * 10, "seeds": [0]},
+        "/edits": {"generator": studio.base, "method": "prompt_filter", "concept": "kick"},
+    }
+    long, before = studio.workers["long"], len(studio.get("/generators"))
+    for path, ask in asks.items():  # the worker dies as it writes the last word
+        job = studio.ask(path, ask)
+        monkeypatch.setattr(long.queue, "finish", die)
+        with pytest.raises(Killed):
+            long.turn()
+        monkeypatch.undo()
+        assert len(studio.get("/generators")) == before
+        long.queue.take_back(long.name)
+        assert studio.done(job)["attempt"] == 2
+        assert len(studio.get(f"/jobs/{job['id']}/motions")) == len(ask.get("prompts", []))
+    assert len(studio.get("/generators")) == before + 1
+    folder = studio.settings.folder / "generators"
+    ids = {one["id"] for one in studio.get("/generators")}
+    assert {path.name for path in folder.iterdir() if path.suffix != ".zip"} <= ids
+
+
+class Killed(BaseException):
+    """As SIGKILL: nothing catches it."""
+
+
+def die(*_: object, **__: object) -> None:
+    raise Killed
 
 
 def test_an_edit_is_offered_compared_and_leaves_the_original(studio: Made, edited: dict[str, Any]) -> None:

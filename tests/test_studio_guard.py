@@ -1,16 +1,25 @@
 """Who may ask a studio: hosts, origins, tokens, versions, sizes; and what no input may do."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from starlette.responses import PlainTextResponse
 
 from exuvia import __version__
 from exuvia.__main__ import main
+from exuvia.errors import ConfigError
 from exuvia.studio.app import create_app
-from exuvia.studio.settings import Limits, Settings
+from exuvia.studio.guard import Guard
+from exuvia.studio.serve import address
+from exuvia.studio.settings import Limits, Settings, is_loopback
 from exuvia.studio.views import report_id
 
 TOKEN = "a-token-of-thirty-two-characters"
@@ -69,12 +78,76 @@ def test_without_the_token_nothing_is_answered(open_to_all: TestClient) -> None:
 
 
 def test_the_printed_address_gives_the_browser_its_cookie(open_to_all: TestClient) -> None:
-    first = open_to_all.get(f"/?token={TOKEN}")
-    assert first.status_code == 200
-    cookie = first.headers["set-cookie"]
+    page = open_to_all.get(f"/?token={TOKEN}&more=1")
+    assert (page.status_code, page.url) == (200, "http://studio.example/?more=1"), "the bar shows no token"
+    cookie = page.history[0].headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     assert open_to_all.get(STATUS).status_code == 200, "the cookie is enough from now on"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=40))
+@example("kF+3/aZ0q&x=1#%41;b c")
+@example("  blanks at both ends  ")
+@example("čeština 🔑 " + '"\\,')
+def test_a_token_of_any_characters_opens_the_printed_address(tmp_path: Path, token: str) -> None:
+    about = Settings(folder=tmp_path, host="0.0.0.0", token=token)
+    printed = address(about)
+    client = TestClient(Guard(PlainTextResponse("in"), about), "http://studio.example")
+    assert client.get("/").status_code == 401
+    page = client.get(printed.replace("http://0.0.0.0:8010", ""))
+    assert (page.status_code, page.url) == (200, "http://studio.example/")
+    assert client.get(STATUS).status_code == 200, "the cookie is enough from now on"
+    client.cookies.clear()
+    assert client.get(STATUS).status_code == 401
+    headers = {"authorization": f"Bearer {quote(token, safe='')}"}
+    assert client.get(STATUS, headers=headers).status_code == 200
+    if token == token.strip():
+        assert client.get(STATUS, headers={b"authorization": b"Bearer " + token.encode()}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "token", ["a token of a\nline and a half", "\0" * 20, "nineteen letters \x7f..", "\ud800" * 20]
+)
+def test_a_token_that_no_browser_can_send_is_refused(tmp_path: Path, token: str) -> None:
+    with pytest.raises(ConfigError, match="found a control character in the token"):
+        Settings(folder=tmp_path, token=token)
+
+
+def test_a_page_whose_address_names_another_site_is_not_left_for_it(open_to_all: TestClient) -> None:
+    answer = open_to_all.get(f"http://studio.example//evil.example/x?token={TOKEN}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/evil.example/x")
+
+
+LOCAL = st.one_of(st.integers(1, 2**24 - 2).map(lambda n: str(ip_address(0x7F000000 + n))), st.just("::1"))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(host=LOCAL | st.sampled_from(["localhost", "LOCALHOST"]))
+def test_whatever_asks_for_no_token_answers_to_this_machine_s_names_alone(tmp_path: Path, host: str) -> None:
+    assert is_loopback(host)
+    client = TestClient(Guard(PlainTextResponse("in"), Settings(folder=tmp_path, host=host)), "http://localhost")
+    own = f"[{host}]:8010" if ":" in host else f"{host}:8010"
+    for name, status in ((own, 200), ("localhost", 200), ("evil.com", 421), ("10.0.0.1:8010", 421), ("0.0.0.0", 421)):
+        assert client.get("/", headers={"host": name}).status_code == status, name
+
+
+@given(st.ip_addresses() | st.text(max_size=20))
+@example("0.0.0.0")
+@example("")
+@example("::")
+@example("127.1")
+@example("0177.0.0.1")
+@example("127.0.0.1.evil.com")
+@example("::ffff:10.0.0.1")
+def test_every_other_host_asks_for_a_token(host: object) -> None:
+    name = str(host)
+    try:
+        ours = ip_address(name) in ip_network("127.0.0.0/8") or ip_address(name) == ip_address("::1")
+    except ValueError:
+        ours = name.lower() == "localhost"
+    assert is_loopback(name) == ours
 
 
 def test_a_page_of_another_version_is_told_to_load_again(local: TestClient) -> None:
@@ -94,12 +167,31 @@ def test_what_is_too_large_is_not_read(local: TestClient) -> None:
             yield b"x" * 1000
 
     headers = {"content-type": "application/json"}
-    assert local.post("/api/v1/motion", content=pieces(), headers=headers).status_code in (400, 413)
+    assert local.post("/api/v1/motion", content=pieces(), headers=headers).status_code == 413
 
 
 def test_no_more_jobs_wait_than_may(local: TestClient) -> None:
     codes = [local.post("/api/v1/motion", json={"prompts": ["a person walks"]}).status_code for _ in range(3)]
     assert codes == [202, 202, 429]
+
+
+def test_one_damaged_job_does_not_hide_the_others(local: TestClient) -> None:
+    bad, good = (local.post("/api/v1/motion", json={"prompts": ["a person walks"]}).json()["id"] for _ in range(2))
+    for damage in ("request = '{'", "request = '{}'", "request = '{\"prompts\": []}'", "state = 'asleep'"):
+        with local.app.state.context.queue.engine.begin() as link:  # type: ignore[attr-defined]
+            link.execute(text(f"UPDATE jobs SET {damage} WHERE id = '{bad}'"))
+        answer = local.get("/api/v1/jobs")
+        assert answer.status_code == 200, damage
+        assert {job["id"] for job in answer.json()} == {bad, good}
+    assert "is damaged" in local.get(f"/api/v1/jobs/{bad}").json()["message"]
+    assert local.delete(f"/api/v1/jobs/{bad}").status_code == 204
+
+
+def test_another_method_hears_all_that_are_allowed(local: TestClient) -> None:
+    for path, allowed in (("generators/" + "0" * 32, "DELETE, GET, PATCH"), ("motions", "POST"), ("jobs", "GET")):
+        answer = local.put(f"/api/v1/{path}", json={})
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert f"found PUT, expected one of {allowed}" == answer.json()["detail"]
 
 
 def test_every_answer_is_sealed(local: TestClient) -> None:

@@ -65,19 +65,77 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_is_asked(queue: Qu
         queue.progress(running.id, 1, 2)
 
 
-def test_the_jobs_of_a_dead_worker_are_marked_and_can_be_run_again(queue: Queue) -> None:
+def test_the_jobs_of_a_dead_worker_wait_again_and_fail_with_the_third_death(queue: Queue) -> None:
     lost, unwanted, other = (queue.submit("generate", "quick", {}) for _ in range(3))
     queue.claim("quick", "dead")
     queue.claim("quick", "dead")
     queue.claim("quick", "alive")
     queue.ask_to_cancel(unwanted.id)
-    queue.give_up("dead")
-    assert [queue.get(job.id).state for job in (lost, unwanted, other)] == [FAILED, CANCELLED, RUNNING]
-    assert "run it again" in queue.get(lost.id).message
+    queue.take_back("dead")
+    assert [queue.get(job.id).state for job in (lost, unwanted, other)] == [QUEUED, CANCELLED, RUNNING]
+    assert queue.get(lost.id).attempt == 2
+    queue.claim("quick", "stopped")
+    queue.take_back("stopped", lost=0)  # the studio was stopped: no fault of the job
+    for name in ("dead 2", "dead 3"):
+        assert queue.get(lost.id).state == QUEUED
+        queue.claim("quick", name)
+        queue.take_back(name)
+    assert (queue.get(lost.id).state, queue.get(lost.id).attempt) == (FAILED, 3)
+    assert "lost 3 times" in queue.get(lost.id).message
     again = queue.again(lost.id)
-    assert (again.state, again.attempt, again.message) == (QUEUED, 2, "")
+    assert (again.state, again.attempt, again.message) == (QUEUED, 4, "")
+    queue.claim("quick", "dead 4")
+    queue.take_back("dead 4")
+    assert queue.get(lost.id).state == QUEUED, "whoever runs it again gives it all its lives"
     with pytest.raises(ConfigError, match="is running"):
         queue.again(other.id)
+
+
+def test_a_job_that_takes_its_worker_down_does_not_take_others_with_it(queue: Queue) -> None:
+    names = [queue.submit("generate", "quick", {"name": n}).id for n in range(3)]
+    ended: list[str] = []
+    for turn in range(20):
+        jobs = [job.id for job in queue.claim("quick", f"w{turn}", 8, ("generate",))]
+        if names[1] in jobs:
+            queue.take_back(f"w{turn}")
+        for job in jobs:
+            if names[1] not in jobs:
+                queue.finish(job, DONE)
+                ended.append(job)
+    assert sorted(ended) == sorted([names[0], names[2]])
+    assert [queue.get(name).state for name in names] == [DONE, FAILED, DONE]
+
+
+def test_what_is_written_with_a_job_that_somebody_ended_does_not_stay(queue: Queue) -> None:
+    job = queue.submit("generate", "quick", {})
+    queue.claim("quick", "w")
+    queue.finish(job.id, CANCELLED)
+
+    def write() -> None:
+        with queue.engine.begin() as link:
+            link.execute(text("UPDATE jobs SET message = 'written with it'"))
+            queue.finish(job.id, DONE, link=link)
+
+    with pytest.raises(Cancelled):
+        write()
+    assert (queue.get(job.id).state, queue.get(job.id).message) == (CANCELLED, "")
+
+
+DAMAGE = ("request = '{'", "request = '[1]'", "request = 'null'", "result = '3'", "state = 'asleep'")
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, "created = 'x'", f"request = '{'[' * 9000}'"])
+def test_a_damaged_row_is_a_failed_job_and_the_others_stay(tmp_path: Path, damage: str) -> None:
+    queue = Queue(open_database(f"sqlite:///{tmp_path / 'jobs.sqlite'}"))
+    bad, good = (queue.submit("generate", "quick", {}) for _ in range(2))
+    with queue.engine.begin() as link:
+        link.execute(text(f"UPDATE jobs SET {damage} WHERE id = '{bad.id}'"))
+    found = {job.id: job for job in queue.newest()}
+    assert found[good.id].state == QUEUED
+    assert (found[bad.id].state, "is damaged; delete it" in found[bad.id].message) == (FAILED, True)
+    taken = [job.id for _ in range(3) for job in queue.claim("quick", "w")]
+    assert taken == [good.id]
+    queue.engine.dispose()
 
 
 def test_a_full_queue_and_an_unknown_job_are_refused(queue: Queue) -> None:
@@ -122,7 +180,7 @@ def test_no_sequence_of_events_loses_a_job_or_revives_a_finished_one(tmp_path: P
             elif step == "claim":
                 queue.claim("quick", "w")
             elif step == "die":
-                queue.give_up("w")
+                queue.take_back("w")
             elif step in ("finish", "fail") and running:
                 queue.finish(running[0].id, DONE if step == "finish" else FAILED)
                 done |= {running[0].id} if step == "finish" else set()
@@ -146,7 +204,7 @@ def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
     with engine.begin() as link:
         link.execute(text("UPDATE about SET value = '99' WHERE key = 'schema'"))
     engine.dispose()
-    with pytest.raises(DataError, match="version 99, expected 1"):
+    with pytest.raises(DataError, match="version 99, expected 2"):
         open_database(url)
 
 

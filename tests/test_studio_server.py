@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,10 +17,13 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import uvicorn
 
 from exuvia.data.prepare import prepare
+from exuvia.studio.app import create_app
 from exuvia.studio.database import open_database
 from exuvia.studio.queue import Queue
+from exuvia.studio.serve import patient
 from exuvia.studio.settings import Limits, Settings
 from exuvia.studio.supervisor import Seat, Supervisor
 from lab.__main__ import main as lab_main
@@ -105,14 +109,12 @@ def test_killed_workers_cancelled_jobs_and_a_restart_lose_nothing(tmp_path: Path
         motion = studio.job(quick, "done")["result"]["motions"][0]
         until(lambda: {"running", "done"} <= {one["state"] for one in heard if one["id"] == quick["id"]})
 
-        # its worker is killed in the middle: the job says so, a new worker comes, and it can be run again
+        # its worker is killed in the middle: a new worker comes and does it from the beginning
         until(lambda: "training 1" in studio.get(f"/jobs/{slow['id']}")["message"], START_S)
         for worker in studio.workers():
             worker.kill()
-        lost = studio.job(slow, "failed")
-        assert "run it again" in lost["message"]
+        until(lambda: studio.get(f"/jobs/{slow['id']}")["attempt"] == told["attempt"] + 1)
         until(lambda: all(studio.get("/status")["workers"].values()))
-        assert studio.ask(f"/jobs/{slow['id']}/again")["attempt"] == told["attempt"] + 1
         studio.job(slow, "running")
         until(lambda: "training 1" in studio.get(f"/jobs/{slow['id']}")["message"], START_S)
         assert studio.get(f"/jobs/{slow['id']}")["left_s"] is not None
@@ -128,11 +130,11 @@ def test_killed_workers_cancelled_jobs_and_a_restart_lose_nothing(tmp_path: Path
     until(lambda: not _orphans(folder), 30)
     with running(folder) as studio:
         assert studio.get(f"/motions/{motion}")["prompt"] == "a person walks"
-        found = studio.job(waiting, "done", "failed")
-        if found["state"] == "failed":  # it was running when the machine went down
-            studio.ask(f"/jobs/{waiting['id']}/again")
         edited = studio.job(waiting, "done")["result"]["pipeline"]
         assert edited in [one["id"] for one in studio.get("/generators")]
+        workers = studio.workers()
+        studio.stop(signal.SIGTERM)
+        assert not [one for one in workers if one.is_running()]
 
 
 def _orphans(folder: Path) -> list[psutil.Process]:
@@ -173,9 +175,7 @@ def test_a_job_that_takes_too_long_is_stopped_and_the_others_of_its_worker_wait_
     engine.dispose()
 
 
-def test_a_killed_worker_is_replaced_and_its_job_can_be_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_worker_is_replaced_and_its_job_waits_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(folder=tmp_path)
     engine = open_database(settings.url)
     queue = Queue(engine)
@@ -191,9 +191,36 @@ def test_a_killed_worker_is_replaced_and_its_job_can_be_run_again(
     sleeper.kill()
     sleeper.wait()
     supervisor.check(seat)
-    assert (queue.get(job.id).state, started) == ("failed", ["quick"])
-    assert "run it again" in queue.get(job.id).message
-    assert queue.again(job.id).attempt == job.attempt + 1
+    assert (queue.get(job.id).state, started) == ("queued", ["quick"])
+    assert queue.get(job.id).attempt == job.attempt + 1
+    engine.dispose()
+
+
+def test_a_cancelled_job_does_not_take_the_worker_that_it_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exuvia.studio.supervisor.GRACE_S", {"quick": 0.1})
+    settings = Settings(folder=tmp_path)
+    engine = open_database(settings.url)
+    queue = Queue(engine)
+    supervisor = Supervisor(settings, queue, lambda: False)
+    monkeypatch.setattr(supervisor, "_hire", lambda lane: None)
+    unwanted, wanted, waiting = (queue.submit("generate", "quick", {}) for _ in range(3))
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    seat = Seat("quick", "w", sleeper, 0.0)
+    queue.claim("quick", "w", 2, ("generate",))
+    queue.ask_to_cancel(unwanted.id)
+    for _ in range(2):
+        supervisor.check(seat)
+        time.sleep(0.2)
+    states = [queue.get(job.id).state for job in (unwanted, wanted, waiting)]
+    assert (states, sleeper.poll()) == (["cancelled", "running", "queued"], None)
+    queue.ask_to_cancel(wanted.id)
+    for _ in range(2):
+        supervisor.check(seat)
+        time.sleep(0.2)
+    states = [queue.get(job.id).state for job in (unwanted, wanted, waiting)]
+    assert (states, sleeper.poll() is None) == (["cancelled", "cancelled", "queued"], False)
     engine.dispose()
 
 
@@ -206,3 +233,58 @@ def test_the_load_bench_loses_no_job(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert 0 < rows["studio.api_p95_ms.3_users"]
     assert "0 lost" in capsys.readouterr().out
     assert lab_main(["studio", "--users", "0"]) == 2
+
+
+@contextmanager
+def served(folder: Path, limits: Limits) -> Iterator[int]:
+    """Port of a server in this process, without workers."""
+    about = Settings(folder=folder, limits=limits)
+    config = uvicorn.Config(
+        create_app(about, workers=False), http=patient(limits), log_level="critical", port=0, lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started, 30)
+        yield int(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+HALF = (b"", b"GET /api/v1/sta", b"POST /api/v1/motion HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{")
+
+
+def test_requests_that_are_never_finished_are_closed_and_others_are_answered(tmp_path: Path) -> None:
+    with served(tmp_path, Limits(head_s=1.0, body_s=1.0)) as port:
+        half = [socket.create_connection(("127.0.0.1", port)) for _ in range(51)]
+        for number, link in enumerate(half):
+            link.settimeout(20)
+            link.sendall(HALF[number % 3])
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"host": "localhost"}) as client:
+            for _ in range(3):  # one connection, idle between its requests
+                assert client.get("/api/v1/status").status_code == 200
+                time.sleep(0.4)
+        for number, link in enumerate(half):
+            with contextlib.suppress(ConnectionResetError):
+                for _ in iter(lambda: link.recv(4096), b""):  # noqa: B023 - read at once
+                    assert number % 3 == 2, "an answer to half a head"
+            link.close()
+
+
+def test_a_client_that_drips_a_byte_now_and_then_is_closed_too(tmp_path: Path) -> None:
+    with served(tmp_path, Limits(head_s=1.0, body_s=1.0)) as port:
+        for start in (b"GET / HTTP/1.1\r\nx: ", HALF[2], b"GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\nGET"):
+            link = socket.create_connection(("127.0.0.1", port))
+            link.sendall(start)
+            until(lambda: not _still_takes(link), 20)  # noqa: B023 - called at once
+            link.close()
+
+
+def _still_takes(link: socket.socket) -> bool:
+    try:
+        link.sendall(b"x")
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True

@@ -1,6 +1,5 @@
 """`exuvia studio`: the local web application."""
 
-import ipaddress
 import os
 import secrets
 import webbrowser
@@ -11,7 +10,7 @@ import tyro
 
 from exuvia.config import settings
 from exuvia.errors import ConfigError, ExuviaError
-from exuvia.studio.settings import Limits, Settings
+from exuvia.studio.settings import Limits, Settings, is_loopback
 
 
 @settings
@@ -32,7 +31,7 @@ def studio(config: StudioConfig) -> None:
     """
     token = config.token or os.environ.get("EXUVIA_STUDIO_TOKEN", "")
     token = secrets.token_urlsafe(24) if token == "new" else token
-    if not _is_loopback(config.host) and len(token) < 16:
+    if not is_loopback(config.host) and len(token) < 16:
         raise ConfigError(
             f"{config.host} can be reached by others; set a token of at least 16 characters with --token "
             "or EXUVIA_STUDIO_TOKEN, or let one be made: --token new"
@@ -44,13 +43,6 @@ def studio(config: StudioConfig) -> None:
         raise ConfigError(f"the studio needs {error.name}; install it with: pip install 'exuvia[studio]'") from None
     chosen = {setting.name: getattr(config, setting.name) for setting in fields(Settings)}
     serve(Settings(**chosen | {"token": token}), _opener(config.open))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_offers(config: StudioConfig) -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from sqlalchemy.exc import DBAPIError
+from starlette.routing import Route
 
 from exuvia import __version__
 from exuvia.errors import ExuviaError, OutputError
@@ -18,7 +19,8 @@ from exuvia.studio.database import open_database
 from exuvia.studio.events import Broadcast
 from exuvia.studio.guard import Guard
 from exuvia.studio.library import Library
-from exuvia.studio.queue import Full, Queue, Unknown
+from exuvia.studio.queue import Full, Queue, Refused, Unknown
+from exuvia.studio.reading import TooMuch
 from exuvia.studio.routes_jobs import routes as job_routes
 from exuvia.studio.routes_library import pages
 from exuvia.studio.routes_library import routes as library_routes
@@ -115,8 +117,16 @@ def _add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ExuviaError)
     async def told(_: Request, error: ExuviaError) -> JSONResponse:
-        status = {Unknown: 404, Full: 429, OutputError: 507}.get(type(error), 400)
+        status = {Unknown: 404, Full: 429, OutputError: 507, Refused: 422, TooMuch: 422}.get(type(error), 400)
         return answer(status, str(error))
+
+    @app.exception_handler(405)
+    async def other_method(request: Request, _: Exception) -> JSONResponse:
+        every = (*job_routes.routes, *library_routes.routes, *pages.routes, *app.routes)
+        here = [one for one in every if isinstance(one, Route) and one.path_regex.match(request.url.path)]
+        allowed = ", ".join(sorted({method for one in here for method in one.methods or ()}))
+        text = f"found {request.method}, expected one of {allowed}"
+        return JSONResponse({"detail": text}, 405, {"allow": allowed})
 
     @app.exception_handler(RequestValidationError)
     async def refused(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,5 +1,7 @@
 """The studio's tables, and the engine that reaches them: SQLite in the folder, or PostgreSQL by its URL."""
 
+import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,22 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
+    update,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from exuvia.errors import ConfigError, DataError, OutputError
+from exuvia.readers import parse_json
 
-SCHEMA = 1
-"""Counts up when a table changes in a way that older programs do not understand."""
+SCHEMA = 2
+"""Counts up when a table changes in a way that older programs do not understand; version 1 is brought along."""
+SINCE_1 = {"jobs": ("lost INTEGER NOT NULL DEFAULT 0",), "pipelines": ("key TEXT", "weights VARCHAR(64)")}
+"""Table -> columns that version 1 does not have."""
+FILE = "studio.sqlite"
+OURS = {FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", "generators", "cache"}
+"""All that a studio puts into its folder."""
 
 tables = MetaData()
 
@@ -52,6 +62,7 @@ jobs = Table(
     Column("total", Integer, nullable=False, default=0),
     Column("cancel", Boolean, nullable=False, default=False),
     Column("attempt", Integer, nullable=False, default=1),
+    Column("lost", Integer, nullable=False, default=0),  # times that its worker died
     Column("revision", Integer, nullable=False, default=0),
     Column("worker", String(40), nullable=False, default=""),
     Column("created", Float, nullable=False),
@@ -89,8 +100,10 @@ pipelines = Table(
     tables,
     Column("id", String(32), primary_key=True),
     Column("name", Text, nullable=False),
+    Column("key", Text),  # under which the studio is given it; stays where the name is changed
+    Column("weights", String(64)),  # what is loaded under this id, see library.weights_of
     Column("origin", String(10), nullable=False),  # shipped, given, edited
-    Column("place", Text, nullable=False),
+    Column("place", Text, nullable=False),  # empty: not on offer now
     Column("parent", String(32)),
     Column("job", String(32)),
     Column("facts", JSON, nullable=False),
@@ -110,8 +123,8 @@ def open_database(url: str) -> Engine:
     shown = _shown(url)
     try:
         if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+            make_private(Path(url.removeprefix("sqlite:///")))
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), json_deserializer=_from_json)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
         _create(engine, shown)
@@ -122,6 +135,29 @@ def open_database(url: str) -> Engine:
         reason = str(getattr(error, "orig", error)).splitlines()[0]
         raise OutputError(f"the database {shown} cannot be used: {reason}") from None
     return engine
+
+
+def make_private(database: Path) -> None:
+    """Make the studio's folder and its database file for the user's own eyes, whatever the umask. Raises OSError.
+
+    A folder that holds other things keeps its mode.
+    """
+    folder = database.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # somebody else's, lent to us
+        if {path.name for path in folder.iterdir()} <= OURS:
+            folder.chmod(0o700)
+    os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
+    with contextlib.suppress(PermissionError):
+        database.chmod(0o600)
+
+
+def _from_json(cell: str) -> Any:
+    """A cell's value; None where it is damaged, so that the other rows can be read."""
+    try:
+        return parse_json(cell, "a cell")
+    except DataError:
+        return None
 
 
 def _shown(url: str) -> str:
@@ -148,6 +184,14 @@ def _create(engine: Engine, shown: str) -> None:
             link.execute(insert(about).values(key="schema", value=str(SCHEMA)))
             link.execute(insert(clock).values(id=1, revision=0))
         found = link.scalar(select(about.c.value).where(about.c.key == "schema"))
+        if found == "1":
+            found = str(SCHEMA)
+            for table, columns in SINCE_1.items():
+                there = {column["name"] for column in inspect(link).get_columns(table)}
+                for column in columns:
+                    if column.split()[0] not in there:
+                        link.execute(text(f"ALTER TABLE {table} ADD COLUMN {column}"))
+            link.execute(update(about).where(about.c.key == "schema").values(value=found))
     if found != str(SCHEMA):
         raise DataError(
             f"the database {shown} has tables of version {found}, expected {SCHEMA}; "

@@ -1,15 +1,15 @@
 """What every request passes first: who may ask, from where, how much; and the headers that every answer carries."""
 
 import secrets
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exuvia import __version__
-from exuvia.studio.settings import LOOPBACK, Settings
+from exuvia.studio.settings import Settings, is_loopback
 
 COOKIE = "exuvia_studio"
 VERSION = "x-exuvia-version"
@@ -55,11 +55,15 @@ class Guard:
             return message
 
         async def sealed(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 _seal(message, cookie)
             await send(message)
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            started = started or size <= self.settings.limits.body_bytes
+            if started:  # else the application speaks of a body that was cut off
+                await sealed(message)
 
         async def refuse(status: int, text: str) -> None:
             headers = {"connection": "close"} if status == 413 else None
@@ -69,12 +73,19 @@ class Guard:
         if refusal is not None:
             await refuse(*refusal)
             return
-        cookie = self.settings.token if asked.query_params.get("token") else ""
+        if self.settings.token and "token" in asked.query_params:
+            cookie = quote(self.settings.token, safe="")
+            if not asked.url.path.startswith("/api/"):  # a page: its address must not keep the token
+                rest = urlencode([pair for pair in asked.query_params.multi_items() if pair[0] != "token"])
+                place = "/" + asked.url.path.lstrip("/") + (rest and f"?{rest}")
+                await RedirectResponse(place, 303)(scope, receive, sealed)
+                return
         try:
-            await self.app(scope, counted, sealed)
+            await self.app(scope, counted, answer)
         except _TooLarge:
-            if not started:
-                await refuse(413, self.too_large)
+            pass
+        if size > self.settings.limits.body_bytes and not started:
+            await refuse(413, self.too_large)
 
     def _refusal(self, asked: HTTPConnection) -> tuple[int, str] | None:
         """Status and sentence for a request that may not pass."""
@@ -83,7 +94,7 @@ class Guard:
             name, port = host.hostname or "", host.port
         except ValueError:
             name, port = "", None
-        if self.settings.is_private and name not in LOOPBACK:  # a name of somebody else's that resolves to this machine
+        if self.settings.is_private and not is_loopback(name):  # somebody else's name for this machine
             return 421, "this studio answers to localhost and 127.0.0.1 only"
         if asked.scope["method"] not in SAFE and not _same_origin(asked, name, port):
             return 403, "this request comes from another site's page; the studio takes none"
@@ -100,12 +111,10 @@ class Guard:
         return None
 
     def _knows_token(self, asked: HTTPConnection) -> bool:
-        given = [
-            asked.headers.get("authorization", "").removeprefix("Bearer "),
-            asked.cookies.get(COOKIE, ""),
-            asked.query_params.get("token", ""),
-        ]
-        return any(secrets.compare_digest(one.encode(), self.settings.token.encode()) for one in given)
+        header = asked.headers.get("authorization", "").removeprefix("Bearer ")
+        given = [header.encode("latin-1"), unquote(header).encode(), unquote(asked.cookies.get(COOKIE, "")).encode()]
+        given.append(asked.query_params.get("token", "").encode())
+        return any(secrets.compare_digest(one, self.settings.token.encode()) for one in given)
 
 
 def _same_origin(asked: HTTPConnection, name: str, port: int | None) -> bool:

@@ -1,6 +1,8 @@
 """Generators, motions and marks: what the studio keeps. Users name all of them by ids; places on the disk stay here."""
 
+import hashlib
 import io
+import logging
 import shutil
 import time
 import zipfile
@@ -11,14 +13,20 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
-from exuvia.errors import ConfigError, OutputError
-from exuvia.files import whole_file
+from exuvia.checkpoint import find_pipeline, read_config
+from exuvia.config import from_dict
+from exuvia.errors import ConfigError, ExuviaError, OutputError
+from exuvia.files import sha256_file, whole_file
 from exuvia.motion.clip import Clip
+from exuvia.pipeline.settings import GenerationConfig
 from exuvia.readers import read_npy
 from exuvia.studio.database import jobs, marks, motions, pipelines
 from exuvia.studio.queue import Unknown, new_id
 from exuvia.studio.schemas import GeneratorView, Motion
 from exuvia.studio.settings import Settings
+from exuvia.tokens.settings import RVQVAEConfig
+
+log = logging.getLogger(__name__)
 
 LABELS = ("violent", "fine", "false_alarm")
 """What a user may say of a motion: it shows the concept, it does not, or the classifier is wrong about it."""
@@ -33,7 +41,9 @@ class Generator(GeneratorView):
     """A generator with where it lies."""
 
     place: str
-    """Name or folder for `MotionPipeline.from_pretrained`; never shown."""
+    """Folder for `MotionPipeline.from_pretrained`, empty if the studio was started without it; never shown."""
+    weights: str | None
+    """`weights_of` what may be loaded under this id."""
 
 
 _GENERATOR = [pipelines.c[name] for name in Generator.model_fields]
@@ -54,23 +64,37 @@ class Library:
     # generators
 
     def offer(self) -> None:
-        """Bring the table in line with what the studio was started with; edited generators stay."""
+        """Bring the table in line with what the studio was started with; edited generators stay.
+
+        An id belongs to a key, the name that the studio was started with, and to the weights that were found under it.
+        Other weights get an id of their own; the old one waits until its weights are given again.
+        """
         given = {"base": ("shipped", "base")} | {n: ("given", str(p)) for n, p in self.settings.pipelines.items()}
         with self.engine.begin() as link:
-            known = {row.name: row.id for row in link.execute(select(pipelines).where(pipelines.c.origin != "edited"))}
-            for name in known.keys() - given.keys():
-                link.execute(delete(pipelines).where(pipelines.c.id == known[name]))
-            for name, (origin, place) in given.items():
-                if name in known:
-                    link.execute(update(pipelines).where(pipelines.c.id == known[name]).values(place=place))
+            rows = link.execute(select(pipelines)).all()
+            old = sorted((row for row in rows if row.origin != "edited"), key=lambda row: row.created, reverse=True)
+            link.execute(update(pipelines).where(pipelines.c.origin != "edited").values(place=""))
+            for key, (origin, place) in given.items():
+                now = _measured(place)
+                same = [row for row in old if row.key == key and now["weights"] in (row.weights, None)]
+                same += [
+                    row for row in old if row.key is row.weights is None and (row.origin, row.place) == (origin, place)
+                ]
+                if same:
+                    now["weights"] = now["weights"] or same[0].weights
+                    link.execute(update(pipelines).where(pipelines.c.id == same[0].id).values(key=key, **now))
                     continue
-                values = {"id": new_id(), "name": name, "origin": origin, "place": place, "facts": {}, "kept": True}
+                values = {"id": new_id(), "name": key, "key": key, "origin": origin, "kept": True} | now
                 link.execute(insert(pipelines).values(created=time.time(), **values))
+            for row in rows:  # edited by a studio that did not look at weights yet
+                if row.origin == "edited" and row.weights is None:
+                    now = _measured(self.place_for(row.id), row.facts or {})
+                    link.execute(update(pipelines).where(pipelines.c.id == row.id).values(**now))
 
     def generators(self) -> list[Generator]:
         """All, the shipped and given ones first, then edited ones, newest first."""
         with self.engine.connect() as link:
-            rows = [Generator(**row._mapping) for row in link.execute(select(*_GENERATOR))]
+            rows = [self._generator(row) for row in link.execute(select(*_GENERATOR).where(pipelines.c.place != ""))]
         order = {"shipped": 0, "given": 1, "edited": 2}
         return sorted(rows, key=lambda one: (order[one.origin], one.created * (-1 if one.origin == "edited" else 1)))
 
@@ -80,7 +104,15 @@ class Library:
             row = link.execute(select(*_GENERATOR).where(pipelines.c.id == name)).one_or_none()
         if row is None:
             raise Unknown(f"there is no generator {name[:40]!r} here; it may have been thrown away")
-        return Generator(**row._mapping)
+        if not row.place:
+            raise Unknown(
+                f"the generator {row.name!r} is not on offer: the studio was started without it, or its files changed"
+            )
+        return self._generator(row)
+
+    def _generator(self, row: Row[Any]) -> Generator:
+        place = str(self.place_for(row.id)) if row.origin == "edited" else row.place
+        return Generator(**dict(row._mapping) | {"place": place, "facts": row.facts or {}})
 
     def free_name(self, wanted: str) -> str:
         """A name, with a number where it is taken."""
@@ -91,11 +123,11 @@ class Library:
         """Where an edited generator of this id is kept."""
         return self.edited / name
 
-    def add_edited(self, name: str, title: str, parent: str, job: str, facts: Mapping[str, Any]) -> None:
+    def add_edited(self, link: Connection, name: str, title: str, parent: str, job: str, facts: dict[str, Any]) -> None:
         """Enter a generator whose folder is complete."""
-        values = {"id": name, "name": title, "origin": "edited", "place": str(self.place_for(name)), "parent": parent}
-        with self.engine.begin() as link:
-            link.execute(insert(pipelines).values(job=job, facts=dict(facts), created=time.time(), **values))
+        values = {"id": name, "name": title, "origin": "edited", "parent": parent, "job": job}
+        values |= _measured(self.place_for(name), facts)
+        link.execute(insert(pipelines).values(created=time.time(), **values))
 
     def keep(self, name: str, title: str | None, kept: bool | None) -> Generator:
         """Rename a generator, or mark it as one to keep."""
@@ -139,6 +171,11 @@ class Library:
         with self.engine.begin() as link:
             link.execute(delete(jobs).where(jobs.c.id == job))
 
+    def forget_motions(self, job: str) -> None:
+        """Delete the motions of a job that makes them anew."""
+        with self.engine.begin() as link:
+            link.execute(delete(motions).where(motions.c.job == job))
+
     def archive(self, generator: str) -> Path:
         """An edited generator's folder as a zip archive beside it, made when it is first asked for."""
         target = self.place_for(generator).with_suffix(".zip")
@@ -168,7 +205,7 @@ class Library:
         wanted = select(*_MOTION).outerjoin(marks, marks.c.motion == motions.c.id)
         with self.engine.connect() as link:
             rows: list[Row[Any]] = list(link.execute(wanted.where(where).order_by(motions.c.created, motions.c.number)))
-        return [Motion(**row._mapping) for row in rows]
+        return [Motion(**dict(row._mapping) | {"detail": row.detail or UNSEEN}) for row in rows]
 
     def clip(self, name: str) -> Clip:
         """The motion itself. Raises Unknown."""
@@ -194,6 +231,31 @@ class Library:
             link.execute(delete(marks).where(marks.c.motion == motion))
             if label is not None:
                 link.execute(insert(marks).values(motion=motion, label=label, note=note, changed=time.time()))
+
+
+def weights_of(folder: str | Path) -> str:
+    """Hex SHA-256 over everything in a generator's folder that decides its motions. Raises OSError."""
+    files = sorted(
+        path for path in Path(folder).iterdir() if path.name == "config.json" or path.suffix == ".safetensors"
+    )
+    return hashlib.sha256("".join(f"{path.name} {sha256_file(path)}\n" for path in files).encode()).hexdigest()
+
+
+def _measured(place: str | Path, facts: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """Columns that say what lies at a place now; without weights where nothing that can be loaded does."""
+    now: dict[str, Any] = {"place": str(place), "weights": None, "facts": dict(facts)}
+    try:
+        folder = find_pipeline(place)
+        now |= {"place": str(folder), "weights": weights_of(folder)}
+        config = read_config(folder, "pipeline")
+        how, stride = (
+            from_dict(GenerationConfig, config["generation"]),
+            from_dict(RVQVAEConfig, config["tokenizer"]).stride,
+        )
+        now["facts"]["frames"] = [how.min_steps * stride, how.max_steps * stride]
+    except (ExuviaError, OSError, KeyError, TypeError, AttributeError) as error:
+        log.error("the generator at %s cannot be used: %s", place, error)
+    return now
 
 
 def packed(clip: Clip) -> bytes:

@@ -2,7 +2,8 @@
 
     queued -> running -> done | failed | cancelled         failed, cancelled -> queued (run again)
 
-A worker claims jobs of its lane. One that dies leaves its jobs `running`; whoever watches the workers then marks them.
+A worker claims jobs of its lane. One that dies leaves its jobs `running`; whoever watches the workers puts them back
+into the queue, and gives up those that lost a worker LIVES times. A job that is run twice leaves what one run leaves.
 """
 
 import time
@@ -10,7 +11,8 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, update
+from pydantic import ValidationError
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
 
 from exuvia.errors import ConfigError
 from exuvia.studio.database import clock, jobs
@@ -18,7 +20,9 @@ from exuvia.studio.schemas import JobFacts
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 OPEN, ENDED = (QUEUED, RUNNING), (DONE, FAILED, CANCELLED)
-LOST = "the worker stopped in the middle of this job; run it again"
+LIVES = 3
+LOST = f"the worker was lost {LIVES} times in the middle of this job, perhaps for want of memory; run a smaller one"
+DAMAGED = "the entry of this job in the database is damaged; delete it and ask again"
 
 
 class Cancelled(Exception):
@@ -29,6 +33,10 @@ class Unknown(ConfigError):
     """Nothing has this id."""
 
 
+class Refused(ConfigError):
+    """Well-formed, but more or less than can be done."""
+
+
 class Full(ConfigError):
     """As many jobs wait as may wait."""
 
@@ -37,8 +45,9 @@ class Job(JobFacts):
     """One row of the table, as it was when it was read."""
 
     lane: str
-    result: Any
+    result: dict[str, Any] | None
     cancel: bool
+    lost: int
 
     @property
     def left_s(self) -> float | None:
@@ -64,7 +73,7 @@ class Queue:
 
     def _jobs(self, wanted: Select[Any]) -> list[Job]:
         with self.engine.connect() as link:
-            return [Job(**row._mapping) for row in link.execute(wanted)]
+            return [_read(row) for row in link.execute(wanted)]
 
     # asked by the server
 
@@ -145,6 +154,7 @@ class Queue:
         if now.state not in (FAILED, CANCELLED):
             raise ConfigError(f"this job is {now.state}; only a failed or cancelled one can be run again")
         fresh = {"state": QUEUED, "cancel": False, "message": "", "done": 0, "result": None, "started": None}
+        fresh["lost"] = 0
         with self.engine.begin() as link:
             here = update(jobs).where(jobs.c.id == job, jobs.c.state.in_((FAILED, CANCELLED)))
             link.execute(here.values(attempt=now.attempt + 1, finished=None, revision=_next(link), **fresh))
@@ -153,24 +163,31 @@ class Queue:
     # asked by workers
 
     def claim(self, lane: str, worker: str, limit: int = 1, kinds: Iterable[str] = ()) -> list[Job]:
-        """The oldest waiting jobs of a lane, now running under this worker; more than one only of the given kinds."""
+        """The oldest waiting jobs of a lane, now running under this worker; more than one only of the given kinds.
+
+        A job that lost its worker runs alone: if it is to blame, it takes no other with it.
+        """
         waiting = (jobs.c.state == QUEUED) & (jobs.c.lane == lane)
         with self.engine.connect() as link:
             if link.execute(select(jobs.c.id).where(waiting).limit(1)).one_or_none() is None:
                 return []
         with self.engine.begin() as link:
             revision = _next(link)
-            rows = link.execute(select(jobs.c.id, jobs.c.kind).where(waiting).order_by(jobs.c.created).limit(limit))
-            found = [(str(name), str(kind)) for name, kind in rows]
-            if found and found[0][1] not in set(kinds):
+            wanted = select(jobs.c.id, jobs.c.kind, jobs.c.lost).where(waiting).order_by(jobs.c.created).limit(limit)
+            found = [(str(name), str(kind), lost) for name, kind, lost in link.execute(wanted)]
+            if found and (found[0][1] not in set(kinds) or found[0][2]):
                 found = found[:1]
-            mine = [name for name, kind in found if kind == found[0][1]]
+            mine = [name for n, (name, kind, lost) in enumerate(found) if kind == found[0][1] and not (n and lost)]
             taken = []
             for name in mine:  # somebody else may have been quicker
                 began = {"state": RUNNING, "worker": worker, "started": time.time(), "revision": revision}
                 done = link.execute(update(jobs).where(jobs.c.id == name, jobs.c.state == QUEUED).values(**began))
                 taken += [name] if done.rowcount else []
-        return [self.get(name) for name in taken]
+        claimed = [self.get(name) for name in taken]
+        for job in claimed:
+            if job.message == DAMAGED:
+                self.finish(job.id, FAILED, message=DAMAGED)
+        return [job for job in claimed if job.message != DAMAGED]
 
     def progress(self, job: str, done: int, total: int, message: str = "") -> None:
         """Say how far a running job is. Raises Cancelled where its owner no longer wants it."""
@@ -184,21 +201,19 @@ class Queue:
     def finish(
         self, job: str, state: str, result: Any = None, message: str = "", link: Connection | None = None
     ) -> None:
-        """End a running job; with a `link` as part of what else is written there."""
+        """End a running job; with a `link` as part of what else is written there.
+
+        Raises:
+            Cancelled: it is done, but somebody has ended it before; what is written with it must not stay.
+        """
         if link is None:
             with self.engine.begin() as own:
                 return self.finish(job, state, result, message, own)
         end = {"state": state, "result": result, "message": message, "finished": time.time()}
         full = {"done": jobs.c.total} if state == DONE else {}
         here = update(jobs).where(jobs.c.id == job, jobs.c.state == RUNNING)
-        link.execute(here.values(revision=_next(link), **end, **full))
-
-    def requeue(self, names: Iterable[str]) -> None:
-        """Running jobs back to the end of the wait: what they shared a worker with took it down, not they."""
-        with self.engine.begin() as link:
-            for name in names:
-                here = update(jobs).where(jobs.c.id == name, jobs.c.state == RUNNING)
-                link.execute(here.values(state=QUEUED, started=None, done=0, message="", revision=_next(link)))
+        if not link.execute(here.values(revision=_next(link), **end, **full)).rowcount and state == DONE:
+            raise Cancelled
 
     def running(self, worker: str | None = None) -> list[Job]:
         """Jobs that run, under one worker or any."""
@@ -206,12 +221,36 @@ class Queue:
         wanted = wanted if worker is None else wanted.where(jobs.c.worker == worker)
         return self._jobs(wanted)
 
-    def give_up(self, worker: str | None = None, message: str = LOST) -> list[Job]:
-        """Mark the jobs of a dead worker (None: of all) as failed, cancelled ones as cancelled, and return them."""
-        lost = self.running(worker)
-        for job in lost:
-            self.finish(job.id, CANCELLED if job.cancel else FAILED, message="cancelled" if job.cancel else message)
-        return lost
+    def take_back(self, worker: str | None = None, lost: int = 1) -> list[Job]:
+        """Jobs of a worker that is gone (None: of all) wait again, and are returned; cancelled ones are cancelled.
+
+        With `lost` = 0 its end was wanted; else a job fails when this was the last of its lives.
+        """
+        found = self.running(worker)
+        for job in found:
+            if job.cancel:
+                self.finish(job.id, CANCELLED, message="cancelled")
+            elif job.message == DAMAGED or job.lost + lost >= LIVES:
+                self.finish(job.id, FAILED, message=DAMAGED if job.message == DAMAGED else LOST)
+            else:
+                fresh = {"state": QUEUED, "started": None, "done": 0, "message": "", "lost": job.lost + lost}
+                with self.engine.begin() as link:
+                    here = update(jobs).where(jobs.c.id == job.id, jobs.c.state == RUNNING)
+                    link.execute(here.values(attempt=job.attempt + lost, revision=_next(link), **fresh))
+        return found
+
+
+def _read(row: Row[Any]) -> Job:
+    """A row; one that is damaged as a failed job that says so."""
+    try:
+        return Job(**row._mapping)
+    except ValidationError:
+        kept = {key: value for key in ("created", "revision") if isinstance(value := row._mapping[key], int | float)}
+        facts: dict[str, Any] = {name: str(row._mapping[name]) for name in ("id", "kind", "lane")}
+        facts |= {"state": FAILED, "message": DAMAGED, "request": {}}
+        facts |= dict.fromkeys(("done", "total", "attempt", "revision", "created", "cancel", "lost"), 0)
+        facts |= dict.fromkeys(("started", "finished", "result"))
+        return Job(**facts | kept)
 
 
 def _next(link: Connection) -> int:

@@ -1,5 +1,6 @@
 """Work: asking for it, following it, stopping it."""
 
+import math
 from collections.abc import AsyncIterable
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text
 from exuvia.studio.context import Context, Studio
-from exuvia.studio.queue import ENDED, Unknown
+from exuvia.studio.queue import ENDED, Refused, Unknown
 from exuvia.studio.schemas import AuditAsk, EditAsk, EvaluationAsk, Id, JobKind, JobView, Motion, MotionAsk, MotionLine
 from exuvia.studio.views import audit_csv_rows, job_view
 
@@ -25,8 +26,10 @@ def ask_for_motion(ask: MotionAsk, studio: Studio) -> JobView:
             f"found {len(ask.prompts)} prompts, expected at most {limits.prompts}; ask for the rest later"
         )
     names = ask.generators or [studio.library.generators()[0].id]
-    for name in names:
-        studio.library.generator(name)
+    for one in map(studio.library.generator, names):
+        low, high = one.facts.get("frames") or (1, math.inf)
+        if ask.frames is not None and not low <= ask.frames <= high:
+            raise Refused(f"frames: found {ask.frames}, expected {low} to {high} for the generator {one.name!r}")
     total = len(ask.prompts) * len(ask.seeds) * len(names)
     if total > limits.motions:
         raise ConfigError(f"found {total} motions, expected at most {limits.motions} at a time")

@@ -1,26 +1,35 @@
 """What there is: generators, motions, marks, reports, and what one can ask for."""
 
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, File, HTTPException, Query, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from sqlalchemy import Connection
 
 from exuvia import __version__
-from exuvia.errors import ConfigError, DataError
+from exuvia.errors import ConfigError
 from exuvia.evaluation.prompts.load import load_prompts
-from exuvia.motion.clip import Clip
 from exuvia.motion.foot_lock import lock_feet
-from exuvia.motion.load import load_clip
 from exuvia.registry import EXPORTER
 from exuvia.studio.catalogue import CATALOGUE, ready
 from exuvia.studio.context import Studio
 from exuvia.studio.library import UNSEEN, Generator
-from exuvia.studio.queue import Unknown
-from exuvia.studio.schemas import GeneratorAsk, GeneratorView, Id, Kind, MarkAsk, MotionView, ReportView, Status
+from exuvia.studio.queue import Full, Unknown
+from exuvia.studio.reading import read_upload
+from exuvia.studio.schemas import (
+    GeneratorAsk,
+    GeneratorView,
+    Id,
+    Kind,
+    MarkAsk,
+    MotionView,
+    ReportView,
+    Status,
+)
 from exuvia.studio.views import motion_view, report_id
 from exuvia.view.payload import pack_skeleton
 
@@ -31,8 +40,8 @@ Form = Literal["npy", "npz", "bvh", "glb", "mp4", "gif", "png", "html"]
 MEDIA = {"glb": "model/gltf-binary", "mp4": "video/mp4", "gif": "image/gif", "png": "image/png"}
 """Types of files that a browser may show; the others are kept as they are."""
 TAKEN = (".bvh", ".npy", ".npz", ".txt")
-UNPACKED_BYTES = 64_000_000
-"""Of an archive's contents."""
+READERS, LINE = CapacityLimiter(2), 16
+"""Uploads that are read at a time, and those that may wait for it."""
 REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; frame-ancestors 'self'"
@@ -127,38 +136,27 @@ def download_motion(
 
 
 @routes.post("/motions", status_code=201)
-def upload_motion(
+async def upload_motion(
     file: Annotated[UploadFile, File(description=".bvh, .npy, .npz or .txt")], studio: Studio
 ) -> MotionView:
     """Bring a motion of one's own; the classifier looks at it soon after."""
     suffix = Path(file.filename or "").suffix.lower()
     if suffix not in TAKEN:
         raise ConfigError(f"found a file of the format {suffix[:12]!r}, expected one of {' '.join(TAKEN)}")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"upload{suffix}"
-        path.write_bytes(file.file.read())
-        _check_archive(path)
-        clip = load_clip(path)
-    if clip.frames > studio.settings.limits.frames:
-        raise DataError(f"found {clip.frames} frames, expected at most {studio.settings.limits.frames}")
+    if READERS.statistics().tasks_waiting >= LINE:
+        raise Full(f"{LINE} uploads wait already; try again in a while")
+    clip = await run_sync(read_upload, await file.read(), suffix, studio.settings.limits, limiter=READERS)
     title = Path(file.filename or "motion").stem[:120].encode("utf-8", "replace").decode().replace("\0", "")
-    clip = Clip(clip.joints, fps=clip.fps, caption=title)
     row = {"clip": clip, "prompt": title, "seed": None, "violence": None, "detail": UNSEEN}
 
     def keep(link: Connection, job: str) -> None:
         studio.library.add_motions(link, [row | {"job": job}])
 
-    job = studio.queue.submit("look", "quick", {"file": title}, 1, keep)
-    return motion_view(studio.library.motions_of(job.id)[0], studio.library)
+    def submit() -> MotionView:
+        job = studio.queue.submit("look", "quick", {"file": title}, 1, keep)
+        return motion_view(studio.library.motions_of(job.id)[0], studio.library)
 
-
-def _check_archive(path: Path) -> None:
-    """Refuse what unpacks to more than anyone needs. Raises DataError."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > UNPACKED_BYTES:
-            raise DataError(f"found an archive of {size:,} bytes unpacked, expected at most {UNPACKED_BYTES:,}")
+    return await run_sync(submit)
 
 
 @routes.put("/motions/{motion}/mark")
@@ -174,7 +172,7 @@ def list_reports(studio: Studio) -> list[ReportView]:
     return [ReportView(id=report_id(name), name=name) for name in studio.settings.reports]
 
 
-@pages.get("/reports/{report}", response_class=HTMLResponse)
+@pages.get("/reports/{report}", response_class=Response, responses={200: {"content": {"text/html": {}}}})
 def show_report(report: Id, studio: Studio) -> HTMLResponse:
     """A report's page, in a sandbox of its own."""
     for name, place in studio.settings.reports.items():

@@ -26,7 +26,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=120, strip_whitespace=True)]
 Prompt = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
-Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED)]
+Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED, description="a whole number, written without a point")]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 JobKind = Literal["generate", "unlearn", "audit", "evaluate", "look"]
 Kind = Literal["explicit", "implicit", "compositional", "paraphrase", "misspelling", "lookalike", "long", "empty"]
@@ -46,7 +46,9 @@ class MotionAsk(Ask):
     prompts: list[Prompt] = Field(min_length=1, examples=[["a person walks forward"]])
     seeds: list[Seed] = Field(default=[0], min_length=1, max_length=64)
     generators: list[Id] = Field(default=[], max_length=16, description="none: the first on the list")
-    frames: StrictInt | None = Field(default=None, ge=4, le=4000, description="20 a second; none: estimated")
+    frames: StrictInt | None = Field(
+        default=None, ge=1, description="20 a second, within `facts.frames` of the generators; none: estimated"
+    )
 
 
 class EditAsk(Ask):
@@ -136,7 +138,9 @@ class GeneratorView(BaseModel):
     origin: Literal["shipped", "given", "edited"] = Field(description="given when the studio started, or edited here")
     parent: str | None
     job: str | None
-    facts: dict[str, Any] = Field(description="of an edited one: method, concept, settings, seconds, what was replaced")
+    facts: dict[str, Any] = Field(
+        description="`frames`: shortest and longest motion; of an edited one also method, concept, settings, seconds"
+    )
     kept: bool
     created: float
 

@@ -1,14 +1,21 @@
 """Running the studio: one server process, its workers beside it."""
 
+import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import quote
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exuvia.errors import OutputError
 from exuvia.studio.app import create_app
-from exuvia.studio.settings import Settings
+from exuvia.studio.settings import Limits, Settings
+
+CONNECTIONS = 1000
+"""Open at a time; more are answered with 503."""
 
 
 def serve(settings: Settings, tell: Callable[[str], None]) -> None:
@@ -31,14 +38,60 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         ) from None
     settings = replace(settings, port=door.getsockname()[1])
     app = create_app(settings)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    secret = f"?token={settings.token}" if settings.token else ""
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, server_header=False)
-    server = _Server(config, lambda: tell(f"http://{host}:{settings.port}/{secret}"))
+    config = uvicorn.Config(
+        app,
+        http=patient(settings.limits),
+        limit_concurrency=CONNECTIONS,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
+    server = _Server(config, lambda: tell(address(settings)))
     try:
         server.run(sockets=[door])
     finally:
         door.close()
+
+
+def address(settings: Settings) -> str:
+    """Of the page, with the token that opens it."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}/" + (f"?token={quote(settings.token, safe='')}" if settings.token else "")
+
+
+class _Patient(H11Protocol):
+    """A connection with a clock for the head of a request, and one for its body."""
+
+    limits: Limits
+    phase: object = None
+    clock: asyncio.TimerHandle | None = None
+
+    def _time(self) -> None:
+        """Count anew where the request has come to its next part."""
+        if self.phase is self.conn.their_state:
+            return
+        self.phase = self.conn.their_state
+        if self.clock is not None:
+            self.clock.cancel()
+        limit = {h11.IDLE: self.limits.head_s, h11.SEND_BODY: self.limits.body_s}.get(self.phase)
+        self.clock = None if limit is None else self.loop.call_later(limit, self.transport.abort)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._time()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._time()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._time()
+
+
+def patient(limits: Limits) -> type[H11Protocol]:
+    """uvicorn's protocol, which closes a connection whose request takes longer to come than the limits allow."""
+    return type("_Limited", (_Patient,), {"limits": limits})
 
 
 class _Server(uvicorn.Server):

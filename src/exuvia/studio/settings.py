@@ -1,5 +1,7 @@
 """What `exuvia studio` is started with: where it listens, what it offers, and what it lets anyone ask of it."""
 
+import ipaddress
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
@@ -10,9 +12,16 @@ from pydantic import Field
 from exuvia.config import Count, Positive, settings
 from exuvia.errors import ConfigError
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 LANES = ("quick", "long")
 """A worker process each: motion for someone who waits, and everything that takes minutes."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own, which no other machine can reach."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @settings
@@ -31,6 +40,14 @@ class Limits:
     """Jobs that may wait; more are refused until some are done."""
     frames: Count = 20_000
     """Most frames of an uploaded motion."""
+    read_bytes: Count = 1_000_000_000
+    """Memory in which an uploaded motion is read."""
+    read_s: Positive = 20.0
+    """Longest reading of an uploaded motion."""
+    head_s: Positive = 15.0
+    """In which the head of a request must be here."""
+    body_s: Positive = 120.0
+    """In which the body of a request must be here."""
     quick_s: Positive = 900.0
     """Longest run of a job of the quick lane."""
     long_s: Positive = 6 * 3600.0
@@ -56,12 +73,17 @@ class Settings:
     port: Annotated[int, Field(ge=0, le=65535)] = 8010
     """Port to listen at; 0 takes a free one."""
     token: str = ""
-    """Secret that every visitor must know; also from the environment, EXUVIA_STUDIO_TOKEN. `new` makes one up."""
+    """Secret that every visitor must know; `new` makes one up. Better in the environment, EXUVIA_STUDIO_TOKEN: other
+    accounts of the machine can read a command, but not that."""
     device: str = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
     threads: Count = 1
     """Threads of each of the two workers."""
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in self.token):
+            raise ConfigError("found a control character in the token, expected letters, digits, signs and blanks")
 
     @property
     def url(self) -> str:
@@ -73,7 +95,7 @@ class Settings:
     @property
     def is_private(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in LOOPBACK
+        return is_loopback(self.host)
 
     def data_set(self, name: str | None) -> Path | None:
         """Folder of a data set by its name. Raises ConfigError."""

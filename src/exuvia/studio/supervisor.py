@@ -18,8 +18,8 @@ from exuvia.studio.settings import LANES, Settings
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 4.0
-"""A job that was asked to stop and has not after this long is stopped with its worker."""
+GRACE_S = {"quick": 10.0, "long": 4.0}
+"""A job that was asked to stop and has not after this long is stopped, with its worker if that does nothing else."""
 CRASH_PAUSE_S = 2.0
 PATIENCE_S = 30.0
 
@@ -45,14 +45,14 @@ class Supervisor:
         self.thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def start(self) -> None:
-        """Begin: jobs that an earlier studio left running are marked as lost."""
-        for job in self.queue.give_up():
+        """Begin: jobs that an earlier studio left running wait again."""
+        for job in self.queue.take_back():
             log.warning("job %s was running when the studio stopped", job.id)
         self._hire(LANES[0])  # the others once it is ready: whoever opens the page waits for this one
         self.thread.start()
 
     def stop(self) -> None:
-        """End all workers; what they were at is marked as lost and can be run again."""
+        """End all workers; what they were at waits for the next start."""
         self.stopping.set()
         if self.thread.is_alive():
             self.thread.join(10)
@@ -64,7 +64,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 seat.process.kill()
                 seat.process.wait()
-            self.queue.give_up(seat.name)
+            self.queue.take_back(seat.name, lost=0)
 
     def alive(self) -> dict[str, bool]:
         """Lane -> whether its worker runs."""
@@ -101,31 +101,35 @@ class Supervisor:
         if seat.process.poll() is None:
             self._stop_late_jobs(seat)
             return
-        for job in self.queue.give_up(seat.name):
+        for job in self.queue.take_back(seat.name):
             log.warning("the %s worker ended with %s during job %s", seat.lane, seat.process.returncode, job.id)
         if time.monotonic() - seat.began < CRASH_PAUSE_S:
             time.sleep(CRASH_PAUSE_S)  # one that dies at birth is not started many times a second
         self._hire(seat.lane)
 
     def _stop_late_jobs(self, seat: Seat) -> None:
-        """Cancelled jobs that go on, and jobs past their time, end with their worker; others of it wait again."""
+        """Cancelled jobs that go on, and jobs past their time, end with their worker; others of it wait again.
+
+        A worker that has more to do is left alive: it drops a cancelled job after the batch.
+        """
         longest = self.settings.limits.quick_s if seat.lane == "quick" else self.settings.limits.long_s
         mine, now = self.queue.running(seat.name), time.monotonic()
         self.asked = {
             name: since for name, since in self.asked.items() if name in {job.id for job in self.queue.running()}
         }
-        late = [job for job in mine if job.cancel and now - self.asked.setdefault(job.id, now) > GRACE_S]
+        late = [job for job in mine if job.cancel and now - self.asked.setdefault(job.id, now) > GRACE_S[seat.lane]]
         over = [job for job in mine if job.started and time.time() - job.started > longest]
         if not late and not over:
             return
-        seat.process.kill()
-        seat.process.wait()
+        if over or len(late) == len(mine):
+            seat.process.kill()
+            seat.process.wait()
         for job in over:
             self.queue.finish(
                 job.id, "failed", message=f"stopped after {longest:.0f} s, the longest that such a job may run"
             )
         for job in late:
             self.queue.finish(job.id, "cancelled", message="cancelled")
-        ended = {job.id for job in (*late, *over)}
-        self.queue.requeue(job.id for job in mine if job.id not in ended)
-        self._hire(seat.lane)
+        if seat.process.poll() is not None:
+            self.queue.take_back(seat.name, lost=0)
+            self._hire(seat.lane)

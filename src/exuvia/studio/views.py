@@ -17,7 +17,11 @@ def job_view(job: Job, queue: Queue | None = None) -> JobView:
     """A job; with a queue also how many come before it."""
     shared = {name: getattr(job, name) for name in JobView.model_fields if hasattr(job, name)}
     short = None if job.result is None else {key: job.result[key] for key in SHOWN if key in job.result}
-    shared |= {"title": _title(job), "result": short, "ahead": 0 if queue is None else queue.ahead(job)}
+    try:
+        title = _title(job)
+    except (LookupError, TypeError):  # a request that this studio would not have taken
+        title = job.kind
+    shared |= {"title": title, "result": short, "ahead": 0 if queue is None else queue.ahead(job)}
     request = {k: v[:16] if isinstance(v, list) and job.kind == "audit" else v for k, v in job.request.items()}
     return JobView(**shared | {"request": request})
 

@@ -25,7 +25,7 @@ from exuvia.registry import STUDIO_JOB, resolve
 from exuvia.studio.catalogue import build, publish
 from exuvia.studio.database import open_database
 from exuvia.studio.jobs.base import Desk
-from exuvia.studio.library import Library
+from exuvia.studio.library import Library, weights_of
 from exuvia.studio.queue import CANCELLED, FAILED, Cancelled, Job, Queue
 from exuvia.studio.settings import LANES, Settings
 
@@ -48,16 +48,20 @@ class Shelf:
 
     def __call__(self, name: str) -> MotionPipeline:
         """A generator by its id. Raises ConfigError, CheckpointError."""
-        place = self.library.generator(name).place
+        one = self.library.generator(name)
         if name not in self.loaded:
             text = next((pipe.text for pipe in self.loaded.values()), None)  # the caption encoder is never edited
             try:
-                pipe = MotionPipeline.from_pretrained(place, device=self.device)
+                pipe = MotionPipeline.from_pretrained(one.place, device=self.device)
             except CheckpointError as error:  # the message names files; whoever runs the studio may read them
                 log.error("generator %s: %s", name, error)
                 raise CheckpointError(
                     "the files of this generator cannot be loaded; the studio's log says why"
                 ) from None
+            if weights_of(one.place) != one.weights:  # motions that others made must not change their author
+                log.error("generator %s: the files in %s changed", name, one.place)
+                hint = "" if one.origin == "edited" else "; start the studio anew to use them under an id of their own"
+                raise CheckpointError(f"the files of the generator {one.name!r} are not those that it had{hint}")
             if text is not None and text.fingerprint == pipe.text.fingerprint:
                 pipe.text = text
             self.loaded[name] = pipe

@@ -20,6 +20,7 @@ def audit(jobs: list[Job], desk: Desk) -> None:
     if detector is None:
         raise CheckpointError("this installation ships no classifier, without which nothing can be audited")
     for job in jobs:
+        desk.library.forget_motions(job.id)  # of a run that was not finished
         ask: dict[str, Any] = job.request
         lines = audit_lines(ask["prompts"], ask["kinds"], ask["seeds"])
         motions: list[str | None] = [None] * len(lines)

@@ -13,8 +13,8 @@ from exuvia.studio.settings import Settings
 
 PAUSE_S = 0.2
 """Progress is written this often at most."""
-BATCH = 16
-"""Motions made at a time."""
+BATCH = 8
+"""Motions made at a time; after each batch a job hears that nobody wants it any more."""
 
 
 class Runner(Protocol):

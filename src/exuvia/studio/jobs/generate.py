@@ -68,15 +68,14 @@ class _Open:
     def tell(self) -> None:
         try:
             self.desk.progress(self.job, len(self.rows), self.total)
+            if len(self.rows) == self.total:
+                self.ended = True
+                with self.desk.library.engine.begin() as link:
+                    names = self.desk.library.add_motions(link, [self.rows[n] for n in range(self.total)])
+                    self.desk.queue.finish(self.job.id, DONE, {"motions": names}, link=link)
         except Cancelled:
             self.ended = True
             self.desk.queue.finish(self.job.id, CANCELLED, message="cancelled")
-            return
-        if len(self.rows) == self.total:
-            self.ended = True
-            with self.desk.library.engine.begin() as link:
-                names = self.desk.library.add_motions(link, [self.rows[n] for n in range(self.total)])
-                self.desk.queue.finish(self.job.id, DONE, {"motions": names}, link=link)
 
     def fail(self, message: str) -> None:
         self.ended = True

@@ -5,7 +5,7 @@ from typing import Any
 
 from exuvia.config import nested
 from exuvia.studio.jobs.base import Desk
-from exuvia.studio.queue import DONE, Cancelled, Job, new_id
+from exuvia.studio.queue import DONE, Cancelled, Job
 from exuvia.train import watched
 from exuvia.unlearning.base import unlearn as edit_generator
 
@@ -33,10 +33,10 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
             own = nested(ask["settings"])
             safe = edit_generator(ask["method"], pipe, forget=ask["concept"], data=store, cache=cache, **own)
         seconds = time.perf_counter() - began
-        name, edit = new_id(), safe.provenance["edits"][-1]
+        name, edit = job.id, safe.provenance["edits"][-1]  # run twice, a job leaves one generator
         desk.progress(job, 99, 100, "saving")
-        place = desk.library.place_for(name)
-        safe.save_pretrained(place)
+        desk.library.discard(name)
+        safe.save_pretrained(desk.library.place_for(name))
         facts = {"method": ask["method"], "concept": edit["forget"], "settings": edit["settings"]}
         facts |= {"data": ask.get("data"), "edit_s": round(seconds, 3)}
         facts |= {"replaced": edit.get("replaced"), "clips": edit.get("clips")}
@@ -46,5 +46,6 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
         except Cancelled:
             desk.library.discard(name)
             raise
-        desk.library.add_edited(name, title, parent.id, job.id, facts)
-        desk.queue.finish(job.id, DONE, {"pipeline": name, "edit_s": round(seconds, 3)})
+        with desk.library.engine.begin() as link:
+            desk.library.add_edited(link, name, title, parent.id, job.id, facts)
+            desk.queue.finish(job.id, DONE, {"pipeline": name, "edit_s": round(seconds, 3)}, link=link)
