@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from exuvia_ssm.context import no_autocast
 from exuvia_ssm.errors import ShapeError
 
 
@@ -50,7 +51,7 @@ def scan_step(
             raise ShapeError(f"found {name} {list(tensor.shape)}; expected {list(shape)}")
     given = [t for t in (x_t, dt_t, A, B_t, C_t, D, z_t, dt_bias, state) if t is not None]
     work = torch.float64 if any(t.dtype == torch.float64 for t in given) else torch.float32
-    with torch.autocast(x_t.device.type, enabled=False):
+    with no_autocast(x_t.device):
         B, C = (_per_channel(name, t.to(work), batch, A.shape) for name, t in (("B_t", B_t), ("C_t", C_t)))
         x, dt, rates = x_t.to(work), dt_t.to(work), A.to(work)
         dt = dt if dt_bias is None else dt + dt_bias.to(work)
