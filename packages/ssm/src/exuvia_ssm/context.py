@@ -1,4 +1,4 @@
-"""What surrounds a call: transforms of torch.func, tensors without values, autocast, and submodules that are wrapped."""
+"""What surrounds a call: transforms of torch.func, tensors without values, autocast, and wrapped submodules."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +21,7 @@ def constant(function: _Function) -> _Function:
 
 @constant
 def transformed() -> bool:
-    """Whether a transform of torch.func or forward-mode differentiation runs; only PyTorch's own operators know them."""
+    """Whether a transform of torch.func or forward mode is under way, which only PyTorch's own operators know."""
     return bool(torch._C._are_functorch_transforms_active()) or forward_ad._current_level >= 0
 
 
@@ -47,7 +47,7 @@ def no_autocast(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def plain(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a call of `module` does what its weight says: of exactly this class, with no hook and no special weight."""
+    """Whether a call of `module` does what its weight says: of exactly this class, without hooks or special weights."""
     watched = any(getattr(module, name) for name in _HOOKS) or any(getattr(hooks, "_global" + name) for name in _HOOKS)
     if type(module) is not kind or watched or "forward" in module.__dict__:
         return False

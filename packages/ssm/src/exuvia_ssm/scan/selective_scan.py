@@ -68,7 +68,8 @@ def selective_scan(
         ConfigError: an unknown or unavailable backend, or arguments that exclude one another.
 
     Half precision is computed in float32. Under transforms of torch.func and in forward mode it is "reference" that
-    runs in place of "chunked" and where the choice is open. What is not finite spreads to later steps of its sequence and channel.
+    runs in place of "chunked" and where the choice is open. What is not finite spreads to later steps of its sequence
+    and channel.
     """
     call = checked(ScanInput(x, dt, A, B, C, D, z, dt_bias, initial_state, lengths, cu_seqlens, dt_softplus, reverse))
     fits_kernels = call.x.dtype == torch.float32 and B.dim() > 2 and C.dim() > 2
