@@ -25,9 +25,13 @@ def transformed() -> bool:
     return bool(torch._C._are_functorch_transforms_active()) or forward_ad._current_level >= 0
 
 
+def exporting() -> bool:
+    """Whether torch.export runs (in old versions of PyTorch: or torch.compile)."""
+    return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())
+
+
 def hidden(tensor: Tensor) -> bool:
     """Whether the values of a tensor cannot be looked at: transformed, exported, fake, or on the meta device."""
-    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)  # the name came after PyTorch 2.4
     return tensor.is_meta or transformed() or exporting() or type(tensor) not in (Tensor, nn.Parameter)
 
 

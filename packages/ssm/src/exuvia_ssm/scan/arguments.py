@@ -1,6 +1,7 @@
 """The arguments of `selective_scan`: what they may be, and how they are brought to one dtype and form."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -41,8 +42,8 @@ class ScanInput(NamedTuple):
         x, dt, B, C = (tensor.flatten(0, 1).contiguous() for tensor in (self.x, self.dt, self.B, self.C))
         z = None if self.z is None else self.z.flatten(0, 1).contiguous()
         D, bias, initial = (None if t is None else t.contiguous() for t in (self.D, self.dt_bias, self.initial))
-        A, offsets, lengths = self.A.contiguous(), offsets.contiguous(), lengths.contiguous()
-        return ScanRows(x, dt, A, B, C, D, z, bias, initial, offsets, lengths, self.softplus, self.reverse)
+        where = (offsets.contiguous(), lengths.contiguous())
+        return ScanRows(x, dt, self.A.contiguous(), B, C, D, z, bias, initial, *where, self.softplus, self.reverse)
 
 
 def checked(call: ScanInput) -> ScanInput:
@@ -53,6 +54,7 @@ def checked(call: ScanInput) -> ScanInput:
         ConfigError: lengths and cu_seqlens together.
     """
     x, A, lengths, bounds = call.x, call.A, call.lengths, call.cu_seqlens
+    check_dense((x, call.dt, A, call.B, call.C), (call.D, call.z, call.dt_bias, call.initial))
     if x.dim() != 3 or not x.is_floating_point():
         raise ShapeError(f"found x {list(x.shape)} of {x.dtype}; expected floating point [B, L, D]")
     batch, length, width = x.shape
@@ -81,12 +83,20 @@ def checked(call: ScanInput) -> ScanInput:
         B, C = (m.repeat_interleave(groups // m.shape[2], 2) for m in (B, C))
     always, sometimes = (x, call.dt, A, B, C), (call.D, call.z, call.dt_bias, call.initial)
     given = [tensor for tensor in (*always, *sometimes) if tensor is not None]
-    if any(tensor.device != x.device or tensor.layout != torch.strided for tensor in given):
-        raise ShapeError(f"found sparse tensors or several devices; expected dense tensors on {x.device}, like x")
     work = torch.float64 if any(tensor.dtype == torch.float64 for tensor in given) else torch.float32
     x, dt, A, B, C = (tensor.to(work) for tensor in always)
     D, z, bias, initial = (None if tensor is None else tensor.to(work) for tensor in sometimes)
     return ScanInput(x, dt, A, B, C, D, z, bias, initial, lengths, bounds, call.softplus, call.reverse)
+
+
+def check_dense(needed: Sequence[Tensor], others: Sequence[Tensor | None] = ()) -> None:
+    """Raises ShapeError unless all of `needed`, and of `others` what is there, are dense tensors on one device."""
+    for t in (*needed, *(t for t in others if t is not None)):
+        if not isinstance(t, Tensor):
+            raise ShapeError(f"found a {type(t).__name__}; expected a tensor: torch.as_tensor makes one")
+        if t.is_nested or t.layout != torch.strided or t.device != needed[0].device:
+            kind = "nested" if t.is_nested else str(t.layout)
+            raise ShapeError(f"found {kind} on {t.device}; expected dense tensors, all on {needed[0].device} like x")
 
 
 def _map(name: str, given: Tensor, batch: int, length: int, width: int, states: int) -> Tensor:

@@ -240,7 +240,7 @@ class SeRpEnt(nn.Module):
         if self.interval is None:
             return uniform_steps(self.config.rates, x.shape[0], x.shape[1], x.device)
         kind = torch.promote_types(x.dtype, torch.float32)
-        if not plain(self.interval, nn.Linear):
+        if not plain(self.interval, nn.Linear) or self.interval.bias is None:
             return bounded_steps(self.interval(x).to(kind).permute(2, 0, 1), self.config.rates)
         with no_autocast(x.device):
             logits = functional.linear(x.to(kind), self.interval.weight.to(kind), self.interval.bias.to(kind))
