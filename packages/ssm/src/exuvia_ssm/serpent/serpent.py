@@ -168,7 +168,7 @@ class SeRpEnt(nn.Module):
         started = state.started | crossed
         shown = started if c.restore == "hold" else crossed
         total = torch.where(shown.unsqueeze(-1), rows, 0)
-        total = total.sum(1) if self._early else self.output(total.flatten(1))
+        total = total.sum(1) if self.output is None or self._early else self.output(total.flatten(1))
         y_t = self._close(x_t, total, now.double() / ONE, shown)
         kept = window_ticks - (ticks - now).unsqueeze(-1)
         history = History(window[:, 1:], kept[..., 1:], exists[:, 1:])
@@ -309,12 +309,12 @@ class SeRpEnt(nn.Module):
         """Compressed rows back to full length, with phi, bias and skip."""
         holds = self.config.restore == "hold" and state is not None
         held = state.held if state is not None and holds else None
-        if self._early:
+        if self.output is None or self._early:
             total = read_rows(rows, held, readings)
         else:
             alone = [None if held is None else held[:, j : j + 1] for j in range(len(rows))]
-            parts = (read_rows([row], *rest) for row, *rest in zip(rows, alone, ([r] for r in readings), strict=True))
-            total = self.output(torch.cat(tuple(parts), -1))
+            parts = [read_rows([row], alone[j], [readings[j]]) for j, row in enumerate(rows)]
+            total = self.output(torch.cat(parts, -1))
         marked = torch.stack([reading.marked for reading in readings], dim=-1)
         if state is not None and holds:
             marked = marked | state.started.unsqueeze(1)
