@@ -1,8 +1,6 @@
 """The compiled scan against the equations in float64, and its building, caching and refusing."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -281,63 +279,6 @@ def test_without_a_compiler_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) 
             native.forward(drawn(1, [2], 2, 2), save=False)
     finally:
         native._state.cache_clear()
-
-
-def test_a_missing_or_failing_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EXUVIA_CACHE", str(tmp_path))
-    monkeypatch.delenv("EXUVIA_NO_COMPILER", raising=False)
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(build.BuildError, match="CXX=no-such-compiler"):
-        build.library()
-    broken = tmp_path / "broken"
-    broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo broken 1 && exit 0\necho "error: no luck" >&2\nexit 1\n')
-    broken.chmod(0o755)
-    monkeypatch.setenv("CXX", str(broken))
-    with pytest.raises(build.BuildError, match="failed: error: no luck"):
-        build.library()
-    assert not list(tmp_path.glob("kernels/*.so"))
-    assert not list(tmp_path.glob("kernels/*.part"))
-
-
-def _tiny(folder: Path) -> Path:
-    """Sources that build in no time."""
-    sources = folder / "sources"
-    sources.mkdir()
-    (sources / "scan.cpp").write_text('extern "C" int exuvia() { return 1; }\n')
-    return sources
-
-
-@needs_compiler
-def test_a_cache_that_others_can_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EXUVIA_CACHE", str(tmp_path))
-    (tmp_path / "kernels").mkdir()
-    (tmp_path / "kernels").chmod(0o777)
-    with pytest.raises(build.BuildError, match="can be written by another user"):
-        build.library(None)
-
-
-@needs_compiler
-def test_a_cached_library_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EXUVIA_CACHE", str(tmp_path))
-    monkeypatch.setattr(build, "SOURCES", _tiny(tmp_path))
-    first = build.library(None)
-    stamp = first.stat().st_mtime_ns
-    assert build.library(None) == first
-    assert first.stat().st_mtime_ns == stamp
-    assert first.stat().st_mode & 0o022 == 0
-    (build.SOURCES / "scan.cpp").write_text('extern "C" int exuvia() { return 2; }\n')
-    assert build.library(None) != first
-
-
-@needs_compiler
-def test_processes_that_build_at_once_share_one_library(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from exuvia_ssm.cpu import build; build.SOURCES = pathlib.Path(sys.argv[1]); "
-    command = [sys.executable, "-c", code + "print(build.library(None))", str(_tiny(tmp_path))]
-    env = {**os.environ, "EXUVIA_CACHE": str(tmp_path)}
-    running = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    names = {process.communicate()[0] for process in running}
-    assert len(names) == 1
-    assert [path.suffix for path in (tmp_path / "kernels").iterdir() if path.suffix != ".lock"] == [".so"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The selective scan: every backend gives the reference's values and gradients, in every mode it offers."""
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -265,3 +266,72 @@ def test_without_a_compiler_plain_pytorch_is_used_and_a_warning_names_the_remedy
             selective_scan(**a, backend="cpu")
     finally:
         native._state.cache_clear()
+
+
+DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
+FLAWS = [0.0, 1e30, -1e30, float("inf"), float("nan")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(draw=st.data())
+def test_any_strides_dtypes_and_values_are_those_of_the_reference(draw: st.DataObject) -> None:
+    """Views that overlap, repeat, run backwards or skip; mixed dtypes; huge numbers and none."""
+    batch, length, groups, share, states = (draw.draw(st.integers(low, 4)) for low in (0, 0, 1, 1, 0))
+    width, generator = groups * share, torch.Generator().manual_seed(draw.draw(st.integers(0, 999)))
+
+    def made(*shape: int) -> Tensor:
+        tensor = torch.randn(*(2 * size + 1 for size in shape), generator=generator)
+        tensor = tensor.to(draw.draw(st.sampled_from(DTYPES)))
+        for axis, size in enumerate(shape):
+            how = draw.draw(st.sampled_from(["head", "every other", "repeated"]))
+            if how == "repeated":
+                tensor = tensor.narrow(axis, 0, 1).expand(*(size if n == axis else -1 for n in range(len(shape))))
+            else:
+                tensor = tensor[
+                    (slice(None),) * axis + (slice(1, 2 * size, 2) if how == "every other" else slice(size),)
+                ]
+        return torch._neg_view(tensor) if draw.draw(st.booleans()) else tensor
+
+    x, dt, z = made(batch, length, width), made(batch, length, width), made(batch, length, width)
+    A, B, C = made(width, states), made(batch, length, groups, states), made(batch, length, groups, states)
+    if x.numel():
+        x = x.clone()
+        x.view(-1)[0] = draw.draw(st.sampled_from(FLAWS))
+    lengths = torch.tensor([draw.draw(st.integers(0, length)) for _ in range(batch)], dtype=torch.int64)
+    rest = {"lengths": lengths, "reverse": draw.draw(st.booleans()), "return_state": True, "dt_softplus": True}
+    tensors = (x, dt, -A.abs(), B, C, made(width), z, made(width))
+    wanted = selective_scan(*tensors, **rest, backend="reference")
+    for found in (selective_scan(*tensors, **rest), selective_scan(*tensors, **rest, backend="chunked")):
+        for a, b in zip(found, wanted, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-2, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x": torch.zeros(2, 3, 4).to_sparse()},
+        {"x": torch.zeros(2, 3, 4).numpy()},
+        {"A": torch.zeros(4, 2).to_sparse()},
+        {"dt": None},
+        {"B": torch.zeros(2, 3, 2, dtype=torch.cfloat)},
+        {"C": torch.zeros(2, 3, 2, device="meta")},
+        {"x": torch.zeros(2, 3, 4, dtype=torch.int64)},
+    ],
+)
+def test_what_no_kernel_can_read_is_refused(change: dict[str, Any]) -> None:
+    call = {"x": torch.zeros(2, 3, 4), "dt": torch.zeros(2, 3, 4), "A": torch.zeros(4, 2)}
+    call |= {"B": torch.zeros(2, 3, 2), "C": torch.zeros(2, 3, 2)} | change
+    with pytest.raises(ShapeError, match="expected"):
+        selective_scan(*call.values())
+    first = [t[:, 0] if isinstance(t, Tensor) and t.dim() == 3 and not t.is_sparse else t for t in call.values()]
+    with pytest.raises(ShapeError, match="expected"):
+        scan_step(*first)
+
+
+def test_lengths_of_every_kind_of_whole_number() -> None:
+    x, A, B = torch.randn(2, 3, 4), -torch.rand(4, 2), torch.randn(2, 3, 2)
+    for kind in (torch.uint8, torch.int16, torch.uint16, torch.uint64):
+        found = selective_scan(x, x, A, B, B, lengths=torch.tensor([3, 1]).to(kind))
+        torch.testing.assert_close(found, selective_scan(x, x, A, B, B, lengths=torch.tensor([3, 1])))
+    with pytest.raises(ShapeError, match="expected 0 to 3"):
+        selective_scan(x, x, A, B, B, lengths=torch.tensor([2**63, 1], dtype=torch.uint64))

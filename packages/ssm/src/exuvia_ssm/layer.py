@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 import torch
 from torch import Tensor
 
+from exuvia_ssm.context import readable, transformed
 from exuvia_ssm.errors import ConfigError, ShapeError
 
 C = TypeVar("C")
@@ -158,13 +159,11 @@ class RealSteps:
     def of(cls, valid: Tensor, reverse: bool = False) -> "RealSteps":
         """From a mask [B, L]; with `reverse` the real steps are brought to the front last one first.
 
-        Whether they stand at the front already is looked up only where that is free of a wait: not on a GPU, not while
-        compiling.
+        Whether they stand at the front already is looked up only where that is free of a wait.
         """
         lengths = valid.sum(1)
-        if not reverse and not torch.compiler.is_compiling() and valid.device.type == "cpu":
-            if not bool((valid[:, 1:] & ~valid[:, :-1]).any()):
-                return cls(valid, lengths, None, None)
+        if not reverse and readable(valid) and not bool((valid[:, 1:] & ~valid[:, :-1]).any()):
+            return cls(valid, lengths, None, None)
         batch, length = valid.shape
         seen = valid.long().cumsum(1)
         real = lengths[:, None] - seen if reverse else seen - 1
@@ -182,10 +181,14 @@ class RealSteps:
     def pack(self, x: Tensor) -> Tensor:
         """Real steps at the front, zeros behind, whatever stood there   [B, L, D]."""
         x = torch.where(self.valid[..., None], x, 0)
-        return x if self.order is None else _Reorder.apply(x, self.order, self.inverse)
+        return _reordered(x, self.order, self.inverse)
 
     def unpack(self, y: Tensor) -> Tensor:
         """Every real step back at its place, zeros elsewhere   [B, L, D]."""
-        if self.order is not None:
-            y = _Reorder.apply(y, self.inverse, self.order)
-        return torch.where(self.valid[..., None], y, 0)
+        return torch.where(self.valid[..., None], _reordered(y, self.inverse, self.order), 0)
+
+
+def _reordered(x: Tensor, order: Tensor | None, inverse: Tensor | None) -> Tensor:
+    if order is None or not transformed():
+        return x if order is None else _Reorder.apply(x, order, inverse)
+    return x.flatten(0, 1).index_select(0, order).view(x.shape)

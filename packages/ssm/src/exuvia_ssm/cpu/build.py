@@ -2,7 +2,8 @@
 
 The library has a plain C face, so a build needs a C++17 compiler (GCC or Clang) and takes seconds. Its name hashes
 the sources, the compiler and the processor's features: an update of any of them builds anew, a cache folder shared by
-different machines holds one library for each. Parallel processes wait for one another; the file appears whole.
+different machines holds one library for each. Parallel processes wait for one another; the file appears whole, and
+its name ends in a digest of its bytes, which is compared before it is loaded: one that was damaged is built anew.
 
 Environment: CXX names the compiler, EXUVIA_CACHE the cache folder (default XDG_CACHE_HOME or ~/.cache, `exuvia/`),
 EXUVIA_NO_COMPILER=1 switches the building off.
@@ -11,6 +12,7 @@ EXUVIA_NO_COMPILER=1 switches the building off.
 import atexit
 import functools
 import hashlib
+import logging
 import os
 import platform
 import shlex
@@ -19,8 +21,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from exuvia_ssm.errors import ExuviaError
@@ -33,6 +36,10 @@ except ImportError:  # not on Windows: there the rename alone keeps the cache wh
 SOURCES = Path(__file__).parent
 BASE_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=fast")
 TIMEOUT_S = 300
+STALE_S = 3600
+"""No build takes that long: what is older was left by one that was killed."""
+
+log = logging.getLogger(__name__)
 
 
 class BuildError(ExuviaError):
@@ -51,14 +58,53 @@ def library(arch: str | None = "native", source: Path | None = None) -> Path:
     """
     compiler = _compiler()
     source = source or SOURCES / "scan.cpp"
-    key = _key(compiler, arch, source)
+    stem = f"{source.stem}-{_key(compiler, arch, source)}"
     folder = _cache_folder()
-    target = folder / f"{source.stem}-{key}.so"
-    with _locked(folder / f"{source.stem}-{key}.lock"):
-        if not target.exists():
-            _compile(compiler, source, _attempts(compiler, arch), target)
-    _check_owner(target)
-    return target
+    found = _whole(folder, stem)
+    if found is None:
+        if not os.access(folder, os.W_OK):
+            folder = _private_folder(folder)
+        with _locked(folder / f"{stem}.lock") as lock:
+            found = _whole(folder, stem, removes=True) or _build(
+                compiler, source, _attempts(compiler, arch), folder, stem, lock
+            )
+    _check_owner(found)
+    return found
+
+
+def _digest(stem: str, path: Path) -> str:
+    return hashlib.sha256(stem.encode() + path.read_bytes()).hexdigest()[:16]
+
+
+def _whole(folder: Path, stem: str, removes: bool = False) -> Path | None:
+    """The library if its bytes are those that were built; with `removes`, damaged ones are named and deleted."""
+    for path in folder.glob(f"{stem}-*.so"):
+        if path.is_file() and path.stem == f"{stem}-{_digest(stem, path)}":
+            return path
+        if removes:
+            log.warning("the compiled scan %s is damaged; it is built anew", path)
+            path.unlink()
+    return None
+
+
+def _build(
+    compiler: tuple[str, ...], source: Path, attempts: list[tuple[str, ...]], folder: Path, stem: str, lock: int | None
+) -> Path:
+    """A new library in the cache, in place of what killed builds left there."""
+    for part in folder.glob(".*.part"):
+        with suppress(OSError):  # another process was faster
+            if (lock is not None and part.name.startswith(f".{stem}-")) or time.time() - part.stat().st_mtime > STALE_S:
+                part.unlink()
+    log.warning("building the compiled scan with %s; this takes seconds, once on a machine", compiler[0])
+    handle, name = tempfile.mkstemp(prefix=f".{stem}-", suffix=".part", dir=folder)
+    os.close(handle)
+    part = Path(name)
+    try:
+        _compile(compiler, source, attempts, part, lock)
+        part.chmod(0o700)
+        return part.replace(folder / f"{stem}-{_digest(stem, part)}.so")
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _compiler() -> tuple[str, ...]:
@@ -120,33 +166,33 @@ def _attempts(compiler: tuple[str, ...], arch: str | None) -> list[tuple[str, ..
     return [(*BASE_FLAGS, *march, *thread) for march in marches for thread in threads]
 
 
-def _compile(compiler: tuple[str, ...], source: Path, attempts: list[tuple[str, ...]], target: Path) -> None:
-    """The first attempt that works takes the target's place whole; BuildError with the first error of the last one."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=".part", dir=target.parent)
-    os.close(handle)
+def _compile(
+    compiler: tuple[str, ...], source: Path, attempts: list[tuple[str, ...]], target: Path, lock: int | None = None
+) -> None:
+    """The first attempt that works; BuildError with the first error of the last one.
+
+    The compiler holds the lock too: if this process is killed, the next one waits until the compiler has ended.
+    """
     message = ""
-    try:
-        for flags in attempts:
-            command = [*compiler, *flags, str(source), "-o", name]
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
-            except (OSError, subprocess.SubprocessError) as error:
-                message = str(error)
-                continue
-            if done.returncode == 0:
-                os.chmod(name, 0o700)
-                os.replace(name, target)
-                return
-            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            message = next((line for line in lines if "error" in line), lines[0])
-    finally:
-        Path(name).unlink(missing_ok=True)
+    kept = () if lock is None else (lock,)
+    for flags in attempts:
+        command = [*compiler, *flags, str(source), "-o", str(target)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, pass_fds=kept)
+        except (OSError, subprocess.SubprocessError) as error:
+            message = str(error)
+            continue
+        if done.returncode == 0:
+            return
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        message = next((line for line in lines if "error" in line), lines[0])
     raise BuildError(f"the C++ compiler {compiler[0]} failed: {message.strip()}; set CXX to another one (GCC or Clang)")
 
 
 @functools.cache
-def _private_folder() -> Path:
+def _private_folder(instead: Path) -> Path:
     """A folder of this process alone, where no cache can be written; removed at exit."""
+    log.warning("%s cannot be written, so each process builds the scan; set EXUVIA_CACHE to a folder", instead)
     folder = Path(tempfile.mkdtemp(prefix="exuvia-"))
     atexit.register(shutil.rmtree, folder, True)
     return folder
@@ -157,13 +203,12 @@ def _cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = Path(named) if named else Path(base) / "exuvia"
     folder = folder / "kernels"
-    try:
+    if not named and base.startswith("~"):  # neither HOME nor an entry in the list of users
+        return _private_folder(folder)
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError:
-        return _private_folder()
-    if not os.access(folder, os.W_OK):
-        return _private_folder()
-    _check_owner(folder)
+    if folder.is_dir():
+        _check_owner(folder)
     return folder
 
 
@@ -180,12 +225,16 @@ def _check_owner(path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time; where locks do not work (some network folders), builds may run twice, harmlessly."""
+def _locked(path: Path) -> Iterator[int | None]:
+    """One process at a time; where locks do not work (some network folders: None), builds may run twice, harmlessly."""
     with open(path, "wb") as file:
-        if fcntl is not None:
-            try:
+        lock = None
+        with suppress(OSError):
+            if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError:
-                pass
-        yield
+                lock = file.fileno()
+        try:
+            yield lock
+        finally:
+            if lock is not None:  # also for a compiler that outlived its time
+                fcntl.flock(file, fcntl.LOCK_UN)

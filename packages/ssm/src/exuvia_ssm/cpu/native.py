@@ -41,7 +41,7 @@ def _state() -> tuple[ctypes.CDLL | None, str | None]:
     except build.BuildError as error:
         return None, str(error)
     except OSError as error:
-        return None, f"the compiled scan does not load: {error}"
+        return None, f"the compiled scan cannot be written or loaded ({error}); set EXUVIA_CACHE to a folder with room"
 
 
 def load(arch: str | None = "native") -> ctypes.CDLL:

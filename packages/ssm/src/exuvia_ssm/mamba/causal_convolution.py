@@ -3,19 +3,24 @@
     y_t[d] = bias[d] + sum_k weight[d, k] x_{t-W+1+k}[d],   k = 0 .. W-1
 
 The state holds the last W inputs, newest last, [B, D, W], as in mamba_simple.py of state-spaces/mamba; its oldest
-column is never read again.
+column is never read again. Where something is wrapped around the module of the filters, that is called instead.
 """
 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from exuvia_ssm.context import no_autocast, transformed
+
+Filters = Tensor | tuple[nn.Module, int]
+"""Weight [D, W], or a module [B, D, W - 1 + L] -> [B, D, L] and W."""
 
 
 def causal_convolution(
     x: Tensor,
-    weight: Tensor,
+    weight: Filters,
     bias: Tensor | None = None,
     state: Tensor | None = None,
     lengths: Tensor | None = None,
@@ -33,20 +38,24 @@ def causal_convolution(
     Returns:
         y [B, L, D] in x's dtype, state [B, D, W] or None
     """
-    width = weight.shape[1]
-    weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+    width = weight[1] if isinstance(weight, tuple) else weight.shape[1]
     before = None if state is None else state.to(x.dtype).transpose(1, 2)
     if before is None:
         extended = F.pad(x, (0, 0, width - 1, 0))
     else:
         extended = torch.cat([before[:, 1:], x], dim=1)
-    y = _convolve(extended, weight, bias)
+    if isinstance(weight, tuple):
+        y = weight[0](extended.transpose(1, 2)).transpose(1, 2).to(x.dtype) if x.shape[1] else x
+    else:
+        y = _convolve(extended, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
     return y, _last_inputs(x, before, width, lengths) if return_state else None
 
 
-def convolution_step(x_t: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+def convolution_step(x_t: Tensor, weight: Filters, bias: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
     """One step: x_t [B, D], state [B, D, W] -> y_t [B, D], state."""
     state = torch.cat([state[:, :, 1:].to(x_t.dtype), x_t[:, :, None]], dim=2)
+    if isinstance(weight, tuple):
+        return weight[0](state).squeeze(-1).to(x_t.dtype), state
     y = (state * weight.to(x_t.dtype)).sum(-1)
     return (y if bias is None else y + bias.to(x_t.dtype)), state
 
@@ -54,17 +63,17 @@ def convolution_step(x_t: Tensor, weight: Tensor, bias: Tensor | None, state: Te
 def _convolve(extended: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """extended [B, W - 1 + L, D], weight [D, W] -> [B, L, D].
 
-    A compiler fuses the sum of shifted products into one pass; otherwise the library's kernel for images with
-    channels last reads this layout as it lies (on CPU a third of the time of either other way).
+    A compiler fuses the sum of shifted products into one pass, and transforms know it; otherwise the library's kernel
+    for images with channels last reads this layout as it lies (on CPU a third of the time of either other way).
     """
     width = weight.shape[1]
     length = extended.shape[1] - width + 1
-    if torch.compiler.is_compiling() or length == 0 or extended.shape[0] == 0:
+    if torch.compiler.is_compiling() or transformed() or length == 0 or extended.shape[0] == 0:
         y = extended[:, :length] * weight[:, 0]
         for k in range(1, width):
             y = y + extended[:, k : k + length] * weight[:, k]
         return y if bias is None else y + bias
-    with torch.autocast(extended.device.type, enabled=False):
+    with no_autocast(extended.device):
         return _Depthwise.apply(extended, weight, bias)
 
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from exuvia_ssm.context import plain
 from exuvia_ssm.errors import ConfigError
 from exuvia_ssm.layer import configured
-from exuvia_ssm.mamba.causal_convolution import causal_convolution, convolution_step
+from exuvia_ssm.mamba.causal_convolution import Filters, causal_convolution, convolution_step
 from exuvia_ssm.mamba.selective_layer import S6Config, SelectiveLayer
 
 
@@ -126,7 +127,7 @@ class Mamba(SelectiveLayer):
     ) -> MambaState:
         """Zeros; the convolution's in `dtype`, by default that of its weights."""
         conv, ssm = self._state_shapes(batch)
-        kind = dtype or self.conv1d.weight.dtype
+        kind = dtype or next((p.dtype for p in self.conv1d.parameters() if p.is_floating_point()), self.D.dtype)
         return MambaState(_zeros(self, conv, device, kind), _zeros(self, ssm, device, kind, held=True))
 
     def _state_shapes(self, batch: int) -> list[tuple[int, ...]]:
@@ -136,23 +137,26 @@ class Mamba(SelectiveLayer):
     def _sequence(self, x: Tensor, lengths: Tensor | None, state: Any, return_state: bool) -> tuple[Tensor, Any]:
         u, z = self._split_input(x)
         before = None if state is None else state[0]
-        u, conv = causal_convolution(u, self._filters, self.conv1d.bias, before, lengths, return_state)
+        u, conv = causal_convolution(u, *self._filters, before, lengths, return_state)
         y, h = self._scan(F.silu(u), z, None if state is None else state[1], lengths, return_state)
         return self.out_proj(y), MambaState(cast(Tensor, conv), cast(Tensor, h)) if return_state else None
 
     def _single(self, x_t: Tensor, state: Any) -> tuple[Tensor, MambaState]:
         u, z = self._split_input(x_t)
-        u, conv = convolution_step(u, self._filters, self.conv1d.bias, state[0])
+        u, conv = convolution_step(u, *self._filters, state[0])
         y, h = self._advance(F.silu(u), z, state[1])
         return self.out_proj(y), MambaState(conv, h)
 
     def _scanned(self, x: Tensor, state: Any) -> Tensor:
         before = None if state is None else state[0]
-        return F.silu(causal_convolution(self._split_input(x)[0], self._filters, self.conv1d.bias, before)[0])
+        return F.silu(causal_convolution(self._split_input(x)[0], *self._filters, before)[0])
 
     @property
-    def _filters(self) -> Tensor:
-        return self.conv1d.weight.squeeze(1)
+    def _filters(self) -> tuple[Filters, Tensor | None]:
+        """What convolves, and its bias."""
+        if plain(self.conv1d, nn.Conv1d):
+            return self.conv1d.weight.squeeze(1), self.conv1d.bias
+        return (self.conv1d, self.config.d_conv), None
 
     def _split_input(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The two halves of in_proj, [..., E] each."""

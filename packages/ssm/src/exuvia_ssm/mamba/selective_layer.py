@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from exuvia_ssm.context import autocasting, no_autocast, plain
 from exuvia_ssm.errors import ConfigError, ShapeError
 from exuvia_ssm.layer import RealSteps, check_sequence, check_state, check_step, working_dtype
 from exuvia_ssm.registry import suggest
@@ -123,9 +124,8 @@ class SelectiveLayer(nn.Module):
         if state is not None:
             check_state(state, self._state_shapes(x.shape[0]))
         steps = None if valid is None else RealSteps.of(valid)
-        dt = self._selection(self._scanned(x if steps is None else steps.pack(x), state))[0]
-        work = working_dtype(dt.dtype)
-        sizes = F.softplus(dt.to(work) + self.dt_proj.bias.to(work))
+        dt, bias, _, _ = self._selection(self._scanned(x if steps is None else steps.pack(x), state))
+        sizes = F.softplus(dt.to(working_dtype(dt.dtype)) + bias)
         return sizes if steps is None else steps.unpack(sizes)
 
     def _sequence(self, x: Tensor, lengths: Tensor | None, state: Any, return_state: bool) -> tuple[Tensor, Any]:
@@ -143,7 +143,9 @@ class SelectiveLayer(nn.Module):
         raise NotImplementedError
 
     def _check_dtype(self, x: Tensor) -> None:
-        if x.dtype != self.x_proj.weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        if autocasting(x.device) or not plain(self.x_proj, nn.Linear):
+            return
+        if x.dtype != self.x_proj.weight.dtype:
             raise ShapeError(
                 f"the layer's weights are {self.x_proj.weight.dtype} and x is {x.dtype}; convert one of them "
                 "with .to(...), or run under torch.autocast"
@@ -167,18 +169,20 @@ class SelectiveLayer(nn.Module):
         self.A_log = nn.Parameter(states.log().repeat(width, 1))
         self.D = nn.Parameter(torch.ones(width))
 
-    def _selection(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """u [..., E] -> dt before bias and softplus [..., E], B and C [..., N]."""
+    def _selection(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """u [..., E] -> dt before bias and softplus [..., E], its bias [E] float32 (float64), B and C [..., N]."""
         delta, B, C = self.x_proj(u).split([self.config.rank, self.config.d_state, self.config.d_state], dim=-1)
-        return F.linear(delta, self.dt_proj.weight), B, C
+        if plain(self.dt_proj, nn.Linear) and self.dt_proj.bias is not None:
+            return F.linear(delta, self.dt_proj.weight), self.dt_proj.bias.to(working_dtype(u.dtype)), B, C
+        return self.dt_proj(delta), torch.zeros_like(self.D, dtype=working_dtype(u.dtype)), B, C
 
     def _scan(
         self, u: Tensor, z: Tensor | None, h: Tensor | None, lengths: Tensor | None, return_state: bool
     ) -> tuple[Tensor, Tensor | None]:
         """u, z [B, L, E] -> y [B, L, E] in u's dtype, final state [B, E, N] or None."""
-        dt, B, C = self._selection(u)
+        dt, bias, B, C = self._selection(u)
         work = working_dtype(u.dtype)
-        with torch.autocast(u.device.type, enabled=False):
+        with no_autocast(u.device):
             found = selective_scan(
                 u,
                 dt,
@@ -187,7 +191,7 @@ class SelectiveLayer(nn.Module):
                 C,
                 self.D.to(work),
                 z,
-                self.dt_proj.bias.to(work),
+                bias,
                 dt_softplus=True,
                 initial_state=h,
                 lengths=lengths,
@@ -198,11 +202,11 @@ class SelectiveLayer(nn.Module):
 
     def _advance(self, u: Tensor, z: Tensor | None, h: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the scan: u, z [B, E], h [B, E, N] -> y [B, E], h."""
-        raw, B, C = self._selection(u)
+        raw, bias, B, C = self._selection(u)
         work = working_dtype(u.dtype)
-        with torch.autocast(u.device.type, enabled=False):
+        with no_autocast(u.device):
             now, B, C, h = u.to(work), B.to(work), C.to(work), h.to(work)
-            dt = F.softplus(raw.to(work) + self.dt_proj.bias.to(work))
+            dt = F.softplus(raw.to(work) + bias)
             decay = torch.exp(dt[..., None] * -torch.exp(self.A_log.to(work)))
             h = decay * h + (dt * now)[..., None] * B[:, None]
             y = (h @ C[..., None]).squeeze(-1) + self.D.to(work) * now

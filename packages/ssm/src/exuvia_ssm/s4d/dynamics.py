@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from exuvia_ssm.context import hidden
 from exuvia_ssm.errors import ConfigError
 from exuvia_ssm.registry import suggest
 from exuvia_ssm.s4d.diagonal_system import ChunkTables, Modes, chunk_tables, discretise, kernel, powers
@@ -98,7 +99,7 @@ class S4DKernel(nn.Module):
             self.register_buffer("A_imag", imag)
         else:
             self.A_imag = nn.Parameter(imag)
-        self._kept: dict[str, tuple[Any, Any]] = {}
+        self._kept: dict[str, tuple[Any, Any, Any]] = {}
 
     def dynamics(self) -> list[Tensor]:
         """The parameters that want a small learning rate and no weight decay."""
@@ -138,11 +139,12 @@ class S4DKernel(nn.Module):
         tensors = (self.C, self.log_dt, self.log_A_real, self.A_imag)
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return build()
-        if any(t.is_inference() for t in tensors):
+        if any(hidden(t) or t.is_inference() for t in tensors):
             return build()
         key = (key, *((t.data_ptr(), t._version, t.dtype, t.device) for t in tensors))
         if kind not in self._kept or self._kept[kind][0] != key:
-            self._kept[kind] = (key, build())
+            held = [t.detach() for t in tensors]  # or others could come to lie at the same addresses
+            self._kept[kind] = (key, build(), held)
         return self._kept[kind][1]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from exuvia_ssm.context import autocasting, no_autocast, plain, transformed
 from exuvia_ssm.errors import ConfigError, ShapeError
 from exuvia_ssm.layer import RealSteps, check_sequence, configured, working_dtype
 from exuvia_ssm.s4d.diagonal_scan import diagonal_scan
@@ -51,7 +52,7 @@ class S4D(nn.Module):
         self.D = nn.Parameter(torch.randn(d_model))
         self.kernel = S4DKernel(self.config)
         if self.config.output == "glu":
-            self.output_linear = nn.Sequential(nn.Conv1d(d_model, 2 * d_model, 1), nn.GLU(dim=-1))
+            self.output_linear = nn.Sequential(nn.Conv1d(d_model, 2 * d_model, 1), nn.GLU(dim=-2))
 
     def forward(
         self,
@@ -80,7 +81,7 @@ class S4D(nn.Module):
         packing = None if valid is None else RealSteps.of(valid)
         steps, lengths = (x, None) if packing is None else (packing.pack(x), packing.lengths)
         work = working_dtype(x.dtype)
-        with torch.autocast(x.device.type, enabled=False):
+        with no_autocast(x.device):
             y, final = self._sequence(steps.to(work), lengths, self._entering(state, x), return_state, _checked(rate))
         y = self._output(y.to(x.dtype), drops=True)
         if packing is not None:
@@ -92,17 +93,36 @@ class S4D(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Convolution and skip, steps packed to the left   [B, L, D], final state [B, D, N/2] where wanted."""
         length, method = x.shape[1], self.config.method
-        if method == "auto":
-            method = "fft" if length <= _FFT_STEPS_PER_MODE * self.config.d_state // 2 else "chunked"
+        if method == "auto" or transformed():
+            method = "fft" if transformed() or length <= _FFT_STEPS_PER_MODE * self.config.d_state // 2 else "chunked"
         skip = self.D.to(x.dtype)[:, None]
         if method == "fft" and entering is None and not wants_state:
             return convolve(
                 x, self.kernel(length, rate, x.dtype) + F.pad(skip, (0, max(length, 1) - 1))[:, :length]
             ), None
+        if transformed():
+            return self._recurrence(x, lengths, entering, rate)
         modes, tables = self.kernel.tables(_chunk(length, x.device), rate, x.dtype)
         first = tables.kernel + F.pad(skip, (0, tables.kernel.shape[1] - 1))
         tables = ChunkTables(first, tables.write, tables.read, tables.decay)
         return diagonal_scan(x, modes, tables, entering, lengths)
+
+    def _recurrence(
+        self, x: Tensor, lengths: Tensor | None, entering: Tensor | None, rate: float
+    ) -> tuple[Tensor, Tensor]:
+        """(D1) as it reads, for transforms: as `_sequence`, always with the state."""
+        pole, factor = self.kernel.recurrence(rate, x.dtype)
+        h = torch.zeros_like(pole).expand(x.shape[0], *pole.shape) if entering is None else entering
+        outputs = []
+        for t, now in enumerate(x.unbind(1)):
+            following = pole * h + now[..., None]
+            h = following if lengths is None else torch.where((t < lengths)[:, None, None], following, h)
+            outputs.append(self._read(factor, following, now))
+        return (torch.stack(outputs, 1) if outputs else x), h
+
+    def _read(self, factor: Tensor, h: Tensor, now: Tensor) -> Tensor:
+        """y of a state after the input `now` [B, D].   (D1)"""
+        return 2 * (factor.real * h.real - factor.imag * h.imag).sum(-1) + self.D.to(now.dtype) * now
 
     def step(self, x_t: Tensor, state: S4DState, *, rate: float = 1.0) -> tuple[Tensor, S4DState]:
         """One step of a stream, equal to the same step of `forward`; without dropout.
@@ -120,7 +140,7 @@ class S4D(nn.Module):
         pole, factor = self.kernel.recurrence(_checked(rate), work)
         now = x_t.to(work)
         h = now[..., None] + (pole * before if before is not None else 0)
-        y = 2 * (factor.real * h.real - factor.imag * h.imag).sum(-1) + self.D.to(work) * now
+        y = self._read(factor, h, now)
         return self._output(y.to(x_t.dtype), drops=False), S4DState(h)
 
     def initial_state(
@@ -156,10 +176,17 @@ class S4D(nn.Module):
         if drops and self.training and self.config.dropout:
             kept = torch.rand(y.shape[0], 1, y.shape[2], device=y.device) >= self.config.dropout
             y = y * kept.to(y.dtype) / (1 - self.config.dropout)
-        linear = cast(nn.Conv1d, self.output_linear[0])
-        if torch.is_autocast_enabled(y.device.type):
-            return F.glu(F.linear(y, linear.weight.squeeze(-1), linear.bias), -1)
-        return F.glu(F.linear(y.to(linear.weight.dtype), linear.weight.squeeze(-1), linear.bias), -1).to(y.dtype)
+        maps, cast_later = self.output_linear, autocasting(y.device)
+        if plain(maps, nn.Sequential) and plain(maps[0], nn.Conv1d) and plain(maps[1], nn.GLU):
+            linear = cast(nn.Conv1d, maps[0])
+            given = y if cast_later else y.to(linear.weight.dtype)
+            found = F.glu(F.linear(given, linear.weight.squeeze(-1), linear.bias), -1)
+        elif 0 in y.shape[1:]:
+            found = y
+        else:
+            given = y if cast_later else y.to(self.D.dtype)
+            found = maps((given if y.dim() == 3 else given[:, None]).transpose(1, 2)).transpose(1, 2).reshape(y.shape)
+        return found if cast_later else found.to(y.dtype)
 
 
 def optim_groups(model: nn.Module, lr: float, weight_decay: float, ssm_lr: float = 0.001) -> list[dict[str, Any]]:

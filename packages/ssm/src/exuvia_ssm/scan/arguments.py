@@ -1,11 +1,13 @@
 """The arguments of `selective_scan`: what they may be, and how they are brought to one dtype and form."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from exuvia_ssm.context import readable
 from exuvia_ssm.errors import ConfigError, ShapeError
 from exuvia_ssm.scan.kernel_arguments import ScanRows
 
@@ -32,15 +34,16 @@ class ScanInput(NamedTuple):
         batch, length, _ = self.x.shape
         device = self.x.device
         if self.cu_seqlens is not None:
-            offsets, lengths = self.cu_seqlens[:-1], self.cu_seqlens.diff()
+            bounds = self.cu_seqlens.to(device)
+            offsets, lengths = bounds[:-1], bounds.diff()
         else:
             offsets = torch.arange(batch, device=device) * length
             lengths = torch.full_like(offsets, length) if self.lengths is None else self.lengths.to(device)
         x, dt, B, C = (tensor.flatten(0, 1).contiguous() for tensor in (self.x, self.dt, self.B, self.C))
         z = None if self.z is None else self.z.flatten(0, 1).contiguous()
         D, bias, initial = (None if t is None else t.contiguous() for t in (self.D, self.dt_bias, self.initial))
-        bounds = (offsets.contiguous(), lengths.contiguous())
-        return ScanRows(x, dt, self.A.contiguous(), B, C, D, z, bias, initial, *bounds, self.softplus, self.reverse)
+        where = (offsets.contiguous(), lengths.contiguous())
+        return ScanRows(x, dt, self.A.contiguous(), B, C, D, z, bias, initial, *where, self.softplus, self.reverse)
 
 
 def checked(call: ScanInput) -> ScanInput:
@@ -51,6 +54,7 @@ def checked(call: ScanInput) -> ScanInput:
         ConfigError: lengths and cu_seqlens together.
     """
     x, A, lengths, bounds = call.x, call.A, call.lengths, call.cu_seqlens
+    check_dense((x, call.dt, A, call.B, call.C), (call.D, call.z, call.dt_bias, call.initial))
     if x.dim() != 3 or not x.is_floating_point():
         raise ShapeError(f"found x {list(x.shape)} of {x.dtype}; expected floating point [B, L, D]")
     batch, length, width = x.shape
@@ -79,12 +83,20 @@ def checked(call: ScanInput) -> ScanInput:
         B, C = (m.repeat_interleave(groups // m.shape[2], 2) for m in (B, C))
     always, sometimes = (x, call.dt, A, B, C), (call.D, call.z, call.dt_bias, call.initial)
     given = [tensor for tensor in (*always, *sometimes) if tensor is not None]
-    if any(tensor.device != x.device for tensor in given):
-        raise ShapeError(f"found tensors on several devices; expected all on {x.device}, like x")
     work = torch.float64 if any(tensor.dtype == torch.float64 for tensor in given) else torch.float32
     x, dt, A, B, C = (tensor.to(work) for tensor in always)
     D, z, bias, initial = (None if tensor is None else tensor.to(work) for tensor in sometimes)
     return ScanInput(x, dt, A, B, C, D, z, bias, initial, lengths, bounds, call.softplus, call.reverse)
+
+
+def check_dense(needed: Sequence[Tensor], others: Sequence[Tensor | None] = ()) -> None:
+    """Raises ShapeError unless all of `needed`, and of `others` what is there, are dense tensors on one device."""
+    for t in (*needed, *(t for t in others if t is not None)):
+        if not isinstance(t, Tensor):
+            raise ShapeError(f"found a {type(t).__name__}; expected a tensor: torch.as_tensor makes one")
+        if t.is_nested or t.layout != torch.strided or t.device != needed[0].device:
+            kind = "nested" if t.is_nested else str(t.layout)
+            raise ShapeError(f"found {kind} on {t.device}; expected dense tensors, all on {needed[0].device} like x")
 
 
 def _map(name: str, given: Tensor, batch: int, length: int, width: int, states: int) -> Tensor:
@@ -107,21 +119,23 @@ def _map(name: str, given: Tensor, batch: int, length: int, width: int, states: 
 def _lengths(lengths: Tensor, batch: int, length: int) -> Tensor:
     if tuple(lengths.shape) != (batch,) or lengths.is_floating_point() or lengths.is_complex():
         raise ShapeError(f"found lengths {list(lengths.shape)} of {lengths.dtype}; expected whole numbers [{batch}]")
-    readable = lengths.device.type == "cpu" and not torch.compiler.is_compiling()
-    if readable and batch and not 0 <= int(lengths.min()) <= int(lengths.max()) <= length:
+    seen, lengths = readable(lengths), lengths.long()
+    if seen and batch and not 0 <= int(lengths.min()) <= int(lengths.max()) <= length:
         raise ShapeError(f"found lengths from {int(lengths.min())} to {int(lengths.max())}; expected 0 to {length}")
-    return lengths.long() if readable else lengths.long().clamp(0, length)  # no waiting for a device, no foreign memory
+    return lengths if seen else lengths.clamp(0, length)  # no waiting for a device, no foreign memory
 
 
 def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
-    if batch != 1 or starts.dim() != 1 or not starts.numel() or starts.is_floating_point():
+    odd = starts.is_floating_point() or starts.is_complex() or starts.dtype == torch.bool
+    if batch != 1 or starts.dim() != 1 or not starts.numel() or odd:
         raise ShapeError(
             f"found cu_seqlens {list(starts.shape)} of {starts.dtype} with a batch of {batch}; expected whole numbers "
             "[sequences + 1] and a batch of 1"
         )
-    if starts.device.type == "cpu" and not torch.compiler.is_compiling():
+    seen, starts = readable(starts), starts.long()
+    if seen:
         whole = int(starts[0]) == 0 and int(starts[-1]) == length and bool((starts.diff() >= 0).all())
         if not whole:
             raise ShapeError(f"found cu_seqlens {starts.tolist()}; expected to rise from 0 to the length {length}")
-        return starts.long()
-    return starts.long().clamp(0, length).cummax(0).values
+        return starts
+    return starts.clamp(0, length).cummax(0).values

@@ -10,13 +10,13 @@ A kernel is a module with
 
 import functools
 import warnings
-from collections.abc import Callable
 from importlib import import_module
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor
 
+from exuvia_ssm.context import constant
 from exuvia_ssm.errors import ConfigError
 from exuvia_ssm.operators import register
 from exuvia_ssm.scan.kernel_arguments import TENSORS, ScanRows
@@ -30,13 +30,6 @@ _SCHEMA = f"({_ROWS}, bool save, SymInt most, str kernel) -> (Tensor, Tensor, Te
 _BACKWARD_SCHEMA = (
     f"({_ROWS}, Tensor saved, Tensor grad_y, Tensor grad_final, str kernel) -> ({', '.join(['Tensor'] * TENSORS)})"
 )
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _constant(function: _Function) -> _Function:
-    """The mark of torch.compiler.assume_constant_result, which itself imports the whole compiler (a second)."""
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return function
 
 
 def kernel(name: str) -> Any:
@@ -44,7 +37,7 @@ def kernel(name: str) -> Any:
     return import_module(KERNEL[name])
 
 
-@_constant
+@constant
 def unavailable_reason(name: str) -> str:
     """Why a kernel cannot be used; empty where it can. The same for the life of a process."""
     try:
@@ -54,7 +47,7 @@ def unavailable_reason(name: str) -> str:
     return "" if module.available() else str(module.unavailable_reason() or "it is not available on this machine")
 
 
-@_constant
+@constant
 def available_or_warn(name: str) -> bool:
     """Whether a kernel can be used; where it cannot, a warning says once why and what to do."""
     reason = unavailable_reason(name)
@@ -68,7 +61,7 @@ def _warn_once(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
-@_constant
+@constant
 def _chunk(name: str) -> int:
     return int(kernel(name).steps_between_states())
 

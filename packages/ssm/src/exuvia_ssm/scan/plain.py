@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from exuvia_ssm.context import hidden
 from exuvia_ssm.scan.arguments import ScanInput
 from exuvia_ssm.scan.chunked import scan_chunked
 from exuvia_ssm.scan.reference import scan_reference
@@ -31,9 +32,10 @@ def plain_scan(call: ScanInput, name: str) -> tuple[Tensor, Tensor]:
         B, C = (torch.where(real[..., None, None], t, 0) for t in (B, C))
     y, state = PLAIN[name](x, dt, call.A, B, C, call.initial)
     if places is not None:
-        back = call.x.new_zeros(call.x.shape[0] * call.x.shape[1], call.x.shape[2])
-        kept = slice(None) if real is None else real
-        y = back.index_put((places[kept],), y[kept]).view(call.x.shape)
+        rows = call.x.shape[0] * call.x.shape[1]
+        back = call.x.new_zeros(rows + 1, call.x.shape[2])  # the last row takes what is not real
+        at = places if real is None else torch.where(real, places, rows)
+        y = back.index_put((at,), y)[:-1].view(call.x.shape)
     if call.D is not None:
         y = y + call.D * given_x
     if z is not None:
@@ -49,7 +51,7 @@ def _places(call: ScanInput) -> tuple[Tensor | None, Tensor | None]:
     device = call.x.device
     if call.cu_seqlens is not None:
         first, lengths = call.cu_seqlens[:-1].to(device), call.cu_seqlens.diff().to(device)
-        longest = int(lengths.max()) if lengths.numel() else 0
+        longest = length if hidden(lengths) else int(lengths.max()) if len(lengths) else 0
     else:
         first, longest = torch.arange(batch, device=device) * length, length
         if call.lengths is None and not call.reverse:

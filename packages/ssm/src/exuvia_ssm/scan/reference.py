@@ -45,4 +45,4 @@ def scan_reference(
         a_t = torch.exp(dt_t[..., None] * A)  # (M1)
         h = a_t * h + (dt_t * x_t)[..., None] * B_t.repeat_interleave(share, 1)  # (M2)
         out.append((h * C_t.repeat_interleave(share, 1)).sum(-1))  # (M3)
-    return (torch.stack(out, 1) if out else x.clone()), h
+    return (torch.stack(out, 1) if out else x * dt * (A.sum() + B.sum() + C.sum())), h  # no step: gradients of zeros

@@ -13,6 +13,7 @@ import os
 import torch
 from torch import Tensor
 
+from exuvia_ssm.context import exporting, no_autocast, transformed
 from exuvia_ssm.errors import ConfigError
 from exuvia_ssm.registry import suggest
 from exuvia_ssm.scan.arguments import ScanInput, checked
@@ -66,12 +67,14 @@ def selective_scan(
             torch.compile, where they are not looked at, they are clamped).
         ConfigError: an unknown or unavailable backend, or arguments that exclude one another.
 
-    Half precision is computed in float32. What is not finite spreads to later steps of its sequence and channel.
+    Half precision is computed in float32. Under transforms of torch.func, in forward mode and in exports "reference"
+    runs in place of "chunked", and of kernels where the choice is open (in exports they stay). What is not finite
+    spreads to later steps of its sequence and channel.
     """
     call = checked(ScanInput(x, dt, A, B, C, D, z, dt_bias, initial_state, lengths, cu_seqlens, dt_softplus, reverse))
     fits_kernels = call.x.dtype == torch.float32 and B.dim() > 2 and C.dim() > 2
     chosen = _chosen(x.device, fits_kernels, backend)
-    with torch.autocast(x.device.type, enabled=False):
+    with no_autocast(x.device):
         if x.numel() == 0 or A.numel() == 0:
             chosen = "reference"  # nothing to run: any shape is right there
         y, state = fused_scan(call.rows(), chosen) if chosen in KERNEL else plain_scan(call, chosen)
@@ -82,15 +85,21 @@ def selective_scan(
 def _chosen(device: torch.device, fits_kernels: bool, wanted: str | None) -> str:
     """Name of the backend that runs the call."""
     wanted = wanted or os.environ.get(BACKEND_VARIABLE) or None
+    anywhere = "reference" if transformed() or exporting() else "chunked"  # of PyTorch's own operators alone, or fast
     if wanted is None:
-        name = {"cpu": "cpu", "cuda": "triton"}.get(device.type)
-        return name if name and fits_kernels and available_or_warn(name) else "chunked"
+        name = None if transformed() else {"cpu": "cpu", "cuda": "triton"}.get(device.type)
+        return name if name and fits_kernels and available_or_warn(name) else anywhere
     if wanted in PLAIN:
-        return wanted
+        return anywhere if wanted == "chunked" else wanted
     if wanted not in KERNEL:
         raise ConfigError(f"unknown scan backend {wanted!r}; {suggest(wanted, (*PLAIN, *KERNEL))}")
-    if not fits_kernels:
-        return "chunked"  # float64, and constant B or C, are for checks
+    if transformed():
+        raise ConfigError(
+            f"scan backend {wanted!r} knows no transform of torch.func and no forward-mode derivative; "
+            "leave the choice open, or use 'reference'"
+        )
+    if not fits_kernels or device.type == "meta":
+        return anywhere  # float64, and constant B or C, are for checks
     if reason := unavailable_reason(wanted):
         raise ConfigError(f"scan backend {wanted!r} is not available: {reason}")
     if wanted == "cpu" and device.type != "cpu":

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from exuvia_ssm.context import transformed
 from exuvia_ssm.errors import ConfigError
 
 TICK_BITS = 40
@@ -90,6 +91,9 @@ def running_times(steps: Tensor, rates: tuple[float, ...], valid: Tensor | None,
         ticks = ticks.masked_fill(~valid, 0)
         steps = steps.masked_fill(~valid, 0.0)
     ticks = start.unsqueeze(-1) + ticks.cumsum(-1)
+    if transformed():
+        values = steps.cumsum(-1)
+        return Times(ticks, values + (ticks.double() / ONE - values).detach())
     return Times(ticks, _WithGradient.apply(steps, ticks))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from exuvia_ssm.context import transformed
 from exuvia_ssm.serpent.resample import TICK_BITS, Times, gather_rows
 
 
@@ -90,5 +91,8 @@ def read_rows(rows: list[Tensor], held: Tensor | None, readings: list[Reading]) 
     if any(reading.weights is not None for reading in readings):
         parts = [torch.ones_like(r.slots, dtype=torch.float64) if r.weights is None else r.weights for r in readings]
         weights = torch.cat(parts, -1).flatten(0, 1).to(table.dtype)
+    if transformed():
+        found = gather_rows(table, bags)
+        return (found if weights is None else found * weights[..., None]).sum(-2).view(batch, length, width)
     summed = functional.embedding_bag(bags, table, mode="sum", per_sample_weights=weights)
     return summed.view(batch, length, width)

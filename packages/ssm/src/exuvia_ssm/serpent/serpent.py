@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from exuvia_ssm.context import hidden, no_autocast, plain, readable
 from exuvia_ssm.errors import ConfigError, ShapeError
 from exuvia_ssm.layer import check_sequence, check_step, configured
 from exuvia_ssm.registry import layer_builder
@@ -102,11 +103,16 @@ class SeRpEnt(nn.Module):
         if valid is not None:
             x = x.masked_fill(~valid.unsqueeze(-1), 0)
         if x.shape[0] * x.shape[1] == 0:
+            if torch.is_grad_enabled():  # no element, and a gradient of zeros for every parameter
+                x = x + 0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
             return (x, state or self.initial_state(x.shape[0], x.device, x.dtype)) if return_state else x
         start = self._start(x) if state is None else state.ticks.transpose(0, 1)
         times = running_times(self._steps(x), self.config.rates, valid, start)
         count = counts(times.ticks, start)
-        sizes = torch.stack([count.amin(1), count.amax(1)], 1).tolist()  # the one host synchronisation
+        if hidden(x) or hidden(count):  # every count that can be
+            sizes = [[0, x.shape[1]]] * len(self.config.rates)
+        else:
+            sizes = torch.stack([count.amin(1), count.amax(1)], 1).tolist()  # the one host synchronisation
         elements = lay_out(x, times, valid, None if state is None else state.history)
         parts = [
             windows_of(elements, j, _room(size[1], rate), self.config.K, self.config.neighbours)
@@ -149,7 +155,7 @@ class SeRpEnt(nn.Module):
         held, inner = [], []
         for j in range(len(c.rates)):
             row, after = state.held[:, j], state.inner[j]
-            if x_t.device.type != "cpu" or bool(crossed[:, j].any()):
+            if not readable(crossed) or bool(crossed[:, j].any()):
                 offsets = ((window_ticks[:, j] - ONE).double() / ONE).masked_fill(~exists, 0.0)
                 features = self._features(self.window_basis, offsets, exists, x_t.dtype) if self.window_basis else None
                 mixed = self.mixes[j](window, features)
@@ -161,7 +167,8 @@ class SeRpEnt(nn.Module):
         rows = torch.stack(held, dim=1)
         started = state.started | crossed
         shown = started if c.restore == "hold" else crossed
-        total = torch.where(shown.unsqueeze(-1), rows, 0).sum(1)
+        total = torch.where(shown.unsqueeze(-1), rows, 0)
+        total = total.sum(1) if self.output is None or self._early else self.output(total.flatten(1))
         y_t = self._close(x_t, total, now.double() / ONE, shown)
         kept = window_ticks - (ticks - now).unsqueeze(-1)
         history = History(window[:, 1:], kept[..., 1:], exists[:, 1:])
@@ -185,7 +192,7 @@ class SeRpEnt(nn.Module):
             torch.full((batch, n), int(c.phase * ONE), device=device),
             history,
             torch.zeros(batch, n, device=device, dtype=torch.bool),
-            torch.zeros(batch, n, c.d_model, device=device, dtype=kind),
+            torch.zeros(batch, n, self._held_width, device=device, dtype=kind),
             tuple(self._inner(j).initial_state(batch, device=device, dtype=dtype) for j in range(n)),
         )
 
@@ -210,7 +217,7 @@ class SeRpEnt(nn.Module):
 
     def _check(self, x: Tensor, valid: Tensor | None, state: SeRpEntState | None = None) -> None:
         check_sequence(x, self.config.d_model, valid)
-        held = (x.shape[0], len(self.config.rates), self.config.d_model)
+        held = (x.shape[0], len(self.config.rates), self._held_width)
         if state is not None and (state.held.shape != held or state.history.rows.shape[1] != self.config.K - 1):
             raise ShapeError(
                 f"found a state of {list(state.held.shape)} with {state.history.rows.shape[1]} earlier elements; "
@@ -233,7 +240,9 @@ class SeRpEnt(nn.Module):
         if self.interval is None:
             return uniform_steps(self.config.rates, x.shape[0], x.shape[1], x.device)
         kind = torch.promote_types(x.dtype, torch.float32)
-        with torch.autocast(x.device.type, enabled=False):
+        if not plain(self.interval, nn.Linear) or self.interval.bias is None:
+            return bounded_steps(self.interval(x).to(kind).permute(2, 0, 1), self.config.rates)
+        with no_autocast(x.device):
             logits = functional.linear(x.to(kind), self.interval.weight.to(kind), self.interval.bias.to(kind))
         return bounded_steps(logits.permute(2, 0, 1), self.config.rates)
 
@@ -259,7 +268,7 @@ class SeRpEnt(nn.Module):
         if most == 0:
             if state is None and return_state:
                 state = self._inner(j).initial_state(batch, device=mixed.device, dtype=mixed.dtype)
-            return mixed.new_zeros(batch, 0, self.config.d_model), state
+            return mixed.new_zeros(batch, 0, self._held_width), state
         valid = None
         if torch.compiler.is_compiling() or fewest < most:  # compiled: one graph for both
             valid = torch.arange(most, device=mixed.device) < count.unsqueeze(-1)
@@ -268,9 +277,19 @@ class SeRpEnt(nn.Module):
         y, state = self._inner(j)(mixed, valid, state=state, return_state=True)
         return self._mapped(j, y), state
 
+    @property
+    def _early(self) -> bool:
+        """Whether O, being no more than its weight, is applied before (S7); else it is called after it."""
+        return self.output is None or plain(self.output, nn.Linear)
+
+    @property
+    def _held_width(self) -> int:
+        """Channels of a branch's compressed rows."""
+        return self.config.d_model if self._early else self.config.width
+
     def _mapped(self, j: int, y: Tensor) -> Tensor:
         """O's columns of branch j applied to its compressed rows.   (S8), before (S7) because both are linear"""
-        if self.output is None:
+        if self.output is None or not self._early:
             return y
         width = self.config.width
         return functional.linear(y, self.output.weight[:, j * width : (j + 1) * width])
@@ -289,7 +308,13 @@ class SeRpEnt(nn.Module):
     ) -> Tensor:
         """Compressed rows back to full length, with phi, bias and skip."""
         holds = self.config.restore == "hold" and state is not None
-        total = read_rows(rows, state.held if state is not None and holds else None, readings)
+        held = state.held if state is not None and holds else None
+        if self.output is None or self._early:
+            total = read_rows(rows, held, readings)
+        else:
+            alone = [None if held is None else held[:, j : j + 1] for j in range(len(rows))]
+            parts = [read_rows([row], alone[j], [readings[j]]) for j, row in enumerate(rows)]
+            total = self.output(torch.cat(parts, -1))
         marked = torch.stack([reading.marked for reading in readings], dim=-1)
         if state is not None and holds:
             marked = marked | state.started.unsqueeze(1)
@@ -298,12 +323,14 @@ class SeRpEnt(nn.Module):
 
     def _close(self, x: Tensor, total: Tensor, since: Tensor, marked: Tensor) -> Tensor:
         """Add phi of the time since the grid, the bias and the skip: x, total [..., D]; since, marked [..., n]."""
-        bias = None if self.output is None else self.output.bias
+        bias = None if self.output is None or not self._early else self.output.bias
         if self.since is not None and self.since_basis is not None:
             features = self._features(self.since_basis, since, marked, x.dtype)
-            total = total + functional.linear(features.flatten(-2), self.since.weight, bias)
-        elif bias is not None:
-            total = total + bias
+            if plain(self.since, nn.Linear):
+                total, bias = total + functional.linear(features.flatten(-2), self.since.weight, bias), None
+            else:
+                total = total + self.since(features.flatten(-2))
+        total = total if bias is None else total + bias
         return total + x if self.config.skip else total
 
     def _final(
