@@ -155,7 +155,7 @@ def make_private(database: Path) -> None:
 def _from_json(cell: str) -> Any:
     """A cell's value; None where it is damaged, so that the other rows can be read."""
     try:
-        return parse_json(cell, "a cell")
+        return parse_json(cell, "a cell") if isinstance(cell, str) else cell
     except DataError:
         return None
 
