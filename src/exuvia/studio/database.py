@@ -152,10 +152,10 @@ def make_private(database: Path) -> None:
         database.chmod(0o600)
 
 
-def _from_json(cell: str) -> Any:
+def _from_json(cell: Any) -> Any:
     """A cell's value; None where it is damaged, so that the other rows can be read."""
     try:
-        return parse_json(cell, "a cell") if isinstance(cell, str) else cell
+        return parse_json(cell, "a cell") if isinstance(cell, str | bytes) else cell
     except DataError:
         return None
 
