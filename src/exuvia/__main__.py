@@ -7,6 +7,7 @@ Any other error is a defect of this program and shows its traceback.
 import contextlib
 import dataclasses
 import errno
+import gc
 import inspect
 import logging
 import os
@@ -36,6 +37,8 @@ def main(
         commands: what the program offers; None: the commands of `exuvia`
         program: its name in help and messages
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait do not burn a processor others want
+    gc.set_threshold(50_000)  # loading makes objects that stay
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         args = list(sys.argv[1:] if argv is None else argv)

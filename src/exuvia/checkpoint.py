@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 import exuvia
 from exuvia.errors import CheckpointError, ConfigError
@@ -97,6 +98,16 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
     if parts:
         raise CheckpointError(f"weights do not fit {what}: {', '.join(parts)}")
     module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
+
+
+class undrawn(TorchFunctionMode):  # noqa: N801  # used as a block, like torch.no_grad
+    """Inside the block modules are made without drawing first weights, for those that `load_into` fills next."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Initialisation by random numbers (`normal_`, `kaiming_uniform_` ...) leaves the memory as it is."""
+        if getattr(func, "__name__", "").endswith(("normal_", "uniform_")):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def read_config(folder: str | Path, *kinds: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from exuvia.checkpoint import (
@@ -20,6 +19,7 @@ from exuvia.checkpoint import (
     load_tensors,
     read_config,
     save_tensors,
+    undrawn,
     write_config,
 )
 from exuvia.config import from_dict, to_dict
@@ -115,10 +115,11 @@ class MotionPipeline:
         folder = find_pipeline(name)
         config = renamed(read_config(folder, "pipeline"))
         try:
-            tokenizer = RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"]))
-            base = build_generator(config["base"])
-            residual = ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"]))
-            length = build_length(config["length"])
+            with undrawn():
+                tokenizer = RVQVAE(from_dict(RVQVAEConfig, config["tokenizer"]))
+                base = build_generator(config["base"])
+                residual = ResidualTransformer(from_dict(ResidualTransformerConfig, config["residual"]))
+                length = build_length(config["length"])
             about: PipelineFacts = {"text": config["text"], "generation": config["generation"]}
             if "representation" in config:
                 about["representation"] = config["representation"]
@@ -328,6 +329,8 @@ class MotionPipeline:
             for x, steps in zip(decoded, lengths[low : low + batch_size].tolist(), strict=True):
                 real = self.normaliser.denormalise(x[: steps * stride])
                 if smoothing > 0:
+                    from scipy.ndimage import gaussian_filter1d  # slow to load, and rarely needed
+
                     real[:, :-4] = gaussian_filter1d(real[:, :-4], smoothing, axis=0, mode="nearest")
                 rows.append(real)
         return rows

@@ -14,7 +14,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import Tensor
 
-from exuvia.checkpoint import load_into, load_tensors
+from exuvia.checkpoint import load_into, load_tensors, undrawn
 from exuvia.config import to_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.text.base import TextStates, beginning, encode_by_length, fingerprint_of
@@ -125,7 +125,7 @@ def _load_tower(path: Path) -> ClipTextTower:
         config, ours = text_weights(_read(path))
     except KeyError as error:
         raise CheckpointError(f"{path} has no tensor {error}, expected a CLIP checkpoint") from None
-    with torch.random.fork_rng(devices=[]):
+    with undrawn():
         tower = ClipTextTower(config).eval().requires_grad_(False)
     load_into(tower, ours, f"the text encoder of {path}")
     return tower

