@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import exuvia
-from exuvia.errors import CheckpointError, ConfigError
+from exuvia.errors import CheckpointError
 from exuvia.files import read_json, whole_file, write_json
 from exuvia.registry import suggest
 
@@ -75,9 +75,11 @@ def load_metadata(path: str | Path) -> dict[str, str]:
         raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from None
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, *, assign: bool = False) -> None:
     """Load weights strictly; half-precision weights are widened to the module's own precision.
 
+    Args:
+        assign: make the parameters anew rather than fill them, which is faster; for modules nobody refers to yet
     Raises:
         CheckpointError: missing, unexpected or differently shaped tensors, all named.
     """
@@ -97,10 +99,10 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
     ]
     if parts:
         raise CheckpointError(f"weights do not fit {what}: {', '.join(parts)}")
-    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
+    module.load_state_dict({n: tensor.to(own[n].dtype, copy=assign) for n, tensor in tensors.items()}, assign=assign)
 
 
-class undrawn(TorchFunctionMode):  # noqa: N801  # used as a block, like torch.no_grad
+class undrawn(TorchFunctionMode):  # used as a block, like torch.no_grad
     """Inside the block modules are made without drawing first weights, for those that `load_into` fills next."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -208,14 +210,6 @@ def shipped(name: str) -> Path:
         names = [path.parent.name for path in folder.glob("*/config.json")]
         raise CheckpointError(f"exuvia-base has no checkpoint {name!r}; {suggest(name, names)}")
     return folder / name
-
-
-def check_device(name: str) -> None:
-    """Raise ConfigError unless this machine has the device, as PyTorch names it: cpu, cuda, cuda:1, mps."""
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError):  # what PyTorch raises differs from device to device
-        raise ConfigError(f"found device {name!r}, which PyTorch cannot use here; expected one such as cpu") from None
 
 
 def find_pipeline(name: str | Path) -> Path:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from exuvia.checkpoint import load_into, load_metadata, load_tensors, provenance, save_tensors, write_config
 from exuvia.config import to_dict
+from exuvia.device import choose_precision, training_device
 from exuvia.errors import CheckpointError, ConfigError, DivergedError
 from exuvia.files import write_json
 from exuvia.train_settings import TrainConfig
@@ -95,8 +96,8 @@ class Trainer:
         self, task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None
     ) -> None:
         self.task, self.config, self.out, self.facts = task, config, Path(out), dict(facts or {})
-        no_device = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=no_device)
+        self.precision = choose_precision(config.precision)
+        self.accelerator = Accelerator(mixed_precision=self.precision, cpu=training_device() == "cpu")
         self.device = self.accelerator.device
         task.model.to(self.device)
         # a task may have its own groups, such as slow dynamics: each keeps its share of the rate
@@ -241,6 +242,7 @@ class Trainer:
             "threads": torch.get_num_threads(),
             "processes": self.accelerator.num_processes,
             "device": str(self.device),
+            "precision": self.precision,
             "seconds_last_session": round(seconds, 1),
             **self.facts,
         }

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from exuvia.config import Count, NotNegative, Positive, settings
+from exuvia.device import Precision
 
 
 @settings
@@ -33,8 +34,8 @@ class TrainConfig:
     """Decay of the weights' moving average, which is what is saved and validated; 0 keeps the last weights."""
     seed: int = 3407
     """Seed of everything random."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    """no (float32), bf16 or fp16: autocast."""
+    precision: Precision = "no"
+    """no (float32), bf16 or fp16: autocast; auto: bf16 where the device has arithmetic for it, else no."""
     compile: bool = False
     """torch.compile the loss."""
     log_every: Count = 50

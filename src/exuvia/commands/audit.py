@@ -10,6 +10,7 @@ import tyro
 from exuvia.commands.generate import read_prompts
 from exuvia.commands.progress import progress_bar
 from exuvia.config import settings
+from exuvia.device import Device
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text, write_json, write_text
 
@@ -35,7 +36,7 @@ class AuditConfig:
     """Seeds; every prompt gets one motion for each."""
     out: Path = Path("audit")
     """Folder of audit.csv (a line for each motion) and audit.json (the same, and the rates)."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
 

@@ -7,6 +7,7 @@ import tyro
 
 from exuvia.commands.progress import progress_bar
 from exuvia.config import Count, settings
+from exuvia.device import Device
 from exuvia.errors import ConfigError
 
 
@@ -34,7 +35,7 @@ class EvaluateConfig:
     """Folder of report.json, report.csv, report.md and report.tex; an older one is replaced."""
     cache: Path | None = None
     """Folder for the generated motions; a killed run continues from there."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
 

@@ -9,6 +9,7 @@ import tyro
 
 from exuvia.commands.formats import written_suffix
 from exuvia.config import Count, settings
+from exuvia.device import Device
 from exuvia.errors import ConfigError, DataError
 
 AT_ONCE = 256
@@ -45,7 +46,7 @@ class GenerateConfig:
     """Classifier-free guidance of the residual codes."""
     temperature: float | None = None
     """Sampling temperature of the base codes."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
 

@@ -12,6 +12,7 @@ from exuvia.commands.formats import written_suffix
 from exuvia.commands.generate import read_prompt
 from exuvia.commands.progress import progress_bar
 from exuvia.config import Count, settings
+from exuvia.device import Device
 from exuvia.errors import ConfigError
 
 
@@ -35,7 +36,7 @@ class StreamConfig:
     """Code steps (of 4 frames) of the existing motion that the next window sees."""
     blend: int = 3
     """How many of these, the last ones, are rewritten when the next sentence begins."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from exuvia.checkpoint import (
-    check_device,
     find_pipeline,
     halved,
     load_into,
@@ -23,6 +22,7 @@ from exuvia.checkpoint import (
     write_config,
 )
 from exuvia.config import from_dict, to_dict
+from exuvia.device import Precision, check_device, choose_precision
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.clips import clip_of
 from exuvia.features.normaliser import Normaliser
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 PARTS = ("tokenizer", "base", "residual", "length")
 """The models of a pipeline: one file of weights each."""
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES: dict[str, Precision] = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 BATCH = 16
 """Prompts in a batch: few enough that the working set stays in a CPU's caches."""
 
@@ -104,14 +104,14 @@ class MotionPipeline:
             name: "base", a folder made by `save_pretrained`, or "owner/model"
             device: where the models run
             text: a caption encoder to use instead of the recorded one
-            dtype: float32, bfloat16 or float16, of matrix products; the last two are faster, motions differ a little
+            dtype: float32, bfloat16 or float16, of matrix products; the last two are faster where the device has them
         Raises:
             CheckpointError: nothing there, or weights of another architecture.
             ConfigError: unknown name or device, or the recorded caption encoder is not installed.
         """
         if dtype not in DTYPES:
             raise ConfigError(f"unknown dtype {dtype!r}; {suggest(dtype, DTYPES)}")
-        check_device(device)
+        choose_precision(DTYPES[dtype], check_device(device).partition(":")[0])
         folder = find_pipeline(name)
         config = renamed(read_config(folder, "pipeline"))
         try:
@@ -129,15 +129,14 @@ class MotionPipeline:
         except KeyError as error:
             raise CheckpointError(f"{folder}/config.json has no {error}") from None
         for part, module in zip(PARTS, (tokenizer, base, residual, length), strict=True):
-            load_into(module, load_tensors(weights_path(folder, part)), f"the {part} of {folder}")
+            load_into(module, load_tensors(weights_path(folder, part)), f"the {part} of {folder}", assign=True)
             module.eval().requires_grad_(False).to(device)
         scale = load_tensors(folder / "normaliser.safetensors")
         if text is None:
             text = resolve(TEXT_ENCODER, about["text"]["name"], "text encoder")()
         if text.fingerprint != about["text"]["fingerprint"]:
             log.warning("caption encoder %s differs from the one this generator was trained with", text.name)
-        counts = folder / "code_statistics.safetensors"
-        card = folder / "README.md"
+        counts, card = folder / "code_statistics.safetensors", folder / "README.md"
         history = read_json(folder / "provenance.json")
         if "parts" in history:
             history["parts"] = renamed(history["parts"])
@@ -300,7 +299,7 @@ class MotionPipeline:
             for route in routes(self.detours, [prompts[row] for row in some], self._embed):
                 rows = [some[row] for row in route.rows]
                 wanted = None if steps is None else torch.tensor([steps[row] for row in rows])
-                with torch.autocast(self.device.type, getattr(torch, self.dtype), self.dtype != DTYPES[0]):
+                with torch.autocast(self.device.type, getattr(torch, self.dtype), self.dtype != "float32"):
                     lengths[rows], made = self._codes(route, [seeds[row] for row in rows], wanted, settings)
                 codes[rows, : made.shape[1]] = made
             if progress is not None:

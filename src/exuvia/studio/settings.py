@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from exuvia.config import Count, Positive, settings
+from exuvia.device import Device
 from exuvia.errors import ConfigError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -57,7 +58,7 @@ class Settings:
     """Port to listen at; 0 takes a free one."""
     token: str = ""
     """Secret that every visitor must know; also from the environment, EXUVIA_STUDIO_TOKEN. `new` makes one up."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
     threads: Count = 1
     """Threads of each of the two workers."""

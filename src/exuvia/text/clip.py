@@ -16,6 +16,7 @@ from torch import Tensor
 
 from exuvia.checkpoint import load_into, load_tensors, undrawn
 from exuvia.config import to_dict
+from exuvia.device import check_device
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.text.base import TextStates, beginning, encode_by_length, fingerprint_of
 from exuvia.text.clip_tower import ClipTextTower, text_weights
@@ -57,7 +58,7 @@ class CLIPText:
         path = find_clip(weights)
         self.tokenizer = _tokenizer(vocabulary, path)
         self._marks = mark_id(self.tokenizer, START), mark_id(self.tokenizer, END)
-        self.device, self.batch = torch.device(device), batch
+        self.device, self.batch = torch.device(check_device(str(device))), batch
         self.model = _load_tower(path).to(self.device)
         self.dim = self.model.config.embedding
         if max(self._marks) >= self.model.config.vocab_size:

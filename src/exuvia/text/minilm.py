@@ -16,6 +16,7 @@ from torch import Tensor
 
 from exuvia.checkpoint import load_into, load_tensors, undrawn
 from exuvia.config import from_dict, to_dict
+from exuvia.device import check_device
 from exuvia.errors import CheckpointError, ConfigError, DataError
 from exuvia.files import read_json
 from exuvia.text.base import MAX_TOKENS, TextStates, beginning, encode_by_length, fingerprint_of
@@ -45,7 +46,7 @@ class MiniLM:
             CheckpointError: the files are damaged or of another architecture.
         """
         self.folder = find_minilm(folder)
-        self.device, self.batch = torch.device(device), batch
+        self.device, self.batch = torch.device(check_device(str(device))), batch
         self.tokenizer = load_tokenizer(self.folder / "tokenizer.json")
         self._marks = mark_id(self.tokenizer, "[CLS]"), mark_id(self.tokenizer, "[SEP]")
         self.model = _load_bert(self.folder).to(self.device)
@@ -132,5 +133,5 @@ def _load_bert(folder: Path) -> Bert:
         ours = our_weights({name.removeprefix("bert."): tensor for name, tensor in tensors.items()}, "bert")
     except KeyError as error:
         raise CheckpointError(f"{folder}/model.safetensors has no tensor {error}, expected a BERT encoder") from None
-    load_into(model, ours, f"the caption encoder of {folder}")
+    load_into(model, ours, f"the caption encoder of {folder}", assign=True)
     return model

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from exuvia.config import HIDDEN, Count, NotNegative, Positive, Share, describe, from_dict, nested, settings
+from exuvia.device import Precision
 from exuvia.errors import ConfigError
 from exuvia.pipeline.prompts import check_prompts
 from exuvia.registry import UNLEARN, resolve
@@ -76,8 +77,8 @@ class TuneConfig:
     """Steps of linear warm-up."""
     clip_norm: NotNegative = 1.0
     """Gradients are scaled down to this norm."""
-    precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """no (float32), or bf16 or fp16: autocast."""
+    precision: Precision = "auto"
+    """no (float32), bf16 or fp16: autocast; auto: bf16 where the device has arithmetic for it, else no."""
     seed: int = 3407
     """Seed of everything random."""
 
