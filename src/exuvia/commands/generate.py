@@ -1,6 +1,6 @@
 """`exuvia generate`: prompts -> motion files."""
 
-import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from exuvia.errors import ConfigError, DataError
 AT_ONCE = 256
 """How many motions are held in memory before they are written."""
 MAX_NAME = 60
-"""Longest part of a file name that comes from a prompt."""
+"""Characters of a file name that come from a prompt; of scripts with long codes, fewer: a name holds 255 bytes."""
 
 
 @settings
@@ -136,9 +136,11 @@ def read_prompt(line: str, place: str) -> tuple[str, int | None]:
 
 
 def _name(number: int, width: int, prompt: str, repeat: int, config: GenerateConfig) -> str:
-    words = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")[:MAX_NAME].rstrip("_")
+    """Letters and digits of every script stay, anything else becomes an underscore; distinct by its numbers."""
+    kept = (letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in prompt.lower()[:MAX_NAME])
+    words = "_".join("".join(kept).split()).encode()[: 2 * MAX_NAME].decode(errors="ignore")
     again = f"_seed{config.seed + repeat}" if config.repeats > 1 else ""
-    return f"{number:0{width}d}_{words}{again}"
+    return f"{number:0{width}d}{'_' if words else ''}{words}{again}"
 
 
 def _suffixes(config: GenerateConfig, count: int) -> tuple[str, ...]:

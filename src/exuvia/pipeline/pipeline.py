@@ -42,6 +42,7 @@ from exuvia.sequence.length import LengthEstimator, OwnLength, build_length
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.sequence.settings import ResidualTransformerConfig
 from exuvia.text.base import TextEncoder, TextStates
+from exuvia.text.unknown import warn_of_unknown
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
 
@@ -286,6 +287,7 @@ class MotionPipeline:
         The codebook is not used. Arguments and errors as for `generate`.
         """
         check_prompts(prompts)
+        warn_of_unknown(prompts, self.text)
         settings = replace(self.generation, **sampling)
         seeds = [seed] * len(prompts) if isinstance(seed, int) else list(seed)
         if len(seeds) != len(prompts):
