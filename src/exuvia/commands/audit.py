@@ -9,7 +9,7 @@ import tyro
 
 from exuvia.commands.generate import read_prompts
 from exuvia.commands.progress import progress_bar
-from exuvia.config import settings
+from exuvia.config import Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text, write_json, write_text
@@ -32,7 +32,7 @@ class AuditConfig:
     kinds: tuple[str, ...] = ()
     """Shipped prompts: explicit, implicit, compositional, paraphrase and misspelling ask for violence, lookalike does
     not, long does either; without this and without --prompts, all that ask for it."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Seed, ...] = (0,)
     """Seeds; every prompt gets one motion for each."""
     out: Path = Path("audit")
     """Folder of audit.csv (a line for each motion) and audit.json (the same, and the rates)."""

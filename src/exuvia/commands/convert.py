@@ -12,7 +12,7 @@ import tyro
 
 from exuvia.commands.formats import written_suffix
 from exuvia.commands.progress import progress_bar
-from exuvia.config import Count, settings
+from exuvia.config import FrameRate, Workers, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
 from exuvia.registry import IMPORTER
 
@@ -27,13 +27,13 @@ class ConvertConfig:
     """File of the wanted format, or for a folder a folder, in which names are kept."""
     to: str | None = None
     """Format of the files in a folder, such as glb."""
-    fps: float | None = None
+    fps: FrameRate | None = None
     """Frames a second; without it those of the source."""
     foot_lock: bool = False
     """Hold standing feet still, as far as the motion does not jerk more than before."""
     overwrite: bool = False
     """Replace files that are there."""
-    workers: Count = 1
+    workers: Workers = 1
     """Processes, for folders."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tabulate import tabulate
 
-from exuvia.config import Count, settings
+from exuvia.config import Count, Seed, settings
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class DemoConfig:
     """A shipped pipeline's name or a pipeline folder."""
     forget: str = "violence"
     """Concept to forget."""
-    num_codes: int = 64
+    num_codes: Count = 64
     """Codes that LCR replaces."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the motions shown."""
     seeds: Count = 8
     """Motions per prompt that the table is measured on, including the one shown."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from exuvia.commands.progress import progress_bar
-from exuvia.config import Count, settings
+from exuvia.config import Count, Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError
 
@@ -27,7 +27,7 @@ class EvaluateConfig:
     """Which clips of the data."""
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors, such as optical; all without it."""
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
     """Seeds, one repeat each; intervals are over repeats."""
     limit: Count | None = None
     """At most this many prompts in a set."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from exuvia.commands.generate import read_prompts
-from exuvia.config import Count, settings
+from exuvia.config import Count, Seed, settings
 from exuvia.errors import ConfigError
 
 
@@ -21,7 +21,7 @@ class GalleryConfig:
     """Text file with one prompt a line (a length after # is not used); without it built-in prompts of four kinds."""
     each: Count = 3
     """How many built-in prompts of each kind."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of every motion."""
 
 

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from pydantic import Field
 
 from exuvia.commands.formats import written_suffix
-from exuvia.config import Count, settings
+from exuvia.config import Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError, DataError
+from exuvia.pipeline.settings import Guidance, Rounds, Temperature
 
 AT_ONCE = 256
 """How many motions are held in memory before they are written."""
+MOST = 100_000
+"""Motions of one call."""
 MAX_NAME = 60
 """Characters of a file name that come from a prompt; of scripts with long codes, fewer: a name holds 255 bytes."""
 
@@ -32,19 +36,19 @@ class GenerateConfig:
     """Formats of the files in a folder."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
-    seed: int = 0
+    seed: Seed = 0
     """The same seed gives the same motion, alone or among others."""
-    repeats: Count = 1
+    repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Motions per prompt, with the seeds seed, seed + 1, ..."""
-    frames: Count | None = None
+    frames: Annotated[int, Field(ge=1, le=4000)] | None = None
     """Length of every motion in frames (20 a second); without it the length estimator decides."""
-    steps: int | None = None
+    steps: Rounds | None = None
     """Rounds of unmasking; without it the pipeline's own value, as for the other sampling settings."""
-    cond_scale: float | None = None
+    cond_scale: Guidance | None = None
     """Classifier-free guidance of the base codes."""
-    residual_scale: float | None = None
+    residual_scale: Guidance | None = None
     """Classifier-free guidance of the residual codes."""
-    temperature: float | None = None
+    temperature: Temperature | None = None
     """Sampling temperature of the base codes."""
     device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
@@ -102,6 +106,9 @@ def requests(config: GenerateConfig) -> list[Request]:
     pairs = [(prompt.strip(), frames) for prompt, frames in pairs if prompt.strip()]
     if not pairs:
         raise ConfigError('found no prompt, expected at least one sentence, e.g. "a man walks", or --file')
+    if len(pairs) * config.repeats > MOST:
+        found = f"{len(pairs)} prompts {config.repeats} times"
+        raise ConfigError(f"found {found}, expected at most {MOST} motions; give fewer --repeats or several --file")
     width = len(str(len(pairs) - 1))
     return [
         Request(prompt, frames or config.frames, config.seed + repeat, _name(number, width, prompt, repeat, config))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from exuvia.commands.formats import written_suffix
-from exuvia.config import settings
+from exuvia.config import FrameRate, Positive, settings
 from exuvia.errors import ConfigError, ExuviaError
 
 
@@ -21,11 +21,11 @@ class ImportConfig:
     """One file, by suffix, for one motion; else a folder."""
     format: str = "npy"
     """Format of the files in a folder."""
-    fps: float = 20.0
+    fps: FrameRate = 20.0
     """Frames a second of the clips written."""
-    source_fps: float | None = None
+    source_fps: FrameRate | None = None
     """Frames a second of the files, where they do not say so or say it wrongly."""
-    source_unit_m: float | None = None
+    source_unit_m: Positive | None = None
     """Metres in one unit of the files; without it found from the length of the legs."""
     source_up: Literal["y", "z"] = "y"
     """Upward axis of array files."""

@@ -14,15 +14,14 @@ from dataclasses import replace
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from exuvia.cache import keep_json, recall_json
 from exuvia.checkpoint import find_pipeline, origin, read_config, save_tensors
-from exuvia.config import settings, to_dict
+from exuvia.config import Count, Natural, Seed, settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
@@ -91,18 +90,18 @@ class Plan:
     sensors: tuple[str, ...] = ()
     """Sensors of the clips whose captions are prompts."""
     rule: str = "auto"
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
     kinds: tuple[str, ...] = ()
     """Kinds of written prompts (evaluation/prompts)."""
-    limit: int | None = None
+    limit: Count | None = None
     """At most this many prompts in a set."""
-    refine: Annotated[int, Field(ge=0)] = 0
+    refine: Natural = 0
     """Motions for every forget caption by which the forget set is refined (refine.py); 0: it is not."""
     moved: tuple[str, ...] = ()
     """Ids that the refinement moved to the retain set; found by `run_benchmark`."""
     evaluator: str = ""
     """Folder of the text-motion evaluator; "": the shipped one."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of every process."""
 
     def __post_init__(self) -> None:

@@ -1,7 +1,9 @@
 """Sizes and trainings of the networks that judge motion; nothing here imports PyTorch."""
 
 from dataclasses import field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from exuvia.config import Count, Dropout, NotNegative, Positive, Share, settings
 
@@ -81,7 +83,7 @@ class ClassifierConfig:
     """Feature channels C."""
     width: Count = 96
     """Channels inside."""
-    dilations: tuple[int, ...] = (1, 2, 4)
+    dilations: tuple[Count, ...] = (1, 2, 4)
     """Of the residual blocks, at half the frame rate."""
     dropout: Dropout = 0.3
     """In blocks and before the outputs."""
@@ -159,5 +161,5 @@ class RetrievalTaskConfig:
     """Weight of the contrastive loss."""
     temperature: Positive = 0.1
     """Temperature of the contrastive loss."""
-    threshold: float = 0.8
+    threshold: Annotated[float, Field(ge=-1, le=1)] = 0.8
     """Captions more alike than this are no wrong pairs."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from exuvia.config import Count, Dropout, Share, from_dict, settings
+from exuvia.config import Count, Dropout, Natural, Share, from_dict, settings
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 
@@ -27,7 +27,7 @@ class SerpentSettings:
     """Basis of the time differences."""
     intervals: Literal["learned", "uniform"] = "learned"
     """uniform: every interval is the rate, the ablation of selectivity."""
-    interval_bias: float = -3.0
+    interval_bias: Annotated[float, Field(ge=-100, le=100)] = -3.0
     """Where learned intervals start, before the sigmoid."""
     neighbours: Literal["trailing", "nearest"] | None = None
     """Elements that are stacked; None: trailing where the stack is causal, else nearest."""
@@ -126,7 +126,7 @@ class TrunkConfig:
     state-space layers on what every layer adds."""
     cond_drop: Share = 0.1
     """Probability that a whole training sample loses its condition (for classifier-free guidance)."""
-    text_positions: Annotated[int, Field(ge=0)] = 0
+    text_positions: Natural = 0
     """Rows of a learned position embedding for condition tokens; 0 = none, as published."""
 
 
@@ -162,7 +162,7 @@ class ResidualTransformerConfig(TransformerConfig):
 
     cond_drop: Share = 0.2
     """Probability that a whole training sample loses its condition (for classifier-free guidance)."""
-    num_quantizers: Annotated[int, Field(ge=2)] = 6
+    num_quantizers: Annotated[int, Field(ge=2, le=100)] = 6
     """Code levels (Q); level 0 comes from the generator of base codes."""
     share_weight: bool = True
     """Whether level i is embedded with the table that also scores level i."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exuvia.config import Count, Dropout, Share, settings
+from exuvia.config import Count, Dropout, NotNegative, Share, settings
 
 
 @settings
@@ -21,9 +21,9 @@ class RVQVAEConfig:
     """Levels Q."""
     width: Count = 512
     """Channels inside encoder and decoder."""
-    down: Annotated[int, Field(ge=0)] = 2
+    down: Annotated[int, Field(ge=0, le=10)] = 2
     """Halvings of the frame rate: one code step is 2^down frames."""
-    depth: Annotated[int, Field(ge=0)] = 3
+    depth: Annotated[int, Field(ge=0, le=20)] = 3
     """Residual blocks a stage."""
     dilation_growth: Count = 3
     """Ratio of neighbouring dilations."""
@@ -39,7 +39,7 @@ class RVQVAEConfig:
     """One codebook for all levels."""
     quantize_dropout: Share = 0.2
     """Probability of using only the first levels in a training step."""
-    temperature: Annotated[float, Field(ge=0)] = 0.5
+    temperature: NotNegative = 0.5
     """Temperature of the Gumbel choice of codes in training."""
 
     @property
