@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from exuvia import __version__
+from exuvia.commands.switches import in_switches
 from exuvia.commands.table import COMMAND, RENAMED, Entry
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.registry import resolve, suggest
@@ -128,6 +129,9 @@ def _call(name: str, entry: Entry, args: Sequence[str], program: str) -> int:
             raise ConfigError(f"`{program} {name}` has no {option} any more; {entry.gone[option]}")
     try:
         code = parse(name, entry, args, program)()
+    except ExuviaError as error:
+        kind = config_type(name, entry, resolve({name: entry.target}, name, "command"))
+        raise type(error)(in_switches(str(error), kind)) from error
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 2 if leave.code else 0
     return code if isinstance(code, int) else 0

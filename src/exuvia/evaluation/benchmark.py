@@ -25,7 +25,7 @@ from exuvia.config import Count, Natural, Seed, settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError
-from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
+from exuvia.evaluation.judge import Judge, is_seen
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompt_sets import Generations, PromptSet, prompt_sets
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
@@ -231,7 +231,7 @@ def _measured(
 ) -> list[dict[str, Any]]:
     """Every metric of every set: values by seed; without a generator, of the real motions."""
     concept = plan.to_forget.as_in(store.keywords)
-    detector = shipped_detector() if _is_seen(concept) else None
+    detector = shipped_detector() if is_seen(concept) else None
     evaluator = load_evaluator(Path(plan.evaluator)) if plan.evaluator else shipped_evaluator()
     judge = Judge(evaluator, detector, plan.seeds, concept, _ranker(plan, store))
     maker = None if pipe is None else Generations(pipe, out / "motions")
@@ -245,11 +245,6 @@ def _measured(
             continue
         rows += [{"set": some.name, "metric": name, "values": each} for name, each in values.items()]
     return rows
-
-
-def _is_seen(concept: Concept) -> bool:
-    """Whether the rate of violence says something about a concept."""
-    return any(part.name in SEEN_BY_CLASSIFIER for part in concept.parts or (concept,))
 
 
 def _ranker(plan: Plan, store: Store) -> ConceptRanker:

@@ -51,6 +51,10 @@ def read_npy(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
         ShapeError: another shape, NaN, too few frames.
     """
     with _loading():
+        with open(path, "rb") as stream:
+            start = stream.read(6)
+        if start and start[:2] not in (b"\x93N", b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+            raise DataError(f"found a file that begins with {start!r}, which is no .npy; write it with numpy.save")
         array = np.load(path, allow_pickle=False, mmap_mode="r")
         if not isinstance(array, np.ndarray):
             raise DataError("found a zip archive, expected one array; name the file .npz")
