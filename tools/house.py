@@ -25,7 +25,7 @@ TESTS = (ROOT / "tests", ROOT / "packages" / "ssm" / "tests", ROOT / "packages" 
 
 FLOOR = {
     "shapes": 0, "errors": 0, "registry": 0, "ssm": 0,
-    "config": 1, "device": 1, "files": 1, "tables": 1,
+    "config": 1, "device": 1, "files": 1, "progress": 1, "tables": 1,
     "checkpoint": 2, "cache": 2, "train_settings": 2, "motion": 2, "tokens": 2, "sequence": 2,
     "text": 3, "features": 3, "view": 3, "synthetic": 3, "train": 3,
     "data": 4,

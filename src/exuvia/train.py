@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from exuvia.checkpoint import load_into, load_metadata, load_tensors, provenance, save_tensors, write_config
 from exuvia.config import to_dict
 from exuvia.device import choose_precision, training_device
 from exuvia.errors import CheckpointError, ConfigError, DivergedError
 from exuvia.files import write_json
+from exuvia.progress import progress_bar
 from exuvia.train_settings import TrainConfig
 
 log = logging.getLogger(__name__)
@@ -156,25 +156,24 @@ class Trainer:
         """Train to the last step; returns the last validation's metrics."""
         writer = _tensorboard(self.out) if self.accelerator.is_main_process else None
         saved = time.monotonic()
-        bar = tqdm(total=self.config.steps, initial=self.step, desc=self.out.name, mininterval=5.0, disable=None)
         validated: dict[str, float] = {}
-        while self.step < self.config.steps:
-            metrics = self._advance()
-            last = self.step == self.config.steps
-            if self.step % self.config.log_every == 0 or last:
-                self._note({k: float(v) for k, v in metrics.items()}, writer)
-                bar.set_postfix(loss=f"{self.lines[-1]['loss']:.4f}", refresh=False)
-            if self.step % self.config.validate_every == 0 or last:
-                validated = self.validate()
-                self._note(validated, writer)
-                log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
-            bar.update()
-            if (watcher := _WATCHER.get()) is not None:
-                watcher(self.step, self.config.steps)
-            if self.accelerator.is_main_process and time.monotonic() - saved > self.config.checkpoint_s and not last:
-                self.save()
-                saved = time.monotonic()
-        bar.close()
+        with progress_bar(self.out.name, "steps", self.step) as progress:
+            while self.step < self.config.steps:
+                metrics = self._advance()
+                last = self.step == self.config.steps
+                if self.step % self.config.log_every == 0 or last:
+                    self._note({k: float(v) for k, v in metrics.items()}, writer)
+                if self.step % self.config.validate_every == 0 or last:
+                    validated = self.validate()
+                    self._note(validated, writer)
+                    log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
+                progress(self.step, self.config.steps)
+                if (watcher := _WATCHER.get()) is not None:
+                    watcher(self.step, self.config.steps)
+                due = time.monotonic() - saved > self.config.checkpoint_s and not last
+                if self.accelerator.is_main_process and due:
+                    self.save()
+                    saved = time.monotonic()
         return validated
 
     def _advance(self) -> dict[str, Tensor]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from exuvia.commands.generate import read_prompts
-from exuvia.commands.progress import progress_bar
 from exuvia.config import Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text, write_json, write_text
+from exuvia.progress import progress_bar
 
 if TYPE_CHECKING:
     from exuvia.evaluation.audit import AuditLine

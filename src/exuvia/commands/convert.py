@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import tyro
 
 from exuvia.commands.formats import written_suffix
-from exuvia.commands.progress import progress_bar
 from exuvia.commands.switches import SourceSwitches, in_switches
 from exuvia.config import FrameRate, Workers, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
+from exuvia.progress import progress_bar
 from exuvia.registry import IMPORTER
 
 

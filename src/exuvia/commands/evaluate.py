@@ -5,10 +5,10 @@ from typing import Annotated
 
 import tyro
 
-from exuvia.commands.progress import progress_bar
 from exuvia.config import Count, Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError
+from exuvia.progress import progress_bar
 
 
 @settings

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import tyro
 
-from exuvia.commands.progress import progress_bar
 from exuvia.config import settings
+from exuvia.progress import progress_bar
 
 
 @settings

@@ -13,6 +13,7 @@ from exuvia.config import Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError, DataError
 from exuvia.pipeline.settings import Guidance, Rounds, Temperature
+from exuvia.progress import progress_bar
 
 AT_ONCE = 256
 """How many motions are held in memory before they are written."""
@@ -89,8 +90,10 @@ def generate(config: GenerateConfig) -> None:
         for low in range(0, len(batch), AT_ONCE):
             part = batch[low : low + AT_ONCE]
             frames: Any = [request.frames for request in part] if known else None
-            clips = pipe([r.prompt for r in part], seed=[r.seed for r in part], frames=frames, **sampling)
-            for request, clip in zip(part, clips, strict=True):
+            prompts, seeds = [request.prompt for request in part], [request.seed for request in part]
+            with progress_bar("generate", "motions") as progress:
+                made = pipe.generate(prompts, seed=seeds, frames=frames, progress=progress, **sampling)
+            for request, clip in zip(part, made.clips, strict=True):
                 for target in [config.out / f"{request.name}{suffix}" for suffix in suffixes] or [config.out]:
                     print(clip.save(target))
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import tyro
 from pydantic import Field
 
-from exuvia.commands.progress import progress_bar
 from exuvia.config import Count, Seed, settings
+from exuvia.progress import progress_bar
 
 
 @settings

@@ -11,11 +11,11 @@ from pydantic import Field
 
 from exuvia.commands.formats import written_suffix
 from exuvia.commands.generate import read_prompt
-from exuvia.commands.progress import progress_bar
 from exuvia.config import Natural, Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError
 from exuvia.pipeline.settings import CodeSteps, LongConfig
+from exuvia.progress import progress_bar
 
 MOST = 10_000_000
 """Frames of one motion: they are held in memory until it is written."""

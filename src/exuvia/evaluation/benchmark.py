@@ -6,10 +6,11 @@ kept: a run that was stopped continues, and one more method costs only its own t
     plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import replace
 from functools import cached_property
 from multiprocessing import get_context
@@ -46,6 +47,10 @@ try:
 except ImportError:  # Windows: no memory is measured there
     resource = None  # type: ignore[assignment]
 
+log = logging.getLogger(__name__)
+
+HEARD_S = 30.0
+"""Longest time without a word while methods are measured."""
 WRITTEN_FRAMES = 120
 """Length of motions for prompts that describe no clip: six seconds."""
 EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
@@ -175,8 +180,11 @@ def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> I
         yield from (measure_method(plan, spec, out)["method"] for spec in specs)
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=1) as pool:
-        for job in as_completed([pool.submit(measure_method, plan, spec, out) for spec in specs]):
-            yield job.result()["method"]
+        started, waiting = time.monotonic(), {pool.submit(measure_method, plan, spec, out) for spec in specs}
+        while waiting:
+            done, waiting = wait(waiting, HEARD_S, FIRST_COMPLETED)
+            yield from (job.result()["method"] for job in done)
+            log.info("%d methods wait, %.0f s so far", len(waiting), time.monotonic() - started)
 
 
 def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
