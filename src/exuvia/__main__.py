@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from exuvia import __version__
-from exuvia.commands.switches import in_switches
 from exuvia.commands.table import COMMAND, RENAMED, Entry
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.registry import resolve, suggest
@@ -130,6 +129,8 @@ def _call(name: str, entry: Entry, args: Sequence[str], program: str) -> int:
     try:
         code = parse(name, entry, args, program)()
     except ExuviaError as error:
+        from exuvia.commands.switches import in_switches
+
         kind = config_type(name, entry, resolve({name: entry.target}, name, "command"))
         raise type(error)(in_switches(str(error), kind)) from error
     except SystemExit as leave:

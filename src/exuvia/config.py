@@ -38,7 +38,7 @@ Positive = Annotated[float, Field(gt=0, le=HUGE)]
 NotNegative = Annotated[float, Field(ge=0, le=HUGE)]
 FrameRate = Annotated[float, Field(gt=0, le=1000)]
 Workers = Annotated[int, Field(ge=1, le=256)]
-Below1 = Dropout = Annotated[float, Field(ge=0, lt=1)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
 HIDDEN = object()
 """Marks a setting that no form offers, such as a folder of this machine: `Annotated[str, HIDDEN]`."""
 

@@ -56,7 +56,7 @@ def is_fast(precision: Literal["bf16", "fp16"], device: str) -> bool:
 
     if device == "cuda":
         return torch.cuda.get_device_capability() >= CUDA[precision]
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # newer PyTorch
     return device == "cpu" and any(capabilities.get(name) for name in FAST[precision])
 
 

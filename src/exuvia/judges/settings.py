@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exuvia.config import Count, Dropout, NotNegative, Positive, Share, settings
+from exuvia.config import Below1, Count, NotNegative, Positive, Share, settings
 
 VIOLENT = "violent"
 ACTIONS = {
@@ -44,7 +44,7 @@ class GuoConfig:
     """Word classes."""
     max_frames: Count = 196
     """Longest motion; longer ones are cut, shorter ones are seen with zeros up to here."""
-    dropout: Dropout = 0.2
+    dropout: Below1 = 0.2
     """Of movements, in training."""
 
 
@@ -85,7 +85,7 @@ class ClassifierConfig:
     """Channels inside."""
     dilations: tuple[Count, ...] = (1, 2, 4)
     """Of the residual blocks, at half the frame rate."""
-    dropout: Dropout = 0.3
+    dropout: Below1 = 0.3
     """In blocks and before the outputs."""
     outputs: tuple[str, ...] = (VIOLENT, *ACTIONS)
     """What each logit means; violent comes first."""
@@ -133,7 +133,7 @@ class RetrievalConfig:
     """Layers of the decoder."""
     num_heads: Count = 4
     """Attention heads."""
-    dropout: Dropout = 0.1
+    dropout: Below1 = 0.1
     """In training."""
     max_frames: Count = 196
     """Longer motions are cut."""

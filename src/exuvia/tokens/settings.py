@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exuvia.config import Count, Dropout, NotNegative, Share, settings
+from exuvia.config import Below1, Count, NotNegative, Share, settings
 
 
 @settings
@@ -31,7 +31,7 @@ class RVQVAEConfig:
     """Activation of the residual blocks."""
     norm: Literal["LN", "GN", "BN"] | None = None
     """Of the residual blocks, over channels, groups of them or batches."""
-    dropout: Dropout = 0.2
+    dropout: Below1 = 0.2
     """In the residual blocks."""
     decay: Share = 0.99
     """Of the codebooks' moving averages."""
