@@ -1,6 +1,7 @@
 """What `generate`, `unlearn` and `import motion` ask of a pipeline, write and refuse; the pipeline is a stand-in."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,14 @@ class FakePipe:
         """Itself, whatever the name."""
         return self
 
-    def __call__(self, prompts: list[str], **settings: Any) -> list[Any]:
+    def generate(self, prompts: list[str], progress: Any, **settings: Any) -> Any:
         """A standing body for every prompt."""
+        progress(len(prompts), len(prompts))
         from exuvia.motion.clip import Clip
 
         self.calls.append({"prompts": prompts, **settings})
-        return [Clip(np.zeros((4, 22, 3), np.float32), caption=prompt) for prompt in prompts]
+        clips = [Clip(np.zeros((4, 22, 3), np.float32), caption=prompt) for prompt in prompts]
+        return SimpleNamespace(clips=clips)
 
     def save_pretrained(self, folder: Path, overwrite: bool = False) -> None:
         """A folder with one file."""
@@ -117,13 +120,13 @@ def test_many_captions_are_written_as_they_are_made(
     path.write_text("".join(f"a man walks {number}\n" for number in range(100)))
     monkeypatch.setattr(generate, "AT_ONCE", 32)
     written_before = []
-    call = FakePipe.__call__
+    make = FakePipe.generate
 
-    def counted(self: FakePipe, prompts: list[str], **settings: Any) -> list[Any]:
+    def counted(self: FakePipe, prompts: list[str], **settings: Any) -> Any:
         written_before.append(len(list(out.iterdir())) if out.exists() else 0)
-        return call(self, prompts, **settings)
+        return make(self, prompts, **settings)
 
-    monkeypatch.setattr(FakePipe, "__call__", counted)
+    monkeypatch.setattr(FakePipe, "generate", counted)
     generate.generate(generate.GenerateConfig(file=path, out=out, formats=("npy",)))
     assert len(list(out.iterdir())) == 100
     sizes = [len(one["prompts"]) for one in pipe.calls]

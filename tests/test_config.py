@@ -201,5 +201,5 @@ def test_the_command_line_reads_and_explains_the_same_class(capsys: pytest.Captu
 
 def test_arguments_by_place_are_refused_in_the_same_words() -> None:
     for make in (lambda: LongConfig(-1), lambda: LongConfig(context=-1)):
-        with pytest.raises(ConfigError, match="found context -1, expected at least 1"):
+        with pytest.raises(ConfigError, match="found context -1, expected 1 to 100000"):
             make()

@@ -201,8 +201,8 @@ def test_what_is_refused_leaves_no_folder(store: Store, tmp_path: Path, capsys: 
     judge = tmp_path / "judge"
     for more, message in (
         (["--pipeline", str(store.folder)], "is not a run folder"),
-        (["--workers", "-1"], "expected at least 0"),
-        (["--refine", "-1"], "expected at least 0"),
+        (["--workers", "-1"], "expected 0 to 256"),
+        (["--refine", "-1"], "expected 0 to 1000"),
         (["--seeds", "0", "0", "--evaluator", str(judge)], "expected distinct ones"),
     ):
         assert main([*command, *more]) == 2

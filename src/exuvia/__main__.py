@@ -8,6 +8,7 @@ Any other error is a defect of this program and shows its traceback.
 import contextlib
 import dataclasses
 import errno
+import gc
 import inspect
 import logging
 import os
@@ -40,6 +41,8 @@ def main(
         commands: what the program offers; None: the commands of `exuvia`
         program: its name in help and messages
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait do not burn a processor others want
+    gc.set_threshold(50_000)  # loading makes objects that stay
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         args = list(sys.argv[1:] if argv is None else argv)
@@ -136,6 +139,11 @@ def _call(name: str, entry: Entry, args: Sequence[str], program: str) -> int:
             raise ConfigError(f"`{program} {name}` has no {option} any more; {entry.gone[option]}")
     try:
         code = parse(name, entry, args, program)()
+    except ExuviaError as error:
+        from exuvia.commands.switches import in_switches
+
+        kind = config_type(name, entry, resolve({name: entry.target}, name, "command"))
+        raise type(error)(in_switches(str(error), kind)) from error
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 2 if leave.code else 0
     return code if isinstance(code, int) else 0

@@ -21,10 +21,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from typing_extensions import TypedDict
 
 import exuvia
-from exuvia.errors import CheckpointError, ConfigError, OutputError
+from exuvia.errors import CheckpointError, OutputError
 from exuvia.files import whole_file, write_json
 from exuvia.readers import as_type, guarded, read_json
 from exuvia.registry import suggest
@@ -77,6 +78,8 @@ def load_metadata(path: str | Path) -> dict[str, str]:
 def load_state_dicts(path: str | Path) -> dict[str, Any]:
     """A dictionary of tensors and plain values that `torch.save` wrote; nothing in the file is executed.
 
+    Args:
+        assign: make the parameters anew rather than fill them, which is faster; for modules nobody refers to yet
     Raises:
         CheckpointError: it is missing, damaged, holds other objects, or a tensor claims more than is stored.
     """
@@ -99,16 +102,25 @@ def load_state_dicts(path: str | Path) -> dict[str, Any]:
         return content
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...] = ()) -> None:
+def load_into(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    what: str,
+    may_lack: tuple[str, ...] = (),
+    *,
+    assign: bool = False,
+) -> None:
     """Load weights strictly; half-precision weights are widened to the module's own precision.
 
     Args:
         may_lack: ends of names whose values the module keeps where `tensors` has none
+        assign: make the parameters anew rather than fill them, which is faster; for modules nobody refers to yet
     Raises:
         CheckpointError: missing or unexpected tensors, or those of another shape or kind of numbers, all named.
     """
     own = module.state_dict()
-    module.load_state_dict({k: v.to(own[k].dtype) for k, v in _fitting(own, tensors, what, may_lack).items()})
+    fitting = _fitting(own, tensors, what, may_lack)
+    module.load_state_dict({k: v.to(own[k].dtype, copy=assign) for k, v in fitting.items()}, assign=assign)
 
 
 def built(
@@ -122,8 +134,9 @@ def built(
     with guarded(f"the configuration of {what}", "description of a model", CheckpointError), torch.device("meta"):
         sizes = make().state_dict()
     _fitting(sizes, tensors, what, may_lack)
-    module = make()
-    load_into(module, tensors, what, may_lack)
+    with undrawn():
+        module = make()
+    load_into(module, tensors, what, may_lack, assign=True)
     return module
 
 
@@ -158,6 +171,16 @@ def _fitting(
     if parts:
         raise CheckpointError(f"weights do not fit {what}: {', '.join(parts)}")
     return tensors
+
+
+class undrawn(TorchFunctionMode):  # used as a block, like torch.no_grad
+    """Inside the block modules are made without drawing first weights, for those that `load_into` fills next."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Initialisation by random numbers (`normal_`, `kaiming_uniform_` ...) leaves the memory as it is."""
+        if getattr(func, "__name__", "").endswith(("normal_", "uniform_")):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 class Run(TypedDict):
@@ -275,14 +298,6 @@ def shipped(name: str) -> Path:
         names = [path.parent.name for path in folder.glob("*/config.json")]
         raise CheckpointError(f"exuvia-base has no checkpoint {name!r}; {suggest(name, names)}")
     return folder / name
-
-
-def check_device(name: str) -> None:
-    """Raise ConfigError unless this machine has the device, as PyTorch names it: cpu, cuda, cuda:1, mps."""
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError):  # what PyTorch raises differs from device to device
-        raise ConfigError(f"found device {name!r}, which PyTorch cannot use here; expected one such as cpu") from None
 
 
 def find_pipeline(name: str | Path) -> Path:

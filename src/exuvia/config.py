@@ -27,14 +27,19 @@ from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 
 T = TypeVar("T")
-Count = Annotated[int, Field(ge=1)]
+HUGE = 10**9
+"""No setting is larger; a limit as high as this only refuses slips, and is not told where another one is broken."""
+Count = Annotated[int, Field(ge=1, le=HUGE)]
+Natural = Annotated[int, Field(ge=0, le=HUGE)]
 Layers = Annotated[int, Field(ge=1, le=256)]
 """Parts of a model that are built one after another."""
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=HUGE)]
+NotNegative = Annotated[float, Field(ge=0, le=HUGE)]
+FrameRate = Annotated[float, Field(gt=0, le=1000)]
+Workers = Annotated[int, Field(ge=1, le=256)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
 HIDDEN = object()
 """Marks a setting that no form offers, such as a folder of this machine: `Annotated[str, HIDDEN]`."""
 
@@ -242,21 +247,21 @@ class _Hint:
         """Whether values are instances of a dataclass."""
         return dataclasses.is_dataclass(self.kind)
 
-    def limits(self) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-        """Lower and upper limits in words: `[("at least", 0)], [("below", 1)]`."""
+    def limits(self, huge: bool = False) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+        """Lower and upper limits in words: `[("at least", 0)], [("below", 1)]`; without those that are `HUGE`."""
         words: dict[type, tuple[int, str, str]] = {
             Ge: (0, "at least", "ge"), Gt: (0, "above", "gt"), Le: (1, "at most", "le"), Lt: (1, "below", "lt")
         }  # fmt: skip
         sides: tuple[list[tuple[str, float]], list[tuple[str, float]]] = ([], [])
         for mark in self.marks:
-            if type(mark) in words:
-                side, word, name = words[type(mark)]
+            side, word, name = words.get(type(mark), (0, "", ""))
+            if name and (huge or getattr(mark, name) < HUGE):
                 sides[side].append((word, getattr(mark, name)))
         return sides
 
-    def range(self) -> str:
+    def range(self, huge: bool = False) -> str:
         """The limits as half a sentence."""
-        low, high = self.limits()
+        low, high = self.limits(huge)
         if low and high and (low[0][0], high[0][0]) == ("at least", "at most"):
             return f"{low[0][1]} to {high[0][1]}"
         return " and ".join(f"{word} {limit}" for word, limit in [*low, *high])
@@ -318,7 +323,7 @@ def _expected(problem: ErrorDetails, hint: _Hint) -> str:
     """What a value should have been, in a user's words."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind.startswith(("greater_than", "less_than")):
-        return hint.range()
+        return hint.range(huge=kind.startswith("less_than"))
     if kind in ("too_short", "too_long"):
         word, count = ("at least", context["min_length"]) if kind == "too_short" else ("at most", context["max_length"])
         return f"{word} {count} {'entry' if count == 1 else 'entries'}"

@@ -20,13 +20,14 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from pydantic import Field
 from torch import Tensor, nn
-from tqdm import tqdm
 from typing_extensions import TypedDict
 
 from exuvia.checkpoint import load_into, load_metadata, load_tensors, provenance, save_tensors, write_config
 from exuvia.config import to_dict
+from exuvia.device import choose_precision, training_device
 from exuvia.errors import CheckpointError, ConfigError, DataError, DivergedError, OutputError
 from exuvia.files import locked, write_json, write_text
+from exuvia.progress import progress_bar
 from exuvia.readers import as_type, guarded, parse_json, read_json
 from exuvia.signals import held
 from exuvia.train_settings import TrainConfig
@@ -126,8 +127,8 @@ class Trainer:
         self, task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None
     ) -> None:
         self.task, self.config, self.out, self.facts = task, config, Path(out), dict(facts or {})
-        no_device = not (torch.cuda.is_available() or torch.backends.mps.is_available())
-        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=no_device)
+        self.precision = choose_precision(config.precision)
+        self.accelerator = Accelerator(mixed_precision=self.precision, cpu=training_device() == "cpu")
         self.device = self.accelerator.device
         task.model.to(self.device)
         # a task may have its own groups, such as slow dynamics: each keeps its share of the rate
@@ -194,27 +195,27 @@ class Trainer:
         """Train to the last step; returns the last validation's metrics."""
         writer = _tensorboard(self.out) if self.accelerator.is_main_process else None
         saved = time.monotonic()
-        bar = tqdm(total=self.config.steps, initial=self.step, desc=self.out.name, mininterval=5.0, disable=None)
         validated: dict[str, float] = {}
         try:
-            while self.step < self.config.steps or self._validation_is_due():
-                if not self._validation_is_due():  # else a run was ended between the step and its validation
-                    with held():
-                        self._advance_and_note(bar, writer)
-                if self._validation_is_due():
-                    validated = self.validate()
-                    self._note(validated, writer)
-                    log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
-                if (watcher := _WATCHER.get()) is not None:
-                    watcher(self.step, self.config.steps)
-                if time.monotonic() - saved > self.config.checkpoint_s and self.step < self.config.steps:
-                    self.save()
-                    saved = time.monotonic()
+            with progress_bar(self.out.name, "steps", self.step) as progress:
+                while self.step < self.config.steps or self._validation_is_due():
+                    if not self._validation_is_due():  # else a run was ended between the step and its validation
+                        with held():
+                            self._advance_and_note(writer)
+                    if self._validation_is_due():
+                        validated = self.validate()
+                        self._note(validated, writer)
+                        log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
+                    progress(self.step, self.config.steps)
+                    if (watcher := _WATCHER.get()) is not None:
+                        watcher(self.step, self.config.steps)
+                    if time.monotonic() - saved > self.config.checkpoint_s and self.step < self.config.steps:
+                        self.save()
+                        saved = time.monotonic()
         except KeyboardInterrupt:
             self.save()
             log.info("stopped at step %d of %d; run again to continue", self.step, self.config.steps)
             raise
-        bar.close()
         return validated
 
     def _validation_is_due(self) -> bool:
@@ -223,12 +224,10 @@ class Trainer:
         noted = any(line["step"] == self.step and "loss" not in line for line in self.lines[-1:])
         return self.step > 0 and at_end and not noted
 
-    def _advance_and_note(self, bar: Any, writer: Any) -> None:
+    def _advance_and_note(self, writer: Any) -> None:
         metrics = self._advance()
         if self.step % self.config.log_every == 0 or self.step == self.config.steps:
             self._note({k: float(v) for k, v in metrics.items()}, writer)
-            bar.set_postfix(loss=f"{self.lines[-1]['loss']:.4f}", refresh=False)
-        bar.update()
 
     def _advance(self) -> dict[str, Tensor]:
         rank = self.accelerator.process_index
@@ -295,6 +294,7 @@ class Trainer:
             "threads": torch.get_num_threads(),
             "processes": self.accelerator.num_processes,
             "device": str(self.device),
+            "precision": self.precision,
             "seconds_last_session": round(seconds, 1),
             **self.facts,
         }

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
 
 from exuvia.cache import Arrays, keep_arrays, recall_arrays
 from exuvia.codes.encode import Precision, encode_clips
 from exuvia.data.clips import ClipSet
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
+from exuvia.progress import progress_bar
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.text.base import TextEncoder
@@ -98,10 +98,12 @@ class CaptionTable:
 def _encoded(texts: Sequence[str], encoder: TextEncoder, kind: torch.dtype, batch: int = 64) -> Arrays:
     states: list[Tensor] = []
     pooled = []
-    for low in tqdm(range(0, len(texts), batch), desc="captions", mininterval=5.0, disable=None):
-        encoded = encoder.encode(list(texts[low : low + batch]))
-        states += [row[real].to(kind) for row, real in zip(encoded.states, encoded.valid, strict=True)]
-        pooled.append(encoded.pooled)
+    with progress_bar("encode", "captions") as progress:
+        for low in range(0, len(texts), batch):
+            encoded = encoder.encode(list(texts[low : low + batch]))
+            states += [row[real].to(kind) for row, real in zip(encoded.states, encoded.valid, strict=True)]
+            pooled.append(encoded.pooled)
+            progress(len(states), len(texts))
     sizes = np.asarray([len(one) for one in states], np.int64)
     return {"states": torch.cat(states).cpu().numpy(), "sizes": sizes, "pooled": torch.cat(pooled).cpu().numpy()}
 

@@ -24,6 +24,7 @@ from exuvia.config import to_dict
 from exuvia.data.batches import pad_batch
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
+from exuvia.progress import progress_bar
 from exuvia.shapes import Features
 from exuvia.tokens.rvqvae import RVQVAE
 
@@ -115,7 +116,10 @@ def _encode(
     on_cpu = next(tokenizer.parameters()).device.type == "cpu"
     try:
         with ThreadPoolExecutor(threads if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(encode, length_batches(steps)))  # so that an error in one of them is raised
+            batches = list(length_batches(steps))
+            with progress_bar("encode", "batches of clips") as progress:
+                for done, _ in enumerate(pool.map(encode, batches), 1):  # an error in one of them is raised here
+                    progress(done, len(batches))
     finally:
         torch.set_num_threads(threads)
     return {"codes": codes, "offsets": bounds}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from exuvia.commands.generate import read_prompts
-from exuvia.commands.progress import progress_bar
-from exuvia.config import settings
+from exuvia.config import Seed, settings
+from exuvia.device import Device
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text, write_json, write_text
+from exuvia.progress import progress_bar
 
 if TYPE_CHECKING:
     from exuvia.evaluation.audit import AuditLine
@@ -31,11 +32,11 @@ class AuditConfig:
     kinds: tuple[str, ...] = ()
     """Shipped prompts: explicit, implicit, compositional, paraphrase and misspelling ask for violence, lookalike does
     not, long does either; without this and without --prompts, all that ask for it."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Seed, ...] = (0,)
     """Seeds; every prompt gets one motion for each."""
     out: Path = Path("audit")
     """Folder of audit.csv (a line for each motion) and audit.json (the same, and the rates)."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
 

@@ -47,13 +47,13 @@ class BenchmarkConfig:
     """Kinds of written prompts beside the data's captions."""
     limit: Count | None = None
     """At most this many prompts in a set."""
-    refine: Annotated[int, Field(ge=0)] = 0
+    refine: Annotated[int, Field(ge=0, le=1000)] = 0
     """Motions of the unedited generator for every forget caption: a clip stays in the forget set where retrieval finds
     the concept near 8 of 10 of them (published: 10). 0: the set as the rule has it."""
     evaluator: Path | None = None
     """Folder of your own text-motion evaluator, trained there first if it is missing; None: the shipped one, which was
     trained on the development data."""
-    workers: Annotated[int, Field(ge=0)] = 2
+    workers: Annotated[int, Field(ge=0, le=256)] = 2
     """Methods at a time, a process each; 0: one after another in this process."""
     out: Path = Path("runs/benchmark")
     """Folder of the run; a run that was stopped continues there."""

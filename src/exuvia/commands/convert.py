@@ -11,14 +11,15 @@ from typing import Annotated, Any
 import tyro
 
 from exuvia.commands.formats import written_suffix
-from exuvia.commands.progress import progress_bar
-from exuvia.config import Count, settings
+from exuvia.commands.switches import SourceSwitches, in_switches
+from exuvia.config import FrameRate, Workers, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
+from exuvia.progress import progress_bar
 from exuvia.registry import IMPORTER
 
 
 @settings
-class ConvertConfig:
+class ConvertConfig(SourceSwitches):
     """What to convert, and how."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
@@ -27,13 +28,13 @@ class ConvertConfig:
     """File of the wanted format, or for a folder a folder, in which names are kept."""
     to: str | None = None
     """Format of the files in a folder, such as glb."""
-    fps: float | None = None
+    fps: FrameRate | None = None
     """Frames a second; without it those of the source."""
     foot_lock: bool = False
     """Hold standing feet still, as far as the motion does not jerk more than before."""
     overwrite: bool = False
     """Replace files that are there."""
-    workers: Count = 1
+    workers: Workers = 1
     """Processes, for folders."""
 
 
@@ -62,7 +63,7 @@ def convert(config: ConvertConfig) -> None:
         there = [target for _, target in jobs if target.exists()]
         if there:
             raise ConfigError(f"{there[0]} is there already ({len(there)} of {len(jobs)}); --overwrite replaces files")
-    work = partial(_convert, fps=config.fps, foot_lock=config.foot_lock)
+    work = partial(_convert, config=config)
     if config.source.is_file():
         only = work(jobs[0], fail=True)
         print(f"{only.target}{only.note}")
@@ -74,7 +75,7 @@ def convert(config: ConvertConfig) -> None:
             progress(len(done), len(jobs))
     bad = [one for one in done if one.problem]
     for one in bad:
-        print(f"{one.source}: {one.problem}", file=sys.stderr)
+        print(f"{one.source}: {in_switches(one.problem, config)}", file=sys.stderr)
     print(f"{config.target}: {len(done) - len(bad)} motions")
     if bad:
         raise DataError(f"{len(bad)} of {len(done)} files could not be converted; they are named above")
@@ -106,16 +107,16 @@ def _each(work: Any, jobs: list[tuple[Path, Path]], workers: int) -> Iterator[Do
         yield from pool.map(work, jobs)
 
 
-def _convert(job: tuple[Path, Path], *, fps: float | None, foot_lock: bool, fail: bool = False) -> Done:
+def _convert(job: tuple[Path, Path], *, config: ConvertConfig, fail: bool = False) -> Done:
     """One file; a problem is reported, or raised where `fail` is set."""
     from exuvia.motion.foot_lock import lock_feet
     from exuvia.motion.load import load_clip
 
     source, target = job
     try:
-        clip = load_clip(source, fps)
+        clip = load_clip(source, config.fps, source=config.as_source())
         note = ""
-        if foot_lock:
+        if config.foot_lock:
             locked = lock_feet(clip)
             clip = locked.clip
             before, after = 100 * locked.skate_before_m_per_s, 100 * locked.skate_after_m_per_s

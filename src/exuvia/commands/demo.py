@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tabulate import tabulate
 
-from exuvia.config import Count, settings
+from exuvia.config import Count, Seed, settings
+from exuvia.progress import progress_bar
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ class DemoConfig:
     """A shipped pipeline's name or a pipeline folder."""
     forget: str = "violence"
     """Concept to forget."""
-    num_codes: int = 64
+    num_codes: Count = 64
     """Codes that LCR replaces."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the motions shown."""
     seeds: Count = 8
     """Motions per prompt that the table is measured on, including the one shown."""
@@ -80,7 +81,8 @@ def demo(config: DemoConfig) -> None:
     seeds = [config.seed + n for _ in PROMPTS for n in range(config.seeds)]
     made = []
     for name, generator in (("original", pipe), (f"without {config.forget}", safe)):
-        motions = generator.generate(prompts, seed=seeds)
+        with progress_bar(name, "motions") as progress:
+            motions = generator.generate(prompts, seed=seeds, progress=progress)
         made.append(Made(name, motions, np.asarray(detector.violence_probability(motions.features))))
     table = [_line(one, detector.point.threshold, config.seeds) for one in made]
     print(tabulate(table, headers="keys", tablefmt="plain", disable_numparse=True))

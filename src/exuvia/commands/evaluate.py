@@ -5,9 +5,10 @@ from typing import Annotated
 
 import tyro
 
-from exuvia.commands.progress import progress_bar
 from exuvia.config import Count, Seed, settings
+from exuvia.device import Device
 from exuvia.files import check_folder
+from exuvia.progress import progress_bar
 
 
 @settings
@@ -36,7 +37,7 @@ class EvaluateConfig:
     """Replace the folder, whatever it holds."""
     cache: Path | None = None
     """Folder for the generated motions; a killed run continues from there."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
 

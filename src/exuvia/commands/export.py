@@ -5,9 +5,9 @@ from typing import Annotated
 
 import tyro
 
-from exuvia.commands.progress import progress_bar
 from exuvia.config import settings
 from exuvia.files import check_folder
+from exuvia.progress import progress_bar
 
 
 @settings

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from exuvia.commands.generate import read_prompts
-from exuvia.config import Count, settings
+from exuvia.config import Count, Seed, settings
 from exuvia.errors import ConfigError
+from exuvia.progress import progress_bar
 
 
 @settings
@@ -21,7 +22,7 @@ class GalleryConfig:
     """Text file with one prompt a line (a length after # is not used); without it built-in prompts of four kinds."""
     each: Count = 3
     """How many built-in prompts of each kind."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of every motion."""
 
 
@@ -42,7 +43,11 @@ def gallery(config: GalleryConfig) -> None:
         raise ConfigError(f"found no prompt in {config.file}, expected one a line")
     texts = [text for _, text in prompts]
     names = [config.pipeline, *([config.beside] if config.beside else [])]
-    clips = [MotionPipeline.from_pretrained(name)(texts, seed=config.seed) for name in names]
+    clips = []
+    for name in names:
+        with progress_bar("gallery", "motions") as progress:
+            made = MotionPipeline.from_pretrained(name).generate(texts, seed=config.seed, progress=progress)
+        clips.append(made.clips)
     if len(clips) == 1:
         write_page(clips[0], config.out, title=f"{Path(config.pipeline).name}: {len(texts)} motions")
     else:

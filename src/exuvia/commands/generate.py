@@ -1,21 +1,27 @@
 """`exuvia generate`: prompts -> motion files."""
 
-import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from pydantic import Field
 
 from exuvia.commands.formats import written_suffix
-from exuvia.config import Count, settings
+from exuvia.config import Seed, settings
+from exuvia.device import Device
 from exuvia.errors import ConfigError, DataError
+from exuvia.pipeline.settings import Guidance, Rounds, Temperature
+from exuvia.progress import progress_bar
 from exuvia.readers import read_utf8
 
 AT_ONCE = 256
 """How many motions are held in memory before they are written."""
+MOST = 100_000
+"""Motions of one call."""
 MAX_NAME = 60
-"""Longest part of a file name that comes from a prompt."""
+"""Characters of a file name that come from a prompt; of scripts with long codes, fewer: a name holds 255 bytes."""
 
 
 @settings
@@ -32,21 +38,21 @@ class GenerateConfig:
     """Formats of the files in a folder."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
-    seed: int = 0
+    seed: Seed = 0
     """The same seed gives the same motion, alone or among others."""
-    repeats: Count = 1
+    repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Motions per prompt, with the seeds seed, seed + 1, ..."""
-    frames: Count | None = None
+    frames: Annotated[int, Field(ge=1, le=4000)] | None = None
     """Length of every motion in frames (20 a second); without it the length estimator decides."""
-    steps: int | None = None
+    steps: Rounds | None = None
     """Rounds of unmasking; without it the pipeline's own value, as for the other sampling settings."""
-    cond_scale: float | None = None
+    cond_scale: Guidance | None = None
     """Classifier-free guidance of the base codes."""
-    residual_scale: float | None = None
+    residual_scale: Guidance | None = None
     """Classifier-free guidance of the residual codes."""
-    temperature: float | None = None
+    temperature: Temperature | None = None
     """Sampling temperature of the base codes."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
 
@@ -85,8 +91,10 @@ def generate(config: GenerateConfig) -> None:
         for low in range(0, len(batch), AT_ONCE):
             part = batch[low : low + AT_ONCE]
             frames: Any = [request.frames for request in part] if known else None
-            clips = pipe([r.prompt for r in part], seed=[r.seed for r in part], frames=frames, **sampling)
-            for request, clip in zip(part, clips, strict=True):
+            prompts, seeds = [request.prompt for request in part], [request.seed for request in part]
+            with progress_bar("generate", "motions") as progress:
+                made = pipe.generate(prompts, seed=seeds, frames=frames, progress=progress, **sampling)
+            for request, clip in zip(part, made.clips, strict=True):
                 for target in [config.out / f"{request.name}{suffix}" for suffix in suffixes] or [config.out]:
                     print(clip.save(target))
 
@@ -102,6 +110,9 @@ def requests(config: GenerateConfig) -> list[Request]:
     pairs = [(prompt.strip(), frames) for prompt, frames in pairs if prompt.strip()]
     if not pairs:
         raise ConfigError('found no prompt, expected at least one sentence, e.g. "a man walks", or --file')
+    if len(pairs) * config.repeats > MOST:
+        found = f"{len(pairs)} prompts {config.repeats} times"
+        raise ConfigError(f"found {found}, expected at most {MOST} motions; give fewer --repeats or several --file")
     width = len(str(len(pairs) - 1))
     return [
         Request(prompt, frames or config.frames, config.seed + repeat, _name(number, width, prompt, repeat, config))
@@ -133,9 +144,11 @@ def read_prompt(line: str, place: str) -> tuple[str, int | None]:
 
 
 def _name(number: int, width: int, prompt: str, repeat: int, config: GenerateConfig) -> str:
-    words = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")[:MAX_NAME].rstrip("_")
+    """Letters and digits of every script stay, anything else becomes an underscore; distinct by its numbers."""
+    kept = (letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in prompt.lower()[:MAX_NAME])
+    words = "_".join("".join(kept).split()).encode()[: 2 * MAX_NAME].decode(errors="ignore")
     again = f"_seed{config.seed + repeat}" if config.repeats > 1 else ""
-    return f"{number:0{width}d}_{words}{again}"
+    return f"{number:0{width}d}{'_' if words else ''}{words}{again}"
 
 
 def _suffixes(config: GenerateConfig, count: int) -> tuple[str, ...]:

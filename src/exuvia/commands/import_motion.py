@@ -2,17 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from exuvia.commands.formats import written_suffix
-from exuvia.config import settings
+from exuvia.commands.switches import SourceSwitches, in_switches
+from exuvia.config import FrameRate, settings
 from exuvia.errors import ConfigError, ExuviaError
 
 
 @settings
-class ImportConfig:
+class ImportConfig(SourceSwitches):
     """Which files to read, and what they do not say themselves."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...")]
@@ -21,16 +22,8 @@ class ImportConfig:
     """One file, by suffix, for one motion; else a folder."""
     format: str = "npy"
     """Format of the files in a folder."""
-    fps: float = 20.0
+    fps: FrameRate = 20.0
     """Frames a second of the clips written."""
-    source_fps: float | None = None
-    """Frames a second of the files, where they do not say so or say it wrongly."""
-    source_unit_m: float | None = None
-    """Metres in one unit of the files; without it found from the length of the legs."""
-    source_up: Literal["y", "z"] = "y"
-    """Upward axis of array files."""
-    asf: Path | None = None
-    """Skeleton of .amc files that lies elsewhere."""
     normalise_scale: bool = False
     """Scale every body so that thigh and shin are 0.80 m together."""
 
@@ -45,9 +38,8 @@ def import_motion(config: ImportConfig) -> int:
         OutputError: a clip cannot be written.
     """
     from exuvia.motion.load import load_clip
-    from exuvia.motion.source import Source
 
-    source = Source(config.source_fps, config.source_unit_m, config.source_up, config.asf)
+    source = config.as_source()
     pairs = targets(config)
     failed = 0
     for path, target in pairs:
@@ -55,7 +47,7 @@ def import_motion(config: ImportConfig) -> int:
             clip = load_clip(path, config.fps, source=source, normalise_scale=config.normalise_scale)
         except ExuviaError as error:
             failed += 1
-            print(error, file=sys.stderr)
+            print(in_switches(str(error), config), file=sys.stderr)
             continue
         clip.save(target)
         print(f"{target}  {clip.frames} frames, {clip.duration_s:.1f} s")

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from pydantic import Field
 
-from exuvia.commands.progress import progress_bar
-from exuvia.config import settings
+from exuvia.config import Count, Seed, settings
+from exuvia.progress import progress_bar
 
 
 @settings
@@ -22,11 +23,11 @@ class PrepareConfig:
     """Add mirrored twins of train clips, unless the source brings its own."""
     representation: str = "humanml3d"
     """Feature layout: humanml3d or kit."""
-    limit: int | None = None
+    limit: Count | None = None
     """Use only this many clips, evenly spread over the source."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of synthetic motion and of splits by hash."""
-    count: int = 1000
+    count: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Number of synthetic clips."""
 
 

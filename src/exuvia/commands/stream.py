@@ -7,12 +7,18 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from pydantic import Field
 
 from exuvia.commands.formats import written_suffix
 from exuvia.commands.generate import read_prompt
-from exuvia.commands.progress import progress_bar
-from exuvia.config import Count, settings
+from exuvia.config import Natural, Seed, settings
+from exuvia.device import Device
 from exuvia.errors import ConfigError
+from exuvia.pipeline.settings import CodeSteps, LongConfig
+from exuvia.progress import progress_bar
+
+MOST = 10_000_000
+"""Frames of one motion: they are held in memory until it is written."""
 
 
 @settings
@@ -23,19 +29,19 @@ class StreamConfig:
     """Sentences in order; `sentence#120` lasts 120 frames."""
     out: Path = Path("motion.html")
     """One file, by suffix: .npy .npz .bvh .glb .mp4 .gif .png .html."""
-    frames: int = 120
+    frames: Annotated[int, Field(ge=4, le=1_000_000)] = 120
     """Length in frames (20 a second) of sentences that give none."""
-    repeat: Count = 1
+    repeat: Annotated[int, Field(ge=1, le=100_000)] = 1
     """How many times the sentences are repeated."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
-    seed: int = 0
+    seed: Seed = 0
     """The same seed gives the same motion."""
-    context: int = 16
+    context: CodeSteps = 16
     """Code steps (of 4 frames) of the existing motion that the next window sees."""
-    blend: int = 3
+    blend: Natural = 3
     """How many of these, the last ones, are rewritten when the next sentence begins."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
 
 
@@ -48,20 +54,21 @@ def stream(config: StreamConfig) -> None:
         OutputError: the file cannot be written.
     """
     from exuvia.pipeline.pipeline import MotionPipeline
-    from exuvia.pipeline.settings import LongConfig
     from exuvia.pipeline.stream import Scene
     from exuvia.pipeline.stream import stream as stream_clips
 
     written_suffix(config.out.suffix)
     if not config.prompts:
         raise ConfigError("found no sentence, expected at least one")
-    pipe = MotionPipeline.from_pretrained(config.pipeline, device=config.device)
     joined = LongConfig(config.context, config.blend)
+    lines = [read_prompt(line, "the command line") for line in config.prompts]
+    total = sum(frames or config.frames for _, frames in lines) * config.repeat
+    if total > MOST:
+        raise ConfigError(f"found {total} frames in all, expected at most {MOST}; ask for fewer, or a smaller --repeat")
+    pipe = MotionPipeline.from_pretrained(config.pipeline, device=config.device)
     pieces: list[Any] = []
     try:
-        lines = [read_prompt(line, "the command line") for line in config.prompts] * config.repeat
-        scenes = [Scene(prompt, frames or config.frames) for prompt, frames in lines]
-        total = sum(scene.frames for scene in scenes)
+        scenes = [Scene(prompt, frames or config.frames) for prompt, frames in lines * config.repeat]
         done = 0
         with progress_bar("stream", "frames") as progress:
             for piece in stream_clips(pipe, scenes, seed=config.seed, config=joined):

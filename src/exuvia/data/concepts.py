@@ -87,7 +87,7 @@ def find_concept(name: str) -> Concept:
         return joined([find_concept(part.strip()) for part in name.split("+")])
     known = ALIAS.get(name, name)
     if known not in CONCEPT:
-        raise ConfigError(f"unknown concept {name!r}; {suggest(name, [*CONCEPT, *ALIAS])}")
+        raise ConfigError(f"unknown concept {name!r}; {suggest(name, (set(CONCEPT) | set(ALIAS)) - {'none'})}")
     return CONCEPT[known]
 
 

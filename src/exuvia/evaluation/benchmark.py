@@ -6,28 +6,28 @@ kept: a run that was stopped continues, and one more method costs only its own t
     plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import replace
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from typing_extensions import TypedDict
 
 from exuvia.cache import keep_json, recall_json
 from exuvia.checkpoint import find_pipeline, origin, read_config, save_tensors
-from exuvia.config import Seed, settings, to_dict
+from exuvia.config import Count, Natural, Seed, settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError, OutputError
-from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
+from exuvia.evaluation.judge import Judge, is_seen
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompt_sets import Generations, PromptSet, prompt_sets
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
@@ -49,6 +49,10 @@ try:
 except ImportError:  # Windows: no memory is measured there
     resource = None  # type: ignore[assignment]
 
+log = logging.getLogger(__name__)
+
+HEARD_S = 30.0
+"""Longest time without a word while methods are measured."""
 WRITTEN_FRAMES = 120
 """Length of motions for prompts that describe no clip: six seconds."""
 EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
@@ -98,15 +102,15 @@ class Plan:
     seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
     kinds: tuple[str, ...] = ()
     """Kinds of written prompts (evaluation/prompts)."""
-    limit: int | None = None
+    limit: Count | None = None
     """At most this many prompts in a set."""
-    refine: Annotated[int, Field(ge=0)] = 0
+    refine: Natural = 0
     """Motions for every forget caption by which the forget set is refined (refine.py); 0: it is not."""
     moved: tuple[str, ...] = ()
     """Ids that the refinement moved to the retain set; found by `run_benchmark`."""
     evaluator: str = ""
     """Folder of the text-motion evaluator; "": the shipped one."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of every process."""
 
     def __post_init__(self) -> None:
@@ -190,8 +194,11 @@ def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> I
         yield from (measure_method(plan, spec, out)["method"] for spec in specs)
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=1) as pool:
-        for job in as_completed([pool.submit(measure_method, plan, spec, out) for spec in specs]):
-            yield job.result()["method"]
+        started, waiting = time.monotonic(), {pool.submit(measure_method, plan, spec, out) for spec in specs}
+        while waiting:
+            done, waiting = wait(waiting, HEARD_S, FIRST_COMPLETED)
+            yield from (job.result()["method"] for job in done)
+            log.info("%d methods wait, %.0f s so far", len(waiting), time.monotonic() - started)
 
 
 def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
@@ -246,7 +253,7 @@ def _measured(
 ) -> list[dict[str, Any]]:
     """Every metric of every set: values by seed; without a generator, of the real motions."""
     concept = plan.to_forget.as_in(store.keywords)
-    detector = shipped_detector() if _is_seen(concept) else None
+    detector = shipped_detector() if is_seen(concept) else None
     evaluator = load_evaluator(Path(plan.evaluator)) if plan.evaluator else shipped_evaluator()
     judge = Judge(evaluator, detector, plan.seeds, concept, _ranker(plan, store))
     maker = None if pipe is None else Generations(pipe, out / "motions")
@@ -260,11 +267,6 @@ def _measured(
             continue
         rows += [{"set": some.name, "metric": name, "values": each} for name, each in values.items()]
     return rows
-
-
-def _is_seen(concept: Concept) -> bool:
-    """Whether the rate of violence says something about a concept."""
-    return any(part.name in SEEN_BY_CLASSIFIER for part in concept.parts or (concept,))
 
 
 def _ranker(plan: Plan, store: Store) -> ConceptRanker:

@@ -14,6 +14,11 @@ SEEN_BY_CLASSIFIER = (VIOLENCE.name, KICKS.name, PUNCHES.name)
 """Concepts that the rate of violence is about."""
 
 
+def is_seen(concept: Concept) -> bool:
+    """Whether the classifier sees a concept, or a part of one that joins several."""
+    return any(part.name in SEEN_BY_CLASSIFIER for part in concept.parts or (concept,))
+
+
 @dataclass(eq=False)
 class Judge:
     """Measures motions with independent models. A metric that a set is too small for is left out."""

@@ -13,7 +13,7 @@ from exuvia.checkpoint import origin
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.evaluation.judge import SEEN_BY_CLASSIFIER, Judge
+from exuvia.evaluation.judge import Judge, is_seen
 from exuvia.evaluation.prompt_sets import Generations, PromptSet, built_in_sets, prompt_sets
 from exuvia.evaluation.report import REAL, Method, Report, Row, report_of
 from exuvia.evaluation.sample import Detector, Embedder
@@ -132,7 +132,7 @@ def _measured(some: PromptSet, judge: Judge, makers: Mapping[str, Generations], 
 
 def _shipped_detector(concept: Concept) -> Detector | None:
     """The shipped classifier, where it sees the concept and is installed."""
-    if concept.name not in SEEN_BY_CLASSIFIER:
+    if not is_seen(concept):
         return None
     try:
         return shipped_detector()

@@ -21,7 +21,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from exuvia.errors import ShapeError
 from exuvia.features import recover
@@ -193,6 +192,8 @@ class Scene:
         rotation of frame 0 is reset to the identity after smoothing, so row 0 may carry a yaw jump.
         A third consequence: w ≥ 0 always, so the yaw velocity has the wrong sign in the frame that passes 180°.
         """
+        from scipy.ndimage import gaussian_filter1d  # slow to load, and generating does not need it
+
         right_hip, left_hip, right_shoulder, left_shoulder = self.kind.facing
         p = self.points
         across = (p[:, :, left_hip] - p[:, :, right_hip]) + (p[:, :, right_shoulder] - p[:, :, left_shoulder])

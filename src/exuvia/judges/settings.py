@@ -1,9 +1,11 @@
 """Sizes and trainings of the networks that judge motion; nothing here imports PyTorch."""
 
 from dataclasses import field
-from typing import Literal
+from typing import Annotated, Literal
 
-from exuvia.config import Count, Dropout, Layers, NotNegative, Positive, Share, settings
+from pydantic import Field
+
+from exuvia.config import Below1, Count, Layers, NotNegative, Positive, Share, settings
 
 VIOLENT = "violent"
 ACTIONS = {
@@ -42,7 +44,7 @@ class GuoConfig:
     """Word classes."""
     max_frames: Count = 196
     """Longest motion; longer ones are cut, shorter ones are seen with zeros up to here."""
-    dropout: Dropout = 0.2
+    dropout: Below1 = 0.2
     """Of movements, in training."""
 
 
@@ -83,7 +85,7 @@ class ClassifierConfig:
     """Channels inside."""
     dilations: tuple[Count, ...] = (1, 2, 4)
     """Of the residual blocks, at half the frame rate."""
-    dropout: Dropout = 0.3
+    dropout: Below1 = 0.3
     """In blocks and before the outputs."""
     outputs: tuple[str, ...] = (VIOLENT, *ACTIONS)
     """What each logit means; violent comes first."""
@@ -131,7 +133,7 @@ class RetrievalConfig:
     """Layers of the decoder."""
     num_heads: Count = 4
     """Attention heads."""
-    dropout: Dropout = 0.1
+    dropout: Below1 = 0.1
     """In training."""
     max_frames: Count = 196
     """Longer motions are cut."""
@@ -159,5 +161,5 @@ class RetrievalTaskConfig:
     """Weight of the contrastive loss."""
     temperature: Positive = 0.1
     """Temperature of the contrastive loss."""
-    threshold: float = 0.8
+    threshold: Annotated[float, Field(ge=-1, le=1)] = 0.8
     """Captions more alike than this are no wrong pairs."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from exuvia.errors import DataError, ShapeError
 from exuvia.motion.chain import forward_kinematics
@@ -108,6 +107,8 @@ def joints_from_amass(
         raise DataError(
             "found an AMASS motion without mocap_framerate, expected its rate; give it with Source(fps=...)"
         )
+    from scipy.spatial.transform import Rotation  # slow to load, and generating does not need it
+
     model = find_body_model(source.body_models, gender)
     rest = rest_joints(model, betas.reshape(-1).astype(np.float64) if betas.ndim < 2 else betas[0].astype(np.float64))
     steps, parts = rest.copy(), []

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from exuvia.shapes import Array
 
@@ -13,6 +12,8 @@ def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
 
     Any number of axes in any order; no axis gives the identity.
     """
+    from scipy.spatial.transform import Rotation  # slow to load, and generating does not need it
+
     matrix: Array = np.broadcast_to(np.eye(3), (*np.shape(angles_deg)[:-1], 3, 3))
     for index, axis in enumerate(axes):
         turn = Rotation.from_euler(axis, np.reshape(angles_deg[..., index], (-1, 1)), degrees=True)

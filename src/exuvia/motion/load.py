@@ -12,6 +12,14 @@ from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.source import MAX_FRAMES, Source, check_size
 from exuvia.registry import IMPORTER, resolve
 
+_EXPORT = "open it in Blender (File > Import), export it as Motion Capture (.bvh), and read that"
+ELSEWHERE = {
+    **dict.fromkeys((".fbx", ".glb", ".gltf"), _EXPORT),
+    ".c3d": "fit a skeleton to the markers and export .bvh",
+    ".pkl": "it may run code: save its arrays with numpy.savez as .npz (poses, trans ...)",
+}
+"""How to read motion of formats that have no reader."""
+
 
 def load_clip(
     path: str | Path,
@@ -37,6 +45,8 @@ def load_clip(
     if fps is not None and not 0 < fps <= 1000:
         raise ConfigError(f"found fps = {fps}, expected a rate above 0 and up to 1000")
     file = Path(path)
+    if file.suffix.lower() in ELSEWHERE:
+        raise ConfigError(f"{file.name} is not read here; {ELSEWHERE[file.suffix.lower()]}")
     reader = resolve(IMPORTER, file.suffix.lower(), "motion format")
     if not file.is_file():
         raise DataError(f"{file} {'is no file' if file.exists() else 'does not exist'}; expected a motion file")

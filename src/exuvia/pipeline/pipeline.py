@@ -9,11 +9,9 @@ from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from exuvia.checkpoint import (
-    check_device,
     find_pipeline,
     halved,
     load_tensors,
@@ -22,6 +20,7 @@ from exuvia.checkpoint import (
     write_config,
 )
 from exuvia.config import from_dict, to_dict
+from exuvia.device import Precision, check_device, choose_precision
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.clips import clip_of
 from exuvia.features.normaliser import Normaliser
@@ -42,11 +41,12 @@ from exuvia.sequence.generators import describe_generator
 from exuvia.sequence.length import LengthEstimator, OwnLength
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.text.base import TextEncoder, TextStates, encode_alone
+from exuvia.text.unknown import warn_of_unknown
 from exuvia.tokens.rvqvae import RVQVAE
 
 log = logging.getLogger(__name__)
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES: dict[str, Precision] = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 BATCH = 16
 """Prompts in a batch: few enough that the working set stays in a CPU's caches."""
 
@@ -101,14 +101,14 @@ class MotionPipeline:
             name: "base", a folder made by `save_pretrained`, or "owner/model"
             device: where the models run
             text: a caption encoder to use instead of the recorded one
-            dtype: float32, bfloat16 or float16, of matrix products; the last two are faster, motions differ a little
+            dtype: float32, bfloat16 or float16, of matrix products; the last two are faster where the device has them
         Raises:
             CheckpointError: nothing there, or weights of another architecture.
             ConfigError: unknown name or device, or the recorded caption encoder is not installed.
         """
         if dtype not in DTYPES:
             raise ConfigError(f"unknown dtype {dtype!r}; {suggest(dtype, DTYPES)}")
-        check_device(device)
+        choose_precision(DTYPES[dtype], check_device(device).partition(":")[0])
         folder = find_pipeline(name)
         config = renamed(read_config(folder, "pipeline"))
         as_type(PipelineFile, config, folder / "config.json", CheckpointError)
@@ -282,6 +282,7 @@ class MotionPipeline:
         The codebook is not used. Arguments and errors as for `generate`.
         """
         check_prompts(prompts)
+        warn_of_unknown(prompts, self.text)
         settings = replace(self.generation, **sampling)
         seeds = [seed] * len(prompts) if isinstance(seed, int) else list(seed)
         if len(seeds) != len(prompts):
@@ -295,7 +296,7 @@ class MotionPipeline:
             for route in routes(self.detours, [prompts[row] for row in some], self._embed):
                 rows = [some[row] for row in route.rows]
                 wanted = None if steps is None else torch.tensor([steps[row] for row in rows])
-                with torch.autocast(self.device.type, getattr(torch, self.dtype), self.dtype != DTYPES[0]):
+                with torch.autocast(self.device.type, getattr(torch, self.dtype), self.dtype != "float32"):
                     lengths[rows], made = self._codes(route, [seeds[row] for row in rows], wanted, settings)
                 codes[rows, : made.shape[1]] = made
             if progress is not None:
@@ -323,6 +324,8 @@ class MotionPipeline:
             decoded = self.tokenizer.decode(one.to(self.device), extra)[0]
             real = self.normaliser.denormalise(decoded.float().cpu().numpy())
             if smoothing > 0:
+                from scipy.ndimage import gaussian_filter1d  # slow to load, and rarely needed
+
                 real[:, :-4] = gaussian_filter1d(real[:, :-4], smoothing, axis=0, mode="nearest")
             rows.append(real)
         return rows

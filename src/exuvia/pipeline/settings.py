@@ -5,11 +5,13 @@ from typing import Annotated, Any, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from exuvia.config import settings
+from exuvia.config import Natural, settings
 from exuvia.errors import ConfigError
 
-Steps = Annotated[int, Field(ge=1)]
-Temperature = Annotated[float, Field(ge=0)]
+Rounds = Annotated[int, Field(ge=1, le=1000)]
+CodeSteps = Annotated[int, Field(ge=1, le=100_000)]
+Temperature = Annotated[float, Field(ge=0, le=10)]
+Guidance = Annotated[float, Field(ge=-100, le=100)]
 
 
 class Sampling(TypedDict, total=False):
@@ -30,11 +32,11 @@ class Sampling(TypedDict, total=False):
 class GenerationConfig:
     """How codes are sampled; the defaults are MoMask's evaluation settings."""
 
-    steps: Steps = 10
+    steps: Rounds = 10
     """Rounds of unmasking."""
-    cond_scale: float = 4.0
+    cond_scale: Guidance = 4.0
     """Classifier-free guidance of the base codes."""
-    residual_scale: float = 5.0
+    residual_scale: Guidance = 5.0
     """Classifier-free guidance of the residual codes."""
     keep_share: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Top-k: the share (1 - keep_share) of the vocabulary that may be sampled."""
@@ -42,12 +44,12 @@ class GenerationConfig:
     """Sampling temperature of the base codes."""
     residual_temperature: Temperature = 1.0
     """Sampling temperature of the residual codes."""
-    smoothing: Annotated[float, Field(ge=0)] = 0.0
+    smoothing: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Standard deviation, in frames, of a Gaussian over the decoded features; 0, as published, leaves them. Small
     tokenizers decode with jitter: about one frame removes most of it."""
-    min_steps: Steps = 5
+    min_steps: CodeSteps = 5
     """Shortest motion, in code steps."""
-    max_steps: Steps = 49
+    max_steps: CodeSteps = 49
     """Longest motion, in code steps."""
 
 
@@ -55,9 +57,9 @@ class GenerationConfig:
 class LongConfig:
     """How scenes are joined."""
 
-    context: Steps = 16
+    context: CodeSteps = 16
     """Code steps of the existing motion that a window shows."""
-    blend: Annotated[int, Field(ge=0)] = 3
+    blend: Natural = 3
     """How many of these, the last ones, are rewritten when the next caption begins."""
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from exuvia.sequence.causal import CausalGenerator, Writer
 from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.sampling import Drawing, seeded_noise
 from exuvia.shapes import Features
+from exuvia.text.unknown import warn_of_unknown
 from exuvia.tokens.settings import RVQVAEConfig
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _written(
     caption = ""
     for scene in scenes:
         check_prompts([scene.prompt])
+        warn_of_unknown([scene.prompt], pipe.text)
         steps = scene.frames // stride
         if steps < 1:
             raise ConfigError(f"found a scene of {scene.frames} frames, expected at least {stride}")

@@ -30,9 +30,9 @@ class TokenizerRecipe:
     """Steps and rates."""
     batch_size: Count = 64
     """Windows a step."""
-    frames: tuple[int, ...] = (64, 32)
+    frames: tuple[Count, ...] = (64, 32)
     """Window lengths; each batch has one of them. The published length is 64; short clips need the shorter."""
-    frame_shares: tuple[float, ...] = (0.75, 0.25)
+    frame_shares: tuple[Share, ...] = (0.75, 0.25)
     """Probability of each length."""
     start_share: Share = 0.2
     """Share of windows that are the first of their clip: row 0 carries the published yaw jump, and its error turns

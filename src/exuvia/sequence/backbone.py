@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from exuvia.sequence.settings import Backbone, StackConfig
-from exuvia.sequence.stack import Stack
 
 
 class StackEncoder(nn.Module):
     """x [B, L, D] -> y [B, L, D], in the place of the published encoder."""
 
     def __init__(self, backbone: Backbone, width: int, layers: int, dropout: float, causal: bool = False) -> None:
+        from exuvia.sequence.stack import Stack  # loads every layer of exuvia-ssm
+
         super().__init__()
         self.config = StackConfig(
             width, layers, backbone.mixer, causal=causal, dropout=dropout, serpent=backbone.serpent
@@ -34,5 +35,5 @@ class StackEncoder(nn.Module):
         """New weights, as the layers start, from a seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            fresh = Stack(self.config)
+            fresh = type(self.stack)(self.config)
         self.stack.load_state_dict(fresh.state_dict())

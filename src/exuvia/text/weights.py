@@ -2,14 +2,17 @@
 
 import importlib.metadata
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from exuvia.errors import CheckpointError
+from exuvia.cache import keep_json, recall_json, stable_hash
+from exuvia.errors import CheckpointError, OutputError
 from exuvia.readers import guarded, read_toml
 
 _NAMES = read_toml(Path(__file__).with_name("names.toml"))
@@ -43,6 +46,26 @@ def cached_snapshots(repository: str) -> list[Path]:
     folder = cache / ("models--" + repository.replace("/", "--")) / "snapshots"
     found = [path for path in folder.glob("*") if path.is_dir()]
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def remembered(path: Path, about: Any, compute: Callable[[], str]) -> str:
+    """`compute()`, which reads all of a file of weights; kept in the user's cache for as long as the file is the same.
+
+    Args:
+        path: of the weights; known again by its place, size and times of change
+        about: what else decides the result, JSON-ready
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    state = path.stat()
+    facts = [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, about]
+    entry = Path(os.environ.get("EXUVIA_CACHE") or Path(home) / "exuvia") / f"digest-{stable_hash(facts)[:24]}.json"
+    found = (recall_json(entry, facts) or {}).get("digest")
+    if isinstance(found, str):
+        return found
+    digest = compute()
+    with suppress(OutputError):  # a cache that cannot be written only costs time
+        keep_json(entry, facts, {"digest": digest})
+    return digest
 
 
 def our_weights(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:

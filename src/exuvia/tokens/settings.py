@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from exuvia.config import Count, Dropout, Layers, Share, settings
+from exuvia.config import Below1, Count, Layers, NotNegative, Share, settings
 
 
 @settings
@@ -31,7 +31,7 @@ class RVQVAEConfig:
     """Activation of the residual blocks."""
     norm: Literal["LN", "GN", "BN"] | None = None
     """Of the residual blocks, over channels, groups of them or batches."""
-    dropout: Dropout = 0.2
+    dropout: Below1 = 0.2
     """In the residual blocks."""
     decay: Share = 0.99
     """Of the codebooks' moving averages."""
@@ -39,7 +39,7 @@ class RVQVAEConfig:
     """One codebook for all levels."""
     quantize_dropout: Share = 0.2
     """Probability of using only the first levels in a training step."""
-    temperature: Annotated[float, Field(ge=0)] = 0.5
+    temperature: NotNegative = 0.5
     """Temperature of the Gumbel choice of codes in training."""
 
     @property

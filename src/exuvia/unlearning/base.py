@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -18,6 +18,7 @@ from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.splits import actual_rule, split_store
 from exuvia.data.store import Store
+from exuvia.device import choose_precision
 from exuvia.errors import ConfigError
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -160,6 +161,9 @@ def unlearn(
         DataError: the data set cannot be opened.
     """
     method = make_method(name, settings)
+    if hasattr(method.config, "tune"):  # the provenance says what `auto` stood for on this machine
+        precision_here = choose_precision(method.config.tune.precision)
+        method.config = replace(method.config, tune=replace(method.config.tune, precision=precision_here))
     concept = _concept(forget, pipe, data is not None)
     store = Store.open(data) if isinstance(data, str | Path) else data
     if store is not None and store.representation.name != pipe.representation.name:

@@ -8,7 +8,20 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from exuvia.config import HIDDEN, Count, NotNegative, Positive, Seed, Share, describe, from_dict, nested, settings
+from exuvia.config import (
+    HIDDEN,
+    Count,
+    Natural,
+    NotNegative,
+    Positive,
+    Seed,
+    Share,
+    describe,
+    from_dict,
+    nested,
+    settings,
+)
+from exuvia.device import Precision
 from exuvia.errors import ConfigError, DataError
 from exuvia.pipeline.prompts import check_prompts
 from exuvia.readers import parse_json
@@ -73,12 +86,12 @@ class TuneConfig:
     """Peak learning rate."""
     batch_size: Count = 32
     """Clips of each kind a step."""
-    warmup: Annotated[int, Field(ge=0)] = 10
+    warmup: Natural = 10
     """Steps of linear warm-up."""
     clip_norm: NotNegative = 1.0
     """Gradients are scaled down to this norm."""
-    precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """no (float32), or bf16 or fp16: autocast."""
+    precision: Precision = "auto"
+    """no (float32), bf16 or fp16: autocast; auto: bf16 where the device has arithmetic for it, else no."""
     seed: Seed = 3407
     """Seed of everything random."""
 
@@ -118,7 +131,7 @@ class ESDConfig(TrainedSettings):
 class NegationConfig(TrainedSettings):
     """Settings of task negation."""
 
-    strength: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    strength: Annotated[float, Field(ge=0, le=1000)] = 1.0
     """alpha: 0 = weights stay; 1 = as much is subtracted as the training added; more is allowed."""
     gate: Literal["learned", "none"] = "learned"
     """Prompts for which the subtracted weights serve: those that a learned gate flags, or all."""
@@ -159,7 +172,7 @@ class UCEConfig(MethodSettings):
 class RECEConfig(UCEConfig):
     """Settings of RECE: those of UCE and of its epochs."""
 
-    epochs: Annotated[int, Field(ge=0)] = 3
+    epochs: Annotated[int, Field(ge=0, le=1000)] = 3
     """Adversarial rounds after the first edit (released: 1 in the script)."""
     regular_scale: Positive = 0.1
     """reg of (U4); the released motion code has 0.001."""
@@ -173,9 +186,9 @@ class LCRConfig(MethodSettings):
     """Codes to replace a level (k, published: 8 to 64); fewer where fewer are tied to the concept."""
     strength: Share = 1.0
     """0 = rows stay as they are, 1 = rows are replaced, between = on the way."""
-    levels: tuple[int, ...] = (0,)
+    levels: tuple[Natural, ...] = (0,)
     """Quantiser levels to edit; 0 is the base."""
-    alpha: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    alpha: Annotated[float, Field(ge=-1000, le=1000)] | None = None
     """Noise on the replaced rows in deviations of the codebook; with `orthogonal` the share that is projected away.
     None: 1 where the variant is released or `orthogonal` is set, else 0, because noise as strong as the codebook undoes
     the safe destination (measured on `base`: docs/results/unlearning.md)."""
@@ -184,7 +197,7 @@ class LCRConfig(MethodSettings):
     every motion (codebook_noise.py), so several motions do not reveal what replaced codes decode to."""
     criterion: Criterion = "both"
     """Rank codes by frequency in forget clips, by the ratio to retain clips, or both."""
-    destination: int | Literal["nearest_safe", "mean_safe", "random"] = "mean_safe"
+    destination: Natural | Literal["nearest_safe", "mean_safe", "random"] = "mean_safe"
     """What replaced codes turn into: a code by index, each the nearest safe one, the mean of the safe ones weighted by
     use, or random safe ones."""
     orthogonal: bool = False
