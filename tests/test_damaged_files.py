@@ -27,6 +27,7 @@ from exuvia.errors import CheckpointError, ConfigError, DataError
 from exuvia.evaluation.prompts.load import read_prompts
 from exuvia.evaluation.report import read_report
 from exuvia.motion.load import load_clip
+from exuvia.motion.source import Source
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.settings import GenerationConfig
 from exuvia.published.momask import load_bamm, read_options, statistic
@@ -55,6 +56,7 @@ MOTIONS = {
     "objects.npz": npz(joints=np.array([{}], dtype=object)),
     "single.npz": npy(JOINTS),
     "amass.npz": npz(poses=JOINTS, trans=JOINTS, fps=20),
+    "gender.npz": npz(poses=np.zeros((3, 66)), trans=np.zeros((3, 3)), fps=20, gender="x" * 5000),
     "deep.txt": b'{"Frames": ' + b"[" * 100_000,
     "digits.txt": b'{"Frames": ' + b"9" * 5000 + b"}",
 }
@@ -63,7 +65,7 @@ MOTIONS = {
 @pytest.mark.parametrize("name", MOTIONS)
 def test_a_damaged_motion_is_one_sentence(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(MOTIONS[name])
-    assert name in refused(load_clip, tmp_path / name)
+    assert name in refused(lambda: load_clip(tmp_path / name, source=Source(body_models=tmp_path)))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, '"\\ud800"', "\ufeff{}", "{", ""])
@@ -129,6 +131,8 @@ def test_a_refused_source_leaves_no_work_behind(tmp_path: Path) -> None:
     layout = tmp_path / "hml"
     (layout / "new_joint_vecs").mkdir(parents=True)
     (layout / "train.txt").write_bytes(b"\xff")
+    refused(prepare, layout, tmp_path / "out", kind=DataError)
+    (layout / "train.txt").write_text("x" * 5000)
     refused(prepare, layout, tmp_path / "out", kind=DataError)
     assert not list(tmp_path.glob("*out*"))
 
