@@ -157,7 +157,7 @@ def test_glove_files_are_read(tmp_path: Path) -> None:
         GloVeWords(tmp_path)
     np.save(tmp_path / "our_vab_words.npy", np.asarray(["a", "b"], object), allow_pickle=True)
     (tmp_path / "our_vab_words.txt").unlink()
-    with pytest.raises(DataError, match="no readable word vectors"):
+    with pytest.raises(DataError, match="holds pickled Python objects"):
         GloVeWords(tmp_path)
 
 

@@ -2,8 +2,11 @@
 
 A damaged file, or one whose header claims more than it holds, ends in a DataError of one sentence, whatever the library
 behind the door raises. Sizes are checked before memory is taken. The doors for PyTorch stand in checkpoint.py;
-`house.wrong_readers` finds libraries that are called elsewhere.
+`house.wrong_readers` finds libraries that are called elsewhere. NumPy and pydantic are loaded by the doors that need
+them, since the list of commands is read here, too.
 """
+
+from __future__ import annotations
 
 import json
 import math
@@ -13,14 +16,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
-from safetensors import safe_open
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from exuvia.errors import DataError, ExuviaError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 MAX_UNPACKED_BYTES = 4 << 30
@@ -28,10 +30,6 @@ MAX_UNPACKED_BYTES = 4 << 30
 MAX_DEFLATION = 1040
 """No more than 1,032 bytes come out of one byte of a deflate stream (zlib, "Technical details")."""
 _MAGIC = b"\x93NUMPY"
-_HEADER: dict[tuple[int, int], Any] = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
 
 
 @contextmanager
@@ -89,12 +87,14 @@ def read_table(reader: str, file: str, kind: type[T]) -> dict[str, T]:
         kind: a dataclass with a field `name`; the others are the row's keys, lists where it has tuples
     """
     rows: dict[str, dict[str, Any]] = read_toml(Path(reader).with_name(file))
-    adapter = TypeAdapter(kind)
+    adapter = _adapter(kind)  # type: ignore[arg-type]
     return {name: adapter.validate_python({"name": name, **row}) for name, row in rows.items()}
 
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
     return TypeAdapter(kind)
 
 
@@ -104,8 +104,10 @@ def parse_as(kind: type[T], text: str | bytes, name: object, error: type[ExuviaE
     Raises:
         DataError (or `error`): a value is missing or of another type; the message names its place.
     """
+    from pydantic import ValidationError
+
     try:
-        return _adapter(kind).validate_json(text, strict=True)  # type: ignore[arg-type, no-any-return]
+        return _adapter(kind).validate_json(text, strict=True)  # type: ignore[arg-type]
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -132,6 +134,8 @@ def read_npy(
     Raises:
         DataError: it is damaged, holds Python objects or records, or is larger than `rows` allows.
     """
+    import numpy as np
+
     name = file if name is None else name
     with guarded(name, "array file"):
         with open(file, "rb") if isinstance(file, str | Path) else nullcontext(file) as stream:
@@ -140,31 +144,33 @@ def read_npy(
             if stream.read(4) == b"PK\x03\x04":
                 raise DataError(f"{name} is a zip archive, expected one array; name the file .npz")
             stream.seek(0)
-            _check_header(stream, size, rows)
+            _check_header(stream, size, rows, name)
             if not mapped:
                 stream.seek(0)
                 return np.lib.format.read_array(stream, allow_pickle=False)
         return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
-def _check_header(stream: IO[bytes], size: int, rows: int | None) -> None:
+def _check_header(stream: IO[bytes], size: int, rows: int | None, name: object) -> None:
     """Raise unless the header of a .npy stream describes plain values that the `size` bytes of the stream can hold."""
-    version = np.lib.format.read_magic(stream)
-    if version not in _HEADER:
-        raise DataError(f"found version {version} of the .npy format, expected 1.0 or 2.0")
-    shape, _, kind = _HEADER[version](stream)
+    from numpy.lib import format as npy
+
+    version = npy.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise DataError(f"{name} is of version {version} of the .npy format, expected 1.0 or 2.0")
+    shape, _, kind = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(stream)
     if kind.hasobject:
         raise DataError(
-            "found pickled Python objects, which are never unpickled here; save the plain array: np.save(path, array)"
+            f"{name} holds pickled Python objects, which are never unpickled here; save the plain array with np.save"
         )
     claimed, held = math.prod(shape) * max(kind.itemsize, 1), size - stream.tell()
     if kind.names or kind.subdtype or min(shape, default=0) < 0 or claimed > held:
         raise DataError(
-            f"found a header of {kind} {shape}, which is {claimed} bytes, in a file with {held} bytes of values; "
+            f"{name} has a header of {kind} {shape}, which is {claimed} bytes, and {held} bytes of values; "
             "fetch or write it again"
         )
     if rows is not None and shape and shape[0] > rows:
-        raise DataError(f"found an array of {shape[0]} rows, expected at most {rows}; cut it into parts")
+        raise DataError(f"{name} has {shape[0]} rows, expected at most {rows}; cut it into parts")
 
 
 def npz_names(path: str | Path) -> set[str]:
@@ -208,6 +214,8 @@ def read_npz(
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, rows: int | None) -> NDArray[Any]:
+    from numpy.lib.format import read_array
+
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"found {entry.filename} packed in a way that np.savez never does; write the archive again")
     if entry.file_size > min(MAX_UNPACKED_BYTES, MAX_DEFLATION * (entry.compress_size + 1)):
@@ -216,12 +224,14 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, rows: int | None) 
         if stream.read(len(_MAGIC)) != _MAGIC:
             raise DataError(f"found {entry.filename}, which is no array; expected members made by np.savez")
     with archive.open(entry) as stream:
-        _check_header(stream, entry.file_size, rows)
+        _check_header(stream, entry.file_size, rows, entry.filename)
     with archive.open(entry) as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        return read_array(stream, allow_pickle=False)
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """The arrays of a safetensors file by name, and its metadata. Raises DataError."""
+    from safetensors import safe_open
+
     with guarded(path, "safetensors file"), safe_open(path, "numpy") as stream:
         return {key: stream.get_tensor(key) for key in stream.keys()}, stream.metadata() or {}

@@ -38,6 +38,8 @@ class HumanML3DFolder(FileSource):
             if not path.is_file():
                 continue
             for name in read_utf8(path, "list of clip ids").split():
+                if len(name.encode()) > 240:
+                    raise DataError(f"{path} has an id of {len(name)} letters, {name[:20]} ..., which no file can have")
                 if self.split_of.setdefault(name, split) != split:
                     raise DataError(f"{name} stands in {self.split_of[name]}.txt and in {split}.txt of {folder}")
         if not self.split_of:

@@ -65,7 +65,9 @@ def _gender(path: str | Path) -> str:
     except DataError:  # some releases hold a Python object there
         return "neutral"
     word = value.item() if value.ndim == 0 else ""
-    return (word.decode(errors="replace") if isinstance(word, bytes) else str(word)).strip("b'\" ").lower() or "neutral"
+    return (word.decode(errors="replace") if isinstance(word, bytes) else str(word)).strip("b'\" ").lower()[
+        :20
+    ] or "neutral"
 
 
 def _rate(content: Mapping[str, Any]) -> float | None:
