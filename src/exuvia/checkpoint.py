@@ -5,6 +5,7 @@ They are saved whole, loaded strictly, and never pickled.
 
 import datetime
 import hashlib
+import math
 import os
 import pickle
 import platform
@@ -31,6 +32,8 @@ from exuvia.readers import as_type, guarded, read_json
 from exuvia.registry import suggest
 
 FORMAT = "exuvia/1"
+LARGE = 50_000_000
+"""Numbers in a tensor beside the weights, such as a table of positions, that any model may have."""
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -126,15 +129,13 @@ def load_into(
 def built(
     make: Callable[[], Module], tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...] = ()
 ) -> Module:
-    """The module that `make` gives, with these weights; its sizes are compared with theirs before it takes memory.
+    """The module that `make` gives, with these weights; one far larger than they are is refused before it takes memory.
 
     Raises:
         CheckpointError: as `load_into`, or no module has such sizes.
     """
-    with guarded(f"the configuration of {what}", "description of a model", CheckpointError), torch.device("meta"):
-        sizes = make().state_dict()
-    _fitting(sizes, tensors, what, may_lack)
-    with undrawn():
+    most = max(LARGE, *(4 * value.numel() for value in tensors.values())) if tensors else LARGE
+    with guarded(f"the configuration of {what}", "description of a model", CheckpointError), undrawn(most):
         module = make()
     load_into(module, tensors, what, may_lack, assign=True)
     return module
@@ -176,10 +177,24 @@ def _fitting(
 class undrawn(TorchFunctionMode):  # used as a block, like torch.no_grad
     """Inside the block modules are made without drawing first weights, for those that `load_into` fills next."""
 
+    def __init__(self, most: int = LARGE) -> None:
+        super().__init__()
+        self.most = most
+        """Numbers in the largest tensor that may be made."""
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Initialisation by random numbers (`normal_`, `kaiming_uniform_` ...) leaves the memory as it is."""
-        if getattr(func, "__name__", "").endswith(("normal_", "uniform_")):
+        name = getattr(func, "__name__", "")
+        if name.endswith(("normal_", "uniform_")):
             return args[0] if args else kwargs["tensor"]
+        if name in ("empty", "zeros", "ones", "full", "arange"):
+            sizes = [
+                n
+                for size in (args[:1] if name == "full" else args)
+                for n in ([size], size)[isinstance(size, tuple | list)]
+            ]
+            if (max if name == "arange" else math.prod)(sizes or [0]) > self.most:
+                raise CheckpointError(f"found sizes {sizes}, expected a model of its weights' size")
         return func(*args, **(kwargs or {}))
 
 
