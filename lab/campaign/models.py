@@ -33,7 +33,7 @@ def _pipeline(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: MotionPipeline.from_pretrained(place, text=_hashed())
 
 
-@target("undo", 1, "undo.safetensors")
+@target("undo", 0.2, "undo.safetensors")
 def _undo(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.unlearning.base import unlearn
     from exuvia.unlearning.undo import save_undo, undo
@@ -43,7 +43,7 @@ def _undo(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: undo(edited, place / "undo.safetensors")
 
 
-@target("tokenizer run", 4, "config.json weights.safetensors")
+@target("tokenizer run", 0.5, "config.json weights.safetensors")
 def _tokenizer(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.checkpoint import save_tensors, write_config
     from exuvia.config import to_dict
@@ -56,7 +56,7 @@ def _tokenizer(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: load_tokenizer(place)
 
 
-@target("classifier", 3, "config.json metrics.json weights.safetensors")
+@target("classifier", 0.4, "config.json metrics.json weights.safetensors")
 def _classifier(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.checkpoint import shipped
     from exuvia.judges.tasks import load_detector
@@ -65,7 +65,7 @@ def _classifier(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: load_detector(place)
 
 
-@target("evaluator", 2, "config.json weights.safetensors glove/our_vab_data.npy glove/our_vab_words.txt")
+@target("evaluator", 0.3, "config.json weights.safetensors glove/our_vab_data.npy glove/our_vab_words.txt")
 def _evaluator(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.judges.tasks import load_evaluator
     from exuvia.published.evaluator import load_evaluator_folder, save_evaluator
@@ -88,7 +88,7 @@ def _published_evaluator(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: load_evaluator_folder(place / "t2m", place / "glove")
 
 
-@target("momask", 1, "mask/opt.txt mask/model/latest.tar vq/opt.txt vq/meta/mean.npy length_estimator/model/finest.tar")
+@target("momask", 0.2, "mask/opt.txt mask/model/latest.tar vq/opt.txt vq/meta/mean.npy length_estimator/model/finest.tar")
 def _momask(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.published.momask import load_momask
 
@@ -100,7 +100,7 @@ def _momask(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: load_momask(place, tokenizer="vq", mask="mask")
 
 
-@target("bamm", 1, "decoder/opt.txt decoder/model/latest.tar tokenizer/opt.txt")
+@target("bamm", 0.2, "decoder/opt.txt decoder/model/latest.tar tokenizer/opt.txt")
 def _bamm(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.published.bamm import load_bamm_folders
 
@@ -116,7 +116,7 @@ def _bamm(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: load_bamm_folders(place / "decoder", place / "tokenizer", place / "residual")
 
 
-@target("clip", 1, "vocab.json merges.txt model.safetensors")
+@target("clip", 0.2, "vocab.json merges.txt model.safetensors")
 def _clip(shelf: Shelf, folder: Path) -> Reader:
     from safetensors.torch import save_file
 
@@ -130,7 +130,7 @@ def _clip(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: CLIPText(place).encode(["a man walks"])
 
 
-@target("tokenizer.json", 10, "tokenizer.json")
+@target("tokenizer.json", 3, "tokenizer.json")
 def _tokenizer_json(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.text.clip import clip_tokenizer, numbered
     from exuvia.text.weights import load_tokenizer
@@ -175,7 +175,7 @@ def _copied(place: Path, read: Reader) -> None:
         shutil.rmtree(copy)
 
 
-@target("resumed run", 2, "checkpoint.safetensors")
+@target("resumed run", 0.3, "checkpoint.safetensors")
 def _resumed(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.train import Trainer, finish_now
 
@@ -191,16 +191,16 @@ def _resumed(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: _copied(place, read)
 
 
-@target("finished run", 2, "run.json metrics.json")
+@target("finished run", 0.3, "run.json metrics.json")
 def _finished(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.train import fit
 
     task, config = _learner()
-    fit(task, config, folder)
-    return lambda place: _copied(place, lambda copy: fit(*_learner(), copy))
+    fit(lambda: task, config, folder)
+    return lambda place: _copied(place, lambda copy: fit(lambda: task, config, copy))
 
 
-@target("report", 5, "report.json examples.safetensors")
+@target("report", 1, "report.json examples.safetensors")
 def _report(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.checkpoint import save_tensors
     from exuvia.evaluation.report import read_report, side_by_side
