@@ -21,7 +21,7 @@ def _hashed() -> Any:
 
 @target(
     "pipeline",
-    3,
+    0.5,
     "config.json provenance.json normaliser.safetensors length.safetensors base.safetensors",
 )
 def _pipeline(shelf: Shelf, folder: Path) -> Reader:
@@ -77,7 +77,7 @@ def _evaluator(shelf: Shelf, folder: Path) -> Reader:
 
 @target(
     "published evaluator",
-    2,
+    0.3,
     "t2m/text_mot_match/model/finest.tar t2m/Comp_v6_KLD005/meta/mean.npy glove/our_vab_words.pkl "
     "glove/our_vab_idx.pkl glove/our_vab_data.npy",
 )
