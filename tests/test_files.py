@@ -301,3 +301,15 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
     assert in_child(code, tmp_path / "run").returncode == 0
     assert list((tmp_path / "run").iterdir()) == []
     shutil.rmtree(tmp_path / "run")
+
+
+def test_equal_tensors_and_facts_give_equal_bytes_in_every_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, torch; from exuvia.checkpoint import load_metadata, save_tensors\n"
+        "facts = {name: name for name in 'abcdefgh'}\n"
+        "save_tensors(sys.argv[1], {'x': torch.zeros(2), 'y': torch.ones(3)}, facts)\n"
+        "assert load_metadata(sys.argv[1]) == facts"
+    )
+    for number in range(3):
+        assert in_child(code, tmp_path / str(number)).returncode == 0
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1

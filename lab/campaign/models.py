@@ -88,7 +88,9 @@ def _published_evaluator(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: load_evaluator_folder(place / "t2m", place / "glove")
 
 
-@target("momask", 0.2, "mask/opt.txt mask/model/latest.tar vq/opt.txt vq/meta/mean.npy length_estimator/model/finest.tar")
+@target(
+    "momask", 0.2, "mask/opt.txt mask/model/latest.tar vq/opt.txt vq/meta/mean.npy length_estimator/model/finest.tar"
+)
 def _momask(shelf: Shelf, folder: Path) -> Reader:
     from exuvia.published.momask import load_momask
 

@@ -5,6 +5,7 @@ They are saved whole, loaded strictly, and never pickled.
 
 import datetime
 import hashlib
+import json
 import math
 import os
 import pickle
@@ -19,16 +20,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from typing_extensions import TypedDict
 
 import exuvia
-from exuvia.errors import CheckpointError, OutputError
+from exuvia.errors import CheckpointError
 from exuvia.files import whole_file, write_json
-from exuvia.readers import as_type, guarded, read_json
+from exuvia.readers import as_type, guarded, parse_json, read_json
 from exuvia.registry import suggest
 
 FORMAT = "exuvia/1"
@@ -38,13 +39,12 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file whole. Raises OutputError."""
+    """Write a safetensors file whole; equal tensors and metadata give equal bytes. Raises OutputError."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    # one entry alone: the library writes several in an order that changes from process to process
+    facts = {"exuvia": json.dumps(metadata, sort_keys=True)} if metadata else {"format": "pt"}
     with whole_file(path) as temporary:
-        try:
-            save_file(plain, temporary, metadata={"format": "pt", **(metadata or {})})
-        except SafetensorError as error:
-            raise OutputError(f"cannot write {path}: {error}; nothing was changed there") from None
+        save_file(plain, temporary, metadata=facts)
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -75,7 +75,8 @@ def load_tensors(path: str | Path) -> dict[str, Tensor]:
 def load_metadata(path: str | Path) -> dict[str, str]:
     """The metadata strings of a safetensors file. Raises CheckpointError as `load_tensors` does."""
     with guarded(path, "safetensors file", CheckpointError), safe_open(path, "pt") as stream:
-        return stream.metadata() or {}
+        facts: dict[str, str] = stream.metadata() or {}
+    return as_type(dict[str, str], parse_json(facts["exuvia"], path), path) if "exuvia" in facts else facts
 
 
 def load_state_dicts(path: str | Path) -> dict[str, Any]:
