@@ -105,11 +105,8 @@ def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia")
     import tyro
 
     function = resolve({name: entry.target}, name, "command")
-    options: dict[str, Any] = {
-        "prog": f"{program} {name}",
-        "args": list(args),
-        "description": description(function, entry),
-    }
+    about = description(function, entry)
+    options: dict[str, Any] = {"prog": f"{program} {name}", "args": list(args), "description": about}
     kind = config_type(name, entry, function)
     if kind is not None:
         config = tyro.cli(kind, **options)

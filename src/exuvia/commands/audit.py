@@ -73,8 +73,7 @@ def audit(config: AuditConfig) -> None:
     facts = {"pipeline": config.pipeline, "threshold": detector.point.threshold, "prompts": fingerprint()}
     rows = [asdict(line) for line in lines]
     write_text(config.out / "audit.csv", csv_text(rows))
-    summary = {"rates": [asdict(rate) for rate in rates(lines)], "lines": rows}
-    write_json(config.out / "audit.json", {**facts, **summary})
+    write_json(config.out / "audit.json", {**facts, "rates": [asdict(rate) for rate in rates(lines)], "lines": rows})
     _print(lines)
     print(f"\n{config.out}: audit.csv, audit.json")
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from exuvia.commands.switches import OverwriteSwitch
 from exuvia.config import settings, to_dict
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import check_folder, sha256_file, whole_folder, write_json
@@ -17,7 +18,7 @@ FACTS = ("config.json", "provenance.json", "metrics.json")
 
 
 @settings
-class UnpackConfig:
+class UnpackConfig(OverwriteSwitch):
     """Which pipeline, and where to."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
@@ -25,8 +26,6 @@ class UnpackConfig:
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder of the run folders `tokenizer`, `mask` (or `bamm`, `causal`), `residual` and `length`; an older one is
     replaced."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
 
 
 def unpack(config: UnpackConfig) -> None:
@@ -77,15 +76,13 @@ def _write(pipe: Any, out: Path) -> list[str]:
 
 
 @settings
-class ShrinkConfig:
+class ShrinkConfig(OverwriteSwitch):
     """Which run, and where to."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """Finished run folder, such as that of the evaluator or the classifier."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder to write; an older run of this kind is replaced."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
 
 
 def shrink(config: ShrinkConfig) -> None:
@@ -98,9 +95,8 @@ def shrink(config: ShrinkConfig) -> None:
     from exuvia.checkpoint import halved, load_tensors, save_tensors
 
     if not all((config.run / name).is_file() for name in FACTS):
-        raise CheckpointError(
-            f"{config.run} is not a finished run; train it to its end, or: exuvia checkpoint finish {config.run}"
-        )
+        hint = f"train it to its end, or: exuvia checkpoint finish {config.run}"
+        raise CheckpointError(f"{config.run} is not a finished run; {hint}")
     kind = str(read_json(config.run / "config.json").get("kind"))
     tensors = load_tensors(config.run / "weights.safetensors")
     with whole_folder(config.out, kind, overwrite=config.overwrite, sources=[config.run]) as out:

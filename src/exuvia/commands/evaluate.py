@@ -1,10 +1,11 @@
 """`exuvia evaluate`: an edited pipeline against its original and real motion, as a folder of tables."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
+from exuvia.commands.switches import OverwriteSwitch
 from exuvia.config import Count, Seed, settings
 from exuvia.device import Device
 from exuvia.files import check_folder
@@ -12,7 +13,7 @@ from exuvia.progress import progress_bar
 
 
 @settings
-class EvaluateConfig:
+class EvaluateConfig(OverwriteSwitch):
     """What to compare, and by which benchmark."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
@@ -33,8 +34,6 @@ class EvaluateConfig:
     """At most this many prompts in a set."""
     out: Path = Path("report")
     """Folder of report.json, report.csv, report.md and report.tex; an older report there is replaced."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
     cache: Path | None = None
     """Folder for the generated motions; a killed run continues from there."""
     device: Device = "cpu"
@@ -58,19 +57,10 @@ def evaluate(config: EvaluateConfig) -> None:
     check_folder(config.out, FOLDER, overwrite=config.overwrite, sources=sources)
     load = MotionPipeline.from_pretrained
     edited, original = (load(name, device=config.device) for name in (config.pipeline, config.original))
+    asked = ("data", "benchmark", "split", "sensors", "seeds", "limit", "cache")
+    own: dict[str, Any] = {name: getattr(config, name) for name in asked}
     with progress_bar("evaluate", "motions") as progress:
-        report = evaluate_pipeline(
-            edited,
-            original=original,
-            data=config.data,
-            benchmark=config.benchmark,
-            split=config.split,
-            sensors=config.sensors,
-            seeds=config.seeds,
-            limit=config.limit,
-            cache=config.cache,
-            progress=progress,
-        )
+        report = evaluate_pipeline(edited, original=original, progress=progress, **own)
     report.save(config.out, overwrite=config.overwrite)
     print(report)
     print(f"\n{config.out}")

@@ -5,21 +5,20 @@ from typing import Annotated
 
 import tyro
 
+from exuvia.commands.switches import OverwriteSwitch
 from exuvia.config import settings
 from exuvia.files import check_folder
 from exuvia.progress import progress_bar
 
 
 @settings
-class ExportHumanML3DConfig:
+class ExportHumanML3DConfig(OverwriteSwitch):
     """Which data, and where to."""
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """Folder made by `exuvia prepare`."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder to write; an older export there is replaced."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
 
 
 def export_humanml3d(config: ExportHumanML3DConfig) -> None:
@@ -42,15 +41,13 @@ def export_humanml3d(config: ExportHumanML3DConfig) -> None:
 
 
 @settings
-class ExportMomaskConfig:
+class ExportMomaskConfig(OverwriteSwitch):
     """Which pipeline, and where to."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """A pipeline folder, such as one of `exuvia unlearn`."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder of the checkpoints, such as checkpoints/t2m; an older export there is replaced."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
 
 
 def export_momask(config: ExportMomaskConfig) -> None:

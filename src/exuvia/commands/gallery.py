@@ -52,10 +52,8 @@ def gallery(config: GalleryConfig) -> None:
         write_page(clips[0], config.out, title=f"{Path(config.pipeline).name}: {len(texts)} motions")
     else:
         titles = [Path(name).name for name in names]
-        rows = [
-            ComparisonRow(text, [Panel(title, made[n]) for title, made in zip(titles, clips, strict=True)], tag=kind)
-            for n, (kind, text) in enumerate(prompts)
-        ]
+        panels = [list(map(Panel, titles, each)) for each in zip(*clips, strict=True)]
+        rows = [ComparisonRow(text, each, tag=kind) for (kind, text), each in zip(prompts, panels, strict=True)]
         write_comparison(config.out, "The same prompts and seeds", rows)
     print(f"wrote {config.out}: {len(texts)} prompts")
 

@@ -86,8 +86,6 @@ def generate(config: GenerateConfig) -> None:
     sampling = {name: value for name in SAMPLING if (value := getattr(config, name)) is not None}
     for known in (True, False):
         batch = [request for request in wanted if (request.frames is not None) == known]
-        if not batch:
-            continue
         for low in range(0, len(batch), AT_ONCE):
             part = batch[low : low + AT_ONCE]
             frames: Any = [request.frames for request in part] if known else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from exuvia.commands.pack import save
+from exuvia.commands.switches import OverwriteSwitch
 from exuvia.config import settings
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import check_folder, sha256_file
@@ -19,19 +20,15 @@ from exuvia.registry import TEXT_ENCODER, resolve
 if TYPE_CHECKING:
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.published.momask import Official
-    from exuvia.sequence.base import BaseGenerator
-    from exuvia.sequence.length import LengthEstimator, OwnLength
     from exuvia.text.base import TextEncoder
 
 
 @settings(kw_only=True)
-class _PublishedConfig:
+class _PublishedConfig(OverwriteSwitch):
     """Where a pipeline of published weights goes, and how its captions are read."""
 
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
     text: str = "clip"
     """Caption encoder that the weights were trained with: clip (ViT-B/32) for the authors' weights."""
     half: bool = False
@@ -67,9 +64,7 @@ def from_momask(folder: Path, text: str) -> "MotionPipeline":
     if weights.length is None:
         raise CheckpointError(f"{folder} has no length_estimator/model/finest.tar; fetch it from the same release")
     names = {name: path.parent.parent.name for name, path in weights.files.items() if name != "length"}
-    return _assembled(
-        "momask", weights, weights.base, weights.length, text, {"momask_names": names}, GenerationConfig()
-    )
+    return _assembled("momask", weights, text, {"momask_names": names}, GenerationConfig())
 
 
 @settings(kw_only=True)
@@ -88,9 +83,7 @@ def import_bamm(config: ImportBammConfig) -> None:
     """Read BAMM's released folders and save them as one pipeline.
 
     Raises:
-        CheckpointError: a part is missing, holds pickled code, or has another architecture.
-        ConfigError: the caption encoder is absent or of another width.
-        OutputError: the folder cannot be written.
+        CheckpointError, ConfigError, OutputError: as `import_momask` does.
     """
     sources = [config.folder, config.tokenizer, config.residual]
     check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=sources)
@@ -100,41 +93,28 @@ def import_bamm(config: ImportBammConfig) -> None:
 def from_bamm(config: ImportBammConfig) -> "MotionPipeline":
     """A pipeline of BAMM's weights. Raises as `import_bamm` does."""
     from exuvia.published.bamm import load_bamm_folders
-    from exuvia.sequence.length import OwnLength
 
     weights = load_bamm_folders(config.folder, config.tokenizer, config.residual)
     # published: every code may be drawn, and the second pass has its own guidance
-    return _assembled("bamm", weights, weights.base, OwnLength(), config.text, {}, GenerationConfig(keep_share=0.0))
+    return _assembled("bamm", weights, config.text, {}, GenerationConfig(keep_share=0.0))
 
 
 def _assembled(
-    project: str,
-    weights: "Official",
-    base: "BaseGenerator",
-    length: "LengthEstimator | OwnLength",
-    text: str,
-    facts: dict[str, Any],
-    sampling: GenerationConfig,
+    project: str, weights: "Official", text: str, facts: dict[str, Any], sampling: GenerationConfig
 ) -> "MotionPipeline":
     """Published weights with a caption encoder, and in the provenance the hashes of their files and their options."""
     from exuvia.features.normaliser import Normaliser
     from exuvia.pipeline.assemble import assemble
     from exuvia.published.momask import GUIDANCE, layout_of
+    from exuvia.sequence.length import OwnLength
 
     layout = layout_of(weights.mean)
     hashes = {name: sha256_file(path) for name, path in weights.files.items()}
-    return assemble(
-        weights.tokenizer,
-        Normaliser(weights.mean, weights.std),
-        base,
-        weights.residual,
-        length,
-        _encoder(text, base.config.text_dim),
-        pooled=True,
-        generation=replace(sampling, cond_scale=GUIDANCE[layout]),
-        facts={project: hashes, **facts, f"{project}_options": weights.options},
-        representation=layout,
-    )
+    facts = {project: hashes, **facts, f"{project}_options": weights.options}
+    scale, encoder = Normaliser(weights.mean, weights.std), _encoder(text, weights.base.config.text_dim)
+    rules: dict[str, Any] = {"generation": replace(sampling, cond_scale=GUIDANCE[layout]), "representation": layout}
+    parts = (weights.tokenizer, scale, weights.base, weights.residual, weights.length or OwnLength())
+    return assemble(*parts, encoder, pooled=True, facts=facts, **rules)
 
 
 def _encoder(name: str, width: int) -> "TextEncoder":
@@ -146,7 +126,7 @@ def _encoder(name: str, width: int) -> "TextEncoder":
 
 
 @settings
-class ImportEvaluatorConfig:
+class ImportEvaluatorConfig(OverwriteSwitch):
     """Where the published files lie, and where the evaluator goes."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
@@ -155,8 +135,6 @@ class ImportEvaluatorConfig:
     """Folder of the word vectors, our_vab_data.npy and its lists."""
     out: Path
     """Folder to write; an older evaluator there is replaced."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
 
 
 def import_evaluator(config: ImportEvaluatorConfig) -> None:

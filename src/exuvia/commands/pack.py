@@ -5,11 +5,12 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from exuvia.commands.switches import OverwriteSwitch
 from exuvia.config import from_dict, settings
 from exuvia.errors import ConfigError
 from exuvia.files import check_folder, sha256_file
 from exuvia.pipeline.settings import GenerationConfig
-from exuvia.readers import as_type, read_json
+from exuvia.readers import as_type, read_json, read_utf8
 from exuvia.registry import TEXT_ENCODER, resolve
 
 if TYPE_CHECKING:
@@ -23,13 +24,11 @@ WEIGHTS = "weights.safetensors"
 
 
 @settings
-class PackConfig:
+class PackConfig(OverwriteSwitch):
     """Which trained parts become a pipeline."""
 
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
     tokenizer: Path = Path("runs/tokenizer")
     """Run folder of the tokenizer."""
     mask: Path = Path("runs/mask")
@@ -67,7 +66,7 @@ def pack(config: PackConfig) -> None:
     if config.statistics:
         pipe.statistics = ship_statistics(pipe, Store.open(config.statistics), config.concepts)
     if config.card:
-        pipe.card = _card(config.card)
+        pipe.card = read_utf8(config.card, "model card", ConfigError)
     save(pipe, config.out, half=config.half, overwrite=config.overwrite)
 
 
@@ -76,10 +75,6 @@ def save(pipe: "MotionPipeline", out: Path, *, half: bool, overwrite: bool) -> N
     pipe.save_pretrained(out, half=half, overwrite=overwrite)
     size_mb = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
     print(f"{out}: {size_mb:.1f} MB, caption encoder {pipe.text.name}")
-
-
-BASE_KINDS = ("mask", "bamm", "causal")
-"""Kinds of run that write base codes."""
 
 
 def _from_runs(config: PackConfig) -> "MotionPipeline":
@@ -92,19 +87,17 @@ def _from_runs(config: PackConfig) -> "MotionPipeline":
 
     tokenizer, normaliser = load_tokenizer(config.tokenizer)
     _check_parents(config)
-    base = _about(config.mask, *BASE_KINDS)
+    base = _about(config.mask, "mask", "bamm", "causal")
     residual, length = _about(config.residual, "residual"), _about(config.length, "length")
-    return assemble(
-        tokenizer,
-        normaliser,
+    parts = (
         _loaded(lambda: build_generator({"kind": base["kind"], **base["model"]}), config.mask),
         _loaded(lambda: ResidualTransformer(from_dict(ResidualTransformerConfig, residual["model"])), config.residual),
         _loaded(lambda: LengthEstimator(from_dict(LengthEstimatorConfig, length["model"])), config.length),
         _text({"base": base, "residual": residual, "length": length}),
-        pooled=base["pooled"],
-        generation=config.generation,
-        facts={"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}},
     )
+    facts = {"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}}
+    rules: dict[str, Any] = {"pooled": base["pooled"], "generation": config.generation, "facts": facts}
+    return assemble(tokenizer, normaliser, *parts, **rules)
 
 
 def _about(folder: Path, *kinds: str) -> dict[str, Any]:
@@ -141,9 +134,8 @@ def _check_parents(config: PackConfig) -> None:
     for kind, folder in _folders(config).items():
         parent = _history(folder).get("parent")
         if kind != "tokenizer" and parent is not None and parent != own:
-            raise ConfigError(
-                f"the {kind} model of {folder} learnt the codes of another tokenizer than {config.tokenizer}"
-            )
+            found = f"the {kind} model of {folder} learnt the codes of another tokenizer"
+            raise ConfigError(f"{found} than {config.tokenizer}")
 
 
 def _folders(config: PackConfig) -> dict[str, Path]:
@@ -153,10 +145,3 @@ def _folders(config: PackConfig) -> dict[str, Path]:
 def _history(folder: Path) -> dict[str, Any]:
     path = folder / "provenance.json"
     return as_type(dict[str, Any], read_json(path), path) if path.exists() else {}
-
-
-def _card(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a readable model card ({error})") from None

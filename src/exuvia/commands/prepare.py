@@ -39,16 +39,7 @@ def prepare(config: PrepareConfig) -> None:
     from exuvia.data.prepare import prepare as prepare_store
 
     with progress_bar("prepare", "clips") as progress:
-        store = prepare_store(
-            config.source,
-            config.out,
-            mirror=config.mirror,
-            representation=config.representation,
-            limit=config.limit,
-            seed=config.seed,
-            count=config.count,
-            progress=progress,
-        )
+        store = prepare_store(**vars(config), progress=progress)
     splits = ", ".join(f"{count} {split}" for split, count in store.manifest["by_split"].items())
     skipped = len(store.manifest["skipped"])
     print(f"{config.out}: {len(store)} clips ({splits}), {skipped} skipped, data {store.data_hash[:12]}")

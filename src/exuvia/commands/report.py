@@ -61,8 +61,7 @@ def report(config: ReportConfig) -> None:
 
 def _labels(files: tuple[Path, ...]) -> dict[str, Path]:
     """Reports by the name of their folder; by their whole path where two have one name."""
-    names = [
-        (path.parent if path.name == "report.json" else path).resolve().name.removesuffix(".json") for path in files
-    ]
+    folders = [(path.parent if path.name == "report.json" else path).resolve() for path in files]
+    names = [folder.name.removesuffix(".json") for folder in folders]
     labels = [str(path) if names.count(name) > 1 else name for name, path in zip(names, files, strict=True)]
     return dict(zip(labels, files, strict=True))

@@ -3,7 +3,6 @@
 import os
 import secrets
 import webbrowser
-from collections.abc import Callable
 from dataclasses import field, fields
 
 import tyro
@@ -32,17 +31,23 @@ def studio(config: StudioConfig) -> None:
     token = config.token or os.environ.get("EXUVIA_STUDIO_TOKEN", "")
     token = secrets.token_urlsafe(24) if token == "new" else token
     if not is_loopback(config.host) and len(token) < 16:
-        raise ConfigError(
-            f"{config.host} can be reached by others; set a token of at least 16 characters with --token "
-            "or EXUVIA_STUDIO_TOKEN, or let one be made: --token new"
+        hint = (
+            "set a token of at least 16 characters with --token or EXUVIA_STUDIO_TOKEN, or let one be made: --token new"
         )
+        raise ConfigError(f"{config.host} can be reached by others; {hint}")
     _check_offers(config)
     try:
         from exuvia.studio.serve import serve
     except ImportError as error:
         raise ConfigError(f"the studio needs {error.name}; install it with: pip install 'exuvia[studio]'") from None
-    chosen = {setting.name: getattr(config, setting.name) for setting in fields(Settings)}
-    serve(Settings(**chosen | {"token": token}), _opener(config.open))
+    chosen = {setting.name: getattr(config, setting.name) for setting in fields(Settings)} | {"token": token}
+
+    def tell(address: str) -> None:
+        print(f"the studio is at {address}", flush=True)
+        if config.open:
+            webbrowser.open(address)
+
+    serve(Settings(**chosen), tell)
 
 
 def _check_offers(config: StudioConfig) -> None:
@@ -59,12 +64,3 @@ def _check_offers(config: StudioConfig) -> None:
         for name, path in places.items():
             if not path.exists():
                 raise ConfigError(f"--{kind} {name}: {path} does not exist")
-
-
-def _opener(wanted: bool) -> Callable[[str], None]:
-    def tell(address: str) -> None:
-        print(f"the studio is at {address}", flush=True)
-        if wanted:
-            webbrowser.open(address)
-
-    return tell

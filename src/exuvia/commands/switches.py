@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 
 
 @settings(kw_only=True)
+class OverwriteSwitch:
+    """Of every command that makes a folder of one kind."""
+
+    overwrite: bool = False
+    """Replace the folder, whatever it holds."""
+
+
+@settings(kw_only=True)
 class SourceSwitches:
     """What motion files do not say themselves."""
 

@@ -66,10 +66,6 @@ def _methods() -> dict[str, dict[str, Any]]:
 _TABLE = read_toml(Path(__file__).with_suffix(".toml"))
 RENAMED: dict[str, str] = _TABLE.pop("renamed")
 """First word of a command of 0.1 -> what is typed for `exuvia` and this word now."""
-COMMAND = {
-    key: entry
-    for group, commands in _TABLE.items()
-    for name, about in commands.items()
-    for key, entry in _entries(group, name, about)
-}
+_ALL = ((group, name, about) for group, commands in _TABLE.items() for name, about in commands.items())
+COMMAND = dict(pair for one in _ALL for pair in _entries(*one))
 """The command line. A name of two words is a command of a group."""

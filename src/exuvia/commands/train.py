@@ -2,28 +2,12 @@
 
 from typing import Any
 
-from exuvia.recipes.settings import (
-    BAMMRecipe,
-    CausalRecipe,
-    ClassifierRecipe,
-    EvaluatorRecipe,
-    LengthRecipe,
-    MaskRecipe,
-    ResidualRecipe,
-    RetrievalRecipe,
-    TokenizerRecipe,
-)
+from exuvia.recipes import settings as recipes
 
+JUDGES = (recipes.EvaluatorRecipe, recipes.RetrievalRecipe, recipes.ClassifierRecipe)
+PARTS = (recipes.MaskRecipe, recipes.BAMMRecipe, recipes.CausalRecipe, recipes.ResidualRecipe, recipes.LengthRecipe)
 RECIPE: dict[str, type] = {
-    "tokenizer": TokenizerRecipe,
-    "mask": MaskRecipe,
-    "bamm": BAMMRecipe,
-    "causal": CausalRecipe,
-    "residual": ResidualRecipe,
-    "length": LengthRecipe,
-    "evaluator": EvaluatorRecipe,
-    "retrieval": RetrievalRecipe,
-    "classifier": ClassifierRecipe,
+    one.__name__.removesuffix("Recipe").lower(): one for one in (recipes.TokenizerRecipe, *PARTS, *JUDGES)
 }
 """Part -> everything that decides its training."""
 
@@ -48,9 +32,9 @@ def train(recipe: Any) -> None:
     from exuvia.recipes.judges import train_judge
     from exuvia.recipes.tokenizer import train_tokenizer
 
-    if isinstance(recipe, TokenizerRecipe):
+    if isinstance(recipe, recipes.TokenizerRecipe):
         train_tokenizer(recipe)
-    elif isinstance(recipe, EvaluatorRecipe | RetrievalRecipe | ClassifierRecipe):
+    elif isinstance(recipe, JUDGES):
         train_judge(recipe)
     else:
         train_part(recipe)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from exuvia.commands.switches import OverwriteSwitch
 from exuvia.config import settings
 from exuvia.errors import OutputError
 from exuvia.files import check_folder
@@ -15,7 +16,7 @@ from exuvia.unlearning.settings import MethodSettings, NoneConfig, method_settin
 
 
 @settings
-class UnlearnConfig:
+class UnlearnConfig(OverwriteSwitch):
     """What every method needs to know."""
 
     out: Path
@@ -28,8 +29,6 @@ class UnlearnConfig:
     """Folder made by `exuvia prepare` to learn the concept from; without it the counts that the pipeline ships."""
     rule: str = "auto"
     """Which clips of the data show the concept: label, words, released, or auto."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
     undo: Path | None = None
     """File to keep what `exuvia undo` needs to take the edit back; it brings the concept back, so keep it apart."""
     method: tyro.conf.Suppress[str] = "none"
@@ -66,7 +65,7 @@ def unlearn(config: UnlearnConfig) -> None:
 
 
 @settings
-class UndoConfig:
+class UndoConfig(OverwriteSwitch):
     """What to take back."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
@@ -75,8 +74,6 @@ class UndoConfig:
     """What `exuvia unlearn METHOD --undo FILE` kept."""
     out: Path
     """Folder of the restored pipeline."""
-    overwrite: bool = False
-    """Replace the folder, whatever it holds."""
 
 
 def undo(config: UndoConfig) -> None:

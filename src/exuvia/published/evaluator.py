@@ -109,16 +109,10 @@ def _sizes(parts: dict[str, dict[str, Tensor]], path: Path) -> GuoConfig:
     movement, motion, text = (parts[name] for name in PARTS)
     try:
         hidden, channels, _ = movement["main.0.weight"].shape
-        return GuoConfig(
-            dim_pose=channels + CONTACTS,
-            movement_hidden=hidden,
-            movement_dim=movement["out_net.weight"].shape[0],
-            motion_hidden=motion["hidden"].shape[-1],
-            text_hidden=text["hidden"].shape[-1],
-            embedding=motion["output_net.3.weight"].shape[0],
-            word_dim=text["input_emb.weight"].shape[1],
-            pos_dim=text["pos_emb.weight"].shape[1],
-        )
+        sizes = {"motion_hidden": motion["hidden"].shape[-1], "text_hidden": text["hidden"].shape[-1]}
+        sizes |= {"word_dim": text["input_emb.weight"].shape[1], "pos_dim": text["pos_emb.weight"].shape[1]}
+        sizes |= {"movement_dim": movement["out_net.weight"].shape[0], "movement_hidden": hidden}
+        return GuoConfig(dim_pose=channels + CONTACTS, embedding=motion["output_net.3.weight"].shape[0], **sizes)
     except (KeyError, ValueError, IndexError) as error:
         told = json.dumps(str(error))
         raise CheckpointError(f"{path} lacks a tensor of the evaluator, or has one of another form: {told}") from None

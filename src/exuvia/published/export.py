@@ -7,7 +7,6 @@ scripts that name them find them; another one gets names in the published manner
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +23,6 @@ EPOCH = 0
 """Written into the files; the loaders print it."""
 OWN = ("code_sum", "code_count", "initialised")
 """Endings of tensor names that published files do not have."""
-
-
 FOLDER = "MoMask export"
 """What `save_momask` makes, for `files.check_folder`."""
 
@@ -67,11 +64,11 @@ def folder_names(pipe: MotionPipeline) -> dict[str, str]:
     t, m, r = pipe.tokenizer.config, _masked(pipe).config, pipe.residual.config
     share = "share" if t.shared_codebook else "noshare"
     rvq = f"rvq{t.num_quantizers}{'s' if t.shared_codebook else 'ns'}"
+    shared = "_sw" if r.share_weight else ""
     made = {
         "tokenizer": f"rvq_nq{t.num_quantizers}_dc{t.code_dim}_nc{t.num_codes}_{share}_qdp{t.quantize_dropout:g}",
         "mask": f"t2m_nlayer{m.num_layers}_nhead{m.num_heads}_ld{m.width}_ff{m.inner_width}_cdp{m.cond_drop:g}_{rvq}",
-        "residual": f"tres_nlayer{r.num_layers}_ld{r.width}_ff{r.inner_width}_{rvq}_cdp{r.cond_drop:g}"
-        f"{'_sw' if r.share_weight else ''}",
+        "residual": f"tres_nlayer{r.num_layers}_ld{r.width}_ff{r.inner_width}_{rvq}_cdp{r.cond_drop:g}{shared}",
     }
     return {**made, **pipe.provenance.get("momask_names", {})}
 
@@ -79,28 +76,23 @@ def folder_names(pipe: MotionPipeline) -> dict[str, str]:
 def write_options(path: Path, options: Options) -> None:
     """An `opt.txt`: sorted lines `name: value` between two lines of dashes. Raises OutputError."""
     lines = [f"{name}: {value}" for name, value in sorted(options.items())]
-    write_text(
-        path, "\n".join(["------------ Options -------------", *lines, "-------------- End ----------------", ""])
-    )
+    text = ["------------ Options -------------", *lines, "-------------- End ----------------", ""]
+    write_text(path, "\n".join(text))
 
 
 def _check(pipe: MotionPipeline) -> None:
     """Raise CheckpointError for everything that would be lost."""
-    found = []
-    backbones = [pipe.residual.config.backbone]
-    if isinstance(pipe.base, MaskTransformer):
-        backbones.append(pipe.base.config.backbone)
-    else:
-        found.append("base codes that no masked transformer writes")
+    masked = isinstance(pipe.base, MaskTransformer)
+    backbones = [pipe.residual.config.backbone, *([_masked(pipe).config.backbone] if masked else [])]
+    found = [] if masked else ["base codes that no masked transformer writes"]
     found += [f"the backbone {one.mixer}" for one in backbones if one.mixer != "transformer"]
-    if not pipe.config["text"]["pooled"]:
-        found.append("transformers that read a caption word by word")
-    if pipe.base.config.text_positions or pipe.residual.config.text_positions:
-        found.append("positions of caption words")
-    if pipe.detours:
-        found.append("detours of prompts (prompt_filter, negation)")
-    if pipe.noise:
-        found.append("noise drawn for every motion")
+    about = {
+        "transformers that read a caption word by word": not pipe.config["text"]["pooled"],
+        "positions of caption words": pipe.base.config.text_positions or pipe.residual.config.text_positions,
+        "detours of prompts (prompt_filter, negation)": pipe.detours,
+        "noise drawn for every motion": pipe.noise,
+    }
+    found += [text for text, is_there in about.items() if is_there]
     if found:
         raise CheckpointError(f"MoMask's published folders have no place for {', '.join(found)}; keep Exuvia's folder")
 
@@ -116,11 +108,9 @@ def _options(pipe: MotionPipeline) -> dict[str, Options]:
     about = {"dataset_name": "t2m" if tokenizer.input_dim == 263 else "kit", "is_train": False}
     sizes = {"output_emb_width": tokenizer.code_dim, "stride_t": 2}
     sizes |= {name: getattr(tokenizer, field) for field, name in TOKENIZER_OPTION.items()}
-    return {
-        "tokenizer": sizes | about,
-        "mask": _trunk(_masked(pipe).config) | about,
-        "residual": _trunk(residual) | about | {"share_weight": residual.share_weight},
-    }
+    own = {"tokenizer": sizes, "mask": _trunk(_masked(pipe).config)}
+    own["residual"] = _trunk(residual) | {"share_weight": residual.share_weight}
+    return {part: options | about for part, options in own.items()}
 
 
 def _trunk(config: TransformerConfig) -> Options:
@@ -129,9 +119,6 @@ def _trunk(config: TransformerConfig) -> Options:
 
 def _write(path: Path, key: str, state: Mapping[str, Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept: dict[str, Any] = {
-        name: value.detach().float().cpu().contiguous() if value.is_floating_point() else value.cpu()
-        for name, value in state.items()
-        if not name.endswith(OWN)
-    }
-    torch.save({key: kept, "ep": EPOCH, "total_it": EPOCH}, path)
+    kept = {name: value.detach().cpu() for name, value in state.items() if not name.endswith(OWN)}
+    written = {name: value.float().contiguous() if value.is_floating_point() else value for name, value in kept.items()}
+    torch.save({key: written, "ep": EPOCH, "total_it": EPOCH}, path)

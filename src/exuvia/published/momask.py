@@ -12,7 +12,7 @@ is not part of these files. Sources: momask-codes, gen_t2m.py, utils/get_opt.py,
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,19 +38,12 @@ Options = dict[str, Any]
 Module = TypeVar("Module", bound=nn.Module)
 Base = MaskTransformer | BAMM
 
-KEYS = {
-    "tokenizer": ("vq_model", "net"),
-    "mask": ("t2m_transformer", "trans"),
-    "residual": ("res_transformer",),
-    "length": ("estimator",),
-}
+KEYS: dict[str, tuple[str, ...]] = {"tokenizer": ("vq_model", "net"), "mask": ("t2m_transformer", "trans")}
+KEYS |= {"residual": ("res_transformer",), "length": ("estimator",)}
 """Part -> keys under which a checkpoint file holds its weights."""
-FILES = {
-    "tokenizer": ("net_best_fid.tar", "finest.tar", "latest.tar"),
-    "mask": ("latest.tar", "net_best_fid.tar", "net_best_acc.tar"),
-    "residual": ("net_best_fid.tar", "latest.tar", "net_best_loss.tar"),
-    "length": ("finest.tar", "latest.tar"),
-}
+FILES: dict[str, tuple[str, ...]] = {"tokenizer": ("net_best_fid.tar", "finest.tar", "latest.tar")}
+FILES |= {"mask": ("latest.tar", "net_best_fid.tar", "net_best_acc.tar"), "length": ("finest.tar", "latest.tar")}
+FILES |= {"residual": ("net_best_fid.tar", "latest.tar", "net_best_loss.tar")}
 """Part -> files in the order in which the published scripts prefer them."""
 LAYOUTS = {263: "humanml3d", 251: "kit"}
 """Channels of the features -> their layout."""
@@ -59,8 +52,6 @@ GUIDANCE = {"humanml3d": 4.0, "kit": 2.0}
 LENGTH_FOLDER = "length_estimator"
 NOT_SAVED = ("code_sum", "code_count", "initialised", "position_enc.pe")
 """Ends of names that our modules have and a published file need not have."""
-
-
 TOKENIZER_OPTION = {
     "num_codes": "nb_code", "code_dim": "code_dim", "num_quantizers": "num_quantizers", "width": "width",
     "down": "down_t", "depth": "depth", "dilation_growth": "dilation_growth_rate", "activation": "vq_act",
@@ -111,9 +102,8 @@ def load_momask(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CheckpointError(
-            f"{folder} is not a folder; expected a folder of MoMask checkpoints such as checkpoints/t2m"
-        )
+        expected = "a folder of MoMask checkpoints such as checkpoints/t2m"
+        raise CheckpointError(f"{folder} is not a folder; expected {expected}")
     kinds = {path.name: _kind(path) for path in sorted(folder.iterdir()) if (path / "opt.txt").is_file()}
     names = {"mask": _choose(folder, kinds, "mask", mask), "residual": _choose(folder, kinds, "residual", residual)}
     options = {part: read_options(folder / name / "opt.txt") for part, name in names.items()}
@@ -140,16 +130,11 @@ def load_folders(
     if length is not None:
         files["length"] = weights_file(length, "length")
     mean, std = (statistic(folders["tokenizer"] / "meta" / f"{kind}.npy") for kind in ("mean", "std"))
-    return Official(
-        tokenizer=load_tokenizer(files["tokenizer"], options["tokenizer"], len(mean)),
-        base=load_base(files["mask"], options["mask"], options["tokenizer"]),
-        residual=load_residual(files["residual"], options["residual"], options["tokenizer"]),
-        length=load_length(files["length"]) if "length" in files else None,
-        mean=mean,
-        std=std,
-        options=options,
-        files=files,
-    )
+    tokenizer = load_tokenizer(files["tokenizer"], options["tokenizer"], len(mean))
+    base = load_base(files["mask"], options["mask"], options["tokenizer"])
+    residual = load_residual(files["residual"], options["residual"], options["tokenizer"])
+    estimator = load_length(files["length"]) if "length" in files else None
+    return Official(tokenizer, base, residual, estimator, mean, std, options, files)
 
 
 def layout_of(mean: Floats) -> str:
@@ -239,11 +224,8 @@ def load_residual(path: str | Path, options: Options, tokenizer: Options) -> Res
         raise CheckpointError(f"{path} was trained with shared_codebook, whose tables the published code never saves")
     state = read_weights(path, "residual")
     with _options_of(path):
-        config = ResidualTransformerConfig(
-            **_trunk(options, tokenizer, state),
-            num_quantizers=tokenizer["num_quantizers"],
-            share_weight=options.get("share_weight", False),
-        )
+        own = {"num_quantizers": tokenizer["num_quantizers"], "share_weight": options.get("share_weight", False)}
+        config = ResidualTransformerConfig(**_trunk(options, tokenizer, state), **own)
     return _filled(lambda: ResidualTransformer(config), state, f"the residual transformer of {path}")
 
 
@@ -253,11 +235,8 @@ def load_length(path: str | Path) -> LengthEstimator:
     matrices = [value for name, value in state.items() if name.endswith("weight") and value.ndim == 2]
     if not matrices:
         raise CheckpointError(f"{path} has no linear map; expected the weights of a length estimator")
-    config = LengthEstimatorConfig(
-        text_dim=matrices[0].shape[1],
-        num_classes=matrices[-1].shape[0],
-        hidden=tuple(matrix.shape[0] for matrix in matrices[:-1]),
-    )
+    *hidden, classes = (matrix.shape[0] for matrix in matrices)
+    config = LengthEstimatorConfig(text_dim=matrices[0].shape[1], num_classes=classes, hidden=tuple(hidden))
     return _filled(lambda: LengthEstimator(config), state, f"the length estimator of {path}")
 
 
@@ -274,15 +253,11 @@ def _options_of(path: str | Path) -> Iterator[None]:
 
 def _trunk(options: Options, tokenizer: Options, state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Fields of TrunkConfig. The width of the text comes from the weights: no option file holds it."""
-    text = state.get("cond_emb.weight")
-    table = state.get("position_enc.pe")
-    return {
-        "num_codes": tokenizer["nb_code"],
-        "code_dim": tokenizer["code_dim"],
-        **{field: options[name] for field, name in TRUNK_OPTION.items()},
-        "text_dim": 512 if text is None or text.ndim != 2 else text.shape[1],
-        "table_length": 5000 if table is None or table.ndim < 2 else len(table),
-    }
+    text, table = state.get("cond_emb.weight"), state.get("position_enc.pe")
+    sizes = {"num_codes": tokenizer["nb_code"], "code_dim": tokenizer["code_dim"]}
+    sizes |= {field: options[name] for field, name in TRUNK_OPTION.items()}
+    text_dim = 512 if text is None or text.ndim != 2 else text.shape[1]
+    return sizes | {"text_dim": text_dim, "table_length": 5000 if table is None or table.ndim < 2 else len(table)}
 
 
 def _filled(make: Callable[[], Module], state: dict[str, Tensor], what: str) -> Module:
@@ -291,15 +266,12 @@ def _filled(make: Callable[[], Module], state: dict[str, Tensor], what: str) -> 
 
 
 def _value(text: str) -> Any:
-    if text in ("True", "False"):
-        return text == "True"
-    if text == "None":
-        return None
+    named = {"True": True, "False": False, "None": None}
+    if text in named:
+        return named[text]
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text
 
 
@@ -316,9 +288,9 @@ def statistic(path: Path) -> Floats:
 
 def weights_file(folder: Path, part: str) -> Path:
     """The file of a part that the published scripts prefer. Raises CheckpointError."""
-    for name in FILES[part]:
-        if (folder / "model" / name).is_file():
-            return folder / "model" / name
+    for path in (folder / "model" / name for name in FILES[part]):
+        if path.is_file():
+            return path
     raise CheckpointError(f"{folder}/model has none of {', '.join(FILES[part])}, the weights of a {part}")
 
 
@@ -340,12 +312,11 @@ def _kind(folder: Path) -> str:
 
 
 def _choose(folder: Path, kinds: Mapping[str, str], part: str, name: str | None) -> str:
-    fitting = [known for known, kind in kinds.items() if kind == part]
+    fitting = [one for one, kind in kinds.items() if kind == part]
     if name is not None:
         if not (folder / name / "opt.txt").is_file():
-            raise CheckpointError(
-                f"{folder / name} has no opt.txt; folders with a {part}: {', '.join(fitting) or 'none'}"
-            )
+            known = ", ".join(fitting) or "none"
+            raise CheckpointError(f"{folder / name} has no opt.txt; folders with a {part}: {known}")
         return name
     if len(fitting) != 1:
         found = f"{len(fitting)} ({', '.join(fitting)})" if fitting else "none"

@@ -52,10 +52,8 @@ class CodesTask:
         corpus, facts = open_corpus(recipe.corpus)
         encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
         if recipe.model.text_dim != encoder.dim:
-            raise ConfigError(
-                f"found a text_dim of {recipe.model.text_dim}, but the caption encoder {recipe.text!r} "
-                f"gives vectors of {encoder.dim}; add --model.text-dim {encoder.dim}"
-            )
+            found = f"a text_dim of {recipe.model.text_dim}, but the caption encoder {recipe.text!r} gives vectors"
+            raise ConfigError(f"found {found} of {encoder.dim}; add --model.text-dim {encoder.dim}")
         self.text_fingerprint = encoder.fingerprint
         self.data, held = (
             CaptionedCodes(
@@ -93,8 +91,7 @@ class CodesTask:
 
     def describe(self) -> dict[str, Any]:
         """Configuration of the run."""
-        skip = {"out", "train"}
-        about = {k: v for k, v in to_dict(self.recipe).items() if k not in skip}
+        about = {k: v for k, v in to_dict(self.recipe).items() if k not in ("out", "train")}
         return {"kind": self.kind, **about, "text_fingerprint": self.text_fingerprint}
 
 

@@ -5,13 +5,7 @@ from dataclasses import field
 from exuvia.config import Count, NotNegative, Positive, Share, settings
 from exuvia.data.settings import CorpusConfig
 from exuvia.judges.settings import ClassifierTaskConfig, EvaluatorConfig, RetrievalTaskConfig
-from exuvia.sequence.settings import (
-    BAMMConfig,
-    CausalConfig,
-    LengthEstimatorConfig,
-    MaskTransformerConfig,
-    ResidualTransformerConfig,
-)
+from exuvia.sequence import settings as sequence
 from exuvia.tokens.settings import RVQVAEConfig
 from exuvia.train_settings import TrainConfig
 
@@ -76,7 +70,7 @@ class CodesRecipe:
 class MaskRecipe(CodesRecipe):
     """Training of the masked transformer."""
 
-    model: MaskTransformerConfig = field(default_factory=MaskTransformerConfig)
+    model: sequence.MaskTransformerConfig = field(default_factory=sequence.MaskTransformerConfig)
     """Sizes."""
 
 
@@ -86,7 +80,7 @@ class BAMMRecipe(CodesRecipe):
 
     out: str = "runs/bamm"
     """Run folder."""
-    model: BAMMConfig = field(default_factory=BAMMConfig)
+    model: sequence.BAMMConfig = field(default_factory=sequence.BAMMConfig)
     """Sizes."""
 
 
@@ -96,7 +90,7 @@ class CausalRecipe(CodesRecipe):
 
     out: str = "runs/causal"
     """Run folder."""
-    model: CausalConfig = field(default_factory=CausalConfig)
+    model: sequence.CausalConfig = field(default_factory=sequence.CausalConfig)
     """Sizes."""
 
 
@@ -106,7 +100,7 @@ class ResidualRecipe(CodesRecipe):
 
     out: str = "runs/residual"
     """Run folder."""
-    model: ResidualTransformerConfig = field(default_factory=ResidualTransformerConfig)
+    model: sequence.ResidualTransformerConfig = field(default_factory=sequence.ResidualTransformerConfig)
     """Sizes."""
 
 
@@ -116,7 +110,7 @@ class LengthRecipe(CodesRecipe):
 
     out: str = "runs/length"
     """Run folder."""
-    model: LengthEstimatorConfig = field(default_factory=LengthEstimatorConfig)
+    model: sequence.LengthEstimatorConfig = field(default_factory=sequence.LengthEstimatorConfig)
     """Sizes."""
 
 

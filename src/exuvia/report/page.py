@@ -30,19 +30,11 @@ READING = (
     "saw the concept, as the yardstick. FID is biased upwards on small sets."
 )
 Clips = dict[str, NDArray[np.float16]]
-
-
 FOLDER = "report page"
 """What `write_report` makes, for `files.check_folder`."""
 
 
-def write_report(
-    report: Report,
-    folder: str | Path,
-    clips: Clips | None = None,
-    *,
-    overwrite: bool = False,
-) -> Path:
+def write_report(report: Report, folder: str | Path, clips: Clips | None = None, *, overwrite: bool = False) -> Path:
     """Write index.html beside report.json, report.csv, report.md and report.tex; nothing is run again.
 
     Args:
@@ -77,47 +69,31 @@ def _page(report: Report, clips: Clips) -> str:
     concept = report.about.get("concept")
     title = f"Forgetting {concept}: methods side by side" if concept else "Evaluations side by side"
     charts, notes = _charts(report)
-    return render(
-        "report.html.j2",
-        "comparison",
-        title,
-        _players(report, clips),
-        [report.origin(), READING, *notes, *report.notes],
-        home=Path(__file__).parent,
-        charts=charts,
-        sheets=[_sheet(report, name) for name in report.sets()],
-        failures=report.failures(),
-        costs=report.costs(),
-        cell_text=cell_text,
-    )
+    told = [report.origin(), READING, *notes, *report.notes]
+    shown = {"charts": charts, "sheets": [_sheet(report, name) for name in report.sets()], "cell_text": cell_text}
+    shown |= {"failures": report.failures(), "costs": report.costs()}
+    return render("report.html.j2", "comparison", title, _players(report, clips), told, home=HERE, **shown)
 
 
 def _charts(report: Report) -> tuple[list[Markup], list[str]]:
     """The plots; without matplotlib, a note on how to install it."""
     try:
-        plots = [
-            draw(
-                points_of(report, forget, retain),
-                title,
-                f"kept: {axis_name(report, retain[1])}",
-                f"forgotten: {axis_name(report, forget[1])}",
-            )
-            for title, forget, retain in PLOTS
-        ]
+        return [Markup(_plot(report, *plot)) for plot in PLOTS], []
     except ConfigError as error:
         return [], [str(error)]
-    return [Markup(plot) for plot in plots], []
+
+
+def _plot(report: Report, title: str, forget: tuple[str, str], retain: tuple[str, str]) -> str:
+    kept, forgotten = f"kept: {axis_name(report, retain[1])}", f"forgotten: {axis_name(report, forget[1])}"
+    return draw(points_of(report, forget, retain), title, kept, forgotten)
 
 
 def _players(report: Report, clips: Clips) -> list[ComparisonRow]:
     """One row of players per prompt."""
     rows = []
     for example in report.examples:
-        panels = [
-            Panel(label, Clip(np.asarray(clips[key], np.float32), caption=example.prompt))
-            for label, key in example.motions.items()
-            if key in clips
-        ]
+        here = [(label, np.asarray(clips[key], np.float32)) for label, key in example.motions.items() if key in clips]
+        panels = [Panel(label, Clip(joints, caption=example.prompt)) for label, joints in here]
         if panels:
             rows.append(ComparisonRow(example.prompt, panels, tag=example.set, note=f"seed {example.seed}"))
     return rows
@@ -127,17 +103,12 @@ def _sheet(report: Report, part: str) -> dict[str, Any]:
     """The table of a prompt set."""
     table = report.table(part)
     metrics = report.metrics_of(part)
-    lines = [
-        {
-            "method": method,
-            "cells": [_cell(report, part, method, m, i in table.best(n)) for n, m in enumerate(metrics, start=1)],
-        }
-        for i, method in enumerate(report.labels(part))
-    ]
-    columns = [
-        {"title": column.title, "meaning": report.metrics[m].meaning, "unit": report.metrics[m].unit}
-        for column, m in zip(table.columns[1:], metrics, strict=True)
-    ]
+    lines = []
+    for i, method in enumerate(report.labels(part)):
+        cells = [_cell(report, part, method, m, i in table.best(n)) for n, m in enumerate(metrics, start=1)]
+        lines.append({"method": method, "cells": cells})
+    scales = zip(table.columns[1:], map(report.metrics.__getitem__, metrics), strict=True)
+    columns = [{"title": column.title, "meaning": one.meaning, "unit": one.unit} for column, one in scales]
     return {"name": part, "prompts": report.about.get("prompts", {}).get(part), "columns": columns, "lines": lines}
 
 

@@ -19,18 +19,9 @@ if TYPE_CHECKING:
 
 INK, GRID, DOT, YARDSTICK = "#010203", "#999999", "#c2410c", "#2563a8"
 """The first stands for the page's own colour of text."""
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "exuvia",
-    "font.family": "sans-serif",
-    "text.color": INK,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "exuvia", "font.family": "sans-serif"}
+STYLE |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+STYLE |= {"axes.edgecolor": GRID, "axes.spines.top": False, "axes.spines.right": False}
 OFFSETS = (
     (7, 5, "left"), (-7, 5, "right"), (7, -12, "left"), (-7, -12, "right"), (0, 14, "center"), (0, -22, "center"),
     (7, 22, "left"), (-7, 22, "right"), (7, -30, "left"), (-7, -30, "right"), (0, 36, "center"),
@@ -113,9 +104,8 @@ def draw(points: Sequence[Point], title: str, x_name: str, y_name: str) -> str:
         figure.draw_without_rendering()
         _name(axes, points)
         file = io.BytesIO()
-        figure.savefig(
-            file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
+        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=unsaid)
     return _inline(file.getvalue().decode(), title)
 
 
@@ -127,15 +117,11 @@ def _name(axes: "Axes", points: Sequence[Point]) -> None:
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in dots]
     frame = axes.get_tightbbox()
     for p in points:
-        texts = [
-            axes.annotate(p.label, (p.x.mean, p.y.mean), (x, y), textcoords="offset points", ha=side, fontsize=9)
-            for x, y, side in OFFSETS
-        ]
+        look: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9}
+        texts = [axes.annotate(p.label, (p.x.mean, p.y.mean), (x, y), ha=side, **look) for x, y, side in OFFSETS]
         boxes = [text.get_window_extent() for text in texts]
-        costs = [
-            box.count_overlaps(taken) + (frame is not None and not (frame.x0 <= box.x0 and box.x1 <= frame.x1))
-            for box in boxes
-        ]
+        outside = [frame is not None and not (frame.x0 <= box.x0 and box.x1 <= frame.x1) for box in boxes]
+        costs = [box.count_overlaps(taken) + out for box, out in zip(boxes, outside, strict=True)]
         chosen = costs.index(min(costs))
         taken.append(boxes[chosen])
         for text in (*texts[:chosen], *texts[chosen + 1 :]):
@@ -146,7 +132,5 @@ def _inline(svg: str, title: str) -> str:
     """The SVG, with the page's width and text colour."""
     _, box, rest = re.split(r'(viewBox="[^"]*")', svg, maxsplit=1)
     inner = rest[rest.index(">") :].replace(INK, "currentColor")
-    return (
-        f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" class="pareto" role="img" aria-label="{escape(title)}" {box}'
-        + inner.rstrip()
-    )
+    about = f'class="pareto" role="img" aria-label="{escape(title)}"'
+    return f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {about} {box}{inner.rstrip()}'

@@ -33,13 +33,11 @@ from exuvia.studio.library import UNSEEN
 from exuvia.tokens.settings import RVQVAEConfig
 from exuvia_ssm import Mamba, SeRpEnt
 
+Detector = ViolenceDetector | None
+
 
 def generated(
-    pipe: MotionPipeline,
-    made: Generation,
-    prompts: Sequence[str],
-    seeds: Sequence[int],
-    detector: ViolenceDetector | None,
+    pipe: MotionPipeline, made: Generation, prompts: Sequence[str], seeds: Sequence[int], detector: Detector
 ) -> list[dict[str, Any]]:
     """A row for the table of motions for every generated clip."""
     seen = detector if pipe.representation.name == HUMANML3D.name else None
@@ -54,7 +52,7 @@ def generated(
     return rows
 
 
-def uploaded(clip: Clip, detector: ViolenceDetector | None) -> dict[str, Any]:
+def uploaded(clip: Clip, detector: Detector) -> dict[str, Any]:
     """A row for a motion that somebody brought, at 20 frames a second."""
     rows = HUMANML3D.encode([clip.joints])[0] if clip.frames > 2 else None
     score = None if rows is None or detector is None else float(detector.violence_probability([rows])[0])
@@ -95,7 +93,7 @@ def contacts(clip: Clip) -> str:
     return "".join([*flags, flags[-1]])
 
 
-def moments(detector: ViolenceDetector | None, rows: Features, stride: int) -> list[int] | None:
+def moments(detector: Detector, rows: Features, stride: int) -> list[int] | None:
     """The classifier's probability around every code step, in percent."""
     if detector is None:
         return None

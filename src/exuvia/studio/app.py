@@ -30,12 +30,8 @@ from exuvia.studio.supervisor import Supervisor
 from exuvia.view.page import ASSETS as PLAYER
 
 HERE = Path(__file__).parent / "assets"
-ASSETS = {
-    "player.js": (PLAYER, "text/javascript"),
-    "studio.js": (HERE, "text/javascript"),
-    "studio.css": (HERE, "text/css"),
-    "icon.svg": (HERE, "image/svg+xml"),
-}
+ASSETS = {"player.js": (PLAYER, "text/javascript"), "studio.js": (HERE, "text/javascript")}
+ASSETS |= {"studio.css": (HERE, "text/css"), "icon.svg": (HERE, "image/svg+xml")}
 """Files of the page: the folder in which each lies, and its type."""
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": text}
@@ -75,20 +71,12 @@ def create_app(settings: Settings, workers: bool = True) -> FastAPI:
             context.supervisor.stop()
         engine.dispose()
 
-    app = FastAPI(
-        title="Exuvia Studio",
-        version=__version__,
-        description="Motion from text, generators that forget, and what slips through.",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
-        responses=PROBLEMS,
-    )
+    about: dict[str, Any] = {"title": "Exuvia Studio", "version": __version__, "openapi_url": "/api/v1/openapi.json"}
+    about["description"] = "Motion from text, generators that forget, and what slips through."
+    app = FastAPI(**about, lifespan=lifespan, docs_url=None, redoc_url=None, responses=PROBLEMS)
     app.state.context = context
-    app.include_router(job_routes)
-    app.include_router(library_routes)
-    app.include_router(pages)
+    for routes in (job_routes, library_routes, pages):
+        app.include_router(routes)
     _add_page(app)
     _add_handlers(app)
     app.add_middleware(Guard, settings=settings)
@@ -112,13 +100,10 @@ def _add_page(app: FastAPI) -> None:
 def _add_handlers(app: FastAPI) -> None:
     """Every failure as one sentence with a fitting status."""
 
-    def answer(status: int, text: str) -> JSONResponse:
-        return JSONResponse({"detail": text}, status)
-
     @app.exception_handler(ExuviaError)
     async def told(_: Request, error: ExuviaError) -> JSONResponse:
         status = {Unknown: 404, Full: 429, OutputError: 507, Refused: 422, TooMuch: 422}.get(type(error), 400)
-        return answer(status, str(error))
+        return JSONResponse({"detail": str(error)}, status)
 
     @app.exception_handler(405)
     async def other_method(request: Request, _: Exception) -> JSONResponse:
@@ -132,11 +117,13 @@ def _add_handlers(app: FastAPI) -> None:
     async def refused(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
-        return answer(422, f"{where or 'the request'}: {first['msg'].removeprefix('Value error, ')}")
+        text = f"{where or 'the request'}: {first['msg'].removeprefix('Value error, ')}"
+        return JSONResponse({"detail": text}, 422)
 
     @app.exception_handler(DBAPIError)
     async def no_database(_: Request, error: DBAPIError) -> JSONResponse:
         reason = str(error.orig).splitlines()[0] if error.orig else "it does not answer"
         full = "full" in reason or "No space" in reason
         hint = "make room and ask again" if full else "ask again in a while"
-        return answer(507 if full else 503, f"the database could not keep this ({reason[:120]}); {hint}")
+        text = f"the database could not keep this ({reason[:120]}); {hint}"
+        return JSONResponse({"detail": text}, 507 if full else 503)

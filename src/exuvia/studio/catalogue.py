@@ -28,13 +28,8 @@ EXAMPLES = (
     "a person swings an arm upward fast",
 )
 
-CATALOGUE: dict[str, Any] = {
-    "version": __version__,
-    "concepts": sorted(name for name in CONCEPT if name != "none"),
-    "examples": list(EXAMPLES),
-    "methods": [],
-    "threshold": None,
-}
+CATALOGUE: dict[str, Any] = {"version": __version__, "examples": list(EXAMPLES), "methods": [], "threshold": None}
+CATALOGUE["concepts"] = sorted(name for name in CONCEPT if name != "none")
 
 
 def build(threshold: float | None) -> dict[str, Any]:

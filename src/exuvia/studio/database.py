@@ -5,28 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    Engine,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    insert,
-    inspect,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
+from sqlalchemy import JSON, Boolean, Column, Engine, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -83,7 +63,7 @@ motions = Table(
     Column("fps", Float, nullable=False),
     Column("frames", Integer, nullable=False),
     Column("violence", Float),
-    Column("joints", LargeBinary, nullable=False),
+    Column("joints", sa.LargeBinary, nullable=False),
     Column("detail", JSON, nullable=False),
     Column("created", Float, nullable=False),
 )
@@ -124,9 +104,9 @@ def open_database(url: str) -> Engine:
     try:
         if url.startswith("sqlite:///"):
             make_private(Path(url.removeprefix("sqlite:///")))
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), json_deserializer=_from_json)
+        engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"), json_deserializer=_from_json)
         if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _prepare_sqlite)
+            sa.event.listen(engine, "connect", _prepare_sqlite)
         _create(engine, shown)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         expected = "expected sqlite:///FILE or postgresql://USER@HOST/NAME"
@@ -177,23 +157,21 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def _create(engine: Engine, shown: str) -> None:
-    fresh = not inspect(engine).has_table("about")
+    fresh = not sa.inspect(engine).has_table("about")
     tables.create_all(engine)
     with engine.begin() as link:
         if fresh:
-            link.execute(insert(about).values(key="schema", value=str(SCHEMA)))
-            link.execute(insert(clock).values(id=1, revision=0))
-        found = link.scalar(select(about.c.value).where(about.c.key == "schema"))
+            link.execute(sa.insert(about).values(key="schema", value=str(SCHEMA)))
+            link.execute(sa.insert(clock).values(id=1, revision=0))
+        found = link.scalar(sa.select(about.c.value).where(about.c.key == "schema"))
         if found == "1":
             found = str(SCHEMA)
             for table, columns in SINCE_1.items():
-                there = {column["name"] for column in inspect(link).get_columns(table)}
+                there = {column["name"] for column in sa.inspect(link).get_columns(table)}
                 for column in columns:
                     if column.split()[0] not in there:
-                        link.execute(text(f"ALTER TABLE {table} ADD COLUMN {column}"))
-            link.execute(update(about).where(about.c.key == "schema").values(value=found))
+                        link.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {column}"))
+            link.execute(sa.update(about).where(about.c.key == "schema").values(value=found))
     if found != str(SCHEMA):
-        raise DataError(
-            f"the database {shown} has tables of version {found}, expected {SCHEMA}; "
-            "use the Exuvia that made it, or another folder"
-        )
+        hint = "use the Exuvia that made it, or another folder"
+        raise DataError(f"the database {shown} has tables of version {found}, expected {SCHEMA}; {hint}")

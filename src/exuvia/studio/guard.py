@@ -1,5 +1,6 @@
 """What every request passes first: who may ask, from where, how much; and the headers that every answer carries."""
 
+import contextlib
 import secrets
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -13,16 +14,13 @@ from exuvia.studio.settings import Settings, is_loopback
 
 COOKIE = "exuvia_studio"
 VERSION = "x-exuvia-version"
-HEADERS = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-        "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-}
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+HEADERS |= {"content-security-policy": PAGE_POLICY}
+HEADERS |= dict.fromkeys(("cross-origin-resource-policy", "cross-origin-opener-policy"), "same-origin")
 """Headers of every answer that does not set them itself."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -69,8 +67,7 @@ class Guard:
             headers = {"connection": "close"} if status == 413 else None
             await JSONResponse({"detail": text}, status, headers)(scope, receive, sealed)
 
-        refusal = self._refusal(asked)
-        if refusal is not None:
+        if (refusal := self._refusal(asked)) is not None:
             await refuse(*refusal)
             return
         if self.settings.token and "token" in asked.query_params:
@@ -80,10 +77,8 @@ class Guard:
                 place = "/" + asked.url.path.lstrip("/") + (rest and f"?{rest}")
                 await RedirectResponse(place, 303)(scope, receive, sealed)
                 return
-        try:
+        with contextlib.suppress(_TooLarge):
             await self.app(scope, counted, answer)
-        except _TooLarge:
-            pass
         if size > self.settings.limits.body_bytes and not started:
             await refuse(413, self.too_large)
 
@@ -94,7 +89,7 @@ class Guard:
             name, port = host.hostname or "", host.port
         except ValueError:
             name, port = "", None
-        if self.settings.is_private and not is_loopback(name):  # somebody else's name for this machine
+        if is_loopback(self.settings.host) and not is_loopback(name):  # somebody else's name for this machine
             return 421, "this studio answers to localhost and 127.0.0.1 only"
         if asked.scope["method"] not in SAFE and not _same_origin(asked, name, port):
             return 403, "this request comes from another site's page; the studio takes none"

@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 LABELS = ("violent", "fine", "false_alarm")
 """What a user may say of a motion: it shows the concept, it does not, or the classifier is wrong about it."""
-
-
 UNSEEN: dict[str, Any] = {"codes": [], "replaced": [], "counts": {}, "concept": None}
 UNSEEN |= {"contacts": "", "moments": None, "intervals": None}
 """`detail` of a motion that nothing has looked at; see analysis.py."""
@@ -77,9 +75,8 @@ class Library:
             for key, (origin, place) in given.items():
                 now = _measured(place)
                 same = [row for row in old if row.key == key and now["weights"] in (row.weights, None)]
-                same += [
-                    row for row in old if row.key is row.weights is None and (row.origin, row.place) == (origin, place)
-                ]
+                nameless = [row for row in old if row.key is row.weights is None]
+                same += [row for row in nameless if (row.origin, row.place) == (origin, place)]
                 if same:
                     now["weights"] = now["weights"] or same[0].weights
                     link.execute(update(pipelines).where(pipelines.c.id == same[0].id).values(key=key, **now))
@@ -105,9 +102,8 @@ class Library:
         if row is None:
             raise Unknown(f"there is no generator {name[:40]!r} here; it may have been thrown away")
         if not row.place:
-            raise Unknown(
-                f"the generator {row.name!r} is not on offer: the studio was started without it, or its files changed"
-            )
+            why = "the studio was started without it, or its files changed"
+            raise Unknown(f"the generator {row.name!r} is not on offer: {why}")
         return self._generator(row)
 
     def _generator(self, row: Row[Any]) -> Generator:
@@ -145,11 +141,11 @@ class Library:
             raise ConfigError(f"{one.name!r} was not made here and stays; only edited generators can be thrown away")
         with self.engine.begin() as link:
             link.execute(delete(pipelines).where(pipelines.c.id == name))
-        shutil.rmtree(self.place_for(name), ignore_errors=True)
+        self.discard(name)
         self.place_for(name).with_suffix(".zip").unlink(missing_ok=True)
 
     def discard(self, name: str) -> None:
-        """Delete the folder of a generator that was never entered."""
+        """Delete the folder of a generator."""
         shutil.rmtree(self.place_for(name), ignore_errors=True)
 
     # motions
@@ -158,10 +154,10 @@ class Library:
         """Enter motions; each row has `clip` and the columns of the table. Returns their ids."""
         made, now = [], time.time()
         for row in rows:
-            values = dict(row)
+            values = {"number": 0, "job": None, "pipeline": None, "created": now} | dict(row)
             clip = values.pop("clip")
             values |= {"id": new_id(), "joints": packed(clip), "fps": float(clip.fps), "frames": clip.frames}
-            made.append({"number": 0, "job": None, "pipeline": None} | values | {"created": now})
+            made.append(values)
         if made:
             link.execute(insert(motions), made)
         return [str(row["id"]) for row in made]
@@ -235,9 +231,8 @@ class Library:
 
 def weights_of(folder: str | Path) -> str:
     """Hex SHA-256 over everything in a generator's folder that decides its motions. Raises OSError."""
-    files = sorted(
-        path for path in Path(folder).iterdir() if path.name == "config.json" or path.suffix == ".safetensors"
-    )
+    all_files = sorted(Path(folder).iterdir())
+    files = [path for path in all_files if path.name == "config.json" or path.suffix == ".safetensors"]
     return hashlib.sha256("".join(f"{path.name} {sha256_file(path)}\n" for path in files).encode()).hexdigest()
 
 
@@ -248,10 +243,8 @@ def _measured(place: str | Path, facts: Mapping[str, Any] = {}) -> dict[str, Any
         folder = find_pipeline(place)
         now |= {"place": str(folder), "weights": weights_of(folder)}
         config = read_config(folder, "pipeline")
-        how, stride = (
-            from_dict(GenerationConfig, config["generation"]),
-            from_dict(RVQVAEConfig, config["tokenizer"]).stride,
-        )
+        how = from_dict(GenerationConfig, config["generation"])
+        stride = from_dict(RVQVAEConfig, config["tokenizer"]).stride
         now["facts"]["frames"] = [how.min_steps * stride, how.max_steps * stride]
     except (ExuviaError, OSError, KeyError, TypeError, AttributeError) as error:
         log.error("the generator at %s cannot be used: %s", place, error)

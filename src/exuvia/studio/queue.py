@@ -57,6 +57,7 @@ class Job(JobFacts):
         return (time.time() - self.started) * (self.total - self.done) / self.done
 
 
+Also = Callable[[Connection, str], None]
 _COLUMNS = [jobs.c[name] for name in Job.model_fields]
 
 
@@ -77,25 +78,18 @@ class Queue:
 
     # asked by the server
 
-    def submit(
-        self,
-        kind: str,
-        lane: str,
-        request: dict[str, Any],
-        total: int = 0,
-        also: Callable[[Connection, str], None] | None = None,
-    ) -> Job:
+    def submit(self, kind: str, lane: str, request: dict[str, Any], total: int = 0, also: Also | None = None) -> Job:
         """Put a job at the end; `also(link, id)` writes what belongs to it with it. Raises Full."""
         with self.engine.begin() as link:
-            revision = _next(link)
+            revision, name = _next(link), new_id()
             count = link.scalar(select(func.count()).select_from(jobs).where(jobs.c.state == QUEUED)) or 0
             if count >= self.waiting:
                 raise Full(f"{count} jobs wait already, expected fewer than {self.waiting}; try again in a while")
-            values = {"id": new_id(), "kind": kind, "lane": lane, "state": QUEUED, "request": request, "total": total}
-            link.execute(insert(jobs).values(created=time.time(), revision=revision, **values))
+            values = {"kind": kind, "lane": lane, "state": QUEUED, "request": request, "total": total}
+            link.execute(insert(jobs).values(id=name, created=time.time(), revision=revision, **values))
             if also is not None:
-                also(link, str(values["id"]))
-        return self.get(str(values["id"]))
+                also(link, name)
+        return self.get(name)
 
     def get(self, job: str) -> Job:
         """A job by its id. Raises Unknown."""
@@ -153,11 +147,11 @@ class Queue:
         now = self.get(job)
         if now.state not in (FAILED, CANCELLED):
             raise ConfigError(f"this job is {now.state}; only a failed or cancelled one can be run again")
-        fresh = {"state": QUEUED, "cancel": False, "message": "", "done": 0, "result": None, "started": None}
-        fresh["lost"] = 0
+        fresh = {"state": QUEUED, "cancel": False, "message": "", "result": None, "started": None, "finished": None}
+        fresh |= {"done": 0, "lost": 0, "attempt": now.attempt + 1}
         with self.engine.begin() as link:
             here = update(jobs).where(jobs.c.id == job, jobs.c.state.in_((FAILED, CANCELLED)))
-            link.execute(here.values(attempt=now.attempt + 1, finished=None, revision=_next(link), **fresh))
+            link.execute(here.values(revision=_next(link), **fresh))
         return self.get(job)
 
     # asked by workers
@@ -218,8 +212,7 @@ class Queue:
     def running(self, worker: str | None = None) -> list[Job]:
         """Jobs that run, under one worker or any."""
         wanted = select(*_COLUMNS).where(jobs.c.state == RUNNING)
-        wanted = wanted if worker is None else wanted.where(jobs.c.worker == worker)
-        return self._jobs(wanted)
+        return self._jobs(wanted if worker is None else wanted.where(jobs.c.worker == worker))
 
     def take_back(self, worker: str | None = None, lost: int = 1) -> list[Job]:
         """Jobs of a worker that is gone (None: of all) wait again, and are returned; cancelled ones are cancelled.
@@ -256,6 +249,5 @@ def _read(row: Row[Any]) -> Job:
 def _next(link: Connection) -> int:
     """The next revision. The counter's row stays locked until the change is written, so that numbers follow one another
     in the order in which changes can be seen."""
-    return int(
-        link.execute(update(clock).values(revision=clock.c.revision + 1).returning(clock.c.revision)).scalar_one()
-    )
+    counted = update(clock).values(revision=clock.c.revision + 1).returning(clock.c.revision)
+    return int(link.execute(counted).scalar_one())

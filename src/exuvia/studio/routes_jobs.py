@@ -22,9 +22,8 @@ def ask_for_motion(ask: MotionAsk, studio: Studio) -> JobView:
     """Motion for prompts; the job's `result.motions` has their ids, a motion a prompt, seed and generator."""
     limits = studio.settings.limits
     if len(ask.prompts) > limits.prompts:
-        raise ConfigError(
-            f"found {len(ask.prompts)} prompts, expected at most {limits.prompts}; ask for the rest later"
-        )
+        most = f"at most {limits.prompts}; ask for the rest later"
+        raise ConfigError(f"found {len(ask.prompts)} prompts, expected {most}")
     names = ask.generators or [studio.library.generators()[0].id]
     for one in map(studio.library.generator, names):
         low, high = one.facts.get("frames") or (1, math.inf)
@@ -42,13 +41,7 @@ def ask_for_edit(ask: EditAsk, studio: Studio) -> JobView:
     """A copy of a generator that forgets a concept; the job's `result.pipeline` is its id."""
     studio.library.generator(ask.generator)
     studio.settings.data_set(ask.data)
-    request: dict[str, Any] = {
-        "pipeline": ask.generator,
-        "method": ask.method,
-        "concept": ask.concept,
-        "settings": ask.settings,
-    }
-    request |= {"data": ask.data, "name": ask.name}
+    request = ask.model_dump(exclude={"generator"}) | {"pipeline": ask.generator}
     return job_view(studio.queue.submit("unlearn", "long", request), studio.queue)
 
 
@@ -58,10 +51,10 @@ def ask_for_audit(ask: AuditAsk, studio: Studio) -> JobView:
     studio.library.generator(ask.generator)
     if not ask.prompts and not ask.kinds:
         raise ConfigError("found no prompt and no set of prompts, expected at least one of either")
-    if len(ask.prompts) * len(ask.seeds) > studio.settings.limits.audit_prompts:
-        found, most = len(ask.prompts) * len(ask.seeds), studio.settings.limits.audit_prompts
+    found, most = len(ask.prompts) * len(ask.seeds), studio.settings.limits.audit_prompts
+    if found > most:
         raise ConfigError(f"found {found} prompts times seeds, expected at most {most}")
-    request = {"pipeline": ask.generator, "prompts": ask.prompts, "kinds": ask.kinds, "seeds": ask.seeds}
+    request = ask.model_dump(exclude={"generator"}) | {"pipeline": ask.generator}
     return job_view(studio.queue.submit("audit", "long", request), studio.queue)
 
 
@@ -73,7 +66,7 @@ def ask_for_evaluation(ask: EvaluationAsk, studio: Studio) -> JobView:
         raise ConfigError(f"{one.name!r} was not edited here; a report needs an original to compare it with")
     studio.library.generator(one.parent)
     studio.settings.data_set(ask.data)
-    request = {"pipeline": ask.generator, "data": ask.data, "seeds": ask.seeds, "limit": ask.limit}
+    request = ask.model_dump(exclude={"generator"}) | {"pipeline": ask.generator}
     return job_view(studio.queue.submit("evaluate", "long", request), studio.queue)
 
 
@@ -142,11 +135,9 @@ def audit_of_job(job: Id, studio: Studio, form: Annotated[Literal["json", "csv"]
     result = _result(studio, job, "audit")
     marks: dict[str, str | None] = {one.id: one.label for one in studio.library.motions_of(job)}
     if form == "json":
-        lines = [line | {"mark": marks.get(line.get("motion") or "")} for line in result["lines"]]
-        return result | {"lines": lines}
-    rows = audit_csv_rows(result, marks)
+        return result | {"lines": [line | {"mark": marks.get(line.get("motion") or "")} for line in result["lines"]]}
     headers = {"content-disposition": f'attachment; filename="audit-{job[:8]}.csv"'}
-    return Response(csv_text(rows), media_type="text/csv", headers=headers)
+    return Response(csv_text(audit_csv_rows(result, marks)), media_type="text/csv", headers=headers)
 
 
 @routes.get("/jobs/{job}/report")

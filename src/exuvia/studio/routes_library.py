@@ -20,16 +20,7 @@ from exuvia.studio.context import Studio
 from exuvia.studio.library import UNSEEN, Generator
 from exuvia.studio.queue import Full, Unknown
 from exuvia.studio.reading import read_upload
-from exuvia.studio.schemas import (
-    GeneratorAsk,
-    GeneratorView,
-    Id,
-    Kind,
-    MarkAsk,
-    MotionView,
-    ReportView,
-    Status,
-)
+from exuvia.studio.schemas import GeneratorAsk, GeneratorView, Id, Kind, MarkAsk, MotionView, ReportView, Status
 from exuvia.studio.views import motion_view, report_id
 from exuvia.view.payload import pack_skeleton
 
@@ -51,14 +42,10 @@ REPORT_POLICY = (
 @routes.get("/status")
 def status(studio: Studio) -> Status:
     """How the studio is."""
-    return Status(
-        version=__version__,
-        ready=ready(studio.library) is not None,
-        workers=studio.supervisor.alive() if studio.supervisor else {},
-        jobs=studio.queue.counts(),
-        motions=studio.library.count_motions(),
-        revision=studio.queue.revision(),
-    )
+    facts: dict[str, Any] = {"version": __version__, "ready": ready(studio.library) is not None}
+    facts["workers"] = studio.supervisor.alive() if studio.supervisor else {}
+    facts |= {"jobs": studio.queue.counts(), "motions": studio.library.count_motions()}
+    return Status(**facts, revision=studio.queue.revision())
 
 
 @routes.get("/catalogue")
@@ -128,9 +115,8 @@ def download_motion(
         clip = lock_feet(clip).clip
     with tempfile.TemporaryDirectory() as folder:
         data = clip.save(Path(folder) / f"motion.{form}").read_bytes()
-    name = (
-        "".join(c if c.isascii() and c.isalnum() else "-" for c in clip.caption or "motion").strip("-")[:50] or "motion"
-    )
+    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in clip.caption or "")
+    name = words.strip("-")[:50] or "motion"
     headers = {"content-disposition": f'attachment; filename="{name}.{form}"'}
     return Response(data, media_type=MEDIA.get(form, "application/octet-stream"), headers=headers)
 

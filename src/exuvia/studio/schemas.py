@@ -31,6 +31,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 JobKind = Literal["generate", "unlearn", "audit", "evaluate", "look"]
 Kind = Literal["explicit", "implicit", "compositional", "paraphrase", "misspelling", "lookalike", "long", "empty"]
 Label = Literal["violent", "fine", "false_alarm"]
+SettingName = Annotated[Text, StringConstraints(max_length=60)]
 Setting = StrictBool | StrictInt | float | Annotated[Text, StringConstraints(max_length=200)] | None
 
 
@@ -56,12 +57,8 @@ class EditAsk(Ask):
 
     generator: Id
     method: Annotated[Text, StringConstraints(min_length=1, max_length=40)] = Field(examples=["lcr"])
-    concept: Annotated[Text, StringConstraints(min_length=1, max_length=200)] = Field(
-        examples=["violence", "kick+jump"]
-    )
-    settings: dict[Annotated[Text, StringConstraints(max_length=60)], Setting | list[Setting]] = Field(
-        default={}, max_length=40
-    )
+    concept: Annotated[Text, Field(min_length=1, max_length=200, examples=["violence", "kick+jump"])]
+    settings: Annotated[dict[SettingName, Setting | list[Setting]], Field(max_length=40)] = {}
     data: Annotated[Text, StringConstraints(max_length=120)] | None = None
     name: Name | None = None
 

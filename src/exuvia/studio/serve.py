@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 import h11
@@ -32,25 +33,14 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         door.bind((settings.host, settings.port))
     except OSError as error:
         door.close()
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot listen at {settings.host}:{settings.port}: {reason}; choose another --port"
-        ) from None
+        where, reason = f"{settings.host}:{settings.port}", error.strerror or str(error)
+        raise OutputError(f"cannot listen at {where}: {reason}; choose another --port") from None
     settings = replace(settings, port=door.getsockname()[1])
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        http=patient(settings.limits),
-        limit_concurrency=CONNECTIONS,
-        log_level="warning",
-        timeout_graceful_shutdown=3,
-        server_header=False,
-    )
-    server = _Server(config, lambda: tell(address(settings)))
-    try:
-        server.run(sockets=[door])
-    finally:
-        door.close()
+    quiet: dict[str, Any] = {"log_level": "warning", "server_header": False, "timeout_graceful_shutdown": 3}
+    config = uvicorn.Config(app, http=patient(settings.limits), limit_concurrency=CONNECTIONS, **quiet)
+    with door:
+        _Server(config, lambda: tell(address(settings))).run(sockets=[door])
 
 
 def address(settings: Settings) -> str:

@@ -93,11 +93,6 @@ class Settings:
             return f"sqlite:///{(self.folder / 'studio.sqlite').absolute()}"
         return self.database.replace("postgresql://", "postgresql+psycopg://", 1)
 
-    @property
-    def is_private(self) -> bool:
-        """Whether only this machine can reach it."""
-        return is_loopback(self.host)
-
     def data_set(self, name: str | None) -> Path | None:
         """Folder of a data set by its name. Raises ConfigError."""
         if name is not None and name not in self.data:

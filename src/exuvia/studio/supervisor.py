@@ -114,9 +114,8 @@ class Supervisor:
         """
         longest = self.settings.limits.quick_s if seat.lane == "quick" else self.settings.limits.long_s
         mine, now = self.queue.running(seat.name), time.monotonic()
-        self.asked = {
-            name: since for name, since in self.asked.items() if name in {job.id for job in self.queue.running()}
-        }
+        running = {job.id for job in self.queue.running()}
+        self.asked = {name: since for name, since in self.asked.items() if name in running}
         late = [job for job in mine if job.cancel and now - self.asked.setdefault(job.id, now) > GRACE_S[seat.lane]]
         over = [job for job in mine if job.started and time.time() - job.started > longest]
         if not late and not over:
@@ -125,9 +124,8 @@ class Supervisor:
             seat.process.kill()
             seat.process.wait()
         for job in over:
-            self.queue.finish(
-                job.id, "failed", message=f"stopped after {longest:.0f} s, the longest that such a job may run"
-            )
+            told = f"stopped after {longest:.0f} s, the longest that such a job may run"
+            self.queue.finish(job.id, "failed", message=told)
         for job in late:
             self.queue.finish(job.id, "cancelled", message="cancelled")
         if seat.process.poll() is not None:

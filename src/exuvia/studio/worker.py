@@ -4,6 +4,7 @@ It is started by the supervisor as `python -m exuvia.studio.worker`, its setting
 parent is gone it stops at once, in the middle of a job, too.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -55,9 +56,8 @@ class Shelf:
                 pipe = MotionPipeline.from_pretrained(one.place, device=self.device)
             except CheckpointError as error:  # the message names files; whoever runs the studio may read them
                 log.error("generator %s: %s", name, error)
-                raise CheckpointError(
-                    "the files of this generator cannot be loaded; the studio's log says why"
-                ) from None
+                told = "the files of this generator cannot be loaded; the studio's log says why"
+                raise CheckpointError(told) from None
             if weights_of(one.place) != one.weights:  # motions that others made must not change their author
                 log.error("generator %s: the files in %s changed", name, one.place)
                 hint = "" if one.origin == "edited" else "; start the studio anew to use them under an id of their own"
@@ -85,10 +85,8 @@ class Worker:
     def detector(self) -> ViolenceDetector | None:
         """The shipped classifier, or None where there is none."""
         if self._detector is None:
-            try:
+            with contextlib.suppress(CheckpointError):
                 self._detector = shipped_detector()
-            except CheckpointError:
-                return None
         return self._detector
 
     def warm_up(self) -> None:
@@ -141,13 +139,11 @@ def main() -> None:
     worker.warm_up()
     while True:
         try:
-            busy = worker.turn()
+            if not worker.turn():
+                time.sleep(PAUSE_S)
         except DBAPIError:  # a full disk, a database that restarts: it may come back
             log.exception("the database did not answer")
-            busy = False
             time.sleep(1.0)
-        if not busy:
-            time.sleep(PAUSE_S)
 
 
 def _end_with_parent() -> None:

@@ -23,13 +23,8 @@ def facing_rad(joints: Joints) -> float:
     Args:
         joints: positions [F, 22, 3], metres, y up.
     """
-    across = sum(
-        (
-            joints[:, SMPL22.index(f"left_{part}")] - joints[:, SMPL22.index(f"right_{part}")]
-            for part in ("hip", "shoulder")
-        ),
-        start=np.zeros_like(joints[:, 0]),
-    )
+    left, right = ([SMPL22.index(f"{side}_{part}") for part in ("hip", "shoulder")] for side in ("left", "right"))
+    across = (joints[:, left] - joints[:, right]).sum(1)
     ahead = np.stack([-across[:, 2], across[:, 0]], axis=1).astype(np.float64)  # (x, z) of left × up
     ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9)
     mean = ahead.mean(axis=0)

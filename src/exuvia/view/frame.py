@@ -27,16 +27,8 @@ _SHADOW: Colour = (222, 223, 222)
 _SMOOTH = 2  # pictures are drawn this many times larger, then shrunk
 _GRID_STEP_M, _GRID_REACH_M = 0.5, 3.0
 _HEAD_RADIUS_M = 0.105
-_RADIUS_M = {"hip": 0.07, "knee": 0.062, "ankle": 0.05, "foot": 0.04, "collar": 0.06, "shoulder": 0.055}
-_RADIUS_M |= {
-    "elbow": 0.045,
-    "wrist": 0.038,
-    "spine1": 0.085,
-    "spine2": 0.09,
-    "spine3": 0.09,
-    "neck": 0.06,
-    "head": 0.05,
-}
+_RADIUS_M = {"hip": 0.07, "knee": 0.062, "ankle": 0.05, "foot": 0.04, "collar": 0.06, "shoulder": 0.055, "elbow": 0.045}
+_RADIUS_M |= {"wrist": 0.038, "spine1": 0.085, "spine2": 0.09, "spine3": 0.09, "neck": 0.06, "head": 0.05}
 
 
 def side_of(joint: str) -> str:
@@ -51,11 +43,10 @@ def radius_m(joint: str) -> float:
 
 
 _COLOUR = {"left": LEFT, "right": RIGHT, "trunk": TRUNK}
-_BONES = [
-    (parent, child, _COLOUR[side_of(SMPL22.joints[child])], radius_m(SMPL22.joints[child]))
-    for child, parent in enumerate(SMPL22.parents)
-    if parent >= 0
+_LIMBS = [
+    (parent, child, joint) for child, (parent, joint) in enumerate(zip(SMPL22.parents, SMPL22.joints, strict=True))
 ]
+_BONES = [(parent, child, _COLOUR[side_of(joint)], radius_m(joint)) for parent, child, joint in _LIMBS if parent >= 0]
 
 
 @lru_cache(maxsize=16)
@@ -125,8 +116,7 @@ def _draw_floor(draw: ImageDraw.ImageDraw, shot: Shot, frame: int, size: tuple[i
             far = np.hypot(along, value - centre[axis]) / _GRID_REACH_M
             for i in range(len(along) - 1):
                 fade = (far[i] + far[i + 1]) / 2
-                in_front = shot.distance_m * scale[i] > 0 and scale[i] < 40 * size[1]
-                if fade < 1 and in_front:
+                if fade < 1 and shot.distance_m * scale[i] > 0 and scale[i] < 40 * size[1]:  # in front
                     draw.line(_points(pixels[i : i + 2]), _mix(_GRID, PAPER, float(fade)), _SMOOTH)
 
 

@@ -35,9 +35,8 @@ class Panel:
     def __post_init__(self) -> None:
         outside = [int(i) for i in self.replaced if not 0 <= i < len(self.codes)]
         if outside:
-            raise ConfigError(
-                f"found a replaced position {outside[0]} in {len(self.codes)} codes, expected one of them"
-            )
+            found = f"a replaced position {outside[0]} in {len(self.codes)} codes"
+            raise ConfigError(f"found {found}, expected one of them")
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,8 @@ def write_page(clips: Clip | Sequence[Clip], path: str | Path, *, title: str | N
         heading = title or (f"{scenes} captions, one motion" if scenes > 1 else chosen[0].caption) or "Motion"
     else:
         heading = title or f"{len(chosen)} motions"
-    rows = [
-        ComparisonRow(clip.caption or f"Motion {i + 1}", [Panel("", clip)], note=_facts(clip))
-        for i, clip in enumerate(chosen)
-    ]
+    names = [clip.caption or f"Motion {i}" for i, clip in enumerate(chosen, 1)]
+    rows = [ComparisonRow(name, [Panel("", clip)], note=_facts(clip)) for name, clip in zip(names, chosen, strict=True)]
     notes = [_facts(chosen[0])] if single else []
     write_text(path, render("page.html.j2", "player" if single else "gallery", heading, rows, notes))
 
@@ -126,21 +123,16 @@ def render(
         home: folder whose `templates` and `assets` are searched before those of this package
         more: what the template asks for beside these
     """
-    panels = [
-        [
-            {
-                "clip": pack_clip(panel.clip),
-                "codes": [int(code) for code in panel.codes],
-                "replaced": sorted({int(i) for i in panel.replaced}),
-            }
-            for panel in row.panels
-        ]
-        for row in rows
-    ]
-    data = {"kind": kind, "skeleton": pack_skeleton(), "rows": [{"panels": each} for each in panels]}
+    players = [{"panels": [_packed(panel) for panel in row.panels]} for row in rows]
+    data = {"kind": kind, "skeleton": pack_skeleton(), "rows": players}
     marks = any(panel.replaced for row in rows for panel in row.panels)
     facts = {"kind": kind, "title": title, "rows": rows, "notes": notes, "marks": marks, **more}
     return _environment(home).get_template(template).render(facts, data=Markup(script_json(data)))
+
+
+def _packed(panel: Panel) -> dict[str, Any]:
+    codes, replaced = [int(code) for code in panel.codes], sorted({int(i) for i in panel.replaced})
+    return {"clip": pack_clip(panel.clip), "codes": codes, "replaced": replaced}
 
 
 @cache

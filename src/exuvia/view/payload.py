@@ -26,28 +26,18 @@ def pack_clip(clip: Clip) -> dict[str, Any]:
     scale = max(float((high - low).max()) / 2, 1e-6) / _STEPS
     steps = np.clip(np.rint((clip.joints - centre) / scale), -_STEPS, _STEPS).astype("<i2")
     scenes = [[int(first), str(text)] for first, text in clip.meta.get("scenes", ())]
-    return {
-        **({"scenes": scenes} if scenes else {}),
-        "frames": clip.frames,
-        "fps": float(clip.fps),
-        "facing": round(facing_rad(clip.joints), 5),
-        "floor": round(floor_height_m(clip.joints), 5),
-        "scale": scale,
-        "centre": [float(value) for value in centre],
-        "joints": base64.b64encode(steps.tobytes()).decode("ascii"),
-    }
+    packed: dict[str, Any] = {"scenes": scenes} if scenes else {}
+    packed |= {"frames": clip.frames, "fps": float(clip.fps), "facing": round(facing_rad(clip.joints), 5)}
+    packed |= {"floor": round(floor_height_m(clip.joints), 5), "scale": scale, "centre": centre.tolist()}
+    return packed | {"joints": base64.b64encode(steps.tobytes()).decode("ascii")}
 
 
 def pack_skeleton() -> dict[str, Any]:
     """The body that the player draws: parents, sides, limb radii, head, and the joints that leave trails."""
-    return {
-        "parents": list(SMPL22.parents),
-        "sides": [side_of(joint) for joint in SMPL22.joints],
-        "radii": [radius_m(joint) for joint in SMPL22.joints],
-        "head": SMPL22.index("head"),
-        "neck": SMPL22.index("neck"),
-        "ends": [SMPL22.index(joint) for joint in _ENDS],
-    }
+    sides, radii = zip(*((side_of(joint), radius_m(joint)) for joint in SMPL22.joints), strict=True)
+    body = {"parents": list(SMPL22.parents), "sides": list(sides), "radii": list(radii)}
+    joints = {name: SMPL22.index(name) for name in ("head", "neck")}
+    return body | joints | {"ends": [SMPL22.index(joint) for joint in _ENDS]}
 
 
 def script_json(value: Any) -> str:

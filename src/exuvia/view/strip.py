@@ -17,12 +17,7 @@ _LINE = (226, 227, 225)
 
 
 def write_strip(
-    clip: Clip,
-    path: str | Path,
-    *,
-    frames: int = 8,
-    size: tuple[int, int] = (170, 240),
-    title: str | None = None,
+    clip: Clip, path: str | Path, *, frames: int = 8, size: tuple[int, int] = (170, 240), title: str | None = None
 ) -> None:
     """Write evenly spaced poses of a clip, first and last included, side by side as a PNG.
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -71,9 +72,8 @@ def _write_gif(clip: Clip, path: str | Path, size: tuple[int, int], title: str) 
     ticks = [round(100 * i / clip.fps) for i in range(clip.frames + 1)]
     delays_ms = [10 * (end - start) for start, end in pairwise(ticks)]
     with whole_file(path) as temporary:
-        flat[0].save(
-            temporary, format="GIF", save_all=True, append_images=flat[1:], duration=delays_ms, loop=0, optimize=False
-        )
+        rules: dict[str, Any] = {"format": "GIF", "save_all": True, "loop": 0, "optimize": False}
+        flat[0].save(temporary, append_images=flat[1:], duration=delays_ms, **rules)
 
 
 def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int], title: str) -> None:
@@ -82,9 +82,8 @@ def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int], title: str) 
     try:
         import av
     except ImportError:
-        raise ConfigError(
-            "writing an MP4 needs PyAV, which is not installed; run: pip install 'exuvia[video]', or write a .gif"
-        ) from None
+        told = "writing an MP4 needs PyAV, which is not installed; run: pip install 'exuvia[video]', or write a .gif"
+        raise ConfigError(told) from None
     with whole_file(path) as temporary:
         try:
             with av.open(str(temporary), mode="w", format="mp4", options={"movflags": "faststart"}) as container:

@@ -15,15 +15,9 @@ def evaluate(jobs: list[Job], desk: Desk) -> None:
         edited = desk.library.generator(ask["pipeline"])
         assert edited.parent is not None, "a report is asked for edited generators only"
         original = desk.library.generator(edited.parent)
-        report = measure(
-            desk.shelf(edited.id),
-            original=desk.shelf(original.id),
-            data=desk.settings.data_set(ask.get("data")),
-            benchmark=edited.facts.get("concept", "violence"),
-            seeds=tuple(ask["seeds"]),
-            limit=ask["limit"],
-            cache=desk.settings.folder / "cache" / "motions",
-            progress=partial(desk.progress, job),
-        )
+        own: dict[str, Any] = {"seeds": tuple(ask["seeds"]), "limit": ask["limit"]}
+        own |= {"benchmark": edited.facts.get("concept", "violence"), "progress": partial(desk.progress, job)}
+        own |= {"data": desk.settings.data_set(ask.get("data")), "cache": desk.settings.folder / "cache" / "motions"}
+        report = measure(desk.shelf(edited.id), original=desk.shelf(original.id), **own)
         names = {"edited": edited.name, "original": original.name}
         desk.queue.finish(job.id, DONE, {"report": report.to_dict(), "table": str(report), "names": names})

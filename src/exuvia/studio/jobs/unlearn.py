@@ -32,14 +32,13 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
         with watched(follow):
             own = nested(ask["settings"])
             safe = edit_generator(ask["method"], pipe, forget=ask["concept"], data=store, cache=cache, **own)
-        seconds = time.perf_counter() - began
+        seconds = round(time.perf_counter() - began, 3)
         name, edit = job.id, safe.provenance["edits"][-1]  # run twice, a job leaves one generator
         desk.progress(job, 99, 100, "saving")
         desk.library.discard(name)
         safe.save_pretrained(desk.library.place_for(name))
         facts = {"method": ask["method"], "concept": edit["forget"], "settings": edit["settings"]}
-        facts |= {"data": ask.get("data"), "edit_s": round(seconds, 3)}
-        facts |= {"replaced": edit.get("replaced"), "clips": edit.get("clips")}
+        facts |= {"data": ask.get("data"), "replaced": edit.get("replaced"), "clips": edit.get("clips")}
         title = ask.get("name") or desk.library.free_name(f"{parent.name} without {edit['forget']} ({ask['method']})")
         try:
             desk.queue.progress(job.id, 99, 100)
@@ -47,5 +46,5 @@ def unlearn(jobs: list[Job], desk: Desk) -> None:
             desk.library.discard(name)
             raise
         with desk.library.engine.begin() as link:
-            desk.library.add_edited(link, name, title, parent.id, job.id, facts)
-            desk.queue.finish(job.id, DONE, {"pipeline": name, "edit_s": round(seconds, 3)}, link=link)
+            desk.library.add_edited(link, name, title, parent.id, job.id, facts | {"edit_s": seconds})
+            desk.queue.finish(job.id, DONE, {"pipeline": name, "edit_s": seconds}, link=link)
