@@ -103,12 +103,7 @@ def load_state_dicts(path: str | Path) -> dict[str, Any]:
 
 
 def load_into(
-    module: nn.Module,
-    tensors: Mapping[str, Tensor],
-    what: str,
-    may_lack: tuple[str, ...] = (),
-    *,
-    assign: bool = False,
+    module: nn.Module, tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...] = (), *, assign: bool = False
 ) -> None:
     """Load weights strictly; half-precision weights are widened to the module's own precision.
 

@@ -19,14 +19,8 @@ TEXT_ENCODER = {
     "clip": "exuvia.text.clip:CLIPText",
     "hashed": "exuvia.text.hashed:HashedText",
 }
-REPRESENTATION = {
-    "humanml3d": "exuvia.features.humanml3d:HUMANML3D",
-    "kit": "exuvia.features.kit:KIT",
-}
-DATA_SET = {
-    "mocap": "exuvia.data.mocap:MocapFolder",
-    "humanml3d": "exuvia.data.humanml3d:HumanML3DFolder",
-}
+REPRESENTATION = {"humanml3d": "exuvia.features.humanml3d:HUMANML3D", "kit": "exuvia.features.kit:KIT"}
+DATA_SET = {"mocap": "exuvia.data.mocap:MocapFolder", "humanml3d": "exuvia.data.humanml3d:HumanML3DFolder"}
 IMPORTER = {
     ".bvh": "exuvia.motion.bvh:read_bvh",
     ".amc": "exuvia.motion.asfamc:read_amc",

@@ -99,10 +99,7 @@ class PackedCodes:
 
 
 def count_codes(
-    codes: PackedCodes,
-    forget: Iterable[bool],
-    levels: int | None = None,
-    weights: NDArray[np.float64] | None = None,
+    codes: PackedCodes, forget: Iterable[bool], levels: int | None = None, weights: NDArray[np.float64] | None = None
 ) -> CodeStatistics:
     """Count clips and steps for every code, in one pass over the codes.
 

@@ -11,14 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exuvia.checkpoint import (
-    find_pipeline,
-    halved,
-    load_tensors,
-    read_config,
-    save_tensors,
-    write_config,
-)
+from exuvia.checkpoint import find_pipeline, halved, load_tensors, read_config, save_tensors, write_config
 from exuvia.config import from_dict, to_dict
 from exuvia.device import Precision, check_device, choose_precision
 from exuvia.errors import CheckpointError, ConfigError
@@ -145,13 +138,7 @@ class MotionPipeline:
             dtype=dtype,
         )
 
-    def save_pretrained(
-        self,
-        folder: str | Path,
-        *,
-        half: bool = False,
-        overwrite: bool = False,
-    ) -> Path:
+    def save_pretrained(self, folder: str | Path, *, half: bool = False, overwrite: bool = False) -> Path:
         """Write a folder that `from_pretrained` reads; an older pipeline there is replaced.
 
         Args:
@@ -305,11 +292,7 @@ class MotionPipeline:
 
     @torch.inference_mode()
     def decode(
-        self,
-        codes: Tensor,
-        lengths: Tensor,
-        smoothing: float = 0.0,
-        seeds: Sequence[int] | None = None,
+        self, codes: Tensor, lengths: Tensor, smoothing: float = 0.0, seeds: Sequence[int] | None = None
     ) -> list[np.ndarray]:
         """Un-normalised features [F, C] of codes [B, T, Q]; `smoothing` as in `GenerationConfig`, contacts left out.
 

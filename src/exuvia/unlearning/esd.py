@@ -32,10 +32,7 @@ class ESD(Method[ESDConfig]):
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Tune the masked transformer of `pipe` in place. Raises DivergedError."""
         c = self.config
-        data = {
-            "forget": captioned(evidence, evidence.forget),
-            "retain": captioned(evidence, evidence.retain),
-        }
+        data = {"forget": captioned(evidence, evidence.forget), "retain": captioned(evidence, evidence.retain)}
         frozen = copy.deepcopy(pipe.base).eval().requires_grad_(False)
         before = snapshot(pipe.base)
         about = {"method": "esd", "part": "base", "concept": evidence.concept.name, "eta": c.eta, "retain": c.retain}

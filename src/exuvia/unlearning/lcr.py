@@ -142,12 +142,7 @@ def _without_mean_direction(rows: Tensor, alpha: float) -> Tensor:
 
 
 def _destination(
-    book: Tensor,
-    statistics: CodeStatistics,
-    level: int,
-    codes: NDArray[np.int64],
-    config: LCRConfig,
-    draws: EditDraws,
+    book: Tensor, statistics: CodeStatistics, level: int, codes: NDArray[np.int64], config: LCRConfig, draws: EditDraws
 ) -> tuple[Tensor, list[int]]:
     """Vectors [k, D] that the codes turn into before noise, and the codes these are."""
     if isinstance(config.destination, int):
