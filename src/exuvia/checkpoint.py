@@ -35,6 +35,7 @@ from exuvia.registry import suggest
 FORMAT = "exuvia/1"
 LARGE = 50_000_000
 """Numbers in a tensor beside the weights, such as a table of positions, that any model may have."""
+T = TypeVar("T")
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -63,13 +64,14 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 
 def load_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    Raises:
-        CheckpointError: it is missing, truncated or not a safetensors file.
-    """
+    """Read a safetensors file. Raises CheckpointError: it is missing, truncated or not a safetensors file."""
     with guarded(path, "safetensors file", CheckpointError):
         return load_file(path)
+
+
+def part_of(values: Mapping[str, T], part: str) -> dict[str, T]:
+    """What stands under `PART.x`, as `x`."""
+    return {name.removeprefix(f"{part}."): one for name, one in values.items() if name.startswith(f"{part}.")}
 
 
 def load_metadata(path: str | Path) -> dict[str, str]:
@@ -82,8 +84,6 @@ def load_metadata(path: str | Path) -> dict[str, str]:
 def load_state_dicts(path: str | Path) -> dict[str, Any]:
     """A dictionary of tensors and plain values that `torch.save` wrote; nothing in the file is executed.
 
-    Args:
-        assign: make the parameters anew rather than fill them, which is faster; for modules nobody refers to yet
     Raises:
         CheckpointError: it is missing, damaged, holds other objects, or a tensor claims more than is stored.
     """
@@ -107,12 +107,7 @@ def load_state_dicts(path: str | Path) -> dict[str, Any]:
 
 
 def load_into(
-    module: nn.Module,
-    tensors: Mapping[str, Tensor],
-    what: str,
-    may_lack: tuple[str, ...] = (),
-    *,
-    assign: bool = False,
+    module: nn.Module, tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...] = (), *, assign: bool = False
 ) -> None:
     """Load weights strictly; half-precision weights are widened to the module's own precision.
 
@@ -147,18 +142,13 @@ def _fitting(
 ) -> dict[str, Tensor]:
     """The tensors, completed by those of `own` that they may lack. Raises CheckpointError unless they fit `own`."""
     tensors = {name: value for name, value in own.items() if name.endswith(may_lack)} | dict(tensors)
-    both = sorted(own.keys() & tensors.keys())
-    shapes = [
-        f"{name} is {tuple(tensors[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in both
-        if tensors[name].shape != own[name].shape
-    ]
-    types = [
-        f"{name} is {tensors[name].dtype}, expected {own[name].dtype}"
-        for name in both
-        if (tensors[name].is_floating_point(), tensors[name].is_complex())
-        != (own[name].is_floating_point(), own[name].is_complex())
-    ]
+
+    def numbers(value: Tensor) -> tuple[bool, bool]:
+        return value.is_floating_point(), value.is_complex()
+
+    both = [(name, tensors[name], own[name]) for name in sorted(own.keys() & tensors.keys())]
+    shapes = [f"{n} is {tuple(x.shape)}, expected {tuple(y.shape)}" for n, x, y in both if x.shape != y.shape]
+    types = [f"{n} is {x.dtype}, expected {y.dtype}" for n, x, y in both if numbers(x) != numbers(y)]
     problems = (
         ("missing", sorted(own.keys() - tensors.keys()), ", "),
         ("unexpected", sorted(tensors.keys() - own.keys()), ", "),
@@ -257,14 +247,10 @@ def code_commit() -> str:
     if not (root / ".git").exists():
         return "release"
     try:
-        git = ["git", "-C", str(root)]
-        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        status = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
-        )
+        command = ["git", "-C", str(root), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return commit.stdout.strip() + ("+" if status.stdout.strip() else "")
 
 
 def command_line() -> str:
@@ -282,13 +268,10 @@ def command_line() -> str:
 def origin() -> dict[str, str]:
     """Origin of what this process writes: command line, commit, machine and date."""
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"command": command_line(), "commit": code_commit(), "machine": _machine(), "date": date}
-
-
-def _machine() -> str:
-    """Processor, the logical cores that this process may use, and system."""
+    # logical cores that this process may use
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+    machine = f"{_processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+    return {"command": command_line(), "commit": code_commit(), "machine": machine, "date": date}
 
 
 def _processor() -> str:

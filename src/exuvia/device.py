@@ -24,9 +24,8 @@ def devices() -> list[str]:
 
     found = ["cpu", *(["mps"] if torch.backends.mps.is_available() else [])]
     for kind in (torch.cuda, torch.xpu):
-        found += [
-            f"{kind.__name__.split('.')[1]}:{n}" for n in range(kind.device_count() if kind.is_available() else 0)
-        ]
+        count = kind.device_count() if kind.is_available() else 0
+        found += [f"{kind.__name__.split('.')[1]}:{n}" for n in range(count)]
     return found
 
 

@@ -11,15 +11,7 @@ ExuviaError
 
 from exuvia_ssm.errors import ConfigError, ExuviaError, ShapeError
 
-__all__ = [
-    "CheckpointError",
-    "ConfigError",
-    "DataError",
-    "DivergedError",
-    "ExuviaError",
-    "OutputError",
-    "ShapeError",
-]
+__all__ = ["CheckpointError", "ConfigError", "DataError", "DivergedError", "ExuviaError", "OutputError", "ShapeError"]
 
 
 class DataError(ExuviaError):

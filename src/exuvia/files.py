@@ -186,29 +186,28 @@ def locked(folder: str | Path) -> Iterator[None]:
     place = Path(folder)
     with as_output_error(place):
         place.mkdir(parents=True, exist_ok=True)
-    lock, free = _lock(place)
-    try:
-        if not free:
+    with _lock(place) as held:
+        if held is False:
             raise OutputError(f"another process is writing {folder}; wait for it or choose another folder")
         yield
-    finally:
-        if lock is not None:
-            os.close(lock)
 
 
-def _lock(folder: Path) -> tuple[int | None, bool]:
-    """A handle that holds the folder, if there are locks here; False if another process holds it."""
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool | None]:
+    """Hold a folder inside the block; gives False if another process holds it, None where there are no locks."""
     if fcntl is None:
-        return None, True
+        yield None
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return handle, False
-    except OSError:  # a network drive without locks
+        held: bool | None = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:  # another one than BlockingIOError: a network drive without locks
+            held = False if isinstance(error, BlockingIOError) else None
+        yield held
+    finally:
         os.close(handle)
-        return None, True
-    return handle, True
 
 
 @contextmanager
@@ -216,22 +215,14 @@ def _beside(target: Path) -> Iterator[Path]:
     """A private folder beside the target, locked, and removed in the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _tidy(target.parent)
-    while True:
-        place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=target.parent))
-        try:
-            lock, free = _lock(place)
-        except FileNotFoundError:  # another process took it for a leftover before the lock
-            continue
-        if free and place.exists():
-            break
-        if lock is not None:
-            os.close(lock)
-    try:
+    with contextlib.ExitStack() as stack:
+        while True:
+            place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=target.parent))
+            with contextlib.suppress(FileNotFoundError):  # another process took it for a leftover before the lock
+                if stack.enter_context(_lock(place)) is not False and place.exists():
+                    break
+        stack.callback(_remove, place)
         yield place
-    finally:
-        _remove(place)
-        if lock is not None:
-            os.close(lock)
 
 
 def _tidy(parent: Path) -> None:
@@ -241,12 +232,9 @@ def _tidy(parent: Path) -> None:
         return
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for name in [one.name for one in entries if one.name.startswith(_PREFIX)]:
-            with contextlib.suppress(OSError):
-                lock, free = _lock(parent / name)
-                if free and lock is not None:
+            with contextlib.suppress(OSError), _lock(parent / name) as held:
+                if held:
                     _remove(parent / name)
-                if lock is not None:
-                    os.close(lock)
     ended = time.monotonic()
     _scanned[parent] = ended + 50 * (ended - started)
 

@@ -1,32 +1,15 @@
 """Names and where they live: adding a method, data set, format or encoder is one file and one line here."""
 
-from exuvia_ssm.registry import resolve, suggest
-
-__all__ = [
-    "DATA_SET",
-    "EXPORTER",
-    "IMPORTER",
-    "REPRESENTATION",
-    "STUDIO_JOB",
-    "TEXT_ENCODER",
-    "UNLEARN",
-    "resolve",
-    "suggest",
-]
+from exuvia_ssm.registry import resolve as resolve
+from exuvia_ssm.registry import suggest as suggest
 
 TEXT_ENCODER = {
     "minilm": "exuvia.text.minilm:MiniLM",
     "clip": "exuvia.text.clip:CLIPText",
     "hashed": "exuvia.text.hashed:HashedText",
 }
-REPRESENTATION = {
-    "humanml3d": "exuvia.features.humanml3d:HUMANML3D",
-    "kit": "exuvia.features.kit:KIT",
-}
-DATA_SET = {
-    "mocap": "exuvia.data.mocap:MocapFolder",
-    "humanml3d": "exuvia.data.humanml3d:HumanML3DFolder",
-}
+REPRESENTATION = {"humanml3d": "exuvia.features.humanml3d:HUMANML3D", "kit": "exuvia.features.kit:KIT"}
+DATA_SET = {"mocap": "exuvia.data.mocap:MocapFolder", "humanml3d": "exuvia.data.humanml3d:HumanML3DFolder"}
 IMPORTER = {
     ".bvh": "exuvia.motion.bvh:read_bvh",
     ".amc": "exuvia.motion.asfamc:read_amc",
@@ -55,10 +38,5 @@ UNLEARN = {
     "rece": "exuvia.unlearning.rece:RECE",
     "lcr": "exuvia.unlearning.lcr:LCR",
 }
-STUDIO_JOB = {
-    "generate": "exuvia.studio.jobs.generate:generate",
-    "unlearn": "exuvia.studio.jobs.unlearn:unlearn",
-    "audit": "exuvia.studio.jobs.audit:audit",
-    "evaluate": "exuvia.studio.jobs.evaluate:evaluate",
-    "look": "exuvia.studio.jobs.look:look",
-}
+JOBS = ("generate", "unlearn", "audit", "evaluate", "look")
+STUDIO_JOB = {name: f"exuvia.studio.jobs.{name}:{name}" for name in JOBS}

@@ -15,7 +15,7 @@ from exuvia.errors import ConfigError
 Better = Literal["higher", "lower", "closer", ""]
 """Which values are good; `closer` means closer to those of real motion."""
 ARROW: dict[str, str] = {"higher": " ↑", "lower": " ↓", "closer": " →", "": ""}
-LATEX_ARROW = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
+LATEX_ARROW = {"higher": r" $\uparrow$", "lower": r" $\downarrow$", "closer": r" $\rightarrow$", "": ""}
 
 
 class Estimate(Protocol):
@@ -84,7 +84,7 @@ class Table:
             [_latex_cell(self.rows[i][n], text, i in self.best(n)) for n, text in enumerate(row)]
             for i, row in enumerate(self._texts())
         ]
-        heads = [_latex(column.head) + _latex_arrow(column.better) for column in self.columns]
+        heads = [_latex(column.head) + LATEX_ARROW[column.better] for column in self.columns]
         text = self._laid_out(heads, rows, "latex_raw", turned, str)
         for rule in ("toprule", "midrule", "bottomrule"):
             text = text.replace(r"\hline", rf"\{rule}", 1)
@@ -95,8 +95,8 @@ class Table:
         wide = [any(_spread(row[n]) for row in self.rows) for n in range(len(self.columns))]
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        heads = [c.head for c in self.columns]
-        writer.writerow([text for head, more in zip(heads, wide, strict=True) for text in _names(head, more)])
+        heads = [[column.head, f"{column.head} low", f"{column.head} high"] for column in self.columns]
+        writer.writerow([text for three, more in zip(heads, wide, strict=True) for text in three[: 3 if more else 1]])
         for row in self.rows:
             writer.writerow([x for cell, more in zip(row, wide, strict=True) for x in _values(cell, more)])
         return stream.getvalue()
@@ -174,10 +174,6 @@ def _spread(cell: Cell) -> bool:
     return three is not None and three[1] != three[2]
 
 
-def _names(head: str, wide: bool) -> list[str]:
-    return [head, f"{head} low", f"{head} high"] if wide else [head]
-
-
 def _values(cell: Cell, wide: bool) -> list[object]:
     three = _estimate(cell)
     if three is None or isinstance(cell, int | float):
@@ -191,10 +187,6 @@ def _pipe(text: str) -> str:
 
 def _latex(text: str) -> str:
     return re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", r"\textbackslash ").replace("~", r"\textasciitilde "))
-
-
-def _latex_arrow(better: str) -> str:
-    return f" {LATEX_ARROW[ARROW[better].strip()]}" if better else ""
 
 
 def _latex_cell(cell: Cell, text: str, bold: bool) -> str:

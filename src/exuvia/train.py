@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
-from exuvia.checkpoint import load_into, load_metadata, load_tensors, provenance, save_tensors, write_config
+from exuvia.checkpoint import load_into, load_metadata, load_tensors, part_of, provenance, save_tensors, write_config
 from exuvia.config import to_dict
 from exuvia.device import choose_precision, training_device
 from exuvia.errors import CheckpointError, ConfigError, DataError, DivergedError, OutputError
@@ -140,11 +140,10 @@ class Trainer:
         self.module, self.optimizer = self.accelerator.prepare(_Step(task), self.optimizer)
         self.run_module = torch.compile(self.module) if config.compile else self.module
         self.average = {k: v.detach().clone() for k, v in task.model.state_dict().items()} if config.ema else {}
-        self.step = 0
+        self.step, self.writer = 0, None
         self.lines: list[dict[str, float]] = []
-        self.signature = json.dumps({"train": to_dict(config), "task": task.describe()}, sort_keys=True)
-
-    # checkpoints
+        self.about: _About = {"train": to_dict(config), "task": task.describe()}
+        self.signature = json.dumps(self.about, sort_keys=True)
 
     def save(self) -> None:
         """Write the resumable state whole: weights, their average, optimiser moments, metrics so far."""
@@ -154,9 +153,8 @@ class Trainer:
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        facts = {"step": str(self.step), "signature": self.signature, "metrics": json.dumps(self.lines)}
-        facts["facts"] = json.dumps(self.facts)
-        save_tensors(self.out / CHECKPOINT, tensors, facts)
+        facts = {"signature": self.signature, "metrics": json.dumps(self.lines), "facts": json.dumps(self.facts)}
+        save_tensors(self.out / CHECKPOINT, tensors, {"step": str(self.step), **facts})
 
     def resume(self) -> None:
         """Continue from the checkpoint in the run folder, if there is one.
@@ -171,29 +169,26 @@ class Trainer:
         if facts.get("signature") != self.signature:
             raise ConfigError(f"{self.out} holds a run with other settings; choose another folder or remove it")
         tensors, saved = load_tensors(path), _saved(path, facts)
-        average = _part(tensors, "average.")
+        average = part_of(tensors, "average")
         if self.average:
             load_into(self.task.model, average, "the averaged model of this run")
-        load_into(self.task.model, _part(tensors, "model."), "the model of this run")
+        load_into(self.task.model, part_of(tensors, "model"), "the model of this run")
         self.average = {k: v.to(self.device) for k, v in average.items()}
         state: dict[int, dict[str, Tensor]] = {}
         with guarded(path, "checkpoint of this run", CheckpointError):
-            for name, tensor in _part(tensors, "optimizer.").items():
+            for name, tensor in part_of(tensors, "optimizer").items():
                 index, _, key = name.partition(".")
                 state.setdefault(int(index), {})[key] = tensor
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
             for own, held in self.optimizer.state.items():
                 if any(held[key].shape != own.shape for key in ("exp_avg", "exp_avg_sq")):
                     raise CheckpointError(f"{path} holds optimiser states of another model; remove it to start again")
         self.step, self.lines = saved["step"], saved["metrics"]
         log.info("resumed %s at step %d", self.out, self.step)
 
-    # the loop
-
     def run(self) -> dict[str, float]:
         """Train to the last step; returns the last validation's metrics."""
-        writer = _tensorboard(self.out) if self.accelerator.is_main_process else None
+        self.writer = _tensorboard(self.out) if self.accelerator.is_main_process else None
         saved = time.monotonic()
         validated: dict[str, float] = {}
         try:
@@ -201,10 +196,12 @@ class Trainer:
                 while self.step < self.config.steps or self._validation_is_due():
                     if not self._validation_is_due():  # else a run was ended between the step and its validation
                         with held():
-                            self._advance_and_note(writer)
+                            metrics = self._advance()
+                            if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+                                self._note({k: float(v) for k, v in metrics.items()})
                     if self._validation_is_due():
                         validated = self.validate()
-                        self._note(validated, writer)
+                        self._note(validated)
                         log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
                     progress(self.step, self.config.steps)
                     if (watcher := _WATCHER.get()) is not None:
@@ -223,11 +220,6 @@ class Trainer:
         at_end = self.step % self.config.validate_every == 0 or self.step == self.config.steps
         noted = any(line["step"] == self.step and "loss" not in line for line in self.lines[-1:])
         return self.step > 0 and at_end and not noted
-
-    def _advance_and_note(self, writer: Any) -> None:
-        metrics = self._advance()
-        if self.step % self.config.log_every == 0 or self.step == self.config.steps:
-            self._note({k: float(v) for k, v in metrics.items()}, writer)
 
     def _advance(self) -> dict[str, Tensor]:
         rank = self.accelerator.process_index
@@ -276,30 +268,24 @@ class Trainer:
             if held:
                 model.load_state_dict(held)
 
-    def _note(self, metrics: Mapping[str, float], writer: Any) -> None:
+    def _note(self, metrics: Mapping[str, float]) -> None:
         self.lines.append({"step": self.step, **metrics})
         if not self.accelerator.is_main_process:
             return
         with open(self.out / "metrics.jsonl", "w" if len(self.lines) == 1 else "a", encoding="utf-8") as stream:
             stream.write(json.dumps(self.lines[-1]) + "\n")
-        if writer is not None:
+        if self.writer is not None:
             for name, value in metrics.items():
-                writer.add_scalar(name, value, self.step)
+                self.writer.add_scalar(name, value, self.step)
 
     def finish(self, validated: Mapping[str, float], seconds: float) -> None:
         """Write the final weights, configuration, provenance and metrics, and drop the checkpoint."""
         if not self.accelerator.is_main_process:
             return
-        facts = {
-            "threads": torch.get_num_threads(),
-            "processes": self.accelerator.num_processes,
-            "device": str(self.device),
-            "precision": self.precision,
-            "seconds_last_session": round(seconds, 1),
-            **self.facts,
-        }
-        final = self.average or self.task.model.state_dict()
-        _write_run(self.out, final, self.task.describe(), to_dict(self.config), facts, self.step, validated)
+        facts: dict[str, Any] = {"threads": torch.get_num_threads(), "processes": self.accelerator.num_processes}
+        facts |= {"device": str(self.device), "precision": self.precision, "seconds_last_session": round(seconds, 1)}
+        final, facts = self.average or self.task.model.state_dict(), {"step": self.step, **facts, **self.facts}
+        _write_run(self.out, final, self.about, facts, validated)
 
 
 def fit(
@@ -323,12 +309,12 @@ def fit(
         task = make()
         trainer = Trainer(task, config, out, {**getattr(task, "facts", {}), **(facts or {})})
         with locked(out) if trainer.accelerator.is_main_process else nullcontext():
-            done = _finished(out, task, config)
-            if done is not None:
+            if (done := _finished(out, trainer.about)) is not None:
                 return done
-            write_json(out / "run.json", {"train": to_dict(config), "task": task.describe()})
+            write_json(out / "run.json", trainer.about)
             trainer.resume()
-            _rewrite_lines(out, trainer.lines)
+            # lines after the checkpoint are dropped: those steps are run again
+            write_text(out / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in trainer.lines))
             start = time.monotonic()
             validated = trainer.run() or trainer.validate()
             trainer.finish(validated, time.monotonic() - start)
@@ -348,17 +334,18 @@ def finish_now(out: str | Path) -> dict[str, float]:
     out = Path(out)
     tensors, facts = load_tensors(out / CHECKPOINT), load_metadata(out / CHECKPOINT)
     saved = _saved(out / CHECKPOINT, facts)
-    signature = saved["signature"]
     found = [{k: v for k, v in line.items() if k.startswith("val/")} for line in saved["metrics"]]
     validated = next((metrics for metrics in reversed(found) if metrics), None)
     if validated is None:
         raise CheckpointError(f"{out} was stopped before its first validation; let it run longer")
-    weights = _part(tensors, "average.") or _part(tensors, "model.")
-    _write_run(out, weights, signature["task"], signature["train"], saved["facts"], saved["step"], validated)
+    weights = part_of(tensors, "average") or part_of(tensors, "model")
+    _write_run(out, weights, saved["signature"], {"step": saved["step"], **saved["facts"]}, validated)
     return validated
 
 
-class _Signature(TypedDict):
+class _About(TypedDict):
+    """What decides a run."""
+
     train: dict[str, Any]
     task: dict[str, Any]
 
@@ -367,7 +354,7 @@ class _Saved(TypedDict):
     """What the metadata of a checkpoint says."""
 
     step: Annotated[int, Field(ge=0)]
-    signature: _Signature
+    signature: _About
     metrics: list[dict[str, int | float]]
     facts: dict[str, Any]
 
@@ -378,22 +365,16 @@ def _saved(path: Path, facts: Mapping[str, str]) -> _Saved:
 
 
 def _write_run(
-    out: Path,
-    weights: Mapping[str, Tensor],
-    about: Mapping[str, Any],
-    train: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    step: int,
-    validated: Mapping[str, float],
+    out: Path, weights: Mapping[str, Tensor], about: _About, facts: Mapping[str, Any], validated: Mapping[str, float]
 ) -> None:
     save_tensors(out / WEIGHTS, weights)
-    write_json(out / "provenance.json", provenance(seed=train["seed"], step=step, train=dict(train), **facts))
+    write_json(out / "provenance.json", provenance(seed=about["train"]["seed"], train=about["train"], **facts))
     write_json(out / "metrics.json", dict(validated))
-    write_config(out, about["kind"], {k: v for k, v in about.items() if k != "kind"})
+    write_config(out, about["task"]["kind"], {k: v for k, v in about["task"].items() if k != "kind"})
     (out / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _finished(out: Path, task: Task, config: TrainConfig) -> dict[str, float] | None:
+def _finished(out: Path, about: _About) -> dict[str, float] | None:
     if not (out / "run.json").exists():
         if taken := [name for name in RUN_FILES if (out / name).exists()]:
             raise OutputError(f"{out} holds {taken[0]}, but no run.json of a training; choose another folder")
@@ -404,21 +385,11 @@ def _finished(out: Path, task: Task, config: TrainConfig) -> dict[str, float] | 
         run = read_json(out / "run.json")
     except DataError as error:
         raise CheckpointError(f"{out} holds weights but no run.json; choose another folder ({error})") from None
-    if run != parse_json(json.dumps({"train": to_dict(config), "task": task.describe()}), "this training"):
+    if run != parse_json(json.dumps(about), "this training"):
         raise ConfigError(f"{out} holds a finished run with other settings; choose another folder or remove it")
     log.info("%s is finished already", out)
     path = out / "metrics.json"
     return as_type(dict[str, float], read_json(path, CheckpointError), path, CheckpointError)
-
-
-def _rewrite_lines(out: Path, lines: list[dict[str, float]]) -> None:
-    """Metrics written after the checkpoint are dropped: those steps are run again."""
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    write_text(out / "metrics.jsonl", text)
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _tensorboard(out: Path) -> Any:

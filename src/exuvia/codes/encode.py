@@ -91,7 +91,7 @@ def encode_clips(
 
 def _encode(
     clips: Clips,
-    jobs: Sequence[tuple[int, int]],
+    jobs: list[tuple[int, int]],
     tokenizer: RVQVAE,
     normaliser: Normaliser,
     levels: int,

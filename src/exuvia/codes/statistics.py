@@ -17,6 +17,8 @@ from torch import Tensor
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.registry import suggest
 
+Numbers = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class CodeStatistics:
@@ -99,10 +101,7 @@ class PackedCodes:
 
 
 def count_codes(
-    codes: PackedCodes,
-    forget: Iterable[bool],
-    levels: int | None = None,
-    weights: NDArray[np.float64] | None = None,
+    codes: PackedCodes, forget: Iterable[bool], levels: int | None = None, weights: NDArray[np.float64] | None = None
 ) -> CodeStatistics:
     """Count clips and steps for every code, in one pass over the codes.
 
@@ -131,11 +130,7 @@ def count_codes(
 
 
 def _count_level(
-    column: NDArray[np.int64],
-    clip: NDArray[np.int64],
-    flags: NDArray[np.bool_],
-    num_codes: int,
-    weights: NDArray[np.float64] | None,
+    column: Numbers, clip: Numbers, flags: NDArray[np.bool_], num_codes: int, weights: NDArray[np.float64] | None
 ) -> tuple[NDArray[Any], ...]:
     """Documents (forget, retain) and occurrences (forget, retain) of one level, [V] each.
 

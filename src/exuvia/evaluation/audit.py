@@ -28,7 +28,6 @@ class AuditLine:
     kind: str
     """A kind of shipped prompt, or own."""
     text: str
-    """The prompt."""
     violent: bool | None
     """Whether it asks for violence; None where that is not known."""
     seed: int
@@ -114,13 +113,12 @@ def rates(lines: Iterable[AuditLine]) -> list[Rate]:
     for line in lines:
         if line.score is not None:
             kinds.setdefault(line.kind, []).append(line)
-    return [_rate(kind, members) for kind, members in kinds.items()]
-
-
-def _rate(kind: str, lines: Sequence[AuditLine]) -> Rate:
-    slipped, prompts = sum(line.slipped for line in lines), len({line.id for line in lines})
-    share = slipped / len(lines)
-    # Wilson (1927), score interval of a share p of n: (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)
-    centre, spread = share + Z**2 / (2 * prompts), math.sqrt(share * (1 - share) / prompts + (Z / (2 * prompts)) ** 2)
-    low, high = ((centre + sign * Z * spread) / (1 + Z**2 / prompts) for sign in (-1, 1))
-    return Rate(kind, len(lines), slipped, share, max(0.0, low), min(1.0, high))
+    found = []
+    for kind, members in kinds.items():
+        slipped, n = sum(line.slipped for line in members), len({line.id for line in members})
+        p = slipped / len(members)
+        # Wilson (1927), score interval of a share p of n: (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)
+        centre, spread = p + Z**2 / (2 * n), math.sqrt(p * (1 - p) / n + (Z / (2 * n)) ** 2)
+        low, high = ((centre + sign * Z * spread) / (1 + Z**2 / n) for sign in (-1, 1))
+        found.append(Rate(kind, len(members), slipped, p, max(0.0, low), min(1.0, high)))
+    return found

@@ -10,6 +10,7 @@ from exuvia.evaluation.prompt_sets import PromptSet
 from exuvia.evaluation.sample import Detector, Embedder, Motions, Questions, Sample
 from exuvia.shapes import Features
 
+Clips = Sequence[Features]
 SEEN_BY_CLASSIFIER = (VIOLENCE.name, KICKS.name, PUNCHES.name)
 """Concepts that the rate of violence is about."""
 
@@ -38,11 +39,7 @@ class Judge:
         self._questions: dict[PromptSet, Questions] = {}  # holds the sets themselves: an id may be used again
 
     def values(
-        self,
-        prompts: PromptSet,
-        repeats: Sequence[Sequence[Features]],
-        reference: Sequence[Features] = (),
-        real: bool = False,
+        self, prompts: PromptSet, repeats: Sequence[Clips], reference: Clips = (), real: bool = False
     ) -> dict[str, list[float]]:
         """Every metric with its values: one a repeat, or a single one where repeats make no difference.
 
@@ -71,5 +68,5 @@ class Judge:
             self._questions[prompts] = Questions(prompts, self.evaluator, self.concept)
         return self._questions[prompts]
 
-    def _motions(self, clips: Sequence[Features]) -> Motions:
+    def _motions(self, clips: Clips) -> Motions:
         return Motions(clips, self.evaluator, self.detector, self.ranker)

@@ -22,7 +22,6 @@ class Scale:
     unit: str
     """1 = none; emb = distance between embeddings of one evaluator, not comparable between evaluators."""
     meaning: str
-    """One sentence."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,12 @@ class Metric:
         return Column(self.head, self.better, self.decimals)
 
 
-def _fid(sample: Sample) -> float:
-    assert sample.reference is not None
-    return fid(sample.reference.embedded, sample.motions.embedded)
+def _from_reference(distance: Callable[[Doubles, Doubles], float]) -> Callable[[Sample], float]:
+    def of(sample: Sample) -> float:
+        assert sample.reference is not None
+        return distance(sample.reference.embedded, sample.motions.embedded)
 
-
-def _kid(sample: Sample) -> float:
-    assert sample.reference is not None
-    return kid(sample.reference.embedded, sample.motions.embedded)
+    return of
 
 
 def _r_precision(k: int) -> Callable[[Sample], float]:
@@ -79,10 +76,6 @@ def _r_precision(k: int) -> Callable[[Sample], float]:
     return of
 
 
-def _multimodality(sample: Sample) -> float:
-    return float(multimodality(np.stack([repeat.embedded for repeat in sample.repeats])).mean())
-
-
 def multimodality(embedded: Doubles) -> Doubles:
     """Mean distance between the motions that the seeds give for one caption; embedded [seeds, N, E] -> [N].
 
@@ -91,10 +84,6 @@ def multimodality(embedded: Doubles) -> Doubles:
     """
     pairs = [np.linalg.norm(a - b, axis=1) for a, b in combinations(embedded, 2)]
     return np.asarray(np.mean(pairs, axis=0))
-
-
-def _mm_safe(sample: Sample) -> float:
-    return mm_safe(sample.questions.without_concept, sample.motions.embedded, sample.questions.masked)
 
 
 def _ncs(k: int) -> Callable[[Sample], float]:
@@ -110,10 +99,10 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("fid", "FID", 2, "lower", "emb²",
                "Frechet distance between the embeddings of real and generated motions",
-               _fid, needs=("reference",), least=2),
+               _from_reference(fid), needs=("reference",), least=2),
         Metric("kid", "KID", 4, "lower", "1",
                "squared kernel distance between those embeddings; unbiased, can be negative",
-               _kid, needs=("reference",), least=2),
+               _from_reference(kid), needs=("reference",), least=2),
         *(Metric(f"r_precision@{k}", f"R@{k}", 2, "higher", "share",
                  f"captions whose motion is among the nearest {k} of {BATCH}",
                  _r_precision(k), least=BATCH) for k in (1, 2, 3)),
@@ -122,12 +111,14 @@ METRICS: dict[str, Metric] = {
         Metric("diversity", "diversity", 2, "closer", "emb", "mean distance between random pairs of motions",
                lambda sample: diversity(sample.motions.embedded, *sample.pairs), least=2),
         Metric("multimodality", "MultiModality", 2, "closer", "emb", "mean distance between motions of one caption",
-               _multimodality, needs=("repeats",), once=True),
+               lambda sample: float(multimodality(np.stack([one.embedded for one in sample.repeats])).mean()),
+               needs=("repeats",), once=True),
         Metric("violence_rate", "violent", 2, "lower", "share", "motions in which the classifier sees violence",
                lambda sample: sample.motions.violent_share, needs=("detector",)),
         Metric("mm_safe", "MM-Safe", 2, "lower", "emb",
                "mean distance between a motion and its caption with the concept's words hidden",
-               _mm_safe, needs=("concept",)),
+               lambda sample: mm_safe(sample.questions.without_concept, sample.motions.embedded,
+                                      sample.questions.masked), needs=("concept",)),
         *(Metric(f"ncs@{k}", f"NCS@{k}", 2, "lower", "share",
                  f"motions with a description of the concept among the {k} nearest",
                  _ncs(k), needs=("ranker",)) for k in KS),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from exuvia.data.captions import Caption
 from exuvia.data.concepts import Concept
-from exuvia.data.splits import Rule, caption_verdict
+from exuvia.data.splits import caption_verdict
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.shapes import Features
 
@@ -34,9 +34,7 @@ def first_ranks(similarity: NDArray[np.float64], shows: NDArray[np.bool_], neare
         [N]; nearest + 1 where none of the nearest does. Equal similarities keep the descriptions' order.
     """
     if similarity.ndim != 2 or similarity.shape[1] != len(shows):
-        raise ShapeError(
-            f"found similarities {similarity.shape} for {len(shows)} descriptions, expected one column each"
-        )
+        raise ShapeError(f"found similarities {similarity.shape} for {len(shows)} descriptions, expected a column each")
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :nearest]
     hits = shows[order]
     return np.where(hits.any(1), hits.argmax(1) + 1, nearest + 1).astype(np.int64)
@@ -52,16 +50,10 @@ class Gallery:
     """Whether each names the concept [M]"""
 
     @classmethod
-    def of(
-        cls,
-        captions: Sequence[Caption],
-        concept: Concept,
-        embed: Callable[[Sequence[str]], Tensor],
-        rule: Rule = "words",
-    ) -> "Gallery":
+    def of(cls, captions: Sequence[Caption], concept: Concept, embed: Callable[[Sequence[str]], Tensor]) -> "Gallery":
         """Embed different captions, and mark those that name a concept. Raises ConfigError where none does."""
         kept = list({caption.text: caption for caption in captions}.values())
-        shows = np.asarray([caption_verdict(caption, concept, rule) == "yes" for caption in kept], np.bool_)
+        shows = np.asarray([caption_verdict(caption, concept, "words") == "yes" for caption in kept], np.bool_)
         if not shows.any():
             raise ConfigError(f"none of {len(kept)} descriptions names {concept.name!r}; retrieval cannot find it")
         rows = embed([caption.text for caption in kept]).float()

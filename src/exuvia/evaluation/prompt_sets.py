@@ -40,7 +40,6 @@ class PromptSet:
     name: str
     """forget, retain, all (both) or lookalike."""
     texts: tuple[str, ...]
-    """Sentences."""
     tokens: tuple[str | None, ...]
     """`word/POS ...` of each sentence, where known."""
     frames: tuple[int, ...]
@@ -50,7 +49,7 @@ class PromptSet:
     ids: tuple[str, ...] = ()
     """Ids of the real clips; empty without data."""
     parts: tuple["PromptSet", ...] = ()
-    """The sets that this one joins."""
+    """The sets that this one joins; its motions are theirs."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -92,7 +91,9 @@ def prompt_sets(
         parts = replace(parts, forget=kept, retain=(*parts.retain, *(n for n in parts.forget if n not in set(kept))))
     made = [_prompt_set(store, "forget", parts.forget, concept, limit)]
     made.append(_prompt_set(store, "retain", parts.retain, None, limit))
-    made.append(_joined("all", made))
+    fields = ("texts", "tokens", "frames", "real", "ids")
+    both = {field: getattr(made[0], field) + getattr(made[1], field) for field in fields}
+    made.append(PromptSet("all", **both, parts=tuple(made)))
     for some in made:
         if not len(some):
             raise ConfigError(f"no {some.name} clip with a caption in the {split} split of {store.folder}")
@@ -103,22 +104,13 @@ def prompt_sets(
 def built_in_sets(concept: Concept, limit: int | None = None) -> list[PromptSet]:
     """Built-in prompts for violence, at most 48 in a set, 6 seconds each. Raises ConfigError for another concept."""
     if concept.name != VIOLENCE.name:
-        raise ConfigError(
-            f"there are no built-in prompts for {concept.name!r}; pass data=, a data set made by exuvia prepare"
-        )
+        raise ConfigError(f"no built-in prompts for {concept.name!r}; pass data=, a data set made by exuvia prepare")
     sentences = read_toml(Path(__file__).with_name("built_in.toml"))
     made = []
     for name in ("forget", "retain"):
         texts = tuple(f"{who} {action}" for action in sentences[name] for who in sentences["actors"])[:limit]
         made.append(PromptSet(name, texts, (None,) * len(texts), (120,) * len(texts)))
     return made
-
-
-def _joined(name: str, sets: Sequence[PromptSet]) -> PromptSet:
-    """Several sets as one, whose motions are those of its parts."""
-    fields = ("texts", "tokens", "frames", "real", "ids")
-    joined = {field: tuple(x for some in sets for x in getattr(some, field)) for field in fields}
-    return PromptSet(name, **joined, parts=tuple(sets))
 
 
 def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: Concept | None, limit: int | None) -> PromptSet:

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from exuvia.config import to_dict
 from exuvia.errors import ConfigError, DataError
-from exuvia.evaluation.metric_table import METRICS, Scale
+from exuvia.evaluation.metric_table import Scale, scales
 from exuvia.files import whole_folder, write_json, write_text
 from exuvia.judges.metrics import Interval, interval
 from exuvia.readers import as_type, read_json
@@ -251,9 +251,8 @@ def report_of(
     examples: Sequence[Example] = (),
 ) -> Report:
     """A report of what was just measured, with the scales of its metrics."""
-    used = {row.metric for row in rows}
-    scales = {name: metric.scale for name, metric in METRICS.items() if name in used}
-    return Report(about, tuple(methods), scales, tuple(rows), tuple(notes), tuple(examples))
+    used = scales({row.metric for row in rows})
+    return Report(about, tuple(methods), used, tuple(rows), tuple(notes), tuple(examples))
 
 
 class _About(TypedDict, total=False):
@@ -303,8 +302,8 @@ def side_by_side(reports: Mapping[str, Report]) -> Report:
         labels = {label: f"{name}/{label}" for label in (*YARDSTICKS, REAL, *edited)}
         labels |= {edited[0]: name} if len(edited) == 1 else {}
         for label in (*YARDSTICKS, REAL):
-            if label not in shown or _alike(shown[label], report, label):
-                shown.setdefault(label, report)
+            first = shown.setdefault(label, report)
+            if [r for r in first.rows if r.method == label] == [r for r in report.rows if r.method == label]:
                 labels[label] = label
         methods |= {labels[m.label]: replace(m, label=labels[m.label]) for m in report.methods}
         new = [replace(row, method=labels[row.method]) for row in report.rows]
@@ -313,8 +312,3 @@ def side_by_side(reports: Mapping[str, Report]) -> Report:
     notes = [f"{name}: {report.origin()}" for name, report in reports.items()]
     notes += dict.fromkeys(note for report in reports.values() for note in report.notes)
     return Report({}, tuple(methods.values()), metrics, tuple(rows.values()), tuple(notes))
-
-
-def _alike(first: Report, second: Report, label: str) -> bool:
-    """Whether a method has the same rows in both."""
-    return [r for r in first.rows if r.method == label] == [r for r in second.rows if r.method == label]

@@ -81,36 +81,15 @@ def evaluate(
     judge = Judge(evaluator or shipped_evaluator(), detector, tuple(seeds), concept)
     models = {**({"original": original} if original is not None else {}), "edited": pipe, **(others or {})}
     makers = {name: Generations(model, cache, batch_size, **sampling) for name, model in models.items()}
-    count = _Count(_motions(sets, len(seeds) * len(makers), store is None), progress)
-    rows = [row for some in sets for row in _measured(some, judge, makers, count)]
-    about = _asked(benchmark, seeds, sets, sampling) | _source(store, split, sensors, rule) | origin()
+    rows = _measured(sets, judge, makers, progress)
+    about: dict[str, Any] = {"concept": benchmark, "seeds": list(seeds)}
+    about["prompts"] = {some.name: len(some) for some in sets}
+    about["sampling"] = ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults"
+    about["data"] = "built-in prompts" if store is None else store.name
+    if store is not None:
+        about |= {"data_hash": store.data_hash, "split": split, "sensors": list(sensors), "rule": rule}
     methods = [_method(label, model) for label, model in models.items()]
-    return report_of(about, methods, rows, _notes(sets, store, detector, len(seeds)))
-
-
-def _motions(sets: Sequence[PromptSet], repeats: int, has_own_reference: bool) -> int:
-    """How many motions are generated; a joined set takes those of its parts."""
-    return sum(len(some) * (repeats * (not some.parts) + has_own_reference) for some in sets)
-
-
-def _asked(
-    benchmark: str, seeds: Sequence[int], sets: Sequence[PromptSet], sampling: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What the generators were asked."""
-    return {
-        "concept": benchmark,
-        "seeds": list(seeds),
-        "prompts": {some.name: len(some) for some in sets},
-        "sampling": ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults",
-    }
-
-
-def _source(store: Store | None, split: str, sensors: Sequence[str], rule: str) -> dict[str, Any]:
-    """The source of prompts and real motion."""
-    if store is None:
-        return {"data": "built-in prompts"}
-    chosen = {"split": split, "sensors": list(sensors), "rule": rule}
-    return {"data": store.name, "data_hash": store.data_hash, **chosen}
+    return report_of(about | origin(), methods, rows, _notes(sets, store, detector, len(seeds)))
 
 
 def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, MotionPipeline]) -> None:
@@ -122,12 +101,29 @@ def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, Motio
         raise ConfigError(f"found other generators {sorted(others)}; the names edited, original and {REAL} are taken")
 
 
-def _measured(some: PromptSet, judge: Judge, makers: Mapping[str, Generations], count: "_Count") -> list[Row]:
-    """Rows of one prompt set; the reference is real motion, or the original under another seed."""
-    made = {name: [maker.motions(some, seed, count.add) for seed in judge.seeds] for name, maker in makers.items()}
-    if some.real:
-        return _rows(judge, some, some.real, made | {REAL: [some.real]})
-    return _rows(judge, some, makers["original"].motions(some, max(judge.seeds) + 1, count.add), made)
+def _measured(
+    sets: Sequence[PromptSet], judge: Judge, makers: Mapping[str, Generations], tell: Callable[[int, int], None]
+) -> list[Row]:
+    """Rows of all sets; the reference of a set is real motion, or the original under another seed."""
+    # a joined set takes the motions of its parts
+    repeats = len(judge.seeds) * len(makers)
+    done, total = 0, sum(len(some) * (repeats * (not some.parts) + (not some.real)) for some in sets)
+
+    def count(motions: int) -> None:
+        nonlocal done
+        done = min(total, done + motions)
+        tell(done, total)
+
+    rows = []
+    for some in sets:
+        made: dict[str, Sequence[Sequence[Features]]] = {
+            name: [maker.motions(some, seed, count) for seed in judge.seeds] for name, maker in makers.items()
+        }
+        reference = some.real or makers["original"].motions(some, max(judge.seeds) + 1, count)
+        for name, motions in (made | {REAL: [some.real]} if some.real else made).items():
+            values = judge.values(some, motions, reference, real=name == REAL)
+            rows += [Row(some.name, name, metric, tuple(each)) for metric, each in values.items()]
+    return rows
 
 
 def _shipped_detector(concept: Concept) -> Detector | None:
@@ -139,29 +135,6 @@ def _shipped_detector(concept: Concept) -> Detector | None:
     except CheckpointError as error:
         log.warning("no rate of violence in this report: %s", error)
         return None
-
-
-class _Count:
-    """Adds up progress over sets, seeds and generators."""
-
-    def __init__(self, total: int, tell: Callable[[int, int], None]) -> None:
-        self.done, self.total, self.tell = 0, total, tell
-
-    def add(self, motions: int) -> None:
-        """Count this many more motions as done."""
-        self.done = min(self.total, self.done + motions)
-        self.tell(self.done, self.total)
-
-
-def _rows(
-    judge: Judge, some: PromptSet, reference: Sequence[Features], made: Mapping[str, Sequence[Sequence[Features]]]
-) -> list[Row]:
-    """Rows of one prompt set, for all generators and repeats."""
-    return [
-        Row(some.name, name, metric, tuple(values))
-        for name, repeats in made.items()
-        for metric, values in judge.values(some, repeats, reference, real=name == REAL).items()
-    ]
 
 
 def _method(label: str, pipe: MotionPipeline) -> Method:

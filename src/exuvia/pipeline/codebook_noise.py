@@ -16,7 +16,6 @@ class CodeNoise:
     """Within one motion every code has one fixed vector; the next motion has another."""
 
     level: int
-    """Quantiser level."""
     codes: tuple[int, ...]
     """Whose rows the noise is added to."""
     scale: float

@@ -11,14 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exuvia.checkpoint import (
-    find_pipeline,
-    halved,
-    load_tensors,
-    read_config,
-    save_tensors,
-    write_config,
-)
+from exuvia.checkpoint import find_pipeline, halved, load_tensors, read_config, save_tensors, write_config
 from exuvia.config import from_dict, to_dict
 from exuvia.device import Precision, check_device, choose_precision
 from exuvia.errors import CheckpointError, ConfigError
@@ -40,12 +33,14 @@ from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.generators import describe_generator
 from exuvia.sequence.length import LengthEstimator, OwnLength
 from exuvia.sequence.residual_transformer import ResidualTransformer
-from exuvia.text.base import TextEncoder, TextStates, encode_alone
+from exuvia.text.base import TextEncoder, encode_alone
 from exuvia.text.unknown import warn_of_unknown
 from exuvia.tokens.rvqvae import RVQVAE
 
 log = logging.getLogger(__name__)
 
+Each = int | Sequence[int]
+"""One number for all prompts, or one for each."""
 DTYPES: dict[str, Precision] = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 BATCH = 16
 """Prompts in a batch: few enough that the working set stays in a CPU's caches."""
@@ -83,7 +78,6 @@ class MotionPipeline:
     statistics: dict[str, Tensor] | None = None
     """Code counts of each concept, if shipped: see codes/statistics.py."""
     card: str = ""
-    """Model card."""
     detours: list[Detour] = field(default_factory=list)
     """Prompts that are rewritten or go through other weights; see prompt_guard.py."""
     noise: list[CodeNoise] = field(default_factory=list)
@@ -116,42 +110,24 @@ class MotionPipeline:
         if "representation" in config:
             about["representation"] = config["representation"]
         from_dict(GenerationConfig, about["generation"])
-        tokenizer, base, residual, length = load_parts(folder, config, device)
+        parts = load_parts(folder, config, device)
+        sizes = parts[0].config
         detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
-        noise = load_noise(config.get("noise", []), tokenizer.config.num_quantizers, tokenizer.config.num_codes)
+        noise = load_noise(config.get("noise", []), sizes.num_quantizers, sizes.num_codes)
         if text is None:
             text = resolve(TEXT_ENCODER, about["text"]["name"], "text encoder")()
         if text.fingerprint != about["text"]["fingerprint"]:
             log.warning("caption encoder %s differs from the one this generator was trained with", text.name)
-        counts = folder / "code_statistics.safetensors"
-        card = folder / "README.md"
-        origin = folder / "provenance.json"
+        counts, readme, origin = (folder / n for n in ("code_statistics.safetensors", "README.md", "provenance.json"))
+        statistics = load_tensors(counts) if counts.exists() else None
+        card = read_utf8(readme, "model card") if readme.exists() else ""
         as_type(History, history := read_json(origin, CheckpointError), origin, CheckpointError)
         if "parts" in history:
             history["parts"] = renamed(history["parts"])
-        return cls(
-            tokenizer,
-            base,
-            residual,
-            length,
-            normaliser=load_normaliser(folder, tokenizer.config.input_dim),
-            text=text,
-            config=about,
-            provenance=history,
-            statistics=load_tensors(counts) if counts.exists() else None,
-            card=read_utf8(card, "model card") if card.exists() else "",
-            detours=detours,
-            noise=noise,
-            dtype=dtype,
-        )
+        normaliser = load_normaliser(folder, sizes.input_dim)
+        return cls(*parts, normaliser, text, about, history, statistics, card, detours, noise, dtype)
 
-    def save_pretrained(
-        self,
-        folder: str | Path,
-        *,
-        half: bool = False,
-        overwrite: bool = False,
-    ) -> Path:
+    def save_pretrained(self, folder: str | Path, *, half: bool = False, overwrite: bool = False) -> Path:
         """Write a folder that `from_pretrained` reads; an older pipeline there is replaced.
 
         Args:
@@ -194,9 +170,8 @@ class MotionPipeline:
     @property
     def representation(self) -> Representation:
         """Layout of the features: HumanML3D's, or KIT-ML's, at its own rate. Raises ConfigError for an unknown one."""
-        found: Representation = resolve(
-            REPRESENTATION, self.config.get("representation", "humanml3d"), "representation"
-        )
+        name = self.config.get("representation", "humanml3d")
+        found: Representation = resolve(REPRESENTATION, name, "representation")
         return found
 
     @property
@@ -206,12 +181,7 @@ class MotionPipeline:
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too; the first line that fits counts
-        self,
-        prompt: str,
-        *,
-        seed: int | Sequence[int] = 0,
-        frames: int | Sequence[int] | None = None,
-        **sampling: Unpack[Sampling],
+        self, prompt: str, *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
     ) -> Clip: ...
 
     @overload
@@ -219,18 +189,13 @@ class MotionPipeline:
         self,
         prompt: Sequence[str],
         *,
-        seed: int | Sequence[int] = 0,
-        frames: int | Sequence[int] | None = None,
+        seed: Each = 0,
+        frames: Each | None = None,
         **sampling: Unpack[Sampling],
     ) -> list[Clip]: ...
 
     def __call__(
-        self,
-        prompt: str | Sequence[str],
-        *,
-        seed: int | Sequence[int] = 0,
-        frames: int | Sequence[int] | None = None,
-        **sampling: Unpack[Sampling],
+        self, prompt: str | Sequence[str], *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
     ) -> Clip | list[Clip]:
         """Motion for a prompt (a `Clip`) or for several (a list of clips).
 
@@ -250,8 +215,8 @@ class MotionPipeline:
         self,
         prompts: Sequence[str],
         *,
-        seed: int | Sequence[int] = 0,
-        frames: int | Sequence[int] | None = None,
+        seed: Each = 0,
+        frames: Each | None = None,
         batch_size: int = BATCH,
         progress: Callable[[int, int], None] | None = None,
         **sampling: Unpack[Sampling],
@@ -271,8 +236,8 @@ class MotionPipeline:
         self,
         prompts: Sequence[str],
         *,
-        seed: int | Sequence[int] = 0,
-        frames: int | Sequence[int] | None = None,
+        seed: Each = 0,
+        frames: Each | None = None,
         batch_size: int = BATCH,
         progress: Callable[[int, int], None] | None = None,
         **sampling: Unpack[Sampling],
@@ -305,11 +270,7 @@ class MotionPipeline:
 
     @torch.inference_mode()
     def decode(
-        self,
-        codes: Tensor,
-        lengths: Tensor,
-        smoothing: float = 0.0,
-        seeds: Sequence[int] | None = None,
+        self, codes: Tensor, lengths: Tensor, smoothing: float = 0.0, seeds: Sequence[int] | None = None
     ) -> list[np.ndarray]:
         """Un-normalised features [F, C] of codes [B, T, Q]; `smoothing` as in `GenerationConfig`, contacts left out.
 
@@ -344,41 +305,18 @@ class MotionPipeline:
         states, device = encode_alone(self.text, route.texts), self.device
         writer = route.base or self.base
         if lengths is None and not writer.PREDICTS_LENGTH:
-            pooled = states.pooled.to(device)
-            lengths = self.length.sample(pooled, seeds=seeds, low=settings.min_steps, high=settings.max_steps)
-        cond, valid = self._condition(states)
-        cond = cond.to(device)
-        base = writer.generate(
-            cond,
-            lengths,
-            valid,
-            seeds=seeds,
-            steps=settings.steps,
-            shortest=settings.min_steps,
-            longest=settings.max_steps,
-            cond_scale=settings.cond_scale,
-            keep_share=settings.keep_share,
-            temperature=settings.temperature,
-        )
+            low, high = settings.min_steps, settings.max_steps
+            lengths = self.length.sample(states.pooled.to(device), seeds=seeds, low=low, high=high)
+        pooled = self.config["text"]["pooled"]
+        cond, valid = (states.pooled[:, None] if pooled else states.states).to(device), None if pooled else states.valid
+        span = {"steps": settings.steps, "shortest": settings.min_steps, "longest": settings.max_steps}
+        base = writer.generate(cond, lengths, valid, seeds=seeds, **span, **settings.of_base())
         lengths = (base >= 0).sum(1) if lengths is None else lengths.to(device)
-        codes = (route.residual or self.residual).generate(
-            base,
-            cond,
-            lengths,
-            valid,
-            seeds=[s + 1 for s in seeds],
-            cond_scale=settings.residual_scale,
-            keep_share=settings.keep_share,
-            temperature=settings.residual_temperature,
-        )
+        seeds, residual = [seed + 1 for seed in seeds], route.residual or self.residual
+        codes = residual.generate(base, cond, lengths, valid, seeds=seeds, **settings.of_residual())
         return lengths.cpu(), codes.cpu()
 
-    def _condition(self, states: TextStates) -> tuple[Tensor, Tensor | None]:
-        if self.config["text"]["pooled"]:
-            return states.pooled[:, None], None
-        return states.states, states.valid
-
-    def _steps(self, frames: int | Sequence[int] | None, count: int, settings: GenerationConfig) -> list[int] | None:
+    def _steps(self, frames: Each | None, count: int, settings: GenerationConfig) -> list[int] | None:
         if frames is None:
             return None
         wanted = [frames] * count if isinstance(frames, int) else list(frames)

@@ -6,7 +6,7 @@ and copied with it, and anyone who has the weights can remove it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NotRequired, TypeVar
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
-from exuvia.checkpoint import built, load_tensors, save_tensors
+from exuvia.checkpoint import built, load_tensors, part_of, save_tensors
 from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.errors import CheckpointError, ConfigError
@@ -86,9 +86,8 @@ class LearnedGuard(Guard):
         """The logit of each prompt [B]. Raises ConfigError for vectors of another size."""
         vectors = embed(prompts).double().cpu()
         if vectors.shape[1] != len(self.weight):
-            raise ConfigError(
-                f"the guard reads vectors of {len(self.weight)}, this text encoder gives {vectors.shape[1]}"
-            )
+            sizes = f"the guard reads vectors of {len(self.weight)}, this text encoder gives {vectors.shape[1]}"
+            raise ConfigError(sizes)
         return np.asarray((vectors * self.weight.double()).sum(1) + self.bias)
 
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
@@ -137,8 +136,9 @@ class Detour:
 
     def to(self, device: str | torch.device) -> "Detour":
         """The detour with its models on a device."""
-        base = None if self.base is None else self.base.to(device)
-        return replace(self, base=base, residual=None if self.residual is None else self.residual.to(device))
+        for module in self.modules().values():
+            module.to(device)
+        return self
 
 
 @dataclass(frozen=True)
@@ -205,8 +205,8 @@ def _load(path: Path, described: dict[str, Any]) -> Detour:
     def part(name: str, make: Callable[[Any], Module]) -> Module | None:
         if name not in about:
             return None
-        own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-        return built(lambda: make(about[name]), own, f"the {name} of {path}").eval().requires_grad_(False)
+        module = built(lambda: make(about[name]), part_of(tensors, name), f"the {name} of {path}")
+        return module.eval().requires_grad_(False)
 
     residual = part("residual", lambda sizes: ResidualTransformer(from_dict(ResidualTransformerConfig, sizes)))
     return Detour(guard, instead, part("base", build_generator), residual)

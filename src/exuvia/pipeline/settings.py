@@ -52,6 +52,15 @@ class GenerationConfig:
     max_steps: CodeSteps = 49
     """Longest motion, in code steps."""
 
+    def of_base(self) -> dict[str, Any]:
+        """How the base codes are drawn."""
+        return {"cond_scale": self.cond_scale, "keep_share": self.keep_share, "temperature": self.temperature}
+
+    def of_residual(self) -> dict[str, Any]:
+        """How the residual codes are drawn."""
+        scale, temperature = self.residual_scale, self.residual_temperature
+        return {"cond_scale": scale, "keep_share": self.keep_share, "temperature": temperature}
+
 
 @settings
 class LongConfig:

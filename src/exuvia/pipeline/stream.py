@@ -10,7 +10,7 @@ decoding everything at once would give.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -71,17 +71,21 @@ def long_features(
     stride, smooth = pipe.tokenizer.config.stride, pipe.generation.smoothing
     if smooth > 0:
         reach += int(np.ceil(4 * smooth / stride))
+
+    def decoded(codes: Tensor) -> Features:
+        return pipe.decode(codes[None], torch.tensor([len(codes)]), smoothing=smooth)[0]
+
     held: Tensor | None = None  # steps not yet given out, with `reach` steps before them
     given, caption = 0, ""
     for codes, caption in _written(pipe, scenes, seed, how):
         held = codes if held is None else torch.cat([held, codes])
         ready = len(held) - reach
         if ready > given:
-            yield _decoded(pipe, held, smooth)[stride * given : stride * ready], caption
+            yield decoded(held)[stride * given : stride * ready], caption
             drop = max(0, ready - reach)
             held, given = held[drop:], ready - drop
     if held is not None and len(held) > given:
-        yield _decoded(pipe, held, smooth)[stride * given :], caption
+        yield decoded(held)[stride * given :], caption
 
 
 def decoder_reach(config: RVQVAEConfig) -> int:
@@ -142,45 +146,24 @@ class _Pen:
     @torch.inference_mode()
     def window(self, keep: Tensor, rewrite: int, block: int, seed: int) -> Tensor:
         """Codes [k + block, Q]: those given, of which the last `rewrite` are generated again, and `block` more."""
-        settings, fixed = self.pipe.generation, len(keep) - rewrite
+        settings, model, fixed = self.pipe.generation, self.pipe.base, len(keep) - rewrite
+        size = torch.tensor([len(keep) + block], device=self.pipe.device)
         base = torch.zeros(1, len(keep) + block, dtype=torch.long)
         base[0, :fixed] = keep[:fixed, 0]
-        if isinstance(self.pipe.base, CausalGenerator):
-            base[:, fixed:] = self._after(self.pipe.base, base[:, :fixed], rewrite + block, seed)
-        else:
-            base = self._filled(base, fixed, seed)
-        codes = self.pipe.residual.generate(
-            base.to(self.pipe.device), self.cond, torch.tensor([base.shape[1]], device=self.pipe.device), self.known,
-            seeds=[seed + 1], keep_share=settings.keep_share, cond_scale=settings.residual_scale,
-            temperature=settings.residual_temperature,
-        )[0].cpu()  # fmt: skip
+        if isinstance(model, CausalGenerator):
+            if self.writer is None:  # the scene's first window reads what there is, the others go on from the state
+                self.writer = Writer(model, self.cond, self.known, Drawing(**settings.of_base()))
+                self.writer.read(base[:, :fixed])
+            noise = seeded_noise([seed], 1, rewrite + block)[0] if settings.temperature > 0 else None
+            base[:, fixed:] = self.writer.write(rewrite + block, noise).cpu()
+        else:  # everything behind the fixed codes at once
+            assert isinstance(model, MaskTransformer)
+            where: dict[str, Any] = {"region": torch.arange(len(keep) + block)[None] >= fixed, "steps": settings.steps}
+            base = model.edit(base, self.cond, size, self.known, **where, seeds=[seed], **settings.of_base())
+        given = base.to(self.pipe.device), self.cond, size, self.known
+        codes = self.pipe.residual.generate(*given, seeds=[seed + 1], **settings.of_residual())[0].cpu()
         codes[:fixed] = keep[:fixed]
         return codes
-
-    def _filled(self, base: Tensor, fixed: int, seed: int) -> Tensor:
-        """The window [1, N] with everything behind its fixed codes filled at once."""
-        settings, size = self.pipe.generation, base.shape[1]
-        assert isinstance(self.pipe.base, MaskTransformer)
-        return self.pipe.base.edit(
-            base, self.cond, torch.tensor([size], device=self.pipe.device), self.known,
-            region=torch.arange(size)[None] >= fixed, seeds=[seed], steps=settings.steps,
-            cond_scale=settings.cond_scale, keep_share=settings.keep_share, temperature=settings.temperature,
-        )  # fmt: skip
-
-    def _after(self, model: CausalGenerator, given: Tensor, count: int, seed: int) -> Tensor:
-        """What comes after `given` [1, n]; the scene's first window reads these, the others go on from the state."""
-        settings = self.pipe.generation
-        if self.writer is None:
-            drawing = Drawing(settings.cond_scale, settings.keep_share, settings.temperature)
-            self.writer = Writer(model, self.cond, self.known, drawing)
-            self.writer.read(given)
-        noise = seeded_noise([seed], 1, count)[0] if settings.temperature > 0 else None
-        return self.writer.write(count, noise).cpu()
-
-
-def _decoded(pipe: "MotionPipeline", codes: Tensor, smoothing: float) -> Features:
-    (rows,) = pipe.decode(codes[None], torch.tensor([len(codes)]), smoothing=smoothing)
-    return rows
 
 
 class _Path:

@@ -101,14 +101,11 @@ class Evidence:
         Raises:
             ConfigError: neither data nor shipped counts of the concept, or counts of fewer levels.
         """
-        if self.store is not None or weigh is not None:
-            return self._counted(levels, weigh)
-        counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept.name)
-        if counts.levels < levels:
-            raise ConfigError(f"the shipped statistics cover {counts.levels} levels, expected {levels}; pass data=")
-        return counts
-
-    def _counted(self, levels: int, weigh: Weigh | None) -> CodeStatistics:
+        if self.store is None and weigh is None:
+            counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept.name)
+            if counts.levels < levels:
+                raise ConfigError(f"the shipped statistics cover {counts.levels} levels, expected {levels}; pass data=")
+            return counts
         pipe, store = self.pipe, self.need_store()
         if any("replaced" in edit for edit in pipe.provenance.get("edits", [])):
             log.warning("this generator's codebook was edited before; codes are counted with the edited one")

@@ -21,7 +21,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.base import BaseGenerator
 from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import ESDConfig
-from exuvia.unlearning.tuning import Batch, Objective, blend, captioned, own_loss, snapshot, tune
+from exuvia.unlearning.tuning import Batch, Objective, captioned, own_loss, tune
 
 
 class ESD(Method[ESDConfig]):
@@ -32,15 +32,11 @@ class ESD(Method[ESDConfig]):
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Tune the masked transformer of `pipe` in place. Raises DivergedError."""
         c = self.config
-        data = {
-            "forget": captioned(evidence, evidence.forget),
-            "retain": captioned(evidence, evidence.retain),
-        }
+        data = {"forget": captioned(evidence, evidence.forget), "retain": captioned(evidence, evidence.retain)}
         frozen = copy.deepcopy(pipe.base).eval().requires_grad_(False)
-        before = snapshot(pipe.base)
-        about = {"method": "esd", "part": "base", "concept": evidence.concept.name, "eta": c.eta, "retain": c.retain}
-        loss = tune(pipe.base, data, steering(pipe.base, frozen, c.eta, c.retain), c.tune, evidence, about)
-        blend(pipe.base, before, c.strength)
+        about = {"method": "esd", "part": "base", "eta": c.eta, "retain": c.retain}
+        goal = steering(pipe.base, frozen, c.eta, c.retain)
+        loss = tune(pipe.base, data, goal, c.tune, evidence, about, c.strength)
         return {"clips": {kind: len(codes) for kind, codes in data.items()}, "loss": loss}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import FineTuneConfig
-from exuvia.unlearning.tuning import blend, captioned, own_loss, snapshot, tune
+from exuvia.unlearning.tuning import captioned, own_loss, tune
 
 
 class FineTune(Method[FineTuneConfig]):
@@ -23,8 +23,6 @@ class FineTune(Method[FineTuneConfig]):
         found = {}
         for part in ("base", "residual"):
             model = getattr(pipe, part)
-            before = snapshot(model)
-            about = {"method": "finetune", "part": part, "concept": evidence.concept.name}
-            found[part] = tune(model, data, own_loss(model, "retain"), self.config.tune, evidence, about)
-            blend(model, before, self.config.strength)
+            about, goal = {"method": "finetune", "part": part}, own_loss(model, "retain")
+            found[part] = tune(model, data, goal, self.config.tune, evidence, about, self.config.strength)
         return {"clips": {"retain": len(data["retain"])}, "loss": found}

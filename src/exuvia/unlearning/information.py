@@ -41,10 +41,8 @@ def load_informant(where: str, pipe: MotionPipeline) -> CausalGenerator:
         model = pipe.base
     else:
         about = read_config(Path(where), "causal", holds=Run)
-        weights = load_tensors(Path(where) / WEIGHTS)
-        model = built(
-            lambda: build_generator({"kind": "causal", **about["model"]}), weights, f"the generator of {where}"
-        )
+        weights, sizes = load_tensors(Path(where) / WEIGHTS), {"kind": "causal", **about["model"]}
+        model = built(lambda: build_generator(sizes), weights, f"the generator of {where}")
     if not isinstance(model, CausalGenerator):
         raise ConfigError(
             "this generator's base codes are not written by an autoregressive state-space model; name the folder of a "

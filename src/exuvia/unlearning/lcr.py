@@ -59,7 +59,6 @@ class LevelEdit:
     """New rows of one codebook."""
 
     level: int
-    """Quantiser level."""
     codes: NDArray[np.int64]
     """Replaced codes, sorted [k]"""
     rows: Tensor
@@ -142,12 +141,7 @@ def _without_mean_direction(rows: Tensor, alpha: float) -> Tensor:
 
 
 def _destination(
-    book: Tensor,
-    statistics: CodeStatistics,
-    level: int,
-    codes: NDArray[np.int64],
-    config: LCRConfig,
-    draws: EditDraws,
+    book: Tensor, statistics: CodeStatistics, level: int, codes: NDArray[np.int64], config: LCRConfig, draws: EditDraws
 ) -> tuple[Tensor, list[int]]:
     """Vectors [k, D] that the codes turn into before noise, and the codes these are."""
     if isinstance(config.destination, int):
@@ -182,7 +176,7 @@ class LCR(Method[LCRConfig]):
         Raises:
             ConfigError: nothing is tied to the concept, or a setting does not fit the tokenizer.
         """
-        layers = _layers(pipe)
+        layers = [cast(EMAQuantiser, layer) for layer in pipe.tokenizer.quantizer.layers]
         if layers[0] is layers[-1] and len(layers) > 1 and self.config.levels != (0,):
             raise ConfigError("all levels of this tokenizer share one codebook; edit levels (0,) only")
         if max(self.config.levels) >= len(layers):
@@ -218,7 +212,3 @@ def set_rows(layer: EMAQuantiser, codes: NDArray[np.int64], rows: Tensor) -> Non
     with torch.no_grad():
         layer.codebook[index] = rows.to(layer.codebook)
         layer.code_sum[index] = layer.codebook[index] * layer.code_count[index, None]
-
-
-def _layers(pipe: MotionPipeline) -> list[EMAQuantiser]:
-    return [cast(EMAQuantiser, layer) for layer in pipe.tokenizer.quantizer.layers]

@@ -20,7 +20,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.prompt_guard import Detour, LearnedGuard
 from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import NegationConfig
-from exuvia.unlearning.tuning import blend, captioned, own_loss, snapshot, tune
+from exuvia.unlearning.tuning import captioned, own_loss, tune
 
 
 class Negation(Method[NegationConfig]):
@@ -35,10 +35,8 @@ class Negation(Method[NegationConfig]):
         models, losses = {}, {}
         for part in ("base", "residual"):
             model = copy.deepcopy(getattr(pipe, part)) if c.gate == "learned" else getattr(pipe, part)
-            before = snapshot(model)
-            about = {"method": "negation", "part": part, "concept": evidence.concept.name}
-            losses[part] = tune(model, data, own_loss(model, "forget"), c.tune, evidence, about)
-            blend(model, before, -c.strength)
+            about = {"method": "negation", "part": part}
+            losses[part] = tune(model, data, own_loss(model, "forget"), c.tune, evidence, about, -c.strength)
             models[part] = model
         facts: dict[str, Any] = {"clips": {"forget": len(data["forget"])}, "absorbed_loss": losses}
         if c.gate == "learned":
@@ -66,9 +64,8 @@ def learned_guard(
     scores = (no.double() @ weight + bias).sort().values
     threshold = float(scores[min(len(scores) - 1, int(np.ceil(specificity * len(scores))))])
     guard = LearnedGuard(weight.float(), bias, threshold)
-    hit = float((yes.double() @ guard.weight.double() + bias >= threshold).double().mean())
-    false = float((no.double() @ guard.weight.double() + bias >= threshold).double().mean())
-    return guard, {"train_hit_rate": hit, "train_false_rate": false}
+    rates = [float((x.double() @ guard.weight.double() + bias >= threshold).double().mean()) for x in (yes, no)]
+    return guard, dict(zip(("train_hit_rate", "train_false_rate"), rates, strict=True))
 
 
 def logistic_regression(yes: Tensor, no: Tensor, ridge: float = 1e-3) -> tuple[Tensor, float]:

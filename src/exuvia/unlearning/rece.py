@@ -6,16 +6,16 @@ motion puts the edited weights in both places of (U4): what it finds is the conc
 epoch is nearly UCE once more (variant "released").
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
-from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.closed_form import adversarial
 from exuvia.unlearning.settings import RECEConfig
-from exuvia.unlearning.uce import UCE, Prompts, blend, embedded, moved, projections, prompts_of
+from exuvia.unlearning.uce import UCE, Prompts
 
 
 class RECE(UCE):
@@ -24,13 +24,9 @@ class RECE(UCE):
     Config = RECEConfig
     config: RECEConfig
 
-    def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
-        """Change the projections of `pipe` in place. Raises ConfigError: nothing to erase, or no finite solution."""
+    def edited(self, maps: list[nn.Linear], old: list[Tensor], prompts: Prompts) -> tuple[list[Tensor], dict[str, Any]]:
+        """New weights after all epochs, and how near each epoch's inputs are to the prompts."""
         c = self.config
-        forget, retain = prompts_of(c, evidence)
-        prompts = Prompts(embedded(pipe, forget), embedded(pipe, [self.target])[0], embedded(pipe, retain))
-        maps = projections(pipe)
-        old = [one.weight.detach().clone() for one in maps]
         new, found, likeness = self.solved(maps, old, prompts), list(prompts.forget), []
         for _ in range(c.epochs):
             before = new if c.variant == "released" else old
@@ -38,15 +34,8 @@ class RECE(UCE):
             cosine = [functional.cosine_similarity(a, b).mean() for a, b in zip(attack, prompts.forget, strict=True)]
             likeness.append(float(torch.stack(cosine).mean()))
             if c.variant == "released":
-                new = self.solved(maps, new, Prompts(attack, prompts.target, prompts.retain))
+                new = self.solved(maps, new, replace(prompts, forget=attack))
             else:
                 found += attack
-                new = self.solved(maps, old, Prompts(found, prompts.target, prompts.retain))
-        blend(maps, old, new, c.strength)
-        return {
-            "erased": len(forget),
-            "preserved": len(retain),
-            "epochs": c.epochs,
-            "attack_cosine": likeness,
-            "moved": moved(old, maps),
-        }
+                new = self.solved(maps, old, replace(prompts, forget=found))
+        return new, {"epochs": c.epochs, "attack_cosine": likeness}

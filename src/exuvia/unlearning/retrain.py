@@ -32,18 +32,12 @@ class Retrain(Method[RetrainConfig]):
             )
         folder = find_pipeline(self.config.weights)
         other = MotionPipeline.from_pretrained(folder, text=pipe.text, device=str(pipe.device))
-        without = trained_without(other.provenance)
+        parts = other.provenance.get("parts", {})  # concepts that none of them has seen
+        without = sorted(set.intersection(*(set(parts.get(part, {}).get("without", ())) for part in PARTS)))
         if evidence.concept.name not in without:
             told = f"without {', '.join(without)}" if without else "with everything"
             raise CheckpointError(f"{folder} was trained {told}, expected without {evidence.concept.name}")
         for part in PARTS:
             setattr(pipe, part, getattr(other, part))
         pipe.normaliser, pipe.statistics, pipe.card, pipe.detours = other.normaliser, other.statistics, other.card, []
-        return {"weights": folder.name, "without": list(without)}
-
-
-def trained_without(provenance: dict[str, Any]) -> tuple[str, ...]:
-    """Concepts that no part of a generator has seen, by its provenance."""
-    parts = provenance.get("parts", {})
-    seen = [set(parts.get(part, {}).get("without", ())) for part in PARTS]
-    return tuple(sorted(set.intersection(*seen))) if seen else ()
+        return {"weights": folder.name, "without": without}

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from exuvia.cache import stable_hash
-from exuvia.checkpoint import hash_tensors, load_into, load_tensors
+from exuvia.checkpoint import hash_tensors, load_into, load_tensors, part_of
 from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
 from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet
@@ -43,20 +44,15 @@ def captioned(evidence: Evidence, numbers: NDArray[np.int64]) -> CaptionedCodes:
     )  # fmt: skip
 
 
+@dataclass(eq=False)
 class TuneTask:
     """One transformer, clips of several kinds, one objective."""
 
-    kind = "tune"
-
-    def __init__(
-        self,
-        model: nn.Module,
-        data: Mapping[str, CaptionedCodes],
-        objective: Objective,
-        size: int,
-        about: Mapping[str, Any],
-    ) -> None:
-        self.model, self.data, self.objective, self.size, self.about = model, data, objective, size, dict(about)
+    model: nn.Module
+    data: Mapping[str, CaptionedCodes]
+    objective: Objective
+    size: int
+    about: Mapping[str, Any]
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Clips of every kind, names prefixed with the kind."""
@@ -65,10 +61,7 @@ class TuneTask:
 
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The objective of a batch."""
-        kinds = {
-            kind: {n.partition(".")[2]: v for n, v in batch.items() if n.startswith(f"{kind}.")} for kind in self.data
-        }
-        return self.objective(kinds, generator)
+        return self.objective({kind: part_of(batch, kind) for kind in self.data}, generator)
 
     def validate(self) -> Mapping[str, float]:
         """The objective on one fixed batch."""
@@ -77,7 +70,7 @@ class TuneTask:
 
     def describe(self) -> dict[str, Any]:
         """What decides the run besides the loop."""
-        return {"kind": self.kind, **self.about, "batch_size": self.size}
+        return {"kind": "tune", **self.about, "batch_size": self.size}
 
 
 def tune(
@@ -87,6 +80,7 @@ def tune(
     config: TuneConfig,
     evidence: Evidence,
     about: Mapping[str, Any],
+    share: float = 1.0,
 ) -> float:
     """Train a transformer in place; returns the objective on a fixed batch afterwards.
 
@@ -96,19 +90,19 @@ def tune(
         model: what learns
         data: clips by kind
         objective: loss of a batch of every kind; it may use `model`
-        about: method, part and whatever else tells this run from others
+        about: method, part and whatever else tells this run from others; the concept is added
+        share: how far to go from the old weights to the tuned ones; it may be negative or above 1
     Raises:
         DivergedError: the loss or the weights are no longer finite.
     """
     store = evidence.need_store()
-    about = {**about, "start": hash_tensors(model.state_dict()), "data": store.data_hash}
+    before = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    about = {**about, "concept": evidence.concept.name, "start": hash_tensors(before), "data": store.data_hash}
     about |= {"clips": {kind: len(codes) for kind, codes in data.items()}}
-    loop = TrainConfig(
-        steps=config.steps, lr=config.lr, warmup=config.warmup, clip_norm=config.clip_norm, seed=config.seed,
-        precision=config.precision, validate_every=config.steps, log_every=25,
-    )  # fmt: skip
-    task = TuneTask(model, data, objective, config.batch_size, about)
-    key, cache = stable_hash([about, to_dict(config)])[:24], evidence.cache
+    how = to_dict(config)
+    key, cache = stable_hash([about, how])[:24], evidence.cache
+    task = TuneTask(model, data, objective, how.pop("batch_size"), about)
+    loop = TrainConfig(**how, validate_every=config.steps, log_every=25)
     with tempfile.TemporaryDirectory() if cache is None else nullcontext(str(cache / "tuning" / key)) as folder:
         model.requires_grad_(True)
         found = fit(lambda: task, loop, folder, {"data_hash": store.data_hash})
@@ -117,6 +111,9 @@ def tune(
         raise DivergedError(f"the weights are no longer numbers after {config.steps} steps; lower the learning rate")
     load_into(model, weights, "the tuned transformer")
     model.eval().requires_grad_(False)
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(before[name] + share * (value - before[name]))
     return found["val/loss"]
 
 
@@ -128,16 +125,3 @@ def own_loss(model: BaseGenerator | ResidualTransformer, kind: str) -> Objective
         return loss, {"accuracy": accuracy}
 
     return objective
-
-
-def blend(model: nn.Module, before: Mapping[str, Tensor], share: float) -> None:
-    """Weights `share` of the way from `before` to those of `model`, in place; share may be negative or above 1."""
-    with torch.no_grad():
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                value.copy_(before[name] + share * (value - before[name]))
-
-
-def snapshot(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of all weights."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -46,17 +46,20 @@ class UCE(Method[UCEConfig]):
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Change the projections of `pipe` in place. Raises ConfigError: nothing to erase, or no finite solution."""
         forget, retain = prompts_of(self.config, evidence)
-        prompts = Prompts(embedded(pipe, forget), embedded(pipe, [self.target])[0], embedded(pipe, retain))
+        target = "" if self.config.variant == "released" else self.config.target
+        prompts = Prompts(embedded(pipe, forget), embedded(pipe, [target])[0], embedded(pipe, retain))
         maps = projections(pipe)
         old = [one.weight.detach().clone() for one in maps]
-        new = self.solved(maps, old, prompts)
-        blend(maps, old, new, self.config.strength)
-        return {"erased": len(forget), "preserved": len(retain), "moved": moved(old, maps)}
+        new, facts = self.edited(maps, old, prompts)
+        with torch.no_grad():
+            for one, before, after in zip(maps, old, new, strict=True):
+                one.weight.copy_(torch.lerp(before, after, self.config.strength))
+        moved = [float((one.weight - w).norm() / w.norm()) for one, w in zip(maps, old, strict=True)]
+        return {"erased": len(forget), "preserved": len(retain), **facts, "moved": moved}
 
-    @property
-    def target(self) -> str:
-        """What erased prompts read as."""
-        return "" if self.config.variant == "released" else self.config.target
+    def edited(self, maps: list[nn.Linear], old: list[Tensor], prompts: Prompts) -> tuple[list[Tensor], dict[str, Any]]:
+        """New weights of every map, and facts on how they were found."""
+        return self.solved(maps, old, prompts), {}
 
     def solved(self, maps: list[nn.Linear], weights: list[Tensor], prompts: Prompts) -> list[Tensor]:
         """New weights of every map, from the given ones."""
@@ -95,18 +98,16 @@ def embedded(pipe: MotionPipeline, texts: Sequence[str]) -> list[Tensor]:
 
 def prompts_of(config: UCEConfig, evidence: Evidence) -> tuple[list[str], list[str]]:
     """What to erase and what to preserve, as texts. Raises ConfigError where nothing names the concept."""
-    concept = evidence.concept
+    concept, plain = evidence.concept, config.variant == "released" or evidence.store is None
     forget, retain = list(config.forget_words), list(config.retain_words)
-    if not forget and (config.variant == "released" or evidence.store is None):
+    if not forget and plain:
         forget = list(concept.released_keywords("humanml3d" if evidence.store is None else evidence.store.keywords))
         if config.variant != "released":
             forget += [f"a person {word}s" for word in forget]
-    if not retain and (config.variant == "released" or evidence.store is None):
+    if not retain and plain:
         retain = list(RETAIN_WORDS)
-    if not forget:
-        forget = _captions(evidence, evidence.forget, config.max_prompts)
-    if not retain:
-        retain = _captions(evidence, evidence.retain, config.max_prompts)
+    forget = forget or _captions(evidence, evidence.forget, config.max_prompts)
+    retain = retain or _captions(evidence, evidence.retain, config.max_prompts)
     if not forget:
         raise ConfigError(f"no caption and no keyword names {concept.name!r}; pass forget_words")
     return forget, retain
@@ -118,15 +119,3 @@ def _captions(evidence: Evidence, clips: Any, limit: int) -> list[str]:
     if len(texts) > limit:
         texts = [texts[i] for i in np.linspace(0, len(texts) - 1, limit).round().astype(int)]
     return texts
-
-
-def blend(maps: list[nn.Linear], old: list[Tensor], new: list[Tensor], strength: float) -> None:
-    """Put weights on the way from old to new."""
-    with torch.no_grad():
-        for one, before, after in zip(maps, old, new, strict=True):
-            one.weight.copy_(torch.lerp(before, after, strength))
-
-
-def moved(old: list[Tensor], maps: list[nn.Linear]) -> list[float]:
-    """Length of each change over the length of the old weights."""
-    return [float((one.weight - before).norm() / before.norm()) for one, before in zip(maps, old, strict=True)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from exuvia.checkpoint import load_metadata, load_tensors, save_tensors
+from exuvia.checkpoint import load_metadata, load_tensors, part_of, save_tensors
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.legacy import renamed
@@ -51,8 +51,7 @@ def undo(pipe: MotionPipeline, path: str | Path) -> MotionPipeline:
     restored = pipe.clone()
     for part in PARTS:
         module = getattr(restored, part)
-        own = {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
-        module.load_state_dict(module.state_dict() | own)
+        module.load_state_dict(module.state_dict() | part_of(tensors, part))
     restored.detours = restored.detours[: int(facts["detours"])]
     restored.noise = restored.noise[: int(facts["noise"])]
     restored.provenance["edits"] = restored.provenance["edits"][: int(facts["edits"])]
