@@ -71,12 +71,7 @@ class CausalGenerator(BaseGenerator):
         return torch.cat([prefix.tokens.to(motion.dtype), motion], dim=1)
 
     def logits(
-        self,
-        ids: Tensor,
-        cond: Tensor,
-        places: Tensor,
-        cond_valid: Tensor | None = None,
-        drop: Tensor | None = None,
+        self, ids: Tensor, cond: Tensor, places: Tensor, cond_valid: Tensor | None = None, drop: Tensor | None = None
     ) -> Tensor:
         """Logits of what follows every token.
 

@@ -142,13 +142,7 @@ class ResidualTransformer(TransformerTrunk):
         return self.project(hidden, level).transpose(1, 2)
 
     def _guided(
-        self,
-        embedded: Tensor,
-        level: Tensor,
-        prefix: Prefix,
-        valid: Tensor,
-        guidance: Guidance,
-        packed: bool = False,
+        self, embedded: Tensor, level: Tensor, prefix: Prefix, valid: Tensor, guidance: Guidance, packed: bool = False
     ) -> Tensor:
         levels = guidance.repeat(level)
         hidden = self.hidden(guidance.repeat(embedded), levels, prefix, guidance.repeat(valid), packed)

@@ -33,7 +33,7 @@ from exuvia_ssm.gpu.tiles import (
 
 
 @triton.jit
-def gradient_before_gate(grad_y: tl.tensor, z: tl.tensor, base: tl.tensor, tile: tl.tensor, real: tl.tensor) -> Any:
+def gradient_before_gate(grad_y, z, base, tile, real) -> Any:
     """What comes back to y as it is before the gate, of a tile."""
     given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
     if z is not None:
@@ -43,22 +43,22 @@ def gradient_before_gate(grad_y: tl.tensor, z: tl.tensor, base: tl.tensor, tile:
 
 @triton.jit(do_not_specialize=FREE)
 def adjoint_ends(
-    dt: tl.tensor,
-    z: tl.tensor,
-    rates: tl.tensor,
-    maps_c: tl.tensor,
-    bias: tl.tensor,
-    grad_y: tl.tensor,
-    ends: tl.tensor,
-    sums: tl.tensor,
-    offsets: tl.tensor,
-    lengths: tl.tensor,
-    width: tl.tensor,
-    size: tl.tensor,
-    sequences: tl.tensor,
-    groups: tl.tensor,
-    per_group: tl.tensor,
-    segment: tl.tensor,
+    dt,
+    z,
+    rates,
+    maps_c,
+    bias,
+    grad_y,
+    ends,
+    sums,
+    offsets,
+    lengths,
+    width,
+    size,
+    sequences,
+    groups,
+    per_group,
+    segment,
     SOFTPLUS: tl.constexpr,
     REVERSE: tl.constexpr,
     STEPS: tl.constexpr,
@@ -101,17 +101,7 @@ def adjoint_ends(
 
 
 @triton.jit
-def enter(
-    place: tl.tensor,
-    entering: tl.tensor,
-    first: tl.tensor,
-    by_state: tl.tensor,
-    there: tl.tensor,
-    here: tl.tensor,
-    width: tl.tensor,
-    size: tl.tensor,
-    WIDTH: tl.constexpr,
-) -> None:
+def enter(place, entering, first, by_state, there, here, width, size, WIDTH: tl.constexpr) -> None:
     """The adjoints that come from behind a segment to `place`: `first` + n `by_state` of `entering`, else zeros."""
     for n in range(size):
         adjoint = tl.zeros((WIDTH,), tl.float32)
@@ -121,14 +111,7 @@ def enter(
 
 
 @triton.jit
-def leave(
-    place: tl.tensor,
-    grad_initial: tl.tensor,
-    first: tl.tensor,
-    here: tl.tensor,
-    width: tl.tensor,
-    size: tl.tensor,
-) -> None:
+def leave(place, grad_initial, first, here, width, size) -> None:
     """The adjoints at `place`, those of the state before a sequence, to `first` of `grad_initial`, where wanted."""
     if grad_initial is not None:
         for n in range(size):
@@ -137,21 +120,21 @@ def leave(
 
 @triton.jit
 def chunk_gradients(
-    rates: tl.tensor,
-    maps_b: tl.tensor,
-    maps_c: tl.tensor,
-    before: tl.tensor,
-    place: tl.tensor,
-    rate_sums: tl.tensor,
-    parts_b: tl.tensor,
-    parts_c: tl.tensor,
-    sizes: tl.tensor,
-    u: tl.tensor,
-    given: tl.tensor,
-    here: tl.tensor,
-    width: tl.tensor,
-    size: tl.tensor,
-    z: tl.tensor,
+    rates,
+    maps_b,
+    maps_c,
+    before,
+    place,
+    rate_sums,
+    parts_b,
+    parts_c,
+    sizes,
+    u,
+    given,
+    here,
+    width,
+    size,
+    z,
     REVERSE: tl.constexpr,
     STEPS: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -190,17 +173,7 @@ def chunk_gradients(
 
 
 @triton.jit
-def step_gradient(
-    grad_u: tl.tensor,
-    grad_sizes: tl.tensor,
-    inputs: tl.tensor,
-    dt: tl.tensor,
-    base: tl.tensor,
-    tile: tl.tensor,
-    real: tl.tensor,
-    shift: tl.tensor,
-    SOFTPLUS: tl.constexpr,
-) -> Any:
+def step_gradient(grad_u, grad_sizes, inputs, dt, base, tile, real, shift, SOFTPLUS: tl.constexpr) -> Any:
     """ddt of a tile, before bias and softplus."""
     grad_step = grad_u * inputs + grad_sizes * 0.6931471805599453
     if SOFTPLUS:
@@ -209,17 +182,7 @@ def step_gradient(
 
 
 @triton.jit
-def store_gate_gradient(
-    grad_z: tl.tensor,
-    z: tl.tensor,
-    grad_y: tl.tensor,
-    out: tl.tensor,
-    skip: tl.tensor,
-    inputs: tl.tensor,
-    base: tl.tensor,
-    tile: tl.tensor,
-    real: tl.tensor,
-) -> None:
+def store_gate_gradient(grad_z, z, grad_y, out, skip, inputs, base, tile, real) -> None:
     """dz = gy (out + skip x) SiLU'(z), where there is a gate."""
     if z is not None:
         gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
@@ -232,42 +195,42 @@ def store_gate_gradient(
 
 @triton.jit(do_not_specialize=FREE)
 def scan_backward(
-    x: tl.tensor,
-    dt: tl.tensor,
-    z: tl.tensor,
-    rates: tl.tensor,
-    maps_b: tl.tensor,
-    maps_c: tl.tensor,
-    skip: tl.tensor,
-    bias: tl.tensor,
-    grad_y: tl.tensor,
-    entering: tl.tensor,
-    kept: tl.tensor,
-    grad_x: tl.tensor,
-    grad_dt: tl.tensor,
-    grad_z: tl.tensor,
-    grad_rates: tl.tensor,
-    parts_b: tl.tensor,
-    parts_c: tl.tensor,
-    grad_skip: tl.tensor,
-    grad_bias: tl.tensor,
-    grad_initial: tl.tensor,
-    passing: tl.tensor,
-    offsets: tl.tensor,
-    lengths: tl.tensor,
-    rows: tl.tensor,
-    width: tl.tensor,
-    size: tl.tensor,
-    sequences: tl.tensor,
-    groups: tl.tensor,
-    per_group: tl.tensor,
-    segment: tl.tensor,
-    segments: tl.tensor,
-    lanes: tl.tensor,
-    apart: tl.tensor,
-    by_part: tl.tensor,
-    by_channel: tl.tensor,
-    by_state: tl.tensor,
+    x,
+    dt,
+    z,
+    rates,
+    maps_b,
+    maps_c,
+    skip,
+    bias,
+    grad_y,
+    entering,
+    kept,
+    grad_x,
+    grad_dt,
+    grad_z,
+    grad_rates,
+    parts_b,
+    parts_c,
+    grad_skip,
+    grad_bias,
+    grad_initial,
+    passing,
+    offsets,
+    lengths,
+    rows,
+    width,
+    size,
+    sequences,
+    groups,
+    per_group,
+    segment,
+    segments,
+    lanes,
+    apart,
+    by_part,
+    by_channel,
+    by_state,
     SOFTPLUS: tl.constexpr,
     REVERSE: tl.constexpr,
     SPLIT: tl.constexpr,

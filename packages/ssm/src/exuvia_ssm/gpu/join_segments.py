@@ -12,17 +12,7 @@ from exuvia_ssm.gpu.tiles import FREE, also
 
 @triton.jit(do_not_specialize=FREE)
 def join_segments(
-    ends: tl.tensor,
-    sums: tl.tensor,
-    rates: tl.tensor,
-    entering: tl.tensor,
-    offsets: tl.tensor,
-    lengths: tl.tensor,
-    width: tl.tensor,
-    size: tl.tensor,
-    segment: tl.tensor,
-    ADJOINT: tl.constexpr,
-    CELLS: tl.constexpr,
+    ends, sums, rates, entering, offsets, lengths, width, size, segment, ADJOINT: tl.constexpr, CELLS: tl.constexpr
 ) -> None:
     """ends [segments, N, D], in place, from the end a segment reaches from zero to the state that enters it; sums
     [segments, D]; entering [S, D, N] or none. ADJOINT: from a sequence's last segment to its first. Programs:

@@ -68,7 +68,8 @@ def forward(rows: ScanRows, save: bool, segment: int | None = None) -> tuple[Ten
     """
     _require(rows)
     x, (channels, size) = rows.x, rows.A.shape
-    final = _states(rows) if rows.initial is None else rows.initial.float()
+    count = rows.lengths.numel()
+    final = torch.zeros(count, *rows.A.shape, device=x.device) if rows.initial is None else rows.initial.float()
     if not _anything(rows):
         return torch.zeros_like(x), final.clone(), ()
     final, y = torch.empty_like(final), torch.empty_like(x)
@@ -76,24 +77,18 @@ def forward(rows: ScanRows, save: bool, segment: int | None = None) -> tuple[Ten
     chosen = call.plan
     kept = call.empty(call.slots if save else chosen.segments, channels, size)
     with call.device():
-        maps = call.pack()
-        entering, strides = rows.initial, (channels * size, size, 1)
+        maps, entering = call.pack(), rows.initial
         if call.split:
             ends, sums = call.empty(chosen.segments, size, channels), call.empty(chosen.segments, channels)
-            nowhere = (ends, ends, ends)
-            call.forward(maps, None, strides, *nowhere, sums, KEEP=False, ENDS=True)
+            call.forward(maps, entering=None, kept=ends, y=ends, final=ends, sums=sums, KEEP=False, ENDS=True)
             call.join(ends, sums, rows.initial, ADJOINT=False)
-            entering, strides = ends, (channels * size, 1, channels)
-        call.forward(maps, entering, strides, kept, y, final, None, KEEP=save, ENDS=False)
+            entering = ends
+        call.forward(maps, entering=entering, kept=kept, y=y, final=final, sums=None, KEEP=save, ENDS=False)
     return y, final, (kept,) if save else ()
 
 
 def backward(
-    rows: ScanRows,
-    saved: tuple[Tensor, ...],
-    grad_y: Tensor,
-    grad_final: Tensor | None,
-    segment: int | None = None,
+    rows: ScanRows, saved: tuple[Tensor, ...], grad_y: Tensor, grad_final: Tensor | None, segment: int | None = None
 ) -> ScanGradients:
     """Gradients of every tensor of `rows`, in its dtype; the same to the bit at every call. Raises as `forward`."""
     _require(rows)
@@ -111,27 +106,21 @@ def backward(
     initial = None if rows.initial is None else torch.empty_like(rows.initial)
     grad_b, grad_c = torch.zeros_like(rows.B), torch.zeros_like(rows.C)
     with call.device():
-        maps = call.pack()
-        entering, strides = grad_final, (channels * size, size, 1)
+        maps, entering = call.pack(), grad_final
         if call.split:
             ends, sums = call.empty(chosen.segments, size, channels), call.empty(chosen.segments, channels)
             call.adjoint_ends(maps[1], grad_y, ends, sums)
             call.join(ends, sums, grad_final, ADJOINT=True)
-            entering, strides = ends, (channels * size, 1, channels)
-        sums_of = (rates, parts_b, parts_c, skips, biases)
-        call.backward(maps, grad_y, entering, strides, saved[0], (grad_x, grad_dt, grad_z), sums_of, initial, apart)
+            entering = ends
+        given: dict[str, Any] = {"grad_y": grad_y, "entering": entering, "kept": saved[0], "apart": apart}
+        given |= {"grad_x": grad_x, "grad_dt": grad_dt, "grad_z": grad_z, "grad_initial": initial}
+        given |= {"grad_rates": rates, "parts_b": parts_b, "parts_c": parts_c, "grad_skip": skips, "grad_bias": biases}
+        call.backward(maps, **given)
         call.unpack(parts_b, parts_c, grad_b, grad_c, apart)
-    return ScanGradients(
-        x=grad_x,
-        dt=grad_dt,
-        A=rates.sum(0).t().contiguous().to(rows.A.dtype),
-        B=grad_b,
-        C=grad_c,
-        D=None if rows.D is None or skips is None else skips.sum(0).to(rows.D.dtype),
-        z=grad_z,
-        dt_bias=None if rows.dt_bias is None or biases is None else biases.sum(0).to(rows.dt_bias.dtype),
-        initial=initial,
-    )
+    grad_a = rates.sum(0).t().contiguous().to(rows.A.dtype)
+    grad_skip = None if rows.D is None or skips is None else skips.sum(0).to(rows.D.dtype)
+    grad_bias = None if rows.dt_bias is None or biases is None else biases.sum(0).to(rows.dt_bias.dtype)
+    return ScanGradients(grad_x, grad_dt, grad_a, grad_b, grad_c, grad_skip, grad_z, grad_bias, initial)
 
 
 class _Launches:
@@ -148,23 +137,19 @@ class _Launches:
         self.blocks = groups * self.per_group
         self.rates = (rows.A.float() * math.log2(math.e)).t().contiguous()
         self.bounds = {"offsets": rows.offsets, "lengths": rows.lengths}
-        self.way = {"REVERSE": rows.reverse, "STEPS": STEPS}
-        self.sizes: dict[str, Any] = {
-            "width": channels,
-            "size": rows.A.shape[1],
-            "sequences": count,
+        self.way = {"sequences": count, "REVERSE": rows.reverse, "STEPS": STEPS}
+        self.sizes: dict[str, Any] = {"width": channels, "size": rows.A.shape[1], "segment": self.plan.segment}
+        self.sizes |= {
             "groups": groups,
             "per_group": self.per_group,
-            "segment": self.plan.segment,
-            "SOFTPLUS": rows.softplus,
             "WIDTH": self.plan.width,
-            "rates": self.rates,
-            "dt": rows.dt,
-            "z": rows.z,
-            "bias": rows.dt_bias,
             **self.bounds,
             **self.way,
         }
+        self.sizes |= {"rates": self.rates, "dt": rows.dt, "z": rows.z, "bias": rows.dt_bias, "SOFTPLUS": rows.softplus}
+        self.scan = {**self.sizes, "x": rows.x, "skip": rows.D, "rows": steps, "SPLIT": self.split}
+        by_channel, by_state = (1, channels) if self.split else (rows.A.shape[1], 1)  # of what enters a segment
+        self.scan |= {"by_part": self.rates.numel(), "by_channel": by_channel, "by_state": by_state}
 
     def device(self) -> AbstractContextManager[Any]:
         x = self.rows.x
@@ -177,38 +162,22 @@ class _Launches:
         """B and C in chunks, [slots, G, N, STEPS]."""
         _, groups, size = self.rows.B.shape
         packed = (self.empty(self.slots, groups, size, STEPS), self.empty(self.slots, groups, size, STEPS))
-        sizes = {"cells": groups * size, "sequences": self.rows.lengths.numel(), "CELLS": 16}
+        sizes = {"cells": groups * size, "CELLS": 16, **self.bounds, **self.way}
         grid = (self.slots, math.ceil(groups * size / 16))
-        _launch("pack_bc", "pack_maps", grid, self.rows.B, self.rows.C, *packed, **self.bounds, **sizes, **self.way)
+        _launch("pack_bc", "pack_maps", grid, self.rows.B, self.rows.C, *packed, **sizes)
         return packed
 
     def unpack(self, parts_b: Tensor, parts_c: Tensor, grad_b: Tensor, grad_c: Tensor, apart: int) -> None:
         """Ordered sums of the parts of the gradients of B and C, back in rows."""
         cells = grad_b.shape[1] * grad_b.shape[2]
-        sizes = {"cells": cells, "sequences": self.rows.lengths.numel(), "CELLS": 16}
-        sizes |= {"parts": self.per_group, "apart": apart}
+        sizes = {"cells": cells, "CELLS": 16, "parts": self.per_group, "apart": apart, **self.bounds, **self.way}
         grid = (self.slots, math.ceil(cells / 16))
-        outs = (parts_b, parts_c, grad_b, grad_c)
-        _launch("pack_bc", "unpack_gradients", grid, *outs, **self.bounds, **sizes, **self.way)
+        _launch("pack_bc", "unpack_gradients", grid, parts_b, parts_c, grad_b, grad_c, **sizes)
 
-    def forward(
-        self,
-        maps: tuple[Tensor, Tensor],
-        entering: Tensor | None,
-        strides: tuple[int, int, int],
-        kept: Tensor,
-        y: Tensor,
-        final: Tensor,
-        sums: Tensor | None,
-        **flags: bool,
-    ) -> None:
-        r = self.rows
-        tensors = {"x": r.x, "maps_b": maps[0], "maps_c": maps[1], "skip": r.D, "entering": entering, "kept": kept}
-        tensors |= {"y": y, "final": final, "sums": sums}
-        by = {**_strides(strides), "rows": r.x.shape[0], "SPLIT": self.split}
+    def forward(self, maps: tuple[Tensor, Tensor], **others: Tensor | bool | None) -> None:
         limit = {"maxnreg": FORWARD_REGISTERS} if torch.version.hip is None else {}
         grid = (self.plan.segments * self.blocks,)
-        _launch("forward", "scan_forward", grid, **tensors, **self.sizes, **by, **flags, **limit)
+        _launch("forward", "scan_forward", grid, maps_b=maps[0], maps_c=maps[1], **others, **self.scan, **limit)
 
     def join(self, ends: Tensor, sums: Tensor, entering: Tensor | None, ADJOINT: bool) -> None:
         """`ends` becomes what enters each segment."""
@@ -222,38 +191,17 @@ class _Launches:
         tensors = {"maps_c": maps_c, "grad_y": grad_y, "ends": ends, "sums": sums}
         _launch("backward", "adjoint_ends", (self.plan.segments * self.blocks,), **tensors, **self.sizes)
 
-    def backward(
-        self,
-        maps: tuple[Tensor, Tensor],
-        grad_y: Tensor,
-        entering: Tensor | None,
-        strides: tuple[int, int, int],
-        kept: Tensor,
-        tiles: tuple[Tensor | None, ...],
-        sums: tuple[Tensor | None, ...],
-        initial: Tensor | None,
-        apart: int,
-    ) -> None:
-        r, chosen = self.rows, self.plan
-        tensors = {"x": r.x, "maps_b": maps[0], "maps_c": maps[1], "skip": r.D, "grad_y": grad_y}
-        tensors |= {"entering": entering, "kept": kept, "grad_initial": initial}
-        tensors |= dict(zip(("grad_x", "grad_dt", "grad_z"), tiles, strict=True))
-        names = ("grad_rates", "parts_b", "parts_c", "grad_skip", "grad_bias")
-        tensors |= dict(zip(names, sums, strict=True))
-        tensors |= {"passing": self.empty(chosen.lanes, *self.rates.shape)}
-        by = {**_strides(strides), "rows": r.x.shape[0], "SPLIT": self.split}
-        by |= {"segments": chosen.segments, "lanes": chosen.lanes, "apart": apart}
-        _launch("backward", "scan_backward", (chosen.lanes * self.blocks,), **tensors, **self.sizes, **by)
+    def backward(self, maps: tuple[Tensor, Tensor], **others: Any) -> None:
+        lanes, segments = self.plan.lanes, self.plan.segments
+        others |= {"maps_b": maps[0], "maps_c": maps[1], "passing": self.empty(lanes, *self.rates.shape)}
+        grid = (lanes * self.blocks,)
+        _launch("backward", "scan_backward", grid, segments=segments, lanes=lanes, **others, **self.scan)
 
 
 def _launch(module: str, name: str, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
     """Run a kernel; one warp a program unless said otherwise. Multiply-adds are fused, whatever Triton's default."""
     kernel = getattr(importlib.import_module(f"exuvia_ssm.gpu.{module}"), name)
     kernel[grid](*arguments, **{"num_warps": 1, "enable_fp_fusion": True, **options})
-
-
-def _strides(strides: tuple[int, int, int]) -> dict[str, int]:
-    return dict(zip(("by_part", "by_channel", "by_state"), strides, strict=True))
 
 
 @functools.cache
@@ -271,10 +219,6 @@ def _require(rows: ScanRows) -> None:
 
 def _anything(rows: ScanRows) -> bool:
     return rows.x.numel() > 0 and rows.A.numel() > 0 and rows.lengths.numel() > 0
-
-
-def _states(rows: ScanRows) -> Tensor:
-    return torch.zeros(rows.lengths.numel(), *rows.A.shape, device=rows.x.device)
 
 
 def _nothing(rows: ScanRows, grad_final: Tensor | None) -> ScanGradients:

@@ -13,14 +13,7 @@ from exuvia_ssm.gpu.tiles import FREE, owner
 
 
 @triton.jit
-def chunk_rows(
-    offsets: tl.tensor,
-    lengths: tl.tensor,
-    sequences: tl.tensor,
-    slot: tl.tensor,
-    REVERSE: tl.constexpr,
-    STEPS: tl.constexpr,
-) -> Any:
+def chunk_rows(offsets, lengths, sequences, slot, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
     """Rows of a slot's chunk in the order of memory, and which of them are real."""
     s = owner(offsets, sequences, slot, STEPS)
     offset = tl.load(offsets + s)
@@ -32,14 +25,14 @@ def chunk_rows(
 
 @triton.jit(do_not_specialize=FREE)
 def pack_maps(
-    b: tl.tensor,
-    c: tl.tensor,
-    packed_b: tl.tensor,
-    packed_c: tl.tensor,
-    offsets: tl.tensor,
-    lengths: tl.tensor,
-    cells: tl.tensor,
-    sequences: tl.tensor,
+    b,
+    c,
+    packed_b,
+    packed_c,
+    offsets,
+    lengths,
+    cells,
+    sequences,
     REVERSE: tl.constexpr,
     STEPS: tl.constexpr,
     CELLS: tl.constexpr,
@@ -58,16 +51,16 @@ def pack_maps(
 
 @triton.jit(do_not_specialize=FREE)
 def unpack_gradients(
-    parts_b: tl.tensor,
-    parts_c: tl.tensor,
-    grad_b: tl.tensor,
-    grad_c: tl.tensor,
-    offsets: tl.tensor,
-    lengths: tl.tensor,
-    cells: tl.tensor,
-    sequences: tl.tensor,
-    parts: tl.tensor,
-    apart: tl.tensor,
+    parts_b,
+    parts_c,
+    grad_b,
+    grad_c,
+    offsets,
+    lengths,
+    cells,
+    sequences,
+    parts,
+    apart,
     REVERSE: tl.constexpr,
     STEPS: tl.constexpr,
     CELLS: tl.constexpr,

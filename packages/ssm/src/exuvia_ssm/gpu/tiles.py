@@ -12,27 +12,14 @@ import triton
 import triton.language as tl
 
 FREE = (
-    "width",
-    "size",
-    "sequences",
-    "groups",
-    "per_group",
-    "segment",
-    "segments",
-    "by_part",
-    "by_channel",
-    "by_state",
-    "cells",
-    "parts",
-    "apart",
-    "lanes",
-    "rows",
+    *("width", "size", "sequences", "groups", "per_group", "segment", "segments", "by_part", "by_channel", "by_state"),
+    *("cells", "parts", "apart", "lanes", "rows"),
 )
 """Whole numbers that the kernels take as they come: special values get no kernels of their own."""
 
 
 @triton.jit
-def owner(offsets: tl.tensor, sequences: tl.tensor, slot: tl.tensor, per: tl.tensor) -> Any:
+def owner(offsets, sequences, slot, per) -> Any:
     """The sequence s of a slot: the last with offsets[s] // per + s <= slot (slots: see partition.py)."""
     low = slot * 0
     high = low + sequences - 1
@@ -45,14 +32,7 @@ def owner(offsets: tl.tensor, sequences: tl.tensor, slot: tl.tensor, per: tl.ten
 
 
 @triton.jit
-def segment_of(
-    offsets: tl.tensor,
-    lengths: tl.tensor,
-    sequences: tl.tensor,
-    part: tl.tensor,
-    segment: tl.tensor,
-    SPLIT: tl.constexpr,
-) -> Any:
+def segment_of(offsets, lengths, sequences, part, segment, SPLIT: tl.constexpr) -> Any:
     """Sequence of a segment, its first row and length, and the steps before the segment; all int64."""
     s = owner(offsets, sequences, part, segment) if SPLIT else part
     offset = tl.load(offsets + s)
@@ -60,9 +40,7 @@ def segment_of(
 
 
 @triton.jit
-def channels_of(
-    block: tl.tensor, width: tl.tensor, groups: tl.tensor, per_group: tl.tensor, WIDTH: tl.constexpr
-) -> Any:
+def channels_of(block, width, groups, per_group, WIDTH: tl.constexpr) -> Any:
     """Group of a block, its channels, and which of them there are."""
     group = block // per_group
     share = width // groups
@@ -71,7 +49,7 @@ def channels_of(
 
 
 @triton.jit
-def rows_of(offset: tl.tensor, length: tl.tensor, done: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
+def rows_of(offset, length, done, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
     """First row of the chunk after `done` steps (it may lie before the sequence), and which of its rows are real."""
     ahead = length - done - STEPS if REVERSE else done
     low = tl.maximum(-ahead, 0).to(tl.int32)
@@ -81,22 +59,13 @@ def rows_of(offset: tl.tensor, length: tl.tensor, done: tl.tensor, REVERSE: tl.c
 
 
 @triton.jit
-def also(mask: tl.tensor, condition: tl.tensor) -> Any:
+def also(mask, condition) -> Any:
     """mask & condition, a scalar; compared with zeros because the interpreter spreads truth values as numbers."""
     return mask & (mask.to(tl.int32) * 0 < condition.to(tl.int32))
 
 
 @triton.jit
-def clear(
-    out: tl.tensor,
-    begin: tl.tensor,
-    end: tl.tensor,
-    width: tl.tensor,
-    tile: tl.tensor,
-    here: tl.tensor,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> None:
+def clear(out, begin, end, width, tile, here, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> None:
     """Zeros in the rows from begin to end."""
     time = tl.arange(0, STEPS)
     for first in range(begin, end, STEPS):
@@ -107,17 +76,7 @@ def clear(
 
 @triton.jit
 def clear_around(
-    out: tl.tensor,
-    offsets: tl.tensor,
-    s: tl.tensor,
-    sequences: tl.tensor,
-    end: tl.tensor,
-    rows: tl.tensor,
-    width: tl.tensor,
-    tile: tl.tensor,
-    here: tl.tensor,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
+    out, offsets, s, sequences, end, rows, width, tile, here, STEPS: tl.constexpr, WIDTH: tl.constexpr
 ) -> None:
     """Zeros in the rows of no sequence after the end of sequence s, and before the first; not where out is None."""
     if out is not None:
@@ -128,7 +87,7 @@ def clear_around(
 
 
 @triton.jit
-def states(a: tl.tensor, inputs: tl.tensor, h: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
+def states(a, inputs, h, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
     """h_t = a_t h_{t-1} + inputs_t from h [WIDTH] on: the last state [WIDTH], and all [STEPS, WIDTH].
 
     Row t of a tile is read as a sum over the tile with the other rows at -0: since x + -0 is x, the compiler drops the
@@ -144,7 +103,7 @@ def states(a: tl.tensor, inputs: tl.tensor, h: tl.tensor, REVERSE: tl.constexpr,
 
 
 @triton.jit
-def decayed_states(a: tl.tensor, inputs: tl.tensor, h: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
+def decayed_states(a, inputs, h, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
     """What is left of the states before each step, a_t h_{t-1} [STEPS, WIDTH]; with the inputs it is h_t."""
     out = a
     nought = tl.zeros((1, 1), tl.float32) * -1.0
@@ -157,7 +116,7 @@ def decayed_states(a: tl.tensor, inputs: tl.tensor, h: tl.tensor, REVERSE: tl.co
 
 
 @triton.jit
-def adjoints(a: tl.tensor, grads: tl.tensor, adjoint: tl.tensor, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
+def adjoints(a, grads, adjoint, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
     """g_t = grads_t + a_{t+1} g_{t+1}, against the scan: a_t g_t before its first step [WIDTH], g [STEPS, WIDTH]."""
     g = a
     nought = tl.zeros((1, 1), tl.float32) * -1.0
@@ -170,7 +129,7 @@ def adjoints(a: tl.tensor, grads: tl.tensor, adjoint: tl.tensor, REVERSE: tl.con
 
 
 @triton.jit
-def softplus(v: tl.tensor) -> Any:
+def softplus(v) -> Any:
     """log(1 + e^v), to a few last places everywhere; log1p(e) = 2 artanh(e / (2 + e)) for e = e^-|v| <= 1."""
     e = tl.exp2(-tl.abs(v) * 1.4426950408889634)
     s = e / (2.0 + e)
@@ -186,14 +145,14 @@ def softplus(v: tl.tensor) -> Any:
 
 
 @triton.jit
-def sigmoid(v: tl.tensor) -> Any:
+def sigmoid(v) -> Any:
     """1 / (1 + e^-v), without overflow."""
     e = tl.exp2(-tl.abs(v) * 1.4426950408889634)
     return tl.where(v >= 0, 1.0, e) / (1.0 + e)
 
 
 @triton.jit
-def step_sizes(raw: tl.tensor, bias: tl.tensor, real: tl.tensor, SOFTPLUS: tl.constexpr) -> Any:
+def step_sizes(raw, bias, real, SOFTPLUS: tl.constexpr) -> Any:
     """dt of a tile, 0 where a step is not real (it then changes no state)."""
     dt = raw.to(tl.float32) + bias[None, :]
     if SOFTPLUS:
@@ -202,7 +161,7 @@ def step_sizes(raw: tl.tensor, bias: tl.tensor, real: tl.tensor, SOFTPLUS: tl.co
 
 
 @triton.jit
-def vector_or_zeros(vector: tl.tensor, channel: tl.tensor, here: tl.tensor, WIDTH: tl.constexpr) -> Any:
+def vector_or_zeros(vector, channel, here, WIDTH: tl.constexpr) -> Any:
     """Values of a block's channels, [WIDTH] float32; zeros where there is no such vector."""
     values = tl.zeros((WIDTH,), tl.float32)
     if vector is not None:
@@ -211,14 +170,14 @@ def vector_or_zeros(vector: tl.tensor, channel: tl.tensor, here: tl.tensor, WIDT
 
 
 @triton.jit
-def silu_tile(z: tl.tensor, base: tl.tensor, tile: tl.tensor, real: tl.tensor) -> Any:
+def silu_tile(z, base, tile, real) -> Any:
     """SiLU of the gate of a tile."""
     gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
     return gate * sigmoid(gate)
 
 
 @triton.jit
-def merged(low: tl.tensor, high: tl.tensor, BIT: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+def merged(low, high, BIT: tl.constexpr, WIDTH: tl.constexpr) -> Any:
     """Sums over the pairs of lanes l and l ^ BIT: of `low` in the lanes without BIT, of `high` in those with it."""
     lane = tl.arange(0, WIDTH)
     upper = (lane & BIT) != 0
@@ -226,7 +185,7 @@ def merged(low: tl.tensor, high: tl.tensor, BIT: tl.constexpr, WIDTH: tl.constex
 
 
 @triton.jit
-def two_sums(tile: tl.tensor, i: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+def two_sums(tile, i: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
     """Rows i and i + 8, each summed over pairs of lanes."""
     time = tl.arange(0, STEPS)[:, None]
     nought = tl.zeros((1, 1), tl.float32) * -1.0
@@ -235,13 +194,13 @@ def two_sums(tile: tl.tensor, i: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.co
 
 
 @triton.jit
-def four_sums(tile: tl.tensor, i: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+def four_sums(tile, i: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
     """Rows i, i + 4, i + 8, i + 12, each summed over four lanes."""
     return merged(two_sums(tile, i, STEPS, WIDTH), two_sums(tile, i + 4, STEPS, WIDTH), 2, WIDTH)
 
 
 @triton.jit
-def channel_sums(tile: tl.tensor, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
+def channel_sums(tile, STEPS: tl.constexpr, WIDTH: tl.constexpr) -> Any:
     """Sums over the channels of a tile of 16 steps, [WIDTH]: lane l has the one of step `summed_step`[l].
 
     Two rows at a time become one while pairs of lanes are added: one exchange a row instead of log2(WIDTH).
