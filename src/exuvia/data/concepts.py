@@ -100,11 +100,5 @@ def joined(parts: Sequence[Concept]) -> Concept:
     def union(name: str, *of: Any) -> Any:
         return tuple(dict.fromkeys(one for part in own for one in getattr(part, name)(*of)))
 
-    return Concept(
-        "+".join(part.name for part in own),
-        union("released_keywords"),
-        union("words"),
-        union("released_keywords", "motionx"),
-        union("words", "motionx"),
-        parts=own,
-    )
+    lists = union("released_keywords"), union("words"), union("released_keywords", "motionx"), union("words", "motionx")
+    return Concept("+".join(part.name for part in own), *lists, parts=own)

@@ -26,11 +26,7 @@ FOLDER = "HumanML3D export"
 
 
 def export_humanml3d(
-    store: Store,
-    out: str | Path,
-    *,
-    overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    store: Store, out: str | Path, *, overwrite: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Path:
     """Write a store in HumanML3D's layout.
 

@@ -187,11 +187,7 @@ def _work_folder(target: Path, key: str) -> Iterator[Path]:
 
 
 def _write_shards(
-    items: Sequence[Item],
-    twice: Sequence[Skipped],
-    work: Path,
-    layout: Representation,
-    progress: Progress | None,
+    items: Sequence[Item], twice: Sequence[Skipped], work: Path, layout: Representation, progress: Progress | None
 ) -> list[Path]:
     """Make the shards that are not there yet; the paths of all."""
     paths = []

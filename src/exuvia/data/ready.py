@@ -106,9 +106,10 @@ def _checked(raw: RawClip, layout: Representation) -> RawClip:
     if raw.frame_labels is not None and raw.frame_labels.shape != (len(joints),):
         raise DataError(f"found frame labels {raw.frame_labels.shape} for {len(joints)} frames")
     if abs(raw.fps - layout.fps) > 1e-3:
-        joints = _resampled(raw, joints, layout)
-    joints = np.ascontiguousarray(joints, np.float32)
-    return replace(raw, joints=joints, fps=layout.fps, labels=labels)
+        if layout.skeleton is not SMPL22 or raw.features is not None or raw.frame_labels is not None:
+            raise DataError(f"found {raw.fps} frames a second, expected {layout.fps}")
+        joints = Clip(joints, fps=raw.fps).resampled(layout.fps).joints
+    return replace(raw, joints=np.ascontiguousarray(joints, np.float32), fps=layout.fps, labels=labels)
 
 
 def _check_array(values: Joints | Features, inner: tuple[int, ...], least: int, what: str) -> None:
@@ -119,13 +120,6 @@ def _check_array(values: Joints | Features, inner: tuple[int, ...], least: int, 
     bad = int((~np.isfinite(values)).reshape(len(values), -1).any(1).sum())
     if bad:
         raise ShapeError(f"found NaN or infinite {what} in {bad} of {len(values)} frames")
-
-
-def _resampled(raw: RawClip, joints: Joints, layout: Representation) -> Joints:
-    simple = raw.features is None and raw.frame_labels is None
-    if layout.skeleton is not SMPL22 or not simple:
-        raise DataError(f"found {raw.fps} frames a second, expected {layout.fps}")
-    return Clip(joints, fps=raw.fps).resampled(layout.fps).joints
 
 
 def _ready(raw: RawClip, features: Features) -> ReadyClip:

@@ -60,10 +60,7 @@ def caption_verdict(caption: Caption, concept: Concept, rule: Rule = "words", da
 
 
 def split_captions(
-    captions: Mapping[str, Sequence[Caption]],
-    concept: Concept,
-    rule: Rule = "words",
-    dataset: str = "humanml3d",
+    captions: Mapping[str, Sequence[Caption]], concept: Concept, rule: Rule = "words", dataset: str = "humanml3d"
 ) -> ConceptSplit:
     """Split clips by what their captions say.
 

@@ -4,11 +4,5 @@ from exuvia.features.representation import Representation
 from exuvia.motion.skeleton import SMPL22
 
 HUMANML3D = Representation(
-    name="humanml3d",
-    skeleton=SMPL22,
-    fps=20.0,
-    facing=(2, 1, 17, 16),
-    leg=(5, 8),
-    feet=(7, 10, 8, 11),
-    contact_threshold=0.002,
+    "humanml3d", SMPL22, fps=20.0, facing=(2, 1, 17, 16), leg=(5, 8), feet=(7, 10, 8, 11), contact_threshold=0.002
 )

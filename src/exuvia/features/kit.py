@@ -8,11 +8,5 @@ from exuvia.features.representation import Representation
 from exuvia.motion.skeleton import KIT21
 
 KIT = Representation(
-    name="kit",
-    skeleton=KIT21,
-    fps=12.5,
-    facing=(11, 16, 5, 8),
-    leg=(17, 18),
-    feet=(19, 20, 14, 15),
-    contact_threshold=0.05,
+    "kit", KIT21, fps=12.5, facing=(11, 16, 5, 8), leg=(17, 18), feet=(19, 20, 14, 15), contact_threshold=0.05
 )

@@ -69,23 +69,20 @@ class Representation:
         lengths = self._target_lengths(offsets) if retarget else None
         for number, clip in enumerate(clips):
             self._check(clip, number)
-        features: list[Features] = []
-        for batch in _chunks(clips):
-            scene = Scene(batch, self)
-            if lengths is not None:
-                scene.retarget(lengths)
-            scene.stand_at_origin()
-            features.extend(scene.features())
-        return features
+        return [rows for batch in _chunks(clips) for rows in self._standing(batch, lengths).features()]
 
     def canonical(self, clip: Joints, offsets: Floats | None = None, retarget: bool = True) -> Joints:
         """A clip with the target's bones, on the floor, starting at the origin and facing +z.   [F, J, 3]"""
         self._check(clip, 0)
-        scene = Scene([clip], self)
-        if retarget:
-            scene.retarget(self._target_lengths(offsets))
-        scene.stand_at_origin()
+        scene = self._standing([clip], self._target_lengths(offsets) if retarget else None)
         return np.ascontiguousarray(np.moveaxis(scene.points, 0, -1))
+
+    def _standing(self, clips: Sequence[Joints], lengths: Floats | None) -> "Scene":
+        scene = Scene(clips, self)
+        if lengths is not None:
+            scene.retarget(lengths)
+        scene.stand_at_origin()
+        return scene
 
     def recover(self, features: Features) -> Joints:
         """Joints [..., F, J, 3] from features [..., F, C]. Raises ShapeError on another number of channels."""
@@ -175,14 +172,13 @@ class Scene:
             self.points[axis] -= self._per_frame(self.points[axis, self.starts, 0])[:, None]
         right_hip, left_hip, right_shoulder, left_shoulder = self.kind.facing
         first = self.points[:, self.starts].astype(np.float64)
-        across = (first[:, :, right_hip] - first[:, :, left_hip]) + (
-            first[:, :, right_shoulder] - first[:, :, left_shoulder]
+        hips, shoulders = (
+            first[:, :, right_hip] - first[:, :, left_hip],
+            first[:, :, right_shoulder] - first[:, :, left_shoulder],
         )
-        cosine, sine = _turn_to_z(*_forward(across))
-        self._turn(self._per_frame(cosine).astype(np.float32), self._per_frame(sine).astype(np.float32))
-
-    def _turn(self, cosine: Floats, sine: Floats) -> None:
-        self.points[0], self.points[2] = _turned(self.points[0], self.points[2], cosine[:, None], sine[:, None])
+        w, y = _half_turn_to_z(*_forward(hips + shoulders))
+        cosine, sine = (self._per_frame(one).astype(np.float32)[:, None] for one in (1 - 2 * y * y, 2 * w * y))
+        self.points[0], self.points[2] = _turned(self.points[0], self.points[2], cosine, sine)
 
     def heading(self) -> tuple[Floats, Floats]:
         """w and y of the root quaternion of every frame (x = z = 0).
@@ -271,12 +267,6 @@ def _half_turn_to_z(x: NDArray[np.float64], z: NDArray[np.float64]) -> tuple[NDA
     size = np.hypot(w, y)
     back = size < 1e-9
     return np.where(back, 0.0, w / np.where(back, 1, size)), np.where(back, 1.0, y / np.where(back, 1, size))
-
-
-def _turn_to_z(x: NDArray[np.float64], z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cosine and sine of the yaw that turns the heading (x, z) to +z."""
-    w, y = _half_turn_to_z(x, z)
-    return 1 - 2 * y * y, 2 * w * y
 
 
 def _turned(x: Floats, z: Floats, cosine: Floats, sine: Floats) -> tuple[Floats, Floats]:

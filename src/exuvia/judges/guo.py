@@ -20,8 +20,6 @@ from exuvia.text.word_vectors import WordTable, WordVectors
 
 CONTACTS = 4
 """Feature channels at the end that the evaluator does not see."""
-
-
 UNIT = 4
 """Frames of one movement: two convolutions of stride 2."""
 

@@ -16,15 +16,7 @@ from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.classifier import MotionClassifier, ViolenceDetector, action_groups
-from exuvia.judges.clips import (
-    binary_labels,
-    distinct_batches,
-    judged_clips,
-    kinds_of,
-    negatives,
-    padded,
-    random_crop,
-)
+from exuvia.judges.clips import binary_labels, distinct_batches, judged_clips, kinds_of, negatives, padded, random_crop
 from exuvia.judges.guo import GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
 from exuvia.judges.metrics import BATCH, mm_dist, r_precision
 from exuvia.judges.roc import OperatingPoint, operating_point, roc_auc

@@ -24,6 +24,7 @@ SMPL_FAMILY = {22: "HumanML3D", 24: "SMPL", 45: "SMPL output", 52: "SMPL-H", 55:
                127: "SMPL-X output", 144: "SMPL-X output"}  # fmt: skip
 """Joint counts whose first 22 joints are those of SMPL."""
 FPS_KEYS = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate")
+_LEG = ("hip", "knee", "ankle", "foot")
 _FEATURES = {263: "HUMANML3D", 251: "KIT"}
 
 
@@ -65,9 +66,8 @@ def _gender(path: str | Path) -> str:
     except DataError:  # some releases hold a Python object there
         return "neutral"
     word = value.item() if value.ndim == 0 else ""
-    return (word.decode(errors="replace") if isinstance(word, bytes) else str(word)).strip("b'\" ").lower()[
-        :20
-    ] or "neutral"
+    word = word.decode(errors="replace") if isinstance(word, bytes) else str(word)
+    return word.strip("b'\" ").lower()[:20] or "neutral"
 
 
 def _rate(content: Mapping[str, Any]) -> float | None:
@@ -133,12 +133,7 @@ def smpl22_from_kit(joints: Array) -> Array:
     for side, start in zip(arms, (5, 8), strict=True):
         known |= {f"{side}_{joint}": start + place for place, joint in enumerate(("shoulder", "elbow", "wrist"))}
     for side, start in zip(legs, (11, 16), strict=True):
-        known |= {
-            f"{side}_hip": start,
-            f"{side}_knee": start + 1,
-            f"{side}_ankle": start + 2,
-            f"{side}_foot": start + 4,
-        }
+        known |= {f"{side}_{joint}": start + place for joint, place in zip(_LEG, (0, 1, 2, 4), strict=True)}
     return complete({joint: joints[:, index] for joint, index in known.items()})
 
 

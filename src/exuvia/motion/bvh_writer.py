@@ -81,8 +81,7 @@ def _triangle_frame(left: Array, right: Array, up: Array) -> Array | None:
     """Axes [F, 3, 3] as rows: x to the left, y up, z forward; None where the bones span no frame."""
     x = left - right
     z = np.cross(x, up)
-    y = np.cross(z, x)
-    rows = np.stack((x, y, z), axis=1)
+    rows = np.stack((x, np.cross(z, x), z), axis=1)
     norm = np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows / norm if (norm > 1e-9).all() else None
 
@@ -90,13 +89,9 @@ def _triangle_frame(left: Array, right: Array, up: Array) -> Array | None:
 def body_nodes(offsets: Array) -> list[Node]:
     """The written tree: the 22 joints, and a node of length zero before each bone of pelvis and upper spine."""
     nodes: list[Node] = []
-    children: dict[int, list[int]] = {joint: [] for joint in range(SMPL22.num_joints)}
-    for joint, parent in enumerate(SMPL22.parents):
-        if parent >= 0:
-            children[parent].append(joint)
 
     def add(joint: int, parent: int) -> None:
-        aims = tuple(children[joint])
+        aims = tuple(child for child, above in enumerate(SMPL22.parents) if above == joint)
         here = len(nodes)
         x, y, z = (float(value) for value in offsets[joint])
         nodes.append(Node(SMPL22.joints[joint], parent, (x, y, z), joint, aims))
@@ -150,18 +145,15 @@ def solve_rotations(joints: Array, nodes: list[Node], offsets: Array) -> Array:
 def _kabsch(rest: Array, bones: Array) -> Array:
     """Rotations [F, 3, 3] that bring rest vectors [K, 3] nearest to bones [F, K, 3] in the least-squares sense."""
     u, _, vt = np.linalg.svd(np.einsum("fki,kj->fij", bones, rest))
-    sign = np.linalg.det(u @ vt)
-    u[:, :, 2] *= sign[:, None]
+    u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
     return u @ vt
 
 
 def _euler_deg(matrices: Array) -> Array:
     """Angles [F, N, 3] in degrees, order ZXY, without jumps of a full turn between frames."""
     frames, count = matrices.shape[:2]
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # a locked gimbal: the third angle is set to zero, the pose is right
+    with warnings.catch_warnings():  # a locked gimbal: the third angle is set to zero, the pose is right
+        warnings.simplefilter("ignore", UserWarning)
         angles = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_euler(EULER)
     return np.rad2deg(np.unwrap(angles.reshape(frames, count, 3), axis=0))
 

@@ -18,9 +18,8 @@ from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.two_bone import REACH, bend, hips_forward
 from exuvia.shapes import Array
 
-LEGS = tuple(
-    tuple(SMPL22.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle", "foot")) for side in ("left", "right")
-)
+_LEG = ("hip", "knee", "ankle", "foot")
+LEGS = tuple(tuple(SMPL22.index(f"{side}_{joint}") for joint in _LEG) for side in ("left", "right"))
 LOW_M, STILL_LOW_M = 0.05, 0.07
 """Height of a toe above the floor at which a stance begins, and ends."""
 SLOW_M_PER_S = ((0.4, 0.9), (0.6, 1.0), (0.8, 1.2))

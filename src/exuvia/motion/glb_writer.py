@@ -43,12 +43,9 @@ class _Binary:
         self.views.append({**view, **({"target": target} if target else {})})
         self.data += rows.tobytes()
         flat = rows.reshape(len(rows), -1)
-        accessor = {
-            "bufferView": len(self.views) - 1, "componentType": kind, "count": len(flat), "type": KIND[flat.shape[1]]
-        }  # fmt: skip
-        if limits:
-            accessor |= {"min": flat.min(0).tolist(), "max": flat.max(0).tolist()}
-        self.accessors.append(accessor)
+        accessor = {"bufferView": len(self.views) - 1, "componentType": kind, "count": len(flat)}
+        ends = {"min": flat.min(0).tolist(), "max": flat.max(0).tolist()} if limits else {}
+        self.accessors.append({**accessor, "type": KIND[flat.shape[1]], **ends})
         return len(self.accessors) - 1
 
 
@@ -79,25 +76,17 @@ def glb_bytes(clips: Sequence[Clip]) -> bytes:
     binary, places = _Binary(), rest_places(nodes)
     inverse = np.tile(np.eye(4), (len(nodes), 1, 1))
     inverse[:, 3, :3] = -places  # column-major, as stored
+    mesh = _primitive(binary, build_body(nodes))
+    matrices = binary.add(inverse.reshape(-1, 16), FLOAT)
+    look = {"baseColorFactor": BODY_COLOUR, "metallicFactor": 0.0, "roughnessFactor": 0.8}
     about: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": GENERATOR},
         "scene": 0,
         "scenes": [{"nodes": [0, len(nodes)]}],
         "nodes": [],
-        "meshes": [{"name": "body", "primitives": [_primitive(binary, build_body(nodes))]}],
-        "materials": [
-            {
-                "name": "body",
-                "pbrMetallicRoughness": {"baseColorFactor": BODY_COLOUR, "metallicFactor": 0.0, "roughnessFactor": 0.8},
-            }
-        ],
-        "skins": [
-            {
-                "inverseBindMatrices": binary.add(inverse.reshape(-1, 16), FLOAT),
-                "skeleton": 0,
-                "joints": list(range(len(nodes))),
-            }
-        ],
+        "meshes": [{"name": "body", "primitives": [mesh]}],
+        "materials": [{"name": "body", "pbrMetallicRoughness": look}],
+        "skins": [{"inverseBindMatrices": matrices, "skeleton": 0, "joints": list(range(len(nodes)))}],
         "animations": [_animation(binary, clip, nodes, offsets, number) for number, clip in enumerate(clips)],
     }
     for index, node in enumerate(nodes):

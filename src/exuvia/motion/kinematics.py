@@ -80,9 +80,11 @@ def foot_contacts(joints: Array, fps: float, speed_m_per_s: float = CONTACT_SPEE
     return joint_speed_m_per_s(joints, fps)[:, list(FEET)] < speed_m_per_s
 
 
-def _planted(joints: Array, floor_m: float, height_m: float) -> Mask:
-    low = joints[:, list(TOES), 1] - floor_m < height_m
-    return low[1:] & low[:-1]
+def _toes(joints: Array, fps: float, floor_m: float, height_m: float) -> tuple[Array, Mask]:
+    """Horizontal speed of the toes between frames [F-1, 2], and where they stay within `height_m` of the floor."""
+    joints = _checked(joints, fps, 1)[:, list(TOES)]
+    low = joints[..., 1] - floor_m < height_m
+    return np.linalg.norm(np.diff(joints[..., [0, 2]], axis=0), axis=-1) * fps, low[1:] & low[:-1]
 
 
 def foot_skate_rate(
@@ -92,16 +94,13 @@ def foot_skate_rate(
 
     The defaults are the published 5 cm and 2.5 cm a frame at 20 fps.   [karunratanakul2023gmd], foot skating ratio
     """
-    joints = _checked(joints, fps, 1)
-    slide = np.linalg.norm(np.diff(joints[:, list(TOES)][..., [0, 2]], axis=0), axis=-1) * fps
-    return float((_planted(joints, floor_m, height_m) & (slide > slide_m_per_s)).any(-1).mean())
+    slide, planted = _toes(joints, fps, floor_m, height_m)
+    return float((planted & (slide > slide_m_per_s)).any(-1).mean())
 
 
 def foot_skate_m_per_s(joints: Array, fps: float, floor_m: float = 0.0, height_m: float = 0.05) -> float:
     """Mean horizontal speed of the feet while they are within `height_m` of the floor; 0 where they never are."""
-    joints = _checked(joints, fps, 1)
-    slide = np.linalg.norm(np.diff(joints[:, list(TOES)][..., [0, 2]], axis=0), axis=-1) * fps
-    planted = _planted(joints, floor_m, height_m)
+    slide, planted = _toes(joints, fps, floor_m, height_m)
     return float(slide[planted].mean()) if planted.any() else 0.0
 
 

@@ -18,10 +18,8 @@ def qbetween(a: Array, b: Array) -> Array:
     degenerate = (norm <= 1e-6 * np.maximum(size, 1e-30))[..., 0]
     if not degenerate.any():
         return q / norm
-    aside = np.where(
-        np.abs(a[..., 1:2]) < 0.9 * np.linalg.norm(a, axis=-1, keepdims=True), [0.0, 1.0, 0.0], [1.0, 0, 0]
-    )
-    axis = np.cross(a, aside)
+    steep = np.abs(a[..., 1:2]) >= 0.9 * np.linalg.norm(a, axis=-1, keepdims=True)
+    axis = np.cross(a, np.where(steep, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]))
     length = np.linalg.norm(axis, axis=-1, keepdims=True)
     half_turn = np.concatenate((np.zeros_like(w)[..., None], axis / np.where(length > 0, length, 1)), axis=-1)
     half_turn[..., 0] = np.where(length[..., 0] > 0, 0.0, 1.0)

@@ -60,20 +60,13 @@ def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Gener
     text = choices[int(rng.integers(len(choices)))]
     level = action.levels[part.level]
     number = _NUMBERS[part.count] if rng.random() < 0.8 else str(part.count)
-    text = text.format(
-        side=part.side,
-        level=level[int(rng.integers(len(level)))],
-        n=number,
-        times=_times(part.count, rng),
-        their=their if rng.random() < 0.75 else "the",
-    )
-    before = bool(adverb) and adverb.endswith("ly") and " " not in adverb and rng.random() < 0.4
-    if before:
-        text = f"{adverb} {text}"
-    elif adverb:
-        text = f"{text} {adverb}"
-    text = re.sub(r"\[(\w+)\]", lambda match: _FORM[form](match.group(1)), text)
-    return re.sub(r"\s+", " ", text).strip()
+    word, times = level[int(rng.integers(len(level)))], _times(part.count, rng)
+    whose = their if rng.random() < 0.75 else "the"
+    text = text.format(side=part.side, level=word, n=number, times=times, their=whose)
+    before = adverb.endswith("ly") and " " not in adverb and rng.random() < 0.4
+    text = f"{adverb} {text}" if before else f"{text} {adverb}"
+    text = re.sub(r"\[(\w+)\]", lambda match: _FORM[form](match[1]), text)
+    return " ".join(text.split())
 
 
 def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> str:
@@ -89,20 +82,17 @@ def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> 
     if len(parts) == 1:
         return f"{subject} is {said(0, 'gerund')}" if progressive else f"{subject} {said(0, 'third')}"
     if len(parts) == 2:
-        return _pair(subject, pronoun, said, rng, progressive)
+        if progressive:
+            return f"{subject} is {said(0, 'gerund')} and then {said(1, 'gerund')}"
+        return _pair(subject, pronoun, said, int(rng.integers(0, 8)))
     links = (", then ", ", and then "), (", ", ", and "), (" and then ", ", and finally "), (", then ", " before ")
     first, second = links[int(rng.integers(len(links)))]
     last = said(2, "gerund" if second == " before " else "third")
     return f"{subject} {said(0, 'third')}{first}{said(1, 'third')}{second}{last}"
 
 
-def _pair(
-    subject: str, pronoun: str, said: Callable[[int, str], str], rng: np.random.Generator, progressive: bool
-) -> str:
+def _pair(subject: str, pronoun: str, said: Callable[[int, str], str], kind: int) -> str:
     """Two actions in one sentence, or in two."""
-    if progressive:
-        return f"{subject} is {said(0, 'gerund')} and then {said(1, 'gerund')}"
-    kind = int(rng.integers(0, 8))
     if kind < 4:
         link = (", then ", " and then ", " then ", " and ")[kind]
         return f"{subject} {said(0, 'third')}{link}{said(1, 'third')}"
@@ -110,9 +100,10 @@ def _pair(
         return f"{subject} {said(0, 'third')} before {said(1, 'gerund')}"
     if kind == 5:
         return f"after {said(0, 'gerund')}, {subject} {said(1, 'third')}"
+    plain = "base" if pronoun == "they" else "third"
     if kind == 6:
-        return f"{subject} {said(0, 'third')}, after that {pronoun} {said(1, 'base' if pronoun == 'they' else 'third')}"
-    return f"{subject} {said(0, 'third')}. {pronoun} then {said(1, 'base' if pronoun == 'they' else 'third')}"
+        return f"{subject} {said(0, 'third')}, after that {pronoun} {said(1, plain)}"
+    return f"{subject} {said(0, 'third')}. {pronoun} then {said(1, plain)}"
 
 
 def captions(parts: Sequence[Part], style: Style, rng: np.random.Generator, count: int = 4) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ blocks, dodges, throws and drum beats are not.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import BeforeValidator
 
@@ -20,8 +20,7 @@ _MODULE = {"fighting": fighting, "gestures": gestures, "moving": moving, "postur
 def _performer(name: str) -> Callable[[Stage, Part], None]:
     """The function that a name such as "fighting.kick" stands for."""
     module, _, function = name.partition(".")
-    performer: Callable[[Stage, Part], None] = getattr(_MODULE[module], function)
-    return performer
+    return cast(Callable[[Stage, Part], None], getattr(_MODULE[module], function))
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,7 @@ class Action:
 
 ACTION = read_table(__file__, "actions.toml", Action)
 """Every action by name."""
-
 FRAME_LABELS: tuple[str, ...] = ("stand", "guard", *sorted({action.label for action in ACTION.values()} - {"stand"}))
 """Vocabulary of the labels of single frames; a frame's label is an index into it."""
-
 VIOLENT_FRAME_LABELS = frozenset(action.label for action in ACTION.values() if action.violent)
 """Frame labels that are violent; each label is either always or never violent."""

@@ -104,11 +104,9 @@ def _one(seed: int, number: int, names: tuple[str, ...], compositions: float) ->
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, 0]))
     parts = _script(rng, names, compositions)
     style = _style(rng, parts)
-    while True:
-        joints, labels = perform(parts, style, (seed, number, 1))
-        if len(joints) <= MAX_FRAMES:
-            break
+    while len((acted := perform(parts, style, (seed, number, 1)))[0]) > MAX_FRAMES:
         parts = _shorter(parts)
+    joints, labels = acted
     frames = len(joints)
     first, last = _cut(rng, parts, frames)
     joints, labels = _at_origin(joints[first:last]), labels[first:last]
@@ -116,14 +114,9 @@ def _one(seed: int, number: int, names: tuple[str, ...], compositions: float) ->
     sentences = captions(told, style, rng, count=int(rng.integers(3, 6)))
     sides = {part.side for part in parts if part.side}
     concepts = sorted({concept for part in parts for concept in ACTION[part.action].concepts})
-    truth = {
-        "violent": any(ACTION[part.action].violent for part in parts),
-        "concepts": tuple(concepts),
-        "side": sides.pop() if len(sides) == 1 else None,
-        "style": style.name,
-    }
-    meta = {"source": "synthetic", "seed": seed, "number": number}
-    clip = Clip(joints, FPS, sentences[0], meta)
+    side, violent = sides.pop() if len(sides) == 1 else None, any(ACTION[part.action].violent for part in parts)
+    truth = {"violent": violent, "concepts": tuple(concepts), "side": side, "style": style.name}
+    clip = Clip(joints, FPS, sentences[0], {"source": "synthetic", "seed": seed, "number": number})
     name = f"synthetic_{seed}_{number:06d}"
     return SyntheticClip(name, clip, sentences, labels, truth, tuple(part.action for part in parts))
 
@@ -186,9 +179,11 @@ def _cut(rng: np.random.Generator, parts: Sequence[Part], frames: int) -> tuple[
 
 def _at_origin(joints: Joints) -> Joints:
     """The motion moved and turned so that it starts at x = z = 0, facing +z."""
-    across = joints[0, SMPL22.index("left_hip")] - joints[0, SMPL22.index("right_hip")]
-    shoulders = joints[0, SMPL22.index("left_shoulder")] - joints[0, SMPL22.index("right_shoulder")]
-    left = across.astype(np.float64) + shoulders
+    hips, shoulders = (
+        joints[0, SMPL22.index(f"left_{part}")] - joints[0, SMPL22.index(f"right_{part}")]
+        for part in ("hip", "shoulder")
+    )
+    left = hips.astype(np.float64) + shoulders
     angle = np.arctan2(left[2], left[0])
     c, s = np.cos(angle), np.sin(angle)
     turned = (joints - joints[0, 0] * np.asarray((1, 0, 1))).astype(np.float64)

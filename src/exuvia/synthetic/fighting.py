@@ -95,9 +95,9 @@ def _one_kick(stage: Stage, part: Part, kind: str, in_guard: bool, again: bool) 
     stage.now = start + shift + chamber
     _strike(stage, part, kind, in_guard, turned, size)
     stage.leg(side, stage.now, stage.now + 0.3, foot_x=stage.line.value(f"{side}_foot_x"))
-    forward = foot_ahead if in_guard else BALL_AHEAD_M + float(stage.rng.uniform(0.0, 0.12))
-    lateral = foot_left if in_guard else sign * stage.stance_m
-    _set_down(stage, side, forward, lateral)
+    if not in_guard:
+        foot_ahead, foot_left = BALL_AHEAD_M + float(stage.rng.uniform(0.0, 0.12)), sign * stage.stance_m
+    _set_down(stage, side, foot_ahead, foot_left)
 
 
 def _strike(stage: Stage, part: Part, kind: str, in_guard: bool, turned: float, size: float) -> None:
@@ -158,17 +158,8 @@ def _set_down(stage: Stage, side: str, ahead: float, left: float) -> None:
     stage.leg(side, end - 0.12, end, plant=1.0)
     support = OTHER[side]
     stage.leg(support, start + 0.1, end, foot_yaw=stage.heading - SIGN[side] * 7.0)
-    names = (
-        "pelvis_yaw",
-        "pelvis_pitch",
-        "pelvis_roll",
-        "spine_yaw",
-        "spine_pitch",
-        "spine_roll",
-        "head_yaw",
-        "head_pitch",
-    )
-    stage.lean(start, end + 0.05, **dict.fromkeys(names, 0.0))
+    names = "pelvis_yaw pelvis_pitch pelvis_roll spine_yaw spine_pitch spine_roll head_yaw head_pitch"
+    stage.lean(start, end + 0.05, **dict.fromkeys(names.split(), 0.0))
     stage.lean(start, end, height=-0.03)
     if stage.posture == "guard":
         stage.arm(side, start, end, **REAR_HAND)
@@ -257,10 +248,8 @@ def dodge(stage: Stage, part: Part) -> None:
         names = ("pelvis_roll", "spine_roll", "spine_pitch", "pelvis_pitch", "spine_yaw", "height")
         base = {name: stage.line.value(name) for name in names}
         if sign:
-            stage.move(
-                start, end, pelvis_roll=9.0 * sign, spine_roll=24.0 * sign, spine_yaw=base["spine_yaw"] - 14.0 * sign
-            )
-            stage.move(start, end, height=base["height"] - 0.08, spine_pitch=base["spine_pitch"] + 8.0)
+            stage.move(start, end, pelvis_roll=9.0 * sign, spine_roll=24.0 * sign, height=base["height"] - 0.08)
+            stage.move(start, end, spine_yaw=base["spine_yaw"] - 14.0 * sign, spine_pitch=base["spine_pitch"] + 8.0)
             stage.sway(start, end, left=0.13 * sign)
         else:
             stage.move(start, end, height=base["height"] - 0.3, spine_pitch=base["spine_pitch"] + 22.0)

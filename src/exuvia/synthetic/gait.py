@@ -78,11 +78,8 @@ class Path:
 
     def at(self, time: float) -> tuple[float, float, float]:
         """x, z in metres and heading in degrees."""
-        return (
-            float(np.interp(time, self.grid, self.x)),
-            float(np.interp(time, self.grid, self.z)),
-            float(np.interp(time, self.grid, self.heading)),
-        )
+        x, z, heading = (float(np.interp(time, self.grid, values)) for values in (self.x, self.z, self.heading))
+        return x, z, heading
 
 
 def travel(
@@ -126,11 +123,8 @@ def _personal(gait: Gait, stage: Stage) -> Gait:
     """The gait as this actor has it this time."""
     names = ("step_s", "lift", "heel", "arm_forward", "arm_back", "elbow", "elbow_swing", "twist", "roll", "sway")
     spread = (0.06, 0.2, 0.12, 0.3, 0.3, 0.25, 0.3, 0.3, 0.35, 0.3)
-    changes = {
-        name: getattr(gait, name) * float(1.0 + share * stage.rng.uniform(-1.0, 1.0))
-        for name, share in zip(names, spread, strict=True)
-    }
-    return replace(gait, **changes)
+    factors = [float(1.0 + share * stage.rng.uniform(-1.0, 1.0)) for share in spread]
+    return replace(gait, **{name: getattr(gait, name) * by for name, by in zip(names, factors, strict=True)})
 
 
 def _swing(
@@ -172,9 +166,8 @@ def _sway_body(stage: Stage, gait: Gait, lead: list[str], touches: list[float], 
     """Bob, hip sway, counter-rotation of the trunk and swing of the arms."""
     style, start, end = stage.style, touches[0] - pace, touches[-1]
     bounce = 0.4 + 0.6 * style.bounce
-    stage.lean(
-        start, start + 1.2 * pace, pelvis_pitch=0.45 * gait.lean, spine_pitch=0.55 * gait.lean, height=-gait.drop
-    )
+    stage.lean(start, start + 1.2 * pace, pelvis_pitch=0.45 * gait.lean, spine_pitch=0.55 * gait.lean)
+    stage.lean(start, start + 1.2 * pace, height=-gait.drop)
     for touch, side in zip(touches[:-1], lead[:-1], strict=True):
         sign, fade = SIGN[side], 0.6 if touch == touches[0] else 1.0
         twist, roll = fade * gait.twist * bounce, gait.roll * bounce

@@ -25,17 +25,10 @@ def wave(stage: Stage, part: Part) -> None:
     stage.wait(rise)
     for _ in range(max(2, part.count)):
         for way in (1.0, -1.0):
-            beat = stage.beat(0.25, 0.05)
+            end = stage.now + stage.beat(0.25, 0.05)
             for side in _arms_of(part):
-                stage.arm(
-                    side,
-                    stage.now,
-                    stage.now + beat,
-                    elbow=bend + swing * way,
-                    swivel=4.0 + 9.0 * way,
-                    el=high + 3 * way,
-                )
-            stage.wait(beat)
+                stage.arm(side, stage.now, end, elbow=bend + swing * way, swivel=4.0 + 9.0 * way, el=high + 3 * way)
+            stage.now = end
     stage.settle(fall)
 
 
@@ -133,15 +126,8 @@ def kick_ball(stage: Stage, part: Part) -> None:
     stage.sway(start, start + back, ahead=0.2, left=-0.08 * sign)
     stage.leg(side, start + 0.5 * back, start + back, plant=0.0, foot_pitch=40.0)
     stage.leg(side, start + 0.5 * back, start + back, free=1.0, thigh_el=-116.0, knee=68.0, toe=40.0, foot_y=0.25)
-    stage.lean(
-        start,
-        start + back,
-        pelvis_yaw=18.0 * sign,
-        spine_yaw=-26.0 * sign,
-        spine_pitch=6.0,
-        head_pitch=10.0,
-        height=-0.04,
-    )
+    stage.lean(start, start + back, pelvis_yaw=18.0 * sign, spine_yaw=-26.0 * sign, spine_pitch=6.0)
+    stage.lean(start, start + back, head_pitch=10.0, height=-0.04)
     stage.arm(side, start, start + back, el=-66.0, az=60.0, elbow=24.0)
     stage.arm(support, start, start + back, el=-40.0, az=70.0, elbow=26.0)
     stage.leg(side, start + back, hit, thigh_el=-62.0, knee=20.0)
@@ -169,9 +155,8 @@ def swing_bat(stage: Stage, part: Part) -> None:
     wind, out, follow = stage.beat(0.6), stage.beat(0.24), stage.beat(0.28)
     start, go = stage.now, stage.now + wind
     stage.grip(start, go, 0.2 * sign, 0.02, 0.16)
-    stage.lean(
-        start, go, spine_yaw=38.0 * sign, pelvis_yaw=22.0 * sign, head_yaw=-44.0 * sign, height=-0.05, spine_pitch=8.0
-    )
+    stage.lean(start, go, spine_yaw=38.0 * sign, pelvis_yaw=22.0 * sign, head_yaw=-44.0 * sign)
+    stage.lean(start, go, height=-0.05, spine_pitch=8.0)
     stage.sway(start, go, left=0.05 * sign, ahead=-0.02)
     stage.grip(go, go + out, 0.0, -0.22, 0.44)
     stage.lean(go - 0.04, go + out, spine_yaw=-8.0 * sign, pelvis_yaw=-8.0 * sign, head_yaw=0.0)
@@ -218,16 +203,15 @@ def drum(stage: Stage, part: Part) -> None:
 
 def _dance_arms(stage: Stage, side: str, start: float, end: float) -> None:
     """One of a few poses that a dancing arm passes through."""
-    pose = stage.rng.integers(0, 5)
     size = stage.style.size
-    values = (
+    poses = (
         {"el": -62.0, "az": 20.0, "elbow": 88.0, "swivel": 18.0},
         {"el": -30.0 * size, "az": 60.0, "elbow": 82.0, "swivel": 4.0},
         {"el": 52.0 * size, "az": 40.0, "elbow": 42.0, "swivel": 0.0},
         {"el": -98.0, "az": 20.0, "elbow": 70.0, "swivel": 16.0},
         {"el": -8.0, "az": 84.0, "elbow": 32.0, "swivel": 8.0},
-    )[pose]
-    stage.arm(side, start, end, **values)
+    )
+    stage.arm(side, start, end, **poses[stage.rng.integers(0, 5)])
 
 
 def dance(stage: Stage, part: Part) -> None:
@@ -240,14 +224,8 @@ def dance(stage: Stage, part: Part) -> None:
         stage.lean(start, start + 0.5 * beat, height=-0.05 * size)
         stage.lean(start + 0.5 * beat, end, height=-0.01)
         twist = float(stage.rng.uniform(-14, 14))
-        stage.lean(
-            start,
-            end,
-            pelvis_roll=7.0 * sign * size,
-            spine_roll=-9.0 * sign * size,
-            pelvis_yaw=-twist,
-            spine_yaw=1.8 * twist,
-        )
+        stage.lean(start, end, pelvis_roll=7.0 * sign * size, spine_roll=-9.0 * sign * size)
+        stage.lean(start, end, pelvis_yaw=-twist, spine_yaw=1.8 * twist)
         stage.sway(start, end, left=0.09 * sign * size, ahead=float(stage.rng.uniform(-0.02, 0.03)))
         if part.level == "kick" and number % 2 == 1:
             _dance_kick(stage, OTHER[side], start, end + 0.5 * beat)
@@ -269,9 +247,8 @@ def _dance_kick(stage: Stage, side: str, start: float, end: float) -> None:
     x, z = stage.place(BALL_AHEAD_M, SIGN[side] * stage.stance_m)
     stage.leg(side, start, start + 0.6 * third, plant=0.0, foot_y=0.15)
     stage.leg(side, start, start + third, free=1.0, thigh_el=-52.0, knee=66.0, toe=30.0)
-    stage.leg(
-        side, start + third, start + 1.7 * third, thigh_el=float(np.clip(-18.0 * stage.style.size, -40, 0)), knee=8.0
-    )
+    high = float(np.clip(-18.0 * stage.style.size, -40, 0))
+    stage.leg(side, start + third, start + 1.7 * third, thigh_el=high, knee=8.0)
     stage.leg(side, start + 1.7 * third, start + 1.75 * third, foot_x=float(x), foot_z=float(z))
     stage.leg(side, start + 1.8 * third, end - 0.04, free=0.0, thigh_el=-58.0, knee=50.0, toe=0.0)
     stage.leg(side, start + 2.0 * third, end, foot_y=0.0)

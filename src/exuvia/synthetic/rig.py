@@ -24,22 +24,16 @@ _MIDDLE = {
     "x": 0.0, "z": 0.0, "heading": 0.0, "height": 1.0, "pelvis_pitch": 2.0, "pelvis_roll": 0.0, "pelvis_yaw": 0.0,
     "spine_pitch": 3.0, "spine_roll": 0.0, "spine_yaw": 0.0, "head_pitch": 0.0, "head_roll": 0.0, "head_yaw": 0.0,
 }  # fmt: skip
-ARM_REST = {
-    "el": -88.0, "az": 0.0, "elbow": 14.0, "swivel": 12.0, "spread": 7.0, "shrug": 0.0, "protract": 0.0,
-}  # fmt: skip
+ARM_REST = {"el": -88.0, "az": 0.0, "elbow": 14.0, "swivel": 12.0, "spread": 7.0, "shrug": 0.0, "protract": 0.0}
 _LEG = {
     "foot_x": 0.0, "foot_y": 0.0, "foot_z": 0.0, "foot_yaw": 0.0, "foot_pitch": 0.0, "plant": 1.0, "knee_out": 0.0,
     "free": 0.0, "thigh_el": -88.0, "thigh_az": 0.0, "knee": 8.0, "thigh_swivel": 0.0, "toe": 0.0,
 }  # fmt: skip
-CHANNELS: dict[str, float] = _MIDDLE | {
-    f"{side}_{name}": value for side in SIDES for name, value in (ARM_REST | _LEG).items()
-}
+CHANNELS = _MIDDLE | {f"{side}_{name}": value for side in SIDES for name, value in (ARM_REST | _LEG).items()}
 """Every control channel with its value in a neutral stand. `height` is in standing pelvis heights, places in metres,
 `plant` 1 = the foot carries weight, `free` 1 = the leg is posed by its angles instead of the place of its foot."""
-
 ARM_FOLLOWS_TORSO = 0.35
 """Share of the torso's lean that the arms follow; the rest is gravity."""
-
 CLEARANCE_M = 0.05
 """How far a free leg keeps its foot off the floor."""
 
@@ -130,7 +124,6 @@ class _Foot:
 
     def __init__(self, c: Mapping[str, Array], side: str, body: Body) -> None:
         matrix = rotation(c[f"{side}_foot_yaw"], c[f"{side}_foot_pitch"], np.zeros_like(c["x"]))
-        self.forward = matrix[..., 2]
         self.vector = turn(matrix, body.offsets[SMPL22.index("left_foot")].astype(np.float64))
         ball = np.stack([c[f"{side}_foot_{axis}"] for axis in "xyz"], axis=-1)
         self.ankle = ball - self.vector
@@ -155,10 +148,8 @@ def _solve_leg(
 ) -> None:
     """Knee, ankle and ball of one leg: angles where it is free, two-bone inverse kinematics where it is not."""
     sign, thigh_m, shin_m = SIGN[side], body.bone_m("left_knee"), body.bone_m("left_ankle")
-    first, second = limb(
-        c[f"{side}_thigh_el"], c[f"{side}_thigh_az"], c[f"{side}_knee"], c[f"{side}_thigh_swivel"], sign, False
-    )
-    first, second = turn(heading, first), turn(heading, second)
+    angles = (c[f"{side}_{name}"] for name in ("thigh_el", "thigh_az", "knee", "thigh_swivel"))
+    first, second = (turn(heading, bone) for bone in limb(*angles, sign, False))
     free = np.clip(c[f"{side}_free"], 0.0, 1.0)[:, None]
     target = foot.ankle * (1 - free) + (hip + first * thigh_m + second * shin_m) * free
     out = rotation(0.5 * c[f"{side}_foot_yaw"] + 0.5 * (c["heading"] + c["pelvis_yaw"]), 0 * free[:, 0], 0 * free[:, 0])
@@ -204,10 +195,8 @@ def _solve_torso(c: Mapping[str, Array], offsets: Array, joints: Array, pelvis: 
     joints[:, 12] = joints[:, 9] + turn(chest, offsets[12])
     nod = rotation(c["head_yaw"], c["head_pitch"] - 0.4 * (pitch + c["pelvis_pitch"]), c["head_roll"])
     joints[:, 15] = joints[:, 12] + turn(chest @ nod, offsets[15])
-    lean = ARM_FOLLOWS_TORSO
-    arms = rotation(
-        c["heading"] + c["pelvis_yaw"] + yaw, lean * (pitch + c["pelvis_pitch"]), lean * (roll + c["pelvis_roll"])
-    )
+    ahead, aside = (ARM_FOLLOWS_TORSO * lean for lean in (pitch + c["pelvis_pitch"], roll + c["pelvis_roll"]))
+    arms = rotation(c["heading"] + c["pelvis_yaw"] + yaw, ahead, aside)
     for side in SIDES:
         _solve_arm(c, side, offsets, joints, chest, arms)
 
@@ -215,9 +204,7 @@ def _solve_torso(c: Mapping[str, Array], offsets: Array, joints: Array, pelvis: 
 def _solve_arm(c: Mapping[str, Array], side: str, offsets: Array, joints: Array, chest: Array, frame: Array) -> None:
     """Collar, shoulder, elbow and wrist; the shoulder girdle rises with the arm and follows its reach."""
     sign = SIGN[side]
-    collar, shoulder, elbow, wrist = (
-        SMPL22.index(f"{side}_{part}") for part in ("collar", "shoulder", "elbow", "wrist")
-    )
+    collar, shoulder, elbow, wrist = (SMPL22.index(f"{side}_{part}") for part in "collar shoulder elbow wrist".split())
     el = c[f"{side}_el"]
     raised = np.clip((el + 40.0) / 130.0, 0.0, 1.0)
     raised = raised * raised * (3 - 2 * raised)

@@ -14,13 +14,10 @@ from exuvia.synthetic.timeline import FPS, Timeline
 
 OTHER = {"left": "right", "right": "left"}
 """The other side."""
-
 BALL_AHEAD_M = 0.09
 """How far the ball of a standing foot is ahead of the pelvis."""
-
 UNSTEADY_DEG = 1.4
 """Deviation with which a limb meets an angle that it is sent to: nobody does the same thing twice."""
-
 _HANG = {"el": 5.0, "elbow": 9.0, "swivel": 10.0, "spread": 4.0}
 """By how much the hanging arms of two people differ, in degrees."""
 
@@ -120,9 +117,8 @@ class Stage:
     def place(self, ahead: float, left: float) -> np.ndarray:
         """The floor point (x, z) at metres ahead and to the left of home."""
         angle = np.deg2rad(self.heading)
-        return self.home + np.asarray(
-            (ahead * np.sin(angle) + left * np.cos(angle), ahead * np.cos(angle) - left * np.sin(angle))
-        )
+        sine, cosine = np.sin(angle), np.cos(angle)
+        return self.home + np.asarray((ahead * sine + left * cosine, ahead * cosine - left * sine))
 
     def hands(self, start: float, end: float, out: float, up: float, ahead: float, *, elbow_out: float = 10.0) -> None:
         """Both wrists to mirrored points (out, up, ahead) of their shoulders in arm lengths, as for `rig.reach`."""
@@ -150,9 +146,8 @@ class Stage:
     ) -> None:
         """Lift a foot and set it down at metres ahead and to the left of home, toes turned out by `yaw` degrees."""
         x, z = self.place(ahead, left)
-        width = end - start
+        width, angle = end - start, self.heading + SIGN[side] * yaw
         middle = start + 0.5 * width
-        angle = self.heading + SIGN[side] * yaw
         self.leg(side, start, start + 0.2 * width, plant=0.0)
         self.leg(side, start - 0.15 * width, start + 0.12 * width, foot_pitch=22.0)
         self.leg(side, start, middle, foot_y=lift, foot_pitch=12.0)

@@ -30,8 +30,8 @@ def eased(times: Array, key_times: Sequence[float], key_values: Sequence[float])
     if len(key_times) == 1:
         return np.full(len(times), key_values[0])
     t, v = np.asarray(key_times), np.asarray(key_values)
-    width = t[1:] - t[:-1]
-    rise = (v[1:] - v[:-1]) / width
+    width = np.diff(t)
+    rise = np.diff(v) / width
     slopes = np.zeros(len(t))
     before, after = rise[:-1], rise[1:]
     same = before * after > 0
@@ -41,20 +41,15 @@ def eased(times: Array, key_times: Sequence[float], key_values: Sequence[float])
     s = np.clip((times - t[at]) / width[at], 0.0, 1.0)
     s2, s3 = s * s, s * s * s
     low, high = v[at], v[at + 1]
-    return (
-        low
-        + (high - low) * (3 * s2 - 2 * s3)
-        + width[at] * (slopes[at] * (s3 - 2 * s2 + s) + slopes[at + 1] * (s3 - s2))
-    )
+    bent = width[at] * (slopes[at] * (s3 - 2 * s2 + s) + slopes[at + 1] * (s3 - s2))
+    return low + (high - low) * (3 * s2 - 2 * s3) + bent
 
 
 class Timeline:
     """The keys of every channel."""
 
     def __init__(self, start: Mapping[str, float]) -> None:
-        self.keys: dict[str, tuple[list[float], list[float]]] = {
-            name: ([0.0], [value]) for name, value in start.items()
-        }
+        self.keys = {name: ([0.0], [value]) for name, value in start.items()}
 
     def value(self, name: str) -> float:
         """The last key of a channel."""
