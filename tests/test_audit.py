@@ -98,7 +98,7 @@ def test_without_prompts_all_shipped_ones_that_ask_for_violence_are_asked(
     ("words", "message"),
     [
         ("--kinds explicti", "did you mean 'explicit'?"),
-        ("--prompts none.txt", "not a readable text file of prompts"),
+        ("--prompts none.txt", "none.txt does not exist; expected one text file of prompts"),
         ("--seeds --kinds explicit", "found no prompt to ask"),
     ],
 )

@@ -142,7 +142,7 @@ def test_prompt_files_with_bad_lengths_name_their_line(tmp_path: Path) -> None:
     path.write_text("fine\nbad#many\n")
     with pytest.raises(DataError, match=r"p.txt:2: found the length 'many'"):
         generate.read_prompts(path)
-    with pytest.raises(DataError, match="not a readable text file"):
+    with pytest.raises(DataError, match="does not exist; expected one text file"):
         generate.read_prompts(tmp_path / "none.txt")
 
 

@@ -128,7 +128,7 @@ def test_official_lists_of_humanml3d(official: Path) -> None:
     words = split_texts(official / "texts", lists["test"], "words")
     assert set(words.forget) <= set(test.forget)
     assert len(words.lookalikes) > 20
-    with pytest.raises(DataError, match="not a readable caption file"):
+    with pytest.raises(DataError, match="does not exist; expected one caption file"):
         split_texts(official / "texts", ["nothing"], "words")
 
 

@@ -143,9 +143,9 @@ def fuzz(benches: Sequence[Bench], inputs: int, seed: int, tell: Callable[[str],
             start, stop = (count * edge // ROUNDS for edge in (turn, turn + 1))
             _feed(bench, seed, start, stop, tally)
         rate = tally.inputs / (time.monotonic() - began)
-        tell(
-            f"{tally.inputs:,} inputs, {rate:,.0f} a second, {tally.failed:,} failures at {len(tally.failures)} places"
-        )
+        slow = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in tally.seconds.most_common(4))
+        failed = f"{tally.failed:,} failures at {len(tally.failures)} places"
+        tell(f"{tally.inputs:,} inputs, {rate:,.0f} a second, {failed}; longest: {slow}")
     return tally
 
 

@@ -42,6 +42,8 @@ def guarded(name: object, form: str, kind: type[ExuviaError] = DataError) -> Ite
     except FileNotFoundError:
         raise kind(f"{name} does not exist; expected one {form} there") from None
     except Exception as error:  # what libraries raise for damaged files has no common class
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise kind(f"there is not enough memory to read {name}; free some, or take a smaller one") from None
         reason = " ".join((str(error) or type(error).__name__)[:160].split())
         raise kind(f"{name} is not a readable {form} ({reason}); fetch or write it again") from None
 
@@ -141,8 +143,11 @@ def read_npy(
         with open(file, "rb") if isinstance(file, str | Path) else nullcontext(file) as stream:
             size = stream.seek(0, 2)
             stream.seek(0)
-            if stream.read(4) == b"PK\x03\x04":
+            start = stream.read(6)
+            if start[:4] == b"PK\x03\x04":
                 raise DataError(f"{name} is a zip archive, expected one array; name the file .npz")
+            if start and start != _MAGIC:
+                raise DataError(f"found a file that begins with {start!r}, which is no .npy; write it with numpy.save")
             stream.seek(0)
             _check_header(stream, size, rows, name)
             if not mapped:
