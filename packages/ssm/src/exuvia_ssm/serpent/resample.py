@@ -1,6 +1,7 @@
 """Learned intervals: running time, the elements at which it crosses the grid, and their neighbours.
 
-Time is counted in grid intervals (Delta = 1). Equations (S1) to (S4) of serpent.py [rando2025serpent], m = 1 .. M = floor(t_L).
+Time is counted in grid intervals (Delta = 1). Equations (S1) to (S4) stand in serpent.py, with m = 1 .. M = floor(t_L)
+[rando2025serpent].
 
 Since Delta_l <= 1 an element crosses at most one multiple, so all i_m differ; since Delta_l >= kappa,
 floor(kappa L) <= M <= L. Both hold to the last bit because the running time is kept in whole *ticks* of 2**-40
