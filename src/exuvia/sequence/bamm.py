@@ -14,6 +14,7 @@ from torch import Tensor
 
 from exuvia.sequence import bamm_generate
 from exuvia.sequence.bamm_decoder import BAMMDecoder
+from exuvia.sequence.sampling import Drawing
 from exuvia.sequence.trunk import valid_from_lengths
 
 REVEAL_SHARE = 0.5
@@ -40,12 +41,9 @@ class Reveal:
         uniform = partial(torch.rand, generator=generator, device=where)
         reveals, rate, noise = uniform(3).tolist()
         share = REVEAL_SHARE * rate if reveals < REVEAL_SHARE else 0.0
-        return cls(
-            given=uniform(*size) < share,
-            to_random=uniform(*size) < REVEAL_SHARE * noise,
-            random_codes=torch.randint(num_codes, size, generator=generator, device=where),
-            drop=uniform(shape[0]) < cond_drop,
-        )
+        given, to_random = uniform(*size) < share, uniform(*size) < REVEAL_SHARE * noise
+        codes = torch.randint(num_codes, size, generator=generator, device=where)
+        return cls(given, to_random, codes, uniform(shape[0]) < cond_drop)
 
 
 class BAMM(BAMMDecoder):
@@ -80,22 +78,15 @@ class BAMM(BAMMDecoder):
         accuracy = right.sum().float() / counted.sum().clamp(min=1)
         return (nats.sum(1) / counted.sum(1).clamp(min=1)).mean(), accuracy
 
-    def generate(
+    def _written(
         self,
         cond: Tensor,
-        lengths: Tensor | None = None,
-        cond_valid: Tensor | None = None,
-        *,
-        seeds: Sequence[int] | None = None,
-        steps: int = 10,
-        shortest: int = 1,
-        longest: int = 49,
-        cond_scale: float = 4.0,
-        keep_share: float = 0.0,
-        temperature: float = 1.0,
+        lengths: Tensor | None,
+        cond_valid: Tensor | None,
+        seeds: Sequence[int] | None,
+        limits: tuple[int, int],
+        how: Drawing,
     ) -> Tensor:
-        """Base codes from text; see `BaseGenerator` and `bamm_generate.generate`."""
-        writing = bamm_generate.Writing(cond_scale, keep_share, temperature)
-        return bamm_generate.generate(
-            self, cond, lengths, cond_valid, seeds=seeds, shortest=shortest, longest=longest, writing=writing
-        )
+        run = partial(bamm_generate.generate, seeds=seeds, shortest=limits[0], longest=limits[1])
+        writing = bamm_generate.Writing(how.cond_scale, how.keep_share, how.temperature)
+        return run(self, cond, lengths, cond_valid, writing=writing)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
+from exuvia.sequence.sampling import Drawing
 from exuvia.sequence.trunk import Trunk
 
 
@@ -97,7 +98,6 @@ class BaseGenerator(Trunk, ABC):
         accuracy = sampling.token_accuracy(logits.detach(), labels, self.ignored_id)
         return sampling.token_loss(logits, labels, self.ignored_id), accuracy
 
-    @abstractmethod
     def generate(
         self,
         cond: Tensor,
@@ -128,6 +128,20 @@ class BaseGenerator(Trunk, ABC):
         Raises:
             ConfigError: lengths and limits that do not fit, or not one seed a sample.
         """
+        how = Drawing(cond_scale, keep_share, temperature)
+        return self._written(cond, lengths, cond_valid, seeds, (shortest, longest), how)
+
+    def _written(
+        self,
+        cond: Tensor,
+        lengths: Tensor | None,
+        cond_valid: Tensor | None,
+        seeds: Sequence[int] | None,
+        limits: tuple[int, int],
+        how: Drawing,
+    ) -> Tensor:
+        """What `generate` gives, where a model does not define it itself."""
+        raise NotImplementedError
 
 
 def check_base_codes(codes: Tensor) -> tuple[int, int]:

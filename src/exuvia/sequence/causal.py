@@ -42,12 +42,9 @@ class Noise:
     def draw(cls, shape: tuple[int, int], num_codes: int, cond_drop: float, generator: torch.Generator) -> "Noise":
         """Draw for codes of shape [B, T] on the generator's device."""
         uniform = partial(torch.rand, generator=generator, device=generator.device)
-        share = RANDOM_SHARE * uniform(shape[0], 1)
-        return cls(
-            to_random=uniform(*shape) < share,
-            random_codes=torch.randint(num_codes, shape, generator=generator, device=generator.device),
-            drop=uniform(shape[0]) < cond_drop,
-        )
+        to_random = RANDOM_SHARE * uniform(shape[0], 1) > uniform(*shape)
+        codes = torch.randint(num_codes, shape, generator=generator, device=generator.device)
+        return cls(to_random, codes, uniform(shape[0]) < cond_drop)
 
 
 class CausalGenerator(BaseGenerator):
@@ -95,27 +92,19 @@ class CausalGenerator(BaseGenerator):
         labels = F.pad(codes, (0, 1), value=self.end_id).masked_fill(place > until, self.pad_id)
         return ids, (place <= until).expand(batch, -1), labels.masked_fill(place == until, self.end_id)
 
-    def generate(
+    def _written(
         self,
         cond: Tensor,
-        lengths: Tensor | None = None,
-        cond_valid: Tensor | None = None,
-        *,
-        seeds: Sequence[int] | None = None,
-        steps: int = 10,
-        shortest: int = 1,
-        longest: int = 49,
-        cond_scale: float = 4.0,
-        keep_share: float = 0.0,
-        temperature: float = 1.0,
+        lengths: Tensor | None,
+        cond_valid: Tensor | None,
+        seeds: Sequence[int] | None,
+        limits: tuple[int, int],
+        how: Drawing,
     ) -> Tensor:
-        """Base codes from text, until the end token where no lengths are given; see `BaseGenerator`."""
-        size = tokens_to_write(cond, lengths, shortest, longest)
-        noise = None
-        if temperature > 0:
-            noise = noise_of(seeds, 1, torch.ones(len(cond), size), None)[0]
-        writer = Writer(self, cond, cond_valid, Drawing(cond_scale, keep_share, temperature))
-        ids = writer.write(size, noise, shortest if lengths is None else None)
+        """Until the end token where no lengths are given."""
+        size = tokens_to_write(cond, lengths, *limits)
+        noise = noise_of(seeds, 1, torch.ones(len(cond), size), None)[0] if how.temperature > 0 else None
+        ids = Writer(self, cond, cond_valid, how).write(size, noise, limits[0] if lengths is None else None)
         over = (ids >= self.end_id).cumsum(1) > 0
         if lengths is not None:
             over = torch.arange(ids.shape[1], device=ids.device)[None] >= lengths.to(ids.device)[:, None]

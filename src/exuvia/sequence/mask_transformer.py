@@ -54,14 +54,9 @@ class Corruption:
         """Draw for a batch of shape [B, T] on the generator's device."""
         where = generator.device
         uniform = partial(torch.rand, generator=generator, device=where)
-        return cls(
-            time=uniform(shape[0]),
-            order=uniform(*shape),
-            to_random=uniform(*shape) < RANDOM_SHARE,
-            random_codes=torch.randint(num_codes, shape, generator=generator, device=where),
-            to_mask=uniform(*shape) < MASK_SHARE,
-            drop=uniform(shape[0]) < cond_drop,
-        )
+        time, order, to_random = uniform(shape[0]), uniform(*shape), uniform(*shape) < RANDOM_SHARE
+        codes = torch.randint(num_codes, shape, generator=generator, device=where)
+        return cls(time, order, to_random, codes, uniform(*shape) < MASK_SHARE, uniform(shape[0]) < cond_drop)
 
 
 class MaskTransformer(TransformerTrunk, BaseGenerator):
@@ -151,13 +146,8 @@ class MaskTransformer(TransformerTrunk, BaseGenerator):
             raise ConfigError("the masked transformer does not find lengths itself; give one a sample")
         lengths = lengths.to(self.device)
         valid = valid_from_lengths(lengths, max(int(lengths.max()), 1))
-        state = _Decoding(
-            ids=torch.where(valid, self.mask_id, self.pad_id),
-            scores=torch.where(valid, 0.0, KEPT),
-            counts=sampling.masked_counts(lengths, steps),
-            valid=valid,
-            hidden=True,
-        )
+        ids, scores = torch.where(valid, self.mask_id, self.pad_id), torch.where(valid, 0.0, KEPT)
+        state = _Decoding(ids, scores, sampling.masked_counts(lengths, steps), valid, hidden=True)
         if noise is None and temperature > 0:
             noise = noise_of(seeds, steps, valid, self.config.num_codes if gumbel else None)
         how, guidance = Drawing(cond_scale, keep_share, temperature), Guidance(cond_scale, unconditional)

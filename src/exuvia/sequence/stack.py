@@ -25,14 +25,6 @@ def _ssm(build: Layer, c: StackConfig) -> list[nn.Module]:
     return [build(c.width) if c.causal else Bidirectional(c.width, ssm=build, merge="add")]
 
 
-def _mamba(c: StackConfig) -> Layer:
-    return partial(Mamba, d_state=c.state)
-
-
-def _s4d(c: StackConfig) -> Layer:
-    return partial(S4D, d_state=4 * c.state)
-
-
 def _serpent(c: StackConfig) -> list[nn.Module]:
     """Bidirectional: resampled once, then read both ways."""
     build = BRANCH[c.serpent.over](c)
@@ -48,11 +40,14 @@ def serpent_options(c: StackConfig) -> dict[str, Any]:
     return {**options, "rates": c.serpent.rates, "causal": c.causal, "skip": False}
 
 
-BRANCH: dict[str, Callable[[StackConfig], Layer]] = {"s4d": _s4d, "mamba": _mamba}
+BRANCH: dict[str, Callable[[StackConfig], Layer]] = {
+    "s4d": lambda c: partial(S4D, d_state=4 * c.state),
+    "mamba": lambda c: partial(Mamba, d_state=c.state),
+}
 """What SeRpEnt resamples for."""
 MIXER: dict[str, Parts] = {
-    "s4d": lambda c: _ssm(_s4d(c), c),
-    "mamba": lambda c: _ssm(_mamba(c), c),
+    "s4d": lambda c: _ssm(BRANCH["s4d"](c), c),
+    "mamba": lambda c: _ssm(BRANCH["mamba"](c), c),
     "serpent": _serpent,
 }
 """What a residual layer is made of: the parts that stand one after the other."""

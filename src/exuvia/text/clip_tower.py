@@ -87,12 +87,6 @@ def text_weights(tensors: Mapping[str, Tensor]) -> tuple[ClipTextConfig, dict[st
     if is_openai:
         ours["projection.weight"] = ours["projection.weight"].T.contiguous()  # stored for x @ projection
     vocabulary, width = ours["tokens.weight"].shape
-    config = ClipTextConfig(
-        vocab_size=vocabulary,
-        width=width,
-        layers=sum(name.endswith("qkv.weight") for name in ours),
-        heads=max(1, width // 64),
-        context=ours["positions.weight"].shape[0],
-        embedding=ours["projection.weight"].shape[0],
-    )
-    return config, ours
+    layers = sum(name.endswith("qkv.weight") for name in ours)
+    context, embedding = (ours[f"{name}.weight"].shape[0] for name in ("positions", "projection"))
+    return ClipTextConfig(vocabulary, width, layers, max(1, width // 64), context, embedding), ours

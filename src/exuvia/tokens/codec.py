@@ -72,17 +72,17 @@ def _coarser(valid: Tensor | None, times: int) -> Tensor | None:
     return -F.max_pool1d(-valid, 2**times)
 
 
+def _conv3(inputs: int, outputs: int) -> nn.Module:
+    return nn.Conv1d(inputs, outputs, 3, padding=1)
+
+
 class Encoder(nn.Module):
     """Features [B, C, F] -> latents [B, D, F / 2^down]."""
 
     def __init__(self, channels: int, code_dim: int, width: int, down: int, stack: Callable[[], ResidualStack]) -> None:
         super().__init__()
-        stages = [
-            nn.Sequential(nn.Conv1d(width, width, kernel_size=4, stride=2, padding=1), stack()) for _ in range(down)
-        ]
-        self.model = nn.Sequential(
-            nn.Conv1d(channels, width, 3, padding=1), nn.ReLU(), *stages, nn.Conv1d(width, code_dim, 3, padding=1)
-        )
+        stages = [nn.Sequential(nn.Conv1d(width, width, 4, stride=2, padding=1), stack()) for _ in range(down)]
+        self.model = nn.Sequential(_conv3(channels, width), nn.ReLU(), *stages, _conv3(width, code_dim))
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """Padded batches with `valid` [B, 1, F] give what each clip alone would give."""
@@ -100,18 +100,9 @@ class Decoder(nn.Module):
 
     def __init__(self, channels: int, code_dim: int, width: int, down: int, stack: Callable[[], ResidualStack]) -> None:
         super().__init__()
-        stages = [
-            nn.Sequential(stack(), nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv1d(width, width, 3, padding=1))
-            for _ in range(down)
-        ]
-        self.model = nn.Sequential(
-            nn.Conv1d(code_dim, width, 3, padding=1),
-            nn.ReLU(),
-            *stages,
-            nn.Conv1d(width, width, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv1d(width, channels, 3, padding=1),
-        )
+        stages = [nn.Sequential(stack(), nn.Upsample(scale_factor=2), _conv3(width, width)) for _ in range(down)]
+        first, wide, last = _conv3(code_dim, width), _conv3(width, width), _conv3(width, channels)
+        self.model = nn.Sequential(first, nn.ReLU(), *stages, wide, nn.ReLU(), last)
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """Padded batches with `valid` [B, 1, T] give what each clip alone would give."""

@@ -154,22 +154,14 @@ class ResidualQuantiser(nn.Module):
                 drawn = torch.tensor(draws.dropped_above(self.num_levels, self.dropout), device=x.device)
                 last_level = int(_from_first_process(drawn))  # one choice for all processes: they learn together
         residual, total = x, torch.zeros_like(x)
-        codes: list[Tensor] = []
-        commits: list[Tensor] = []
-        perplexities: list[Tensor] = []
-        for level, layer in enumerate(self.layers):
-            if level > last_level:
-                codes.append(torch.full_like(codes[0], -1))
-                continue
-            value, index, commit, perplexity = layer(residual, draws, temperature)
-            residual = residual - value.detach()
-            total = total + value
-            codes.append(index)
-            commits.append(commit)
-            perplexities.append(perplexity)
-        return Quantised(
-            total, torch.stack(codes, dim=-1), torch.stack(commits).mean(), torch.stack(perplexities).mean()
-        )
+        found: list[list[Tensor]] = []
+        for _, layer in zip(range(last_level + 1), self.layers, strict=False):
+            value, *rest = layer(residual, draws, temperature)
+            residual, total = residual - value.detach(), total + value
+            found.append(rest)
+        used, commits, perplexities = zip(*found, strict=True)
+        codes = [*used, *[torch.full_like(used[0], -1)] * (self.num_levels - len(used))]
+        return Quantised(total, torch.stack(codes, -1), torch.stack(commits).mean(), torch.stack(perplexities).mean())
 
     def encode(self, x: Tensor, levels: int | None = None) -> Tensor:
         """Codes [B, T, levels] of x [B, D, T], without noise; fewer levels cost less."""

@@ -113,27 +113,20 @@ class RVQVAE(nn.Module):
         decoded as a slow one and a still body does not tremble.
         """
         out = self(features, draws)
-        reconstruction = F.smooth_l1_loss(out.features, features)
         local = slice(4, 4 + 3 * (joints - 1))
-        explicit = F.smooth_l1_loss(out.features[..., local], features[..., local])
-        total = reconstruction + position * explicit + commit * out.quantised.commit
-        parts = {
-            "reconstruction": reconstruction.detach(),
-            "position": explicit.detach(),
-            "commit": out.quantised.commit.detach(),
-            "perplexity": out.quantised.perplexity,
-        }
+        total = F.smooth_l1_loss(out.features, features)
+        parts = {"reconstruction": total, "position": F.smooth_l1_loss(out.features[..., local], features[..., local])}
+        parts |= {"commit": out.quantised.commit, "perplexity": out.quantised.perplexity}
         if path:
             drift = torch.cumsum((out.features - features)[..., :3].float(), dim=1) / math.sqrt(features.shape[1])
             parts["path"] = F.smooth_l1_loss(drift, torch.zeros_like(drift))
-            total = total + path * parts["path"]
-            parts["path"] = parts["path"].detach()
         if velocity:
             change = VELOCITY_SCALE * torch.diff((out.features - features)[..., local].float(), dim=1)
-            moving = F.smooth_l1_loss(change, torch.zeros_like(change))
-            total = total + velocity * moving
-            parts["velocity"] = moving.detach()
-        return total, parts
+            parts["velocity"] = F.smooth_l1_loss(change, torch.zeros_like(change))
+        for name, weight in {"position": position, "commit": commit, "path": path, "velocity": velocity}.items():
+            if name in parts:
+                total = total + weight * parts[name]
+        return total, {name: part.detach() for name, part in parts.items()}
 
     def load_published(self, state: dict[str, Tensor]) -> None:
         """Load a published state dict, which has no code statistics: averages start from the codes themselves.

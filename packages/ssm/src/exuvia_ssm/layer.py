@@ -111,14 +111,11 @@ def check_state(state: Any, shapes: Sequence[tuple[int, ...]]) -> None:
     Raises:
         ShapeError: unless state is a tuple of floating point tensors of these shapes.
     """
-    found: Any = state
+    found = f"a {type(state).__name__}"
     if isinstance(state, tuple) and all(isinstance(part, Tensor) for part in state):
-        found = [list(part.shape) for part in state]
         if [tuple(part.shape) for part in state] == list(shapes) and all(part.is_floating_point() for part in state):
             return
         found = f"tensors {', '.join(f'{list(part.shape)} {part.dtype}' for part in state)}"
-    else:
-        found = f"a {type(state).__name__}"
     raise ShapeError(
         f"the layer was given {found} as its state; expected a tuple of floating point tensors "
         f"{', '.join(str(list(shape)) for shape in shapes)}: take it from initial_state({shapes[0][0]}) or from an "

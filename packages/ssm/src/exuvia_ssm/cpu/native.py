@@ -87,17 +87,15 @@ def forward(
     """
     library = library or _library()
     steps = _check(rows, library)
-    count, width = rows.lengths.numel(), rows.A.shape[1]
+    count = rows.lengths.numel()
     allocate = torch.empty if steps == rows.x.shape[0] else torch.zeros
     y = allocate(rows.x.shape)
     if rows.x.numel() == 0 or count == 0:
-        shape = (count, rows.A.shape[0], width)
-        final = torch.zeros(shape) if rows.initial is None else rows.initial.clone()
-        return y, final, ()
-    final = torch.empty(count, rows.A.shape[0], width)
+        return y, torch.zeros(count, *rows.A.shape) if rows.initial is None else rows.initial.clone(), ()
+    final = torch.empty(count, *rows.A.shape)
     saved: tuple[Tensor, ...] = (torch.empty(_chunks(rows, library), *rows.A.shape),) if save else ()
     call = _call(rows, y=y, final_state=final, checkpoints=saved[0] if save else None)
-    _run(library.exuvia_scan_forward, call)
+    _raise_on(library.exuvia_scan_forward(ctypes.byref(call)))
     return y, final, saved
 
 
@@ -118,21 +116,16 @@ def backward(
         _check_tensor("grad_final", grad_final, state)
     allocate = torch.empty if steps == rows.x.shape[0] else torch.zeros
     empty = rows.x.numel() == 0 or count == 0
-    grads = ScanGradients(
-        x=allocate(rows.x.shape),
-        dt=allocate(rows.x.shape),
-        A=torch.zeros_like(rows.A),
-        B=allocate(rows.B.shape),
-        C=allocate(rows.C.shape),
-        D=None if rows.D is None else torch.zeros_like(rows.D),
-        z=None if rows.z is None else allocate(rows.x.shape),
-        dt_bias=None if rows.dt_bias is None else torch.zeros_like(rows.dt_bias),
-        initial=grad_final.clone() if empty and grad_final is not None else torch.zeros(state),
-    )
+    dx, ddt, dB, dC = (allocate(t.shape) for t in (rows.x, rows.dt, rows.B, rows.C))
+    dz = None if rows.z is None else allocate(rows.x.shape)
+    dD, bias = (None if t is None else torch.zeros_like(t) for t in (rows.D, rows.dt_bias))
+    initial = grad_final.clone() if empty and grad_final is not None else torch.zeros(state)
+    grads = ScanGradients(dx, ddt, torch.zeros_like(rows.A), dB, dC, dD, dz, bias, initial)
     if not empty:
         _check_tensor("checkpoints", saved[0], (_chunks(rows, library), *rows.A.shape))
         out = {**dict(zip(_GRADIENTS, grads, strict=True)), "checkpoints": saved[0]}
-        _run(library.exuvia_scan_backward, _call(rows, grad_y=grad_y, grad_final=grad_final, **out))
+        call = _call(rows, grad_y=grad_y, grad_final=grad_final, **out)
+        _raise_on(library.exuvia_scan_backward(ctypes.byref(call)))
     return grads._replace(initial=None) if rows.initial is None else grads
 
 
@@ -157,21 +150,9 @@ def _library() -> ctypes.CDLL:
 def _call(rows: ScanRows, **others: Tensor | None) -> _Scan:
     inputs = dict(zip(_INPUTS, rows[:11], strict=True))
     pointers = {name: None if t is None else t.data_ptr() for name, t in {**inputs, **others}.items()}
-    return _Scan(
-        rows=rows.x.shape[0],
-        channels=rows.A.shape[0],
-        states=rows.A.shape[1],
-        groups=rows.B.shape[1],
-        sequences=rows.lengths.numel(),
-        softplus=int(rows.softplus),
-        reverse=int(rows.reverse),
-        threads=max(torch.get_num_threads(), 1),
-        **pointers,
-    )
-
-
-def _run(function: "ctypes._NamedFuncPointer", call: _Scan) -> None:
-    _raise_on(function(ctypes.byref(call)))
+    sizes = (rows.x.shape[0], *rows.A.shape, rows.B.shape[1], rows.lengths.numel())
+    flags = (int(rows.softplus), int(rows.reverse), max(torch.get_num_threads(), 1))
+    return _Scan(*sizes, *flags, **pointers)
 
 
 def _raise_on(status: int) -> None:

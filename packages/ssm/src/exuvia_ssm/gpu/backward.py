@@ -14,22 +14,8 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from exuvia_ssm.gpu.tiles import (
-    FREE,
-    adjoints,
-    also,
-    channel_sums,
-    channels_of,
-    clear_around,
-    decayed_states,
-    rows_of,
-    segment_of,
-    sigmoid,
-    silu_tile,
-    step_sizes,
-    summed_step,
-    vector_or_zeros,
-)
+from exuvia_ssm.gpu import tiles
+from exuvia_ssm.gpu.tiles import FREE, also, channels_of, clear_around, rows_of, segment_of, step_sizes, vector_or_zeros
 
 
 @triton.jit
@@ -37,7 +23,7 @@ def gradient_before_gate(grad_y, z, base, tile, real) -> Any:
     """What comes back to y as it is before the gate, of a tile."""
     given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
     if z is not None:
-        given *= silu_tile(z, base, tile, real)
+        given *= tiles.silu_tile(z, base, tile, real)
     return given
 
 
@@ -94,7 +80,7 @@ def adjoint_ends(
             rate = tl.load(rates + n * width + channel, here, 0.0)
             adjoint = tl.load(place + n * width, here, 0.0)
             c = tl.load(maps_c + maps + n * STEPS)
-            adjoint, _ = adjoints(tl.exp2(sizes * rate[None, :]), given * c[:, None], adjoint, REVERSE, STEPS)
+            adjoint, _ = tiles.adjoints(tl.exp2(sizes * rate[None, :]), given * c[:, None], adjoint, REVERSE, STEPS)
             tl.store(place + n * width, adjoint, here)
         tl.debug_barrier()
     tl.store(sums + part * width + channel, total, here)
@@ -147,7 +133,7 @@ def chunk_gradients(
     grad_u = tl.zeros((STEPS, WIDTH), tl.float32)
     grad_sizes = tl.zeros((STEPS, WIDTH), tl.float32)
     out = tl.zeros((STEPS, WIDTH), tl.float32)
-    step = summed_step(WIDTH)
+    step = tiles.summed_step(WIDTH)
     first_lanes = tl.arange(0, WIDTH) < STEPS
     for n in range(size):
         rate = tl.load(rates + n * width, here, 0.0)
@@ -157,14 +143,14 @@ def chunk_gradients(
         b = tl.load(maps_b + n * STEPS + tl.arange(0, STEPS))[:, None]
         c = tl.load(maps_c + n * STEPS + tl.arange(0, STEPS))[:, None]
         a = tl.exp2(sizes * rate[None, :])
-        held = decayed_states(a, u * b, h, REVERSE, STEPS)
+        held = tiles.decayed_states(a, u * b, h, REVERSE, STEPS)
         state = held + u * b
         if z is not None:
             out += c * state
-        tl.store(parts_c + n * STEPS + step, channel_sums(given * state, STEPS, WIDTH), first_lanes)
-        adjoint, g = adjoints(a, given * c, adjoint, REVERSE, STEPS)
+        tl.store(parts_c + n * STEPS + step, tiles.channel_sums(given * state, STEPS, WIDTH), first_lanes)
+        adjoint, g = tiles.adjoints(a, given * c, adjoint, REVERSE, STEPS)
         tl.store(place + n * width, adjoint, here)
-        tl.store(parts_b + n * STEPS + step, channel_sums(g * u, STEPS, WIDTH), first_lanes)
+        tl.store(parts_b + n * STEPS + step, tiles.channel_sums(g * u, STEPS, WIDTH), first_lanes)
         grad_u += g * b
         turn = g * held
         grad_sizes += rate[None, :] * turn
@@ -177,7 +163,7 @@ def step_gradient(grad_u, grad_sizes, inputs, dt, base, tile, real, shift, SOFTP
     """ddt of a tile, before bias and softplus."""
     grad_step = grad_u * inputs + grad_sizes * 0.6931471805599453
     if SOFTPLUS:
-        grad_step *= sigmoid(tl.load(dt + base + tile, real, 0.0).to(tl.float32) + shift[None, :])
+        grad_step *= tiles.sigmoid(tl.load(dt + base + tile, real, 0.0).to(tl.float32) + shift[None, :])
     return tl.where(real, grad_step, 0.0)
 
 
@@ -186,7 +172,7 @@ def store_gate_gradient(grad_z, z, grad_y, out, skip, inputs, base, tile, real) 
     """dz = gy (out + skip x) SiLU'(z), where there is a gate."""
     if z is not None:
         gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
-        share = sigmoid(gate)
+        share = tiles.sigmoid(gate)
         slope = share * (1.0 + gate * (1.0 - share))
         given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
         grad_gate = given * (out + skip[None, :] * inputs) * slope

@@ -8,18 +8,8 @@ zero, and the sum of its step sizes: the first of the three phases of a sequence
 import triton
 import triton.language as tl
 
-from exuvia_ssm.gpu.tiles import (
-    FREE,
-    also,
-    channels_of,
-    clear_around,
-    rows_of,
-    segment_of,
-    silu_tile,
-    states,
-    step_sizes,
-    vector_or_zeros,
-)
+from exuvia_ssm.gpu import tiles
+from exuvia_ssm.gpu.tiles import FREE, also, channels_of, clear_around, rows_of, segment_of, step_sizes, vector_or_zeros
 
 
 @triton.jit(do_not_specialize=FREE)
@@ -109,7 +99,7 @@ def scan_forward(
             rate = tl.load(rates + n * width + channel, here, 0.0)
             h = tl.load(source + n * width, here, 0.0)
             drive = u * tl.load(maps_b + maps + n * STEPS)[:, None]
-            h, passed = states(tl.exp2(sizes * rate[None, :]), drive, h, REVERSE, STEPS)
+            h, passed = tiles.states(tl.exp2(sizes * rate[None, :]), drive, h, REVERSE, STEPS)
             tl.store(place + n * width, h, onward)
             if not ENDS:
                 out += tl.load(maps_c + maps + n * STEPS)[:, None] * passed
@@ -117,7 +107,7 @@ def scan_forward(
         tl.debug_barrier()
         if not ENDS:
             if z is not None:
-                out *= silu_tile(z, base, tile, real)
+                out *= tiles.silu_tile(z, base, tile, real)
             tl.store(y + base + tile, out.to(y.dtype.element_ty), real)
     if ENDS:
         tl.store(sums + part * width + channel, total, here)

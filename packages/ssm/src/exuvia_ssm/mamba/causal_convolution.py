@@ -40,10 +40,7 @@ def causal_convolution(
     """
     width = weight[1] if isinstance(weight, tuple) else weight.shape[1]
     before = None if state is None else state.to(x.dtype).transpose(1, 2)
-    if before is None:
-        extended = F.pad(x, (0, 0, width - 1, 0))
-    else:
-        extended = torch.cat([before[:, 1:], x], dim=1)
+    extended = F.pad(x, (0, 0, width - 1, 0)) if before is None else torch.cat([before[:, 1:], x], dim=1)
     if isinstance(weight, tuple):
         y = weight[0](extended.transpose(1, 2)).transpose(1, 2).to(x.dtype) if x.shape[1] else x
     else:
@@ -106,19 +103,10 @@ class _Depthwise(torch.autograd.Function):
             edge = weight.shape[1] - 1
             grad_input = _Depthwise.apply(F.pad(grad, (0, 0, edge, edge)), weight.flip(1), None)
         if ctx.needs_input_grad[1]:
-            grad_weight = torch.ops.aten.convolution_backward(
-                _as_image(grad),
-                _as_image(extended),
-                weight[:, None, None],
-                None,
-                [1, 1],
-                [0, 0],
-                [1, 1],
-                False,
-                [0, 0],
-                weight.shape[0],
-                [False, True, False],
-            )[1].view_as(weight)
+            images = (_as_image(grad), _as_image(extended), weight[:, None, None], None)
+            plainly = ([1, 1], [0, 0], [1, 1], False, [0, 0])  # stride, padding, dilation, transposed, output padding
+            found = torch.ops.aten.convolution_backward(*images, *plainly, weight.shape[0], [False, True, False])
+            grad_weight = found[1].view_as(weight)
         return grad_input, grad_weight, grad.sum((0, 1)) if ctx.needs_input_grad[2] else None
 
 

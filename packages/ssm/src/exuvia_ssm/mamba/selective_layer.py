@@ -9,6 +9,7 @@ mamba_simple.py of state-spaces/mamba. With A = -exp(A_log) [E, N] and u [B, L, 
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -96,11 +97,7 @@ class SelectiveLayer(nn.Module):
         Raises:
             ShapeError: shapes or dtypes that do not fit.
         """
-        check_sequence(x, self.config.d_model, valid)
-        self._check_dtype(x)
-        if state is not None:
-            check_state(state, self._state_shapes(x.shape[0]))
-        steps = None if valid is None else RealSteps.of(valid)
+        steps = self._checked(x, valid, state)
         packed, lengths = (x, None) if steps is None else (steps.pack(x), steps.lengths)
         y, final = self._sequence(packed, lengths, state, return_state)
         y = y if steps is None else steps.unpack(y)
@@ -119,14 +116,17 @@ class SelectiveLayer(nn.Module):
 
     def step_sizes(self, x: Tensor, valid: Tensor | None = None, state: Any = None) -> Tensor:
         """Delta after the softplus, as the scan takes it: [B, L, E] float32 (float64), 0 where not valid."""
+        steps = self._checked(x, valid, state)
+        dt, bias, _, _ = self._selection(self._scanned(x if steps is None else steps.pack(x), state))
+        sizes = F.softplus(dt.to(working_dtype(dt.dtype)) + bias)
+        return sizes if steps is None else steps.unpack(sizes)
+
+    def _checked(self, x: Tensor, valid: Tensor | None, state: Any) -> RealSteps | None:
         check_sequence(x, self.config.d_model, valid)
         self._check_dtype(x)
         if state is not None:
             check_state(state, self._state_shapes(x.shape[0]))
-        steps = None if valid is None else RealSteps.of(valid)
-        dt, bias, _, _ = self._selection(self._scanned(x if steps is None else steps.pack(x), state))
-        sizes = F.softplus(dt.to(working_dtype(dt.dtype)) + bias)
-        return sizes if steps is None else steps.unpack(sizes)
+        return None if valid is None else RealSteps.of(valid)
 
     def _sequence(self, x: Tensor, lengths: Tensor | None, state: Any, return_state: bool) -> tuple[Tensor, Any]:
         """x [B, L, D], padded to the right -> y, state or None."""
@@ -183,21 +183,9 @@ class SelectiveLayer(nn.Module):
         dt, bias, B, C = self._selection(u)
         work = working_dtype(u.dtype)
         with no_autocast(u.device):
-            found = selective_scan(
-                u,
-                dt,
-                -torch.exp(self.A_log.to(work)),
-                B,
-                C,
-                self.D.to(work),
-                z,
-                bias,
-                dt_softplus=True,
-                initial_state=h,
-                lengths=lengths,
-                return_state=return_state,
-                backend=self.config.backend,
-            )
+            run = partial(selective_scan, dt_softplus=True, return_state=return_state, backend=self.config.backend)
+            rates, skip = -torch.exp(self.A_log.to(work)), self.D.to(work)
+            found = run(u, dt, rates, B, C, skip, z, bias, initial_state=h, lengths=lengths)
         return (found[0], found[1]) if isinstance(found, tuple) else (found, None)
 
     def _advance(self, u: Tensor, z: Tensor | None, h: Tensor) -> tuple[Tensor, Tensor]:

@@ -72,12 +72,8 @@ def discretise(real: Tensor, imag: Tensor, c_real: Tensor, c_imag: Tensor, dt: T
         log_radius = (top.clamp_min(_TINY).log() - bottom.log()) / 2
         angle = torch.atan2(y / 2, 1 + x / 2) + torch.atan2(y / 2, 1 - x / 2)
         gain_real, gain_imag = dt[:, None] * (1 - x / 2) / bottom, dt[:, None] * (y / 2) / bottom
-    return Modes(
-        log_radius,
-        angle / (2 * math.pi),
-        c_real * gain_real - c_imag * gain_imag,
-        c_real * gain_imag + c_imag * gain_real,
-    )
+    product = (c_real * gain_real - c_imag * gain_imag, c_real * gain_imag + c_imag * gain_real)
+    return Modes(log_radius, angle / (2 * math.pi), *product)
 
 
 def powers(modes: Modes, exponents: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -120,10 +116,6 @@ def chunk_tables(modes: Modes, chunk: int, dtype: torch.dtype) -> ChunkTables:
     c_real, c_imag = modes.c_real.to(dtype)[..., None], modes.c_imag.to(dtype)[..., None]
     heard = 2 * (c_real * real - c_imag * imag)
     turned = -2 * (c_real * imag + c_imag * real)
-    write = torch.stack((real[..., :-1].flip(-1), imag[..., :-1].flip(-1)), 2)
-    return ChunkTables(
-        kernel=heard[..., :-1].sum(1),
-        write=write.flatten(1, 2).transpose(1, 2),
-        read=torch.stack((heard[..., 1:], turned[..., 1:]), 2).flatten(1, 2),
-        decay=torch.cat(powers(modes, steps[-1:], torch.float64), -1),
-    )
+    write = torch.stack((real[..., :-1].flip(-1), imag[..., :-1].flip(-1)), 2).flatten(1, 2).transpose(1, 2)
+    read = torch.stack((heard[..., 1:], turned[..., 1:]), 2).flatten(1, 2)
+    return ChunkTables(heard[..., :-1].sum(1), write, read, torch.cat(powers(modes, steps[-1:], torch.float64), -1))

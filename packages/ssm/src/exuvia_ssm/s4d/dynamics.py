@@ -17,6 +17,7 @@ INITIALISATIONS = ("lin", "legs", "inv", "real")
 DISCRETISATIONS = ("zoh", "bilinear")
 OUTPUTS = ("glu", "none")
 METHODS = ("auto", "fft", "chunked")
+CHOICES = {"init": INITIALISATIONS, "discretization": DISCRETISATIONS, "output": OUTPUTS, "method": METHODS}
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,9 @@ class S4DConfig:
     """"fft", "chunked", or "auto": the cheaper one; whenever a state enters or leaves, chunks are used"""
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("init", INITIALISATIONS),
-            ("discretization", DISCRETISATIONS),
-            ("output", OUTPUTS),
-            ("method", METHODS),
-        ):
-            if getattr(self, name) not in known:
-                raise ConfigError(
-                    f"S4D has no {name} {getattr(self, name)!r}; {suggest(str(getattr(self, name)), known)}"
-                )
+        for name, known in CHOICES.items():
+            if (found := getattr(self, name)) not in known:
+                raise ConfigError(f"S4D has no {name} {found!r}; {suggest(str(found), known)}")
         if self.d_model < 1:
             raise ConfigError(f"S4D has d_model {self.d_model}; it needs at least 1 channel")
         if self.d_state < 2 or self.d_state % 2:
@@ -117,12 +111,8 @@ class S4DKernel(nn.Module):
 
     def tables(self, chunk: int, rate: float, dtype: torch.dtype) -> tuple[Modes, ChunkTables]:
         """The discretised system and the tables of a chunk."""
-
-        def build() -> tuple[Modes, ChunkTables]:
-            modes = self.modes(rate)
-            return modes, chunk_tables(modes, chunk, dtype)
-
-        return self._keep("tables", (chunk, rate, dtype), build)
+        key = (chunk, rate, dtype)
+        return self._keep("tables", key, lambda: (modes := self.modes(rate), chunk_tables(modes, chunk, dtype)))
 
     def recurrence(self, rate: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Pole and output factor of one step, complex   two of [D, N/2]."""

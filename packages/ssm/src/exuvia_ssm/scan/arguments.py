@@ -1,7 +1,7 @@
 """The arguments of `selective_scan`: what they may be, and how they are brought to one dtype and form."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -54,7 +54,7 @@ def checked(call: ScanInput) -> ScanInput:
         ConfigError: lengths and cu_seqlens together.
     """
     x, A, lengths, bounds = call.x, call.A, call.lengths, call.cu_seqlens
-    check_dense((x, call.dt, A, call.B, call.C), (call.D, call.z, call.dt_bias, call.initial))
+    work = check_dense((x, call.dt, A, call.B, call.C), (call.D, call.z, call.dt_bias, call.initial))
     if x.dim() != 3 or not x.is_floating_point():
         raise ShapeError(f"found x {list(x.shape)} of {x.dtype}; expected floating point [B, L, D]")
     batch, length, width = x.shape
@@ -68,35 +68,38 @@ def checked(call: ScanInput) -> ScanInput:
         bounds, count = _bounds(bounds, batch, length), bounds.numel() - 1
     if lengths is not None:
         lengths = _lengths(lengths, batch, length)
-    for name, tensor, shape in (
-        ("dt", call.dt, (batch, length, width)),
-        ("z", call.z, (batch, length, width)),
-        ("D", call.D, (width,)),
-        ("dt_bias", call.dt_bias, (width,)),
-        ("initial_state", call.initial, (count, width, states)),
-    ):
-        if tensor is not None and (tuple(tensor.shape) != shape or not tensor.is_floating_point()):
-            raise ShapeError(f"found {name} {list(tensor.shape)} of {tensor.dtype}; expected real {list(shape)}")
+    shapes = {"dt": x.shape, "z": x.shape, "D": (width,), "dt_bias": (width,), "initial_state": (count, width, states)}
+    check_shapes(shapes, (call.dt, call.z, call.D, call.dt_bias, call.initial))
     B, C = (_map(name, m, batch, length, width, states) for name, m in (("B", call.B), ("C", call.C)))
     if B.shape != C.shape:
         groups = math.lcm(B.shape[2], C.shape[2])  # of divisors of the width: divides it too
         B, C = (m.repeat_interleave(groups // m.shape[2], 2) for m in (B, C))
-    always, sometimes = (x, call.dt, A, B, C), (call.D, call.z, call.dt_bias, call.initial)
-    given = [tensor for tensor in (*always, *sometimes) if tensor is not None]
-    work = torch.float64 if any(tensor.dtype == torch.float64 for tensor in given) else torch.float32
-    x, dt, A, B, C = (tensor.to(work) for tensor in always)
+    x, dt, A, B, C = (tensor.to(work) for tensor in (x, call.dt, A, B, C))
+    sometimes = (call.D, call.z, call.dt_bias, call.initial)
     D, z, bias, initial = (None if tensor is None else tensor.to(work) for tensor in sometimes)
     return ScanInput(x, dt, A, B, C, D, z, bias, initial, lengths, bounds, call.softplus, call.reverse)
 
 
-def check_dense(needed: Sequence[Tensor], others: Sequence[Tensor | None] = ()) -> None:
-    """Raises ShapeError unless all of `needed`, and of `others` what is there, are dense tensors on one device."""
-    for t in (*needed, *(t for t in others if t is not None)):
+def check_shapes(shapes: Mapping[str, Sequence[int]], given: Sequence[Tensor | None]) -> None:
+    """Raises ShapeError unless what there is of `given` is floating point of these shapes, by name."""
+    for (name, shape), t in zip(shapes.items(), given, strict=True):
+        if t is not None and (tuple(t.shape) != tuple(shape) or not t.is_floating_point()):
+            raise ShapeError(f"found {name} {list(t.shape)} of {t.dtype}; expected real {list(shape)}")
+
+
+def check_dense(needed: Sequence[Tensor], others: Sequence[Tensor | None] = ()) -> torch.dtype:
+    """The dtype of the computation: float64 if a tensor is, else float32.
+
+    Raises ShapeError unless all of `needed`, and of `others` what is there, are dense tensors on one device.
+    """
+    given = [*needed, *(t for t in others if t is not None)]
+    for t in given:
         if not isinstance(t, Tensor):
             raise ShapeError(f"found a {type(t).__name__}; expected a tensor: torch.as_tensor makes one")
         if t.is_nested or t.layout != torch.strided or t.device != needed[0].device:
             kind = "nested" if t.is_nested else str(t.layout)
             raise ShapeError(f"found {kind} on {t.device}; expected dense tensors, all on {needed[0].device} like x")
+    return torch.float64 if any(t.dtype == torch.float64 for t in given) else torch.float32
 
 
 def _map(name: str, given: Tensor, batch: int, length: int, width: int, states: int) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from exuvia_ssm.context import no_autocast
 from exuvia_ssm.errors import ShapeError
-from exuvia_ssm.scan.arguments import check_dense
+from exuvia_ssm.scan.arguments import check_dense, check_shapes
 
 
 def scan_step(
@@ -38,25 +38,16 @@ def scan_step(
     Raises:
         ShapeError: shapes that do not fit. Where B = D, maps [B, N] are read as one a row.
     """
-    check_dense((x_t, dt_t, A, B_t, C_t), (D, z_t, dt_bias, state))
+    work = check_dense((x_t, dt_t, A, B_t, C_t), (D, z_t, dt_bias, state))
     if x_t.dim() != 2 or A.dim() != 2 or A.shape[0] != x_t.shape[1]:
         raise ShapeError(f"found x_t {list(x_t.shape)} and A {list(A.shape)}; expected [B, D] and [D, N]")
     batch, width = x_t.shape
-    for name, tensor, shape in (
-        ("dt_t", dt_t, (batch, width)),
-        ("z_t", z_t, (batch, width)),
-        ("D", D, (width,)),
-        ("dt_bias", dt_bias, (width,)),
-        ("state", state, (batch, *A.shape)),
-    ):
-        if tensor is not None and (tuple(tensor.shape) != shape or not tensor.is_floating_point()):
-            raise ShapeError(f"found {name} {list(tensor.shape)}; expected {list(shape)}")
+    shapes = {"dt_t": x_t.shape, "z_t": x_t.shape, "D": (width,), "dt_bias": (width,), "state": (batch, *A.shape)}
+    check_shapes(shapes, (dt_t, z_t, D, dt_bias, state))
     if not (x_t.is_floating_point() and B_t.is_floating_point() and C_t.is_floating_point()) or A.is_complex():
         raise ShapeError(
             f"found {x_t.dtype}, {A.dtype}, {B_t.dtype}, {C_t.dtype}; expected floating point x_t, A, B_t, C_t"
         )
-    given = [t for t in (x_t, dt_t, A, B_t, C_t, D, z_t, dt_bias, state) if t is not None]
-    work = torch.float64 if any(t.dtype == torch.float64 for t in given) else torch.float32
     with no_autocast(x_t.device):
         B, C = (_per_channel(name, t.to(work), batch, A.shape) for name, t in (("B_t", B_t), ("C_t", C_t)))
         x, dt, rates = x_t.to(work), dt_t.to(work), A.to(work)

@@ -1,11 +1,7 @@
 """Learned intervals: running time, the elements at which it crosses the grid, and their neighbours.
 
-Time is counted in grid intervals (Delta = 1). Equations, numbered as in exuvia_ssm.serpent.serpent [rando2025serpent]:
-
-    (S1)  Delta_l = kappa + (1 - kappa) sigmoid(w.x_l + b)       in [kappa, 1]
-    (S2)  t_l     = phase + Delta_1 + ... + Delta_l
-    (S3)  i_m     = the first l with t_l >= m,  m = 1 .. M,      M = floor(t_L)
-    (S4)  n_k(m)  = the K elements that are stacked with i_m
+Time is counted in grid intervals (Delta = 1). Equations (S1) to (S4) stand in serpent.py, with m = 1 .. M = floor(t_L)
+[rando2025serpent].
 
 Since Delta_l <= 1 an element crosses at most one multiple, so all i_m differ; since Delta_l >= kappa,
 floor(kappa L) <= M <= L. Both hold to the last bit because the running time is kept in whole *ticks* of 2**-40

@@ -26,6 +26,7 @@ synchronisation reads M; under torch.compile that is the one graph break, and M 
 recompilations.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,21 +37,11 @@ from exuvia_ssm.context import hidden, no_autocast, plain, readable
 from exuvia_ssm.errors import ConfigError, ShapeError
 from exuvia_ssm.layer import check_sequence, check_step, configured
 from exuvia_ssm.registry import layer_builder
+from exuvia_ssm.serpent import resample
 from exuvia_ssm.serpent.config import SeRpEntConfig
 from exuvia_ssm.serpent.gaussian_basis import GaussianBasis
 from exuvia_ssm.serpent.neighbour_mix import MIX
-from exuvia_ssm.serpent.resample import (
-    ONE,
-    TICK_BITS,
-    Times,
-    bounded_steps,
-    counts,
-    gather_rows,
-    running_times,
-    selected_mask,
-    ticks_of,
-    uniform_steps,
-)
+from exuvia_ssm.serpent.resample import ONE, TICK_BITS, Times, gather_rows
 from exuvia_ssm.serpent.restore import Reading, blank, hold, interpolate, read_rows
 from exuvia_ssm.serpent.state import Resampling, SeRpEntState, select_rows
 from exuvia_ssm.serpent.windows import Elements, History, Windows, differences, last_elements, lay_out, windows_of
@@ -107,8 +98,8 @@ class SeRpEnt(nn.Module):
                 x = x + 0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
             return (x, state or self.initial_state(x.shape[0], x.device, x.dtype)) if return_state else x
         start = self._start(x) if state is None else state.ticks.transpose(0, 1)
-        times = running_times(self._steps(x), self.config.rates, valid, start)
-        count = counts(times.ticks, start)
+        times = resample.running_times(self._steps(x), self.config.rates, valid, start)
+        count = resample.counts(times.ticks, start)
         if hidden(x) or hidden(count):  # every count that can be
             sizes = [[0, x.shape[1]]] * len(self.config.rates)
         else:
@@ -125,10 +116,9 @@ class SeRpEnt(nn.Module):
             row, after = self._run(j, mixed, count[j], sizes[j][0], before, return_state)
             rows.append(row)
             inner.append(after)
-        selected = selected_mask(times.ticks, start)
-        y = self._restore(
-            x, rows, [self._reading(j, times, selected, parts[j], count[j]) for j in range(len(rows))], times, state
-        )
+        selected = resample.selected_mask(times.ticks, start)
+        readings = [self._reading(j, times, selected, parts[j], count[j]) for j in range(len(rows))]
+        y = self._restore(x, rows, readings, times, state)
         y = y if valid is None else y.masked_fill(~valid.unsqueeze(-1), 0)
         return (y, self._final(elements, times, count, rows, inner, state)) if return_state else y
 
@@ -145,7 +135,7 @@ class SeRpEnt(nn.Module):
         self._need_causal("step()")
         check_step(x_t, c.d_model)
         self._check(x_t.unsqueeze(1), None, state)
-        steps = ticks_of(self._steps(x_t.unsqueeze(1)), c.rates).squeeze(-1).transpose(0, 1)
+        steps = resample.ticks_of(self._steps(x_t.unsqueeze(1)), c.rates).squeeze(-1).transpose(0, 1)
         ticks = state.ticks + steps
         crossed, now = ticks >= ONE, ticks & (ONE - 1)
         past = state.history
@@ -183,18 +173,13 @@ class SeRpEnt(nn.Module):
         weight = next(self.parameters(), torch.empty(0))
         device = weight.device if device is None else device
         kind = weight.dtype if dtype is None else dtype
-        history = History(
-            torch.zeros(batch, c.K - 1, c.d_model, device=device, dtype=kind),
-            torch.zeros(batch, n, c.K - 1, device=device, dtype=torch.int64),
-            torch.zeros(batch, c.K - 1, device=device, dtype=torch.bool),
-        )
-        return SeRpEntState(
-            torch.full((batch, n), int(c.phase * ONE), device=device),
-            history,
-            torch.zeros(batch, n, device=device, dtype=torch.bool),
-            torch.zeros(batch, n, self._held_width, device=device, dtype=kind),
-            tuple(self._inner(j).initial_state(batch, device=device, dtype=dtype) for j in range(n)),
-        )
+        zeros, earlier = partial(torch.zeros, device=device), c.K - 1
+        rows, ticks = zeros(batch, earlier, c.d_model, dtype=kind), zeros(batch, n, earlier, dtype=torch.int64)
+        history = History(rows, ticks, zeros(batch, earlier, dtype=torch.bool))
+        now = torch.full((batch, n), int(c.phase * ONE), device=device)
+        started, held = zeros(batch, n, dtype=torch.bool), zeros(batch, n, self._held_width, dtype=kind)
+        inner = tuple(self._inner(j).initial_state(batch, device=device, dtype=dtype) for j in range(n))
+        return SeRpEntState(now, history, started, held, inner)
 
     def resampling(self, x: Tensor, valid: Tensor | None = None) -> tuple[Resampling, ...]:
         """Intervals, times and selected elements of every branch for x [B, L, D]."""
@@ -202,10 +187,10 @@ class SeRpEnt(nn.Module):
         if valid is not None:
             x = x.masked_fill(~valid.unsqueeze(-1), 0)
         start, steps = self._start(x), self._steps(x)
-        times = running_times(steps, self.config.rates, valid, start)
+        times = resample.running_times(steps, self.config.rates, valid, start)
         if valid is not None:
             steps = steps.masked_fill(~valid, 0.0)
-        selected, count = selected_mask(times.ticks, start), counts(times.ticks, start)
+        selected, count = resample.selected_mask(times.ticks, start), resample.counts(times.ticks, start)
         return tuple(
             Resampling(rate, steps[j], times.values[j], selected[j], count[j])
             for j, rate in enumerate(self.config.rates)
@@ -238,13 +223,13 @@ class SeRpEnt(nn.Module):
     def _steps(self, x: Tensor) -> Tensor:
         """Intervals [n, B, L] float64; at least float32 inside, also under autocast.   (S1)"""
         if self.interval is None:
-            return uniform_steps(self.config.rates, x.shape[0], x.shape[1], x.device)
+            return resample.uniform_steps(self.config.rates, x.shape[0], x.shape[1], x.device)
         kind = torch.promote_types(x.dtype, torch.float32)
         if not plain(self.interval, nn.Linear) or self.interval.bias is None:
-            return bounded_steps(self.interval(x).to(kind).permute(2, 0, 1), self.config.rates)
+            return resample.bounded_steps(self.interval(x).to(kind).permute(2, 0, 1), self.config.rates)
         with no_autocast(x.device):
             logits = functional.linear(x.to(kind), self.interval.weight.to(kind), self.interval.bias.to(kind))
-        return bounded_steps(logits.permute(2, 0, 1), self.config.rates)
+        return resample.bounded_steps(logits.permute(2, 0, 1), self.config.rates)
 
     def _features(self, basis: GaussianBasis, offsets: Tensor, exists: Tensor, dtype: torch.dtype) -> Tensor:
         """phi of time differences, 0 where there is none: [..., J] in dtype.   (S5)"""
@@ -353,13 +338,9 @@ class SeRpEnt(nn.Module):
                 before = torch.where(count[j].unsqueeze(-1) > 0, row.gather(1, last).squeeze(1), before)
             held.append(before)
         started = (count > 0).transpose(0, 1)
-        return SeRpEntState(
-            now.transpose(0, 1).contiguous(),
-            last_elements(elements, self.config.K - 1, end - now),
-            started if state is None else started | state.started,
-            torch.stack(held, dim=1),
-            tuple(inner),
-        )
+        started = started if state is None else started | state.started
+        history = last_elements(elements, self.config.K - 1, end - now)
+        return SeRpEntState(now.transpose(0, 1).contiguous(), history, started, torch.stack(held, 1), tuple(inner))
 
 
 def _room(most: int, rate: float) -> int:

@@ -5,15 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from exuvia_ssm.serpent.resample import (
-    ONE,
-    RealElements,
-    Times,
-    crossings,
-    gather_rows,
-    nearest_neighbours,
-    trailing_neighbours,
-)
+from exuvia_ssm.serpent import resample
+from exuvia_ssm.serpent.resample import ONE, RealElements, Times, gather_rows
 
 
 class History(NamedTuple):
@@ -69,11 +62,11 @@ def lay_out(x: Tensor, times: Times, valid: Tensor | None, history: History | No
 def windows_of(elements: Elements, branch: int, most: int, K: int, neighbours: str) -> Windows:
     """Selected elements of one branch and their neighbours ("trailing" or "nearest").   (S3), (S4)"""
     ticks = elements.times.ticks[branch]
-    selected = crossings(ticks, most)
+    selected = resample.crossings(ticks, most)
     if neighbours == "trailing":
-        position, exists = trailing_neighbours(selected, K, elements.real)
+        position, exists = resample.trailing_neighbours(selected, K, elements.real)
     else:
-        position, exists = nearest_neighbours(selected, K, elements.real, ticks)
+        position, exists = resample.nearest_neighbours(selected, K, elements.real, ticks)
     row = torch.arange(ticks.shape[0], device=ticks.device).view(-1, 1, 1) * ticks.shape[1] + position
     return Windows(selected, torch.where(exists, row, elements.table.shape[0] - 1), exists)
 
