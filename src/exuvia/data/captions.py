@@ -82,10 +82,8 @@ def read_captions(path: str | Path, strict: bool = True) -> tuple[Caption, ...]:
     return tuple(captions)
 
 
-_SIDE = re.compile(
-    r"(?<![A-Za-z])(left|right)(?=(?:s|ward|wards|most|hand|handed|foot|footed|arm|leg|knee|side)?(?![A-Za-z]))",
-    re.IGNORECASE,
-)
+_ENDS = "s|ward|wards|most|hand|handed|foot|footed|arm|leg|knee|side"
+_SIDE = re.compile(rf"(?<![A-Za-z])(left|right)(?=(?:{_ENDS})?(?![A-Za-z]))", re.IGNORECASE)
 _TURN = re.compile(r"(?<![A-Za-z])((?:counter|anti)[ -]?)?(clock-?wise)(?![A-Za-z])", re.IGNORECASE)
 _TURN_TOKEN = re.compile(r"(?<!\S)(?:((?:counter|anti)(?:/\S+ |-)?))?clock-?wise(/\S+)(?!\S)", re.IGNORECASE)
 
@@ -102,9 +100,8 @@ def mirror_text(text: str) -> str:
 
 def mirror_tokens(tokens: str) -> str:
     """`word/POS` tokens with the sides exchanged; the tags stay."""
-    return _TURN_TOKEN.sub(
-        lambda match: ("" if match[1] else "counter") + "clockwise" + match[2], _SIDE.sub(_other_side, tokens)
-    )
+    sided = _SIDE.sub(_other_side, tokens)
+    return _TURN_TOKEN.sub(lambda match: ("" if match[1] else "counter") + "clockwise" + match[2], sided)
 
 
 def _other_side(match: re.Match[str]) -> str:

@@ -81,6 +81,10 @@ class ClipSet:
             raise ConfigError(f"no {kind} in {names}, sensors: {', '.join(sensors) or 'all'}; choose other data")
         return replace(self, places=places)
 
+    def some(self, count: int, rng: np.random.Generator) -> list[int]:
+        """Numbers of `count` different clips, or of all where there are less."""
+        return [int(number) for number in rng.choice(len(self), min(count, len(self)), replace=False)]
+
     def weights(self, numbers: Sequence[int], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Drawing probability of every clip of a list: proportional to its size within its store's share."""
         weights = sizes.astype(np.float64)

@@ -89,13 +89,10 @@ class HumanML3DFolder(FileSource):
 
     def files(self) -> list[Path]:
         """All files that are read."""
-        lists = [self.root / f"{split}.txt" for split in SPLIT_FILES]
-        clips = [
-            self.root / folder / f"{name}{suffix}"
-            for name in self.ids
-            for folder, suffix in (("new_joint_vecs", ".npy"), ("new_joints", ".npy"), ("texts", ".txt"))
-        ]
-        return [path for path in lists + clips if path.is_file()]
+        lists = [f"{split}.txt" for split in SPLIT_FILES]
+        parts = ("new_joint_vecs/{}.npy", "new_joints/{}.npy", "texts/{}.txt")
+        paths = [self.root / name for name in lists + [part.format(name) for name in self.ids for part in parts]]
+        return [path for path in paths if path.is_file()]
 
 
 def _load(path: Path) -> NDArray[Any]:

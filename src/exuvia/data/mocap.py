@@ -39,7 +39,6 @@ class MocapFolder(FileSource):
     """Clips of 22 joints at 20 fps, all in one array: joints [sum F, 22, 3] cut by offsets [clips + 1]."""
 
     name = "mocap"
-    has_twins = False
 
     def __init__(self, folder: Path, layout: Representation) -> None:
         """Read the index; `layout` is not needed. Raises DataError if `clips.jsonl` is missing or malformed."""

@@ -13,7 +13,6 @@ class MotionFiles(FileSource):
     """Every importable file below a folder, or one file; the id is the relative path without its suffix."""
 
     name = "motion-files"
-    has_twins = False
 
     def __init__(self, place: Path, fps: float, seed: int = 0) -> None:
         """Find the files.
@@ -27,17 +26,14 @@ class MotionFiles(FileSource):
         """
         self.root = place if place.is_dir() else place.parent
         found = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
-        motions = [path for path in found if _is_motion(path)]
-        if not motions:
+        self.paths = [path for path in found if _is_motion(path)]
+        if not self.paths:
             known = ", ".join(sorted(IMPORTER))
             raise DataError(f"{place} holds no motion file; expected one of {known}, or a known data set folder")
         self.fps, self.settings = fps, {"seed": seed}
-        stems = [path.relative_to(self.root).with_suffix("").as_posix() for path in motions]
-        self.paths = motions
-        self.ids = [
-            stem if stems.count(stem) == 1 else f"{stem}{path.suffix}"
-            for stem, path in zip(stems, motions, strict=True)
-        ]
+        stems = [path.relative_to(self.root).with_suffix("").as_posix() for path in self.paths]
+        named = zip(stems, self.paths, strict=True)
+        self.ids = [stem if stems.count(stem) == 1 else f"{stem}{path.suffix}" for stem, path in named]
 
     def read(self, number: int) -> RawClip:
         """One clip, resampled; its captions are the file's own, or those of `NAME.txt` (one a line)."""

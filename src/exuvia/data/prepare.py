@@ -75,7 +75,7 @@ def prepare(
         raise ConfigError(f"found limit {limit}, expected at least 1 clip")
     sources = [open_source(one, layout, seed=seed, count=count) for one in _several(source)]
     settings = {"representation": representation, "mirror": mirror, "limit": limit}
-    if target.exists() and not _is_empty(target):
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         return _existing(target, sources, settings)
     prints = [one.fingerprint() for one in sources]
     about = {"representation": representation, "fps": layout.fps, "settings": settings, "source": prints}
@@ -134,23 +134,15 @@ def _several(source: str | Path | Sequence[str | Path]) -> list[str | Path]:
     return list(source)
 
 
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
-
-
 def _existing(target: Path, sources: list[Source], settings: dict[str, Any]) -> Store:
     """The store that is already there, if it is the one asked for. Raises ConfigError or OutputError if not."""
     if not (target / "manifest.json").is_file():
-        raise OutputError(
-            f"{target} exists and is no prepared data set; name a folder that does not exist, or remove it"
-        )
+        raise OutputError(f"{target} exists and is no prepared data set; name one that does not exist, or remove it")
     store = Store.open(target)
     old = store.manifest["settings"]
-    different = [
-        f"{name} {old.get(name)!r}, not {value!r}" for name, value in settings.items() if old.get(name) != value
-    ]
-    if different:
-        raise ConfigError(f"{target} was prepared with {'; '.join(different)}; remove it or name another folder")
+    changed = [f"{name} {old.get(name)!r}, not {value!r}" for name, value in settings.items() if old.get(name) != value]
+    if changed:
+        raise ConfigError(f"{target} was prepared with {'; '.join(changed)}; remove it or name another folder")
     if store.manifest["source_stamp"] != [one.stamp() for one in sources]:
         if store.manifest["source"] != [one.fingerprint() for one in sources]:
             raise ConfigError(f"{target} was prepared from another source; remove it or name another folder")

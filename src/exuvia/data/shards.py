@@ -67,10 +67,8 @@ def write_shard(path: Path, clips: Sequence[ReadyClip], skipped: Sequence[Skippe
         arrays["features"] = np.concatenate([clip.features for clip in clips])
         if any(clip.frame_labels is not None for clip in clips):
             arrays["frame_labels"] = np.concatenate([_labels(clip) for clip in clips])
-    index = {
-        "clips": [clip.record.to_json() for clip in clips],
-        "skipped": [[clip.id, clip.reason] for clip in skipped],
-    }
+    said = [[clip.id, clip.reason] for clip in skipped]
+    index = {"clips": [clip.record.to_json() for clip in clips], "skipped": said}
     arrays["index"] = np.frombuffer(json.dumps(index).encode(), np.uint8)
     with whole_file(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
@@ -108,15 +106,13 @@ def _open_column(files: ExitStack, path: Path, dtype: str, inner: tuple[int, ...
     return _Column(stream, dtype, inner)
 
 
-def assemble(
-    shards: Sequence[Path], target: Path, work: Path, num_joints: int, dim: int, about: dict[str, Any]
-) -> None:
+def assemble(shards: Sequence[Path], target: Path, work: Path, joints: int, dim: int, about: dict[str, Any]) -> None:
     """Join shards into a store and rename it to `target`, which must not exist.
 
     Args:
         shards: shard files in order.
         work: folder on the same file system, for the unfinished store.
-        num_joints: J of the joints column.
+        joints: J of the joints column.
         dim: C of the features column.
         about: what else the manifest says (representation, settings, source, ...).
     Raises:
@@ -131,12 +127,11 @@ def assemble(
         if not totals["clips"]:
             reason = totals["reason"] or "the source is empty"
             raise DataError(f"none of the clips could be used; the first reason: {reason}")
-        kinds: dict[str, tuple[str, tuple[int, ...], int]] = {
-            "joints": ("float32", (num_joints, 3), totals["frames"]),
-            "features": ("float32", (dim,), totals["rows"]),
-        }
+        frames = totals["frames"]
+        kinds: dict[str, tuple[str, tuple[int, ...], int]]
+        kinds = {"joints": ("float32", (joints, 3), frames), "features": ("float32", (dim,), totals["rows"])}
         if totals["labelled"]:
-            kinds["frame_labels"] = ("int16", (), totals["frames"])
+            kinds["frame_labels"] = ("int16", (), frames)
         columns = {name: _open_column(files, folder / f"{name}.npy", *kind) for name, kind in kinds.items()}
         counts, skipped = _fill(shards, columns, folder / "clips.jsonl")
         for column in columns.values():
@@ -168,9 +163,7 @@ def _totals(shards: Sequence[Path]) -> dict[str, Any]:
     return totals
 
 
-def _fill(
-    shards: Sequence[Path], columns: dict[str, _Column], index_path: Path
-) -> tuple[dict[str, Any], list[dict[str, str]]]:
+def _fill(shards: Sequence[Path], columns: dict[str, _Column], index_path: Path) -> tuple[dict[str, Any], list[Any]]:
     """Append every shard to the columns and the index. Returns counts by kind, and the skipped clips."""
     skipped: list[dict[str, str]] = []
     counters = {name: Counter[str]() for name in ("split", "source", "licence", "sensor")}

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,35 +37,27 @@ class RawClip:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-class Source(Protocol):
+class Source(ABC):
     """A collection of clips in one layout."""
 
-    @property
-    def name(self) -> str:
-        """The layout, for the manifest."""
-        ...
+    name: str
+    """The layout, for the manifest."""
+    ids: Sequence[str]
+    """Clip ids in a fixed order."""
+    has_twins = False
+    """True where mirrored twins are already among the ids."""
 
-    @property
-    def ids(self) -> Sequence[str]:
-        """Clip ids in a fixed order."""
-        ...
-
-    @property
-    def has_twins(self) -> bool:
-        """True where mirrored twins are already among the ids."""
-        ...
-
+    @abstractmethod
     def read(self, number: int) -> RawClip:
         """One clip. Raises ExuviaError, ValueError or OSError for a bad one, which is then skipped."""
-        ...
 
+    @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
         """What the source is made of, JSON-ready: the same for the same contents, wherever they lie."""
-        ...
 
+    @abstractmethod
     def stamp(self) -> dict[str, Any]:
         """A cheap fingerprint (sizes and times); equal stamps mean equal contents, the reverse need not hold."""
-        ...
 
 
 def hash_split(name: str, seed: int = 0) -> str:
@@ -74,11 +66,9 @@ def hash_split(name: str, seed: int = 0) -> str:
     return "train" if draw < 0.80 else "val" if draw < 0.85 else "test"
 
 
-class FileSource(ABC):
+class FileSource(Source):
     """What a source of files below one folder shares: it names them, and so its fingerprint and stamp follow."""
 
-    name: str
-    """The layout, for the manifest."""
     root: Path
     """The folder."""
     settings: Mapping[str, Any] = {}

@@ -172,12 +172,11 @@ class Store:
         for name in wanted:
             if name not in known:
                 raise ConfigError(f"clips of {self.folder} have no {name!r}; {suggest(name, known)}")
-        keep = [
-            number
-            for number, clip in enumerate(self.clips)
-            if all(_fits(getattr(clip, k) if k in own else clip.labels.get(k), v) for k, v in wanted.items())
-        ]
-        return np.asarray(keep, np.int64)
+
+        def fits(clip: ClipRecord) -> bool:
+            return all(_fits(getattr(clip, k) if k in own else clip.labels.get(k), v) for k, v in wanted.items())
+
+        return np.asarray([number for number, clip in enumerate(self.clips) if fits(clip)], np.int64)
 
 
 def _fits(value: Any, wanted: Any) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from exuvia.data.captions import Caption
-from exuvia.data.sources import RawClip, hash_split
+from exuvia.data.sources import RawClip, Source, hash_split
 from exuvia.errors import ConfigError
 from exuvia.synthetic.dataset import FRAME_LABELS, SyntheticClip, synthesise
 
@@ -12,11 +12,10 @@ SAMPLE = 8
 """Clips whose numbers stand for the whole set in the fingerprint: any change of the generator shows in them."""
 
 
-class SyntheticClips:
+class SyntheticClips(Source):
     """Clips 0 to count - 1 of a seed; a longer set begins with the shorter one."""
 
     name = "synthetic"
-    has_twins = False
 
     def __init__(self, count: int, seed: int = 0) -> None:
         """Raises ConfigError for a count or seed out of range."""

@@ -35,9 +35,7 @@ class Normaliser:
 
     def __post_init__(self) -> None:
         if self.mean.shape != self.std.shape or self.mean.ndim != 1:
-            raise ShapeError(
-                f"found mean {self.mean.shape} and std {self.std.shape}, expected two arrays of one length"
-            )
+            raise ShapeError(f"found mean {self.mean.shape} and std {self.std.shape}, expected arrays of one length")
         if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all()):
             raise ShapeError("found a mean or std that is not finite, or a std of 0; expected positive numbers")
 

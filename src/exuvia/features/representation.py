@@ -172,11 +172,10 @@ class Scene:
             self.points[axis] -= self._per_frame(self.points[axis, self.starts, 0])[:, None]
         right_hip, left_hip, right_shoulder, left_shoulder = self.kind.facing
         first = self.points[:, self.starts].astype(np.float64)
-        hips, shoulders = (
-            first[:, :, right_hip] - first[:, :, left_hip],
-            first[:, :, right_shoulder] - first[:, :, left_shoulder],
-        )
-        w, y = _half_turn_to_z(*_forward(hips + shoulders))
+        hips = first[:, :, right_hip] - first[:, :, left_hip]
+        shoulders = first[:, :, right_shoulder] - first[:, :, left_shoulder]
+        across = hips + shoulders
+        w, y = _half_turn_to_z(*_unit(across[2], -across[0]))
         cosine, sine = (self._per_frame(one).astype(np.float32)[:, None] for one in (1 - 2 * y * y, 2 * w * y))
         self.points[0], self.points[2] = _turned(self.points[0], self.points[2], cosine, sine)
 
@@ -251,9 +250,8 @@ class Scene:
         return [out[a : a + n - 1].copy() for a, n in zip(self.starts, self.counts, strict=True)]
 
 
-def _forward(across: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """x and z of the unit heading y × across; a body without a side faces +z."""
-    x, z = across[2], -across[0]
+def _unit(x: NDArray[np.float64], z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The heading (x, z) at length 1; +z where it has none."""
     norm = np.hypot(x, z)
     safe = np.where(norm > 0, norm, 1)
     return np.where(norm > 0, x / safe, 0.0), np.where(norm > 0, z / safe, 1.0)
@@ -261,9 +259,8 @@ def _forward(across: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 def _half_turn_to_z(x: NDArray[np.float64], z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """w, y of the shortest-arc quaternion from the heading (x, z) to +z, w ≥ 0; straight back is half a turn."""
-    norm = np.hypot(x, z)
-    safe = np.where(norm > 0, norm, 1)
-    w, y = 1.0 + np.where(norm > 0, z / safe, 1.0), -np.where(norm > 0, x / safe, 0.0)
+    x, z = _unit(x, z)
+    w, y = 1.0 + z, -x
     size = np.hypot(w, y)
     back = size < 1e-9
     return np.where(back, 0.0, w / np.where(back, 1, size)), np.where(back, 1.0, y / np.where(back, 1, size))

@@ -10,7 +10,6 @@ from torch import Tensor
 from exuvia.data.batches import pad_batch
 from exuvia.data.captions import Caption
 from exuvia.data.clips import ClipSet
-from exuvia.data.record import ClipRecord
 from exuvia.data.store import Store
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.guo import UNIT
@@ -55,7 +54,14 @@ def padded(
 
 def kinds_of(clips: ClipSet) -> list[frozenset[str]]:
     """For every clip, the names under which others count as the same: its captions, and its label with its side."""
-    return [_kinds(clips.record(number)) for number in range(len(clips))]
+    kinds = []
+    for clip in map(clips.record, range(len(clips))):
+        names = {caption.text for caption in clip.captions}
+        label = clip.labels.get("label")
+        if label is not None:
+            names.add(f"label:{clip.source}:{label}:{clip.labels.get('side')}:{clip.labels.get('mirrored')}")
+        kinds.append(frozenset(names))
+    return kinds
 
 
 def distinct_batches(clips: ClipSet, size: int, rng: np.random.Generator) -> list[list[int]]:
@@ -63,9 +69,8 @@ def distinct_batches(clips: ClipSet, size: int, rng: np.random.Generator) -> lis
     kinds, batches, met = kinds_of(clips), list[list[int]](), list[set[str]]()
     for number in map(int, rng.permutation(len(clips))):
         free = (b for b, batch in enumerate(batches) if len(batch) < size and not kinds[number] & met[b])
-        place = next(free, None)
-        if place is None:
-            place = len(batches)
+        place = next(free, len(batches))
+        if place == len(batches):
             batches.append([])
             met.append(set())
         batches[place].append(number)
@@ -76,14 +81,6 @@ def distinct_batches(clips: ClipSet, size: int, rng: np.random.Generator) -> lis
 def negatives(kinds: Sequence[frozenset[str]]) -> Tensor:
     """True where two clips of a batch are of different kinds [B, B]: captions repeat, and equal ones are not wrong."""
     return torch.tensor([[not (a & b) for b in kinds] for a in kinds])
-
-
-def _kinds(clip: ClipRecord) -> frozenset[str]:
-    names = {caption.text for caption in clip.captions}
-    label = clip.labels.get("label")
-    if label is not None:
-        names.add(f"label:{clip.source}:{label}:{clip.labels.get('side')}:{clip.labels.get('mirrored')}")
-    return frozenset(names)
 
 
 def binary_labels(clips: ClipSet, name: str) -> NDArray[np.bool_]:

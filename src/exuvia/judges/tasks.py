@@ -1,6 +1,7 @@
 """How the evaluator and the classifier are trained (tasks for `train.fit`), and how a finished run is read."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,7 @@ class EvaluatorTask:
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Different clips, each cropped at random with one of its captions, and which pairs are wrong."""
-        numbers = list(
-            map(int, rng.choice(len(self.clips), min(self.config.batch_size, len(self.clips)), replace=False))
-        )
+        numbers = self.clips.some(self.config.batch_size, rng)
         return {**self._pairs(self.clips, numbers, rng), "negative": negatives([self.kinds[n] for n in numbers])}
 
     def _pairs(self, clips: ClipSet, numbers: Sequence[int], rng: np.random.Generator) -> dict[str, Tensor]:
@@ -109,12 +108,8 @@ class EvaluatorTask:
 
     def describe(self) -> dict[str, Any]:
         """Configuration of the run."""
-        return {
-            "kind": self.kind,
-            **to_dict(self.config),
-            "words": {"name": self.table.vectors.name, "fingerprint": self.table.vectors.fingerprint},
-            **self.normaliser.listed(),
-        }
+        words = {"name": self.table.vectors.name, "fingerprint": self.table.vectors.fingerprint}
+        return {"kind": self.kind, **to_dict(self.config), "words": words, **self.normaliser.listed()}
 
 
 class ClassifierTask:
@@ -136,10 +131,8 @@ class ClassifierTask:
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Random crops, a quarter of them of violent clips, slightly disturbed."""
         quarter = self.config.batch_size // 4
-        draws = [
-            rng.choice(pool, n) for pool, n in zip(self.pools, (quarter, self.config.batch_size - quarter), strict=True)
-        ]
-        numbers = [int(n) for draw in draws for n in draw]
+        counts = (quarter, self.config.batch_size - quarter)
+        numbers = [int(n) for pool, count in zip(self.pools, counts, strict=True) for n in rng.choice(pool, count)]
         crops = [random_crop(self.clips, n, self.config.max_frames, rng) for n in numbers]
         features, lengths = padded(self.clips, numbers, crops, self.normaliser)
         for row in np.flatnonzero(rng.random(len(numbers)) < self.config.smoothing):
@@ -172,13 +165,8 @@ class ClassifierTask:
         labels = binary_labels(self.held, VIOLENT)
         sources = [self.held.record(n).source for n in range(len(self.held))]
         point = operating_point(scores, labels, self.config.false_rate)
-        return {
-            "auc": roc_auc(scores, labels),
-            "auc_within_sources": auc_within(scores, labels, sources),
-            "threshold": point.threshold,
-            "hit_rate": point.hit_rate,
-            "false_rate": point.false_rate,
-        }
+        areas = {"auc": roc_auc(scores, labels), "auc_within_sources": auc_within(scores, labels, sources)}
+        return areas | asdict(point)
 
     def detector(self) -> ViolenceDetector:
         """The present weights as a detector, still without a threshold; puts the model in evaluation mode."""
@@ -224,9 +212,7 @@ def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> Mo
     vectors = vectors or (GloVeWords(own) if own.is_dir() else MiniLMWords())
     trained = config["words"]
     if trained != {"name": vectors.name, "fingerprint": vectors.fingerprint}:
-        raise CheckpointError(
-            f"{folder} was trained with the word vectors {trained}, found {vectors.name!r}; use those"
-        )
+        raise CheckpointError(f"{folder} was trained with word vectors {trained}, found {vectors.name!r}; use those")
     sizes = from_dict(GuoConfig, config["model"])
     model = built(lambda: GuoEvaluator(sizes), load_tensors(Path(folder) / WEIGHTS), f"the evaluator of {folder}")
     return MotionTextEvaluator(model, vectors, Normaliser.of_run(config, folder))

@@ -104,9 +104,7 @@ def joints_from_amass(
     check_size(len(poses), BODY_JOINTS, source)
     rate = source.fps or fps
     if rate is None:
-        raise DataError(
-            "found an AMASS motion without mocap_framerate, expected its rate; give it with Source(fps=...)"
-        )
+        raise DataError("found an AMASS motion without mocap_framerate, expected its rate; give it by Source(fps=...)")
     from scipy.spatial.transform import Rotation  # slow to load, and generating does not need it
 
     model = find_body_model(source.body_models, gender)

@@ -88,9 +88,7 @@ def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]
         DataError: features instead of joints, or no plausible unit.
     """
     if array.dtype.kind not in "fiu":
-        raise ShapeError(
-            f"found values of type {array.dtype}, expected real numbers in joints of shape (frames, 22, 3)"
-        )
+        raise ShapeError(f"found values of type {array.dtype}, expected real numbers in joints (frames, 22, 3)")
     shape = tuple(array.shape)
     if array.ndim == 2 and shape[1] in _FEATURES:
         name = _FEATURES[shape[1]]
@@ -99,13 +97,9 @@ def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]
             f"recover them first: exuvia.features.{name.lower()}.{name}.recover(features)"
         )
     if array.ndim == 4 and shape[2:] == (22, 3):
-        raise ShapeError(
-            f"found a batch of {shape[0]} motions {shape}, expected one (frames, 22, 3); save them one by one"
-        )
+        raise ShapeError(f"found a batch of {shape[0]} motions {shape}, expected one (frames, 22, 3); save each alone")
     if array.ndim == 3 and shape[:2] == (22, 3):
-        raise ShapeError(
-            f"found {shape}, which looks like (22, 3, frames), expected (frames, 22, 3); transpose (2, 0, 1)"
-        )
+        raise ShapeError(f"found {shape}, probably (22, 3, frames), expected (frames, 22, 3); transpose (2, 0, 1)")
     if array.ndim != 3 or shape[2] != 3 or shape[1] not in (*SMPL_FAMILY, 21):
         counts = ", ".join(map(str, SMPL_FAMILY))
         raise ShapeError(f"found an array of shape {shape}, expected (frames, J, 3) with J = {counts}, or 21 (KIT)")

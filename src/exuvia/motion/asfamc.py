@@ -173,9 +173,7 @@ def parse_amc(text: str, asf: Asf, source: Source = Source()) -> dict[str, Array
         try:
             values[name].append([float(word) for word in words[1:]])
         except ValueError:
-            raise DataError(
-                f"found {raw.strip()[:40]!r} in line {number}, expected numbers; fetch the file again"
-            ) from None
+            raise DataError(f"found {raw.strip()[:40]!r} in line {number}, expected numbers; fetch it again") from None
     short = [name for name, rows in values.items() if len(rows) != frames]
     if short or frames == 0:
         what = "no frames" if frames == 0 else f"{frames} frames but {len(values[short[0]])} of bone {short[0]!r}"

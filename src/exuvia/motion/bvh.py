@@ -15,7 +15,7 @@ import numpy as np
 from exuvia.errors import DataError
 from exuvia.motion.chain import forward_kinematics, matrix_from_euler
 from exuvia.motion.clip import Clip
-from exuvia.motion.mapping import canonical, clip_from_joints, smpl22_from_rig
+from exuvia.motion.mapping import canonical, clip_from_joints, leg_length, smpl22_from_rig
 from exuvia.motion.source import BLOCK, Source, check_size, read_text
 from exuvia.shapes import Array
 
@@ -95,9 +95,7 @@ def _parse_hierarchy(bvh: Bvh, tokens: Iterator[str], ended: bool) -> None:
         ) from None
     if stack or not bvh.names:
         what = "no joints" if not bvh.names else f"{len(stack)} unclosed brace(s)"
-        raise DataError(
-            f"found {what} in the hierarchy{'' if not ended else ', where the file ends'}; fetch the file again"
-        )
+        raise DataError(f"found {what} in the hierarchy{', where the file ends' if ended else ''}; fetch it again")
 
 
 def _number(token: str) -> float:
@@ -210,10 +208,7 @@ def starts_with_calibration_pose(joints: Array) -> bool:
     if len(joints) < 4:
         return False
     body = joints[0]
-    size = (
-        np.linalg.norm(body[[4, 5]] - body[[1, 2]], axis=-1).mean()
-        + np.linalg.norm(body[[7, 8]] - body[[4, 5]], axis=-1).mean()
-    )
+    size = leg_length(joints[:1])
     if not size > 0:
         return False
     local = (joints[:8] - joints[:8, :1]) / size * 0.8

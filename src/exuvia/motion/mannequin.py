@@ -3,7 +3,7 @@
 It is made from bone lengths and a table of thicknesses alone, so that files with it carry nobody's model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,9 +93,7 @@ def _part(joint: str) -> str:
     return joint.removeprefix("left_").removeprefix("right_")
 
 
-def _tube(
-    places: Array, index: int, before: int, end: int, tip: Array | None, thickness: tuple[float, float, float]
-) -> Mesh:
+def _tube(places: Array, index: int, before: int, end: int, tip: Array | None, thickness: Sequence[float]) -> Mesh:
     """One bone: rings from pole to pole."""
     start, vector = places[index], (places[end] - places[index] if tip is None else tip)
     length = float(np.linalg.norm(vector))

@@ -48,9 +48,7 @@ def check_size(frames: float, joints: int, source: Source) -> None:
         raise DataError(f"found {joints} joints, expected a body of at most {MAX_JOINTS}; export the body alone")
     most = int(source.max_frames * min(1.0, JOINTS_A_FRAME / joints))
     if frames > most:
-        raise DataError(
-            f"found {frames:.0f} frames of {joints} joints, expected at most {most}; cut the motion into parts"
-        )
+        raise DataError(f"found {frames:.0f} frames of {joints} joints, expected at most {most}; cut it into parts")
 
 
 def read_text(path: str | Path) -> str:

@@ -29,8 +29,7 @@ def guard(stage: Stage, lead: str, seconds: float) -> None:
         stage.arm(lead, start, end, **FRONT_HAND)
         stage.arm(OTHER[lead], start, end, **REAR_HAND)
         stage.lean(start, end, height=-0.035, spine_pitch=5.0, pelvis_yaw=-0.6 * GUARD_YAW * sign)
-        stage.lean(start, end, spine_yaw=-0.4 * GUARD_YAW * sign)
-        stage.lean(start, end, head_yaw=14.0 * sign, head_pitch=6.0)
+        stage.lean(start, end, spine_yaw=-0.4 * GUARD_YAW * sign, head_yaw=14.0 * sign, head_pitch=6.0)
         stage.step(lead, start, start + 0.55 * seconds, BALL_AHEAD_M + 0.17, sign * 0.11, yaw=4.0)
         stage.step(OTHER[lead], start + 0.5 * seconds, end, BALL_AHEAD_M - 0.13, -sign * 0.13, yaw=22.0)
         stage.now = end

@@ -16,6 +16,7 @@ from exuvia.shapes import Joints
 from exuvia.synthetic.body import STANDING_REACH, Body
 
 Array = NDArray[np.float64]
+Channels = Mapping[str, Array]
 
 SIDES = ("left", "right")
 SIGN = {"left": 1.0, "right": -1.0}
@@ -95,7 +96,7 @@ def reach(x: float, y: float, z: float, *, elbow_out: float = 0.0) -> dict[str, 
     return dict(zip(("el", "az", "elbow", "swivel"), values.tolist(), strict=True)) | {"spread": 0.0}
 
 
-def solve(channels: Mapping[str, Array], body: Body) -> Joints:
+def solve(channels: Channels, body: Body) -> Joints:
     """Joint positions of control channels.
 
     Args:
@@ -122,16 +123,14 @@ def solve(channels: Mapping[str, Array], body: Body) -> Joints:
 class _Foot:
     """Where a foot with a given ball would have its ankle."""
 
-    def __init__(self, c: Mapping[str, Array], side: str, body: Body) -> None:
+    def __init__(self, c: Channels, side: str, body: Body) -> None:
         matrix = rotation(c[f"{side}_foot_yaw"], c[f"{side}_foot_pitch"], np.zeros_like(c["x"]))
         self.vector = turn(matrix, body.offsets[SMPL22.index("left_foot")].astype(np.float64))
         ball = np.stack([c[f"{side}_foot_{axis}"] for axis in "xyz"], axis=-1)
         self.ankle = ball - self.vector
 
 
-def _pelvis_height(
-    c: Mapping[str, Array], body: Body, root: Array, hips: Mapping[str, Array], feet: Mapping[str, _Foot]
-) -> Array:
+def _pelvis_height(c: Channels, body: Body, root: Array, hips: dict[str, Array], feet: dict[str, _Foot]) -> Array:
     """The wanted height, lowered smoothly to where both planted feet are within reach: the bob of walking."""
     limits = [c["height"] * body.pelvis_m]
     for side in SIDES:
@@ -143,13 +142,11 @@ def _pelvis_height(
     return -sharpness * np.logaddexp.reduce([-limit / sharpness for limit in limits], axis=0)
 
 
-def _solve_leg(
-    c: Mapping[str, Array], side: str, body: Body, joints: Array, hip: Array, foot: _Foot, heading: Array
-) -> None:
+def _solve_leg(c: Channels, side: str, body: Body, joints: Array, hip: Array, foot: _Foot, heading: Array) -> None:
     """Knee, ankle and ball of one leg: angles where it is free, two-bone inverse kinematics where it is not."""
     sign, thigh_m, shin_m = SIGN[side], body.bone_m("left_knee"), body.bone_m("left_ankle")
-    angles = (c[f"{side}_{name}"] for name in ("thigh_el", "thigh_az", "knee", "thigh_swivel"))
-    first, second = (turn(heading, bone) for bone in limb(*angles, sign, False))
+    el, az, bend, swivel = (c[f"{side}_{name}"] for name in ("thigh_el", "thigh_az", "knee", "thigh_swivel"))
+    first, second = (turn(heading, bone) for bone in limb(el, az, bend, swivel, sign, False))
     free = np.clip(c[f"{side}_free"], 0.0, 1.0)[:, None]
     target = foot.ankle * (1 - free) + (hip + first * thigh_m + second * shin_m) * free
     out = rotation(0.5 * c[f"{side}_foot_yaw"] + 0.5 * (c["heading"] + c["pelvis_yaw"]), 0 * free[:, 0], 0 * free[:, 0])
@@ -184,7 +181,7 @@ def _two_bones(start: Array, target: Array, pole: Array, first_m: float, second_
     return middle, start + along * distance
 
 
-def _solve_torso(c: Mapping[str, Array], offsets: Array, joints: Array, pelvis: Array) -> None:
+def _solve_torso(c: Channels, offsets: Array, joints: Array, pelvis: Array) -> None:
     """Spine, neck, head, collars and arms."""
     yaw, pitch, roll = c["spine_yaw"], c["spine_pitch"], c["spine_roll"]
     bends = [pelvis @ rotation(yaw * share, pitch * share, roll * share) for share in (0.34, 0.7, 1.0)]
@@ -201,7 +198,7 @@ def _solve_torso(c: Mapping[str, Array], offsets: Array, joints: Array, pelvis: 
         _solve_arm(c, side, offsets, joints, chest, arms)
 
 
-def _solve_arm(c: Mapping[str, Array], side: str, offsets: Array, joints: Array, chest: Array, frame: Array) -> None:
+def _solve_arm(c: Channels, side: str, offsets: Array, joints: Array, chest: Array, frame: Array) -> None:
     """Collar, shoulder, elbow and wrist; the shoulder girdle rises with the arm and follows its reach."""
     sign = SIGN[side]
     collar, shoulder, elbow, wrist = (SMPL22.index(f"{side}_{part}") for part in "collar shoulder elbow wrist".split())
