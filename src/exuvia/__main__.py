@@ -67,7 +67,7 @@ def main(
         where = f" {error.filename}" if error.filename else ""
         return _refuse(f"cannot write or read{where}: {error.strerror}; free some space or choose another folder")
     except BrokenExecutor:
-        return _refuse("the system ended a worker process, often for want of memory; what was done is kept, run again")
+        return _refuse("the system ended a worker process, often for want of memory; run again, it goes on")
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
             raise

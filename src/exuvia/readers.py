@@ -165,9 +165,7 @@ def _check_header(stream: IO[bytes], size: int, rows: int | None, name: object) 
         raise DataError(f"{name} is of version {version} of the .npy format, expected 1.0 or 2.0")
     shape, _, kind = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(stream)
     if kind.hasobject:
-        raise DataError(
-            f"{name} holds pickled Python objects, which are never unpickled here; save the plain array with np.save"
-        )
+        raise DataError(f"{name} holds pickled Python objects, which are never unpickled; save the array with np.save")
     claimed, held = math.prod(shape) * max(kind.itemsize, 1), size - stream.tell()
     if kind.names or kind.subdtype or min(shape, default=0) < 0 or claimed > held:
         raise DataError(

@@ -123,9 +123,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 class Trainer:
     """One run of the loop; `fit` is the usual entrance."""
 
-    def __init__(
-        self, task: Task, config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, task: Task, config: TrainConfig, out: Path, facts: Mapping[str, Any] | None = None) -> None:
         self.task, self.config, self.out, self.facts = task, config, Path(out), dict(facts or {})
         self.precision = choose_precision(config.precision)
         self.accelerator = Accelerator(mixed_precision=self.precision, cpu=training_device() == "cpu")

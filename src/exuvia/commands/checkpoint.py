@@ -24,8 +24,7 @@ class UnpackConfig(OverwriteSwitch):
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """Shipped name ("base") or folder."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder of the run folders `tokenizer`, `mask` (or `bamm`, `causal`), `residual` and `length`; an older one is
-    replaced."""
+    """Folder for the run folders `tokenizer`, `mask` (or `bamm`, `causal`), `residual` and `length`."""
 
 
 def unpack(config: UnpackConfig) -> None:

@@ -19,8 +19,7 @@ class ReportConfig:
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="REPORT ...")]
     """Folders of `exuvia evaluate` or `exuvia benchmark`, or their report.json; several are put side by side."""
     out: Path | None = None
-    """A file that ends in .md, .csv or .tex, or a folder for the page with all of these; without it, the tables are
-    printed."""
+    """A .md, .csv or .tex file, or a folder for the page with all of these; without it, the tables are printed."""
     overwrite: bool = False
     """Replace the folder of the page, whatever it holds."""
     only: tuple[str, ...] = ()

@@ -31,9 +31,7 @@ def studio(config: StudioConfig) -> None:
     token = config.token or os.environ.get("EXUVIA_STUDIO_TOKEN", "")
     token = secrets.token_urlsafe(24) if token == "new" else token
     if not is_loopback(config.host) and len(token) < 16:
-        hint = (
-            "set a token of at least 16 characters with --token or EXUVIA_STUDIO_TOKEN, or let one be made: --token new"
-        )
+        hint = "set a token of at least 16 characters with --token or EXUVIA_STUDIO_TOKEN, or make one: --token new"
         raise ConfigError(f"{config.host} can be reached by others; {hint}")
     _check_offers(config)
     try:

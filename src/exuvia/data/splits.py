@@ -115,9 +115,7 @@ def split_store(
     marks = {record.id: _mark(record, concept) for record in records}
     unknown = sum(mark is None for mark in marks.values())
     if unknown:
-        raise ConfigError(
-            f"{unknown} of {len(marks)} clips are not labelled for {concept.name!r}; use the rule words or released"
-        )
+        raise ConfigError(f"{unknown} of {len(marks)} clips are not labelled for {concept.name!r}; use rule words")
     forget = tuple(name for name, mark in marks.items() if mark)
     retain = tuple(name for name, mark in marks.items() if not mark)
     said = split_captions({r.id: r.captions for r in records}, concept, "words", dataset)

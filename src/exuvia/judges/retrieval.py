@@ -83,9 +83,7 @@ class MotionTextRetrieval:
 
     def __init__(self, model: RetrievalModel, text: TextEncoder, normaliser: Normaliser, batch: int = 64) -> None:
         if text.dim != model.config.text_dim:
-            raise ConfigError(
-                f"the retrieval model reads tokens of {model.config.text_dim}, {text.name} has {text.dim}"
-            )
+            raise ConfigError(f"the retrieval model reads width {model.config.text_dim}, {text.name} has {text.dim}")
         self.model, self.text, self.normaliser, self.batch = model.eval(), text, normaliser, batch
 
     @torch.no_grad()

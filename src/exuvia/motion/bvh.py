@@ -86,13 +86,9 @@ def _parse_hierarchy(bvh: Bvh, tokens: Iterator[str], ended: bool) -> None:
             elif word == "CHANNELS":
                 bvh.channels[stack[-1]] = [_channel(next(tokens)) for _ in range(_count(next(tokens)))]
             else:
-                raise DataError(
-                    f"found {token[:30]!r} in the hierarchy, expected JOINT, OFFSET, CHANNELS, End Site or a brace"
-                )
+                raise DataError(f"found {token[:30]!r}, expected JOINT, OFFSET, CHANNELS, End Site or a brace")
     except (StopIteration, IndexError):
-        raise DataError(
-            "found a hierarchy that breaks off or has unpaired braces; the file is damaged: fetch it again"
-        ) from None
+        raise DataError("found a hierarchy that breaks off or has unpaired braces; fetch the file again") from None
     if stack or not bvh.names:
         what = "no joints" if not bvh.names else f"{len(stack)} unclosed brace(s)"
         raise DataError(f"found {what} in the hierarchy{', where the file ends' if ended else ''}; fetch it again")

@@ -57,9 +57,7 @@ def find_rig(names: Sequence[str]) -> tuple[Rig, dict[str, int]]:
         index.setdefault(canonical(name), position)
     nearest: tuple[int, str, list[str]] | None = None
     for rig in RIGS:
-        found = {
-            joint: index[hit[0]] for joint, known in rig.joints.items() if (hit := [n for n in known if n in index])
-        }
+        found = {joint: index[at[0]] for joint, known in rig.joints.items() if (at := [n for n in known if n in index])}
         missing = [joint for joint in SMPL22.joints if joint not in found and joint not in _OPTIONAL]
         if not missing and all(name in index for name in rig.needs):
             return rig, {joint: found[joint] for joint in SMPL22.joints if joint in found}

@@ -186,12 +186,7 @@ class MotionPipeline:
 
     @overload
     def __call__(
-        self,
-        prompt: Sequence[str],
-        *,
-        seed: Each = 0,
-        frames: Each | None = None,
-        **sampling: Unpack[Sampling],
+        self, prompt: Sequence[str], *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
     ) -> list[Clip]: ...
 
     def __call__(

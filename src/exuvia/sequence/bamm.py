@@ -4,7 +4,6 @@ The decoder is in bamm_decoder.py, its two passes in bamm_generate.py; here is h
 models/mask_transformer/transformer.py, MaskTransformer.forward, commit c9c6be0.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from exuvia.sequence import bamm_generate
 from exuvia.sequence.bamm_decoder import BAMMDecoder
+from exuvia.sequence.base import Range, Seeds, Text
 from exuvia.sequence.sampling import Drawing
 from exuvia.sequence.trunk import valid_from_lengths
 
@@ -78,15 +78,7 @@ class BAMM(BAMMDecoder):
         accuracy = right.sum().float() / counted.sum().clamp(min=1)
         return (nats.sum(1) / counted.sum(1).clamp(min=1)).mean(), accuracy
 
-    def _written(
-        self,
-        cond: Tensor,
-        lengths: Tensor | None,
-        cond_valid: Tensor | None,
-        seeds: Sequence[int] | None,
-        limits: tuple[int, int],
-        how: Drawing,
-    ) -> Tensor:
+    def _written(self, text: Text, lengths: Tensor | None, seeds: Seeds, limits: Range, how: Drawing) -> Tensor:
         run = partial(bamm_generate.generate, seeds=seeds, shortest=limits[0], longest=limits[1])
         writing = bamm_generate.Writing(how.cond_scale, how.keep_share, how.temperature)
-        return run(self, cond, lengths, cond_valid, writing=writing)
+        return run(self, text[0], lengths, text[1], writing=writing)

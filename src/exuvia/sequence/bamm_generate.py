@@ -77,9 +77,8 @@ def generate(
         lengths = lengths.to(model.device)
         place = torch.arange(size + 1, device=model.device)[None]
         ids = F.pad(ids, (0, 1), value=model.pad_id)
-        ids = torch.where(
-            place > lengths[:, None], model.pad_id, ids.masked_fill(place == lengths[:, None], model.end_id)
-        )
+        ids = ids.masked_fill(place == lengths[:, None], model.end_id)
+        ids = torch.where(place > lengths[:, None], model.pad_id, ids)
         inside = place < lengths[:, None]
         if refill is None:
             count = torch.round(REFILL_SHARE * lengths.float()).long().clamp(min=1)
@@ -174,9 +173,8 @@ class _Reader:
 
     def begin(self) -> Tensor:
         """Read the condition alone: logits of token 0 [B, V + 1]."""
-        x = self.model.sequence(
-            torch.empty(len(self.known), 0, dtype=torch.long, device=self.model.device), self.prefix
-        )
+        none = torch.empty(len(self.known), 0, dtype=torch.long, device=self.model.device)
+        x = self.model.sequence(none, self.prefix)
         table = self.prefix.valid[:, None].expand(-1, self.start, -1)
         hidden = self._extend(x, slice(0, self.start), F.pad(table, (0, self.total - self.start)))
         return self._logits(hidden[:, 0])

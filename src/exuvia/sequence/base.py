@@ -13,6 +13,11 @@ from exuvia.sequence import sampling
 from exuvia.sequence.sampling import Drawing
 from exuvia.sequence.trunk import Trunk
 
+Text = tuple[Tensor, Tensor | None]
+"""Embeddings of captions, and which of their tokens are real."""
+Seeds = Sequence[int] | None
+Range = tuple[int, int]
+
 
 class BaseGenerator(Trunk, ABC):
     """A model of base codes: text in, the codes of the tokenizer's first level out.
@@ -129,17 +134,9 @@ class BaseGenerator(Trunk, ABC):
             ConfigError: lengths and limits that do not fit, or not one seed a sample.
         """
         how = Drawing(cond_scale, keep_share, temperature)
-        return self._written(cond, lengths, cond_valid, seeds, (shortest, longest), how)
+        return self._written((cond, cond_valid), lengths, seeds, (shortest, longest), how)
 
-    def _written(
-        self,
-        cond: Tensor,
-        lengths: Tensor | None,
-        cond_valid: Tensor | None,
-        seeds: Sequence[int] | None,
-        limits: tuple[int, int],
-        how: Drawing,
-    ) -> Tensor:
+    def _written(self, text: Text, lengths: Tensor | None, seeds: Seeds, limits: Range, how: Drawing) -> Tensor:
         """What `generate` gives, where a model does not define it itself."""
         raise NotImplementedError
 

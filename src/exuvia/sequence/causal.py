@@ -7,7 +7,6 @@ memory after a minute as after a second. Codes of the past are partly replaced b
 model keeps its way after a poor draw (as in BAMM's training [pinyo2024bamm]).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from exuvia.sequence import sampling
 from exuvia.sequence.backbone import StackEncoder
-from exuvia.sequence.base import BaseGenerator, tokens_to_write
+from exuvia.sequence.base import BaseGenerator, Range, Seeds, Text, tokens_to_write
 from exuvia.sequence.sampling import Drawing
 from exuvia.sequence.settings import CausalConfig
 from exuvia.sequence.trunk import Guidance, Prefix, evaluating, noise_of
@@ -92,19 +91,11 @@ class CausalGenerator(BaseGenerator):
         labels = F.pad(codes, (0, 1), value=self.end_id).masked_fill(place > until, self.pad_id)
         return ids, (place <= until).expand(batch, -1), labels.masked_fill(place == until, self.end_id)
 
-    def _written(
-        self,
-        cond: Tensor,
-        lengths: Tensor | None,
-        cond_valid: Tensor | None,
-        seeds: Sequence[int] | None,
-        limits: tuple[int, int],
-        how: Drawing,
-    ) -> Tensor:
+    def _written(self, text: Text, lengths: Tensor | None, seeds: Seeds, limits: Range, how: Drawing) -> Tensor:
         """Until the end token where no lengths are given."""
-        size = tokens_to_write(cond, lengths, *limits)
-        noise = noise_of(seeds, 1, torch.ones(len(cond), size), None)[0] if how.temperature > 0 else None
-        ids = Writer(self, cond, cond_valid, how).write(size, noise, limits[0] if lengths is None else None)
+        size = tokens_to_write(text[0], lengths, *limits)
+        noise = noise_of(seeds, 1, torch.ones(len(text[0]), size), None)[0] if how.temperature > 0 else None
+        ids = Writer(self, *text, how).write(size, noise, limits[0] if lengths is None else None)
         over = (ids >= self.end_id).cumsum(1) > 0
         if lengths is not None:
             over = torch.arange(ids.shape[1], device=ids.device)[None] >= lengths.to(ids.device)[:, None]

@@ -69,9 +69,7 @@ def top_share(logits: Tensor, keep_share: float) -> Tensor:
         ConfigError: a share outside [0, 1).
     """
     if not 0.0 <= keep_share < 1.0:
-        raise ConfigError(
-            f"keep_share is {keep_share}; expected a number in [0, 1), where 0.9 keeps a tenth of the codes"
-        )
+        raise ConfigError(f"keep_share is {keep_share}; expected a number in [0, 1), 0.9 keeps a tenth of the codes")
     keep = max(1, math.ceil((1 - keep_share) * logits.shape[-1]))
     values, indices = logits.topk(keep, dim=-1)
     return torch.full_like(logits, -math.inf).scatter(-1, indices, values)

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,6 @@ KILLED = 9
 """Exit code of a process that met a limit."""
 START_S = 40.0
 """More, for a process that waits for its turn on a machine that has much to do."""
-UNPACKED_BYTES = 64_000_000
-"""Of an archive's contents."""
 
 
 class TooMuch(DataError):
@@ -66,11 +63,6 @@ def read_upload(data: bytes, suffix: str, limits: Limits) -> Clip:
 
 
 def _read(file: Path, frames: int) -> Clip:
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > UNPACKED_BYTES:
-            raise DataError(f"found an archive of {size:,} bytes unpacked, expected at most {UNPACKED_BYTES:,}")
     clip = load_clip(file, FPS)
     if clip.frames > frames:
         raise DataError(f"found {clip.frames} frames, expected at most {frames}")

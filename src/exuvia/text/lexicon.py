@@ -13,9 +13,7 @@ NOUNS = frozenset(_WORDS["nouns"].split())
 """Singular nouns."""
 CLOSED: dict[str, str] = {word: name for name, words in _WORDS["closed"].items() for word in words.split()}
 """Words with one part of speech, whatever stands around them."""
-IRREGULAR_VERBS: dict[str, str] = {
-    form: base for base, forms in _WORDS["irregular_verbs"].items() for form in forms.split()
-}
+IRREGULAR_VERBS = {form: base for base, forms in _WORDS["irregular_verbs"].items() for form in forms.split()}
 """Forms that no ending rule gives -> base form."""
 IRREGULAR_NOUNS: dict[str, str] = _WORDS["irregular_nouns"]
 """Plurals that no ending rule gives -> singular."""

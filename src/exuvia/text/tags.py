@@ -75,9 +75,8 @@ def _reads_as_noun(word: str, before: str, after: str) -> bool:
     if before in _NOUN_FOLLOWS:
         return True
     if before == "NOUN":
-        return not word.endswith("s") or (
-            word in ("steps", "jacks", "stairs") and after in ("", "of", "in", "on", "and")
-        )
+        known = word in ("steps", "jacks", "stairs") and after in ("", "of", "in", "on", "and")
+        return known or not word.endswith("s")
     return before == "VERB"
 
 

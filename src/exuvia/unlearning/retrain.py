@@ -27,9 +27,7 @@ class Retrain(Method[RetrainConfig]):
             CheckpointError: they are no generator, or were not trained without the concept.
         """
         if self.config.weights is None:
-            raise ConfigError(
-                f"retrain needs weights=; train them: configs/retrain.sh {evidence.concept.name} (about two hours)"
-            )
+            raise ConfigError(f"retrain needs weights=; run configs/retrain.sh {evidence.concept.name} first (2 hours)")
         folder = find_pipeline(self.config.weights)
         other = MotionPipeline.from_pretrained(folder, text=pipe.text, device=str(pipe.device))
         parts = other.provenance.get("parts", {})  # concepts that none of them has seen

@@ -220,9 +220,7 @@ class LCRConfig(MethodSettings):
         if not self.levels or min(self.levels) < 0 or len(set(self.levels)) != len(self.levels):
             raise ConfigError(f"found levels {self.levels}, expected distinct level numbers from 0")
         if self.noise == "generation" and (self.orthogonal or self.scale <= 0):
-            raise ConfigError(
-                "noise for every motion (generation) needs an alpha above 0, and replaced rather than projected rows"
-            )
+            raise ConfigError("noise for every motion needs an alpha above 0, and replaced rather than projected rows")
 
     @property
     def scale(self) -> float:

@@ -43,9 +43,7 @@ def radius_m(joint: str) -> float:
 
 
 _COLOUR = {"left": LEFT, "right": RIGHT, "trunk": TRUNK}
-_LIMBS = [
-    (parent, child, joint) for child, (parent, joint) in enumerate(zip(SMPL22.parents, SMPL22.joints, strict=True))
-]
+_LIMBS = [(parent, child, name) for child, (parent, name) in enumerate(zip(SMPL22.parents, SMPL22.joints, strict=True))]
 _BONES = [(parent, child, _COLOUR[side_of(joint)], radius_m(joint)) for parent, child, joint in _LIMBS if parent >= 0]
 
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from exuvia.judges.classifier import ViolenceDetector
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -15,13 +14,6 @@ PAUSE_S = 0.2
 """Progress is written this often at most."""
 BATCH = 8
 """Motions made at a time; after each batch a job hears that nobody wants it any more."""
-
-
-class Runner(Protocol):
-    """A kind of job."""
-
-    def __call__(self, jobs: list[Job], desk: "Desk") -> None:
-        """Do the work and finish every job; only kinds that share work get several. Raises Cancelled, ExuviaError."""
 
 
 @dataclass

@@ -99,23 +99,23 @@ def _correlation_shapes(
     return u.new_empty(u.shape if wants_u else (0,)), kernel.new_empty(kernel.shape if wants_kernel else (0,))
 
 
-def _remember_convolution(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+def _keep_convolution(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     ctx.save_for_backward(*inputs)
 
 
-def _differentiate_convolution(ctx, grad):  # type: ignore[no-untyped-def]
+def _derive_convolution(ctx, grad):  # type: ignore[no-untyped-def]
     u, kernel = ctx.saved_tensors
     wants_u, wants_kernel = ctx.needs_input_grad
     to_u, to_kernel = torch.ops.exuvia.long_correlation(grad, u, kernel, wants_u, wants_kernel)
     return to_u if wants_u else None, to_kernel if wants_kernel else None
 
 
-def _remember_correlation(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+def _keep_correlation(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     grad, u, kernel, ctx.had_u, ctx.had_kernel = inputs
     ctx.save_for_backward(grad, u, kernel)
 
 
-def _differentiate_correlation(ctx, up_u, up_kernel):  # type: ignore[no-untyped-def]
+def _derive_correlation(ctx, up_u, up_kernel):  # type: ignore[no-untyped-def]
     """With p, q the gradients of both results: g gets p * K + u * q; u and K get the correlations of g with q and p."""
     grad, u, kernel = ctx.saved_tensors
     up_u = up_u if ctx.had_u else torch.zeros_like(u)
@@ -126,9 +126,5 @@ def _differentiate_correlation(ctx, up_u, up_kernel):  # type: ignore[no-untyped
     return to_grad, to_u, to_kernel, None, None
 
 
-register(
-    "long_convolution", _SCHEMA, _convolution, _convolution_shapes, _differentiate_convolution, _remember_convolution
-)
-register(
-    "long_correlation", _BACKWARD, _correlation, _correlation_shapes, _differentiate_correlation, _remember_correlation
-)
+register("long_convolution", _SCHEMA, _convolution, _convolution_shapes, _derive_convolution, _keep_convolution)
+register("long_correlation", _BACKWARD, _correlation, _correlation_shapes, _derive_correlation, _keep_correlation)

@@ -97,9 +97,8 @@ class S4D(nn.Module):
             method = "fft" if transformed() or length <= _FFT_STEPS_PER_MODE * self.config.d_state // 2 else "chunked"
         skip = self.D.to(x.dtype)[:, None]
         if method == "fft" and entering is None and not wants_state:
-            return convolve(
-                x, self.kernel(length, rate, x.dtype) + F.pad(skip, (0, max(length, 1) - 1))[:, :length]
-            ), None
+            skip = F.pad(skip, (0, max(length, 1) - 1))[:, :length]
+            return convolve(x, self.kernel(length, rate, x.dtype) + skip), None
         if transformed():
             return self._recurrence(x, lengths, entering, rate)
         modes, tables = self.kernel.tables(_chunk(length, x.device), rate, x.dtype)

@@ -45,9 +45,7 @@ def scan_step(
     shapes = {"dt_t": x_t.shape, "z_t": x_t.shape, "D": (width,), "dt_bias": (width,), "state": (batch, *A.shape)}
     check_shapes(shapes, (dt_t, z_t, D, dt_bias, state))
     if not (x_t.is_floating_point() and B_t.is_floating_point() and C_t.is_floating_point()) or A.is_complex():
-        raise ShapeError(
-            f"found {x_t.dtype}, {A.dtype}, {B_t.dtype}, {C_t.dtype}; expected floating point x_t, A, B_t, C_t"
-        )
+        raise ShapeError(f"found {x_t.dtype}, {A.dtype}, {B_t.dtype}, {C_t.dtype}; expected floating point tensors")
     with no_autocast(x_t.device):
         B, C = (_per_channel(name, t.to(work), batch, A.shape) for name, t in (("B_t", B_t), ("C_t", C_t)))
         x, dt, rates = x_t.to(work), dt_t.to(work), A.to(work)

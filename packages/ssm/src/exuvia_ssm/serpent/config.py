@@ -44,7 +44,7 @@ class SeRpEntConfig:
     intervals: str = "learned"
     """"learned", or "uniform": every interval is kappa (ablation)"""
     interval_bias: float = -3.0
-    """b at the start: sigmoid(-3) = 0.05, so M starts near kappa L, where the slope, 0.045, is a fifth of its most
+    """b at the start: sigmoid(-3) = 0.05: M starts near kappa L, where the slope, 0.045, is a fifth of its most
     [inferred]"""
     phase: float = 0.0
     """time before the first element, in [0, 1); Fig. 2 starts at 0"""

@@ -34,9 +34,7 @@ def check_rate(rate: float) -> float:
         ConfigError: not in (0, 1].
     """
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate <= 1:
-        raise ConfigError(
-            f"found a compression rate of {rate!r}; expected 0 < kappa <= 1, the least share that is kept"
-        )
+        raise ConfigError(f"found a compression rate of {rate!r}; expected 0 < kappa <= 1, the least share kept")
     return float(rate)
 
 
