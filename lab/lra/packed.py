@@ -39,6 +39,8 @@ class Packed:
         """Pack sequences [L] of any lengths."""
         offsets = np.concatenate([[0], np.cumsum([len(one) for one in sequences])]).astype(np.int64)
         tokens = np.concatenate(sequences) if len(sequences) else np.zeros(0, np.uint8)
+        if wrong := [label for label in labels if abs(label) >= 2**63]:
+            raise ShapeError(f"found the label {str(wrong[0])[:20]}..., expected the number of a class")
         return cls(tokens.astype(np.uint8), offsets, np.asarray(labels, np.int64), longest)
 
     def __len__(self) -> int:
