@@ -98,7 +98,7 @@ def test_a_row_without_any_key_is_finite() -> None:
     ("change", "message"),
     [
         ({"mixer": "mambo"}, "did you mean 'mamba'"),
-        ({"layers": 0}, "found layers 0, expected at least 1"),
+        ({"layers": 0}, "found layers 0, expected 1 to 256"),
         ({"dropout": 1.0}, "found dropout 1.0, expected at least 0 and below 1"),
         ({"mixer": "transformer", "width": 12}, "expected a multiple of 8"),
     ],

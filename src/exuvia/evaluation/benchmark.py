@@ -146,22 +146,18 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str],
         DataError: the data cannot be read.
         OutputError: the folder holds something else, or another process runs a benchmark there.
     """
-    with locked(out):
-        return _run(plan, out, workers, tell)
-
-
-def _run(plan: Plan, out: Path, workers: int, tell: Callable[[str], None]) -> Path:
     store = Store.open(Path(plan.data))
-    _check_folder(out, store)
-    plan = _refined(plan, store, out, tell)
     sets_of(plan, store)  # refused now rather than in every process
     read_config(find_pipeline(plan.pipeline), "pipeline")
-    write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
-    specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
-    missing = [spec for spec in specs if recall_json(_file(out, spec), _facts(plan, spec, store)) is None]
-    for found in _each(plan, missing, out, workers):
-        tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
-    return _join(plan, out, store)
+    with locked(out):
+        _check_folder(out, store)
+        plan = _refined(plan, store, out, tell)
+        write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
+        specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
+        missing = [spec for spec in specs if recall_json(_file(out, spec), _facts(plan, spec, store)) is None]
+        for found in _each(plan, missing, out, workers):
+            tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
+        return _join(plan, out, store)
 
 
 def _check_folder(out: Path, store: Store) -> None:

@@ -210,7 +210,7 @@ def forget_indices(
     chosen = np.arange(len(store)) if clips is None else clips
     split = split_store(store, concept, actual_rule(store, concept, rule, chosen), chosen)
     if not split.forget:
-        raise ConfigError(f"none of {len(chosen)} clips of {store.folder} has {concept.name!r} by rule {split.rule!r}")
+        raise ConfigError(f"none of {len(chosen)} clips of {store.folder} shows {concept.name!r} (rule {split.rule!r})")
     return np.sort(np.asarray([store.index_of[name] for name in split.forget], np.int64))
 
 
