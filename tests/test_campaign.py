@@ -215,6 +215,6 @@ def test_comparing_folders(tmp_path: Path) -> None:
     (tmp_path / "a" / "y.npy").write_bytes(whole[:-1])
     assert [line.split()[0] for line in broken(tmp_path / "a")] == ["y.npy"]
     (tmp_path / "a" / ".hidden" / ".deeper").mkdir(parents=True)
-    (tmp_path / "a" / ".exuvia").touch()
+    (tmp_path / "a" / ".exuvia.json").touch()
     assert hidden(tmp_path / "a") == [".hidden"]
     assert set(snapshot(tmp_path / "a")) == {"x.json", "y.npy"}
