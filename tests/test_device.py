@@ -127,7 +127,7 @@ def test_a_graphics_card_has_bf16_from_compute_capability_8(monkeypatch: pytest.
 
 def test_a_run_records_the_precision_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     processor(monkeypatch, "avx2")
-    fit(TinyTask(), TrainConfig(steps=2, warmup=1, precision="auto"), tmp_path)
+    fit(TinyTask, TrainConfig(steps=2, warmup=1, precision="auto"), tmp_path)
     text = (tmp_path / "provenance.json").read_text()
     assert '"precision": "no"' in text
     assert '"precision": "auto"' in text
