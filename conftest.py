@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent
 
@@ -18,7 +18,11 @@ ROOT = Path(__file__).resolve().parent
 os.environ.setdefault("SETUPTOOLS_USE_DISTUTILS", "stdlib")
 
 # The same examples in every run: a change passes or fails by what it changed. `make test-random` draws new ones.
-settings.register_profile("fixed", derandomize=True)
+# No test is timed: a loaded machine must not decide.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", _UNTIMED, derandomize=True)
+settings.register_profile("untimed", _UNTIMED)
+settings.load_profile("untimed")
 
 
 def _folder(variable: str, default: str) -> Path:
