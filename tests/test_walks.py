@@ -7,7 +7,8 @@ import walk
 
 
 @pytest.mark.parametrize("name", walk.WALKS)
-def test_a_walk_climbs_at_most_three_times(name: str, tmp_path: Path) -> None:
+def test_at_most_three_places_of_a_walk_call_back_up(name: str, tmp_path: Path) -> None:
     taken = walk.WALKS[name](tmp_path)
     assert len(taken.steps) > 10
-    assert len(taken.climbs) <= 3, taken.climbs
+    places = {lower for lower, _ in taken.climbs}  # one that builds what it is handed counts once
+    assert len(places) <= 3, taken.climbs
