@@ -149,10 +149,11 @@ BUILT_BEFORE = {
 def test_fit_is_the_only_door_to_a_training_and_builds_its_task() -> None:
     for path in sorted(file for place in ("src", "lab") for file in (ROOT / place).rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
+        if name.startswith("lab/campaign/"):  # it makes runs to damage them
+            continue
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
             called = getattr(call.func, "id", "")
-            own = name == "src/exuvia/train.py" or name.startswith("lab/campaign/")  # which damages a checkpoint
-            assert called != "Trainer" or own, f"{name} starts a training without fit"
+            assert called != "Trainer" or name == "src/exuvia/train.py", f"{name} starts a training without fit"
             make = call.args[0] if called == "fit" and call.args else None
             if isinstance(make, ast.Lambda) and isinstance(make.body, ast.Name):
                 assert name in BUILT_BEFORE, f"{name} builds a model before fit has seeded anything"

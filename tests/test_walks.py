@@ -1,4 +1,4 @@
-"""A caption, a clip and a row of the benchmark go down the floors of the house: at most three calls climb."""
+"""A caption, a clip and a row of the benchmark go down the floors of the house: at most three places call back up."""
 
 from pathlib import Path
 
