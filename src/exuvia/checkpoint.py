@@ -113,7 +113,7 @@ def load_into(
 
     Args:
         may_lack: ends of names whose values the module keeps where `tensors` has none
-        assign: make the parameters anew rather than fill them, which is faster; for modules nobody refers to yet
+        assign: replace the parameters instead of filling them, which is faster; for modules nobody refers to yet
     Raises:
         CheckpointError: missing or unexpected tensors, or those of another shape or kind of numbers, all named.
     """
@@ -179,11 +179,8 @@ class undrawn(TorchFunctionMode):  # used as a block, like torch.no_grad
         if name.endswith(("normal_", "uniform_")):
             return args[0] if args else kwargs["tensor"]
         if name in ("empty", "zeros", "ones", "full", "arange"):
-            sizes = [
-                n
-                for size in (args[:1] if name == "full" else args)
-                for n in ([size], size)[isinstance(size, tuple | list)]
-            ]
+            shape = args[0] if args and isinstance(args[0], tuple | list) else args
+            sizes = [size for size in shape if isinstance(size, int | float)]
             if (max if name == "arange" else math.prod)(sizes or [0]) > self.most:
                 raise CheckpointError(f"found sizes {sizes}, expected a model of its weights' size")
         return func(*args, **(kwargs or {}))

@@ -129,7 +129,7 @@ def test_a_damaged_library_is_built_anew(tmp_path: Path) -> None:
     for damage in damages:
         library.write_bytes(damage)
         out, told = outcome(child(RUN, sources, EXUVIA_CACHE=str(tmp_path)))
-        assert (out, told.count("is damaged; it is built anew")) == ("1", 1)
+        assert (out, told.count("is damaged; it is rebuilt")) == ("1", 1)
         assert library.read_bytes() == whole
     library.rename(library.with_name(other.name.replace(other.stem[-16:], library.stem[-16:])))
     other.unlink()

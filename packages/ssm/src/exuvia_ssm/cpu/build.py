@@ -82,7 +82,7 @@ def _whole(folder: Path, stem: str, removes: bool = False) -> Path | None:
         if path.is_file() and path.stem == f"{stem}-{_digest(stem, path)}":
             return path
         if removes:
-            log.warning("the compiled scan %s is damaged; it is built anew", path)
+            log.warning("the compiled scan %s is damaged; it is rebuilt", path)
             path.unlink()
     return None
 
