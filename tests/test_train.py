@@ -54,6 +54,7 @@ def run_in_child(out: Path, kill_after_lines: int, by: signal.Signals = signal.S
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1);"
         "from test_train import TinyTask, CONFIG, fit; from exuvia.signals import ended_by_signals\n"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background\n"
         "with ended_by_signals(): fit(lambda: TinyTask(0.02), CONFIG, sys.argv[2])"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(out)])
