@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, example, given, settings
@@ -16,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from exuvia import __version__
 from exuvia.__main__ import main
 from exuvia.errors import ConfigError
+from exuvia.motion.clip import Clip
 from exuvia.studio.app import create_app
 from exuvia.studio.guard import Guard
 from exuvia.studio.serve import address
@@ -185,6 +187,19 @@ def test_one_damaged_job_does_not_hide_the_others(local: TestClient) -> None:
         assert {job["id"] for job in answer.json()} == {bad, good}
     assert "is damaged" in local.get(f"/api/v1/jobs/{bad}").json()["message"]
     assert local.delete(f"/api/v1/jobs/{bad}").status_code == 204
+
+
+@pytest.mark.parametrize("damage", ["detail = '\"a\"'", "detail = '[1]'", "detail = '{'", "fps = 'x'", "frames = 'x'"])
+def test_one_damaged_motion_does_not_hide_the_others(local: TestClient, damage: str) -> None:
+    library = local.app.state.context.library  # type: ignore[attr-defined]
+    job = local.post("/api/v1/motion", json={"prompts": ["a person walks"]}).json()["id"]
+    row = {"clip": Clip(np.zeros((4, 22, 3), np.float32)), "prompt": "x", "job": job, "seed": None, "violence": None}
+    with library.engine.begin() as link:
+        bad, good = library.add_motions(link, [row | {"detail": {}} for _ in range(2)])
+        link.execute(text(f"UPDATE motions SET {damage} WHERE id = '{bad}'"))
+    assert good in {motion.id for motion in library.motions_of(job)}
+    assert local.get(f"/api/v1/jobs/{job}").status_code == 200
+    assert local.get(f"/api/v1/motions/{bad}").status_code == (200 if damage.startswith("detail") else 404)
 
 
 def test_another_method_hears_all_that_are_allowed(local: TestClient) -> None:

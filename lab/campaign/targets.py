@@ -99,11 +99,11 @@ def deepmimic() -> str:
 
 
 _motion("npy", 30, "m.npy", "npy", lambda shelf, folder: shelf.motion(folder, ".npy"))
-_motion("npz", 30, "m.npz", "zip", lambda shelf, folder: np.savez(folder / "m.npz", joints=shelf.clip.joints, fps=20))
+_motion("npz", 10, "m.npz", "zip", lambda shelf, folder: np.savez(folder / "m.npz", joints=shelf.clip.joints, fps=20))
 _motion("bvh", 10, "m.bvh", "text", lambda shelf, folder: shelf.motion(folder, ".bvh"))
 _motion("amc", 10, "m.amc", "text", _amc)
 _motion("deepmimic", 10, "m.txt", "json", lambda shelf, folder: put(folder, {"m.txt": deepmimic()}))
-_motion("amass", 15, "m.npz", "zip", _amass)
+_motion("amass", 8, "m.npz", "zip", _amass)
 
 
 def enter_texts() -> None:
@@ -141,7 +141,7 @@ def enter_texts() -> None:
     memory("concept", 20, "text", lambda s: ["violence", "kick+throw"], find_concept)
     memory("tagger", 60, "text", lambda s: ["a person kicks the left leg twice, then sits"], tag)
     memory("listops text", 60, "text", lambda s: ["( ( ( [MAX 4 ) 3 ) ] )"], from_text)
-    memory("method settings", 60, "text", lambda s: [edit], lambda text: parse_settings("lcr", text))
+    memory("method settings", 10, "text", lambda s: [edit], lambda text: parse_settings("lcr", text))
 
 
 @cache
@@ -270,7 +270,7 @@ def _listops(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: read_tsv(place / "basic_train.tsv")
 
 
-@target("imdb", 10, "train/pos/1_10.txt:bytes")
+@target("imdb", 5, "train/pos/1_10.txt:bytes")
 def _imdb(shelf: Shelf, folder: Path) -> Reader:
     from lab.lra.text import read_imdb
 
@@ -281,7 +281,7 @@ def _imdb(shelf: Shelf, folder: Path) -> Reader:
     return lambda place: read_imdb(place)
 
 
-@target("cifar", 10, "data_batch_2.bin data_batch_3.png train_lables.json")
+@target("cifar", 2, "data_batch_2.bin data_batch_3.png train_lables.json")
 def _cifar(shelf: Shelf, folder: Path) -> Reader:
     from PIL import Image
 
@@ -334,7 +334,7 @@ def _uploading(suffix: str) -> Callable[[Shelf, Path], Reader]:
 
 
 for _suffix, _kind in ((".bvh", "text"), (".npz", "zip"), (".npy", "npy")):
-    TARGET[f"upload {_suffix}"] = Target(f"upload {_suffix}", 10, _uploading(_suffix), {f"m{_suffix}": _kind})
+    TARGET[f"upload {_suffix}"] = Target(f"upload {_suffix}", 4, _uploading(_suffix), {f"m{_suffix}": _kind})
 
 
 def _row(column: str) -> Callable[[Shelf, Path], Reader]:

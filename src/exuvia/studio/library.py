@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from exuvia.checkpoint import find_pipeline, read_config
@@ -85,7 +86,7 @@ class Library:
                 link.execute(insert(pipelines).values(created=time.time(), **values))
             for row in rows:  # edited by a studio that did not look at weights yet
                 if row.origin == "edited" and row.weights is None:
-                    now = _measured(self.place_for(row.id), row.facts or {})
+                    now = _measured(self.place_for(row.id), _dict(row.facts))
                     link.execute(update(pipelines).where(pipelines.c.id == row.id).values(**now))
 
     def generators(self) -> list[Generator]:
@@ -108,7 +109,7 @@ class Library:
 
     def _generator(self, row: Row[Any]) -> Generator:
         place = str(self.place_for(row.id)) if row.origin == "edited" else row.place
-        return Generator(**dict(row._mapping) | {"place": place, "facts": row.facts or {}})
+        return Generator(**dict(row._mapping) | {"place": place, "facts": _dict(row.facts)})
 
     def free_name(self, wanted: str) -> str:
         """A name, with a number where it is taken."""
@@ -201,7 +202,7 @@ class Library:
         wanted = select(*_MOTION).outerjoin(marks, marks.c.motion == motions.c.id)
         with self.engine.connect() as link:
             rows: list[Row[Any]] = list(link.execute(wanted.where(where).order_by(motions.c.created, motions.c.number)))
-        return [Motion(**dict(row._mapping) | {"detail": row.detail or UNSEEN}) for row in rows]
+        return [one for row in rows if (one := _motion(row)) is not None]
 
     def clip(self, name: str) -> Clip:
         """The motion itself. Raises Unknown."""
@@ -227,6 +228,19 @@ class Library:
             link.execute(delete(marks).where(marks.c.motion == motion))
             if label is not None:
                 link.execute(insert(marks).values(motion=motion, label=label, note=note, changed=time.time()))
+
+
+def _motion(row: Row[Any]) -> Motion | None:
+    """A row's motion; None, and a line in the log, where the row is damaged."""
+    try:
+        return Motion(**dict(row._mapping) | {"detail": UNSEEN | _dict(row.detail)})
+    except ValidationError:
+        log.warning("the motion %s is damaged and left out", row.id)
+        return None
+
+
+def _dict(cell: Any) -> dict[str, Any]:
+    return cell if isinstance(cell, dict) else {}
 
 
 def weights_of(folder: str | Path) -> str:
