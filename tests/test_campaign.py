@@ -97,6 +97,13 @@ def test_inputs_follow_from_their_number(kind: str, tmp_path: Path) -> None:
     assert len(set(made)) > 30
 
 
+@pytest.mark.parametrize("kind", [*STRUCTURE, "text", "bytes"])
+def test_any_bytes_can_be_damaged(kind: str) -> None:
+    for data in (b"", b"\0", bytes(8), bytes(9), bytes(200), b"PK\x03\x04", b"{"):
+        for n in range(300):
+            assert isinstance(mutate(data, kind, random.Random(n), data), bytes)
+
+
 def test_the_harmful_pickle_does_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pickle
 

@@ -132,8 +132,13 @@ class Tally:
         return sum(one[kind] for one in self.counts.values() for kind in FAILURES)
 
 
-def fuzz(benches: Sequence[Bench], inputs: int, seed: int, tell: Callable[[str], None]) -> Tally:
-    """Feed all readers; what an input is depends on the seed, its reader and its number only."""
+def fuzz(
+    benches: Sequence[Bench], inputs: int, seed: int, tell: Callable[[str], None], kept: Path | None = None
+) -> Tally:
+    """Feed all readers; what an input is depends on the seed, its reader and its number only.
+
+    A folder `kept` gets the smallest input of every failure, after each round.
+    """
     tally = Tally({bench.target.name: Counter() for bench in benches}, Counter(), {})
     whole = sum(bench.target.weight for bench in benches)
     began = time.monotonic()
@@ -142,6 +147,8 @@ def fuzz(benches: Sequence[Bench], inputs: int, seed: int, tell: Callable[[str],
             count = max(len(bench.seeds), round(inputs * bench.target.weight / whole))
             start, stop = (count * edge // ROUNDS for edge in (turn, turn + 1))
             _feed(bench, seed, start, stop, tally)
+        if kept is not None:
+            keep(kept, benches, tally, seed)
         rate = tally.inputs / (time.monotonic() - began)
         slow = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in tally.seconds.most_common(4))
         failed = f"{tally.failed:,} failures at {len(tally.failures)} places"

@@ -276,7 +276,7 @@ def _safetensors(data: bytes, rng: random.Random) -> bytes:
     choice = rng.randrange(6)
     if choice == 0:
         length = rng.choice((0, 1, size - 1, size + 1, 1 << 40, (1 << 64) - 1))
-        return length.to_bytes(8, "little") + data[8:]
+        return (length % (1 << 64)).to_bytes(8, "little") + data[8:]
     if choice == 1:
         at = 8 + size + rng.randrange(max(1, len(data) - 8 - size))
         return data[:at] + struct.pack("<f", rng.choice((float("nan"), float("inf"), -1e38))) + data[at + 4 :]

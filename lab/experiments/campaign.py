@@ -57,9 +57,7 @@ def fuzz(config: FuzzConfig) -> int:
         with campaign.canary(Path(folder)):
             more = campaign.seeds_in(config.seeds)
             benches = [campaign.prepared(readers.TARGET[name], shelf, more) for name in chosen]
-            tally = campaign.fuzz(benches, config.inputs, config.seed, tell)
-        if config.keep is not None:
-            campaign.keep(config.keep, benches, tally, config.seed)
+            tally = campaign.fuzz(benches, config.inputs, config.seed, tell, config.keep)
     heads = ("reader", *campaign.OUTCOMES, "a second")
     table(
         heads,
