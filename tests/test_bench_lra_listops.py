@@ -120,6 +120,7 @@ def test_the_loaders_name_of_an_end_is_known() -> None:
         ("Source\tTarget\n[MOX 1 2 ]\t2\n", "MOX"),
         ("Source\tTarget\n[MAX 1 2 ]\ttwo\n", "not a ListOps file"),
         ("Source\tTarget\n[MAX 1 2 ]\n", "not a ListOps file"),
+        ("Source\tTarget\n" + "[MAX 1 " * 20_000 + "\t2\n", "not a ListOps file"),
         ("a man walks\n", "heading"),
         ("", "heading"),
     ],

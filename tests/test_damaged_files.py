@@ -210,6 +210,19 @@ def test_a_report_with_any_other_value_is_shown_or_one_sentence(tmp_path: Path) 
             value_or_sentence(lambda: [(r := read_report(tmp_path)).markdown(), r.csv(), r.latex(), r.origin()])
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_of_characters_that_do_not_exist_is_one_sentence(order: str, tmp_path: Path) -> None:
+    good = np.array(["male", "é"], f"{order}U4")
+    bad = np.array([77, 0x110000, 0, 0], f"{order}u4").view(f"{order}U4")
+    for name, array in (("good", good), ("bad", bad)):
+        np.save(tmp_path / f"{name}.npy", array)
+        np.savez(tmp_path / f"{name}.npz", gender=array)
+    assert read_npy(tmp_path / "good.npy").tolist() == ["male", "é"]
+    assert read_npz(tmp_path / "good.npz", ("gender",))["gender"].tolist() == ["male", "é"]
+    assert "characters that do not exist" in refused(read_npy, tmp_path / "bad.npy")
+    assert "characters that do not exist" in refused(read_npz, tmp_path / "bad.npz", ("gender",))
+
+
 def test_weights_of_other_types_are_one_sentence(tmp_path: Path) -> None:
     module = torch.nn.Linear(2, 1)
     for kind in (torch.bool, torch.complex64, torch.int32):

@@ -68,6 +68,7 @@ def test_cells_show_limits_that_are_not_alike_in_brackets() -> None:
     assert cell_text(Interval(0.1, 0.05, 0.4)) == "0.100 [0.0500, 0.400]"
     assert cell_text(Interval(0.1, 0.05, 0.4), 2) == "0.10 [0.05, 0.40]"
     assert cell_text(Interval(0.5, 0.5, 0.5)) == "0.500"
+    assert cell_text(Interval(0.0, -1.5e308, 1.5e308)) == "0 [-1.5e+308, 1.5e+308]"
     assert (number(1234.5), number(7), number(float("nan")), number(2.5e-7)) == ("1234", "7", "nan", "2.5e-07")
 
 

@@ -178,6 +178,6 @@ def read_tsv(path: str | Path) -> Packed:
             for text, label in lines:
                 trees.append(from_text(text))
                 labels.append(int(label))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} is not a ListOps file ({error})") from None
     return Packed.of(trees, labels)

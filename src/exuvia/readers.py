@@ -152,7 +152,7 @@ def read_npy(
             _check_header(stream, size, rows, name)
             if not mapped:
                 stream.seek(0)
-                return np.lib.format.read_array(stream, allow_pickle=False)
+                return _text(np.lib.format.read_array(stream, allow_pickle=False), name)
         return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
@@ -229,7 +229,16 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, rows: int | None) 
     with archive.open(entry) as stream:
         _check_header(stream, entry.file_size, rows, entry.filename)
     with archive.open(entry) as stream:
-        return read_array(stream, allow_pickle=False)
+        return _text(read_array(stream, allow_pickle=False), entry.filename)
+
+
+def _text(array: NDArray[Any], name: object) -> NDArray[Any]:
+    """The array, whose texts consist of characters that exist. Raises DataError."""
+    import numpy as np
+
+    if array.dtype.kind == "U" and np.any(array.reshape(-1).view(array.dtype.byteorder + "u4") > 0x10FFFF):
+        raise DataError(f"found text in {name} with characters that do not exist; fetch or write it again")
+    return array
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

@@ -154,7 +154,7 @@ def cell_text(cell: Cell, decimals: int | None = None) -> str:
     text, down, up = number(cell.mean, decimals), cell.mean - cell.low, cell.high - cell.mean
     if not _spread(cell):
         return text
-    if math.isclose(down, up, rel_tol=0.01):
+    if math.isfinite(down + up) and math.isclose(down, up, rel_tol=0.01):
         half = (up + down) / 2
         decimals = min(6, max(0, 1 - math.floor(math.log10(half)))) if decimals is None else decimals
         return f"{number(cell.mean, decimals)} ± {number(half, decimals)}"
