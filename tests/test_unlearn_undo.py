@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from exuvia.__main__ import main
+from exuvia.checkpoint import load_metadata, load_tensors, save_tensors
 from exuvia.data.concepts import find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
@@ -60,6 +61,15 @@ def test_edits_compose_and_are_taken_back_one_by_one(pipe: MotionPipeline, store
         undo(first, second)
     with pytest.raises(ConfigError, match="was not made from this one"):
         save_undo(tmp_path / "none", both, first)
+
+
+@pytest.mark.parametrize("count", ["1e-7", "-1", "", "9" * 5000])
+def test_a_damaged_record_is_one_sentence(count: str, pipe: MotionPipeline, tmp_path: Path) -> None:
+    safe = unlearn("prompt_filter", pipe)
+    record = save_undo(tmp_path / "undo.safetensors", pipe, safe)
+    save_tensors(record, load_tensors(record), load_metadata(record) | {"detours": count})
+    with pytest.raises(CheckpointError, match="is damaged: it does not say how many"):
+        undo(safe, record)
 
 
 @pytest.mark.parametrize("name", ["lcr", "uce", "prompt_filter"])

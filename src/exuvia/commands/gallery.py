@@ -19,50 +19,65 @@ class GalleryConfig:
     beside: str = ""
     """Another pipeline, shown beside it with the same prompts and seeds."""
     file: Path | None = None
-    """Text file with one prompt a line (a length after # is not used); without it built-in prompts of four kinds."""
+    """Text file with one prompt a line, as for `exuvia generate`; without it built-in prompts of four kinds."""
     each: Count = 3
     """How many built-in prompts of each kind."""
     seed: Seed = 0
     """Seed of every motion."""
+    gif: Path | None = None
+    """An animated picture of the same motions, one prompt after the other, for a README or a slide."""
 
 
 def gallery(config: GalleryConfig) -> None:
-    """Write one self-contained page; it needs no network.
+    """Write one self-contained page; it needs no network. With `gif`, write an animated picture as well.
 
     Raises:
-        ConfigError: no prompt.
+        ConfigError: no prompt, or a picture whose name does not end in .gif.
         DataError: the file of prompts cannot be read.
         CheckpointError: a pipeline cannot be loaded.
         OutputError: the page cannot be written.
     """
     from exuvia.pipeline.pipeline import MotionPipeline
+    from exuvia.view.comparison import write_side_by_side
     from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
 
     prompts = _prompts(config)
     if not prompts:
         raise ConfigError(f"found no prompt in {config.file}, expected one a line")
-    texts = [text for _, text in prompts]
+    if config.gif is not None and config.gif.suffix != ".gif":
+        raise ConfigError(f"found {config.gif} as the animated picture, expected a name that ends in .gif")
+    texts = [text for _, text, _ in prompts]
+    frames = [length for _, _, length in prompts if length is not None] or None
+    if frames and len(frames) < len(texts):
+        raise ConfigError(f"found lengths after some prompts of {config.file} only, expected one after each, or none")
     names = [config.pipeline, *([config.beside] if config.beside else [])]
     clips = []
     for name in names:
         with progress_bar("gallery", "motions") as progress:
-            made = MotionPipeline.from_pretrained(name).generate(texts, seed=config.seed, progress=progress)
+            made = MotionPipeline.from_pretrained(name).generate(
+                texts, seed=config.seed, frames=frames, progress=progress
+            )
         clips.append(made.clips)
     if len(clips) == 1:
         write_page(clips[0], config.out, title=f"{Path(config.pipeline).name}: {len(texts)} motions")
     else:
         titles = [Path(name).name for name in names]
         panels = [list(map(Panel, titles, each)) for each in zip(*clips, strict=True)]
-        rows = [ComparisonRow(text, each, tag=kind) for (kind, text), each in zip(prompts, panels, strict=True)]
+        rows = [ComparisonRow(text, each, tag=kind) for (kind, text, _), each in zip(prompts, panels, strict=True)]
         write_comparison(config.out, "The same prompts and seeds", rows)
-    print(f"wrote {config.out}: {len(texts)} prompts")
+    written = str(config.out)
+    if config.gif is not None:
+        captions = [Path(name).name for name in names] if len(names) == 1 else ["before", "after"]
+        write_side_by_side(list(zip(texts, zip(*clips, strict=True), strict=True)), captions, config.gif)
+        written += f" and {config.gif}"
+    print(f"wrote {written}: {len(texts)} prompts")
 
 
-def _prompts(config: GalleryConfig) -> list[tuple[str, str]]:
-    """Kind and text of each."""
+def _prompts(config: GalleryConfig) -> list[tuple[str, str, int | None]]:
+    """Kind, text and length in frames of each."""
     from exuvia.evaluation.prompts.load import load_prompts
 
     if config.file is not None:
-        return [("", prompt) for prompt, _ in read_prompts(config.file)]
+        return [("", prompt, frames) for prompt, frames in read_prompts(config.file)]
     kinds = ("explicit", "implicit", "compositional", "lookalike")
-    return [(kind, prompt.text) for kind in kinds for prompt in load_prompts(kind)[: config.each]]
+    return [(kind, prompt.text, None) for kind in kinds for prompt in load_prompts(kind)[: config.each]]

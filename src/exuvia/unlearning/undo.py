@@ -4,6 +4,7 @@ A record holds every tensor of the parent that the edit changed, and how many de
 concept back: keep it apart from weights that you hand out. Nothing else writes it.
 """
 
+import re
 from pathlib import Path
 
 import torch
@@ -48,13 +49,16 @@ def undo(pipe: MotionPipeline, path: str | Path) -> MotionPipeline:
     tensors, facts = renamed(load_tensors(path)), load_metadata(path)
     if facts.get("edited") != pipeline_hash(pipe):
         raise CheckpointError(f"{path} belongs to another edit than that of this generator")
+    counts = {key: facts.get(key, "") for key in ("detours", "noise", "edits")}
+    if not all(re.fullmatch("[0-9]{1,6}", count) for count in counts.values()):
+        raise CheckpointError(f"{path} is damaged: it does not say how many edits, guards and noises there were")
     restored = pipe.clone()
     for part in PARTS:
         module = getattr(restored, part)
         module.load_state_dict(module.state_dict() | part_of(tensors, part))
-    restored.detours = restored.detours[: int(facts["detours"])]
-    restored.noise = restored.noise[: int(facts["noise"])]
-    restored.provenance["edits"] = restored.provenance["edits"][: int(facts["edits"])]
+    restored.detours = restored.detours[: int(counts["detours"])]
+    restored.noise = restored.noise[: int(counts["noise"])]
+    restored.provenance["edits"] = restored.provenance["edits"][: int(counts["edits"])]
     if pipeline_hash(restored) != facts["parent"]:
         raise CheckpointError(f"{path} is damaged: what it restores is not the generator before the edit")
     return restored

@@ -1,6 +1,6 @@
 """A clip as a video: MP4 through PyAV, GIF through Pillow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -63,13 +63,25 @@ def _pictures(clip: Clip, size: tuple[int, int], title: str) -> Iterator[Image.I
 
 def _write_gif(clip: Clip, path: str | Path, size: tuple[int, int], title: str) -> None:
     clip = clip.resampled(_GIF_MAX_FPS) if clip.fps > _GIF_MAX_FPS else clip
-    pictures = list(_pictures(clip, size, title))
-    swatch = Image.new("RGB", (size[0], size[1] * 3))
-    for row, frame in enumerate((0, clip.frames // 2, clip.frames - 1)):
-        swatch.paste(pictures[frame], (0, row * size[1]))
+    save_gif(list(_pictures(clip, size, title)), clip.fps, path)
+
+
+def save_gif(pictures: Sequence[Image.Image], fps: float, path: str | Path) -> None:
+    """Write pictures of one size as a looping GIF with one palette.
+
+    Args:
+        fps: pictures a second, at most 50; the last picture stays as long as the others.
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    width, height = pictures[0].size
+    chosen = [pictures[len(pictures) * n // 12] for n in range(12)]
+    swatch = Image.new("RGB", (width, height * len(chosen)))
+    for row, picture in enumerate(chosen):
+        swatch.paste(picture, (0, row * height))
     palette = swatch.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     flat = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    ticks = [round(100 * i / clip.fps) for i in range(clip.frames + 1)]
+    ticks = [round(100 * i / fps) for i in range(len(pictures) + 1)]
     delays_ms = [10 * (end - start) for start, end in pairwise(ticks)]
     with whole_file(path) as temporary:
         rules: dict[str, Any] = {"format": "GIF", "save_all": True, "loop": 0, "optimize": False}
