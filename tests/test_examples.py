@@ -25,17 +25,18 @@ def test_the_code_of_a_page_runs(page: Path) -> None:
         exec(compile(block, str(page), "exec"), names)
 
 
-def test_the_training_in_the_readme_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["prepare", "synthetic", str(tmp_path / "store"), "--count", "120", "--no-mirror"]) == 0
-    blocks = re.findall(r"(?ms)^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"))
-    layers = next(block for block in blocks if "from exuvia_ssm import" in block)
-    training = next(block for block in blocks if "optimiser" in block)
-    assert "stores/mocap" in training
-    assert "range(300)" in training
-    training = training.replace("stores/mocap", str(tmp_path / "store")).replace("range(300)", "range(2)")
-    training = training.replace(">= 40", ">= 1")
-    exec(compile(layers + training, "README.md", "exec"), {})
-    assert "test clips named right" in capsys.readouterr().out
+def test_every_link_of_the_front_pages_is_there() -> None:
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8")):
+            assert (ROOT / target).exists(), f"{page}: {target}"
+
+
+def test_the_readme_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"(?ms)^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8")):
+        exec(compile(block, "README.md", "exec"), names)
+    assert (tmp_path / "no-kick.html").stat().st_size > 10_000
 
 
 NUMBER = re.compile(r"\(([DMS]\d+)\)")

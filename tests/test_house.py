@@ -1,4 +1,4 @@
-"""The house rules, checked by machine: sizes, floors, docstrings, names that resolve, the tree in README.md."""
+"""The house rules, checked by machine: sizes, floors, docstrings, names that resolve, the tree in CONTRIBUTING.md."""
 
 import ast
 import builtins
@@ -192,10 +192,10 @@ def test_registry_lines_resolve() -> None:
             assert hasattr(import_module(module), attribute), line
 
 
-def test_readme_lists_every_folder_and_top_module() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_tree_lists_every_folder_and_top_module() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     missing = [place for place in sorted(house.FLOOR) if not re.search(rf"(?m)^\s*{place}(\.py|/)\s", text)]
-    assert not missing, "give each its line in the tree of README.md"
+    assert not missing, "give each its line in the tree of CONTRIBUTING.md"
 
 
 def test_equation_keys_are_in_the_bibliography() -> None:
