@@ -44,6 +44,8 @@ def main(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait do not burn a processor others want
     gc.set_threshold(50_000)  # loading makes objects that stay
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for chatty in ("httpx", "httpx2"):  # a line for every request to the hub
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         args = list(sys.argv[1:] if argv is None else argv)
         if commands is None and args and args[0] in RENAMED:

@@ -1,4 +1,4 @@
-"""`exuvia export humanml3d` and `momask`: a data set, or a pipeline, as other projects read it."""
+"""`exuvia export`: a data set, a generator or the prompts, in the form that other projects read."""
 
 from pathlib import Path
 from typing import Annotated
@@ -67,3 +67,51 @@ def export_momask(config: ExportMomaskConfig) -> None:
     folder = save_momask(MotionPipeline.from_pretrained(config.pipeline), config.out, overwrite=config.overwrite)
     for path in sorted(folder.rglob("*.tar")):
         print(f"wrote {path}")
+
+
+@settings
+class ExportHubConfig:
+    """Which generator, and under which name."""
+
+    pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
+    """A pipeline folder, such as one of `exuvia unlearn`."""
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="OWNER/NAME")]
+    """Repository on the Hugging Face hub; created if there is none."""
+    licence: str = ""
+    """Licence of the weights, such as mit or cc-by-nc-4.0; without it, the one that the card names."""
+    private: bool = False
+    """Whether a new repository is private."""
+
+
+def export_hub(config: ExportHubConfig) -> None:
+    """Push a generator with its model card to the Hugging Face hub; log in first with `hf auth login`.
+
+    Raises:
+        CheckpointError: no pipeline there.
+        ConfigError: no licence is known, or the extra exuvia[hub] is not installed.
+        OutputError: the hub refuses the name, the token or the files, or cannot be reached.
+    """
+    from exuvia.pipeline.hub import push_to_hub
+    from exuvia.pipeline.pipeline import MotionPipeline
+
+    pipe = MotionPipeline.from_pretrained(config.pipeline)
+    print(push_to_hub(pipe, config.name, licence=config.licence, private=config.private))
+
+
+@settings
+class ExportPromptsConfig(OverwriteSwitch):
+    """Where to."""
+
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """Folder to write; an older export there is replaced."""
+
+
+def export_prompts(config: ExportPromptsConfig) -> None:
+    """Write the benchmark's prompts as JSON lines with a card, as `datasets.load_dataset` reads them.
+
+    Raises:
+        OutputError: the folder holds something else, or cannot be written.
+    """
+    from exuvia.evaluation.prompts.export import export_prompts as write
+
+    print(f"wrote {write(config.out, overwrite=config.overwrite)}")

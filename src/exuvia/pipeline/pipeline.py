@@ -78,6 +78,7 @@ class MotionPipeline:
     statistics: dict[str, Tensor] | None = None
     """Code counts of each concept, if shipped: see codes/statistics.py."""
     card: str = ""
+    """Model card in Markdown: what the weights were made from, under which terms."""
     detours: list[Detour] = field(default_factory=list)
     """Prompts that are rewritten or go through other weights; see prompt_guard.py."""
     noise: list[CodeNoise] = field(default_factory=list)

@@ -1,0 +1,89 @@
+"""Generators on the Hugging Face hub: the folder of `save_pretrained` with a model card, pushed in one commit.
+
+The head of the card follows the hub's documentation, "Model Cards": licence, library, tags.
+"""
+
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from exuvia.errors import ConfigError, OutputError
+from exuvia.files import MARKER
+from exuvia.pipeline.pipeline import MotionPipeline
+
+TAGS = ["text-to-motion", "human-motion"]
+_USE = """## Use
+
+```python
+import exuvia
+
+pipe = exuvia.MotionPipeline.from_pretrained("{name}")
+pipe("a person walks forward", seed=0).save("walk.html")
+```
+"""
+
+
+def push_to_hub(
+    pipe: MotionPipeline, name: str, *, licence: str = "", private: bool = False, token: str | None = None
+) -> str:
+    """Push a generator to the Hugging Face hub, where `MotionPipeline.from_pretrained(name)` finds it.
+
+    Args:
+        pipe: the generator
+        name: OWNER/NAME; the repository is created if there is none
+        licence: an identifier of the hub, such as "mit" or "cc-by-nc-4.0"; "" keeps the one that the card names
+        private: whether a new repository is private
+        token: access token; None: that of `hf auth login` or of the variable HF_TOKEN
+    Returns:
+        the address of the commit
+    Raises:
+        ConfigError: no licence is known, or huggingface_hub is not installed.
+        OutputError: the hub refuses the name, the token or the files, or cannot be reached.
+    """
+    if find_spec("huggingface_hub") is None:
+        raise ConfigError("pushing to the hub needs huggingface_hub; run: pip install 'exuvia[hub]'")
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    card = model_card(pipe, name, licence)
+    refusals: Any = (*HfHubHTTPError.__bases__, OSError, ValueError)  # the bases: what the HTTP library raises
+    with TemporaryDirectory() as place:
+        folder = replace(pipe, card=card).save_pretrained(Path(place) / "model")
+        api = HfApi(token=token, library_name="exuvia")
+        try:
+            api.create_repo(name, private=private, exist_ok=True)
+            message = f"Upload a text-to-motion generator with {len(edits(pipe))} edits"
+            done = api.upload_folder(repo_id=name, folder_path=folder, ignore_patterns=[MARKER], commit_message=message)
+        except refusals as error:
+            reason = str(error).partition("\n")[0][:200] or type(error).__name__
+            raise OutputError(f"the hub did not take {name!r}: {reason}") from None
+    return str(done.commit_url)
+
+
+def edits(pipe: MotionPipeline) -> list[dict[str, Any]]:
+    """What was unlearned, in order: method, concept and settings of each edit."""
+    return list(pipe.provenance.get("edits", []))
+
+
+def model_card(pipe: MotionPipeline, name: str, licence: str = "") -> str:
+    """The generator's card with the hub's head and its edits; see `push_to_hub`. Raises ConfigError."""
+    from huggingface_hub import ModelCard
+
+    text = pipe.card if pipe.card.startswith("---") else f"---\nlanguage: en\n---\n{pipe.card}"
+    card = ModelCard(text, ignore_metadata_errors=True)
+    if licence:
+        card.data["license"] = licence
+    if not card.data.get("license"):
+        raise ConfigError("the generator's card names no licence; say under which terms you share the weights")
+    card.data["library_name"] = "exuvia"
+    done = edits(pipe)
+    wanted = TAGS + ["motion-unlearning"] * bool(done)
+    card.data["tags"] = [*(tag for tag in card.data.get("tags") or () if tag not in wanted), *wanted]
+    title = "" if card.text.strip().startswith("# ") else f"# {name}\n\n"
+    lines = [f"- `{edit.get('method')}`: without {edit.get('forget')}" for edit in done]
+    made = ["## Edits\n", *lines, "", "Anyone who has the original weights can use those instead.", ""] if done else []
+    return "\n".join(
+        [f"---\n{card.data.to_yaml()}\n---\n", title + card.text.strip(), "", *made, _USE.format(name=name)]
+    )
