@@ -202,7 +202,7 @@ def test_amass_without_what_it_needs(tmp_path: Path, models: Path, monkeypatch: 
     with pytest.raises(ShapeError, match="poses"):
         load_clip(amass(tmp_path / "a.npz", poses=np.zeros((12, 63))), source=told)
     np.savez(models / "smplh" / "male" / "model.npz", x=np.zeros(3))
-    with pytest.raises(DataError, match="is no body model"):
+    with pytest.raises(DataError, match="is not a body model"):
         load_clip(amass(tmp_path / "a.npz"), source=told)
 
 
@@ -258,17 +258,17 @@ def test_deepmimic_frames_of_unequal_length_keep_their_time(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("a person walks forward#a/DET person/NOUN#0.0#0.0", "no DeepMimic motion"),
+        ("a person walks forward#a/DET person/NOUN#0.0#0.0", "not a DeepMimic motion"),
         (deepmimic([]), "no frames"),
         (deepmimic([_frame(0)]), "1 frame"),
         (deepmimic([_frame(0)[:-1]] * 3), "frames of 43"),
         (deepmimic([_frame(0, duration_s=0)] * 3), "lasts 0 s"),
-        (deepmimic([_frame(0)] * 3)[:-40], "cut-off"),
+        (deepmimic([_frame(0)] * 3)[:-40], "truncated"),
         (deepmimic([_frame(float("nan"))] * 9), "NaN"),
         (deepmimic([[1 / 30] + [0.0] * 43] * 9), "NaN"),
-        ("[" * 100000, "no DeepMimic motion"),
-        ('{"Frames": 3}', "no DeepMimic motion"),
-        ('{"Frames": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]}', "no DeepMimic motion"),
+        ("[" * 100000, "not a DeepMimic motion"),
+        ('{"Frames": 3}', "not a DeepMimic motion"),
+        ('{"Frames": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]}', "not a DeepMimic motion"),
     ],
 )
 def test_other_texts_are_refused(tmp_path: Path, text: str, match: str) -> None:

@@ -102,7 +102,7 @@ def test_the_skeleton_with_the_longest_fitting_name_is_taken(tmp_path: Path) -> 
         (skeleton(), motion().replace("lfemur", "ltail"), "belong together"),
         (skeleton(), motion().replace("lfemur 0", "lfemur x", 1), "expected numbers"),
         (skeleton(), motion()[:-15], "belong together"),
-        (skeleton(), motion().rpartition("lfemur")[0], "cut off"),
+        (skeleton(), motion().rpartition("lfemur")[0], "truncated"),
         (skeleton(), "no motion here", "belong together"),
         (skeleton(), ":DEGREES\n", "no frames"),
         (skeleton(), motion(frames=1), "1 frame"),

@@ -123,9 +123,9 @@ def test_what_is_no_bvh_is_refused_in_a_sentence(tmp_path: Path) -> None:
     _refused(tmp_path, "", "empty")
     _refused(tmp_path, bytes(range(256)) * 4, "HIERARCHY")
     _refused(tmp_path, SMALL[: SMALL.index("MOTION")], "MOTION")
-    _refused(tmp_path, SMALL[:-200], "cut off")
+    _refused(tmp_path, SMALL[:-200], "truncated")
     _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 0"), "0 frame")
-    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 3000000"), "cut off")
+    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 3000000"), "truncated")
     _refused(tmp_path, SMALL.replace("0.05000000", "0"), "frame time")
     _refused(tmp_path, SMALL.replace("Zrotation", "Wrotation"), "Wrotation")
     _refused(tmp_path, SMALL.replace("CHANNELS 3", "CHANNELS 300000000"), "channel")
@@ -182,7 +182,7 @@ def test_missing_files_folders_and_suffixes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         load_clip(tmp_path / "no.bvh")
     (tmp_path / "folder.bvh").mkdir()
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match="is not a file"):
         load_clip(tmp_path / "folder.bvh")
     with pytest.raises(ConfigError, match="Motion Capture"):
         load_clip(tmp_path / "dance.fbx")

@@ -173,7 +173,7 @@ def test_a_plain_state_dictionary_is_read_and_a_program_is_not(folder: Path, tmp
     with pytest.raises(CheckpointError, match=r"use the \.safetensors"):
         CLIPText(tmp_path / "ViT-B-32.pt", vocabulary=folder)
     torch.save({"a": Path("code")}, tmp_path / "unsafe.pt")
-    with pytest.raises(CheckpointError, match="without running code"):
+    with pytest.raises(CheckpointError, match="without running the code"):
         CLIPText(tmp_path / "unsafe.pt", vocabulary=folder)
 
 
@@ -182,7 +182,7 @@ def test_missing_files_say_what_to_do(folder: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "none")
     with pytest.raises(ConfigError, match="huggingface-cli download"):
         CLIPText()
-    with pytest.raises(ConfigError, match="no weights file"):
+    with pytest.raises(ConfigError, match="not a weights file"):
         CLIPText(tmp_path / "none")
     (folder / "vocab.json").unlink()
     with pytest.raises(ConfigError, match="no CLIP vocabulary"):

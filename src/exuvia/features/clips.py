@@ -1,4 +1,4 @@
-"""From features of either layout to clips: 22 SMPL joints in metres at the layout's own rate."""
+"""Features of either layout -> clips: 22 SMPL joints in metres at the layout's own rate."""
 
 from typing import Any
 
@@ -18,10 +18,8 @@ def clip_of(
 ) -> Clip:
     """The motion that un-normalised features [F, C] describe.
 
-    KIT-ML's 21 joints in millimetres become the 22 of SMPL as its files do (motion/arrays.py), at 12.5 frames a second.
-
-    Raises:
-        ShapeError: another number of channels than the layout has.
+    KIT-ML's 21 joints in millimetres are mapped to the 22 of SMPL like its files (motion/arrays.py), at 12.5 fps.
+    Raises ShapeError if the number of channels does not fit the layout.
     """
     joints = kind.recover(rows)
     if kind.skeleton.num_joints != SMPL22.num_joints:

@@ -1,4 +1,4 @@
-"""Features back to joints: the heading and path are integrated, then the local pose is placed on them.
+"""Features -> joints: heading and path are integrated, and the local pose is placed on them.
 
 Source: HumanML3D, motion_representation.ipynb (recover_root_rot_pos, recover_from_ric).
 """
@@ -11,7 +11,7 @@ from exuvia.shapes import Features, Floats, Joints
 def recover_root(features: Features) -> tuple[Floats, Floats]:
     """Root rotation and position of every frame.
 
-    The stored yaw velocity is half the yaw step, so its running sum is the half angle of the quaternion.
+    The stored yaw velocity is half the yaw step, so its running sum is half the angle of the quaternion's rotation.
 
     Args:
         features: un-normalised rows                      [..., F, C]
@@ -53,7 +53,7 @@ def recover_joints(features: Features, num_joints: int) -> Joints:
 
 
 def _unturned(x: Floats, z: Floats, half_angle: Floats) -> tuple[Floats, Floats]:
-    """q⁻¹ ∘ (x, ·, z) for q = (cos θ, 0, sin θ, 0): a yaw by -2θ."""
+    """x and z rotated by q⁻¹ for q = (cos θ, 0, sin θ, 0), which is a yaw of -2θ."""
     cosine: Floats = np.cos(2 * half_angle)
     sine: Floats = np.sin(2 * half_angle)
     return cosine * x - sine * z, sine * x + cosine * z

@@ -1,4 +1,4 @@
-"""A posed tree: rotation matrices from Euler angles, and forward kinematics, vectorised over frames."""
+"""Rotation matrices from Euler angles, and forward kinematics of a joint tree, vectorised over frames."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from exuvia.shapes import Array
 
 
 def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
-    """The product R(axes[0]) R(axes[1]) ..., angles [..., len(axes)] in degrees -> [..., 3, 3].
+    """Product R(axes[0]) R(axes[1]) ... of angles [..., len(axes)] in degrees, [..., 3, 3].
 
-    Any number of axes in any order; no axis gives the identity.
+    Accepts any number of axes in any order; no axes give the identity.
     """
     from scipy.spatial.transform import Rotation  # slow to load, and generating does not need it
 
@@ -22,14 +22,12 @@ def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
 
 
 def forward_kinematics(offsets: Array, parents: Sequence[int], rotations: Array) -> tuple[Array, Array]:
-    """Positions and global rotations of a tree whose parents precede their children.
+    """Positions [F, J, 3] in the offsets' unit, and global rotations [F, J, 3, 3].
 
     Args:
-        offsets: joint in its parent's frame (root: in the world)   [J, 3] or [F, J, 3]
-        parents: index of every joint's parent, -1 for a root       [J]
-        rotations: local rotation matrices                          [F, J, 3, 3]
-    Returns:
-        positions [F, J, 3] in the offsets' unit, and rotations [F, J, 3, 3].
+        offsets: position of each joint in its parent's frame (root: in the world)   [J, 3] or [F, J, 3]
+        parents: index of each joint's parent, which precedes it; -1 for a root      [J]
+        rotations: local rotation matrices                                           [F, J, 3, 3]
     """
     frames, joints = rotations.shape[:2]
     offsets = np.broadcast_to(offsets, (frames, joints, 3))

@@ -1,4 +1,4 @@
-"""The shortest-arc quaternion (w, x, y, z) between two vectors, in numpy. Conventions of HumanML3D's quaternion.py."""
+"""Shortest-arc quaternion (w, x, y, z) between two vectors, in NumPy, with the conventions of HumanML3D."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from exuvia.shapes import Array
 
 
 def qbetween(a: Array, b: Array) -> Array:
-    """The shortest-arc unit quaternion that turns a into b, w ≥ 0, [..., 3] each -> [..., 4].
+    """Unit quaternion of the shortest arc from a to b, w ≥ 0; [..., 3] each -> [..., 4].
 
-    Opposite vectors have no single shortest arc (the published code divides 0 by 0 there): half a turn about an axis
-    at right angles to a is returned. A zero vector gives the identity.
+    Opposite vectors have no unique shortest arc (the published quaternion.py divides 0 by 0); they give half a turn
+    about an axis at right angles to a. A zero vector gives the identity.
     """
     w = np.sqrt((a * a).sum(-1) * (b * b).sum(-1)) + (a * b).sum(-1)
     q = np.concatenate((w[..., None], np.cross(a, b)), axis=-1)
