@@ -121,7 +121,7 @@ def test_a_folder_of_another_layout_says_which(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"251 channels, expected 263.*use representation 'kit'"):
         prepare(folder, tmp_path / "out")
     (folder / "val.txt").write_text("000001\n")
-    with pytest.raises(DataError, match=r"000001 stands in train\.txt and in val\.txt"):
+    with pytest.raises(DataError, match=r"000001 is in both train\.txt and val\.txt"):
         prepare(folder, tmp_path / "out", representation="kit")
 
 

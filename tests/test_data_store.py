@@ -246,7 +246,7 @@ def test_bad_arguments_are_one_sentence(source: Path, tmp_path: Path) -> None:
         prepare(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(ConfigError, match="did you mean 'humanml3d'"):
         prepare(source, tmp_path / "out", representation="humanml")
-    with pytest.raises(OutputError, match="exists and is no prepared data set"):
+    with pytest.raises(OutputError, match="exists and is not a prepared data set"):
         prepare(source, source)
     with pytest.raises(ConfigError, match="limit 0"):
         prepare(source, tmp_path / "out", limit=0)

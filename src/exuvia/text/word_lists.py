@@ -60,7 +60,9 @@ def _load(path: Path) -> Any:
         content = path.read_bytes()
         for code, argument, place in pickletools.genops(content):
             if code.name not in ALLOWED:
-                raise DataError(f"{path} has {code.name} at byte {place}, expected plain text only; the file is not read")
+                raise DataError(
+                    f"{path} has {code.name} at byte {place}, expected plain text only; the file is not read"
+                )
             if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
                 raise DataError(f"{path} is damaged: it counts {argument} values")
         return _Plain(io.BytesIO(content)).load()
