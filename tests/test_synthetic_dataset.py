@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import ConfigError, ExuviaError
+from exuvia.synthetic.actor import Part
 from exuvia.synthetic.captions import captions, gerund, third
 from exuvia.synthetic.catalogue import ACTION, VIOLENT_FRAME_LABELS
 from exuvia.synthetic.dataset import FRAME_LABELS, MAX_FRAMES, MIN_FRAMES, SyntheticClip, synthesise
-from exuvia.synthetic.stage import Part
 from exuvia.synthetic.style import STYLE
 
 VIOLENT_WORDS = re.compile(

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Joints
+from exuvia.synthetic.actor import OTHER, Part
 from exuvia.synthetic.body import body, random_body
 from exuvia.synthetic.catalogue import ACTION, FRAME_LABELS
 from exuvia.synthetic.dataset import perform, synthesise
 from exuvia.synthetic.rig import CHANNELS, limb, reach, solve
-from exuvia.synthetic.stage import OTHER, Part
 from exuvia.synthetic.style import STYLE
 from exuvia.synthetic.timeline import eased
 
