@@ -191,8 +191,8 @@ def test_about_a_quarter_is_violent() -> None:
     ("arguments", "says"),
     [
         ({"actions": ["kick_frnt"]}, "did you mean 'kick_front'"), ({"actions": []}, "empty list of actions"),
-        ({"compositions": 1.5}, "share from 0 to 1"), ({"count": -1}, "from 0 up"), ({"seed": -2}, "from 0 up"),
-        ({"start": -1}, "from 0 up"),
+        ({"compositions": 1.5}, "share from 0 to 1"), ({"count": -1}, "at least 0"), ({"seed": -2}, "from 0 up"),
+        ({"start": -1}, "at least 0"),
     ],
 )  # fmt: skip
 def test_wrong_requests_are_refused_at_once(arguments: dict[str, object], says: str) -> None:

@@ -9,7 +9,7 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.kit import KIT
 from exuvia.features.normaliser import Normaliser
 from exuvia.features.representation import Scene
-from exuvia.motion.rotation import qbetween
+from exuvia.motion.chain import qbetween
 from lab.parity import rotation
 from lab.parity.case import Case
 

@@ -45,11 +45,7 @@ class Caption:
 
 
 def parse_caption(line: str) -> Caption:
-    """Read one line `text#tokens#start#end`; a time of NaN becomes 0.
-
-    Raises:
-        DataError: there are not four parts, or no sentence, or a time is not a number.
-    """
+    """Read one line `text#tokens#start#end`; a time of NaN becomes 0. Raises DataError for any other line."""
     parts = line.rstrip("\r\n").split("#")
     if len(parts) != 4 or not parts[0].strip():
         raise DataError(f"found {line[:80]!r}, expected a caption line 'text#word/POS ...#start#end'")

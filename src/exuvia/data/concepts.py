@@ -78,11 +78,7 @@ ALIAS = {part: name for name in CONCEPT for part in name.split("_") if part not 
 
 
 def find_concept(name: str) -> Concept:
-    """Concept by its name or by a word of its name ("crawl", "jump"); "+" joins several.
-
-    Raises:
-        ConfigError: the concept is unknown; the message suggests the nearest.
-    """
+    """Concept by its name or by a word of its name ("crawl", "jump"); "+" joins several. Raises ConfigError."""
     if "+" in name:
         return joined([find_concept(part.strip()) for part in name.split("+")])
     known = ALIAS.get(name, name)

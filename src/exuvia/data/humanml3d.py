@@ -24,12 +24,7 @@ class HumanML3DFolder(FileSource):
     name = "humanml3d-folder"
 
     def __init__(self, folder: Path, representation: Representation) -> None:
-        """Read the split lists.
-
-        Raises:
-            DataError: there is no split list, or an id is in two of them.
-            ConfigError: the number of feature channels does not fit the representation.
-        """
+        """Read the split lists. Raises DataError for unusable lists, ConfigError for features of another layout."""
         self.root = folder
         self.representation = representation
         self.split_of: dict[str, str] = {}

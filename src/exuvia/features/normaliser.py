@@ -41,11 +41,7 @@ class Normaliser:
 
     @classmethod
     def fit(cls, clips: Iterable[Features], num_joints: int) -> "Normaliser":
-        """Statistics over all rows of all finite clips; the std is averaged within each channel group.
-
-        Raises:
-            ShapeError: no clip is finite.
-        """
+        """Statistics of all finite clips, with the std averaged within channel groups. Raises ShapeError if empty."""
         count, total, square = 0, np.zeros(0), np.zeros(0)
         for clip in clips:
             if not np.isfinite(clip).all():

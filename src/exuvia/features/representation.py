@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exuvia.errors import ShapeError
-from exuvia.features import recover
+from exuvia.features.recover import recover_joints, yawed
 from exuvia.motion.skeleton import Skeleton
 from exuvia.shapes import Features, Floats, Joints
 
@@ -86,7 +86,7 @@ class Representation:
         """Joints [..., F, J, 3] from features [..., F, C]. Raises ShapeError if the number of channels is wrong."""
         if features.shape[-1] != self.dim:
             raise ShapeError(f"found {features.shape[-1]} feature channels, expected {self.dim} for {self.name}")
-        return recover.recover_joints(features, self.skeleton.num_joints)
+        return recover_joints(features, self.skeleton.num_joints)
 
     def _check(self, clip: Joints, number: int) -> None:
         wanted = (self.skeleton.num_joints, 3)
@@ -175,7 +175,7 @@ class Scene:
         across = hips + shoulders
         w, y = _half_turn_to_z(*_unit(across[2], -across[0]))
         cosine, sine = (self._per_frame(part).astype(np.float32)[:, None] for part in (1 - 2 * y * y, 2 * w * y))
-        self.points[0], self.points[2] = _turned(self.points[0], self.points[2], cosine, sine)
+        self.points[0], self.points[2] = yawed(self.points[0], self.points[2], cosine, sine)
 
     def heading(self) -> tuple[Floats, Floats]:
         """w and y of the root quaternion of every frame (x = z = 0).
@@ -229,18 +229,18 @@ class Scene:
         out = np.empty((rows, self.kind.dim), np.float32)
         out[:, 0] = np.arcsin(np.clip(y[ahead] * w[here] - w[ahead] * y[here], -1, 1))
         step = self.points[:, ahead] - self.points[:, here]
-        out[:, 1], out[:, 2] = _turned(step[0, :, 0], step[2, :, 0], cosine[ahead], sine[ahead])
+        out[:, 1], out[:, 2] = yawed(step[0, :, 0], step[2, :, 0], cosine[ahead], sine[ahead])
         out[:, 3] = h[here, 0]
         c, s = cosine[here, None], sine[here, None]
         end = 4 + 3 * (joints - 1)
         local = out[:, 4:end].reshape(rows, joints - 1, 3)
-        local[..., 0], local[..., 2] = _turned(x[here, 1:] - x[here, :1], z[here, 1:] - z[here, :1], c, s)
+        local[..., 0], local[..., 2] = yawed(x[here, 1:] - x[here, :1], z[here, 1:] - z[here, :1], c, s)
         local[..., 1] = h[here, 1:]
         out[:, 4:end] = local.reshape(rows, -1)
         start, end = end, end + 6 * (joints - 1)
         out[:, start:end] = self._bone_rotations(w, y)[here].reshape(rows, -1)
         velocity = np.empty((rows, joints, 3), np.float32)
-        velocity[..., 0], velocity[..., 2] = _turned(step[0], step[2], c, s)
+        velocity[..., 0], velocity[..., 2] = yawed(step[0], step[2], c, s)
         velocity[..., 1] = step[1]
         out[:, end : end + 3 * joints] = velocity.reshape(rows, -1)
         feet = step[:, :, list(self.kind.feet)]
@@ -262,11 +262,6 @@ def _half_turn_to_z(x: NDArray[np.float64], z: NDArray[np.float64]) -> tuple[NDA
     size = np.hypot(w, y)
     back = size < 1e-9
     return np.where(back, 0.0, w / np.where(back, 1, size)), np.where(back, 1.0, y / np.where(back, 1, size))
-
-
-def _turned(x: Floats, z: Floats, cosine: Floats, sine: Floats) -> tuple[Floats, Floats]:
-    """x and z rotated about +y by the angle with this cosine and sine."""
-    return cosine * x + sine * z, cosine * z - sine * x
 
 
 def _shortest_arc(a: Floats, b: Floats) -> Floats:

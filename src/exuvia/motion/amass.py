@@ -61,11 +61,7 @@ def find_body_model(folder: str | Path | None, gender: str) -> Path:
 
 
 def rest_joints(model: Path, betas: Array) -> Array:
-    """First 22 joints [22, 3] of a body model in its rest pose, metres, for shape coefficients betas [n].
-
-    Raises:
-        DataError: the file is not a body model.
-    """
+    """First 22 joints [22, 3] of a body model at rest, in metres, for shape coefficients [n]. Raises DataError."""
     names = ("v_template", "shapedirs", "J_regressor")
     arrays = read_npz(model, optional=(*names, "kintree_table"), rows=MAX_VERTICES)
     shapes = {name: arrays[name].shape if name in arrays else None for name in names}
@@ -91,9 +87,7 @@ def joints_from_amass(
 
     z up becomes y up by (x, y, z) -> (-x, z, y), which equals HumanML3D's negation of x and swap of y and z.
 
-    Raises:
-        ShapeError: an array has another shape, or holds NaN.
-        DataError: there is no rate, or no body model.
+    Raises ShapeError for arrays of other shapes or with NaN, and DataError without a rate or body model.
     """
     poses, trans = content["poses"], content["trans"]
     betas = np.asarray(content.get("betas", np.zeros(0)))

@@ -31,9 +31,7 @@ _FEATURES = {263: "HUMANML3D", 251: "KIT"}
 def read_npy(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
     """Read a .npy of joints as a Clip; the rate is source.fps, or by default 20 (12.5 for KIT's 21 joints).
 
-    Raises:
-        DataError: the file is damaged or pickled, holds features instead of joints, or has no plausible unit.
-        ShapeError: the array has another shape, NaN or too few frames.
+    Raises DataError for a damaged or pickled file, and otherwise the same as `clip_from_array`.
     """
     array = readers.read_npy(path, "the file", mapped=True)
     return clip_from_array(array, source, {"file": Path(path).name, "format": "npy"})
@@ -42,9 +40,7 @@ def read_npy(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
 def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
     """Read a .npz with `joints` or `positions` (and a rate), or an AMASS motion (`poses`, `trans`, ...), as a Clip.
 
-    Raises:
-        DataError: the file is damaged, holds neither, or is from AMASS and there is no body model.
-        ShapeError: an array has another shape, NaN or too few frames.
+    Raises DataError for a damaged or other file, and otherwise the same as `clip_from_array` or `joints_from_amass`.
     """
     wanted = ("joints", "positions", "poses", "trans", "betas", *FPS_KEYS)
     content = readers.read_npz(path, optional=wanted, name="the file", rows=source.max_frames)
@@ -85,7 +81,7 @@ def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]
 
     Raises:
         ShapeError: the array has another shape or type; the message says what the array may be.
-        DataError: the array holds features instead of joints, or has no plausible unit.
+        DataError: the array holds features instead of joints, or its unit is not plausible.
     """
     if array.dtype.kind not in "fiu":
         raise ShapeError(f"found values of type {array.dtype}, expected real numbers in joints (frames, 22, 3)")

@@ -145,11 +145,7 @@ def _parse_hierarchy(lines: list[str], known: set[str]) -> tuple[list[str], list
 
 
 def parse_amc(text: str, asf: Asf, source: Source = Source()) -> dict[str, Array]:  # noqa: B008
-    """Return an array [F, channels] in the file's units for every bone with channels of an AMC text.
-
-    Raises:
-        DataError: a bone is unknown, a channel count is wrong, or the last frame is truncated.
-    """
+    """Return [F, channels] in the file's units for each bone with channels. Raises DataError if an AMC is damaged."""
     width = {bone.name: len(bone.dof) for bone in asf.bones if bone.dof}
     values: dict[str, list[list[float]]] = {name: [] for name in width}
     frames = 0
@@ -228,11 +224,9 @@ def find_asf(path: Path) -> Path:
 
 
 def read_amc(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
-    """Read an .amc motion with its .asf skeleton as a Clip at 120 fps (or source.fps), in metres.
+    """Read an .amc motion with its .asf skeleton as a Clip in metres at 120 fps, or at source.fps.
 
-    Raises:
-        DataError: there is no skeleton next to it, a file is damaged, or the two do not belong together.
-        ShapeError: fewer than two frames, or NaN.
+    Raises DataError if a file is missing or damaged or they do not belong together, ShapeError for too few frames.
     """
     skeleton = Path(source.asf) if source.asf else find_asf(Path(path))
     try:

@@ -204,22 +204,15 @@ def starts_with_calibration_pose(joints: Array) -> bool:
     body = joints[0]
     local = (joints[:8] - joints[:8, :1]) / leg_length(joints[:1]) * 0.8
     steps_m = np.linalg.norm(np.diff(local, axis=0), axis=-1).mean(-1)
-    limbs = body[[20, 21, 7, 8]] - body[[16, 17, 1, 2]]
-    reach = np.linalg.norm(limbs, axis=-1)
-    joints_along = np.linalg.norm(body[[18, 19, 4, 5]] - body[[16, 17, 1, 2]], axis=-1)
-    joints_along = joints_along + np.linalg.norm(body[[20, 21, 7, 8]] - body[[18, 19, 4, 5]], axis=-1)
-    rise = limbs[:, 1] / np.maximum(reach, 1e-9)
-    is_t = bool((reach > 0.95 * joints_along).all() and (np.abs(rise[:2]) < 0.35).all() and (rise[2:] < -0.9).all())
+    bones = body[[[18, 19, 4, 5], [20, 21, 7, 8]]] - body[[[16, 17, 1, 2], [18, 19, 4, 5]]]  # upper, lower
+    reach, length = np.linalg.norm(bones.sum(0), axis=-1), np.linalg.norm(bones, axis=-1).sum(0)
+    rise = bones.sum(0)[:, 1] / np.maximum(reach, 1e-9)
+    is_t = bool((reach > 0.95 * length).all() and (np.abs(rise[:2]) < 0.35).all() and (rise[2:] < -0.9).all())
     return is_t and bool(steps_m[0] > 0.05 and steps_m[0] > 4 * steps_m[1:].max())
 
 
 def read_bvh(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
-    """Read a BVH file as a Clip at the file's own rate, in metres.
-
-    Raises:
-        DataError: the file is not BVH, is truncated, names joints in an unknown way, or has no plausible unit.
-        ShapeError: fewer than two frames, or NaN.
-    """
+    """Read a BVH file as a Clip in metres at the file's own rate. Raises DataError, or ShapeError for NaN."""
     bvh = parse_bvh(read_text(path), source)
     thorax = restore_thorax(bvh)
     joints, rig = smpl22_from_rig(bvh.names, lambda chosen: pose(bvh, chosen))

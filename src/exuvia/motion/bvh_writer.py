@@ -17,8 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
+from exuvia.motion.chain import qbetween
 from exuvia.motion.clip import Clip
-from exuvia.motion.rotation import qbetween
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Array
 
@@ -182,11 +182,8 @@ def _hierarchy(nodes: list[Node], scale: float) -> str:
 def bvh_text(clip: Clip, unit_m: float = 1.0) -> str:
     """A clip as BVH text: 22 joints (names of SMPL22) and six nodes of length zero, angles in the order Z X Y.
 
-    Args:
-        clip: the motion
-        unit_m: metres in one unit of the file: 1 for Blender, 0.01 for programs that work in centimetres
-    Raises:
-        ConfigError: the unit is not positive.
+    One unit of the file is `unit_m` metres: 1 for Blender, 0.01 for programs that work in centimetres. Raises
+    ConfigError if it is not positive.
     """
     if not (np.isfinite(unit_m) and unit_m > 0):
         raise ConfigError(f"found unit_m = {unit_m}, expected a positive number of metres")

@@ -56,9 +56,7 @@ class Clip:
         """The clip at another rate: every n-th frame if the rates divide, otherwise linear interpolation in time.
 
         HumanML3D takes every int(rate / 20)-th frame of its sources, which is the same if the rate is a multiple of 20.
-
-        Raises:
-            ShapeError: the result would have more than `MAX_FRAMES` frames.
+        Raises ShapeError if the result would have more than `MAX_FRAMES` frames.
         """
         ratio = self.fps / fps
         if abs(ratio - 1.0) < 1e-6:

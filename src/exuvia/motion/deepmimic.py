@@ -89,11 +89,9 @@ def pose(frames: Array) -> tuple[list[str], Array]:
 
 
 def read_deepmimic(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
-    """Read a DeepMimic motion as a Clip at 60 fps in metres. `source.fps` is ignored, since frames have durations.
+    """Read a DeepMimic motion as a Clip in metres at 60 fps. Frames have durations, so `source.fps` is ignored.
 
-    Raises:
-        DataError: the file is not a DeepMimic motion, or a frame duration is out of range.
-        ShapeError: fewer than two frames, or NaN.
+    Raises DataError for any other file and for durations out of range, ShapeError for NaN.
     """
     frames = parse_deepmimic(read_text(path))
     durations = frames[:-1, 0]

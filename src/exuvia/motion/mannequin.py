@@ -59,11 +59,7 @@ def rest_places(nodes: list[Node]) -> Array:
 
 
 def build_body(nodes: list[Node]) -> Mesh:
-    """Build the body around the nodes of `bvh_writer.body_nodes` in their rest pose; bones of length 0 are left out.
-
-    Raises:
-        ShapeError: all bones have length 0.
-    """
+    """Build the body around `bvh_writer.body_nodes` at rest, without bones of length 0. Raises ShapeError."""
     places, bones = rest_places(nodes), list(_bones(nodes))
     long = [tip is not None or np.linalg.norm(places[end] - places[at]) > 1e-6 for at, _, end, tip, _ in bones]
     if not any(kept for kept, bone in zip(long, bones, strict=True) if bone[3] is None):

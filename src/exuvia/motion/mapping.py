@@ -47,11 +47,7 @@ def canonical(name: str) -> str:
 
 
 def find_rig(names: Sequence[str]) -> tuple[Rig, dict[str, int]]:
-    """Naming convention that covers the joint names of a rig, and the index of every SMPL joint that the rig has.
-
-    Raises:
-        DataError: no convention covers the names; the message names the nearest one and the joints it misses.
-    """
+    """Naming convention of a rig, and the index of every SMPL joint that it has. Raises DataError if there is none."""
     index: dict[str, int] = {}
     for position, name in enumerate(names):
         index.setdefault(canonical(name), position)
@@ -78,8 +74,6 @@ def smpl22_from_rig(names: Sequence[str], pose: Callable[[list[int]], Array]) ->
     Args:
         names: joint names; the end of a leaf bone can be named "<joint>end"
         pose: returns the positions [F, K, 3] of K joints by index, in any unit, y up
-    Raises:
-        DataError: see find_rig.
     """
     rig, index = find_rig(names)
     positions = pose(list(index.values()))
@@ -114,11 +108,7 @@ def leg_length(joints: Array) -> float:
 
 
 def find_unit_m(joints: Array) -> float:
-    """Metres in one unit of joints [F, 22, 3]: the known unit that brings thigh + shin closest to 0.80 m.
-
-    Raises:
-        DataError: no known unit gives a human body.
-    """
+    """Metres in one unit of joints [F, 22, 3]: the known unit that brings legs closest to 0.80 m. Raises DataError."""
     leg = leg_length(joints)
     if not (np.isfinite(leg) and leg > 0):
         raise DataError(f"found legs of length {leg}, expected a human body; check the joint order and the values")
@@ -132,11 +122,9 @@ def find_unit_m(joints: Array) -> float:
 
 
 def clip_from_joints(joints: Array, fps: float, source: Source, meta: Mapping[str, Any]) -> Clip:
-    """A Clip in metres, y up, from joints [F, 22, 3] in the source's unit or an unknown one.
+    """A Clip in metres, y up, from joints [F, 22, 3] in the source's unit, or in the likeliest one.
 
-    Raises:
-        ShapeError: fewer than two frames, or NaN.
-        DataError: no plausible unit of length.
+    Raises ShapeError for fewer than two frames or NaN, and DataError if no unit is plausible.
     """
     if len(joints) < 2:
         raise ShapeError(f"found a motion of {len(joints)} frame(s), expected at least 2")

@@ -54,8 +54,7 @@ def check_size(frames: float, joints: int, source: Source) -> None:
 def read_text(path: str | Path) -> str:
     """Read a motion file as text; bytes that are not UTF-8 (names in old headers) become replacement characters.
 
-    Raises:
-        DataError: the file is missing, unreadable, empty or larger than 1 GiB.
+    Raises DataError if the file is missing, unreadable, empty or larger than 1 GiB.
     """
     source = Path(path)
     try:

@@ -14,7 +14,7 @@ LAP = {"el": -66.0, "az": 8.0, "elbow": 42.0, "swivel": 16.0, "spread": 4.0}
 
 
 def seat(actor: Actor) -> None:
-    """Begin the motion on a chair."""
+    """Start the motion seated on a chair."""
     actor.start_from(**{name: actor.neutral[name] + value for name, value in SEAT.items()}, z=-SEAT_BACK_M)
     actor.start_from(**{f"{side}_{name}": value for side in SIDES for name, value in LAP.items()})
     actor.posture = "sit"

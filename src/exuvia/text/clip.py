@@ -78,11 +78,7 @@ class CLIPText(PretrainedEncoder):
 
 
 def find_clip(weights: str | Path | None = None) -> Path:
-    """The weights file: the given one, the newest in the Hugging Face cache, or that in OpenAI's cache.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The weights file: the given one, the newest in Hugging Face's cache, or OpenAI's. Raises ConfigError."""
     if weights is not None:
         path = Path(weights)
         files = [file for file in (path, *(path / name for name in WEIGHT_FILES)) if file.is_file()]

@@ -84,11 +84,7 @@ class MiniLM(PretrainedEncoder):
 
 
 def find_minilm(folder: str | Path | None = None) -> Path:
-    """Folder of the model's files: the given one, that of the installed package, or the newest in the cache.
-
-    Raises:
-        ConfigError: no folder has all three files.
-    """
+    """Folder of the files: the given one, the installed package's, or the newest in the cache. Raises ConfigError."""
     if folder is not None:
         missing = [name for name in FILES if not (Path(folder) / name).is_file()]
         if missing:

@@ -66,14 +66,7 @@ def cached_digest(path: Path, about: Any, compute: Callable[[], str]) -> str:
 
 
 def our_weights(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
-    """Published weights under our names, without any others that a file holds.
-
-    Args:
-        tensors: weights by published name
-        kind: a table of names.toml
-    Raises:
-        KeyError: a tensor is missing.
-    """
+    """Rename published weights by a table (`kind`) of names.toml, and leave out others. Raises KeyError."""
     about = _NAMES[kind]
     block = about["block"]
     ours = {own: tensors[name] for own, name in about["outside"].items()}

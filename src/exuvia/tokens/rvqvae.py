@@ -45,8 +45,7 @@ class RVQVAE(nn.Module):
     def latents(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
         """Encoder output [B, D, F/stride] of normalised features [B, F, C]; `valid` [B, F] marks real frames.
 
-        Raises:
-            ShapeError: the number of channels is wrong, or there are fewer frames than one code step.
+        Raises ShapeError for a wrong number of channels, and for fewer frames than one code step.
         """
         if features.ndim != 3 or features.shape[-1] != self.config.input_dim:
             wanted = f"(batch, frames, {self.config.input_dim})"

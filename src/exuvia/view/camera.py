@@ -37,14 +37,11 @@ def floor_height_m(joints: Joints) -> float:
 
 def smooth_root(joints: Joints, fps: float, window_s: float = 0.8) -> Floats:
     """Path [F, 2] (x and z) of the root of joints [F, 22, 3], with steps and sway averaged out."""
+    from scipy.ndimage import uniform_filter1d  # slow to load, and pages do not need it
+
     root = joints[:, 0, ::2]
     half = min(round(window_s * fps / 2), len(root) - 1)
-    if half < 1:
-        return root.copy()
-    padded = np.concatenate([np.repeat(root[:1], half, 0), root, np.repeat(root[-1:], half, 0)])
-    total = np.cumsum(np.concatenate([np.zeros((1, 2)), padded], dtype=np.float64), axis=0)
-    width = 2 * half + 1
-    return ((total[width:] - total[:-width]) / width).astype(np.float32)
+    return uniform_filter1d(root, 2 * half + 1, axis=0, mode="nearest")
 
 
 @dataclass(frozen=True)

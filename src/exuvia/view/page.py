@@ -57,13 +57,8 @@ class ComparisonRow:
 def write_page(clips: Clip | Sequence[Clip], path: str | Path, *, title: str | None = None) -> None:
     """Write one clip as a player that fills the page, or several as a gallery of players.
 
-    The page needs no network and no other file. `#t=0.5` at the end of its address opens it at half a second.
-
-    Args:
-        title: heading; None: the caption of a single clip, or the number of clips or of captions.
-    Raises:
-        ConfigError: there are no clips.
-        OutputError: the file cannot be written.
+    The page needs no network and no other file. `#t=0.5` at the end of its address opens it at half a second. The
+    default title is the caption of a single clip, or the number of clips or captions. Raises ConfigError, OutputError.
     """
     single = isinstance(clips, Clip)
     chosen: list[Clip] = [clips] if isinstance(clips, Clip) else list(clips)
