@@ -51,9 +51,9 @@ def make_ready(items: Sequence[Item], layout: Representation) -> tuple[list[Read
         raws.append(raw)
         if item.may_twin and raw.split == "train":
             raws.append(mirrored(raw, layout))
-    wanting = [raw.joints for raw in raws if raw.features is None and raw.joints is not None]
+    unencoded = [raw.joints for raw in raws if raw.features is None and raw.joints is not None]
     has_target = bool(layout.skeleton.lengths_m)  # without it, all clips here are twins of retargeted published clips
-    encoded = iter(layout.encode(wanting, retarget=has_target))
+    encoded = iter(layout.encode(unencoded, retarget=has_target))
     ready: list[ReadyClip] = []
     for raw in raws:
         features = next(encoded) if raw.features is None else raw.features

@@ -206,8 +206,8 @@ def _mapped(folder: Path, name: str, facts: dict[str, Any]) -> NDArray[Any]:
     except DataError as error:
         raise DataError(f"the {name} column is damaged: {error}; {REMEDY}") from None
     if list(column.shape) != facts["shape"] or str(column.dtype) != facts["dtype"]:
-        found = f"{column.dtype} {list(column.shape)}"
-        raise DataError(f"{path} is damaged: found {found}, expected {facts['dtype']} {facts['shape']}; {REMEDY}")
+        actual = f"{column.dtype} {list(column.shape)}"
+        raise DataError(f"{path} is damaged: found {actual}, expected {facts['dtype']} {facts['shape']}; {REMEDY}")
     return column
 
 

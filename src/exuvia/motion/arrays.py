@@ -52,8 +52,8 @@ def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
             return clip_from_array(content[key], rated, meta)
     if {"poses", "trans"} <= set(content):
         return joints_from_amass(content, _gender(path), fps, source, meta)
-    found = ", ".join(sorted(readers.npz_names(path))[:8]) or "no arrays"
-    raise DataError(f"found {found}, expected joints, positions, or AMASS's poses and trans")
+    names = ", ".join(sorted(readers.npz_names(path))[:8]) or "no arrays"
+    raise DataError(f"found {names}, expected joints, positions, or AMASS's poses and trans")
 
 
 def _gender(path: str | Path) -> str:

@@ -219,8 +219,8 @@ def find_asf(path: Path) -> Path:
         return skeletons[max(fitting, key=len)]
     if len(skeletons) == 1:
         return next(iter(skeletons.values()))
-    found = f"{len(skeletons)} .asf files, none with the motion's name" if skeletons else "no .asf file"
-    raise DataError(f"found {found} next to the motion, expected its skeleton; name it with Source(asf=...)")
+    files = f"{len(skeletons)} .asf files, none with the motion's name" if skeletons else "no .asf file"
+    raise DataError(f"found {files} next to the motion, expected its skeleton; name it with Source(asf=...)")
 
 
 def read_amc(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008

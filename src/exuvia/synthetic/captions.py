@@ -75,35 +75,35 @@ def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> 
     if style.adverbs and rng.random() < 0.6:
         adverbs[int(rng.integers(len(parts)))] = style.adverbs[int(rng.integers(len(style.adverbs)))]
 
-    def said(number: int, form: str) -> str:
+    def phrase(number: int, form: str) -> str:
         return _phrase(parts[number], their, form, adverbs[number], rng)
 
     progressive = rng.random() < 0.22
     if len(parts) == 1:
-        return f"{subject} is {said(0, 'gerund')}" if progressive else f"{subject} {said(0, 'third')}"
+        return f"{subject} is {phrase(0, 'gerund')}" if progressive else f"{subject} {phrase(0, 'third')}"
     if len(parts) == 2:
         if progressive:
-            return f"{subject} is {said(0, 'gerund')} and then {said(1, 'gerund')}"
-        return _pair(subject, pronoun, said, int(rng.integers(0, 8)))
+            return f"{subject} is {phrase(0, 'gerund')} and then {phrase(1, 'gerund')}"
+        return _pair(subject, pronoun, phrase, int(rng.integers(0, 8)))
     links = (", then ", ", and then "), (", ", ", and "), (" and then ", ", and finally "), (", then ", " before ")
     first, second = links[int(rng.integers(len(links)))]
-    last = said(2, "gerund" if second == " before " else "third")
-    return f"{subject} {said(0, 'third')}{first}{said(1, 'third')}{second}{last}"
+    last = phrase(2, "gerund" if second == " before " else "third")
+    return f"{subject} {phrase(0, 'third')}{first}{phrase(1, 'third')}{second}{last}"
 
 
-def _pair(subject: str, pronoun: str, said: Callable[[int, str], str], kind: int) -> str:
+def _pair(subject: str, pronoun: str, phrase: Callable[[int, str], str], kind: int) -> str:
     """Two actions in one sentence or two."""
     if kind < 4:
         link = (", then ", " and then ", " then ", " and ")[kind]
-        return f"{subject} {said(0, 'third')}{link}{said(1, 'third')}"
+        return f"{subject} {phrase(0, 'third')}{link}{phrase(1, 'third')}"
     if kind == 4:
-        return f"{subject} {said(0, 'third')} before {said(1, 'gerund')}"
+        return f"{subject} {phrase(0, 'third')} before {phrase(1, 'gerund')}"
     if kind == 5:
-        return f"after {said(0, 'gerund')}, {subject} {said(1, 'third')}"
+        return f"after {phrase(0, 'gerund')}, {subject} {phrase(1, 'third')}"
     plain = "base" if pronoun == "they" else "third"
     if kind == 6:
-        return f"{subject} {said(0, 'third')}, after that {pronoun} {said(1, plain)}"
-    return f"{subject} {said(0, 'third')}. {pronoun} then {said(1, plain)}"
+        return f"{subject} {phrase(0, 'third')}, after that {pronoun} {phrase(1, plain)}"
+    return f"{subject} {phrase(0, 'third')}. {pronoun} then {phrase(1, plain)}"
 
 
 def captions(parts: Sequence[Part], style: Style, rng: np.random.Generator, count: int = 4) -> tuple[str, ...]:

@@ -67,14 +67,14 @@ def cached_digest(path: Path, about: Any, compute: Callable[[], str]) -> str:
 
 def our_weights(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
     """Rename published weights by a table (`kind`) of names.toml, and leave out others. Raises KeyError."""
-    about = _NAMES[kind]
-    block = about["block"]
-    ours = {own: tensors[name] for own, name in about["outside"].items()}
+    table = _NAMES[kind]
+    block = table["block"]
+    ours = {our_name: tensors[name] for our_name, name in table["outside"].items()}
     for i in {name.removeprefix(block).split(".")[0] for name in tensors if name.startswith(block)}:
         for end in ("weight", "bias"):
-            ours[f"layers.{i}.qkv.{end}"] = torch.cat([tensors[f"{block}{i}.{p}{end}"] for p in about["attention"]])
-            for own, name in about["inside"].items():
-                ours[f"layers.{i}.{own}.{end}"] = tensors[f"{block}{i}.{name}.{end}"]
+            ours[f"layers.{i}.qkv.{end}"] = torch.cat([tensors[f"{block}{i}.{p}{end}"] for p in table["attention"]])
+            for our_name, name in table["inside"].items():
+                ours[f"layers.{i}.{our_name}.{end}"] = tensors[f"{block}{i}.{name}.{end}"]
     return ours
 
 
