@@ -56,7 +56,8 @@ class MocapFolder(FileSource):
         path = self.root / "clips.npz"
         joints, offsets = read_npz(path, ("joints", "offsets")).values()
         if joints.ndim != 3 or offsets.ndim != 1 or offsets.dtype.kind not in "iu":
-            raise DataError(f"{path} holds joints {joints.shape} and offsets {offsets.shape} {offsets.dtype}, no clips")
+            shapes = f"joints {joints.shape} and offsets {offsets.shape} of type {offsets.dtype}"
+            raise DataError(f"{path} holds {shapes}, expected (frames, 22, 3) and integers (clips + 1)")
         if len(offsets) != len(self.ids) + 1 or offsets[0] != 0 or offsets[-1] != len(joints):
             raise DataError(f"{path} holds {len(offsets) - 1} clips, clips.jsonl {len(self.ids)}; they must agree")
         if (np.diff(offsets.astype(np.int64)) < 0).any():

@@ -72,15 +72,15 @@ class Representation:
     def canonical(self, clip: Joints, offsets: Floats | None = None, retarget: bool = True) -> Joints:
         """A clip [F, J, 3] with the target's bone lengths, on the floor, starting at the origin and facing +z."""
         self._check(clip, 0)
-        scene = self._standing([clip], self._target_lengths(offsets) if retarget else None)
-        return np.ascontiguousarray(np.moveaxis(scene.points, 0, -1))
+        batch = self._standing([clip], self._target_lengths(offsets) if retarget else None)
+        return np.ascontiguousarray(np.moveaxis(batch.points, 0, -1))
 
-    def _standing(self, clips: Sequence[Joints], lengths: Floats | None) -> "Scene":
-        scene = Scene(clips, self)
+    def _standing(self, clips: Sequence[Joints], lengths: Floats | None) -> "FrameBatch":
+        batch = FrameBatch(clips, self)
         if lengths is not None:
-            scene.retarget(lengths)
-        scene.stand_at_origin()
-        return scene
+            batch.retarget(lengths)
+        batch.stand_at_origin()
+        return batch
 
     def recover(self, features: Features) -> Joints:
         """Joints [..., F, J, 3] from features [..., F, C]. Raises ShapeError if the number of channels is wrong."""
@@ -118,11 +118,11 @@ def _chunks(clips: Sequence[Joints]) -> Iterator[list[Joints]]:
         yield batch
 
 
-class Scene:
+class FrameBatch:
     """All frames of several clips, component-first, and the steps from joints to features."""
 
-    def __init__(self, clips: Sequence[Joints], kind: Representation) -> None:
-        self.kind = kind
+    def __init__(self, clips: Sequence[Joints], layout: Representation) -> None:
+        self.layout = layout
         self.counts = np.asarray([len(clip) for clip in clips])
         self.starts = np.concatenate(([0], np.cumsum(self.counts)[:-1]))
         joined = np.concatenate([np.asarray(clip, np.float32) for clip in clips])
@@ -137,10 +137,10 @@ class Scene:
         For a bone of length 0 the published code divides 0 by 0. These bones, and bones exactly opposite to their rest
         direction (see `_bone_rotations`), are the reason why some published features are not finite.
         """
-        parents = np.maximum(np.asarray(self.kind.skeleton.parents), 0)
+        parents = np.maximum(np.asarray(self.layout.skeleton.parents), 0)
         bones = self.points - self.points[:, :, parents]
         norm = np.sqrt((bones * bones).sum(0))
-        rest = np.asarray(self.kind.skeleton.directions, np.float32).T[:, None, :]
+        rest = np.asarray(self.layout.skeleton.directions, np.float32).T[:, None, :]
         return np.where(norm > 0, bones / np.where(norm > 0, norm, 1), rest)
 
     def retarget(self, lengths: Floats) -> None:
@@ -149,15 +149,15 @@ class Scene:
         The published code runs inverse and then forward kinematics. Along a chain the rotations cancel, so each bone
         simply keeps its direction and takes the target's length.
         """
-        a, b = self.kind.leg
-        parents = self.kind.skeleton.parents
+        a, b = self.layout.leg
+        parents = self.layout.skeleton.parents
         first = self.points[:, self.starts]  # [3, clips, J]
         source = sum(np.linalg.norm(first[:, :, j] - first[:, :, parents[j]], axis=0) for j in (a, b))
         scale = np.where(source > 0, (lengths[a] + lengths[b]) / np.where(source > 0, source, 1), 1)
         directions = self._directions()
         new = np.empty_like(self.points)
         new[:, :, 0] = self.points[:, :, 0] * self._per_frame(scale.astype(np.float32))
-        for chain in self.kind.skeleton.chains:
+        for chain in self.layout.skeleton.chains:
             for parent, child in pairwise(chain):
                 new[:, :, child] = new[:, :, parent] + lengths[child] * directions[:, :, child]
         self.points = new
@@ -168,7 +168,7 @@ class Scene:
         self.points[1] -= self._per_frame(floor)[:, None]
         for axis in (0, 2):
             self.points[axis] -= self._per_frame(self.points[axis, self.starts, 0])[:, None]
-        right_hip, left_hip, right_shoulder, left_shoulder = self.kind.facing
+        right_hip, left_hip, right_shoulder, left_shoulder = self.layout.facing
         first = self.points[:, self.starts].astype(np.float64)
         hips = first[:, :, right_hip] - first[:, :, left_hip]
         shoulders = first[:, :, right_shoulder] - first[:, :, left_shoulder]
@@ -187,7 +187,7 @@ class Scene:
         """
         from scipy.ndimage import gaussian_filter1d  # slow to load, and generating does not need it
 
-        right_hip, left_hip, right_shoulder, left_shoulder = self.kind.facing
+        right_hip, left_hip, right_shoulder, left_shoulder = self.layout.facing
         p = self.points
         across = (p[:, :, left_hip] - p[:, :, right_hip]) + (p[:, :, right_shoulder] - p[:, :, left_shoulder])
         size = np.sqrt((across.astype(np.float64) ** 2).sum(0))
@@ -208,10 +208,10 @@ class Scene:
         direction has no shortest arc (0/0 and NaN in the published code); here it takes half a turn.
         """
         directions = self._directions()
-        rest = np.asarray(self.kind.skeleton.directions, np.float32).T[:, None, :]
+        rest = np.asarray(self.layout.skeleton.directions, np.float32).T[:, None, :]
         world = _shortest_arc(rest, directions)  # [4, N, J]
         before = np.empty_like(world)
-        for chain in self.kind.skeleton.chains:
+        for chain in self.layout.skeleton.chains:
             before[0, :, chain[1]], before[2, :, chain[1]] = w, y
             before[1, :, chain[1]] = before[3, :, chain[1]] = 0
             for parent, child in pairwise(chain[1:]):
@@ -225,8 +225,8 @@ class Scene:
         x, h, z = self.points
         rows = len(x) - 1
         ahead, here = slice(1, None), slice(0, rows)
-        joints = self.kind.skeleton.num_joints
-        out = np.empty((rows, self.kind.dim), np.float32)
+        joints = self.layout.skeleton.num_joints
+        out = np.empty((rows, self.layout.dim), np.float32)
         out[:, 0] = np.arcsin(np.clip(y[ahead] * w[here] - w[ahead] * y[here], -1, 1))
         step = self.points[:, ahead] - self.points[:, here]
         out[:, 1], out[:, 2] = yawed(step[0, :, 0], step[2, :, 0], cosine[ahead], sine[ahead])
@@ -243,8 +243,8 @@ class Scene:
         velocity[..., 0], velocity[..., 2] = yawed(step[0], step[2], c, s)
         velocity[..., 1] = step[1]
         out[:, end : end + 3 * joints] = velocity.reshape(rows, -1)
-        feet = step[:, :, list(self.kind.feet)]
-        out[:, -4:] = (feet * feet).sum(0) < self.kind.contact_threshold  # velocity alone, as published
+        feet = step[:, :, list(self.layout.feet)]
+        out[:, -4:] = (feet * feet).sum(0) < self.layout.contact_threshold  # velocity alone, as published
         return [out[a : a + n - 1].copy() for a, n in zip(self.starts, self.counts, strict=True)]
 
 

@@ -63,8 +63,8 @@ def find_rig(names: Sequence[str]) -> tuple[Rig, dict[str, int]]:
             nearest = (len(missing), rig.name, missing)
     assert nearest is not None
     raise DataError(
-        f"found joints named {', '.join(list(names)[:6])}, ..., expected a known naming (nearest: {nearest[1]!r}, but "
-        f"{', '.join(nearest[2][:5])} missing); rename the joints, or save the motion as .npy of shape (frames, 22, 3)"
+        f"found joints named {', '.join(list(names)[:6])}, ..., expected a known naming (nearest: {nearest[1]!r}, without "
+        f"{', '.join(nearest[2][:5])}); rename the joints, or save the motion as .npy of shape (frames, 22, 3)"
     )
 
 

@@ -60,14 +60,10 @@ class EMAQuantiser(nn.Module):
 
     def nearest(self, rows: Tensor, noise: Tensor | None = None, temperature: float = 0.0) -> Tensor:
         """Index of the nearest code of each row [N, D]; with noise, argmax(-distance²/temperature + noise)."""
-        score = self.scores(rows)
+        score = 2 * rows @ self.codebook.t() - rows.square().sum(1, keepdim=True) - self.codebook.square().sum(1)
         if noise is not None and temperature > 0:
             score = score / temperature + noise
         return score.argmax(dim=-1)
-
-    def scores(self, rows: Tensor) -> Tensor:
-        """Negative squared distances of rows [N, D] to all codes, [N, V]."""
-        return 2 * rows @ self.codebook.t() - rows.square().sum(1, keepdim=True) - self.codebook.square().sum(1)
 
     def _candidates(self, rows: Tensor, draws: Draws) -> Tensor:
         """First V rows of the batch, unshuffled as published; a short batch is repeated with a little noise."""
