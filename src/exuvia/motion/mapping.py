@@ -62,9 +62,10 @@ def find_rig(names: Sequence[str]) -> tuple[Rig, dict[str, int]]:
         if missing and (nearest is None or len(missing) < nearest[0]):
             nearest = (len(missing), rig.name, missing)
     assert nearest is not None
+    known = f"(nearest: {nearest[1]!r}, without {', '.join(nearest[2][:5])})"
     raise DataError(
-        f"found joints named {', '.join(list(names)[:6])}, ..., expected a known naming (nearest: {nearest[1]!r}, without "
-        f"{', '.join(nearest[2][:5])}); rename the joints, or save the motion as .npy of shape (frames, 22, 3)"
+        f"found joints named {', '.join(list(names)[:6])}, ..., expected a known naming {known}; "
+        "rename the joints, or save the motion as .npy of shape (frames, 22, 3)"
     )
 
 
