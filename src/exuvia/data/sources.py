@@ -70,7 +70,7 @@ class FileSource(Source):
     """Base class of sources that read files below one folder."""
 
     root: Path
-    """The folder."""
+    """Folder that contains the files."""
     settings: Mapping[str, Any] = {}
     """Anything else that determines the clips."""
 

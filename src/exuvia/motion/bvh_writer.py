@@ -37,7 +37,7 @@ _TRIANGLES = {"pelvis": ("left_hip", "right_hip", "spine1"), "spine3": ("left_co
 
 @dataclass(frozen=True)
 class Node:
-    """One joint of the written tree."""
+    """One joint of the file's tree."""
 
     name: str
     parent: int

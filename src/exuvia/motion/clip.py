@@ -25,9 +25,9 @@ class Clip:
     fps: float = 20.0
     """Frames a second."""
     caption: str | None = None
-    """What the motion shows, where known."""
+    """Description of the motion, if known."""
     meta: dict[str, Any] = field(default_factory=dict)
-    """Where the motion came from: source file, original rate, joint mapping, seed."""
+    """Origin of the motion: source file, original rate, joint mapping, seed."""
 
     def __post_init__(self) -> None:
         joints = np.ascontiguousarray(self.joints, dtype=np.float32)

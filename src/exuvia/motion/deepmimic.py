@@ -1,4 +1,4 @@
-"""DeepMimic motion files (.txt holding JSON) -> 22 SMPL joints.
+"""DeepMimic motion files (JSON in a .txt) -> 22 SMPL joints.
 
 A frame is 44 numbers: duration, root position and, in the order below, a quaternion (w, x, y, z) for ball joints or
 one angle about z for knees and elbows. The body faces +x with its right side at +z; it is turned to face +z.

@@ -16,19 +16,19 @@ class BertConfig:
     """Sizes; the defaults are those of MiniLM-L6-H384."""
 
     vocab_size: int = 30522
-    """Word pieces."""
+    """Number of word pieces in the vocabulary."""
     hidden_size: int = 384
     """Width E."""
     num_hidden_layers: int = 6
-    """Blocks."""
+    """Number of blocks."""
     num_attention_heads: int = 12
     """Heads of each block."""
     intermediate_size: int = 1536
     """Width inside a block's feed-forward part."""
     max_position_embeddings: int = 512
-    """Longest text in pieces."""
+    """Longest text, in word pieces."""
     type_vocab_size: int = 2
-    """Segments; captions are segment 0."""
+    """Number of segments; captions are in segment 0."""
     layer_norm_eps: float = 1e-12
     """Value that LayerNorm adds to variances."""
 

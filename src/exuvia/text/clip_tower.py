@@ -19,15 +19,15 @@ class ClipTextConfig:
     """Sizes; the defaults are those of ViT-B/32."""
 
     vocab_size: int = 49408
-    """Tokens; the last two are the start and end marks."""
+    """Number of tokens; the last two are the start and end marks."""
     width: int = 512
     """Width of the states."""
     layers: int = 12
-    """Blocks."""
+    """Number of blocks."""
     heads: int = 8
     """Heads of each block; OpenAI uses width / 64."""
     context: int = 77
-    """Longest text in tokens, marks included."""
+    """Longest text in tokens, including the marks."""
     embedding: int = 512
     """Width E of the common space."""
 

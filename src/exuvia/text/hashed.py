@@ -24,7 +24,7 @@ class HashedText:
     name = "hashed"
 
     def __init__(self, dim: int = 64) -> None:
-        """Args: dim: width E, at least 8."""
+        """Set the width E to `dim`, at least 8."""
         if dim < 8:
             raise ConfigError(f"found dim {dim}, expected at least 8")
         self.dim = dim
