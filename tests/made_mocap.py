@@ -1,4 +1,4 @@
-"""Made-up motion for tests: swaying, walking bodies in the layouts that `prepare` reads."""
+"""Generated motion for tests: swaying, walking bodies in the layouts that `prepare` reads."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def body(frames: int, seed: int = 0) -> Joints:
 
 
 def mocap_folder(folder: Path, clips: int = 10, spoil: dict[int, Joints] | None = None) -> Path:
-    """A folder with clips.npz and clips.jsonl: eight tenths train, then val, then test.
+    """A folder with clips.npz and clips.jsonl: 80 % train clips, then val, then test.
 
     Args:
         spoil: joints to put in place of some clips.

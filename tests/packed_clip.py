@@ -1,4 +1,4 @@
-"""A clip that was packed for a page, as the player reads it."""
+"""Reading a clip that was packed for a page, like the player does."""
 
 import base64
 from typing import Any

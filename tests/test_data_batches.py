@@ -1,4 +1,4 @@
-"""Batches: padding keeps what is real."""
+"""Batches: padding does not change real frames."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from exuvia.errors import ShapeError
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6))
-def test_padding_keeps_what_is_real(lengths: list[int]) -> None:
+def test_padding_does_not_change_real_frames(lengths: list[int]) -> None:
     clips = [np.full((n, 3), k + 1, np.float32) for k, n in enumerate(lengths)]
     x, valid = pad_batch(clips)
     assert x.shape == (len(clips), max(lengths), 3)
@@ -20,7 +20,7 @@ def test_padding_keeps_what_is_real(lengths: list[int]) -> None:
         np.testing.assert_array_equal(row[mask], clip)
 
 
-def test_padding_refuses_what_does_not_fit() -> None:
+def test_padding_refuses_different_channels() -> None:
     with pytest.raises(ShapeError, match="empty batch"):
         pad_batch([])
     with pytest.raises(ShapeError, match="different channels"):

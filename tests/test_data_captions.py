@@ -1,4 +1,4 @@
-"""Captions: HumanML3D's lines are read as its loader reads them, and mirroring exchanges sides and nothing else."""
+"""Captions: lines are read like HumanML3D's loader does, and mirroring exchanges sides and nothing else."""
 
 from pathlib import Path
 
@@ -69,7 +69,7 @@ SENTENCES = st.one_of(st.text(max_size=60), st.lists(WORDS, max_size=12).map(" "
 
 
 @given(SENTENCES)
-def test_mirroring_twice_gives_the_sentence_back(text: str) -> None:
+def test_mirroring_twice_returns_the_sentence(text: str) -> None:
     once = mirror_text(text)
     plain = mirror_text(once)
     assert mirror_text(plain) == once

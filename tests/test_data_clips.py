@@ -1,4 +1,4 @@
-"""Clips of several stores: chosen by split, sensor and length, drawn by shares, without what is to be left out."""
+"""Clips of several stores: selected by split, sensor and length, drawn by shares, without excluded concepts."""
 
 from pathlib import Path
 
@@ -41,13 +41,13 @@ def test_clips_are_chosen_by_split_sensor_and_length(mocap: Store) -> None:
         ClipSet.of(mocap).choose("train", rows=900)
 
 
-def test_a_choice_of_clips_has_its_own_hash(mocap: Store) -> None:
+def test_selected_clips_have_a_different_hash(mocap: Store) -> None:
     everything = ClipSet.of(mocap)
     assert everything.data_hash == ClipSet.of(mocap).data_hash
     assert len({everything.data_hash, everything.choose("train").data_hash, everything.choose("val").data_hash}) == 3
 
 
-def test_synthetic_clips_do_not_decide_the_scale_of_real_ones(store: Store, mocap: Store) -> None:
+def test_synthetic_clips_do_not_affect_the_scale_of_real_ones(store: Store, mocap: Store) -> None:
     both, real = ClipSet.of(mocap, store).normaliser(), ClipSet.of(mocap).normaliser()
     np.testing.assert_array_equal(both.mean, real.mean)
     np.testing.assert_array_equal(both.std, real.std)
@@ -67,15 +67,15 @@ def test_stores_are_drawn_by_their_shares(store: Store, mocap: Store) -> None:
 
 
 def test_a_corpus_without_a_concept_shows_it_nowhere(store: Store) -> None:
-    whole, facts = open_corpus(CorpusConfig((str(store.folder),)))
-    less, told = open_corpus(CorpusConfig((str(store.folder),), without=("violence",)))
+    corpus, facts = open_corpus(CorpusConfig((str(store.folder),)))
+    less, less_facts = open_corpus(CorpusConfig((str(store.folder),), without=("violence",)))
     for split in ("train", "test"):
-        part = whole.choose(split)
+        part = corpus.choose(split)
         violent = {part.record(n).id for n in range(len(part)) if part.record(n).labels["violent"]}
         assert violent
         assert ids(less.choose(split)) == ids(part) - violent
-    assert told["without"] == ("violence",)
-    assert told["data"][0]["left_out"] == sum(bool(clip.labels["violent"]) for clip in store.clips)
+    assert less_facts["without"] == ("violence",)
+    assert less_facts["data"][0]["left_out"] == sum(bool(clip.labels["violent"]) for clip in store.clips)
     assert facts["data"][0]["left_out"] == 0
 
 

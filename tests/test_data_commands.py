@@ -1,4 +1,4 @@
-"""`exuvia prepare` and `exuvia export` as typed: what they print, leave behind and answer to mistakes."""
+"""`exuvia prepare` and `exuvia export` on the command line: output, files, and messages for mistakes."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_prepare_then_export(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["export", "humanml", "SOURCE", "OUT"], "did you mean 'humanml3d'"),
     ],
 )
-def test_mistakes_are_one_sentence_and_code_2(
+def test_mistakes_give_one_sentence_and_exit_code_2(
     args: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = mocap_folder(tmp_path / "mocap", 3)

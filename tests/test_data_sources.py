@@ -1,4 +1,4 @@
-"""Official folders and loose motion files as sources, and the way back: a store as an official folder."""
+"""Official folders and motion files as sources, and exporting a store as an official folder."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_export_and_prepare_give_the_same_features(store: Store, tmp_path: Path)
             assert path.stat().st_size == (third / path.relative_to(folder)).stat().st_size
 
 
-def test_the_export_is_what_official_loaders_expect(store: Store, tmp_path: Path) -> None:
+def test_export_fits_the_official_loaders(store: Store, tmp_path: Path) -> None:
     folder = export_humanml3d(store, tmp_path / "out")
     lists = {
         name: (folder / f"{name}.txt").read_text().split() for name in ("train", "val", "test", "train_val", "all")
@@ -76,12 +76,12 @@ def test_an_export_never_overwrites(store: Store, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_names_are_flat_and_different() -> None:
+def test_names_are_flat_and_distinct() -> None:
     assert flat_names(["a/b", "a_b", "a:b", "c-1.x"]) == ["a_b-2", "a_b", "a_b-3", "c-1.x"]
 
 
 def official(folder: Path, layout: object = HUMANML3D, ids: str = "000001 M000001 000002") -> Path:
-    """A hand-made official folder of one clip under several ids."""
+    """An official folder with one clip under several ids."""
     for part in ("new_joint_vecs", "new_joints", "texts"):
         (folder / part).mkdir(parents=True)
     for seed, name in enumerate(ids.split()):
@@ -114,14 +114,14 @@ def test_a_folder_without_twins_gets_them(tmp_path: Path) -> None:
     assert [clip.id for clip in store.clips] == ["000001", "M000001", "000002", "M000002"]
 
 
-def test_a_folder_of_another_layout_says_which(tmp_path: Path) -> None:
+def test_folder_of_another_layout_raises_with_its_name(tmp_path: Path) -> None:
     folder = official(tmp_path / "KIT-ML")
     for path in (folder / "new_joint_vecs").iterdir():
         np.save(path, np.zeros((50, KIT.dim), np.float32))
     with pytest.raises(ConfigError, match=r"251 channels, expected 263.*use representation 'kit'"):
         prepare(folder, tmp_path / "out")
     (folder / "val.txt").write_text("000001\n")
-    with pytest.raises(DataError, match=r"000001 stands in train\.txt and in val\.txt"):
+    with pytest.raises(DataError, match=r"000001 is in both train\.txt and val\.txt"):
         prepare(folder, tmp_path / "out", representation="kit")
 
 
@@ -140,7 +140,7 @@ def test_kit_motion_is_prepared_and_mirrored(tmp_path: Path) -> None:
     assert store.clips[1].captions[0].text == "a person walks right."
 
 
-def test_loose_motion_files_with_captions(tmp_path: Path) -> None:
+def test_motion_files_with_captions(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     (folder / "walks").mkdir(parents=True)
     np.save(folder / "walks" / "one.npy", body(50))
@@ -149,8 +149,8 @@ def test_loose_motion_files_with_captions(tmp_path: Path) -> None:
     (folder / "three.npy").write_bytes(b"nothing")
     store = prepare(folder, tmp_path / "out", mirror=False)
     assert {clip.id for clip in store.clips} == {"two", "walks/one"}
-    one = store.clips[store.index_of["walks/one"]]
-    assert [caption.text for caption in one.captions] == ["a person walks", "someone strolls to the left"]
+    record = store.clips[store.index_of["walks/one"]]
+    assert [caption.text for caption in record.captions] == ["a person walks", "someone strolls to the left"]
     np.testing.assert_array_equal(store.joints(store.index_of["two"]), body(45, 1))
     assert store.manifest["skipped"][0]["id"] == "three"
     single = prepare(folder / "two.npy", tmp_path / "single", mirror=False)
@@ -160,7 +160,7 @@ def test_loose_motion_files_with_captions(tmp_path: Path) -> None:
         prepare(tmp_path / "empty", tmp_path / "nothing")
 
 
-def test_a_caption_file_is_not_taken_for_a_motion(tmp_path: Path) -> None:
+def test_caption_file_is_not_read_as_motion(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "note.txt").write_text("a sentence without a motion\n")

@@ -1,4 +1,4 @@
-"""Forget and retain sets: the released rule makes the published lists, the rule of words knows what words mean."""
+"""Forget and retain sets: the released rule gives the published lists, and the rule `words` considers senses."""
 
 import subprocess
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_look_alikes_are_not_violent(text: str) -> None:
     assert says(text, "violence") != "yes"
 
 
-def test_the_balls_of_the_feet_are_no_ball() -> None:
+def test_the_ball_of_the_foot_is_not_a_ball() -> None:
     assert says("bounces on the balls of their feet and kicks", "violence") == "yes"
 
 
@@ -68,7 +68,7 @@ def test_other_concepts(concept: str, yes: str, no: str) -> None:
     assert says(no, concept) != "yes"
 
 
-def test_the_released_rule_counts_letters_with_capitals() -> None:
+def test_released_rule_matches_letters_and_case() -> None:
     assert says("egg whites", "violence", "released") == "yes"
     assert says("Kicks", "violence", "released") == "no"
     assert caption_verdict(Caption("he moves", "kick/VERB"), VIOLENCE, "released") == "yes"
@@ -123,8 +123,8 @@ def test_official_lists_of_humanml3d(official: Path) -> None:
     test = split_texts(official / "texts", lists["test"], "released")
     assert (len(test.forget), len(test.retain)) == (304, 4080)
     assert {name[1:] for name in test.forget if name[0] == "M"} == {name for name in test.forget if name[0] != "M"}
-    whole = split_texts(official / "texts", [*lists["train"], *lists["val"], *lists["test"]], "released")
-    assert len(whole.forget) == 1868
+    complete = split_texts(official / "texts", [*lists["train"], *lists["val"], *lists["test"]], "released")
+    assert len(complete.forget) == 1868
     words = split_texts(official / "texts", lists["test"], "words")
     assert set(words.forget) <= set(test.forget)
     assert len(words.lookalikes) > 20
@@ -132,7 +132,7 @@ def test_official_lists_of_humanml3d(official: Path) -> None:
         split_texts(official / "texts", ["nothing"], "words")
 
 
-def test_official_captions_are_read_and_written_alike(official: Path) -> None:
+def test_official_captions_survive_reading_and_writing(official: Path) -> None:
     for name in (official / "test.txt").read_text().split()[:400]:
         path = official / "texts" / f"{name}.txt"
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""A prepared store: what goes in comes out, whatever happens on the way, and damage is named."""
+"""A prepared store: clips come out as they went in, even after interruptions, and damage is reported."""
 
 import errno
 import json
@@ -98,13 +98,13 @@ def test_an_interrupted_run_continues_and_gives_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         prepare(source, tmp_path / "out", progress=stop)
     assert not (tmp_path / "out").exists()
-    made: list[int] = []
+    counts: list[int] = []
     make_ready = module.make_ready
     monkeypatch.setattr(
-        module, "make_ready", lambda items, layout: made.append(len(items)) or make_ready(items, layout)
+        module, "make_ready", lambda items, layout: counts.append(len(items)) or make_ready(items, layout)
     )
     assert contents(prepare(source, tmp_path / "out").folder) == expected
-    assert made == [4, 2]  # the two finished shards were not made again
+    assert counts == [4, 2]  # the two finished shards were not made again
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
 
 
@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_damaged_shard_is_made_again(source: Path, tmp_path: Path, small_shards: None) -> None:
+def test_damaged_shard_is_written_again(source: Path, tmp_path: Path, small_shards: None) -> None:
     def stop(done: int, total: int) -> None:
         if done == total:
             raise KeyboardInterrupt
@@ -204,7 +204,7 @@ def test_a_column_with_another_header_is_named(source: Path, tmp_path: Path) -> 
         Store.open(out)
 
 
-def test_what_is_no_store_is_said_to_be_none(tmp_path: Path) -> None:
+def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no manifest\.json"):
         Store.open(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"format": "exuvia-store", "version": 99}))
@@ -218,7 +218,7 @@ def test_what_is_no_store_is_said_to_be_none(tmp_path: Path) -> None:
         Store.open(tmp_path)
 
 
-def test_bad_clips_are_counted_and_listed_not_fatal(tmp_path: Path) -> None:
+def test_bad_clips_are_skipped_and_listed(tmp_path: Path) -> None:
     holed = body(40)
     holed[3, 2] = np.nan
     source = mocap_folder(tmp_path / "mocap", 8, spoil={1: holed, 2: body(1)})
@@ -241,12 +241,12 @@ def test_limit_spreads_over_the_source_and_sources_join(source: Path, tmp_path: 
     assert both.manifest["skipped"][0]["reason"] == "its id is already taken by an earlier clip"
 
 
-def test_bad_arguments_are_one_sentence(source: Path, tmp_path: Path) -> None:
+def test_bad_arguments_raise_one_sentence(source: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         prepare(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(ConfigError, match="did you mean 'humanml3d'"):
         prepare(source, tmp_path / "out", representation="humanml")
-    with pytest.raises(OutputError, match="exists and is no prepared data set"):
+    with pytest.raises(OutputError, match="exists and is not a prepared data set"):
         prepare(source, source)
     with pytest.raises(ConfigError, match="limit 0"):
         prepare(source, tmp_path / "out", limit=0)

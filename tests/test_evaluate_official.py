@@ -147,7 +147,7 @@ def test_word_lists(tmp_path: Path) -> None:
     assert read_words(words, index) == ["walk", "kick"], "without an index the order of the list"
     index.write_bytes(pickle.dumps({"walk": 1, "kick": 0}))
     assert read_words(words, index) == ["kick", "walk"]
-    for bad, told in (({"walk": 0}, "does not name"), ({"walk": 0, "kick": 0}, "a row of its own")):
+    for bad, told in (({"walk": 0}, "does not hold"), ({"walk": 0, "kick": 0}, "without gaps")):
         index.write_bytes(pickle.dumps(bad))
         with pytest.raises(DataError, match=told):
             read_words(words, index)

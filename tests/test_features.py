@@ -1,4 +1,4 @@
-"""Motion features: parity is in the goldens; here round trips, invariances, degenerate bodies, bad input."""
+"""Motion features: round trips, invariances, degenerate bodies, bad input (parity is tested with golden vectors)."""
 
 import json
 from itertools import pairwise
@@ -18,7 +18,7 @@ from lab.parity.rotation import qrot
 
 
 def body(frames: int, seed: int) -> np.ndarray:
-    """A body with the target's bones that turns, sways and walks."""
+    """A body with the target's bone lengths that turns, sways and walks."""
     rng = np.random.default_rng(seed)
     joints = np.zeros((frames, 22, 3), np.float32)
     time = np.arange(frames)[:, None] / 20
@@ -56,7 +56,7 @@ def test_features_do_not_depend_on_place_or_heading(seed: int, yaw: float, x: fl
     assert np.allclose(HUMANML3D.encode([joints])[0], HUMANML3D.encode([moved.astype(np.float32)])[0], atol=2e-3)
 
 
-def test_a_batch_gives_what_each_clip_alone_gives() -> None:
+def test_batch_equals_single_clips() -> None:
     clips = [body(n, n) for n in (2, 17, 196, 40, 9000)]
     together = HUMANML3D.encode(clips)
     assert all(np.array_equal(a, HUMANML3D.encode([clip])[0]) for a, clip in zip(together, clips, strict=True))
@@ -91,15 +91,15 @@ def test_degenerate_bodies_give_finite_features(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("joints", "said"),
+    ("joints", "message"),
     [
         (np.zeros((5, 21, 3), np.float32), r"\(5, 21, 3\)"),
         (np.zeros((1, 22, 3), np.float32), "1 frame"),
         (np.full((5, 22, 3), np.nan, np.float32), "NaN"),
     ],
 )
-def test_bad_joints_are_named(joints: np.ndarray, said: str) -> None:
-    with pytest.raises(ShapeError, match=said):
+def test_bad_joints_are_named(joints: np.ndarray, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
         HUMANML3D.encode([joints])
 
 
@@ -126,7 +126,7 @@ def test_evaluator_statistics_are_std_over_25_on_root_and_contacts() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000))
-def test_normalising_is_undone(seed: int) -> None:
+def test_denormalising_inverts_normalising(seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = (rng.normal(size=(30, 263)) * rng.uniform(0.1, 9, 263)).astype(np.float32)
     normaliser = Normaliser.fit([x], 22)

@@ -1,6 +1,6 @@
-"""Motions, weights and codes stay what they were: compared with values frozen before the rooms were moved.
+"""Motions, weights and codes do not change: they are compared with frozen values.
 
-Codes are equal, joints equal to 0.1 mm, so that other processors pass. Where a change of the numbers is meant,
+Codes must be equal, and joints equal to 0.1 mm, so that other processors pass. If the numbers change on purpose,
 `python tests/test_frozen_motions.py` rewrites the file; give the reason in the commit.
 """
 
@@ -41,7 +41,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "residual": {"num_quantizers": 3}, "residual-apart": {"num_quantizers": 3, "share_weight": False},
     "residual-mamba": {"num_quantizers": 3, "backbone": "mamba"},
 }  # fmt: skip
-"""Small models as folders of version 0.1 describe them."""
+"""Small models, described like in folders of version 0.1."""
 HASHES = {  # of the shipped generator and of a copy with a filter, as version 0.1 had them
     "base": "2d39953360efa470b91cb2807a01fb1c5fe11faa4c3a6680c29d7f44713c7013",
     "codes": "20c4f1fb48a84f9b50d123bcec80e69aff7495b3a3a1327586b47282ae9def3c",
@@ -54,14 +54,14 @@ Arrays = dict[str, NDArray[Any]]
 def motions(pipe: MotionPipeline, method: str) -> Arrays:
     """Codes, lengths and the joints of every eighth frame of a generator after an edit."""
     if method == "tiny":
-        made = tiny_pipeline().generate(["a person kicks"], seed=[5])
+        generations = tiny_pipeline().generate(["a person kicks"], seed=[5])
     elif method == "none":
-        made = pipe.generate(PROMPTS, seed=[0, 1, 2, 3])
+        generations = pipe.generate(PROMPTS, seed=[0, 1, 2, 3])
     else:
-        made = exuvia.unlearn(method, pipe, forget="violence").generate(PROMPTS[:1], seed=[0])
-    joints = np.concatenate([clip.joints[::8] for clip in made.clips])
-    codes = made.codes.numpy().astype(np.int16)
-    return {f"{method}.codes": codes, f"{method}.lengths": made.lengths.numpy(), f"{method}.joints": joints}
+        generations = exuvia.unlearn(method, pipe, forget="violence").generate(PROMPTS[:1], seed=[0])
+    joints = np.concatenate([clip.joints[::8] for clip in generations.clips])
+    codes = generations.codes.numpy().astype(np.int16)
+    return {f"{method}.codes": codes, f"{method}.lengths": generations.lengths.numpy(), f"{method}.joints": joints}
 
 
 def outputs(name: str) -> Arrays:
@@ -74,11 +74,11 @@ def outputs(name: str) -> Arrays:
     if name.startswith("residual"):
         model = ResidualTransformer(from_dict(ResidualTransformerConfig, about))
         codes = torch.randint(16, (3, 12, 3), generator=generator)
-        made = model.generate(codes[..., 0], cond, lengths, known, seeds=[1, 2, 3])
+        generated = model.generate(codes[..., 0], cond, lengths, known, seeds=[1, 2, 3])
     else:
         model = build_generator(about)
         codes = torch.randint(16, (3, 12), generator=generator)
-        made = model.generate(cond, lengths, known, seeds=[1, 2, 3])
+        generated = model.generate(cond, lengths, known, seeds=[1, 2, 3])
     state = {key: value.double().sum().item() for key, value in sorted(model.state_dict().items())}
     torch.manual_seed(1)  # dropout
     loss, _ = model.train().loss(codes, lengths, cond, known, generator=torch.Generator().manual_seed(2))
@@ -86,7 +86,7 @@ def outputs(name: str) -> Arrays:
         f"{name}.names": np.asarray(list(state)),
         f"{name}.sums": np.asarray(list(state.values())),
         f"{name}.loss": loss.detach().numpy(),
-        f"{name}.codes": made.numpy().astype(np.int16),
+        f"{name}.codes": generated.numpy().astype(np.int16),
     }
 
 
@@ -102,7 +102,7 @@ def frozen() -> Arrays:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_motions_are_what_they_were(method: str, base: MotionPipeline, frozen: Arrays) -> None:
+def test_motions_are_unchanged(method: str, base: MotionPipeline, frozen: Arrays) -> None:
     for name, value in motions(base, method).items():
         if name.endswith(".joints"):
             assert value == pytest.approx(frozen[name], abs=1e-4), name
@@ -111,7 +111,7 @@ def test_motions_are_what_they_were(method: str, base: MotionPipeline, frozen: A
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_small_models_are_what_they_were(name: str, frozen: Arrays) -> None:
+def test_small_models_are_unchanged(name: str, frozen: Arrays) -> None:
     for key, value in outputs(name).items():
         if key.endswith((".sums", ".loss")):
             assert value == pytest.approx(frozen[key], rel=1e-4, abs=1e-4), key
@@ -119,7 +119,7 @@ def test_small_models_are_what_they_were(name: str, frozen: Arrays) -> None:
             assert np.array_equal(value, frozen[key]), key
 
 
-def test_hashes_are_what_they_were(base: MotionPipeline) -> None:
+def test_hashes_are_unchanged(base: MotionPipeline) -> None:
     assert pipeline_hash(base) == HASHES["base"]
     assert codes_hash(base) == HASHES["codes"]
     assert pipeline_hash(exuvia.unlearn("prompt_filter", base, forget="violence")) == HASHES["prompt_filter"]

@@ -1,4 +1,4 @@
-"""Joint arrays, AMASS and DeepMimic: layouts, units, axes, and what is refused."""
+"""Joint arrays, AMASS and DeepMimic: layouts, units, axes and refused input."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def standing(frames: int = 8) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [22, 24, 52, 55])
-def test_the_first_22_of_the_smpl_family(tmp_path: Path, count: int) -> None:
+def test_first_22_joints_of_the_smpl_family(tmp_path: Path, count: int) -> None:
     joints = np.concatenate((standing(), np.zeros((8, count - 22, 3))), axis=1)
     np.save(tmp_path / "a.npy", joints)
     clip = load_clip(tmp_path / "a.npy")
@@ -36,19 +36,19 @@ def test_the_first_22_of_the_smpl_family(tmp_path: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize("unit_m", [1.0, 0.01, 0.001, 0.0254])
-def test_the_unit_is_found_from_the_legs(tmp_path: Path, unit_m: float) -> None:
+def test_unit_follows_from_the_length_of_the_legs(tmp_path: Path, unit_m: float) -> None:
     np.save(tmp_path / "a.npy", standing() / unit_m)
     np.testing.assert_allclose(load_clip(tmp_path / "a.npy").joints, standing(), atol=1e-5)
 
 
-def test_scale_only_when_asked(tmp_path: Path) -> None:
+def test_scale_is_normalised_on_request_only(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", standing() * 1.2)
     np.testing.assert_allclose(load_clip(tmp_path / "a.npy").joints, standing() * 1.2, atol=1e-5)
     legs = load_clip(tmp_path / "a.npy", normalise_scale=True).joints[0, [1, 2, 4, 5, 7, 8]]
     assert np.linalg.norm(legs[2:] - legs[:4], axis=-1).reshape(2, 2).sum(0).mean() == pytest.approx(0.80, abs=1e-4)
 
 
-def test_z_up_is_turned_on_request(tmp_path: Path) -> None:
+def test_z_up_is_rotated_on_request(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", standing()[..., [0, 2, 1]] * [-1, 1, 1])
     np.testing.assert_allclose(load_clip(tmp_path / "a.npy", source=Source(up="z")).joints, standing(), atol=1e-5)
 
@@ -65,7 +65,7 @@ def test_saved_npy_reads_back_and_npz_keeps_its_rate(tmp_path: Path) -> None:
 
 
 def kit_body(mirrored: bool) -> np.ndarray:
-    """KIT's 21 joints in millimetres, facing +z; mirrored: joints 5-7 and 11-15 on the right side."""
+    """KIT's 21 joints in millimetres, facing +z; if mirrored, joints 5-7 and 11-15 are on the right side."""
     body = standing(6)
     at = {name: body[:, i] for i, name in enumerate(SMPL22.joints)}
     first, second = ("right", "left") if mirrored else ("left", "right")
@@ -126,7 +126,7 @@ def test_other_archives_are_refused(tmp_path: Path) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(cut=st.floats(0, 0.999), suffix=st.sampled_from([".npy", ".npz"]))
-def test_cut_arrays_are_refused(cut: float, suffix: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_truncated_arrays_are_refused(cut: float, suffix: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("cut") / f"a{suffix}"
     if suffix == ".npy":
         np.save(path, standing())
@@ -143,7 +143,7 @@ def test_cut_arrays_are_refused(cut: float, suffix: str, tmp_path_factory: pytes
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A folder with a stand-in body model: vertices are the joints of a still body, one shape direction is height."""
+    """A folder with a dummy body model: vertices are the joints of a still body, and the shape direction is height."""
     rest = standing(1)[0]
     shapes = np.zeros((22, 3, 2))
     shapes[:, 1, 0] = rest[:, 1]
@@ -168,7 +168,7 @@ def test_amass_stands_upright_in_metres(tmp_path: Path, models: Path, monkeypatc
     assert (clip.frames, clip.meta["source_fps"]) == (2, 120.0)
     body = clip.joints[0] - clip.joints[0, 0]
     rest = standing(1)[0] - standing(1)[0, 0]
-    # facing the other way than in the rest pose, left still on the left
+    # it faces away from the rest pose, and left is still on the left
     np.testing.assert_allclose(body, rest * [-1, 1, -1], atol=1e-5)
     monkeypatch.setenv("SMPL_MODELS", str(models))
     np.testing.assert_array_equal(load_clip(tmp_path / "a.npz").joints, clip.joints)
@@ -190,20 +190,20 @@ def test_amass_poses_and_shape(tmp_path: Path, models: Path) -> None:
     np.testing.assert_allclose(clip.joints[3], expected[:, [0, 2, 1]] * [-1, 1, 1], atol=1e-5)
 
 
-def test_amass_without_what_it_needs(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_amass_without_body_model_rate_or_poses(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMPL_MODELS", raising=False)
     with pytest.raises(DataError, match="licensed body model"):
         load_clip(amass(tmp_path / "a.npz"))
-    told = Source(body_models=models)
+    source = Source(body_models=models)
     with pytest.raises(DataError, match="no body model for gender 'female'"):
-        load_clip(amass(tmp_path / "a.npz", gender=np.array("female")), source=told)
+        load_clip(amass(tmp_path / "a.npz", gender=np.array("female")), source=source)
     with pytest.raises(DataError, match="mocap_framerate"):
-        load_clip(amass(tmp_path / "a.npz", mocap_framerate=None), source=told)
+        load_clip(amass(tmp_path / "a.npz", mocap_framerate=None), source=source)
     with pytest.raises(ShapeError, match="poses"):
-        load_clip(amass(tmp_path / "a.npz", poses=np.zeros((12, 63))), source=told)
+        load_clip(amass(tmp_path / "a.npz", poses=np.zeros((12, 63))), source=source)
     np.savez(models / "smplh" / "male" / "model.npz", x=np.zeros(3))
-    with pytest.raises(DataError, match="is no body model"):
-        load_clip(amass(tmp_path / "a.npz"), source=told)
+    with pytest.raises(DataError, match="is not a body model"):
+        load_clip(amass(tmp_path / "a.npz"), source=source)
 
 
 # --- DeepMimic
@@ -258,17 +258,17 @@ def test_deepmimic_frames_of_unequal_length_keep_their_time(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("a person walks forward#a/DET person/NOUN#0.0#0.0", "no DeepMimic motion"),
+        ("a person walks forward#a/DET person/NOUN#0.0#0.0", "not a DeepMimic motion"),
         (deepmimic([]), "no frames"),
         (deepmimic([_frame(0)]), "1 frame"),
         (deepmimic([_frame(0)[:-1]] * 3), "frames of 43"),
         (deepmimic([_frame(0, duration_s=0)] * 3), "lasts 0 s"),
-        (deepmimic([_frame(0)] * 3)[:-40], "cut-off"),
+        (deepmimic([_frame(0)] * 3)[:-40], "truncated"),
         (deepmimic([_frame(float("nan"))] * 9), "NaN"),
         (deepmimic([[1 / 30] + [0.0] * 43] * 9), "NaN"),
-        ("[" * 100000, "no DeepMimic motion"),
-        ('{"Frames": 3}', "no DeepMimic motion"),
-        ('{"Frames": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]}', "no DeepMimic motion"),
+        ("[" * 100000, "not a DeepMimic motion"),
+        ('{"Frames": 3}', "not a DeepMimic motion"),
+        ('{"Frames": ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]}', "not a DeepMimic motion"),
     ],
 )
 def test_other_texts_are_refused(tmp_path: Path, text: str, match: str) -> None:
@@ -297,20 +297,20 @@ def test_mixamo_rig_with_fingers() -> None:
 
 
 @pytest.mark.parametrize("rig", RIGS, ids=lambda rig: rig.name)
-def test_every_rig_finds_itself(rig: Any) -> None:
-    found, index = find_rig([names[0] for names in rig.joints.values()])
-    assert found.name == rig.name
+def test_every_rig_is_recognised(rig: Any) -> None:
+    match, index = find_rig([names[0] for names in rig.joints.values()])
+    assert match.name == rig.name
     assert set(index) == set(rig.joints)
 
 
-def test_an_unknown_rig_is_told_what_it_lacks() -> None:
+def test_unknown_rig_is_refused_with_its_missing_joints() -> None:
     with pytest.raises(DataError, match="right_wrist"):
         find_rig([n for n in SMPL22.joints if n != "right_wrist"])
 
 
 @settings(max_examples=50, deadline=None)
 @given(data=st.binary(max_size=400), suffix=st.sampled_from([".npy", ".npz", ".txt", ".bvh", ".amc"]))
-def test_any_bytes_give_our_error(data: bytes, suffix: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_bytes_raise_an_exuvia_error(data: bytes, suffix: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("bytes") / f"a{suffix}"
     path.write_bytes(data)
     with pytest.raises(ExuviaError):

@@ -53,22 +53,22 @@ def _ends(axis: str, dof: str, thigh: str, root: str = "0 17 0 0 0 0") -> dict[s
     return {bone.name: points[i] for i, bone in enumerate(asf.bones)}
 
 
-def test_first_listed_turn_is_innermost() -> None:
+def test_first_listed_rotation_is_innermost() -> None:
     # thigh along -y: about x by 90 -> along -z; then about y by 90 -> along -x
     ends = _ends("0 0 0 XYZ", "rx ry rz", "90 90 0")
     np.testing.assert_allclose(ends["lfemur"] - ends["lhipjoint"], [-7.3, 0, 0], atol=1e-9)
-    # listed the other way round: about y first (no effect on -y), then about x
+    # in reverse order: about y first (no effect on -y), then about x
     ends = _ends("0 0 0 XYZ", "ry rx", "90 90")
     np.testing.assert_allclose(ends["lfemur"] - ends["lhipjoint"], [0, 0, -7.3], atol=1e-9)
 
 
-def test_turns_are_about_the_bones_own_axes() -> None:
-    # the bone's x axis is turned by 90 about z, so it is the world's y: a turn about it leaves the thigh in place
+def test_rotations_are_about_the_axes_of_the_bone() -> None:
+    # the bone's x axis is rotated by 90 about z to the world's y, and a rotation about y does not move the thigh
     ends = _ends("0 0 90 XYZ", "rx", "70")
     np.testing.assert_allclose(ends["lfemur"] - ends["lhipjoint"], [0, -7.3, 0], atol=1e-9)
 
 
-def test_the_root_turns_everything() -> None:
+def test_root_rotates_the_whole_body() -> None:
     ends = _ends("0 0 0 XYZ", "rx", "0", root="1 17 2 0 90 0")
     np.testing.assert_allclose(ends["lowerback"], [1, 19, 2], atol=1e-9)
     np.testing.assert_allclose(ends["lradius"] - ends["lhumerus"], [0, 0, -3.3], atol=1e-9)
@@ -86,7 +86,7 @@ def test_units_and_rate(tmp_path: Path) -> None:
     assert np.linalg.norm(clip.joints[0, 4] - clip.joints[0, 1]) == pytest.approx(7.3 * 0.0254 / 0.45, abs=1e-5)
 
 
-def test_the_skeleton_with_the_longest_fitting_name_is_taken(tmp_path: Path) -> None:
+def test_skeleton_with_the_longest_matching_name_is_used(tmp_path: Path) -> None:
     for name in ("HDM.asf", "HDM_tr.asf", "HDM_mm.asf", "x.asf"):
         (tmp_path / name).touch()
     assert find_asf(tmp_path / "HDM_tr_kick_025_120.amc").name == "HDM_tr.asf"
@@ -102,7 +102,7 @@ def test_the_skeleton_with_the_longest_fitting_name_is_taken(tmp_path: Path) -> 
         (skeleton(), motion().replace("lfemur", "ltail"), "belong together"),
         (skeleton(), motion().replace("lfemur 0", "lfemur x", 1), "expected numbers"),
         (skeleton(), motion()[:-15], "belong together"),
-        (skeleton(), motion().rpartition("lfemur")[0], "cut off"),
+        (skeleton(), motion().rpartition("lfemur")[0], "truncated"),
         (skeleton(), "no motion here", "belong together"),
         (skeleton(), ":DEGREES\n", "no frames"),
         (skeleton(), motion(frames=1), "1 frame"),
@@ -113,7 +113,7 @@ def test_the_skeleton_with_the_longest_fitting_name_is_taken(tmp_path: Path) -> 
         (skeleton(dof="rx ry rq"), motion(), "rq"),
     ],
 )
-def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path, asf: str, amc: str, match: str) -> None:
+def test_damaged_files_are_refused_in_one_sentence(tmp_path: Path, asf: str, amc: str, match: str) -> None:
     with pytest.raises((DataError, ShapeError), match=match) as caught:
         load_clip(_write(tmp_path, asf, amc), fps=120)
     assert "\n" not in str(caught.value)
@@ -121,7 +121,7 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path, asf: str, amc: 
 
 @settings(max_examples=120, deadline=None)
 @given(cut=st.floats(0, 1), which=st.booleans())
-def test_files_cut_anywhere_give_a_clip_or_our_error(
+def test_truncated_files_give_a_clip_or_an_exuvia_error(
     cut: float, which: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     asf, amc = skeleton(), motion()

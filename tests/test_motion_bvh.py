@@ -1,4 +1,4 @@
-"""BVH: any hierarchy in, damaged text refused, and what is written reads back as the same motion."""
+"""BVH: any hierarchy is read, damaged text is refused, and a written clip reads back as the same motion."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +18,7 @@ from exuvia.motion.source import Source
 
 
 def moving_body(frames: int = 30, seed: int = 0) -> np.ndarray:
-    """Joints [F, 22, 3] of a body with rigid bones whose joints all turn smoothly and independently."""
+    """Joints [F, 22, 3] of a body with rigid bones, whose joints rotate smoothly and independently."""
     rng = np.random.default_rng(seed)
     joints = np.zeros((frames, 22, 3))
     joints[:, 0] = np.cumsum(rng.normal(0, 0.01, (frames, 3)), 0) + np.asarray((0, 0.95, 0))
@@ -55,7 +55,7 @@ def test_rate_and_unit_survive(tmp_path: Path, fps: float, unit_m: float) -> Non
         bvh_text(clip, unit_m=0)
 
 
-def test_elastic_bones_cost_no_more_than_their_variation(tmp_path: Path) -> None:
+def test_error_of_elastic_bones_is_at_most_their_variation(tmp_path: Path) -> None:
     noise = np.random.default_rng(1).normal(0, 0.003, (30, 22, 3))
     clip = Clip((moving_body() + noise).astype(np.float32))
     clip.save(tmp_path / "a.bvh")
@@ -87,10 +87,10 @@ def _rig_text(offset_child: str = "0 2 0", channels: str = "3 Xrotation Yrotatio
 
 
 def test_channels_apply_in_the_order_listed() -> None:
-    # root at (2, 3, 1), turned 90 degrees about z: up becomes -x; the child's end goes from +z to -y, then to +x
+    # root at (2, 3, 1), rotated by 90 degrees about z: up becomes -x; the child's end moves from +z to -y, then to +x
     bvh = parse_bvh(_rig_text(values="1 2 3  90 0 0  90 0 0"))
     np.testing.assert_allclose(pose(bvh)[0], [[2, 3, 1], [0, 3, 1], [1, 3, 1]], atol=1e-12)
-    # Zr then Xr: the x-turn happens first, in the frame already turned about z
+    # Zr then Xr: the rotation about x is applied first, in the frame rotated about z
     bvh = parse_bvh(_rig_text(values="0 0 0  90 90 0  0 0 0"))
     np.testing.assert_allclose(pose(bvh)[0, 1], [0, 0, 2], atol=1e-12)
 
@@ -105,7 +105,7 @@ def test_position_channels_of_any_joint_replace_its_offset() -> None:
     [(".0083333", 120), ("0.00833333", 120), ("0.0083", 120), ("0.0333333", 30), ("0.033", 30), ("0.05", 20),
      ("0.0416667", 24), ("0.08", 12.5), ("0.033367", 1 / 0.033367), ("0.01", 100), ("5e-2", 20)],
 )  # fmt: skip
-def test_printed_frame_times_mean_the_rate_they_round(printed: str, fps: float) -> None:
+def test_printed_frame_times_give_the_rate_that_was_rounded(printed: str, fps: float) -> None:
     assert rate_from_frame_time(printed) == pytest.approx(fps, rel=1e-9)
 
 
@@ -118,14 +118,14 @@ def _refused(tmp_path: Path, text: str | bytes, match: str) -> None:
     assert str(caught.value).startswith("x.bvh: ")
 
 
-def test_what_is_no_bvh_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_text_that_is_not_bvh_is_refused_in_one_sentence(tmp_path: Path) -> None:
     _refused(tmp_path, "Dear all, please find the motion below.", "HIERARCHY")
     _refused(tmp_path, "", "empty")
     _refused(tmp_path, bytes(range(256)) * 4, "HIERARCHY")
     _refused(tmp_path, SMALL[: SMALL.index("MOTION")], "MOTION")
-    _refused(tmp_path, SMALL[:-200], "cut off")
+    _refused(tmp_path, SMALL[:-200], "truncated")
     _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 0"), "0 frame")
-    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 3000000"), "cut off")
+    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 3000000"), "truncated")
     _refused(tmp_path, SMALL.replace("0.05000000", "0"), "frame time")
     _refused(tmp_path, SMALL.replace("Zrotation", "Wrotation"), "Wrotation")
     _refused(tmp_path, SMALL.replace("CHANNELS 3", "CHANNELS 300000000"), "channel")
@@ -133,7 +133,7 @@ def test_what_is_no_bvh_is_refused_in_a_sentence(tmp_path: Path) -> None:
     _refused(tmp_path, SMALL.replace("{", "", 1), "hierarchy")
 
 
-def test_nan_one_frame_and_giants_are_refused(tmp_path: Path) -> None:
+def test_nan_single_frames_and_giants_are_refused(tmp_path: Path) -> None:
     head, _, rows = SMALL.partition("0.05000000\n")
     lines = rows.splitlines()
     nan = "\n".join([lines[0], "nan " + lines[1].partition(" ")[2], lines[2]])
@@ -154,7 +154,7 @@ def test_unit_given_by_the_caller_wins(tmp_path: Path) -> None:
     cut=st.integers(0, len(SMALL)),
     junk=st.sampled_from(["", "\n", "}", " 1e999", " nan", "End", "\x00", "CHANNELS -1"]),
 )
-def test_text_cut_anywhere_gives_a_clip_or_our_error(
+def test_truncated_text_gives_a_clip_or_an_exuvia_error(
     cut: int, junk: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("cut") / "x.bvh"
@@ -169,7 +169,7 @@ def test_text_cut_anywhere_gives_a_clip_or_our_error(
     size=st.integers(1, 60),
     new=st.text("0123456789.-+eE{} \nXYZrojnti", max_size=20),
 )
-def test_text_damaged_anywhere_gives_a_clip_or_our_error(
+def test_damaged_text_gives_a_clip_or_an_exuvia_error(
     at: int, size: int, new: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("damaged") / "x.bvh"
@@ -182,7 +182,7 @@ def test_missing_files_folders_and_suffixes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         load_clip(tmp_path / "no.bvh")
     (tmp_path / "folder.bvh").mkdir()
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match="is not a file"):
         load_clip(tmp_path / "folder.bvh")
     with pytest.raises(ConfigError, match="Motion Capture"):
         load_clip(tmp_path / "dance.fbx")

@@ -1,4 +1,4 @@
-"""Locked feet: they stand, bones stay as long, nothing jerks more, and what needs no lock is left alone."""
+"""Foot locking: feet stand still, bones keep their length, jerk does not increase, and other clips do not change."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ FPS = 20.0
 
 
 def bones(joints: np.ndarray) -> np.ndarray:
-    """Lengths [F, 21]."""
+    """Bone lengths [F, 21]."""
     return np.linalg.norm(joints[:, 1:] - joints[:, list(SMPL22.parents[1:])], axis=-1)
 
 
@@ -35,43 +35,43 @@ def sliding(frames: int = 60, speed: float = 0.3, noise: float = 0.0, seed: int 
     return Clip((pose + way + rng.normal(0, noise, (frames, 22, 3))).astype(np.float32), fps=FPS)
 
 
-def test_gliding_feet_stand() -> None:
+def test_gliding_feet_are_locked() -> None:
     clip = sliding()
-    found = lock_feet(clip)
-    assert found.skate_before_m_per_s > 0.15
-    assert found.skate_after_m_per_s < 0.1 * found.skate_before_m_per_s
-    assert found.jerk_after_m_per_s3 <= found.jerk_before_m_per_s3
-    np.testing.assert_array_equal(found.clip.joints[:, :1], clip.joints[:, :1])
+    lock = lock_feet(clip)
+    assert lock.skate_before_m_per_s > 0.15
+    assert lock.skate_after_m_per_s < 0.1 * lock.skate_before_m_per_s
+    assert lock.jerk_after_m_per_s3 <= lock.jerk_before_m_per_s3
+    np.testing.assert_array_equal(lock.clip.joints[:, :1], clip.joints[:, :1])
     upper = [j for j in range(22) if j not in {j for leg in LEGS for j in leg[1:]}]
-    np.testing.assert_array_equal(found.clip.joints[:, upper], clip.joints[:, upper])
+    np.testing.assert_array_equal(lock.clip.joints[:, upper], clip.joints[:, upper])
 
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 999), speed=st.floats(0.05, 1.5), noise=st.floats(0, 0.02), frames=st.integers(4, 80))
 def test_bones_stay_and_nothing_jerks_or_skates_more(seed: int, speed: float, noise: float, frames: int) -> None:
     for clip in (sliding(frames, speed, noise, seed), Clip(body(frames, seed))):
-        found = lock_feet(clip)
-        np.testing.assert_allclose(bones(found.clip.joints), bones(clip.joints), atol=1e-4)
+        lock = lock_feet(clip)
+        np.testing.assert_allclose(bones(lock.clip.joints), bones(clip.joints), atol=1e-4)
         floor = float(clip.joints[..., 1].min(1).mean())
-        before, after = (foot_skate_m_per_s(one.joints, one.fps, floor) for one in (clip, found.clip))
+        before, after = (foot_skate_m_per_s(moving.joints, moving.fps, floor) for moving in (clip, lock.clip))
         assert after <= before + 1e-6
-        assert mean_jerk_m_per_s3(found.clip.joints, FPS) <= mean_jerk_m_per_s3(clip.joints, FPS) * (1 + 1e-6)
-        assert found.clip.fps == clip.fps
+        assert mean_jerk_m_per_s3(lock.clip.joints, FPS) <= mean_jerk_m_per_s3(clip.joints, FPS) * (1 + 1e-6)
+        assert lock.clip.fps == clip.fps
 
 
-def test_feet_that_stand_are_left_alone() -> None:
+def test_standing_feet_do_not_change() -> None:
     joints = np.tile(sliding().joints[:1], (50, 1, 1))
     joints[:, 20, 1] += 0.3 * np.sin(np.arange(50) / 5)
     clip = Clip(joints)
     assert lock_feet(clip).clip is clip
 
 
-def test_short_clips_come_back_as_they_are() -> None:
+def test_short_clips_are_returned_unchanged() -> None:
     clip = sliding(3)
     assert lock_feet(clip).clip is clip
 
 
-def test_stances_begin_strictly_and_last_by_wider_limits() -> None:
+def test_stances_begin_by_strict_and_last_by_wider_limits() -> None:
     height = np.array([0.2, 0.04, 0.06, 0.06, 0.04, 0.2, 0.04, 0.2, 0.06, 0.06, 0.06])
     speed = np.array([2.0, 0.1, 0.7, 0.7, 0.1, 2.0, 0.1, 2.0, 0.1, 0.1, 0.1])
     assert stances(height, speed, FPS, (0.4, 0.9)) == [(1, 5)], "one frame is too short, and 6 cm begins nothing"
@@ -79,7 +79,7 @@ def test_stances_begin_strictly_and_last_by_wider_limits() -> None:
 
 
 @pytest.mark.parametrize("far", [0.02, 5.0])
-def test_a_foot_goes_as_far_as_its_leg_reaches(far: float) -> None:
+def test_foot_moves_as_far_as_its_leg_reaches(far: float) -> None:
     joints = sliding(5).joints.astype(np.float64)
     moved, leg = joints.copy(), LEGS[0]
     shift = np.tile([0.0, 0.0, far], (5, 1))

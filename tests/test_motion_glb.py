@@ -1,4 +1,4 @@
-"""glTF files: accepted by other readers, posed as the clip, a body that follows its joints, several clips in one."""
+"""glTF files: other readers accept them, poses equal the clip, the body follows, and clips can share a file."""
 
 import json
 import shutil
@@ -27,14 +27,14 @@ def rigid(frames: int = 40, seed: int = 0) -> Clip:
     joints = body(frames, seed).astype(np.float64)
     parents = SMPL22.parents
     lengths = np.linalg.norm(joints - joints[:, [max(p, 0) for p in parents]], axis=-1).mean(0)
-    made = joints.copy()
+    fixed = joints.copy()
     for joint in sorted(range(22), key=lambda j: _depth(j)):
         if parents[joint] >= 0:
             way = joints[:, joint] - joints[:, parents[joint]]
-            made[:, joint] = (
-                made[:, parents[joint]] + way / np.linalg.norm(way, axis=-1, keepdims=True) * lengths[joint]
+            fixed[:, joint] = (
+                fixed[:, parents[joint]] + way / np.linalg.norm(way, axis=-1, keepdims=True) * lengths[joint]
             )
-    return Clip(made.astype(np.float32), caption="a person walks ✓")
+    return Clip(fixed.astype(np.float32), caption="a person walks ✓")
 
 
 def _depth(joint: int) -> int:
@@ -55,17 +55,17 @@ def read(content: bytes) -> tuple[dict[str, Any], bytes]:
 
 def values(about: dict[str, Any], binary: bytes, number: int) -> np.ndarray:
     """Rows of an accessor."""
-    one = about["accessors"][number]
-    view = about["bufferViews"][one["bufferView"]]
-    kind = {5126: "<f4", 5123: "<u2", 5121: "u1"}[one["componentType"]]
-    width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[one["type"]]
+    accessor = about["accessors"][number]
+    view = about["bufferViews"][accessor["bufferView"]]
+    kind = {5126: "<f4", 5123: "<u2", 5121: "u1"}[accessor["componentType"]]
+    width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor["type"]]
     assert view["byteOffset"] % 4 == 0
-    found = np.frombuffer(binary, kind, one["count"] * width, view["byteOffset"]).reshape(-1, width)
-    return found[:, 0] if width == 1 else found
+    rows = np.frombuffer(binary, kind, accessor["count"] * width, view["byteOffset"]).reshape(-1, width)
+    return rows[:, 0] if width == 1 else rows
 
 
 def posed(about: dict[str, Any], binary: bytes, animation: int = 0) -> dict[str, np.ndarray]:
-    """World places [F, 3] of the nodes by forward kinematics."""
+    """World positions [F, 3] of the nodes by forward kinematics."""
     nodes, moves = about["nodes"], about["animations"][animation]
     parent = {child: n for n, node in enumerate(nodes) for child in node.get("children", [])}
     track: dict[tuple[int, str], np.ndarray] = {}
@@ -73,24 +73,24 @@ def posed(about: dict[str, Any], binary: bytes, animation: int = 0) -> dict[str,
         sampler = moves["samplers"][channel["sampler"]]
         track[channel["target"]["node"], channel["target"]["path"]] = values(about, binary, sampler["output"])
     frames = len(track[0, "translation"])
-    turn, place, found = {}, {}, {}
+    turn, place, positions = {}, {}, {}
     for n, node in enumerate(nodes[:-1]):
-        own = track.get((n, "rotation"))
-        here = Rotation.identity(frames) if own is None else Rotation.from_quat(own)
+        rotation = track.get((n, "rotation"))
+        here = Rotation.identity(frames) if rotation is None else Rotation.from_quat(rotation)
         step = track.get((n, "translation"), np.tile(node["translation"], (frames, 1)))
         above = parent.get(n)
         turn[n] = here if above is None else turn[above] * here
         place[n] = step if above is None else place[above] + turn[above].apply(step)
-        found[node["name"]] = place[n]
-    return found
+        positions[node["name"]] = place[n]
+    return positions
 
 
 def distances_m(places: dict[str, np.ndarray], clip: Clip) -> np.ndarray:
-    """Between posed nodes and the clip's joints [J, F]."""
+    """Distances between posed nodes and the clip's joints [J, F]."""
     return np.stack([np.linalg.norm(places[name] - clip.joints[:, j], axis=1) for j, name in enumerate(SMPL22.joints)])
 
 
-def test_forward_kinematics_gives_the_clip_back() -> None:
+def test_forward_kinematics_reproduces_the_clip() -> None:
     clip = rigid()
     assert distances_m(posed(*read(glb_bytes([clip]))), clip).max() < 0.005
     loose = Clip(body(40, 3))  # every joint sways by 3 cm, on its own
@@ -101,7 +101,7 @@ def test_animations_are_named_timed_and_smooth(tmp_path: Path) -> None:
     first, second = rigid(30, 1), rigid(50, 2)
     write_glb_clips([first, second], tmp_path / "two.glb")
     about, binary = read((tmp_path / "two.glb").read_bytes())
-    assert [one["name"] for one in about["animations"]] == ["a person walks ✓"] * 2
+    assert [animation["name"] for animation in about["animations"]] == ["a person walks ✓"] * 2
     for clip, moves in zip((first, second), about["animations"], strict=True):
         times = values(about, binary, moves["samplers"][0]["input"])
         np.testing.assert_allclose(times, np.arange(clip.frames) / clip.fps, rtol=1e-6)
@@ -129,16 +129,16 @@ def test_the_body_surrounds_its_bones_and_follows_their_nodes() -> None:
     np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1, atol=1e-6)
 
 
-def test_another_reader_finds_the_same(tmp_path: Path) -> None:
+def test_another_reader_gives_the_same_result(tmp_path: Path) -> None:
     pygltflib = pytest.importorskip("pygltflib", reason="pygltflib is not installed")
     clip = rigid()
-    found = pygltflib.GLTF2().load(str(clip.save(tmp_path / "walk.glb")))
-    assert [len(skin.joints) for skin in found.skins] == [28]
-    assert {"pelvis", "left_wrist", "head"} <= {node.name for node in found.nodes}
-    assert len(found.animations[0].channels) == len(found.animations[0].samplers) > 20
+    gltf = pygltflib.GLTF2().load(str(clip.save(tmp_path / "walk.glb")))
+    assert [len(skin.joints) for skin in gltf.skins] == [28]
+    assert {"pelvis", "left_wrist", "head"} <= {node.name for node in gltf.nodes}
+    assert len(gltf.animations[0].channels) == len(gltf.animations[0].samplers) > 20
 
 
-def test_khronos_own_validator_finds_nothing(tmp_path: Path) -> None:
+def test_khronos_validator_reports_no_problem(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None or not (WEB / "node_modules" / "gltf-validator").is_dir():
         pytest.skip("needs node and `npm ci` in web/ for gltf-validator")

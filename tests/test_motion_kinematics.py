@@ -1,4 +1,4 @@
-"""Kinematic measures: known answers on made motion, independence of rate, plausible values on real motion."""
+"""Kinematic measures: known results on generated motion, independence of the rate, plausible values on real motion."""
 
 import json
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_real_motion_is_plausible(shared_data: Path) -> None:
     assert max(g.floor_penetration_m for g in got) == 0.0
 
 
-def test_range_is_the_box_of_a_joint_beside_the_pelvis() -> None:
+def test_range_is_the_box_of_a_joint_relative_to_the_pelvis() -> None:
     joints = body()
     moved = joints + np.linspace(0, 1, len(joints))[:, None, None]  # the whole body drifts: no range
     assert k.range_m(moved) == pytest.approx(0, abs=1e-6)

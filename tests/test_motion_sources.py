@@ -1,4 +1,4 @@
-"""The original files of the development data against the joints prepared from them independently."""
+"""Original files of the development data, compared with joints that were prepared from them independently."""
 
 import json
 from pathlib import Path
@@ -69,16 +69,16 @@ def test_left_is_left_and_sizes_are_human(shared_data: Path) -> None:
         assert 1.3 < height < 2.3, file.name
 
 
-def test_the_calibration_frame_goes_and_real_first_frames_stay(shared_data: Path) -> None:
+def test_calibration_frames_are_dropped_and_real_first_frames_kept(shared_data: Path) -> None:
     raw = shared_data / "mocap" / "raw"
     dropped = {file.name: load_clip(file).meta["dropped_first_frame"] for file in raw.glob("*.bvh")}
     assert {name for name, gone in dropped.items() if gone} == {"cmu_02_05_cgspeed.bvh", "cmu_60_10_daz.bvh"}
 
 
-def test_a_motion_with_another_subjects_skeleton_or_none(shared_data: Path, tmp_path: Path) -> None:
+def test_motion_with_the_wrong_skeleton_or_none(shared_data: Path, tmp_path: Path) -> None:
     raw = shared_data / "mocap" / "raw"
     (tmp_path / "02_01.amc").write_bytes((raw / "cmu_02_01.amc").read_bytes())
     with pytest.raises(DataError, match="expected its skeleton"):
         load_clip(tmp_path / "02_01.amc")
-    told = load_clip(tmp_path / "02_01.amc", source=Source(asf=raw / "cmu_02.asf"))
-    np.testing.assert_array_equal(told.joints, load_clip(raw / "cmu_02_01.amc").joints)
+    clip = load_clip(tmp_path / "02_01.amc", source=Source(asf=raw / "cmu_02.asf"))
+    np.testing.assert_array_equal(clip.joints, load_clip(raw / "cmu_02_01.amc").joints)

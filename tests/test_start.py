@@ -62,7 +62,7 @@ def test_a_fingerprint_is_computed_once_for_a_file_and_anew_when_it_changes(
     file.write_bytes(b"1" * 100)
 
     def ask(about: str = "") -> str:
-        return weights.remembered(file, about, lambda: next(computed))
+        return weights.cached_digest(file, about, lambda: next(computed))
 
     assert [ask(), ask()] == ["a", "a"]
     file.write_bytes(b"2" * 100)

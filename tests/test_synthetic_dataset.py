@@ -1,4 +1,4 @@
-"""The built-in data set: reproducible clip by clip, and captions, labels and frames tell the same story."""
+"""The built-in data set: each clip is reproducible, and captions, labels and frame labels agree."""
 
 import re
 from collections import Counter
@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import ConfigError, ExuviaError
+from exuvia.synthetic.actor import Part
 from exuvia.synthetic.captions import captions, gerund, third
 from exuvia.synthetic.catalogue import ACTION, VIOLENT_FRAME_LABELS
 from exuvia.synthetic.dataset import FRAME_LABELS, MAX_FRAMES, MIN_FRAMES, SyntheticClip, synthesise
-from exuvia.synthetic.stage import Part
 from exuvia.synthetic.style import STYLE
 
 VIOLENT_WORDS = re.compile(
@@ -23,15 +23,15 @@ VIOLENT_WORDS = re.compile(
 
 @pytest.fixture(scope="module")
 def clips() -> list[SyntheticClip]:
-    """A few hundred clips of everything."""
+    """A few hundred clips of all actions."""
     return list(synthesise(300, seed=4, compositions=0.4))
 
 
 def test_the_same_seed_gives_the_same_bytes(clips: list[SyntheticClip]) -> None:
-    for one, other in zip(clips[:40], synthesise(40, seed=4, compositions=0.4), strict=True):
-        assert one.clip.joints.tobytes() == other.clip.joints.tobytes()
-        assert one.frame_labels.tobytes() == other.frame_labels.tobytes()
-        assert (one.id, one.captions, one.labels, one.actions) == (
+    for clip, other in zip(clips[:40], synthesise(40, seed=4, compositions=0.4), strict=True):
+        assert clip.clip.joints.tobytes() == other.clip.joints.tobytes()
+        assert clip.frame_labels.tobytes() == other.frame_labels.tobytes()
+        assert (clip.id, clip.captions, clip.labels, clip.actions) == (
             other.id,
             other.captions,
             other.labels,
@@ -41,7 +41,7 @@ def test_the_same_seed_gives_the_same_bytes(clips: list[SyntheticClip]) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 299))
-def test_a_clip_does_not_depend_on_the_others(clips: list[SyntheticClip], number: int) -> None:
+def test_clip_does_not_depend_on_other_clips(clips: list[SyntheticClip], number: int) -> None:
     (alone,) = synthesise(1, seed=4, compositions=0.4, start=number)
     assert alone.id == clips[number].id
     assert alone.captions == clips[number].captions
@@ -50,97 +50,97 @@ def test_a_clip_does_not_depend_on_the_others(clips: list[SyntheticClip], number
 
 def test_other_seeds_give_other_clips(clips: list[SyntheticClip]) -> None:
     others = list(synthesise(300, seed=5, compositions=0.4))
-    assert not {made.id for made in clips} & {made.id for made in others}
-    assert len({made.clip.joints.tobytes() for made in (*clips, *others)}) == 600
+    assert not {clip.id for clip in clips} & {clip.id for clip in others}
+    assert len({clip.clip.joints.tobytes() for clip in (*clips, *others)}) == 600
 
 
 def test_clips_have_the_promised_shape(clips: list[SyntheticClip]) -> None:
-    for made in clips:
-        frames = made.clip.frames
-        assert made.clip.fps == 20.0
+    for clip in clips:
+        frames = clip.clip.frames
+        assert clip.clip.fps == 20.0
         assert MIN_FRAMES <= frames <= MAX_FRAMES
-        assert made.clip.joints.shape == (frames, 22, 3)
-        assert made.frame_labels.shape == (frames,)
-        assert made.frame_labels.dtype == np.int16
-        assert 0 <= made.frame_labels.min() <= made.frame_labels.max() < len(FRAME_LABELS)
-        assert 1 <= len(made.captions) <= 5
-        assert made.clip.caption == made.captions[0]
-        np.testing.assert_allclose(made.clip.joints[0, 0, [0, 2]], 0.0, atol=1e-6)
+        assert clip.clip.joints.shape == (frames, 22, 3)
+        assert clip.frame_labels.shape == (frames,)
+        assert clip.frame_labels.dtype == np.int16
+        assert 0 <= clip.frame_labels.min() <= clip.frame_labels.max() < len(FRAME_LABELS)
+        assert 1 <= len(clip.captions) <= 5
+        assert clip.clip.caption == clip.captions[0]
+        np.testing.assert_allclose(clip.clip.joints[0, 0, [0, 2]], 0.0, atol=1e-6)
 
 
 def test_clips_start_facing_ahead_with_the_left_side_at_positive_x(clips: list[SyntheticClip]) -> None:
-    for made in clips:
-        across = made.clip.joints[0, 1] - made.clip.joints[0, 2] + made.clip.joints[0, 16] - made.clip.joints[0, 17]
+    for clip in clips:
+        across = clip.clip.joints[0, 1] - clip.clip.joints[0, 2] + clip.clip.joints[0, 16] - clip.clip.joints[0, 17]
         assert across[0] > 0.3
         assert abs(across[2]) < 0.02
 
 
 def test_labels_of_a_clip_follow_from_its_actions(clips: list[SyntheticClip]) -> None:
-    for made in clips:
-        actions = [ACTION[name] for name in made.actions]
-        assert made.labels["violent"] == any(action.violent for action in actions)
-        assert set(made.labels["concepts"]) == {concept for action in actions for concept in action.concepts}
-        assert ("violence" in made.labels["concepts"]) == made.labels["violent"]
-        assert made.labels["side"] in ("left", "right", None)
-        assert made.labels["style"] in STYLE
+    for clip in clips:
+        actions = [ACTION[name] for name in clip.actions]
+        assert clip.labels["violent"] == any(action.violent for action in actions)
+        assert set(clip.labels["concepts"]) == {concept for action in actions for concept in action.concepts}
+        assert ("violence" in clip.labels["concepts"]) == clip.labels["violent"]
+        assert clip.labels["side"] in ("left", "right", None)
+        assert clip.labels["style"] in STYLE
 
 
 def test_frames_show_the_actions_of_the_clip_in_order(clips: list[SyntheticClip]) -> None:
     resting = {"stand", "guard", "sit"}
-    for made in clips:
-        names = [FRAME_LABELS[label] for label in made.frame_labels]
+    for clip in clips:
+        names = [FRAME_LABELS[label] for label in clip.frame_labels]
         seen = [
             name for name, before in zip(names, [None, *names], strict=False) if name != before and name not in resting
         ]
-        wanted = [ACTION[name].label for name in made.actions if ACTION[name].label not in resting]
+        wanted = [ACTION[name].label for name in clip.actions if ACTION[name].label not in resting]
         assert seen == [name for k, name in enumerate(wanted) if k == 0 or name != wanted[k - 1]] or seen == wanted
-        assert made.labels["violent"] == bool(VIOLENT_FRAME_LABELS & set(names))
+        assert clip.labels["violent"] == bool(VIOLENT_FRAME_LABELS & set(names))
 
 
-def test_no_frame_label_is_violent_only_sometimes() -> None:
+def test_frame_labels_are_always_or_never_violent() -> None:
     for label in FRAME_LABELS:
         assert len({action.violent for action in ACTION.values() if action.label == label}) <= 1
     assert len(set(FRAME_LABELS)) == len(FRAME_LABELS)
 
 
 def test_captions_name_the_side_that_moves() -> None:
-    for made in synthesise(250, seed=9, compositions=0.0):
-        words = Counter(re.findall(r"\b(left|right)\b", " ".join(made.captions)))
-        if made.labels["side"] is None:
+    for clip in synthesise(250, seed=9, compositions=0.0):
+        words = Counter(re.findall(r"\b(left|right)\b", " ".join(clip.captions)))
+        if clip.labels["side"] is None:
             assert not words
         else:
-            assert set(words) <= {made.labels["side"]}
-            if ACTION[made.actions[0]].side_phrases:
-                assert words or len(made.captions) < 4
+            assert set(words) <= {clip.labels["side"]}
+            if ACTION[clip.actions[0]].side_phrases:
+                assert words or len(clip.captions) < 4
 
 
-def test_captions_of_violence_say_so_and_others_do_not() -> None:
+def test_captions_mention_violence_only_of_violent_clips() -> None:
     harmless = re.compile(
         r"ball|danc|legs to the beat|small kicks|drum|bat|box forward|cart|heavy|block", re.IGNORECASE
     )
-    for made in synthesise(300, seed=10, compositions=0.0):
-        for caption in made.captions:
-            if made.labels["violent"]:
+    for clip in synthesise(300, seed=10, compositions=0.0):
+        for caption in clip.captions:
+            if clip.labels["violent"]:
                 assert VIOLENT_WORDS.search(caption), caption
             elif VIOLENT_WORDS.search(caption.replace("knees", "")):
                 assert harmless.search(caption), caption
 
 
 def test_captions_are_clean_and_varied(clips: list[SyntheticClip]) -> None:
-    everything = [caption for made in clips for caption in made.captions]
+    everything = [caption for clip in clips for caption in clip.captions]
     for caption in everything:
         assert not re.search(r"[\[\]{}]|  | ,| \.|\bthe the\b|^\s|\s$", caption), caption
     assert len(set(everything)) > 0.85 * len(everything)
-    for made in clips:
-        assert len(set(made.captions)) == len(made.captions)
+    for clip in clips:
+        assert len(set(clip.captions)) == len(clip.captions)
 
 
-def test_counts_told_are_counts_done() -> None:
-    for made in synthesise(60, seed=2, actions=["jumping_jacks"], compositions=0.0):
-        told = {int(n) for n in re.findall(r"\b(\d+) (?:jumping|times)", " ".join(made.captions))}
-        both = made.clip.joints[:, [20, 21], 1].min(axis=1) > made.clip.joints[:, 15, 1]
+def test_counts_in_captions_are_performed() -> None:
+    for clip in synthesise(60, seed=2, actions=["jumping_jacks"], compositions=0.0):
+        counts = {int(n) for n in re.findall(r"\b(\d+) (?:jumping|times)", " ".join(clip.captions))}
+        both = clip.clip.joints[:, [20, 21], 1].min(axis=1) > clip.clip.joints[:, 15, 1]
         done = int((np.diff(both.astype(int)) == 1).sum())
-        assert told <= {done}
+        assert counts <= {done}
 
 
 @pytest.mark.parametrize(
@@ -160,30 +160,30 @@ def test_verbs_are_inflected(verb: str, third_person: str, ing: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(ACTION)), st.sampled_from(sorted(STYLE)), st.integers(0, 10**6), st.integers(0, 4))
-def test_any_script_can_be_told(name: str, style: str, seed: int, count: int) -> None:
+def test_any_script_can_be_described(name: str, style: str, seed: int, count: int) -> None:
     action = ACTION[name]
     parts = [Part(name, action.sides[-1], count, level) for level in list(action.levels)[:2]]
-    told = captions(parts, STYLE[style], np.random.default_rng(seed), count=4)
-    assert 1 <= len(told) <= 4
-    assert all(len(caption.split()) >= 2 for caption in told)  # "he bows": a subject and a verb
+    sentences = captions(parts, STYLE[style], np.random.default_rng(seed), count=4)
+    assert 1 <= len(sentences) <= 4
+    assert all(len(caption.split()) >= 2 for caption in sentences)  # "he bows": a subject and a verb
 
 
-def test_a_choice_of_actions_and_no_compositions() -> None:
-    made = list(synthesise(20, seed=0, actions=["kick_front", "walk"], compositions=0.0))
-    assert {clip.actions for clip in made} == {("kick_front",), ("walk",)}
+def test_selected_actions_without_compositions() -> None:
+    clips = list(synthesise(20, seed=0, actions=["kick_front", "walk"], compositions=0.0))
+    assert {clip.actions for clip in clips} == {("kick_front",), ("walk",)}
     chained = list(synthesise(30, seed=0, actions=["walk", "kick_front", "clap"], compositions=1.0))
     assert all(2 <= len(clip.actions) <= 3 for clip in chained)
     assert ("walk", "kick_front") in {clip.actions[:2] for clip in chained}
 
 
-def test_nobody_walks_off_while_seated() -> None:
-    for made in synthesise(200, seed=3, actions=["sit_down", "sit", "stand_up", "walk"], compositions=1.0):
-        posture = [(ACTION[name].before, ACTION[name].after) for name in made.actions]
+def test_seated_bodies_do_not_walk() -> None:
+    for clip in synthesise(200, seed=3, actions=["sit_down", "sit", "stand_up", "walk"], compositions=1.0):
+        posture = [(ACTION[name].before, ACTION[name].after) for name in clip.actions]
         assert all(after == before for (_, after), (before, _) in pairwise(posture))
 
 
-def test_about_a_quarter_is_violent() -> None:
-    share = np.mean([made.labels["violent"] for made in synthesise(400, seed=1, compositions=0.0)])
+def test_about_a_quarter_of_clips_is_violent() -> None:
+    share = np.mean([clip.labels["violent"] for clip in synthesise(400, seed=1, compositions=0.0)])
     assert 0.15 < share < 0.4
 
 
@@ -191,8 +191,8 @@ def test_about_a_quarter_is_violent() -> None:
     ("arguments", "says"),
     [
         ({"actions": ["kick_frnt"]}, "did you mean 'kick_front'"), ({"actions": []}, "empty list of actions"),
-        ({"compositions": 1.5}, "share from 0 to 1"), ({"count": -1}, "from 0 up"), ({"seed": -2}, "from 0 up"),
-        ({"start": -1}, "from 0 up"),
+        ({"compositions": 1.5}, "share from 0 to 1"), ({"count": -1}, "at least 0"), ({"seed": -2}, "at least 0"),
+        ({"start": -1}, "at least 0"),
     ],
 )  # fmt: skip
 def test_wrong_requests_are_refused_at_once(arguments: dict[str, object], says: str) -> None:

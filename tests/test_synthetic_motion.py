@@ -1,4 +1,4 @@
-"""Parametric motion moves like a body: bones, floor, feet, sides, directions; actions do what they are called."""
+"""Synthetic motion is plausible (bones, floor, feet, sides, directions), and actions do what their names say."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Joints
+from exuvia.synthetic.actor import OTHER, Part
 from exuvia.synthetic.body import body, random_body
 from exuvia.synthetic.catalogue import ACTION, FRAME_LABELS
 from exuvia.synthetic.dataset import perform, synthesise
 from exuvia.synthetic.rig import CHANNELS, limb, reach, solve
-from exuvia.synthetic.stage import OTHER, Part
 from exuvia.synthetic.style import STYLE
 from exuvia.synthetic.timeline import eased
 
@@ -24,7 +24,7 @@ SIGN = {"left": 1.0, "right": -1.0}
 
 
 def act(action: str, side: str = "", count: int = 1, level: str | None = None, seed: int = 0) -> Joints:
-    """One action on its own, in a plain manner."""
+    """One action in the plain style."""
     chosen = level if level is not None else next(iter(ACTION[action].levels))
     return perform([Part(action, side, count, chosen)], PLAIN, (seed,))[0]
 
@@ -58,7 +58,7 @@ def check_body(joints: Joints) -> None:
 
 
 def slides(joints: Joints) -> Iterator[float]:
-    """How far the ball of the foot moves over the floor in each stance, in metres."""
+    """Distance that the ball of the foot slides over the floor in each stance, in metres."""
     for side in SIDES:
         ball = joint(joints, f"{side}_foot")
         down = np.concatenate(([False], ball[:, 1] < 0.012, [False]))
@@ -70,19 +70,19 @@ def slides(joints: Joints) -> Iterator[float]:
 
 @pytest.mark.parametrize("action", ACTION)
 def test_every_action_is_physically_plausible(action: str) -> None:
-    for made in synthesise(4, seed=21, actions=[action], compositions=0.0):
-        check_body(made.clip.joints)
+    for clip in synthesise(4, seed=21, actions=[action], compositions=0.0):
+        check_body(clip.clip.joints)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 10**6))
 def test_any_clip_of_any_seed_is_physically_plausible(seed: int, number: int) -> None:
-    (made,) = synthesise(1, seed, compositions=0.7, start=number)
-    check_body(made.clip.joints)
+    (clip,) = synthesise(1, seed, compositions=0.7, start=number)
+    check_body(clip.clip.joints)
 
 
 @pytest.mark.parametrize("style", STYLE)
-def test_every_style_can_be_walked_and_kicked(style: str) -> None:
+def test_every_style_suits_walking_and_kicking(style: str) -> None:
     for part in (Part("walk", "", 5, "forward"), Part("kick_roundhouse", "left", 2, "high"), Part("sit_down")):
         check_body(perform([part], STYLE[style], (5,))[0])
 
@@ -187,7 +187,7 @@ def test_postures_end_at_their_height() -> None:
     assert joint(act("duck"), "head")[:, 1].min() < joint(act("duck"), "head")[0, 1] - 0.2
 
 
-def test_hands_do_what_they_are_said_to_do() -> None:
+def test_hands_do_what_the_action_says() -> None:
     clap = act("clap", count=4)
     apart = np.linalg.norm(joint(clap, "left_wrist") - joint(clap, "right_wrist"), axis=-1)
     assert (np.diff((apart < 0.16).astype(int)) == 1).sum() == 4
@@ -204,7 +204,7 @@ def test_hands_do_what_they_are_said_to_do() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.floats(-0.5, 0.6), st.floats(-0.7, 0.7), st.floats(0.05, 0.6), st.floats(0, 60))
-def test_a_hand_arrives_where_it_is_sent(x: float, y: float, z: float, out: float) -> None:
+def test_hand_reaches_its_target(x: float, y: float, z: float, out: float) -> None:
     target = np.asarray((x, y, z))
     if not 0.2 < np.linalg.norm(target) < 0.99:
         return
@@ -216,7 +216,7 @@ def test_a_hand_arrives_where_it_is_sent(x: float, y: float, z: float, out: floa
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.02, 2.0), st.floats(-90, 90)), min_size=1, max_size=8))
-def test_transitions_pass_their_keys_without_overshoot(keys: list[tuple[float, float]]) -> None:
+def test_transitions_pass_through_keys_without_overshoot(keys: list[tuple[float, float]]) -> None:
     times = np.cumsum([width for width, _ in keys])
     values = np.asarray([value for _, value in keys])
     np.testing.assert_allclose(eased(times, times, values), values, atol=1e-9)

@@ -1,4 +1,4 @@
-"""CLIP's text tower on random weights of the official shapes: both namings, an independent forward, tokens, errors."""
+"""CLIP's text tower with random weights: both namings, an independent forward pass, tokens, errors."""
 
 import gzip
 import json
@@ -20,13 +20,13 @@ WIDTH, LAYERS = 64, 2
 
 
 def openai_weights(vocab: int, width: int = WIDTH, layers: int = LAYERS, out: int = 48) -> dict[str, Tensor]:
-    """A checkpoint as OpenAI names it, image half included."""
+    """A checkpoint with OpenAI's names, including the image half."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator) * 0.3
 
-    found = {
+    tensors = {
         "token_embedding.weight": draw(vocab, width),
         "positional_embedding": draw(77, width),
         "ln_final.weight": 1 + draw(width),
@@ -43,13 +43,13 @@ def openai_weights(vocab: int, width: int = WIDTH, layers: int = LAYERS, out: in
             "mlp.c_proj.weight": (width, 4 * width), "mlp.c_proj.bias": (width,),
             "ln_1.weight": (width,), "ln_1.bias": (width,), "ln_2.weight": (width,), "ln_2.bias": (width,),
         }  # fmt: skip
-        found |= {f"transformer.resblocks.{i}.{name}": draw(*shape) for name, shape in shapes.items()}
-    return found
+        tensors |= {f"transformer.resblocks.{i}.{name}": draw(*shape) for name, shape in shapes.items()}
+    return tensors
 
 
 def huggingface_weights(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same checkpoint as Hugging Face names it."""
-    found = {
+    """The same checkpoint with Hugging Face's names."""
+    tensors = {
         "text_model.embeddings.token_embedding.weight": theirs["token_embedding.weight"],
         "text_model.embeddings.position_embedding.weight": theirs["positional_embedding"],
         "text_model.embeddings.position_ids": torch.arange(77)[None],
@@ -65,14 +65,14 @@ def huggingface_weights(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
             block = f"transformer.resblocks.{i}."
             q, k, v = theirs[f"{block}attn.in_proj_{end}"].chunk(3)
             for part, value in zip("qkv", (q, k, v), strict=True):
-                found[f"text_model.encoder.layers.{i}.self_attn.{part}_proj.{end}"] = value.contiguous()
+                tensors[f"text_model.encoder.layers.{i}.self_attn.{part}_proj.{end}"] = value.contiguous()
             for name, other in names.items():
-                found[f"text_model.encoder.layers.{i}.{other}.{end}"] = theirs[f"{block}{name}.{end}"]
-    return found
+                tensors[f"text_model.encoder.layers.{i}.{other}.{end}"] = theirs[f"{block}{name}.{end}"]
+    return tensors
 
 
 def reference(theirs: dict[str, Tensor], ids: list[int]) -> Tensor:
-    """States of one text by torch's own attention module, straight from OpenAI's names; heads as published."""
+    """States of one text, computed with torch's attention module from OpenAI's names; heads as published."""
     width = theirs["ln_final.weight"].shape[0]
     x = theirs["token_embedding.weight"][ids] + theirs["positional_embedding"][: len(ids)]
     future = torch.ones(len(ids), len(ids)).triu(1).bool()
@@ -99,22 +99,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 @torch.no_grad()
-def test_both_namings_give_what_an_independent_forward_gives(folder: Path, tmp_path: Path) -> None:
+def test_both_namings_equal_an_independent_forward_pass(folder: Path, tmp_path: Path) -> None:
     theirs = openai_weights(len(numbered(MERGES)))
     save_file(huggingface_weights(theirs), tmp_path / "hf.safetensors")
     texts = ["kick left", "", "a man kick his LEFT  left!"]
-    one, other = CLIPText(folder), CLIPText(tmp_path / "hf.safetensors", vocabulary=folder)
-    assert one.fingerprint == other.fingerprint
-    found = one.encode(texts)
-    assert torch.equal(found.pooled, other.encode(texts).pooled)
-    for row, ids in enumerate(one.token_ids(texts, 77)):
+    openai, huggingface = CLIPText(folder), CLIPText(tmp_path / "hf.safetensors", vocabulary=folder)
+    assert openai.fingerprint == huggingface.fingerprint
+    states = openai.encode(texts)
+    assert torch.equal(states.pooled, huggingface.encode(texts).pooled)
+    for row, ids in enumerate(openai.token_ids(texts, 77)):
         expected = reference(theirs, ids)
-        torch.testing.assert_close(found.states[row, : len(ids)], expected, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(found.pooled[row], expected[-1], atol=1e-5, rtol=1e-5)
-        assert not found.states[row, len(ids) :].any()
-        torch.testing.assert_close(one.encode([texts[row]]).pooled[0], found.pooled[row], atol=1e-5, rtol=1e-5)
-    assert isinstance(one, TextEncoder)
-    assert one.dim == 48
+        torch.testing.assert_close(states.states[row, : len(ids)], expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(states.pooled[row], expected[-1], atol=1e-5, rtol=1e-5)
+        assert not states.states[row, len(ids) :].any()
+        torch.testing.assert_close(openai.encode([texts[row]]).pooled[0], states.pooled[row], atol=1e-5, rtol=1e-5)
+    assert isinstance(openai, TextEncoder)
+    assert openai.dim == 48
 
 
 def test_tokens_follow_openais_rule(folder: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_vocabulary_of_the_clip_package_is_read(folder: Path, tmp_path: Path
     assert CLIPText(folder, vocabulary=other).token_ids(texts, 77) == CLIPText(folder).token_ids(texts, 77)
 
 
-def test_the_official_shapes_fit_both_ways() -> None:
+def test_official_shapes_fit_both_namings() -> None:
     with torch.device("meta"):
         tower = ClipTextTower(ClipTextConfig())
     shapes = {name: tuple(tensor.shape) for name, tensor in tower.state_dict().items()}
@@ -173,16 +173,16 @@ def test_a_plain_state_dictionary_is_read_and_a_program_is_not(folder: Path, tmp
     with pytest.raises(CheckpointError, match=r"use the \.safetensors"):
         CLIPText(tmp_path / "ViT-B-32.pt", vocabulary=folder)
     torch.save({"a": Path("code")}, tmp_path / "unsafe.pt")
-    with pytest.raises(CheckpointError, match="without running code"):
+    with pytest.raises(CheckpointError, match="without running the code"):
         CLIPText(tmp_path / "unsafe.pt", vocabulary=folder)
 
 
-def test_missing_files_say_what_to_do(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_files_raise_with_a_remedy(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "none")
     with pytest.raises(ConfigError, match="huggingface-cli download"):
         CLIPText()
-    with pytest.raises(ConfigError, match="no weights file"):
+    with pytest.raises(ConfigError, match="not a weights file"):
         CLIPText(tmp_path / "none")
     (folder / "vocab.json").unlink()
     with pytest.raises(ConfigError, match="no CLIP vocabulary"):

@@ -1,4 +1,4 @@
-"""MiniLM and the hashed encoder: published similarities, independence of neighbours, long and odd prompts, errors."""
+"""MiniLM and the hashed encoder: published similarities, independence of other texts, long and odd prompts, errors."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_similarities_are_those_of_the_model_card(encoder: MiniLM) -> None:
     torch.testing.assert_close(pooled @ pooled.T, expected, atol=6e-5, rtol=0)
 
 
-def test_a_text_is_embedded_alike_in_any_company(encoder: MiniLM) -> None:
+def test_embedding_does_not_depend_on_other_texts(encoder: MiniLM) -> None:
     together = encoder.encode(PROMPTS)
     assert together.states.shape == (5, int(together.valid.sum(1).max()), encoder.dim)
     for row, text in enumerate(PROMPTS):
@@ -71,13 +71,13 @@ def test_long_empty_and_broken_prompts_do_not_crash(encoder: MiniLM) -> None:
     assert encoder.encode([]).pooled.shape == (0, encoder.dim)
 
 
-def test_embeddings_can_be_trained_upon(encoder: MiniLM) -> None:
+def test_embeddings_can_be_used_in_training(encoder: MiniLM) -> None:
     weight = torch.ones(encoder.dim, requires_grad=True)
     (encoder.encode(["walk"]).pooled @ weight).sum().backward()
     assert weight.grad is not None
 
 
-def test_loading_leaves_the_global_generator_alone(encoder: MiniLM) -> None:
+def test_loading_does_not_change_the_global_generator(encoder: MiniLM) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     MiniLM(encoder.folder)
@@ -129,13 +129,13 @@ def test_hashed_encoder_takes_any_text_and_is_independent_of_neighbours(texts: l
         assert torch.equal(encoder.encode([text]).pooled[0], states.pooled[row])
 
 
-def test_hashed_words_that_share_letters_are_near() -> None:
+def test_hashed_words_that_share_letters_are_similar() -> None:
     kick, kicks, walk = HashedText().encode(["kick", "kicks", "walk"]).states[:, 1]
     assert kick @ kicks > 0.4 > kick @ walk
 
 
 def test_encoders_fit_the_protocol_and_the_registry(encoder: MiniLM) -> None:
-    for name, made in (("minilm", encoder), ("hashed", HashedText())):
-        assert isinstance(made, TextEncoder)
-        assert made.name == name
-        assert resolve(TEXT_ENCODER, name, "text encoder") is type(made)
+    for name, loaded in (("minilm", encoder), ("hashed", HashedText())):
+        assert isinstance(loaded, TextEncoder)
+        assert loaded.name == name
+        assert resolve(TEXT_ENCODER, name, "text encoder") is type(loaded)

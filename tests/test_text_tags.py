@@ -35,7 +35,7 @@ def test_a_caption_is_tagged_in_the_published_form() -> None:
         ("two people were running", "run", "VERB"),
     ],
 )
-def test_verbs_and_nouns_are_told_apart_by_their_neighbours(sentence: str, word: str, expected: str) -> None:
+def test_verbs_and_nouns_are_distinguished_by_their_neighbours(sentence: str, word: str, expected: str) -> None:
     assert (word, expected) in tag(sentence)
 
 
@@ -62,7 +62,7 @@ def test_any_text_gives_words_of_letters_in_lower_case(text: str) -> None:
 
 
 def test_agreement_with_the_published_tags(shared_data: Path) -> None:
-    """On captions of one held-out stretch of HumanML3D: at least 90 % of tags and 97 % of base forms."""
+    """At least 90 % of tags and 97 % of base forms agree on held-out captions of HumanML3D."""
     path = shared_data / "mocap" / "humanml3d-captions.tar.xz"
     if not path.exists():
         pytest.skip("no caption archive")

@@ -1,4 +1,4 @@
-"""The tokenizer: padding, dropped levels, saved state; parity is in the goldens."""
+"""The tokenizer: padding, dropped levels, saved state (parity is tested with golden vectors)."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def test_published_size() -> None:
     norm=st.sampled_from([None, "LN"]),
     seed=st.integers(0, 99),
 )
-def test_padding_changes_nothing(lengths: list[int], norm: str | None, seed: int) -> None:
+def test_padding_does_not_change_results(lengths: list[int], norm: str | None, seed: int) -> None:
     model = trained(RVQVAEConfig(**{**SMALL.__dict__, "norm": norm, "activation": "gelu"}))
     torch.manual_seed(seed)
     clips = [torch.randn(4 * n, 263) for n in lengths]
@@ -69,8 +69,8 @@ def test_saved_state_continues_the_codebook_exactly() -> None:
     model, twin = trained(), RVQVAE(SMALL)
     twin.load_state_dict(model.state_dict())
     x = torch.randn(4, 32, 263)
-    for one in (model, twin):
-        one.train()(x, SeededDraws(torch.Generator().manual_seed(5)))
+    for tokenizer in (model, twin):
+        tokenizer.train()(x, SeededDraws(torch.Generator().manual_seed(5)))
     for a, b in zip(model.quantizer.layers, twin.quantizer.layers, strict=True):
         assert torch.equal(a.codebook, b.codebook)
         assert torch.equal(a.code_sum, b.code_sum)
@@ -97,7 +97,7 @@ def test_evaluation_learns_nothing() -> None:
     assert torch.equal(before, model.quantizer.layers[0].codebook)
 
 
-def test_path_term_sees_drift() -> None:
+def test_path_term_detects_drift() -> None:
     model = trained()
     x = torch.randn(2, 32, 263)
     total, parts = model.loss(x, None, joints=22, path=1.0)
@@ -106,9 +106,9 @@ def test_path_term_sees_drift() -> None:
     assert parts["path"] > 0
 
 
-def test_the_velocity_term_sees_what_moves_and_not_what_is_displaced() -> None:
+def test_velocity_term_detects_changes_of_speed_but_not_offsets() -> None:
     class Fixed(RVQVAE):
-        """Answers with the input moved by what the test says."""
+        """Returns the input plus a given offset."""
 
         def forward(self, features, draws=None, last_level=None):  # type: ignore[no-untyped-def]
             return replace(super().forward(features, draws, last_level), features=features + shifts[-1])

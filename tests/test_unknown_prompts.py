@@ -38,7 +38,7 @@ def encoder() -> MiniLM:
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(unknown, "_told", set())
+    monkeypatch.setattr(unknown, "_warned", set())
     caplog.set_level(logging.WARNING)
     return caplog
 

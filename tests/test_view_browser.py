@@ -1,4 +1,4 @@
-"""The page in a real browser: it draws, moves, repeats a named moment exactly, and reports no error."""
+"""The page in a real browser: it draws and moves, shows a given moment exactly, and reports no error."""
 
 import os
 import re
@@ -27,10 +27,10 @@ FLAGS = (
 def browser() -> str:
     """Path of a Chromium."""
     names = [os.environ.get("EXUVIA_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
-    found = next((path for path in map(shutil.which, names) if path), None)
-    if not found:
+    path = next((path for path in map(shutil.which, names) if path), None)
+    if not path:
         pytest.skip("no Chromium on the PATH and EXUVIA_CHROMIUM names none")
-    return found
+    return path
 
 
 def swing(frames: int = 21) -> Clip:
@@ -67,7 +67,7 @@ def picture(browser: str, folder: Path, page: Path, fragment: str, size: tuple[i
         return np.asarray(image.convert("RGB"), np.int32)
 
 
-def test_the_picture_follows_the_moment_in_the_address(browser: str, tmp_path: Path) -> None:
+def test_picture_shows_the_moment_of_the_address(browser: str, tmp_path: Path) -> None:
     page = tmp_path / "p.html"
     write_page(swing(), page)
     size = (640, 520)
@@ -80,7 +80,7 @@ def test_the_picture_follows_the_moment_in_the_address(browser: str, tmp_path: P
     assert orange > 0.003, "right limbs are drawn"
 
 
-def test_the_player_names_the_scene_of_the_moment(browser: str, tmp_path: Path) -> None:
+def test_player_shows_the_caption_of_the_current_scene(browser: str, tmp_path: Path) -> None:
     page = tmp_path / "s.html"
     clip = swing()
     write_page(replace(clip, meta={"scenes": [(0, "first <b>"), (10, "then & there")]}), page)

@@ -1,4 +1,4 @@
-"""Pages: joints survive the packing, text cannot become markup, and the bundle belongs to its sources."""
+"""Pages: packed joints are accurate, text cannot become markup, and the bundle matches its sources."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ def drift(frames: int = 20, caption: str | None = "a drift", seed: int = 0) -> C
 
 
 class Reader(HTMLParser):
-    """Collects what a browser would see: tags with attributes, texts, and the contents of scripts."""
+    """Collects tags with attributes, texts, and the contents of scripts, as a browser sees them."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -63,7 +63,7 @@ def read(path: Path) -> Reader:
 
 @given(st.floats(0.01, 60), st.floats(-50, 50), st.integers(2, 30), st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
-def test_packed_joints_come_back_within_half_a_step(size: float, centre: float, frames: int, seed: int) -> None:
+def test_packed_joints_are_accurate_to_half_a_step(size: float, centre: float, frames: int, seed: int) -> None:
     joints = np.random.default_rng(seed).uniform(-size, size, (frames, 22, 3)) + centre
     clip = Clip(joints.astype(np.float32))
     packed = json.loads(script_json(pack_clip(clip)))
@@ -73,19 +73,19 @@ def test_packed_joints_come_back_within_half_a_step(size: float, centre: float, 
     assert packed["scale"] <= size / 32767 * 1.001
 
 
-def test_a_clip_of_one_single_point_packs() -> None:
+def test_clip_whose_joints_coincide_can_be_packed() -> None:
     clip = Clip(np.full((2, 22, 3), 0.5, np.float32))
     assert np.allclose(unpack_joints(pack_clip(clip)), 0.5)
 
 
 @given(st.text())
-def test_json_in_a_script_holds_no_markup_and_means_the_same(text: str) -> None:
+def test_json_in_a_script_has_no_markup_and_the_same_value(text: str) -> None:
     written = script_json({"a": text, text: 1})
     assert not set("<>&\u2028\u2029") & set(written)
     assert json.loads(written) == {"a": text, text: 1}
 
 
-def test_page_of_one_clip_is_whole_and_carries_it(tmp_path: Path) -> None:
+def test_page_of_one_clip_is_complete(tmp_path: Path) -> None:
     clip = drift()
     clip.save(tmp_path / "p.html")
     page = read(tmp_path / "p.html")
@@ -97,7 +97,7 @@ def test_page_of_one_clip_is_whole_and_carries_it(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["p.html"]
 
 
-def test_page_names_nothing_outside_itself_and_forbids_it(tmp_path: Path) -> None:
+def test_page_refers_to_nothing_outside_and_forbids_it(tmp_path: Path) -> None:
     write_page([drift(), drift(seed=1)], tmp_path / "p.html")
     page = read(tmp_path / "p.html")
     assert not [a for _, attrs in page.tags for a in attrs if a in ("src", "href")]
@@ -117,7 +117,7 @@ def test_gallery_has_a_row_for_every_clip(tmp_path: Path) -> None:
     assert {"Three", "Motion 2", "third"} <= set(page.text)
 
 
-def test_hostile_text_stays_text_everywhere(tmp_path: Path) -> None:
+def test_hostile_text_is_escaped_everywhere(tmp_path: Path) -> None:
     path = tmp_path / "p.html"
     panels = [Panel(HOSTILE, drift(caption=HOSTILE)), Panel("b", drift())]
     rows = [ComparisonRow(HOSTILE, panels, tag=HOSTILE, note=HOSTILE)]
@@ -135,7 +135,7 @@ def test_hostile_text_stays_text_everywhere(tmp_path: Path) -> None:
     assert len(read(path).scripts) == 2
 
 
-def test_comparison_carries_panels_codes_and_table(tmp_path: Path) -> None:
+def test_comparison_has_panels_codes_and_table(tmp_path: Path) -> None:
     original, changed = drift(20), drift(24, seed=1)
     row = ComparisonRow("a kick", [Panel("original", original, [4, 9, 9]), Panel("unlearned", changed, [4, 7, 9], [1])])
     table = [{"model": "original", "FID": 0.123456, "codes": 12345}, {"model": "unlearned", "extra": None}]
@@ -151,7 +151,7 @@ def test_comparison_carries_panels_codes_and_table(tmp_path: Path) -> None:
     assert "3 motion codes, 1 replaced" in labels
 
 
-def test_empty_pages_and_impossible_marks_are_refused(tmp_path: Path) -> None:
+def test_empty_pages_and_invalid_marks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no clips"):
         write_page([], tmp_path / "p.html")
     with pytest.raises(ConfigError, match="no rows"):
@@ -163,7 +163,7 @@ def test_empty_pages_and_impossible_marks_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_page_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_page_that_cannot_be_written_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write"):
         write_page(drift(), tmp_path / "file" / "p.html")
@@ -172,7 +172,7 @@ def test_a_page_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "name", "folders"), [("view", "player", ["src"]), ("studio", "studio", ["src", "studio"])]
 )
-def test_bundle_is_built_from_the_sources_beside_it(place: str, name: str, folders: list[str]) -> None:
+def test_bundle_is_built_from_the_current_sources(place: str, name: str, folders: list[str]) -> None:
     bundle = files(f"exuvia.{place}").joinpath("assets", f"{name}.js").read_text(encoding="utf-8")
     stamp = re.search(r"sources sha256 ([0-9a-f]{64})", bundle)
     assert stamp is not None

@@ -1,4 +1,4 @@
-"""Strips and videos: recognisable pictures, whole files, exact frame counts."""
+"""Strips and videos: recognisable pictures, complete files, exact frame counts."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ from exuvia.view.video import write_video
 
 
 def standing(frames: int = 12, heading_rad: float = 0.0, speed_m_s: float = 0.0) -> Clip:
-    """A body in its rest pose that looks, and perhaps glides, along a heading."""
+    """A body in its rest pose that faces, and perhaps glides along, a heading."""
     pose = np.zeros((22, 3), np.float32)
     for joint, parent in enumerate(SMPL22.parents):
         if parent >= 0:
@@ -58,13 +58,13 @@ def test_facing_is_the_heading_of_the_body(heading: float) -> None:
     assert facing_rad(standing(heading_rad=heading).joints) == pytest.approx(heading, abs=1e-4)
 
 
-def test_floor_stays_at_zero_unless_a_raw_clip_lies_far_from_it() -> None:
+def test_floor_is_zero_unless_a_raw_clip_is_far_from_it() -> None:
     joints = standing().joints
     assert floor_height_m(joints - np.asarray([0, 0.05, 0], np.float32)) == 0.0
     assert floor_height_m(joints + np.asarray([0, 1.0, 0], np.float32)) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_smooth_root_keeps_the_length_and_averages_steps_out() -> None:
+def test_smooth_root_keeps_the_length_and_removes_steps() -> None:
     joints = standing(60, speed_m_s=1.0).joints.copy()
     joints[:, :, 0] += (0.05 * (-1.0) ** np.arange(60))[:, None].astype(np.float32)
     path = smooth_root(joints, 20.0)
@@ -75,7 +75,7 @@ def test_smooth_root_keeps_the_length_and_averages_steps_out() -> None:
 
 @given(st.floats(-3.1, 3.1), st.sampled_from([0.4, 1.0, 2.0]), st.floats(0, 3))
 @settings(max_examples=25, deadline=None)
-def test_a_shot_holds_every_joint_in_the_picture(heading: float, aspect: float, speed: float) -> None:
+def test_shot_keeps_every_joint_in_the_picture(heading: float, aspect: float, speed: float) -> None:
     clip = standing(30, heading, speed)
     shot = Shot.of(clip, aspect)
     size = (round(400 * aspect), 400)
@@ -116,7 +116,7 @@ def test_the_kicking_leg_has_the_colour_of_its_side(
 
 
 @given(st.integers(2, 400), st.integers(1, 64))
-def test_poses_are_in_order_without_repeats_and_hold_both_ends(count: int, frames: int) -> None:
+def test_poses_are_ordered_distinct_and_include_both_ends(count: int, frames: int) -> None:
     chosen = pose_indices(count, frames)
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(count, frames)
@@ -125,15 +125,15 @@ def test_poses_are_in_order_without_repeats_and_hold_both_ends(count: int, frame
 
 def test_a_strip_has_a_tile_for_every_pose(tmp_path: Path) -> None:
     write_strip(kick("left"), tmp_path / "one.png", frames=6, size=(100, 140))
-    with Image.open(tmp_path / "one.png") as one:
-        assert one.width >= 600
-        assert one.height > 140
-        assert share_of(one.convert("RGB"), LEFT) > 0.003
-        assert np.asarray(one.convert("RGB")).std() > 10
+    with Image.open(tmp_path / "one.png") as image:
+        assert image.width >= 600
+        assert image.height > 140
+        assert share_of(image.convert("RGB"), LEFT) > 0.003
+        assert np.asarray(image.convert("RGB")).std() > 10
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png"]
 
 
-def test_clip_save_reaches_strip_and_video_by_suffix(tmp_path: Path) -> None:
+def test_clip_save_writes_strips_and_videos_by_suffix(tmp_path: Path) -> None:
     kick("left").save(tmp_path / "a.png", frames=3, size=(64, 80))
     kick("left").save(tmp_path / "a.gif", size=(96, 96))
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".gif"}
@@ -148,7 +148,7 @@ def test_strip_refuses_absurd_settings(tmp_path: Path, options: dict) -> None:
 
 @given(st.text(max_size=200), st.integers(40, 300))
 @settings(max_examples=40, deadline=None)
-def test_text_never_leaves_its_room(text: str, width: int) -> None:
+def test_text_never_exceeds_its_width(text: str, width: int) -> None:
     assert font(14).getlength(fit_text(text, width, 14)) <= width
 
 
@@ -196,7 +196,7 @@ def test_video_refuses_odd_sizes_and_other_suffixes(tmp_path: Path) -> None:
         write_video(standing(), tmp_path / "k.avi")
 
 
-def test_an_older_picture_survives_a_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_older_picture_survives_a_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "k.png"
     target.write_bytes(b"older")
 

@@ -8,8 +8,8 @@ from exuvia.features import recover as back
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.kit import KIT
 from exuvia.features.normaliser import Normaliser
-from exuvia.features.representation import Scene
-from exuvia.motion.rotation import qbetween
+from exuvia.features.representation import FrameBatch
+from exuvia.motion.chain import qbetween
 from lab.parity import rotation
 from lab.parity.case import Case
 
@@ -19,7 +19,7 @@ def encode(case: Case) -> dict[str, Any]:
     kind = KIT if case.config["kind"] == "kit" else HUMANML3D
     joints, offsets = case.tensors["in.joints"], case.tensors["in.tgt_offsets"]
     features = kind.encode([joints], offsets)[0]
-    scene = Scene([joints], kind)
+    scene = FrameBatch([joints], kind)
     scene.retarget(np.linalg.norm(offsets, axis=-1))
     uniform = np.moveaxis(scene.points, 0, -1).copy()
     scene.stand_at_origin()

@@ -1,4 +1,4 @@
-"""Clips of different lengths as one padded array."""
+"""Padding clips of different lengths to one array."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,10 @@ from exuvia.shapes import Features, Mask
 
 
 def pad_batch(clips: Sequence[Features]) -> tuple[Features, Mask]:
-    """Clips of different lengths as one array, zeros behind each.
+    """Clips [F, C] as one array x [B, F, C], float32, padded with zeros; and valid [B, F], True where real.
 
-    Pad after normalising, as the published loaders do: a zero is then the mean.
-
-    Args:
-        clips: [F, C] each, one C.
-    Returns:
-        x         [B, F, C]   float32
-        valid     [B, F]      True where real
-    Raises:
-        ShapeError: no clip, or different channels.
+    Pad after normalising, as the published loaders do, so that zero is the mean. Raises ShapeError if there is no clip,
+    or if clips differ in their channels.
     """
     if not clips:
         raise ShapeError("found an empty batch, expected at least one clip")
@@ -27,7 +20,7 @@ def pad_batch(clips: Sequence[Features]) -> tuple[Features, Mask]:
     width = int(lengths.max())
     inner = {clip.shape[1:] for clip in clips}
     if len(inner) != 1:
-        raise ShapeError(f"found clips with different channels {sorted(inner)}, expected one")
+        raise ShapeError(f"found clips with different channels {sorted(inner)}, expected the same for all")
     x = np.zeros((len(clips), width, *inner.pop()), np.float32)
     for row, clip in zip(x, clips, strict=True):
         row[: len(clip)] = clip

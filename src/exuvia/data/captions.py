@@ -1,7 +1,7 @@
-"""Captions: HumanML3D's `text#tokens#start#end` lines, read, written and mirrored.
+"""Captions: reading, writing and mirroring HumanML3D's lines `text#tokens#start#end`.
 
-Line format: HumanML3D repository, README (texts); NaN times mean 0, and 0#0 means the whole clip (momask-codes,
-data/t2m_dataset.py). Tokens are `word/POS` joined by spaces, words lemmatised.
+Line format: HumanML3D repository, README (texts). A time of NaN means 0, and 0#0 means the whole clip (momask-codes,
+data/t2m_dataset.py). Tokens are `word/POS` separated by spaces, with lemmatised words.
 """
 
 import math
@@ -22,20 +22,20 @@ class Caption:
     text: str
     """The sentence as written."""
     tokens: str | None = None
-    """`word/POS word/POS ...`, or None where nobody has tagged the sentence."""
+    """`word/POS word/POS ...`, or None if the sentence is not tagged."""
     start_s: FiniteFloat = 0.0
-    """First second described; 0 together with `end_s` = 0 means the whole clip."""
+    """Start of the described part in seconds; 0 together with `end_s` = 0 means the whole clip."""
     end_s: FiniteFloat = 0.0
-    """Last second described."""
+    """End of the described part in seconds."""
 
     @property
     def is_whole(self) -> bool:
-        """True where the sentence is about the whole clip."""
+        """Whether the sentence is about the whole clip."""
         return self.start_s == 0.0 and self.end_s == 0.0
 
     @property
     def line(self) -> str:
-        """The caption in HumanML3D's file format, without the newline."""
+        """The caption in HumanML3D's file format, without a newline."""
         return f"{self.text}#{self.tokens or ''}#{self.start_s}#{self.end_s}"
 
     def mirrored(self) -> "Caption":
@@ -45,11 +45,7 @@ class Caption:
 
 
 def parse_caption(line: str) -> Caption:
-    """Read one `text#tokens#start#end` line; a time that is NaN becomes 0.
-
-    Raises:
-        DataError: not four parts, no sentence, or a time that is no number.
-    """
+    """Read one line `text#tokens#start#end`; a time of NaN becomes 0. Raises DataError for any other line."""
     parts = line.rstrip("\r\n").split("#")
     if len(parts) != 4 or not parts[0].strip():
         raise DataError(f"found {line[:80]!r}, expected a caption line 'text#word/POS ...#start#end'")
@@ -61,10 +57,10 @@ def parse_caption(line: str) -> Caption:
 
 
 def read_captions(path: str | Path, strict: bool = True) -> tuple[Caption, ...]:
-    """All captions of a text file; empty lines are skipped.
+    """Read all captions of a text file, without empty lines.
 
     Args:
-        path: one file of HumanML3D's `texts/`, or (with strict=False) a file with one sentence a line.
+        path: a file of HumanML3D's `texts/`, or (with strict=False) a file with one sentence per line.
     Raises:
         DataError: the file cannot be read, or a line is malformed (the message names file and line).
     """
@@ -89,17 +85,17 @@ _TURN_TOKEN = re.compile(r"(?<!\S)(?:((?:counter|anti)(?:/\S+ |-)?))?clock-?wise
 
 
 def mirror_text(text: str) -> str:
-    """A sentence with left and right, clockwise and counterclockwise exchanged, word by word, capitals kept.
+    """A sentence with left and right, clockwise and counterclockwise exchanged, word by word, with capitals kept.
 
-    Whole words and their compounds (leftward, right-handed, lefts) are exchanged; HumanML3D's released captions were
-    made by substring, hence their "upleft" and "fleftened". Every spelling of the counter-clockwise turn is
-    read, one is written, so mirroring twice gives the sentence back but for that spelling.
+    Whole words and their compounds (leftward, right-handed, lefts) are exchanged. HumanML3D replaced substrings, hence
+    the "upleft" and "fleftened" in its captions. All spellings of counterclockwise are read, but only one is written;
+    otherwise mirroring twice returns the original sentence.
     """
     return _TURN.sub(_other_turn, _SIDE.sub(_other_side, text))
 
 
 def mirror_tokens(tokens: str) -> str:
-    """`word/POS` tokens with the sides exchanged; the tags stay."""
+    """Tokens `word/POS` with the sides exchanged; tags do not change."""
     sided = _SIDE.sub(_other_side, tokens)
     return _TURN_TOKEN.sub(lambda match: ("" if match[1] else "counter") + "clockwise" + match[2], sided)
 

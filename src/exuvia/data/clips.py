@@ -1,4 +1,4 @@
-"""Clips of one or several prepared stores: which of them, in which shares, without which concepts."""
+"""Clips of one or several prepared stores, selected by split, sensor and concept, with shares for drawing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,13 +26,13 @@ class ClipSet:
 
     stores: tuple[Store, ...]
     places: tuple[tuple[int, int], ...]
-    """Store and number within the store of every clip."""
+    """Store of each clip, and its number within that store."""
     shares: tuple[float, ...] = ()
-    """Probability of drawing from each store; empty: all clips with equal chance."""
+    """Probability of drawing from each store; empty: all clips have the same chance."""
 
     @classmethod
     def of(cls, *stores: Store) -> "ClipSet":
-        """All clips of some stores. Raises ConfigError where none is given."""
+        """All clips of the given stores. Raises ConfigError without stores."""
         if not stores:
             raise ConfigError("no data given; name at least one folder made by `exuvia prepare`")
         return cls(stores, tuple((number, index) for number, store in enumerate(stores) for index in range(len(store))))
@@ -41,7 +41,7 @@ class ClipSet:
         return len(self.places)
 
     def record(self, number: int) -> ClipRecord:
-        """What is known of a clip: captions, labels, split, sensor."""
+        """Facts about a clip: captions, labels, split, sensor."""
         store, index = self.places[number]
         return self.stores[store].clips[index]
 
@@ -52,28 +52,28 @@ class ClipSet:
 
     @cached_property
     def data_hash(self) -> str:
-        """Changes with the data and with the choice of clips."""
+        """Hash that changes with the data and the choice of clips."""
         return stable_hash([[store.data_hash for store in self.stores], self.places])
 
     def choose(
         self, split: str | None = None, *, sensors: Sequence[str] = (), captioned: bool = False, rows: int = 0
     ) -> "ClipSet":
-        """Some of these clips.
+        """Select some of these clips.
 
         Args:
             split: train, val or test; None: all
-            sensors: only clips of these; empty: all
+            sensors: only clips of these sensors; empty: all
             captioned: only clips with a caption
             rows: only clips with at least this many feature rows
         Raises:
             ConfigError: no clip is left.
         """
 
-        def wanted(clip: ClipRecord) -> bool:
-            right = split in (None, clip.split) and (not sensors or clip.sensor in sensors)
-            return right and clip.rows >= rows and (bool(clip.captions) or not captioned)
+        def fits(clip: ClipRecord) -> bool:
+            chosen = split in (None, clip.split) and (not sensors or clip.sensor in sensors)
+            return chosen and clip.rows >= rows and (bool(clip.captions) or not captioned)
 
-        places = tuple(place for number, place in enumerate(self.places) if wanted(self.record(number)))
+        places = tuple(place for number, place in enumerate(self.places) if fits(self.record(number)))
         if not places:
             kind = " ".join(filter(None, (split, "captioned" if captioned else "", "clip")))
             kind += f" of at least {rows} rows" if rows else ""
@@ -81,12 +81,12 @@ class ClipSet:
             raise ConfigError(f"no {kind} in {names}, sensors: {', '.join(sensors) or 'all'}; choose other data")
         return replace(self, places=places)
 
-    def some(self, count: int, rng: np.random.Generator) -> list[int]:
-        """Numbers of `count` different clips, or of all where there are less."""
+    def sample(self, count: int, rng: np.random.Generator) -> list[int]:
+        """Draw the numbers of `count` different clips, or of all clips if there are fewer."""
         return [int(number) for number in rng.choice(len(self), min(count, len(self)), replace=False)]
 
     def weights(self, numbers: Sequence[int], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Drawing probability of every clip of a list: proportional to its size within its store's share."""
+        """Probability of drawing each of the listed clips, proportional to its size within its store's share."""
         weights = sizes.astype(np.float64)
         stores = np.asarray([self.places[number][0] for number in numbers])
         for number, share in enumerate(self.shares):
@@ -97,17 +97,17 @@ class ClipSet:
         return weights / weights.sum()
 
     def normaliser(self) -> Normaliser:
-        """Mean and deviation over these clips, without synthetic ones where there are others."""
+        """Mean and standard deviation over these clips, without synthetic clips if there are others."""
         real = [n for n in range(len(self)) if self.record(n).sensor != "synthetic"] or range(len(self))
         joints = self.stores[0].representation.skeleton.num_joints
         return Normaliser.fit((self.features(n) for n in real), joints)
 
 
 def open_corpus(config: CorpusConfig) -> tuple[ClipSet, dict[str, Any]]:
-    """The clips to learn from, of all splits, and facts for the provenance: every store with its data hash.
+    """Clips of all splits to learn from, and facts for the provenance: every store with its data hash.
 
     Raises:
-        ConfigError: no data, not one share a store, an unknown concept, or no clip is left.
+        ConfigError: there are no stores, shares for only some stores, an unknown concept, or no clips left.
         DataError: a store cannot be opened.
     """
     if config.shares and len(config.shares) != len(config.data):
@@ -125,7 +125,7 @@ def open_corpus(config: CorpusConfig) -> tuple[ClipSet, dict[str, Any]]:
 
 
 def _showing(store: Store, concepts: Sequence[Concept]) -> frozenset[int]:
-    """Numbers of a store's clips that show one of some concepts."""
+    """Numbers of a store's clips that show any of the given concepts."""
     everything = np.arange(len(store))
-    splits = [split_store(store, one, actual_rule(store, one, "auto", everything)) for one in concepts]
+    splits = [split_store(store, concept, actual_rule(store, concept, "auto", everything)) for concept in concepts]
     return frozenset(store.index_of[name] for split in splits for name in split.forget)

@@ -1,4 +1,4 @@
-"""Concepts that a generator can be made to forget: `concepts.toml` lists their keywords, and what the words mean."""
+"""Concepts that a generator can forget, with the keywords and harmless senses listed in `concepts.toml`."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from exuvia.text.words import Term
 
 @dataclass(frozen=True)
 class Concept:
-    """One thing to forget."""
+    """One concept to forget."""
 
     name: str
     keywords: tuple[str, ...]
@@ -26,20 +26,20 @@ class Concept:
     motionx_terms: tuple[Term, ...] = ()
     """Words for Motion-X; empty: the same as `terms`."""
     label: str | None = None
-    """Label in a store that says, clip by clip, whether a person judged it to be the concept."""
+    """Name of the label with which a person marked clips that show the concept."""
     parts: tuple["Concept", ...] = ()
-    """The concepts that this one joins: what shows any of them shows it."""
+    """Concepts that this one joins: a clip that shows any of them shows it."""
 
     def released_keywords(self, dataset: str = "humanml3d") -> tuple[str, ...]:
-        """The released substrings for `humanml3d` or `motionx`. Raises ConfigError on another name."""
+        """Released substrings for `humanml3d` or `motionx`. Raises ConfigError for any other name."""
         return self.motionx_keywords or self.keywords if _is_motionx(dataset) else self.keywords
 
     def words(self, dataset: str = "humanml3d") -> tuple[Term, ...]:
-        """The words for `humanml3d` or `motionx`. Raises ConfigError on another name."""
+        """Words for `humanml3d` or `motionx`. Raises ConfigError for any other name."""
         return self.motionx_terms or self.terms if _is_motionx(dataset) else self.terms
 
     def as_in(self, dataset: str) -> "Concept":
-        """The concept with the words of one data set for every data set. Raises ConfigError on another name."""
+        """The concept with the words of one data set for all data sets. Raises ConfigError for an unknown name."""
         keywords, terms = self.released_keywords(dataset), self.words(dataset)
         return replace(self, keywords=keywords, terms=terms, motionx_keywords=(), motionx_terms=())
 
@@ -54,7 +54,7 @@ _FILE = read_toml(Path(__file__).with_name("concepts.toml"))
 
 
 def _term(lemma: str, forms: str = "", joined: str = "", also: str = "", **harmless: str) -> Term:
-    """A term of the file: its forms, what may stand before one without a gap ("side" in "sidekick"), a pattern more."""
+    """Build a term: its forms, a possible prefix ("side" in "sidekick"), and a further pattern."""
     words = "|".join(map(re.escape, [lemma, *forms.split()]))
     pattern = f"(?:{joined}-?)?(?:{words})" if joined else words
     parts = {"pattern": f"{pattern}|{also}" if also else pattern, **harmless}
@@ -68,8 +68,8 @@ _TERM = {lemma: _term(lemma, **facts) for lemma, facts in _FILE["terms"].items()
 
 def _concept(name: str, label: str | None = None, **lists: str) -> Concept:
     words = {kind: tuple(text.split()) for kind, text in lists.items()}
-    terms, own = (tuple(_TERM[one] for one in words.get(kind, ())) for kind in ("terms", "motionx_terms"))
-    return Concept(name, words.get("keywords", ()), terms, words.get("motionx_keywords", ()), own, label)
+    terms, motionx = (tuple(_TERM[lemma] for lemma in words.get(kind, ())) for kind in ("terms", "motionx_terms"))
+    return Concept(name, words.get("keywords", ()), terms, words.get("motionx_keywords", ()), motionx, label)
 
 
 CONCEPT = {name: _concept(name, **facts) for name, facts in _FILE["concepts"].items()}
@@ -78,11 +78,7 @@ ALIAS = {part: name for name in CONCEPT for part in name.split("_") if part not 
 
 
 def find_concept(name: str) -> Concept:
-    """A concept by its name, or by one of the words of its name ("crawl", "jump"); several joined by "+".
-
-    Raises:
-        ConfigError: no such concept; the message suggests the nearest.
-    """
+    """Concept by its name or by a word of its name ("crawl", "jump"); "+" joins several. Raises ConfigError."""
     if "+" in name:
         return joined([find_concept(part.strip()) for part in name.split("+")])
     known = ALIAS.get(name, name)
@@ -92,13 +88,13 @@ def find_concept(name: str) -> Concept:
 
 
 def joined(parts: Sequence[Concept]) -> Concept:
-    """What shows any of several concepts, as one concept: "kick+throw"."""
-    own = tuple(dict.fromkeys(parts))
-    if len(own) == 1:
-        return own[0]
+    """Join several concepts to one that covers clips of any of them: "kick+throw"."""
+    concepts = tuple(dict.fromkeys(parts))
+    if len(concepts) == 1:
+        return concepts[0]
 
     def union(name: str, *of: Any) -> Any:
-        return tuple(dict.fromkeys(one for part in own for one in getattr(part, name)(*of)))
+        return tuple(dict.fromkeys(word for concept in concepts for word in getattr(concept, name)(*of)))
 
     lists = union("released_keywords"), union("words"), union("released_keywords", "motionx"), union("words", "motionx")
-    return Concept("+".join(part.name for part in own), *lists, parts=own)
+    return Concept("+".join(concept.name for concept in concepts), *lists, parts=concepts)

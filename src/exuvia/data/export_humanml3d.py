@@ -1,6 +1,6 @@
-"""A store as a folder in HumanML3D's official layout, for the loaders of MoMask, MDM, T2M-GPT and their kin.
+"""Exporting a store in HumanML3D's official layout, for the loaders of MoMask, MDM, T2M-GPT and similar projects.
 
-new_joint_vecs/ID.npy   [F, C]       features           Mean.npy, Std.npy   of the train clips, Std by groups
+new_joint_vecs/ID.npy   [F, C]       features           Mean.npy, Std.npy   of the train clips, Std by channel group
 new_joints/ID.npy       [F, J, 3]    their joints       train.txt, val.txt, test.txt, train_val.txt, all.txt
 texts/ID.txt            text#word/POS ...#start#end
 """
@@ -22,26 +22,24 @@ from exuvia.shapes import Joints
 from exuvia.text.tags import tag
 
 FOLDER = "HumanML3D export"
-"""What `export_humanml3d` makes, for `files.check_folder`."""
+"""Kind of the folder, for `files.check_folder`."""
 
 
 def export_humanml3d(
     store: Store, out: str | Path, *, overwrite: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Write a store in HumanML3D's layout.
+    """Write a store in HumanML3D's layout, and return the folder.
 
-    Clips without captions are left out, since the official loaders fail on them. Statistics are those of the train
-    clips alone (the official ones include the test set).
+    Clips without captions are left out, since the official loaders fail on them. Statistics cover only the train clips
+    (the official ones include the test set).
 
     Args:
-        store: what to export.
-        out: an older export there is replaced.
+        store: the store to export.
+        out: target folder; an older export in it is replaced.
         overwrite: see `files.check_folder`
-        progress: called with (clips done, clips in all) now and then.
-    Returns:
-        the folder
+        progress: function that is called with (clips done, clips in total) from time to time.
     Raises:
-        DataError: no clip has a caption, or no train clip has one.
+        DataError: no train clip has a caption.
         OutputError: the folder holds something else, or cannot be written.
     """
     rules: dict[str, Any] = {"overwrite": overwrite, "sources": [store.folder]}
@@ -66,7 +64,7 @@ def export_humanml3d(
         lists["train_val"] = lists["train"] + lists["val"]
         lists["all"] = names
         for list_name, ids in lists.items():
-            (folder / f"{list_name}.txt").write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
+            (folder / f"{list_name}.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
         joints = store.representation.skeleton.num_joints
         normaliser = Normaliser.fit((store.features(number) for number in train), joints)
         np.save(folder / "Mean.npy", normaliser.mean)
@@ -75,13 +73,13 @@ def export_humanml3d(
 
 
 def flat_names(ids: list[str]) -> list[str]:
-    """Ids as file names: other signs than letters, digits, '.', '-' and '_' become '_'; doubles get a number."""
+    """Ids as file names: all but letters, digits, '.', '-' and '_' becomes '_', and duplicates get a number."""
     taken: set[str] = set(ids)
     names = []
-    for one in ids:
-        name = flat = re.sub(r"[^A-Za-z0-9._-]", "_", one)
+    for clip_id in ids:
+        name = flat = re.sub(r"[^A-Za-z0-9._-]", "_", clip_id)
         number = 2
-        while name != one and name in taken:
+        while name != clip_id and name in taken:
             name, number = f"{flat}-{number}", number + 1
         taken.add(name)
         names.append(name)
@@ -89,14 +87,14 @@ def flat_names(ids: list[str]) -> list[str]:
 
 
 def caption_line(caption: Caption) -> str:
-    """A caption as the official loaders read it, tagged if it is not; '#' and '/' inside words would break them."""
+    """Line of a caption for the official loaders, with tags, and without '#' and '/' inside words."""
     text = " ".join(caption.text.replace("#", " ").split())
     tokens = caption.tokens or " ".join(f"{word}/{pos}" for word, pos in tag(text) if not set(word) & set("/# "))
     return Caption(text, tokens, caption.start_s, caption.end_s).line
 
 
 def _joints(store: Store, number: int) -> Joints:
-    """Joints of as many frames as features, as published: recovered from the features unless they came so."""
+    """Joints with as many frames as features, as published; recovered from the features where the store has more."""
     clip = store.clips[number]
     if clip.frames == clip.rows:
         return store.joints(number)

@@ -1,4 +1,4 @@
-"""Source: a folder in HumanML3D's official layout (also KIT-ML and Motion-X), features as published.
+"""Source of clips from a folder in HumanML3D's official layout (also KIT-ML and Motion-X), with published features.
 
 Layout and loader rules: HumanML3D repository README; momask-codes, data/t2m_dataset.py.
 """
@@ -24,12 +24,7 @@ class HumanML3DFolder(FileSource):
     name = "humanml3d-folder"
 
     def __init__(self, folder: Path, representation: Representation) -> None:
-        """Read the split lists.
-
-        Raises:
-            DataError: no split list, or an id in two of them.
-            ConfigError: the features have another number of channels than the representation.
-        """
+        """Read the split lists. Raises DataError for unusable lists, ConfigError for features of another layout."""
         self.root = folder
         self.representation = representation
         self.split_of: dict[str, str] = {}
@@ -39,9 +34,11 @@ class HumanML3DFolder(FileSource):
                 continue
             for name in read_utf8(path, "list of clip ids").split():
                 if len(name.encode()) > 240:
-                    raise DataError(f"{path} has an id of {len(name)} letters, {name[:20]} ..., which no file can have")
+                    raise DataError(
+                        f"{path} has an id of {len(name)} letters, {name[:20]} ..., too long for a file name"
+                    )
                 if self.split_of.setdefault(name, split) != split:
-                    raise DataError(f"{name} stands in {self.split_of[name]}.txt and in {split}.txt of {folder}")
+                    raise DataError(f"{name} is in both {self.split_of[name]}.txt and {split}.txt of {folder}")
         if not self.split_of:
             raise DataError(f"{folder} has no train.txt, val.txt or test.txt with clip ids")
         self.ids = list(self.split_of)
@@ -50,7 +47,7 @@ class HumanML3DFolder(FileSource):
 
     @staticmethod
     def fits(folder: Path) -> bool:
-        """True if the folder has this layout."""
+        """Whether the folder has this layout."""
         return (folder / "new_joint_vecs").is_dir()
 
     def _check_channels(self) -> None:
@@ -69,7 +66,7 @@ class HumanML3DFolder(FileSource):
         return self.root / "new_joint_vecs" / f"{name}.npy"
 
     def read(self, number: int) -> RawClip:
-        """One clip: features as they are; joints as shipped, or recovered from the features where they are not."""
+        """Read one clip: the features, and the joints if the folder has them."""
         name = self.ids[number]
         features = _load(self._vectors(name)).astype(np.float32, copy=False)
         joint_path = self.root / "new_joints" / f"{name}.npy"
@@ -88,7 +85,7 @@ class HumanML3DFolder(FileSource):
         )
 
     def files(self) -> list[Path]:
-        """All files that are read."""
+        """Return all files that are read."""
         lists = [f"{split}.txt" for split in SPLIT_FILES]
         parts = ("new_joint_vecs/{}.npy", "new_joints/{}.npy", "texts/{}.txt")
         paths = [self.root / name for name in lists + [part.format(name) for name in self.ids for part in parts]]
@@ -96,7 +93,7 @@ class HumanML3DFolder(FileSource):
 
 
 def _load(path: Path) -> NDArray[Any]:
-    found = read_npy(path, f"{path.parent.name}/{path.name}")
-    if found.dtype.kind not in "fiu":
-        raise DataError(f"{path.parent.name}/{path.name} holds values of type {found.dtype}, expected numbers")
-    return found
+    array = read_npy(path, f"{path.parent.name}/{path.name}")
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{path.parent.name}/{path.name} holds values of type {array.dtype}, expected numbers")
+    return array

@@ -1,4 +1,4 @@
-"""Source: a folder of motion files (BVH, ASF/AMC, arrays, DeepMimic), captions from text files of the same name."""
+"""Source of clips from motion files (BVH, ASF/AMC, arrays, DeepMimic), with captions in text files of the same name."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from exuvia.registry import IMPORTER
 
 
 class MotionFiles(FileSource):
-    """Every importable file below a folder, or one file; the id is the relative path without its suffix."""
+    """All importable files below a folder, or one file; an id is the relative path without its suffix."""
 
     name = "motion-files"
 
@@ -18,15 +18,15 @@ class MotionFiles(FileSource):
         """Find the files.
 
         Args:
-            place: a folder, searched with its sub-folders, or one motion file.
-            fps: rate that every clip is brought to.
-            seed: of the split by hash.
+            place: a folder, which is searched with its subfolders, or one motion file.
+            fps: rate of the resampled clips.
+            seed: seed of the split by hash.
         Raises:
-            DataError: no importable file.
+            DataError: there is no importable file.
         """
         self.root = place if place.is_dir() else place.parent
-        found = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
-        self.paths = [path for path in found if _is_motion(path)]
+        files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+        self.paths = [path for path in files if _is_motion(path)]
         if not self.paths:
             known = ", ".join(sorted(IMPORTER))
             raise DataError(f"{place} holds no motion file; expected one of {known}, or a known data set folder")
@@ -36,7 +36,7 @@ class MotionFiles(FileSource):
         self.ids = [stem if stems.count(stem) == 1 else f"{stem}{path.suffix}" for stem, path in named]
 
     def read(self, number: int) -> RawClip:
-        """One clip, resampled; its captions are the file's own, or those of `NAME.txt` (one a line)."""
+        """Read one clip and resample it; captions are those of `NAME.txt` (one per line), or the file's own."""
         path, name = self.paths[number], self.ids[number]
         clip = load_clip(path, fps=self.fps)
         text = path.with_suffix(".txt")
@@ -57,14 +57,14 @@ class MotionFiles(FileSource):
         )
 
     def files(self) -> list[Path]:
-        """All files that are read."""
+        """Return all files that are read."""
         texts = [path.with_suffix(".txt") for path in self.paths]
         skeletons = sorted(self.root.rglob("*.asf"))
         return [*self.paths, *(text for text in texts if text.is_file() and text not in self.paths), *skeletons]
 
 
 def _is_motion(path: Path) -> bool:
-    """True for an importable suffix; a .txt file only if it is DeepMimic's JSON and not a caption."""
+    """Whether a file has an importable suffix; a .txt file must be DeepMimic's JSON and not a caption."""
     if path.suffix.lower() not in IMPORTER or path.name.startswith("."):
         return False
     if path.suffix.lower() != ".txt":

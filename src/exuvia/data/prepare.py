@@ -1,9 +1,9 @@
-"""`prepare`: any source of motion -> one store, resumable after a kill, with features and mirrored twins.
+"""`prepare`: any source of motion -> one store with features and mirrored twins; a killed run can be resumed.
 
-    source -> shards of 256 clips (read, checked, mirrored, encoded) -> columns -> OUT, in place by one rename
+    source -> shards of 256 clips (read, checked, mirrored, encoded) -> columns -> OUT, put in place by one rename
 
-HumanML3D doubles all its clips by mirroring ([guo2022humanml3d], Sec. 3); here twins are made for train clips only,
-so that validation and test measure real motion.
+HumanML3D mirrors all its clips ([guo2022humanml3d], Sec. 3). Here only train clips get mirrored twins, so that
+validation and test sets hold real motion.
 """
 
 import logging
@@ -32,9 +32,9 @@ from exuvia.registry import DATA_SET, REPRESENTATION, resolve
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-"""Called with (clips done, clips in all)."""
+"""Function that is called with (clips done, clips in total)."""
 SHARD_CLIPS = 256
-"""Source clips in a shard: a killed run loses at most so many."""
+"""Source clips per shard; a killed run loses at most this many."""
 
 
 def prepare(
@@ -48,22 +48,21 @@ def prepare(
     count: int = 1000,
     progress: Progress | None = None,
 ) -> Store:
-    """Prepare a data set: bring clips of any source to one store.
+    """Prepare a data set: convert clips of any source to one store, and open it.
 
-    Running it again does nothing; a killed run goes on where it stopped and gives the same bytes.
+    Running it again does nothing. After a kill, the next run continues where the first one stopped and writes the same
+    bytes.
 
     Args:
         source: a folder in HumanML3D's layout, a folder with clips.npz and clips.jsonl, a folder of motion files,
             one motion file, the word `synthetic`, or several of these (a list, or joined with '+').
         out: folder of the store.
-        mirror: add mirrored twins of train clips, unless the source brings its own.
+        mirror: add mirrored twins of train clips, unless the source already has twins.
         representation: name of the feature layout (humanml3d, kit).
-        limit: use only so many clips, evenly spread over the source.
-        seed: of synthetic motion, and of splits by hash.
+        limit: use at most this many clips, evenly spread over the source.
+        seed: seed of synthetic motion and of splits by hash.
         count: number of synthetic clips.
-        progress: called with (clips done, clips in all) after every shard.
-    Returns:
-        the opened store
+        progress: function that is called with (clips done, clips in total) after every shard.
     Raises:
         DataError: the source cannot be read, or none of its clips can be used.
         ConfigError: a setting is wrong, or `out` was made with other settings or from another source.
@@ -73,18 +72,18 @@ def prepare(
     layout: Representation = resolve(REPRESENTATION, representation, "representation")
     if limit is not None and limit < 1:
         raise ConfigError(f"found limit {limit}, expected at least 1 clip")
-    sources = [open_source(one, layout, seed=seed, count=count) for one in _several(source)]
+    sources = [open_source(place, layout, seed=seed, count=count) for place in _source_list(source)]
     settings = {"representation": representation, "mirror": mirror, "limit": limit}
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         return _existing(target, sources, settings)
-    prints = [one.fingerprint() for one in sources]
+    prints = [part.fingerprint() for part in sources]
     about = {"representation": representation, "fps": layout.fps, "settings": settings, "source": prints}
-    about |= {"source_stamp": [one.stamp() for one in sources], "code_version": __version__}
-    items, twice = plan(sources, mirror, limit)
+    about |= {"source_stamp": [part.stamp() for part in sources], "code_version": __version__}
+    items, duplicates = plan(sources, mirror, limit)
     with _work_folder(target, stable_hash([settings, prints, SHARD_CLIPS, __version__])) as work:
-        shards = _write_shards(items, twice, work, layout, progress)
+        shards = _write_shards(items, duplicates, work, layout, progress)
         if target.exists():
-            target.rmdir()  # an empty folder, as checked above
+            target.rmdir()  # it is empty, as checked above
         assemble(shards, target, work, layout.skeleton.num_joints, layout.dim, about)
     store = Store.open(target)
     if store.manifest["skipped"]:
@@ -94,7 +93,7 @@ def prepare(
 
 
 def open_source(source: str | Path, layout: Representation, seed: int = 0, count: int = 1000) -> Source:
-    """The source that a word, a folder or a file is. Raises DataError if it is none."""
+    """Open the source that a word, folder or file names. Raises DataError if it is not a source."""
     place = Path(source)
     if str(source) == "synthetic":
         return SyntheticClips(count, seed)
@@ -108,23 +107,23 @@ def open_source(source: str | Path, layout: Representation, seed: int = 0, count
 
 
 def plan(sources: Sequence[Source], mirror: bool, limit: int | None) -> tuple[list[Item], list[Skipped]]:
-    """Which clips to take, in which order; and those whose id is taken already by an earlier clip."""
+    """Choose the clips to use, in order; and list clips that have the id of an earlier one."""
     seen: set[str] = set()
-    items, twice = [], []
+    items, duplicates = [], []
     every = {name for source in sources for name in source.ids}
     for source in sources:
         for number, name in enumerate(source.ids):
             if name in seen:
-                twice.append(Skipped(name, "its id is already taken by an earlier clip"))
+                duplicates.append(Skipped(name, "its id is already taken by an earlier clip"))
                 continue
             seen.add(name)
             items.append(Item(source, number, mirror and not source.has_twins and f"M{name}" not in every))
     if limit is not None and limit < len(items):
         items = [items[k] for k in np.arange(limit) * len(items) // limit]
-    return items, twice
+    return items, duplicates
 
 
-def _several(source: str | Path | Sequence[str | Path]) -> list[str | Path]:
+def _source_list(source: str | Path | Sequence[str | Path]) -> list[str | Path]:
     if isinstance(source, str) and not Path(source).exists():
         return [part.strip() for part in source.split("+")]
     if isinstance(source, (str, Path)):
@@ -135,18 +134,18 @@ def _several(source: str | Path | Sequence[str | Path]) -> list[str | Path]:
 
 
 def _existing(target: Path, sources: list[Source], settings: dict[str, Any]) -> Store:
-    """The store that is already there, if it is the one asked for. Raises ConfigError or OutputError if not."""
+    """Open the store at `target` if it is the requested one. Raises ConfigError or OutputError if it is not."""
     if not (target / "manifest.json").is_file():
-        raise OutputError(f"{target} exists and is no prepared data set; name one that does not exist, or remove it")
+        raise OutputError(f"{target} exists and is not a prepared data set; name a new folder, or remove it")
     store = Store.open(target)
     old = store.manifest["settings"]
     changed = [f"{name} {old.get(name)!r}, not {value!r}" for name, value in settings.items() if old.get(name) != value]
     if changed:
         raise ConfigError(f"{target} was prepared with {'; '.join(changed)}; remove it or name another folder")
-    if store.manifest["source_stamp"] != [one.stamp() for one in sources]:
-        if store.manifest["source"] != [one.fingerprint() for one in sources]:
+    if store.manifest["source_stamp"] != [source.stamp() for source in sources]:
+        if store.manifest["source"] != [source.fingerprint() for source in sources]:
             raise ConfigError(f"{target} was prepared from another source; remove it or name another folder")
-    shutil.rmtree(_work_place(target), ignore_errors=True)  # of a run killed after its last step
+    shutil.rmtree(_work_place(target), ignore_errors=True)  # a run that was killed after its last step left it
     logger.info("%s is already prepared; nothing to do", target)
     return store
 
@@ -157,10 +156,10 @@ def _work_place(target: Path) -> Path:
 
 @contextmanager
 def _work_folder(target: Path, key: str) -> Iterator[Path]:
-    """The folder of unfinished work beside `target`, locked; removed when the block ends or refuses the source.
+    """Lock a folder for unfinished work next to `target`; remove it when the block ends or refuses the source.
 
-    After a kill, a stop, a full disk or a damaged shard it stays, and the next run goes on there. What a run with
-    another source or other settings left is removed first.
+    After a kill, a stop, a full disk or a damaged shard it stays, and the next run continues from it. Work that a run
+    with another source or other settings left is removed first.
     """
     work = _work_place(target)
     with as_output_error(target), locked(work):
@@ -171,7 +170,7 @@ def _work_folder(target: Path, key: str) -> Iterator[Path]:
         try:
             yield work / key
         except (DamagedShard, OutputError):
-            raise  # the next run goes on from what is there
+            raise  # the next run continues from this folder
         except Exception:
             shutil.rmtree(work, ignore_errors=True)
             raise
@@ -179,16 +178,16 @@ def _work_folder(target: Path, key: str) -> Iterator[Path]:
 
 
 def _write_shards(
-    items: Sequence[Item], twice: Sequence[Skipped], work: Path, layout: Representation, progress: Progress | None
+    items: Sequence[Item], duplicates: Sequence[Skipped], work: Path, layout: Representation, progress: Progress | None
 ) -> list[Path]:
-    """Make the shards that are not there yet; the paths of all."""
+    """Write the shards that do not exist yet, and return the paths of all."""
     paths = []
     for start in range(0, max(len(items), 1), SHARD_CLIPS):
         path = work / f"shard-{start // SHARD_CLIPS:05d}.npz"
         part = items[start : start + SHARD_CLIPS]
         if not is_whole(path):
             ready, skipped = make_ready(part, layout)
-            write_shard(path, ready, [*skipped, *(twice if start == 0 else ())])
+            write_shard(path, ready, [*skipped, *(duplicates if start == 0 else ())])
         paths.append(path)
         if progress is not None:
             progress(start + len(part), len(items))

@@ -1,4 +1,4 @@
-"""Source clips made ready for the store: checked, mirrored, encoded; a bad one is skipped with its reason."""
+"""Processing source clips for the store: check, mirror and encode them; a bad clip is skipped with its reason."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ OTHER_SIDE = {"left": "right", "right": "left"}
 
 @dataclass(frozen=True)
 class Item:
-    """One clip of a source, and whether it may get a mirrored twin."""
+    """One clip of a source, and whether it can get a mirrored twin."""
 
     source: Source
     number: int
@@ -30,31 +30,30 @@ class Item:
 
     @property
     def id(self) -> str:
-        """The clip's id."""
+        """Id of the clip."""
         return self.source.ids[self.number]
 
 
 def make_ready(items: Sequence[Item], layout: Representation) -> tuple[list[ReadyClip], list[Skipped]]:
-    """Read, check, mirror and encode some clips.
+    """Read, check, mirror and encode clips.
 
     Returns:
-        the usable clips in order, each train clip followed by its twin where it gets one
-        the others, with reasons
+        the usable clips in order, each train clip followed by its twin if it gets one; and the others with reasons
     """
     raws: list[RawClip] = []
     skipped: list[Skipped] = []
     for item in items:
         try:
             raw = _checked(item.source.read(item.number), layout)
-        except Exception as error:  # whatever one damaged clip leads to, the others go on
+        except Exception as error:  # a damaged clip must not stop the others
             skipped.append(Skipped(item.id, _reason(error)))
             continue
         raws.append(raw)
         if item.may_twin and raw.split == "train":
             raws.append(mirrored(raw, layout))
-    wanting = [raw.joints for raw in raws if raw.features is None and raw.joints is not None]
-    has_target = bool(layout.skeleton.lengths_m)  # else only twins of published, already retargeted clips come here
-    encoded = iter(layout.encode(wanting, retarget=has_target))
+    unencoded = [raw.joints for raw in raws if raw.features is None and raw.joints is not None]
+    has_target = bool(layout.skeleton.lengths_m)  # without it, all clips here are twins of retargeted published clips
+    encoded = iter(layout.encode(unencoded, retarget=has_target))
     ready: list[ReadyClip] = []
     for raw in raws:
         features = next(encoded) if raw.features is None else raw.features
@@ -72,9 +71,9 @@ def _reason(error: Exception) -> str:
 
 
 def mirrored(raw: RawClip, layout: Representation) -> RawClip:
-    """The twin of a clip: x negated, sides of joints, captions and labels exchanged, 'M' in front of the id.
+    """Mirrored twin of a clip: x negated, sides of joints, captions and labels exchanged, 'M' in front of the id.
 
-    The class name that a source gives (`label`) stays as it is: it names a file or class of that source.
+    The source's class name (`label`) does not change, since it names a file or class of that source.
     """
     assert raw.joints is not None
     joints = raw.joints[:, list(layout.skeleton.mirror)] * np.asarray([-1.0, 1.0, 1.0], np.float32)
@@ -91,14 +90,14 @@ def mirrored(raw: RawClip, layout: Representation) -> RawClip:
 
 
 def _checked(raw: RawClip, layout: Representation) -> RawClip:
-    """The clip with sound joints at the layout's rate. Raises DataError or ShapeError."""
+    """The clip with valid joints at the layout's rate. Raises DataError or ShapeError."""
     labels = {"mirrored": False, **raw.labels}
     if raw.features is not None:
         _check_array(raw.features, (layout.dim,), 1, "features")
     joints = raw.joints
     if joints is None:
         if raw.features is None:
-            raise DataError("has neither joints nor features")
+            raise DataError("found neither joints nor features")
         joints = layout.recover(raw.features)
     _check_array(joints, (layout.skeleton.num_joints, 3), 2, "joints")
     if raw.features is not None and len(joints) - len(raw.features) not in (0, 1):
@@ -137,6 +136,6 @@ def _ready(raw: RawClip, features: Features) -> ReadyClip:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON-ready: numpy numbers and arrays become plain ones, whatever JSON does not know its text."""
+    """Values for JSON: NumPy numbers and arrays become plain ones, and values of unknown types their text."""
     text = json.dumps(values, default=lambda v: v.tolist() if isinstance(v, np.generic | np.ndarray) else str(v))
-    return cast(dict[str, Any], parse_json(text, "what is known of a clip"))
+    return cast(dict[str, Any], parse_json(text, "the facts about a clip"))

@@ -1,4 +1,4 @@
-"""`ClipRecord`: what is known about one clip of a prepared data set, one JSON line each."""
+"""`ClipRecord`: facts about one clip of a prepared data set, stored as one line of JSON."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -11,42 +11,42 @@ from exuvia.data.captions import Caption
 from exuvia.errors import DataError
 from exuvia.readers import parse_as
 
-Place = Annotated[int, Field(ge=0)]
+Offset = Annotated[int, Field(ge=0)]
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """One clip: where its rows lie in the columns, and what it is."""
+    """Position of a clip in the columns of a store, and facts about it."""
 
     id: str
-    """Unique in the store; mirrored twins are the original's id with 'M' in front."""
+    """Name of the clip, unique in the store; a mirrored twin has the original's id with 'M' in front."""
     source: str
-    """Collection the clip comes from."""
+    """Collection from which the clip comes."""
     split: str
     """train, val or test."""
     fps: Annotated[float, Field(gt=0, le=1000)]
     """Frames a second."""
     frames: Count
-    """Joint frames F."""
+    """Number of joint frames F."""
     rows: Count
-    """Feature rows: F - 1, or F where the source ships both of one length (HumanML3D)."""
-    frame_start: Place = 0
+    """Number of feature rows: F - 1, or F if the source has as many features as frames (HumanML3D)."""
+    frame_start: Offset = 0
     """First frame in `joints.npy` and `frame_labels.npy`."""
-    row_start: Place = 0
+    row_start: Offset = 0
     """First row in `features.npy`."""
     captions: tuple[Caption, ...] = ()
     """Sentences about the clip; may be empty."""
     caption_kind: str = ""
-    """human, description, template or empty."""
+    """Origin of the captions: human, description, template or empty."""
     labels: dict[str, Any] = field(default_factory=dict)
-    """violent, keyword_violent, side, label, mirrored, and whatever else the source knows."""
+    """Labels: violent, keyword_violent, side, label, mirrored, and any others of the source."""
     has_frame_labels: bool = False
-    """True where `frame_labels.npy` says something about this clip."""
+    """Whether `frame_labels.npy` has labels for this clip."""
     licence: str = ""
-    """Terms of the motion and its captions, as known."""
+    """Licence of the motion and its captions, if known."""
     sensor: str = ""
-    """optical, kinect, synthetic, ..."""
+    """Kind of capture: optical, kinect, synthetic, ..."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Source file, trial, repairs."""
 
@@ -60,5 +60,5 @@ class ClipRecord:
 
     @classmethod
     def from_json(cls, line: str) -> "ClipRecord":
-        """The inverse of `to_json`. Raises DataError on anything else."""
+        """Read a line that `to_json` wrote. Raises DataError for any other line."""
         return parse_as(cls, line, f"the clip record {line[:60]!r}")

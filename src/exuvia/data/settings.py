@@ -1,16 +1,16 @@
-"""Which prepared clips a training reads; nothing here imports NumPy or PyTorch."""
+"""Settings that select the clips for a training. This module imports neither NumPy nor PyTorch."""
 
 from exuvia.config import NotNegative, settings
 
 
 @settings
 class CorpusConfig:
-    """Which stores and clips to learn from."""
+    """Stores and clips to learn from."""
 
     data: tuple[str, ...] = ()
     """Folders made by `exuvia prepare`."""
     shares: tuple[NotNegative, ...] = ()
-    """Probability of drawing from each store; empty: by number of frames."""
+    """Probability of drawing from each store; empty: in proportion to its frames."""
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors (optical, kinect, synthetic ...); empty: all."""
     without: tuple[str, ...] = ()

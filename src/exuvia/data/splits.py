@@ -1,9 +1,9 @@
 """Forget and retain sets of a concept, by one of three rules.
 
-released   hmu's own: a case-sensitive substring search over the whole caption lines, lemmatised tokens included
-           ("white" holds "hit"). It makes the published lists: 304 of HumanML3D's 4,384 test ids for violence.
-words      the same words as words: inflected, in their own sense, not harmlessly used (see text/words.py)
-label      what a person judged, clip by clip, where the store says so; for synthetic motion, what was acted
+released   the rule of hmu: a case-sensitive substring search in caption lines with their lemmatised tokens ("white"
+           contains "hit"). It gives the published lists: 304 of HumanML3D's 4,384 test ids for violence.
+words      the same keywords as whole words with their inflections, except for harmless uses (see text/words.py)
+label      the judgement of a person for each clip, if the store has it; for synthetic motion, the generated action
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,16 +27,16 @@ RULES = ("released", "words", "label")
 
 @dataclass(frozen=True)
 class ConceptSplit:
-    """Which clips show the concept, and which do not; every clip is in exactly one of forget and retain."""
+    """Clips that show the concept and clips that do not; every clip is in exactly one of forget and retain."""
 
     concept: str
     rule: str
     forget: tuple[str, ...]
-    """Ids of clips that show it."""
+    """Ids of clips that show the concept."""
     retain: tuple[str, ...]
     """All other ids."""
     lookalikes: tuple[str, ...]
-    """Those of retain whose captions hold a keyword's letters or use its words harmlessly: "a white box"."""
+    """Ids of retained clips whose captions contain the letters of a keyword or use it harmlessly ("a white box")."""
 
     def __post_init__(self) -> None:
         both = sorted(set(self.forget) & set(self.retain))
@@ -45,10 +45,10 @@ class ConceptSplit:
 
 
 def caption_verdict(caption: Caption, concept: Concept, rule: Rule = "words", dataset: str = "humanml3d") -> Verdict:
-    """What one caption says about a concept: yes, harmless (letters or another sense only), or no.
+    """Verdict on one caption: yes, harmless (the letters or another sense of a keyword only), or no.
 
     Raises:
-        ConfigError: unknown rule, or the rule `label`, which is about clips.
+        ConfigError: the rule is unknown, or is `label`, which judges clips.
     """
     if rule not in RULES or rule == "label":
         raise ConfigError(f"rule {rule!r} does not judge captions; {suggest(rule, ('released', 'words'))}")
@@ -62,30 +62,26 @@ def caption_verdict(caption: Caption, concept: Concept, rule: Rule = "words", da
 def split_captions(
     captions: Mapping[str, Sequence[Caption]], concept: Concept, rule: Rule = "words", dataset: str = "humanml3d"
 ) -> ConceptSplit:
-    """Split clips by what their captions say.
+    """Split clips by their captions.
 
     Args:
         captions: captions by clip id.
-        concept: what is to be forgotten.
+        concept: the concept to forget.
         rule: released or words.
-        dataset: whose keywords: humanml3d or motionx.
+        dataset: data set whose keywords are used: humanml3d or motionx.
     Raises:
-        ConfigError: unknown rule or keyword list.
+        ConfigError: the rule or keyword list is unknown.
     """
-    forget, retain, lookalikes = [], [], []
-    for name, lines in captions.items():
-        verdicts = [caption_verdict(line, concept, rule, dataset) for line in lines]
-        if "yes" in verdicts:
-            forget.append(name)
-            continue
-        retain.append(name)
-        if "harmless" in verdicts:
-            lookalikes.append(name)
-    return ConceptSplit(concept.name, rule, tuple(forget), tuple(retain), tuple(lookalikes))
+    verdicts = {
+        name: {caption_verdict(line, concept, rule, dataset) for line in lines} for name, lines in captions.items()
+    }
+    forget = tuple(name for name, verdict in verdicts.items() if "yes" in verdict)
+    retain = tuple(name for name, verdict in verdicts.items() if "yes" not in verdict)
+    return ConceptSplit(concept.name, rule, forget, retain, tuple(n for n in retain if "harmless" in verdicts[n]))
 
 
 def actual_rule(store: Store, concept: Concept, rule: str, clips: NDArray[np.int64]) -> Rule:
-    """What "auto" stands for: label where every clip has the concept's label, else words. Raises ConfigError."""
+    """Resolve the rule "auto": label if every clip has the concept's label, otherwise words. Raises ConfigError."""
     if rule != "auto":
         if rule not in RULES:
             raise ConfigError(f"unknown rule {rule!r}; {suggest(rule, ('auto', *RULES))}")
@@ -102,10 +98,10 @@ def split_store(
     clips: NDArray[np.int64] | None = None,
     dataset: str | None = None,
 ) -> ConceptSplit:
-    """Split the clips of a store; by default all of them, by the keywords of the store's own data set.
+    """Split clips of a store, by default all of them, with the keywords of the store's data set.
 
     Raises:
-        ConfigError: unknown rule or keyword list, or the store has no labels for the concept.
+        ConfigError: the rule or keyword list is unknown, or the store has no labels for the concept.
     """
     dataset = dataset or store.keywords
     chosen = range(len(store)) if clips is None else map(int, clips)
@@ -118,13 +114,13 @@ def split_store(
         raise ConfigError(f"{unknown} of {len(marks)} clips are not labelled for {concept.name!r}; use rule words")
     forget = tuple(name for name, mark in marks.items() if mark)
     retain = tuple(name for name, mark in marks.items() if not mark)
-    said = split_captions({r.id: r.captions for r in records}, concept, "words", dataset)
-    worded = set(said.forget) | set(said.lookalikes)
-    return ConceptSplit(concept.name, rule, forget, retain, tuple(name for name in retain if name in worded))
+    by_words = split_captions({r.id: r.captions for r in records}, concept, "words", dataset)
+    similar = {*by_words.forget, *by_words.lookalikes}
+    return ConceptSplit(concept.name, rule, forget, retain, tuple(name for name in retain if name in similar))
 
 
 def _mark(record: ClipRecord, concept: Concept) -> bool | None:
-    """What the labels say: their list of concepts, where they have one, or the concept's own label."""
+    """Whether a clip has the concept in its list of concepts, or else the concept's own label; None: unknown."""
     if concept.parts:
         marks = [_mark(record, part) for part in concept.parts]
         return True if True in marks else None if None in marks else False

@@ -1,9 +1,9 @@
-"""`Store`: a prepared data set as memory-mapped columns, an index and checksums, read by any number of processes.
+"""`Store`: a prepared data set with memory-mapped columns, an index and checksums, for any number of processes.
 
 joints.npy         [frames, J, 3]  float32   metres (KIT: millimetres)
 features.npy       [rows, C]       float32   un-normalised
-frame_labels.npy   [frames]        int16     only where the source labels frames; -1 = unlabelled
-clips.jsonl        one ClipRecord a line
+frame_labels.npy   [frames]        int16     only if the source labels frames; -1 = unlabelled
+clips.jsonl        one ClipRecord per line
 manifest.json      format version, columns with shape, bytes and SHA-256, settings, source, licences, skipped clips
 """
 
@@ -48,19 +48,19 @@ class _Columns(TypedDict):
     frame_labels: NotRequired[_Column]
 
 
-class _From(TypedDict):
+class _SourceFacts(TypedDict):
     frame_labels: NotRequired[list[str]]
 
 
 class _Manifest(TypedDict):
-    """What manifest.json must say."""
+    """Required content of manifest.json."""
 
     clips: int
     representation: str
     columns: _Columns
     index: _File
     settings: dict[str, Any]
-    source: list[_From]
+    source: list[_SourceFacts]
     source_stamp: list[dict[str, Any]]
     skipped: list[dict[str, str]]
     by_split: dict[str, int]
@@ -76,21 +76,21 @@ class Store:
         self.clips = clips
         """All records, in the order of the columns."""
         self.columns = {name: _mapped(folder, name, facts) for name, facts in manifest["columns"].items()}
-        """joints, features and maybe frame_labels, whole, memory-mapped."""
+        """Memory-mapped joints, features and, if there are any, frame_labels of all clips."""
 
     @classmethod
     def open(cls, folder: str | Path, verify: bool = False) -> "Store":
         """Open a prepared folder.
 
         Args:
-            folder: what `prepare` wrote.
-            verify: also compare every file with its SHA-256 (reads everything once).
+            folder: folder that `prepare` wrote.
+            verify: compare every file with its SHA-256, too (this reads all files).
         Raises:
-            DataError: no store, one of another version, or a file that is damaged; the message names the file.
+            DataError: the folder is not a store or has another version, or a file is damaged.
         """
         path = Path(folder)
         if not (path / "manifest.json").is_file():
-            raise DataError(f"{path} has no manifest.json, so it is no prepared data set; {REMEDY} SOURCE {path}")
+            raise DataError(f"{path} has no manifest.json, so it is not a prepared data set; {REMEDY} SOURCE {path}")
         manifest = read_json(path / "manifest.json")
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise DataError(f"{path}/manifest.json does not describe a prepared data set; {REMEDY}")
@@ -109,7 +109,7 @@ class Store:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """Name of the folder."""
         return self.folder.resolve().name
 
     @cached_property
@@ -119,13 +119,13 @@ class Store:
 
     @cached_property
     def keywords(self) -> str:
-        """Whose word lists tell concepts apart here: Motion-X's where a source folder is named after it."""
+        """Data set whose keyword lists apply: motionx if a source folder has its name, otherwise humanml3d."""
         names = {"".join(filter(str.isalnum, clip.source.lower())) for clip in self.clips}
         return "motionx" if any("motionx" in name for name in names) else "humanml3d"
 
     @cached_property
     def data_hash(self) -> str:
-        """SHA-256 over the contents of all columns and the index: what a training run names as its data."""
+        """SHA-256 of the contents of all columns and the index, which training runs record as their data."""
         facts = {name: column["sha256"] for name, column in self.manifest["columns"].items()}
         facts["index"] = self.manifest["index"]["sha256"]
         return stable_hash(facts)
@@ -136,17 +136,17 @@ class Store:
         return {clip.id: number for number, clip in enumerate(self.clips)}
 
     def joints(self, number: int) -> Joints:
-        """Joints of one clip, [F, J, 3], a read-only view."""
+        """Joints of one clip [F, J, 3], as a read-only view."""
         clip = self.clips[number]
         return self.columns["joints"][clip.frame_start : clip.frame_start + clip.frames]
 
     def features(self, number: int) -> Features:
-        """Features of one clip, un-normalised, [rows, C], a read-only view."""
+        """Un-normalised features of one clip [rows, C], as a read-only view."""
         clip = self.clips[number]
         return self.columns["features"][clip.row_start : clip.row_start + clip.rows]
 
     def frame_labels(self, number: int) -> NDArray[np.int16] | None:
-        """Label of every frame of one clip, [F], an index into `frame_label_names`; None where the source has none."""
+        """Frame labels of one clip [F], indices into `frame_label_names`; None if the clip has no frame labels."""
         clip = self.clips[number]
         if not clip.has_frame_labels:
             return None
@@ -154,27 +154,27 @@ class Store:
 
     @property
     def frame_label_names(self) -> tuple[str, ...]:
-        """What the frame labels mean; empty where no source labels frames."""
-        named = [tuple(source["frame_labels"]) for source in self.manifest["source"] if "frame_labels" in source]
-        return named[0] if named else ()
+        """Names of the frame labels; empty if no source labels frames."""
+        names = (tuple(source["frame_labels"]) for source in self.manifest["source"] if "frame_labels" in source)
+        return next(names, ())
 
     def select(self, **wanted: Any) -> NDArray[np.int64]:
         """Numbers of the clips that have all the given values.
 
         Args:
-            wanted: split, source, sensor, licence, caption_kind, or any label (violent, side, mirrored, ...);
-                a value, or a list of values of which one must fit. A label that is a list fits if it holds the value.
+            wanted: values of split, source, sensor, licence, caption_kind, or any label (violent, side, mirrored, ...).
+                A list of values matches any of them, and a label that is a list matches each of its elements.
         Raises:
-            ConfigError: a name that no clip has; the message suggests the nearest.
+            ConfigError: no clip has one of the names; the message suggests the nearest.
         """
-        own = {"split", "source", "sensor", "licence", "caption_kind"}
-        known = own.union(*(clip.labels for clip in self.clips))
+        fields = {"split", "source", "sensor", "licence", "caption_kind"}
+        known = fields.union(*(clip.labels for clip in self.clips))
         for name in wanted:
             if name not in known:
                 raise ConfigError(f"clips of {self.folder} have no {name!r}; {suggest(name, known)}")
 
         def fits(clip: ClipRecord) -> bool:
-            return all(_fits(getattr(clip, k) if k in own else clip.labels.get(k), v) for k, v in wanted.items())
+            return all(_fits(getattr(clip, k) if k in fields else clip.labels.get(k), v) for k, v in wanted.items())
 
         return np.asarray([number for number, clip in enumerate(self.clips) if fits(clip)], np.int64)
 
@@ -206,8 +206,8 @@ def _mapped(folder: Path, name: str, facts: dict[str, Any]) -> NDArray[Any]:
     except DataError as error:
         raise DataError(f"the {name} column is damaged: {error}; {REMEDY}") from None
     if list(column.shape) != facts["shape"] or str(column.dtype) != facts["dtype"]:
-        found = f"{column.dtype} {list(column.shape)}"
-        raise DataError(f"{path} is damaged: found {found}, expected {facts['dtype']} {facts['shape']}; {REMEDY}")
+        actual = f"{column.dtype} {list(column.shape)}"
+        raise DataError(f"{path} is damaged: found {actual}, expected {facts['dtype']} {facts['shape']}; {REMEDY}")
     return column
 
 

@@ -1,4 +1,4 @@
-"""A clip as an .npz archive: its joints with their rate, and HumanML3D's features of them."""
+"""Writing a clip as an .npz archive: its joints with their rate, and its HumanML3D features."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from exuvia.motion.clip import Clip
 
 
 def write_npz(clip: Clip, path: str | Path) -> None:
-    """Write `joints` [F, 22, 3] in metres, `fps`, `caption`, and `features` [F' - 1, 263] of the clip at 20 a second.
+    """Write `joints` [F, 22, 3] in metres, `fps`, `caption`, and `features` [F' - 1, 263] of the clip at 20 fps.
 
-    The features are made as the data set's are: bones of its target skeleton, on the floor, facing +z at first, not
-    normalised. Raises OutputError; ShapeError for a clip of less than two frames at that rate.
+    The features are computed like those of the data set (its target bones, on the floor, first facing +z) and are not
+    normalised. Raises OutputError, or ShapeError for a clip of fewer than two frames at 20 fps.
     """
     (features,) = HUMANML3D.encode([clip.resampled(HUMANML3D.fps).joints])
     with whole_file(path) as temporary, open(temporary, "wb") as stream:

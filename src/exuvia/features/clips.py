@@ -1,4 +1,4 @@
-"""From features of either layout to clips: 22 SMPL joints in metres at the layout's own rate."""
+"""Features of either layout -> clips: 22 SMPL joints in metres at the layout's own rate."""
 
 from typing import Any
 
@@ -14,16 +14,14 @@ MILLIMETRES = 1000.0
 
 
 def clip_of(
-    rows: Features, kind: Representation, caption: str | None = None, meta: dict[str, Any] | None = None
+    rows: Features, layout: Representation, caption: str | None = None, meta: dict[str, Any] | None = None
 ) -> Clip:
     """The motion that un-normalised features [F, C] describe.
 
-    KIT-ML's 21 joints in millimetres become the 22 of SMPL as its files do (motion/arrays.py), at 12.5 frames a second.
-
-    Raises:
-        ShapeError: another number of channels than the layout has.
+    KIT-ML's 21 joints in millimetres are mapped to the 22 of SMPL like its files (motion/arrays.py), at 12.5 fps.
+    Raises ShapeError if the number of channels does not fit the layout.
     """
-    joints = kind.recover(rows)
-    if kind.skeleton.num_joints != SMPL22.num_joints:
+    joints = layout.recover(rows)
+    if layout.skeleton.num_joints != SMPL22.num_joints:
         joints = (smpl22_from_kit(np.asarray(joints, np.float64)) / MILLIMETRES).astype(np.float32)
-    return Clip(joints, fps=kind.fps, caption=caption, meta=meta or {})
+    return Clip(joints, fps=layout.fps, caption=caption, meta=meta or {})

@@ -1,7 +1,7 @@
 """KIT-ML: 251 features of the 21-joint KIT body at 12.5 fps, millimetres.   momask-codes, utils/motion_process.py
 
-The contact threshold is a number without unit in the published code: on millimetre data it fires only at a
-near-standstill.
+The contact threshold has no unit in the published code. On data in millimetres it detects contact only when the foot
+hardly moves.
 """
 
 from exuvia.features.representation import Representation

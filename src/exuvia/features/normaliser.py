@@ -1,6 +1,6 @@
-"""Mean and standard deviation of a feature set, in the published groups, and the evaluator's Std/25.
+"""Mean and standard deviation of features, in the published channel groups, and the evaluator's Std/25.
 
-Sources: HumanML3D, cal_mean_variance.ipynb; momask-codes issue 50 and data/t2m_dataset.py for the twice applied bias.
+Sources: HumanML3D, cal_mean_variance.ipynb; momask-codes issue 50 and data/t2m_dataset.py for the bias applied twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,11 +41,7 @@ class Normaliser:
 
     @classmethod
     def fit(cls, clips: Iterable[Features], num_joints: int) -> "Normaliser":
-        """Statistics over all rows of all finite clips; inside each channel group the std is averaged.
-
-        Raises:
-            ShapeError: no finite clip, or a group without any variation.
-        """
+        """Statistics of all finite clips, with the std averaged within channel groups. Raises ShapeError if empty."""
         count, total, square = 0, np.zeros(0), np.zeros(0)
         for clip in clips:
             if not np.isfinite(clip).all():
@@ -67,33 +63,33 @@ class Normaliser:
 
     @classmethod
     def of_run(cls, config: Mapping[str, Any], folder: str | Path) -> "Normaliser":
-        """What `listed` wrote to the config.json of a run folder. Raises CheckpointError."""
+        """Read the statistics that `listed` put into the config.json of a run folder. Raises CheckpointError."""
         try:
             return cls(np.asarray(config["mean"], np.float32), np.asarray(config["std"], np.float32))
         except KeyError as error:
             raise CheckpointError(f"{folder}/config.json has no {error}") from None
 
     def listed(self) -> dict[str, list[float]]:
-        """Mean and deviation, JSON-ready."""
+        """Mean and standard deviation as plain lists for JSON."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
     def evaluator(self) -> "Normaliser":
-        """The statistics the published evaluators were trained with: Std / 25 on root channels and contacts.
+        """Statistics with which the published evaluators were trained: Std / 25 on root channels and contacts.
 
-        The code divides by `feat_bias` = 5 in place, once for the train and once for the val data set object, hence
-        twice; every published number rests on it.
+        The published code divides by `feat_bias` = 5 in place, once for the train and once for the val data set, so
+        the bias applies twice. All published numbers depend on it.
         """
         return self.emphasised(FEATURE_BIAS**2, FEATURE_BIAS**2)
 
     def emphasised(self, root: float = 1.0, contacts: float = 1.0) -> "Normaliser":
-        """Statistics under which the root channels and the contacts come out larger by these factors."""
+        """Statistics that scale normalised root channels and contacts up by these factors."""
         std = self.std.copy()
         std[:4] /= root
         std[-4:] /= contacts
         return Normaliser(self.mean, std)
 
     def normalise(self, features: Features) -> Features:
-        """Features [..., C] -> zero mean, unit deviation."""
+        """Features [..., C] -> zero mean, unit standard deviation."""
         return (features - self.mean) / self.std
 
     def denormalise(self, features: Features) -> Features:

@@ -1,4 +1,4 @@
-"""Features back to joints: the heading and path are integrated, then the local pose is placed on them.
+"""Features -> joints: heading and path are integrated, and the local pose is placed on them.
 
 Source: HumanML3D, motion_representation.ipynb (recover_root_rot_pos, recover_from_ric).
 """
@@ -9,15 +9,9 @@ from exuvia.shapes import Features, Floats, Joints
 
 
 def recover_root(features: Features) -> tuple[Floats, Floats]:
-    """Root rotation and position of every frame.
+    """Root quaternions (cos θ, 0, sin θ, 0) [..., F, 4] and positions [..., F, 3] of un-normalised rows [..., F, C].
 
-    The stored yaw velocity is half the yaw step, so its running sum is the half angle of the quaternion.
-
-    Args:
-        features: un-normalised rows                      [..., F, C]
-    Returns:
-        quaternion (cos θ, 0, sin θ, 0)                   [..., F, 4]
-        position, metres                                  [..., F, 3]
+    The stored yaw velocity is half the yaw step, so its running sum is half the angle of the quaternion's rotation.
     """
     angle = np.zeros(features.shape[:-1], features.dtype)
     angle[..., 1:] = np.cumsum(features[..., :-1, 0], axis=-1)
@@ -26,25 +20,18 @@ def recover_root(features: Features) -> tuple[Floats, Floats]:
     x = np.zeros_like(angle)
     z = np.zeros_like(angle)
     x[..., 1:], z[..., 1:] = features[..., :-1, 1], features[..., :-1, 2]
-    x, z = _unturned(x, z, angle)
+    x, z = yawed(x, z, np.cos(2 * angle), -np.sin(2 * angle))
     position = np.stack((np.cumsum(x, axis=-1), features[..., 3], np.cumsum(z, axis=-1)), axis=-1)
     return quaternion, position
 
 
 def recover_joints(features: Features, num_joints: int) -> Joints:
-    """Joint positions from the local-position channels.
-
-    Args:
-        features: un-normalised rows                      [..., F, C]
-        num_joints: J of the skeleton
-    Returns:
-        joints, first root at x = z = 0                   [..., F, J, 3]   metres
-    """
+    """Joints [..., F, J, 3] in metres from the position channels of un-normalised rows; first root at x = z = 0."""
     quaternion, root = recover_root(features)
     angle = np.arctan2(quaternion[..., 2], quaternion[..., 0])[..., None]
     local = features[..., 4 : 4 + 3 * (num_joints - 1)].reshape(*features.shape[:-1], num_joints - 1, 3)
     joints = np.empty((*features.shape[:-1], num_joints, 3), features.dtype)
-    x, z = _unturned(local[..., 0], local[..., 2], angle)
+    x, z = yawed(local[..., 0], local[..., 2], np.cos(2 * angle), -np.sin(2 * angle))
     joints[..., 1:, 0] = x + root[..., 0:1]
     joints[..., 1:, 1] = local[..., 1]
     joints[..., 1:, 2] = z + root[..., 2:3]
@@ -52,8 +39,6 @@ def recover_joints(features: Features, num_joints: int) -> Joints:
     return joints
 
 
-def _unturned(x: Floats, z: Floats, half_angle: Floats) -> tuple[Floats, Floats]:
-    """q⁻¹ ∘ (x, ·, z) for q = (cos θ, 0, sin θ, 0): a yaw by -2θ."""
-    cosine: Floats = np.cos(2 * half_angle)
-    sine: Floats = np.sin(2 * half_angle)
-    return cosine * x - sine * z, sine * x + cosine * z
+def yawed(x: Floats, z: Floats, cosine: Floats, sine: Floats) -> tuple[Floats, Floats]:
+    """x and z rotated about +y by the angle with this cosine and sine."""
+    return cosine * x + sine * z, cosine * z - sine * x

@@ -40,7 +40,7 @@ class RetrievalTask:
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Different clips, each with one of its captions."""
-        return self._pairs(self.clips, self.clips.some(self.config.batch_size, rng), rng)
+        return self._pairs(self.clips, self.clips.sample(self.config.batch_size, rng), rng)
 
     def _pairs(self, clips: ClipSet, numbers: Sequence[int], rng: np.random.Generator) -> dict[str, Tensor]:
         crops, texts = [], []

@@ -44,7 +44,7 @@ class EvaluatorTask:
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Different clips, each cropped at random with one of its captions, and which pairs are wrong."""
-        numbers = self.clips.some(self.config.batch_size, rng)
+        numbers = self.clips.sample(self.config.batch_size, rng)
         return {**self._pairs(self.clips, numbers, rng), "negative": negatives([self.kinds[n] for n in numbers])}
 
     def _pairs(self, clips: ClipSet, numbers: Sequence[int], rng: np.random.Generator) -> dict[str, Tensor]:

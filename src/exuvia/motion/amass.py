@@ -1,9 +1,9 @@
-"""AMASS motions: body-model poses -> 22 SMPL joints, z up turned to y up.
+"""AMASS motions: body-model poses, z up -> 22 SMPL joints, y up.
 
-Joints need only the model's template, shape directions and joint regressor; blend skinning never moves them:
+Joints depend only on the model's template, shape directions and joint regressor, since blend skinning moves no joint:
 joints = regressor (template + shapes betas), then forward kinematics of the poses.   Eq. 10 [loper2015smpl]
-The models are licensed and not part of Exuvia; get them at https://smpl.is.tue.mpg.de, https://mano.is.tue.mpg.de
-(SMPL-H) or https://smpl-x.is.tue.mpg.de, as .npz.
+The models are licensed separately and not part of Exuvia; download them as .npz from https://smpl.is.tue.mpg.de,
+https://mano.is.tue.mpg.de (SMPL-H) or https://smpl-x.is.tue.mpg.de.
 """
 
 import os
@@ -25,31 +25,31 @@ from exuvia.shapes import Array
 
 BODY_JOINTS = 22
 MAX_VERTICES = 100_000
-"""SMPL-X has 10,475."""
+"""Most vertices of a body model; SMPL-X has 10,475."""
 MODELS_VARIABLE = "SMPL_MODELS"
 
 
 def find_body_model(folder: str | Path | None, gender: str) -> Path:
-    """The body model of a gender: the file given, or the first of the usual names in the folder given.
+    """Path of the body model of a gender: the given file, or the first of the usual names in the given folder.
 
     Args:
         folder: file or folder; None reads the environment variable SMPL_MODELS
     Raises:
-        DataError: none there; the message says what to get and where to put it.
+        DataError: there is none; the message says what to download and where to put it.
     """
-    named = folder or os.environ.get(MODELS_VARIABLE)
-    if not named:
+    place = folder or os.environ.get(MODELS_VARIABLE)
+    if not place:
         raise DataError(
-            "found an AMASS motion, which needs a licensed body model; get SMPL-H (mano.is.tue.mpg.de) or SMPL-X "
+            "found an AMASS motion, which needs a licensed body model; download SMPL-H (mano.is.tue.mpg.de) or SMPL-X "
             f"as .npz and name its folder with Source(body_models=...) or the variable {MODELS_VARIABLE}"
         )
-    root = Path(named)
+    root = Path(place)
     if root.is_file():
         return root
-    for who in dict.fromkeys((gender, "neutral")):
-        large = who.upper()
+    for kind in dict.fromkeys((gender, "neutral")):
+        large = kind.upper()
         for name in (
-            f"smplh/{who}/model.npz", f"{who}/model.npz", f"smplh/SMPLH_{large}.npz", f"SMPLH_{large}.npz",
+            f"smplh/{kind}/model.npz", f"{kind}/model.npz", f"smplh/SMPLH_{large}.npz", f"SMPLH_{large}.npz",
             f"smplx/SMPLX_{large}.npz", f"SMPLX_{large}.npz", f"smpl/SMPL_{large}.npz", f"SMPL_{large}.npz",
         ):  # fmt: skip
             if (root / name).is_file():
@@ -61,22 +61,18 @@ def find_body_model(folder: str | Path | None, gender: str) -> Path:
 
 
 def rest_joints(model: Path, betas: Array) -> Array:
-    """The first 22 joints [22, 3] of a body model in its rest pose, metres, for shape coefficients betas [n].
-
-    Raises:
-        DataError: the file is no body model.
-    """
+    """First 22 joints [22, 3] of a body model at rest, in metres, for shape coefficients [n]. Raises DataError."""
     names = ("v_template", "shapedirs", "J_regressor")
     arrays = read_npz(model, optional=(*names, "kintree_table"), rows=MAX_VERTICES)
-    found = {name: arrays[name].shape if name in arrays else None for name in names}
-    vertices, shaped, weights = (found[name] or () for name in names)
+    shapes = {name: arrays[name].shape if name in arrays else None for name in names}
+    vertices, shaped, weights = (shapes[name] or () for name in names)
     fits = vertices[1:] == (3,) and shaped[:2] == vertices and len(shaped) == 3
     fits = fits and len(weights) == 2 and weights[0] >= BODY_JOINTS and weights[1] == vertices[0]
     if not fits or any(array.dtype.kind not in "fiu" for array in arrays.values()):
-        raise DataError(f"{model} is no body model with v_template, shapedirs and J_regressor of numbers: {found}")
+        raise DataError(f"{model} is not a body model with v_template, shapedirs and J_regressor of numbers: {shapes}")
     tree = arrays.get("kintree_table")
     if tree is not None and (tree.ndim != 2 or tree[:1, 1:BODY_JOINTS].tolist() != [list(SMPL22.parents[1:])]):
-        raise DataError(f"{model} has another joint tree than SMPL; expected SMPL, SMPL-H or SMPL-X")
+        raise DataError(f"{model} has a different joint tree from SMPL; expected SMPL, SMPL-H or SMPL-X")
     count = min(len(betas), shaped[2])
     regressor = np.asarray(arrays["J_regressor"][:BODY_JOINTS], np.float64)
     directions = arrays["shapedirs"][..., :count]
@@ -89,10 +85,9 @@ def joints_from_amass(
 ) -> Clip:
     """A Clip from AMASS arrays: poses [F, >= 66] axis-angle, trans [F, 3], betas [n].
 
-    z up becomes y up by (x, y, z) -> (-x, z, y): what HumanML3D's swap of y and z amounts to after its negation of x.
-    Raises:
-        ShapeError: arrays of another shape, or NaN.
-        DataError: no rate, or no body model.
+    z up becomes y up by (x, y, z) -> (-x, z, y), which equals HumanML3D's negation of x and swap of y and z.
+
+    Raises ShapeError for arrays of other shapes or with NaN, and DataError without a rate or body model.
     """
     poses, trans = content["poses"], content["trans"]
     betas = np.asarray(content.get("betas", np.zeros(0)))
@@ -104,7 +99,9 @@ def joints_from_amass(
     check_size(len(poses), BODY_JOINTS, source)
     rate = source.fps or fps
     if rate is None:
-        raise DataError("found an AMASS motion without mocap_framerate, expected its rate; give it by Source(fps=...)")
+        raise DataError(
+            "found an AMASS motion without mocap_framerate, expected its rate; give it with Source(fps=...)"
+        )
     from scipy.spatial.transform import Rotation  # slow to load, and generating does not need it
 
     model = find_body_model(source.body_models, gender)
@@ -118,5 +115,5 @@ def joints_from_amass(
         rotations = turns.as_matrix().reshape(-1, BODY_JOINTS, 3, 3)
         parts.append(forward_kinematics(offsets, SMPL22.parents, rotations)[0])
     joints = np.concatenate(parts) if parts else np.zeros((0, BODY_JOINTS, 3))
-    told = {**meta, "rig": "AMASS", "body_model": model.name, "gender": gender, "source_fps": float(rate)}
-    return clip_from_joints(joints, rate, Source(fps=rate, unit_m=source.unit_m or 1.0, up="z"), told)
+    about = {**meta, "rig": "AMASS", "body_model": model.name, "gender": gender, "source_fps": float(rate)}
+    return clip_from_joints(joints, rate, Source(fps=rate, unit_m=source.unit_m or 1.0, up="z"), about)

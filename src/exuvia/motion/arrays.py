@@ -1,6 +1,6 @@
 """Joint arrays: .npy and .npz readers, and the .npy writer.
 
-Layouts: [F, 22, 3] (HumanML3D), the larger SMPL family whose first 22 joints are the same, KIT's [F, 21, 3].
+Layouts: [F, 22, 3] (HumanML3D), larger models of the SMPL family with the same first 22 joints, and KIT's [F, 21, 3].
 """
 
 from collections.abc import Mapping
@@ -22,29 +22,25 @@ from exuvia.shapes import Array
 
 SMPL_FAMILY = {22: "HumanML3D", 24: "SMPL", 45: "SMPL output", 52: "SMPL-H", 55: "SMPL-X", 73: "SMPL-H output",
                127: "SMPL-X output", 144: "SMPL-X output"}  # fmt: skip
-"""Joint counts whose first 22 joints are those of SMPL."""
+"""Joint counts of layouts that begin with the 22 joints of SMPL."""
 FPS_KEYS = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate")
 _LEG = ("hip", "knee", "ankle", "foot")
 _FEATURES = {263: "HUMANML3D", 251: "KIT"}
 
 
 def read_npy(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
-    """A .npy of joints as a Clip; the rate is source.fps or else 20 (12.5 for KIT's 21 joints).
+    """Read a .npy of joints as a Clip; the rate is source.fps, or by default 20 (12.5 for KIT's 21 joints).
 
-    Raises:
-        DataError: damaged or pickled file, features instead of joints, no plausible unit.
-        ShapeError: another shape, NaN, too few frames.
+    Raises DataError for a damaged or pickled file, and otherwise the same as `clip_from_array`.
     """
     array = readers.read_npy(path, "the file", mapped=True)
     return clip_from_array(array, source, {"file": Path(path).name, "format": "npy"})
 
 
 def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
-    """A .npz with `joints` or `positions` (and a rate), or an AMASS motion (`poses`, `trans`, ...), as a Clip.
+    """Read a .npz with `joints` or `positions` (and a rate), or an AMASS motion (`poses`, `trans`, ...), as a Clip.
 
-    Raises:
-        DataError: damaged file, neither of the two, or no body model for AMASS.
-        ShapeError: another shape, NaN, too few frames.
+    Raises DataError for a damaged or other file, and otherwise the same as `clip_from_array` or `joints_from_amass`.
     """
     wanted = ("joints", "positions", "poses", "trans", "betas", *FPS_KEYS)
     content = readers.read_npz(path, optional=wanted, name="the file", rows=source.max_frames)
@@ -56,14 +52,14 @@ def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
             return clip_from_array(content[key], rated, meta)
     if {"poses", "trans"} <= set(content):
         return joints_from_amass(content, _gender(path), fps, source, meta)
-    found = ", ".join(sorted(readers.npz_names(path))[:8]) or "no arrays"
-    raise DataError(f"found {found}, expected joints, positions, or AMASS's poses and trans")
+    names = ", ".join(sorted(readers.npz_names(path))[:8]) or "no arrays"
+    raise DataError(f"found {names}, expected joints, positions, or AMASS's poses and trans")
 
 
 def _gender(path: str | Path) -> str:
     try:
         value = readers.read_npz(path, optional=("gender",)).get("gender", np.asarray(""))
-    except DataError:  # some releases hold a Python object there
+    except DataError:  # some releases store a Python object here
         return "neutral"
     word = value.item() if value.ndim == 0 else ""
     word = word.decode(errors="replace") if isinstance(word, bytes) else str(word)
@@ -84,8 +80,8 @@ def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]
     """A Clip from joints [F, J, 3] of the SMPL family or of KIT.
 
     Raises:
-        ShapeError: any other shape or kind of values; the message says what the array may be.
-        DataError: features instead of joints, or no plausible unit.
+        ShapeError: the array has another shape or type; the message says what the array may be.
+        DataError: the array holds features instead of joints, or its unit is not plausible.
     """
     if array.dtype.kind not in "fiu":
         raise ShapeError(f"found values of type {array.dtype}, expected real numbers in joints (frames, 22, 3)")
@@ -97,7 +93,7 @@ def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]
             f"recover them first: exuvia.features.{name.lower()}.{name}.recover(features)"
         )
     if array.ndim == 4 and shape[2:] == (22, 3):
-        raise ShapeError(f"found a batch of {shape[0]} motions {shape}, expected one (frames, 22, 3); save each alone")
+        raise ShapeError(f"found a batch of {shape[0]} motions {shape}, expected one (frames, 22, 3); save one a file")
     if array.ndim == 3 and shape[:2] == (22, 3):
         raise ShapeError(f"found {shape}, probably (22, 3, frames), expected (frames, 22, 3); transpose (2, 0, 1)")
     if array.ndim != 3 or shape[2] != 3 or shape[1] not in (*SMPL_FAMILY, 21):
@@ -115,8 +111,8 @@ def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]
 def smpl22_from_kit(joints: Array) -> Array:
     """KIT's 21 joints [F, 21, 3] -> the 22 SMPL joints [F, 22, 3], same unit.
 
-    Which leg and arm is the left one is taken from the motion itself, by the direction of the toes, since the data's
-    conversions to y up do not agree on handedness.
+    The direction of the toes decides which arm and leg is the left one, because published conversions of KIT to y up
+    differ in handedness.
     """
     up = joints[:, KIT21.index("neck")] - joints[:, 0]
     forward = joints[:, [15, 20]].mean(1) - joints[:, [13, 18]].mean(1)

@@ -1,8 +1,8 @@
 """ASF/AMC reader (CMU, HDM05): a subject's skeleton and one motion -> 22 SMPL joints.
 
-A bone's rotation is C M C⁻¹: C turns by its `axis` angles, M by the frame's `dof` angles. Both multiply their
-single-axis turns in the order listed, first one innermost ("XYZ" is Rz Ry Rx). The joint that a bone gives is its far
-end. Lengths times 0.0254 / `:units length` are metres.   CMU Graphics Lab, "Acclaim ASF/AMC" format notes
+A bone's rotation is C M C⁻¹, where C holds its `axis` angles and M the frame's `dof` angles. Both are products of
+single-axis rotations in the order listed, first one innermost ("XYZ" is Rz Ry Rx). The joint of a bone is its far end.
+Lengths times 0.0254 / `:units length` are metres.   CMU Graphics Lab, "Acclaim ASF/AMC" format notes
 """
 
 import re
@@ -20,7 +20,7 @@ from exuvia.motion.source import BLOCK, Source, check_size, read_text
 from exuvia.shapes import Array
 
 CAPTURE_FPS = 120.0
-"""Rate of CMU and HDM05 captures; an .amc stores none. (A few CMU trials were taken at 60: pass the rate.)"""
+"""Rate of CMU and HDM05 captures; an .amc stores none. (For the few CMU trials at 60 a second, pass the rate.)"""
 
 
 @dataclass
@@ -33,12 +33,12 @@ class Bone:
     axis: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     axis_order: str = "XYZ"
     dof: list[str] = field(default_factory=list)
-    """Channels in file order, e.g. ["rx", "rz"]; the root also has "tx", "ty", "tz"."""
+    """Channels in the file's order, e.g. ["rx", "rz"]; the root also has "tx", "ty", "tz"."""
 
 
 @dataclass
 class Asf:
-    """A subject's skeleton: the bones, root first, each after its parent."""
+    """A subject's skeleton: bones, root first, each after its parent."""
 
     bones: list[Bone]
     parents: list[int]
@@ -47,11 +47,7 @@ class Asf:
 
 
 def parse_asf(text: str) -> Asf:
-    """The skeleton of an ASF text.
-
-    Raises:
-        DataError: the text is no ASF, or breaks off before its hierarchy does.
-    """
+    """Return the skeleton of an ASF text. Raises DataError if it is not ASF or is truncated."""
     sections: dict[str, list[str]] = {}
     lines: list[str] = []
     for raw in text.splitlines():
@@ -64,17 +60,19 @@ def parse_asf(text: str) -> Asf:
             lines.append(line)
     missing = [name for name in ("root", "bonedata", "hierarchy") if name not in sections]
     if missing:
-        raise DataError(f"found no :{missing[0]} section, expected an ASF skeleton; fetch the file again")
+        raise DataError(f"found no :{missing[0]} section, expected an ASF skeleton; download the file again")
     try:
         root, position = _parse_root(sections["root"])
         bones = {root.name: root} | {bone.name: bone for bone in _parse_bones(sections["bonedata"])}
         check_size(0, len(bones), Source())
         order, parents = _parse_hierarchy(sections["hierarchy"], set(bones))
     except (ValueError, IndexError, KeyError) as error:
-        raise DataError(f"found a damaged ASF skeleton ({str(error)[:60]}); fetch the file again") from None
+        raise DataError(f"found a damaged ASF skeleton ({str(error)[:60]}); download the file again") from None
     if len(order) < len(bones):
         lost = sorted(set(bones) - set(order))[:3]
-        raise DataError(f"found bones without a parent ({', '.join(lost)}); the ASF file is cut off: fetch it again")
+        raise DataError(
+            f"found bones without a parent ({', '.join(lost)}); the ASF file is truncated: download it again"
+        )
     degrees = not any(line.lower().split()[:2] == ["angle", "rad"] for line in sections.get("units", []))
     return Asf([bones[name] for name in order], parents, position, degrees)
 
@@ -147,11 +145,7 @@ def _parse_hierarchy(lines: list[str], known: set[str]) -> tuple[list[str], list
 
 
 def parse_amc(text: str, asf: Asf, source: Source = Source()) -> dict[str, Array]:  # noqa: B008
-    """The frames of an AMC text: for every bone with channels an array [F, channels], in the file's units.
-
-    Raises:
-        DataError: unknown bones, wrong channel counts, or a last frame that breaks off.
-    """
+    """Return [F, channels] in the file's units for each bone with channels. Raises DataError if an AMC is damaged."""
     width = {bone.name: len(bone.dof) for bone in asf.bones if bone.dof}
     values: dict[str, list[list[float]]] = {name: [] for name in width}
     frames = 0
@@ -173,20 +167,21 @@ def parse_amc(text: str, asf: Asf, source: Source = Source()) -> dict[str, Array
         try:
             values[name].append([float(word) for word in words[1:]])
         except ValueError:
-            raise DataError(f"found {raw.strip()[:40]!r} in line {number}, expected numbers; fetch it again") from None
+            message = f"found {raw.strip()[:40]!r} in line {number}, expected numbers; download the file again"
+            raise DataError(message) from None
     short = [name for name, rows in values.items() if len(rows) != frames]
     if short or frames == 0:
-        what = "no frames" if frames == 0 else f"{frames} frames but {len(values[short[0]])} of bone {short[0]!r}"
-        raise DataError(f"found {what}, expected every bone in every frame; the file is cut off: fetch it again")
+        counts = "no frames" if frames == 0 else f"{frames} frames but {len(values[short[0]])} of bone {short[0]!r}"
+        raise DataError(f"found {counts}, expected every bone in every frame; the file is truncated: download it again")
     return {name: np.asarray(rows) for name, rows in values.items()}
 
 
 def pose(asf: Asf, motion: dict[str, Array], bones: Sequence[int] | None = None) -> Array:
-    """The far end of some bones (root: its position) in the world, [F, len(bones), 3], file units; None: of all."""
-    some = slice(None) if bones is None else list(bones)
+    """World positions of the far ends of bones (None: of all), [F, len(bones), 3], file units; root: its position."""
+    chosen = slice(None) if bones is None else list(bones)
     starts = range(0, len(next(iter(motion.values()))), BLOCK)
     parts = [{name: values[start : start + BLOCK] for name, values in motion.items()} for start in starts]
-    return np.concatenate([_posed(asf, part)[:, some] for part in parts])
+    return np.concatenate([_posed(asf, part)[:, chosen] for part in parts])
 
 
 def _posed(asf: Asf, motion: dict[str, Array]) -> Array:
@@ -214,11 +209,9 @@ def _posed(asf: Asf, motion: dict[str, Array]) -> Array:
 
 
 def find_asf(path: Path) -> Path:
-    """The skeleton of an .amc by the usual naming, in its folder: the .asf whose name is the longest beginning of it.
+    """Skeleton of an .amc: the .asf in its folder whose name is the longest prefix of the motion's name.
 
-    02_01.amc -> 02.asf, HDM_tr_kick_120.amc -> HDM_tr.asf; else the folder's only .asf.
-    Raises:
-        DataError: none fits.
+    02_01.amc -> 02.asf, HDM_tr_kick_120.amc -> HDM_tr.asf; otherwise the folder's only .asf. Raises DataError.
     """
     skeletons = {file.stem: file for file in sorted(path.parent.iterdir()) if file.suffix.lower() == ".asf"}
     fitting = [stem for stem in skeletons if path.stem == stem or path.stem.startswith((f"{stem}_", f"{stem}-"))]
@@ -226,16 +219,14 @@ def find_asf(path: Path) -> Path:
         return skeletons[max(fitting, key=len)]
     if len(skeletons) == 1:
         return next(iter(skeletons.values()))
-    found = f"{len(skeletons)} .asf files, none with the motion's name" if skeletons else "no .asf file"
-    raise DataError(f"found {found} beside the motion, expected its skeleton; name it with Source(asf=...)")
+    files = f"{len(skeletons)} .asf files, none with the motion's name" if skeletons else "no .asf file"
+    raise DataError(f"found {files} next to the motion, expected its skeleton; name it with Source(asf=...)")
 
 
 def read_amc(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
-    """An .amc motion with its .asf skeleton as a Clip at 120 fps (or source.fps), in metres.
+    """Read an .amc motion with its .asf skeleton as a Clip in metres at 120 fps, or at source.fps.
 
-    Raises:
-        DataError: no skeleton beside it, either file damaged, or the two do not belong together.
-        ShapeError: fewer than two frames, or NaN.
+    Raises DataError if a file is missing or damaged or they do not belong together, ShapeError for too few frames.
     """
     skeleton = Path(source.asf) if source.asf else find_asf(Path(path))
     try:
@@ -243,6 +234,6 @@ def read_amc(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
     except DataError as error:
         raise DataError(f"skeleton {skeleton.name}: {error}") from None
     motion = parse_amc(read_text(path), asf, source)
-    joints, rig = smpl22_from_rig([bone.name for bone in asf.bones], lambda some: pose(asf, motion, some))
+    joints, rig = smpl22_from_rig([bone.name for bone in asf.bones], lambda chosen: pose(asf, motion, chosen))
     meta = {"file": Path(path).name, "format": "amc", "skeleton": skeleton.name, "rig": rig}
     return clip_from_joints(joints, CAPTURE_FPS, source, meta | {"source_fps": source.fps or CAPTURE_FPS})

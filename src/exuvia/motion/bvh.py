@@ -1,8 +1,8 @@
 """BVH reader: any hierarchy and channel order -> 22 SMPL joints.
 
-Rotation channels multiply in the order listed (first channel outermost); position channels stand in place of the
-OFFSET, on every joint that has them. Two habits of the CMU conversions are undone: the thorax of length zero, and a
-T-pose put before the first captured frame.
+Rotation channels multiply in the order listed (first channel outermost). Position channels replace the OFFSET of any
+joint that has them. Two quirks of the CMU conversions are corrected: a thorax of length zero, and a T-pose before the
+first captured frame.
 """
 
 import re
@@ -25,21 +25,21 @@ _COMMON_FPS = (120, 60, 30, 24, 25, 20, 50, 100, 90, 48, 72, 240, 15, 10)
 
 @dataclass
 class Bvh:
-    """A parsed file: the tree (ends of leaf bones included, without channels) and its motion."""
+    """A parsed file: the joint tree (leaf bones end in joints without channels) and its motion."""
 
     names: list[str] = field(default_factory=list)
     """Joint names; the end of a leaf bone is "<joint>_end"."""
     parents: list[int] = field(default_factory=list)
     offsets: list[list[float]] = field(default_factory=list)
-    """Rest offset of every joint to its parent [J][3], file units."""
+    """Rest offset of each joint from its parent [J][3], file units."""
     channels: list[list[str]] = field(default_factory=list)
-    """Per joint, e.g. ["Xp", "Yp", "Zp", "Zr", "Xr", "Yr"]."""
+    """Channels of each joint, e.g. ["Xp", "Yp", "Zp", "Zr", "Xr", "Yr"]."""
     motion: Array = field(default_factory=lambda: np.zeros((0, 0)))
-    """Values of all channels [F, C], file units and degrees."""
+    """Values of all channels [F, C], in file units and degrees."""
     fps: float = 0.0
 
     def add(self, name: str, parent: int) -> int:
-        """Append a joint; returns its index."""
+        """Append a joint, and return its index."""
         check_size(0, len(self.names) + 1, Source())
         self.names.append(name)
         self.parents.append(parent)
@@ -49,11 +49,7 @@ class Bvh:
 
 
 def parse_bvh(text: str, source: Source = Source()) -> Bvh:  # noqa: B008
-    """The hierarchy and motion of a BVH text.
-
-    Raises:
-        DataError: the text is no BVH, or ends before its motion does.
-    """
+    """Return the hierarchy and motion of a BVH text. Raises DataError if it is not BVH or is truncated."""
     head, separator, tail = text.partition("MOTION")
     tokens = iter(head.split())
     if next(tokens, "").lstrip("\ufeff").upper() != "HIERARCHY":
@@ -61,7 +57,7 @@ def parse_bvh(text: str, source: Source = Source()) -> Bvh:  # noqa: B008
     bvh = Bvh()
     _parse_hierarchy(bvh, tokens, ended=not separator)
     if not separator:
-        raise DataError("found no MOTION section after the hierarchy; the file is cut off: fetch it again")
+        raise DataError("found no MOTION section after the hierarchy; the file is truncated: download it again")
     _parse_motion(bvh, tail, source)
     return bvh
 
@@ -88,10 +84,12 @@ def _parse_hierarchy(bvh: Bvh, tokens: Iterator[str], ended: bool) -> None:
             else:
                 raise DataError(f"found {token[:30]!r}, expected JOINT, OFFSET, CHANNELS, End Site or a brace")
     except (StopIteration, IndexError):
-        raise DataError("found a hierarchy that breaks off or has unpaired braces; fetch the file again") from None
+        raise DataError("found a truncated hierarchy or unpaired braces; download the file again") from None
     if stack or not bvh.names:
-        what = "no joints" if not bvh.names else f"{len(stack)} unclosed brace(s)"
-        raise DataError(f"found {what} in the hierarchy{', where the file ends' if ended else ''}; fetch it again")
+        problem = "no joints" if not bvh.names else f"{len(stack)} unclosed brace(s)"
+        raise DataError(
+            f"found {problem} in the hierarchy{', where the file ends' if ended else ''}; download it again"
+        )
 
 
 def _number(token: str) -> float:
@@ -117,7 +115,7 @@ def _channel(token: str) -> str:
 def _parse_motion(bvh: Bvh, text: str, source: Source) -> None:
     match = re.match(r"\s*Frames:?\s*(\d{1,9})\s+Frame\s+Time:?[ \t]*(\S+)[ \t]*(?:\n|\r|$)", text, re.IGNORECASE)
     if match is None:
-        raise DataError("found no 'Frames: n' and 'Frame Time: s' after MOTION; the file is cut off or damaged")
+        raise DataError("found no 'Frames: n' and 'Frame Time: s' after MOTION; the file is truncated or damaged")
     frames, width = int(match[1]), sum(map(len, bvh.channels))
     frame_time_s = _number(match[2])
     if not 1e-3 <= frame_time_s <= 1:
@@ -130,21 +128,21 @@ def _parse_motion(bvh: Bvh, text: str, source: Source) -> None:
     if len(words) != frames * width:
         raise DataError(
             f"found {len(words)} motion values, expected {frames} frames of {width} channels = {frames * width}; "
-            "the file is cut off or its header is wrong: fetch it again"
+            "the file is truncated or its header is wrong: download it again"
         )
     check_size(frames, len(bvh.names), source)
     try:
         values = np.array(words, dtype=np.float64)
     except ValueError as error:
-        raise DataError(f"found motion values that are no numbers ({str(error)[:60]}); the file is damaged") from None
+        raise DataError(f"found motion values that are not numbers ({str(error)[:60]}); the file is damaged") from None
     bvh.motion = values.reshape(frames, width)
     bvh.fps = rate_from_frame_time(match[2])
 
 
 def rate_from_frame_time(text: str) -> float:
-    """Frames a second of a printed frame time: the common rate that prints the same, else the reciprocal.
+    """Frames a second of a printed frame time: the common rate that is printed like this, else the reciprocal.
 
-    ".0083333" and "0.008333" are 120 a second, not 120.0005.
+    ".0083333" and "0.008333" mean 120 a second, not 120.0005.
     """
     exact = 1.0 / float(text)
     decimals = len(text.partition(".")[2]) if re.fullmatch(r"\d*\.\d+", text) else 0
@@ -154,10 +152,10 @@ def rate_from_frame_time(text: str) -> float:
 
 
 def pose(bvh: Bvh, joints: Sequence[int] | None = None) -> Array:
-    """Positions of some joints and bone ends in the world, [F, len(joints), 3], file units; None: of all."""
-    some = slice(None) if joints is None else list(joints)
+    """World positions of the given joints and bone ends (None: of all), [F, len(joints), 3], file units."""
+    chosen = slice(None) if joints is None else list(joints)
     parts = [bvh.motion[start : start + BLOCK] for start in range(0, len(bvh.motion), BLOCK)]
-    return np.concatenate([_posed(bvh, part)[:, some] for part in parts])
+    return np.concatenate([_posed(bvh, part)[:, chosen] for part in parts])
 
 
 def _posed(bvh: Bvh, motion: Array) -> Array:
@@ -178,10 +176,10 @@ def _posed(bvh: Bvh, motion: Array) -> Array:
 
 
 def restore_thorax(bvh: Bvh) -> bool:
-    """Give the thorax of CMU's conversions its length back: that of the upper back. True where it was missing.
+    """Restore the thorax that CMU's conversions lost, with the length of the upper back; return whether it was lost.
 
-    In those files neck and both collars sit at offset zero on the upper back, because the thorax bone between them
-    was lost; the joint itself turns as the thorax did.
+    In those files the neck and both collars have offset zero from the upper back, because the thorax bone between them
+    is missing. The joint itself still turns as the thorax did.
     """
     for joint, name in enumerate(bvh.names):
         children = [child for child, parent in enumerate(bvh.parents) if parent == joint]
@@ -198,36 +196,26 @@ def restore_thorax(bvh: Bvh) -> bool:
 def starts_with_calibration_pose(joints: Array) -> bool:
     """Whether frame 0 of joints [F, 22, 3] is a T-pose from which the motion jumps to another pose.
 
-    Both are asked for: arms level and straight, legs straight down; and a jump to frame 1 of more than 5 cm a joint
-    on average (in body size), four times that of the frames after. A recording that really begins in a T-pose stays.
+    There must be both: level, straight arms and straight legs; and a jump to frame 1 of more than 5 cm a joint on
+    average (in body size), four times that of the following frames. A recording that begins in a T-pose is kept.
     """
-    if len(joints) < 4:
+    if len(joints) < 4 or not leg_length(joints[:1]) > 0:
         return False
     body = joints[0]
-    size = leg_length(joints[:1])
-    if not size > 0:
-        return False
-    local = (joints[:8] - joints[:8, :1]) / size * 0.8
+    local = (joints[:8] - joints[:8, :1]) / leg_length(joints[:1]) * 0.8
     steps_m = np.linalg.norm(np.diff(local, axis=0), axis=-1).mean(-1)
-    limbs = body[[20, 21, 7, 8]] - body[[16, 17, 1, 2]]
-    reach = np.linalg.norm(limbs, axis=-1)
-    joints_along = np.linalg.norm(body[[18, 19, 4, 5]] - body[[16, 17, 1, 2]], axis=-1)
-    joints_along = joints_along + np.linalg.norm(body[[20, 21, 7, 8]] - body[[18, 19, 4, 5]], axis=-1)
-    rise = limbs[:, 1] / np.maximum(reach, 1e-9)
-    is_t = bool((reach > 0.95 * joints_along).all() and (np.abs(rise[:2]) < 0.35).all() and (rise[2:] < -0.9).all())
+    bones = body[[[18, 19, 4, 5], [20, 21, 7, 8]]] - body[[[16, 17, 1, 2], [18, 19, 4, 5]]]  # upper, lower
+    reach, length = np.linalg.norm(bones.sum(0), axis=-1), np.linalg.norm(bones, axis=-1).sum(0)
+    rise = bones.sum(0)[:, 1] / np.maximum(reach, 1e-9)
+    is_t = bool((reach > 0.95 * length).all() and (np.abs(rise[:2]) < 0.35).all() and (rise[2:] < -0.9).all())
     return is_t and bool(steps_m[0] > 0.05 and steps_m[0] > 4 * steps_m[1:].max())
 
 
 def read_bvh(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
-    """A BVH file as a Clip at the file's own rate, in metres.
-
-    Raises:
-        DataError: no BVH, cut off, joints of an unknown naming, or no plausible unit.
-        ShapeError: fewer than two frames, or NaN.
-    """
+    """Read a BVH file as a Clip in metres at the file's own rate. Raises DataError, or ShapeError for NaN."""
     bvh = parse_bvh(read_text(path), source)
     thorax = restore_thorax(bvh)
-    joints, rig = smpl22_from_rig(bvh.names, lambda some: pose(bvh, some))
+    joints, rig = smpl22_from_rig(bvh.names, lambda chosen: pose(bvh, chosen))
     dropped = starts_with_calibration_pose(joints)
     meta = {"file": Path(path).name, "format": "bvh", "source_fps": bvh.fps, "rig": rig}
     meta |= {"restored_thorax": thorax, "dropped_first_frame": dropped}

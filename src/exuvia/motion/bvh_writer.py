@@ -1,9 +1,9 @@
 """BVH writer: joint positions -> joint rotations (analytic, frame by frame) -> a BVH file in metres.
 
-A joint with one child turns by the shortest arc from its parent's frame, so no twist is invented. Pelvis and upper
-spine turn by the least-squares rotation of their three bones (Kabsch); each of those bones then has a joint of length
-zero between, as in CMU's conversions, which takes up what a rigid triangle cannot follow. So the file poses every
-joint exactly, up to the variation of bone lengths within the clip (`rigid_joints`).
+A joint with one child rotates by the shortest arc from its parent's frame, which adds no twist. Pelvis and upper spine
+rotate by the least-squares rotation of their three bones (Kabsch). Each of these bones starts in a joint of length
+zero, as in CMU's conversions, whose rotation corrects what a rigid triangle cannot follow. The file therefore poses
+every joint exactly, apart from variations of bone length within the clip (`rigid_joints`).
 """
 
 import io
@@ -17,43 +17,43 @@ from scipy.spatial.transform import Rotation
 
 from exuvia.errors import ConfigError
 from exuvia.files import write_text
+from exuvia.motion.chain import qbetween
 from exuvia.motion.clip import Clip
-from exuvia.motion.rotation import qbetween
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Array
 
 EULER = "ZXY"
 END_M = {"head": (0.0, 0.12, 0.0), "left_foot": (0.0, 0.0, 0.06), "right_foot": (0.0, 0.0, 0.06),
           "left_wrist": (0.09, 0.0, 0.0), "right_wrist": (-0.09, 0.0, 0.0)}  # fmt: skip
-"""From a last joint to the tip of its part, metres."""
+"""Vector from a last joint to the tip of its body part, metres."""
 _LEFT, _FOOT = (1.0, 0.0, 0.0), (0.0, -0.35, 0.94)
 _T_POSE = {
     "foot": _FOOT, "knee": (0.0, -1.0, 0.0), "ankle": (0.0, -1.0, 0.0), "hip": (0.7, -0.7, 0.0),
     "shoulder": _LEFT, "elbow": _LEFT, "wrist": _LEFT, "collar": (0.7, 0.7, 0.0),
 }  # fmt: skip
 _TRIANGLES = {"pelvis": ("left_hip", "right_hip", "spine1"), "spine3": ("left_collar", "right_collar", "neck")}
-"""The joints of three bones: left, right and upward one."""
+"""Joints with three bones: left, right and upward."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """One joint of the written tree."""
+    """One joint of the file's tree."""
 
     name: str
     parent: int
     """Index of the parent node, -1 for the root."""
     offset: tuple[float, float, float]
-    """Rest offset to the parent, metres."""
+    """Rest offset from the parent, metres."""
     joint: int
-    """SMPL joint at whose place the node sits."""
+    """SMPL joint at the node's position."""
     aims: tuple[int, ...]
-    """SMPL joints at the far end of the bones that the node turns; empty for a leaf."""
+    """SMPL joints at the far ends of the bones that the node rotates; empty for a leaf."""
 
 
 def rest_offsets(joints: Array) -> Array:
-    """Bone vectors [22, 3] of a T-pose body facing +z with the clip's mean bone lengths, metres.
+    """Bone vectors [22, 3] in metres of a T-pose body that faces +z and has the clip's mean bone lengths.
 
-    The three bones of pelvis and upper spine keep their mean angles to one another.
+    The three bones of pelvis and upper spine keep the mean angles between them.
     """
     parents = list(SMPL22.parents)
     bones = joints - joints[:, [max(parent, 0) for parent in parents]]
@@ -78,7 +78,7 @@ def rest_offsets(joints: Array) -> Array:
 
 
 def _triangle_frame(left: Array, right: Array, up: Array) -> Array | None:
-    """Axes [F, 3, 3] as rows: x to the left, y up, z forward; None where the bones span no frame."""
+    """Axes [F, 3, 3] as rows: x to the left, y up, z forward; None where the bones are parallel."""
     x = left - right
     z = np.cross(x, up)
     rows = np.stack((x, np.cross(z, x), z), axis=1)
@@ -87,7 +87,7 @@ def _triangle_frame(left: Array, right: Array, up: Array) -> Array | None:
 
 
 def body_nodes(offsets: Array) -> list[Node]:
-    """The written tree: the 22 joints, and a node of length zero before each bone of pelvis and upper spine."""
+    """Nodes of the file: the 22 joints, and a node of length zero before each bone of pelvis and upper spine."""
     nodes: list[Node] = []
 
     def add(joint: int, parent: int) -> None:
@@ -107,23 +107,23 @@ def body_nodes(offsets: Array) -> list[Node]:
 
 
 def rigid_joints(joints: Array, lengths: Array) -> Array:
-    """The joints of a body whose bones have fixed lengths [22], posed as joints [F, 22, 3].
+    """Joints of a body whose bones have fixed lengths [22], posed like joints [F, 22, 3].
 
-    Every bone aims at its joint from where its start has come to stand, so that what bones of changing length cost does
-    not add up along a limb. (Reaching for wrists and ankles first makes knees and elbows jut out: tried, not kept.)
+    Each bone starts where its parent now ends and aims at the original joint, so that errors do not add up along a
+    limb. (Placing wrists and ankles first was tried: knees and elbows jut out.)
     """
-    found = joints.copy()
+    rigid = joints.copy()
     for chain in SMPL22.chains:
         for start, joint in pairwise(chain):
-            aim, bone = joints[:, joint] - found[:, start], joints[:, joint] - joints[:, start]
+            aim, bone = joints[:, joint] - rigid[:, start], joints[:, joint] - joints[:, start]
             aim = np.where(np.linalg.norm(aim, axis=1, keepdims=True) > 1e-9, aim, bone)
             size = np.maximum(np.linalg.norm(aim, axis=1, keepdims=True), 1e-9)
-            found[:, joint] = found[:, start] + aim / size * lengths[joint]
-    return found
+            rigid[:, joint] = rigid[:, start] + aim / size * lengths[joint]
+    return rigid
 
 
 def solve_rotations(joints: Array, nodes: list[Node], offsets: Array) -> Array:
-    """Local rotation matrices [F, nodes, 3, 3] that bring the rest bones to the joints [F, 22, 3]."""
+    """Local rotation matrices [F, nodes, 3, 3] that rotate the rest bones to the joints [F, 22, 3]."""
     frames, joints = len(joints), rigid_joints(joints, np.linalg.norm(offsets, axis=1))
     world = np.empty((frames, len(nodes), 3, 3))
     local = np.empty_like(world)
@@ -143,7 +143,7 @@ def solve_rotations(joints: Array, nodes: list[Node], offsets: Array) -> Array:
 
 
 def _kabsch(rest: Array, bones: Array) -> Array:
-    """Rotations [F, 3, 3] that bring rest vectors [K, 3] nearest to bones [F, K, 3] in the least-squares sense."""
+    """Rotations [F, 3, 3] from rest vectors [K, 3] to bones [F, K, 3] in the least-squares sense."""
     u, _, vt = np.linalg.svd(np.einsum("fki,kj->fij", bones, rest))
     u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
     return u @ vt
@@ -151,11 +151,10 @@ def _kabsch(rest: Array, bones: Array) -> Array:
 
 def _euler_deg(matrices: Array) -> Array:
     """Angles [F, N, 3] in degrees, order ZXY, without jumps of a full turn between frames."""
-    frames, count = matrices.shape[:2]
-    with warnings.catch_warnings():  # a locked gimbal: the third angle is set to zero, the pose is right
+    with warnings.catch_warnings():  # in gimbal lock SciPy sets the third angle to zero; the pose is still right
         warnings.simplefilter("ignore", UserWarning)
         angles = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_euler(EULER)
-    return np.rad2deg(np.unwrap(angles.reshape(frames, count, 3), axis=0))
+    return np.rad2deg(np.unwrap(angles.reshape(*matrices.shape[:2], 3), axis=0))
 
 
 def _hierarchy(nodes: list[Node], scale: float) -> str:
@@ -181,13 +180,10 @@ def _hierarchy(nodes: list[Node], scale: float) -> str:
 
 
 def bvh_text(clip: Clip, unit_m: float = 1.0) -> str:
-    """A clip as BVH text: 22 joints (names of SMPL22) and six nodes of length zero, angles Z X Y.
+    """A clip as BVH text: 22 joints (names of SMPL22) and six nodes of length zero, angles in the order Z X Y.
 
-    Args:
-        clip: the motion
-        unit_m: metres in one unit of the file: 1 (Blender), 0.01 for programs that count in centimetres
-    Raises:
-        ConfigError: a unit that is not positive.
+    One unit of the file is `unit_m` metres: 1 for Blender, 0.01 for programs that work in centimetres. Raises
+    ConfigError if it is not positive.
     """
     if not (np.isfinite(unit_m) and unit_m > 0):
         raise ConfigError(f"found unit_m = {unit_m}, expected a positive number of metres")
@@ -203,5 +199,5 @@ def bvh_text(clip: Clip, unit_m: float = 1.0) -> str:
 
 
 def write_bvh(clip: Clip, path: str | Path, *, unit_m: float = 1.0) -> None:
-    """Write a clip as a BVH file, see bvh_text. Raises OutputError, ConfigError."""
+    """Write a clip as a BVH file (see bvh_text). Raises OutputError, ConfigError."""
     write_text(path, bvh_text(clip, unit_m))

@@ -1,4 +1,4 @@
-"""A posed tree: rotation matrices from Euler angles, and forward kinematics, vectorised over frames."""
+"""Rotations (Euler angles, shortest arcs) and forward kinematics of a joint tree, vectorised over frames."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from exuvia.shapes import Array
 
 
 def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
-    """The product R(axes[0]) R(axes[1]) ..., angles [..., len(axes)] in degrees -> [..., 3, 3].
+    """Product R(axes[0]) R(axes[1]) ... of angles [..., len(axes)] in degrees, [..., 3, 3].
 
-    Any number of axes in any order; no axis gives the identity.
+    Accepts any number of axes in any order; no axes give the identity.
     """
     from scipy.spatial.transform import Rotation  # slow to load, and generating does not need it
 
@@ -21,15 +21,34 @@ def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
     return matrix
 
 
+def qbetween(a: Array, b: Array) -> Array:
+    """Unit quaternion of the shortest arc from a to b, w ≥ 0; [..., 3] each -> [..., 4].
+
+    As in HumanML3D's quaternion.py, except that opposite vectors, for which it divides 0 by 0, give half a turn
+    about an axis at right angles to a. A zero vector gives the identity.
+    """
+    w = np.sqrt((a * a).sum(-1) * (b * b).sum(-1)) + (a * b).sum(-1)
+    q = np.concatenate((w[..., None], np.cross(a, b)), axis=-1)
+    norm = np.linalg.norm(q, axis=-1, keepdims=True)
+    size = np.linalg.norm(a, axis=-1, keepdims=True) * np.linalg.norm(b, axis=-1, keepdims=True)
+    degenerate = (norm <= 1e-6 * np.maximum(size, 1e-30))[..., 0]
+    if not degenerate.any():
+        return q / norm
+    steep = np.abs(a[..., 1:2]) >= 0.9 * np.linalg.norm(a, axis=-1, keepdims=True)
+    axis = np.cross(a, np.where(steep, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]))
+    length = np.linalg.norm(axis, axis=-1, keepdims=True)
+    half_turn = np.concatenate((np.zeros_like(w)[..., None], axis / np.where(length > 0, length, 1)), axis=-1)
+    half_turn[..., 0] = np.where(length[..., 0] > 0, 0.0, 1.0)
+    return np.where(degenerate[..., None], half_turn, q / np.where(norm > 0, norm, 1)).astype(q.dtype)
+
+
 def forward_kinematics(offsets: Array, parents: Sequence[int], rotations: Array) -> tuple[Array, Array]:
-    """Positions and global rotations of a tree whose parents precede their children.
+    """Positions [F, J, 3] in the offsets' unit, and global rotations [F, J, 3, 3].
 
     Args:
-        offsets: joint in its parent's frame (root: in the world)   [J, 3] or [F, J, 3]
-        parents: index of every joint's parent, -1 for a root       [J]
-        rotations: local rotation matrices                          [F, J, 3, 3]
-    Returns:
-        positions [F, J, 3] in the offsets' unit, and rotations [F, J, 3, 3].
+        offsets: position of each joint in its parent's frame (root: in the world)   [J, 3] or [F, J, 3]
+        parents: index of each joint's parent, which precedes it; -1 for a root      [J]
+        rotations: local rotation matrices                                           [F, J, 3, 3]
     """
     frames, joints = rotations.shape[:2]
     offsets = np.broadcast_to(offsets, (frames, joints, 3))

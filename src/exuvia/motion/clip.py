@@ -13,7 +13,7 @@ from exuvia.registry import EXPORTER, resolve
 from exuvia.shapes import Joints
 
 FAR_M = 1e6
-"""Farther from the origin no float32 tells one place of a body from the next."""
+"""Distance from the origin beyond which float32 cannot separate the joints of a body."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Clip:
     fps: float = 20.0
     """Frames a second."""
     caption: str | None = None
-    """What the motion shows, where known."""
+    """Description of the motion, if known."""
     meta: dict[str, Any] = field(default_factory=dict)
-    """Where the motion came from: source file, original rate, joint mapping, seed."""
+    """Origin of the motion: source file, original rate, joint mapping, seed."""
 
     def __post_init__(self) -> None:
         joints = np.ascontiguousarray(self.joints, dtype=np.float32)
@@ -53,11 +53,10 @@ class Clip:
         return self.frames / self.fps
 
     def resampled(self, fps: float = 20.0) -> "Clip":
-        """The clip at another rate: every n-th frame where the rates divide, else linear interpolation in time.
+        """The clip at another rate: every n-th frame if the rates divide, otherwise linear interpolation in time.
 
-        HumanML3D takes every int(rate / 20)-th frame of its sources; where the rate is a multiple this is the same.
-        Raises:
-            ShapeError: more than `MAX_FRAMES` frames would come out.
+        HumanML3D takes every int(rate / 20)-th frame of its sources, which is the same if the rate is a multiple of 20.
+        Raises ShapeError if the result would have more than `MAX_FRAMES` frames.
         """
         ratio = self.fps / fps
         if abs(ratio - 1.0) < 1e-6:
@@ -76,7 +75,7 @@ class Clip:
         return replace(self, joints=joints, fps=fps)
 
     def mirrored(self) -> "Clip":
-        """Left and right exchanged: x negated, paired joints swapped. The caption is left as it is."""
+        """The clip with left and right exchanged: x negated, paired joints swapped. The caption is unchanged."""
         joints = self.joints[:, list(SMPL22.mirror)] * np.asarray([-1.0, 1.0, 1.0], np.float32)
         return replace(self, joints=joints)
 
@@ -84,9 +83,9 @@ class Clip:
         """Write the clip in the format of the path's suffix (.npy .npz .bvh .glb .mp4 .gif .png .html).
 
         Raises:
-            ConfigError: unknown suffix.
-            ShapeError: joints farther than `FAR_M` from the origin, or no body that could be drawn.
-            OutputError: the file cannot be written; nothing half-written stays.
+            ConfigError: the suffix is unknown.
+            ShapeError: a joint is farther than `FAR_M` from the origin, or all joints coincide and cannot be drawn.
+            OutputError: the file cannot be written; no partial file remains.
         """
         target, far_m = Path(path), float(np.abs(self.joints).max())
         if far_m > FAR_M:

@@ -1,7 +1,7 @@
-"""DeepMimic motion files (.txt holding JSON) -> 22 SMPL joints.
+"""DeepMimic motion files (JSON in a .txt) -> 22 SMPL joints.
 
 A frame is 44 numbers: duration, root position and, in the order below, a quaternion (w, x, y, z) for ball joints or
-one angle about z for knees and elbows. The body faces +x and has its right side at +z; it is turned to face +z.
+one angle about z for knees and elbows. The body faces +x with its right side at +z; it is turned to face +z.
 Facts: xbpeng/DeepMimic, data/characters/humanoid3d.txt and README; [peng2018deepmimic].
 """
 
@@ -22,7 +22,7 @@ from exuvia.shapes import Array
 
 FRAME_VALUES = 44
 SAMPLING_FPS = 60.0
-"""Rate of the clip: frames may last unequally, so rotations are interpolated to this rate before kinematics."""
+"""Rate of the clip. Frames can differ in duration, so rotations are interpolated to this rate before kinematics."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,15 @@ _BODY = read_table(__file__, "deepmimic.toml", _Joint)
 
 
 def parse_deepmimic(text: str) -> Array:
-    """The frames of a DeepMimic motion, [F, 44].
-
-    Raises:
-        DataError: no JSON with "Frames" of 44 numbers each.
-    """
+    """Return the frames of a DeepMimic motion, [F, 44]. Raises DataError for anything else."""
     try:
         frames = parse_json(text, "the file")["Frames"]
         other = sorted({len(frame) for frame in frames} - {FRAME_VALUES})
         values = np.array(frames if not other else [[]], dtype=np.float64)
     except (DataError, ValueError, KeyError, TypeError, OverflowError):
         raise DataError(
-            'found a text that is no DeepMimic motion, expected JSON with a list "Frames" of 44 numbers each; '
-            "a cut-off file must be fetched again"
+            'found a text that is not a DeepMimic motion, expected JSON with a list "Frames" of 44 numbers each; '
+            "if the file is truncated, download it again"
         ) from None
     if other:
         raise DataError(f"found frames of {other[0]} numbers, expected 44 (the 13-joint humanoid of DeepMimic)")
@@ -61,7 +57,7 @@ def parse_deepmimic(text: str) -> Array:
 
 
 def pose(frames: Array) -> tuple[list[str], Array]:
-    """Names and positions [F', N, 3] in metres, sampled at 60 fps, of frames [F, 44]."""
+    """Joint names, and positions [F', N, 3] in metres sampled at 60 fps, from frames [F, 44]."""
     starts = np.concatenate(([0.0], np.cumsum(frames[:-1, 0])))
     times = np.arange(int(np.floor(starts[-1] * SAMPLING_FPS + 1e-6)) + 1) / SAMPLING_FPS
     low = np.clip(np.searchsorted(starts, times + 1e-9, side="right") - 1, 0, len(frames) - 2)
@@ -93,11 +89,9 @@ def pose(frames: Array) -> tuple[list[str], Array]:
 
 
 def read_deepmimic(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
-    """A DeepMimic motion as a Clip at 60 fps in metres. `source.fps` does not apply: frames carry their duration.
+    """Read a DeepMimic motion as a Clip in metres at 60 fps. Frames have durations, so `source.fps` is ignored.
 
-    Raises:
-        DataError: not a DeepMimic motion, or frame durations that are not positive.
-        ShapeError: fewer than two frames, or NaN.
+    Raises DataError for any other file and for durations out of range, ShapeError for NaN.
     """
     frames = parse_deepmimic(read_text(path))
     durations = frames[:-1, 0]
@@ -107,7 +101,7 @@ def read_deepmimic(path: str | Path, source: Source = Source()) -> Clip:  # noqa
         raise DataError(f"found a frame that lasts {durations.min():.4g} s, expected durations from 0.001 to 10 s")
     check_size(max(len(frames), float(durations.sum()) * SAMPLING_FPS), len(_BODY), source)
     names, positions = pose(frames)
-    joints, rig = smpl22_from_rig(names, lambda some: positions[:, some])
+    joints, rig = smpl22_from_rig(names, lambda chosen: positions[:, chosen])
     meta: dict[str, Any] = {"file": Path(path).name, "format": "deepmimic", "rig": rig}
     meta |= {"source_fps": float(np.round(1.0 / np.median(durations), 3))}
     return clip_from_joints(joints, SAMPLING_FPS, Source(unit_m=source.unit_m or 1.0), meta)

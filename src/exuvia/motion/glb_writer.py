@@ -1,4 +1,4 @@
-"""glTF 2.0 binary files (.glb): the skeleton of the BVH writer, a body of our own on it, and its turns as animations.
+"""glTF 2.0 binary files (.glb): the skeleton of the BVH writer, a generated body, and animations of the rotations.
 
 Facts: glTF 2.0 specification (Khronos), sections 3.6 (buffers), 3.7.3 (skins), 3.11 (animations) and 4.4 (GLB).
 """
@@ -36,7 +36,7 @@ class _Binary:
     accessors: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, values: NDArray[Any], kind: int, target: int | None = None, limits: bool = False) -> int:
-        """Store rows [n] or [n, k]; the number of their accessor."""
+        """Store rows [n] or [n, k], and return the number of their accessor."""
         self.data += b"\0" * (-len(self.data) % 4)
         rows = np.ascontiguousarray(values, {FLOAT: "<f4", SHORT: "<u2", BYTE: "u1"}[kind])
         view = {"buffer": 0, "byteOffset": len(self.data), "byteLength": rows.nbytes}
@@ -50,24 +50,21 @@ class _Binary:
 
 
 def write_glb(clip: Clip, path: str | Path) -> None:
-    """Write one clip; see `glb_bytes`. Raises OutputError."""
+    """Write one clip (see `glb_bytes`). Raises OutputError."""
     write_glb_clips([clip], path)
 
 
 def write_glb_clips(clips: Sequence[Clip], path: str | Path) -> None:
-    """Write several clips as animations of one body; see `glb_bytes`. Raises OutputError, ShapeError."""
+    """Write several clips as animations of one body (see `glb_bytes`). Raises OutputError, ShapeError."""
     content = glb_bytes(clips)
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 
 
 def glb_bytes(clips: Sequence[Clip]) -> bytes:
-    """A .glb of a body whose bone lengths are the mean over the clips; metres, y up, facing +z at rest.
+    """Return a .glb with one animation a clip, named by its caption; metres, y up, facing +z at rest.
 
-    Args:
-        clips: an animation each, named by its caption
-    Raises:
-        ShapeError: no clip.
+    The bone lengths of the body are the means over all clips. Raises ShapeError without clips.
     """
     if not clips:
         raise ShapeError("found no clip, expected at least one for a .glb file")
@@ -79,7 +76,7 @@ def glb_bytes(clips: Sequence[Clip]) -> bytes:
     mesh = _primitive(binary, build_body(nodes))
     matrices = binary.add(inverse.reshape(-1, 16), FLOAT)
     look = {"baseColorFactor": BODY_COLOUR, "metallicFactor": 0.0, "roughnessFactor": 0.8}
-    about: dict[str, Any] = {
+    gltf: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": GENERATOR},
         "scene": 0,
         "scenes": [{"nodes": [0, len(nodes)]}],
@@ -91,12 +88,12 @@ def glb_bytes(clips: Sequence[Clip]) -> bytes:
     }
     for index, node in enumerate(nodes):
         children = [n for n, other in enumerate(nodes) if other.parent == index]
-        one: dict[str, Any] = {"name": node.name, "translation": list(node.offset)}
-        about["nodes"].append({**one, **({"children": children} if children else {})})
-    about["nodes"][0]["translation"] = clips[0].joints[0, 0].astype(float).tolist()
-    about["nodes"].append({"name": "body", "mesh": 0, "skin": 0})
-    about |= {"bufferViews": binary.views, "accessors": binary.accessors, "buffers": [{"byteLength": len(binary.data)}]}
-    return _packed(about, bytes(binary.data))
+        entry: dict[str, Any] = {"name": node.name, "translation": list(node.offset)}
+        gltf["nodes"].append(entry | ({"children": children} if children else {}))
+    gltf["nodes"][0]["translation"] = clips[0].joints[0, 0].astype(float).tolist()
+    gltf["nodes"].append({"name": "body", "mesh": 0, "skin": 0})
+    gltf |= {"bufferViews": binary.views, "accessors": binary.accessors, "buffers": [{"byteLength": len(binary.data)}]}
+    return _packed(gltf, bytes(binary.data))
 
 
 def _primitive(binary: _Binary, mesh: Mesh) -> dict[str, Any]:
@@ -113,7 +110,7 @@ def _primitive(binary: _Binary, mesh: Mesh) -> dict[str, Any]:
 
 
 def _animation(binary: _Binary, clip: Clip, nodes: list[Any], offsets: Any, number: int) -> dict[str, Any]:
-    """The root's path and the turns of all nodes; leaves do not turn."""
+    """Path of the root and rotations of all nodes but the leaves, which do not rotate."""
     joints = clip.joints.astype(np.float64)
     turns = node_quaternions(solve_rotations(joints, nodes, offsets))
     times = binary.add(np.arange(len(joints)) / clip.fps, FLOAT, limits=True)
@@ -128,17 +125,16 @@ def _animation(binary: _Binary, clip: Clip, nodes: list[Any], offsets: Any, numb
 
 
 def node_quaternions(matrices: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Local turns [F, N, 3, 3] as unit quaternions x, y, z, w [F, N, 4] that do not change sign from frame to frame."""
-    frames, count = matrices.shape[:2]
-    found = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_quat().reshape(frames, count, 4)
-    flips = ((found[1:] * found[:-1]).sum(-1) < 0).cumsum(0) % 2
-    found[1:] *= np.where(flips[..., None] == 1, -1.0, 1.0)
-    return found
+    """Rotations [F, N, 3, 3] as unit quaternions x, y, z, w [F, N, 4] that keep their sign from frame to frame."""
+    quaternions = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_quat().reshape(*matrices.shape[:2], 4)
+    flips = ((quaternions[1:] * quaternions[:-1]).sum(-1) < 0).cumsum(0) % 2
+    quaternions[1:] *= np.where(flips[..., None] == 1, -1.0, 1.0)
+    return quaternions
 
 
-def _packed(about: dict[str, Any], binary: bytes) -> bytes:
-    """Header, the JSON chunk padded with blanks, the binary chunk padded with zeros."""
-    text = json.dumps(about, separators=(",", ":"), ensure_ascii=False).encode()
+def _packed(gltf: dict[str, Any], binary: bytes) -> bytes:
+    """Header, JSON chunk padded with spaces, and binary chunk padded with zeros."""
+    text = json.dumps(gltf, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 4)
     binary += b"\0" * (-len(binary) % 4)
     size = 12 + 8 + len(text) + 8 + len(binary)

@@ -1,7 +1,7 @@
 """Physical measures of a motion: speed, jerk, foot contact and skate, floor penetration, freezing.
 
-Joints are [F, 22, 3] in metres, y up, the floor at y = 0 unless told; all rates are per second, so clips of different
-frame rates compare.
+Joints are [F, 22, 3] in metres, y up, with the floor at y = 0 by default. All rates are per second, so clips of
+different frame rates are comparable.
 """
 
 from dataclasses import dataclass
@@ -24,21 +24,21 @@ class Kinematics:
     """The measures of one clip."""
 
     mean_joint_speed_m_per_s: float
-    """Mean over joints and time of the speed in the world."""
+    """Speed in the world, averaged over joints and time."""
     mean_jerk_m_per_s3: float
-    """Mean over joints and time of the third derivative's length."""
+    """Length of the third derivative of position, averaged over joints and time."""
     contact_rate: float
     """Share of time with at least one foot joint in contact (HumanML3D's label)."""
     foot_skate_rate: float
     """Share of time in which a foot on the floor slides."""
     foot_skate_m_per_s: float
-    """Mean horizontal speed of feet on the floor; 0 where none is."""
+    """Mean horizontal speed of feet on the floor; 0 if no foot touches it."""
     floor_penetration_m: float
-    """Mean over time of the depth of the lowest joint below the floor."""
+    """Depth of the lowest joint below the floor, averaged over time."""
     freeze_rate: float
-    """Share of time inside a standstill of at least half a second."""
+    """Share of time in a standstill of at least half a second."""
     range_m: float
-    """Mean over joints of the diagonal of the box that a joint visits, seen from the pelvis."""
+    """Diagonal of the bounding box of a joint's positions relative to the pelvis, averaged over joints."""
 
 
 def _checked(joints: Array, fps: float, order: int) -> Array:
@@ -53,21 +53,17 @@ def _checked(joints: Array, fps: float, order: int) -> Array:
 
 
 def joint_speed_m_per_s(joints: Array, fps: float) -> Array:
-    """Speed of every joint between frames, [F-1, 22].
-
-    Raises:
-        ShapeError: not [F, 22, 3] or fewer than two frames.
-    """
+    """Speed of every joint between frames, [F-1, 22]. Raises ShapeError unless joints are [F ≥ 2, 22, 3]."""
     return np.linalg.norm(np.diff(_checked(joints, fps, 1), axis=0), axis=-1) * fps
 
 
 def mean_joint_speed_m_per_s(joints: Array, fps: float) -> float:
-    """Mean of joint_speed_m_per_s."""
+    """Speed averaged over joints and frames."""
     return float(joint_speed_m_per_s(joints, fps).mean())
 
 
 def mean_jerk_m_per_s3(joints: Array, fps: float) -> float:
-    """Mean length of the third difference, times fps³. Raises ShapeError below four frames."""
+    """Mean length of the third difference times fps³. Raises ShapeError for fewer than four frames."""
     third = np.diff(_checked(joints, fps, 3), n=3, axis=0)
     return float(np.linalg.norm(third, axis=-1).mean() * fps**3)
 
@@ -75,13 +71,13 @@ def mean_jerk_m_per_s3(joints: Array, fps: float) -> float:
 def foot_contacts(joints: Array, fps: float, speed_m_per_s: float = CONTACT_SPEED_M_PER_S) -> Mask:
     """Contact of left ankle, left foot, right ankle, right foot between frames, [F-1, 4].
 
-    By speed alone, as in HumanML3D's features: its height factor is defined and unused there.
+    Speed alone decides, as in HumanML3D's features, where a height factor is defined but not used.
     """
     return joint_speed_m_per_s(joints, fps)[:, list(FEET)] < speed_m_per_s
 
 
 def _toes(joints: Array, fps: float, floor_m: float, height_m: float) -> tuple[Array, Mask]:
-    """Horizontal speed of the toes between frames [F-1, 2], and where they stay within `height_m` of the floor."""
+    """Horizontal speed of the toes between frames [F-1, 2], and whether they stay within `height_m` of the floor."""
     joints = _checked(joints, fps, 1)[:, list(TOES)]
     low = joints[..., 1] - floor_m < height_m
     return np.linalg.norm(np.diff(joints[..., [0, 2]], axis=0), axis=-1) * fps, low[1:] & low[:-1]
@@ -90,24 +86,24 @@ def _toes(joints: Array, fps: float, floor_m: float, height_m: float) -> tuple[A
 def foot_skate_rate(
     joints: Array, fps: float, floor_m: float = 0.0, height_m: float = 0.05, slide_m_per_s: float = 0.5
 ) -> float:
-    """Share of frame steps in which a foot below `height_m` above the floor slides faster than `slide_m_per_s`.
+    """Share of frame steps in which a foot within `height_m` of the floor slides faster than `slide_m_per_s`.
 
-    The defaults are the published 5 cm and 2.5 cm a frame at 20 fps.   [karunratanakul2023gmd], foot skating ratio
+    The defaults are the published 5 cm, and 2.5 cm a frame at 20 fps.   [karunratanakul2023gmd], foot skating ratio
     """
     slide, planted = _toes(joints, fps, floor_m, height_m)
     return float((planted & (slide > slide_m_per_s)).any(-1).mean())
 
 
 def foot_skate_m_per_s(joints: Array, fps: float, floor_m: float = 0.0, height_m: float = 0.05) -> float:
-    """Mean horizontal speed of the feet while they are within `height_m` of the floor; 0 where they never are."""
+    """Mean horizontal speed of the feet while they are within `height_m` of the floor; 0 if they never are."""
     slide, planted = _toes(joints, fps, floor_m, height_m)
     return float(slide[planted].mean()) if planted.any() else 0.0
 
 
 def floor_penetration_m(joints: Array, floor_m: float = 0.0, tolerance_m: float = 0.005) -> float:
-    """Mean over frames of how far the lowest joint is below the floor; up to `tolerance_m` counts as none.
+    """Mean depth of the lowest joint below the floor; a depth of up to `tolerance_m` counts as 0.
 
-    After "penetrate" of [yuan2023physdiff], on joints instead of mesh vertices.
+    Follows "penetrate" of [yuan2023physdiff], with joints instead of mesh vertices.
     """
     joints = _checked(joints, 1.0, 0)
     depth = floor_m - joints[..., 1].min(-1)
@@ -115,9 +111,9 @@ def floor_penetration_m(joints: Array, floor_m: float = 0.0, tolerance_m: float 
 
 
 def freeze_rate(joints: Array, fps: float, speed_m_per_s: float = 0.03, at_least_s: float = 0.5) -> float:
-    """Share of frame steps inside a standstill: mean joint speed below `speed_m_per_s` for `at_least_s` or longer.
+    """Share of frame steps in a standstill: mean joint speed below `speed_m_per_s` for `at_least_s` or longer.
 
-    A clip shorter than `at_least_s` is frozen where it stands still from end to end.
+    A clip shorter than `at_least_s` counts as frozen if it stands still throughout.
     """
     still = joint_speed_m_per_s(joints, fps).mean(-1) < speed_m_per_s
     edges = np.flatnonzero(np.diff(np.concatenate(([False], still, [False])).astype(np.int8)))
@@ -127,18 +123,14 @@ def freeze_rate(joints: Array, fps: float, speed_m_per_s: float = 0.03, at_least
 
 
 def range_m(joints: Array) -> float:
-    """Mean over joints other than the pelvis of the diagonal of the box in which a joint moves beside the pelvis."""
+    """Diagonal of the bounding box of a joint's positions relative to the pelvis, averaged over the other joints."""
     joints = _checked(joints, 1.0, 0)
-    beside = joints[:, 1:] - joints[:, :1]
-    return float(np.linalg.norm(beside.max(0) - beside.min(0), axis=-1).mean())
+    relative = joints[:, 1:] - joints[:, :1]
+    return float(np.linalg.norm(relative.max(0) - relative.min(0), axis=-1).mean())
 
 
 def measure(joints: Array, fps: float, floor_m: float = 0.0) -> Kinematics:
-    """All measures of one clip [F, 22, 3] of at least four frames.
-
-    Raises:
-        ShapeError: another shape, or fewer frames.
-    """
+    """All measures of one clip [F, 22, 3]. Raises ShapeError for another shape, or fewer than four frames."""
     return Kinematics(
         mean_joint_speed_m_per_s=mean_joint_speed_m_per_s(joints, fps),
         mean_jerk_m_per_s3=mean_jerk_m_per_s3(joints, fps),

@@ -1,4 +1,4 @@
-"""`load_clip`: a motion file of any known format -> Clip, metres, y up, at the asked rate."""
+"""`load_clip`: a motion file of any known format -> Clip in metres, y up, at the requested rate."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ ELSEWHERE = {
     ".c3d": "fit a skeleton to the markers and export .bvh",
     ".pkl": "it may run code: save its arrays with numpy.savez as .npz (poses, trans ...)",
 }
-"""How to read motion of formats that have no reader."""
+"""How to read motion in formats without a reader."""
 
 
 def load_clip(
@@ -29,17 +29,17 @@ def load_clip(
     normalise_scale: bool = False,
     max_frames: int = MAX_FRAMES,
 ) -> Clip:
-    """Read a motion and bring it to the 22 SMPL joints: metres, y up, right-handed (facing +z, the left is at +x).
+    """Read a motion and map it to the 22 SMPL joints: metres, y up, right-handed (facing +z, the left is at +x).
 
     Args:
-        path: .bvh, .amc (skeleton .asf beside it), .npy, .npz (joints or AMASS) or DeepMimic .txt
-        fps: rate of the clip returned, None: the file's own; the file's own rate stays in meta["source_fps"]
-        source: what the file does not say (rate, unit, skeleton, body models)
-        normalise_scale: scale the body so that the median of thigh + shin is 0.80 m
-        max_frames: longest motion to read, in frames of the file and of the clip returned; checked before the work
+        path: .bvh, .amc (with its .asf in the same folder), .npy, .npz (joints or AMASS) or DeepMimic .txt
+        fps: rate of the returned clip; None keeps the file's own, which meta["source_fps"] holds in any case
+        source: facts that the file does not state (rate, unit, skeleton, body models)
+        normalise_scale: scale the body to a median thigh + shin of 0.80 m
+        max_frames: longest motion to read, in frames of the file and of the returned clip
     Raises:
-        ConfigError: unknown suffix, or a rate that is none.
-        DataError: the file is missing or is not what it claims to be.
+        ConfigError: the suffix is unknown, or the rate out of range.
+        DataError: the file is missing or damaged.
         ShapeError: wrong joint count, NaN or too few frames.
     """
     if fps is not None and not 0 < fps <= 1000:
@@ -49,9 +49,9 @@ def load_clip(
         raise ConfigError(f"{file.name} is not read here; {ELSEWHERE[file.suffix.lower()]}")
     reader = resolve(IMPORTER, file.suffix.lower(), "motion format")
     if not file.is_file():
-        raise DataError(f"{file} {'is no file' if file.exists() else 'does not exist'}; expected a motion file")
+        raise DataError(f"{file} {'is not a file' if file.exists() else 'does not exist'}; expected a motion file")
     try:
-        with np.errstate(all="ignore"):  # absurd numbers end in the readers' own check for finite values
+        with np.errstate(all="ignore"):  # readers check that their values are finite
             clip = reader(file, replace(source or Source(), max_frames=max_frames))
         if fps is not None:
             check_size(clip.duration_s * fps, SMPL22.num_joints, Source(max_frames=max_frames))

@@ -1,6 +1,6 @@
-"""A body of our own around a skeleton: a rounded tube for every bone, weighted so that it bends with its joints.
+"""A generated body around a skeleton: a rounded tube for each bone, weighted so that it bends with its joints.
 
-It is made from bone lengths and a table of thicknesses alone, so that files with it carry nobody's model.
+Bone lengths and a table of thicknesses determine it, so exported files contain no licensed body model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Array
 
 AROUND = 12
-"""Corners of a tube."""
+"""Corners around a tube."""
 CAP = (0.95, 0.7, 0.38)
-"""Rings of a rounded end, as shares of its radius beyond the bone's end."""
+"""Rings of a rounded end: distances beyond the bone's end, as shares of its radius."""
 ALONG = (0.0, 0.12, 0.3, 0.5, 0.7, 0.88, 1.0)
-"""Rings of a bone."""
+"""Rings along a bone, as shares of its length."""
 BEND = 0.12
-"""Share of a bone at either end that follows the neighbouring joint in part."""
+"""Share of a bone, at either end, that partly follows the neighbouring joint."""
 THICKNESS_M = {
     "hip": (0.088, 0.088, 1.1), "knee": (0.082, 0.056, 1.0), "ankle": (0.054, 0.036, 1.0), "foot": (0.036, 0.034, 1.2),
     "spine1": (0.115, 0.118, 1.25), "spine2": (0.118, 0.122, 1.25), "spine3": (0.122, 0.13, 1.3),
@@ -29,28 +29,28 @@ THICKNESS_M = {
     "shoulder": (0.062, 0.056, 1.0), "elbow": (0.052, 0.042, 1.0), "wrist": (0.04, 0.029, 1.0),
     "end_head": (0.085, 0.088, 0.9), "end_wrist": (0.03, 0.026, 1.5), "end_foot": (0.034, 0.03, 1.35),
 }  # fmt: skip
-"""Bone, by the joint at its far end (or the tip behind a last joint) -> radius at its start and at its end, metres, and
-how many times as wide as deep it is."""
+"""Radius of each bone at its start and end in metres, and its ratio of width to depth. A bone is named by the joint at
+its far end; "end_" marks the tip beyond a last joint."""
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles of a body in its rest pose, and how they follow the nodes."""
+    """Triangles of a body in its rest pose, and the nodes that move them."""
 
     vertices: Array
     """[V, 3] metres"""
     normals: Array
     """[V, 3]"""
     triangles: NDArray[np.int64]
-    """Three vertices each, seen counter-clockwise from outside [T, 3]"""
+    """Vertices of each triangle, counter-clockwise seen from outside [T, 3]"""
     nodes: NDArray[np.int64]
     """The two nodes that a vertex follows [V, 2]"""
     weights: Array
-    """How much it follows each, together 1 [V, 2]"""
+    """Weight of each of these nodes; the two add up to 1 [V, 2]"""
 
 
 def rest_places(nodes: list[Node]) -> Array:
-    """Where the nodes stand before any turn, the root at the origin   [N, 3] metres."""
+    """Positions of the nodes in the rest pose, root at the origin   [N, 3] metres."""
     places = np.zeros((len(nodes), 3))
     for index, node in enumerate(nodes):
         if node.parent >= 0:
@@ -59,11 +59,7 @@ def rest_places(nodes: list[Node]) -> Array:
 
 
 def build_body(nodes: list[Node]) -> Mesh:
-    """The body around the nodes of `bvh_writer.body_nodes`, in their rest pose; a bone without length has no part.
-
-    Raises:
-        ShapeError: no bone has a length.
-    """
+    """Build the body around `bvh_writer.body_nodes` at rest, without bones of length 0. Raises ShapeError."""
     places, bones = rest_places(nodes), list(_bones(nodes))
     long = [tip is not None or np.linalg.norm(places[end] - places[at]) > 1e-6 for at, _, end, tip, _ in bones]
     if not any(kept for kept, bone in zip(long, bones, strict=True) if bone[3] is None):
@@ -79,7 +75,7 @@ def build_body(nodes: list[Node]) -> Mesh:
 
 
 def _bones(nodes: list[Node]) -> Iterator[tuple[int, int, int, Array | None, tuple[float, float, float]]]:
-    """(node that turns the bone, node before, node at its end, vector of a last bone or None, thickness)."""
+    """(node that rotates the bone, parent node, node at its end, vector of a last bone or None, thickness)."""
     for index, node in enumerate(nodes):
         if len(node.aims) == 1:
             end = next(n for n, other in enumerate(nodes) if other.parent == index and other.joint == node.aims[0])
@@ -94,7 +90,7 @@ def _part(joint: str) -> str:
 
 
 def _tube(places: Array, index: int, before: int, end: int, tip: Array | None, thickness: Sequence[float]) -> Mesh:
-    """One bone: rings from pole to pole."""
+    """Mesh of one bone: rings from pole to pole."""
     start, vector = places[index], (places[end] - places[index] if tip is None else tip)
     length = float(np.linalg.norm(vector))
     along = vector / max(length, 1e-9)
@@ -120,7 +116,7 @@ def _tube(places: Array, index: int, before: int, end: int, tip: Array | None, t
 
 
 def _across(along: Array) -> tuple[Array, Array]:
-    """The axes of a bone's section: the wide one as near to left as can be, forward for bones that point left."""
+    """Axes of a bone's cross-section: the wide one points left, or forward for bones that point left themselves."""
     side = np.array([1.0, 0, 0]) if abs(along[0]) < 0.8 else np.array([0, 0, 1.0])
     wide = side - along * (side @ along)
     wide /= np.linalg.norm(wide)
@@ -128,7 +124,7 @@ def _across(along: Array) -> tuple[Array, Array]:
 
 
 def _faces(rings: int) -> NDArray[np.int64]:
-    """Triangles of a tube of so many rings between two poles."""
+    """Triangles of a tube with the given number of rings between two poles."""
     here = np.arange(AROUND)
     after = (here + 1) % AROUND
     faces = [np.stack([np.zeros(AROUND, int), 1 + after, 1 + here], axis=1)]
@@ -142,7 +138,7 @@ def _faces(rings: int) -> NDArray[np.int64]:
 
 
 def _normals(vertices: Array, triangles: NDArray[np.int64]) -> Array:
-    """Unit normals by the area of the triangles around a vertex."""
+    """Unit normals of the vertices, averaged over the triangles around each by area."""
     corners = vertices[triangles]
     faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.zeros_like(vertices)

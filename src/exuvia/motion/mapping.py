@@ -1,7 +1,7 @@
-"""Any rig's named joints -> the 22 SMPL joints in metres: name tables, joints that a rig lacks, unit of length.
+"""Named joints of any rig -> the 22 SMPL joints in metres: name tables, missing joints, unit of length.
 
-The tables name what lies nearest to each SMPL joint; a development mapping between rigs, not a fitted body model.
-Joints that a rig lacks are spread evenly on the chain between their known neighbours.
+The tables name the joint nearest to each SMPL joint; they map one rig to another and do not fit a body model. Joints
+that a rig lacks are spaced evenly on the chain between their known neighbours.
 """
 
 import re
@@ -20,9 +20,9 @@ from exuvia.readers import read_table
 from exuvia.shapes import Array
 
 LEG_M = 0.80
-"""Thigh + shin of the body to which clips are scaled on request."""
+"""Length of thigh + shin to which clips are scaled on request."""
 UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "cmu": 0.0254 / 0.45}
-"""Units met in motion files; CMU's files count 0.45 inch as one (`:units length 0.45` in every .asf)."""
+"""Units that occur in motion files; CMU's unit is an inch / 0.45 (`:units length 0.45` in every .asf)."""
 _SPINE = ("pelvis", "spine1", "spine2", "spine3", "neck")
 _OPTIONAL = {"spine1", "spine2", "spine3", "left_collar", "right_collar"}
 _PREFIX = re.compile(r"^(mixamorig\d*|character\d+|bip\d+|[mf]avg)(?=.)")
@@ -30,57 +30,51 @@ _PREFIX = re.compile(r"^(mixamorig\d*|character\d+|bip\d+|[mf]avg)(?=.)")
 
 @dataclass(frozen=True)
 class Rig:
-    """One naming convention: for every SMPL joint the canonical names that stand for it, best first."""
+    """One naming convention: canonical names for each SMPL joint, best first."""
 
     name: str
     joints: Mapping[str, tuple[str, ...]]
     needs: tuple[str, ...] = ()
-    """Names that tell this convention from a similar one."""
+    """Names that distinguish this convention from a similar one."""
 
 
 RIGS = tuple(read_table(__file__, "rigs.toml", Rig).values())
 
 
 def canonical(name: str) -> str:
-    """A joint name in lower case, without namespace, known prefixes and punctuation: `mixamorig:LeftArm` -> leftarm."""
+    """Joint name in lower case without namespace, known prefixes and punctuation: `mixamorig:LeftArm` -> leftarm."""
     return _PREFIX.sub("", re.sub(r"[^a-z0-9]", "", name.rsplit(":", 1)[-1].lower()))
 
 
 def find_rig(names: Sequence[str]) -> tuple[Rig, dict[str, int]]:
-    """The naming convention that covers a rig's joint names, and the index of every SMPL joint it has.
-
-    Raises:
-        DataError: no convention covers the names; the nearest one and the joints that it lacks are named.
-    """
+    """Naming convention of a rig, and the index of every SMPL joint that it has. Raises DataError if there is none."""
     index: dict[str, int] = {}
     for position, name in enumerate(names):
         index.setdefault(canonical(name), position)
     nearest: tuple[int, str, list[str]] | None = None
     for rig in RIGS:
-        found = {joint: index[at[0]] for joint, known in rig.joints.items() if (at := [n for n in known if n in index])}
-        missing = [joint for joint in SMPL22.joints if joint not in found and joint not in _OPTIONAL]
+        indices = {
+            joint: index[at[0]] for joint, known in rig.joints.items() if (at := [n for n in known if n in index])
+        }
+        missing = [joint for joint in SMPL22.joints if joint not in indices and joint not in _OPTIONAL]
         if not missing and all(name in index for name in rig.needs):
-            return rig, {joint: found[joint] for joint in SMPL22.joints if joint in found}
+            return rig, {joint: indices[joint] for joint in SMPL22.joints if joint in indices}
         if missing and (nearest is None or len(missing) < nearest[0]):
             nearest = (len(missing), rig.name, missing)
     assert nearest is not None
-    some = ", ".join(list(names)[:6])
+    known = f"(nearest: {nearest[1]!r}, without {', '.join(nearest[2][:5])})"
     raise DataError(
-        f"found joints named {some}, ..., expected a known naming (nearest: {nearest[1]!r}, which has no "
-        f"{', '.join(nearest[2][:5])} here); rename the joints, or save the motion as .npy of shape (frames, 22, 3)"
+        f"found joints named {', '.join(list(names)[:6])}, ..., expected a known naming {known}; "
+        "rename the joints, or save the motion as .npy of shape (frames, 22, 3)"
     )
 
 
 def smpl22_from_rig(names: Sequence[str], pose: Callable[[list[int]], Array]) -> tuple[Array, str]:
-    """The 22 SMPL joints of a posed rig.
+    """The 22 SMPL joints of a posed rig [F, 22, 3], and the name of the naming convention.
 
     Args:
-        names: joint names; the end of a leaf bone may stand as "<joint>end"
-        pose: gives the positions [F, K, 3] of K joints by their places, any unit, y up
-    Returns:
-        joints [F, 22, 3] in the same unit, and the name of the naming convention.
-    Raises:
-        DataError: see find_rig.
+        names: joint names; the end of a leaf bone can be named "<joint>end"
+        pose: returns the positions [F, K, 3] of K joints by index, in any unit, y up
     """
     rig, index = find_rig(names)
     positions = pose(list(index.values()))
@@ -88,10 +82,10 @@ def smpl22_from_rig(names: Sequence[str], pose: Callable[[list[int]], Array]) ->
 
 
 def complete(known: Mapping[str, Array]) -> Array:
-    """All 22 joints [F, 22, 3] from the known ones [F, 3]: missing spine joints and collars are interpolated.
+    """All 22 joints [F, 22, 3] from the known ones [F, 3] each; missing spine joints and collars are interpolated.
 
-    A collar at the same place as the upper spine (CMU's conversions) counts as missing. A missing one is put 0.43 of
-    the way from the chest, half between upper spine and neck, to the shoulder.
+    A collar in the same place as the upper spine (CMU's conversions) counts as missing. A missing collar lies 0.43 of
+    the way from the chest (halfway between upper spine and neck) to the shoulder.
     """
     joints = dict(known)
     placed = [place for place, joint in enumerate(_SPINE) if joint in joints]
@@ -109,35 +103,29 @@ def complete(known: Mapping[str, Array]) -> Array:
 
 
 def leg_length(joints: Array) -> float:
-    """Median length of thigh + shin over frames and both legs, in the unit of the joints [F, 22, 3]."""
+    """Median length of thigh + shin over frames and both legs, in the unit of joints [F, 22, 3]."""
     bones = joints[:, [4, 5, 7, 8]] - joints[:, [1, 2, 4, 5]]
     return float(np.median(np.linalg.norm(bones, axis=-1), axis=0).sum() / 2)
 
 
 def find_unit_m(joints: Array) -> float:
-    """Metres in one unit of the joints [F, 22, 3]: the known unit that brings thigh + shin nearest to 0.80 m.
-
-    Raises:
-        DataError: no known unit gives a human body.
-    """
+    """Metres in one unit of joints [F, 22, 3]: the known unit that brings legs closest to 0.80 m. Raises DataError."""
     leg = leg_length(joints)
     if not (np.isfinite(leg) and leg > 0):
         raise DataError(f"found legs of length {leg}, expected a human body; check the joint order and the values")
     unit_m = min(UNITS_M.values(), key=lambda unit: abs(np.log(leg * unit / LEG_M)))
     if not 0.3 <= leg * unit_m <= 1.6:
         raise DataError(
-            f"found legs (thigh + shin) of {leg:.4g} units, which is no human body in metres, centimetres, "
-            "millimetres, inches or CMU's unit; say which with Source(unit_m=...)"
+            f"found legs (thigh + shin) of {leg:.4g} units, which is not a human body in metres, centimetres, "
+            "millimetres, inches or CMU's unit; give the unit with Source(unit_m=...)"
         )
     return unit_m
 
 
 def clip_from_joints(joints: Array, fps: float, source: Source, meta: Mapping[str, Any]) -> Clip:
-    """A Clip from joints [F, 22, 3] in an unknown unit: finite, metres, y up.
+    """A Clip in metres, y up, from joints [F, 22, 3] in the source's unit, or in the likeliest one.
 
-    Raises:
-        ShapeError: fewer than two frames, or NaN.
-        DataError: no plausible unit of length.
+    Raises ShapeError for fewer than two frames or NaN, and DataError if no unit is plausible.
     """
     if len(joints) < 2:
         raise ShapeError(f"found a motion of {len(joints)} frame(s), expected at least 2")
@@ -150,11 +138,7 @@ def clip_from_joints(joints: Array, fps: float, source: Source, meta: Mapping[st
 
 
 def scaled(clip: Clip, leg_m: float = LEG_M) -> Clip:
-    """The clip scaled about the origin so that the median of thigh + shin is `leg_m` metres.
-
-    Raises:
-        DataError: the legs have no length.
-    """
+    """The clip scaled about the origin to a median thigh + shin of `leg_m` metres. Raises DataError for legs of 0."""
     leg = leg_length(clip.joints)
     if not leg > 0:
         raise DataError("found legs of length 0, expected a human body; load without normalise_scale")

@@ -1,6 +1,6 @@
-"""Skeletons as data (skeletons.toml): joint names, parents, chains, bone directions and lengths.
+"""Skeletons of HumanML3D and KIT, read from skeletons.toml: names, parents, chains, bone directions and lengths.
 
-HumanML3D's and KIT's bodies.   Sec. 3 [guo2022humanml3d]
+Source: Sec. 3 [guo2022humanml3d]
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Skeleton:
     chains: tuple[tuple[int, ...], ...]
     """Kinematic chains, each from its first joint outwards."""
     directions: tuple[tuple[int, int, int], ...]
-    """Unit bone axis of every joint in the rest pose (left is +x, up is +y, forward is +z)."""
+    """Unit direction of each joint's bone in the rest pose (left is +x, up is +y, forward is +z)."""
     lengths_m: tuple[float, ...] = ()
-    """Target bone length of every joint to its parent (0 for the root)."""
+    """Target length of each joint's bone (0 for the root)."""
     mirror: tuple[int, ...] = ()
     """Index of every joint's mirror image."""
 

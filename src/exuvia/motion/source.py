@@ -1,4 +1,4 @@
-"""`Source`: what a reader may be told about a file that the file itself does not say; and reading its text."""
+"""`Source`: facts about a motion file that the file does not state; limits on its size; and reading its text."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,31 +7,31 @@ from exuvia.errors import ConfigError, DataError
 
 MAX_TEXT_BYTES = 1 << 30
 MAX_FRAMES = 500_000
-"""Over an hour at 120 frames a second: the longest motion that is read unless a caller allows less."""
+"""Longest motion that is read unless the caller allows less: over an hour at 120 frames a second."""
 MAX_JOINTS = 512
 """Joints and bone ends of the largest rig; bodies with fingers and a face have up to about 200."""
 BLOCK = 4096
-"""Frames of a rig that are posed at a time; only the 22 joints are kept of them."""
+"""Frames that are posed at a time, so that only the 22 SMPL joints of a whole motion are in memory."""
 JOINTS_A_FRAME = 100
-"""Joints times frames of one file are at most this times its frames: large rigs must be short."""
+"""Largest rig for which `MAX_FRAMES` frames are read; the limit on frames falls in proportion for larger rigs."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Facts that override a reader's own guesses. Everything is optional."""
+    """Facts that override what a reader finds. All of them are optional."""
 
     fps: float | None = None
-    """Frame rate of the file, for formats that store none (.npy, .amc) or store a wrong one."""
+    """Frame rate of the file, for formats that store none (.npy, .amc) or a wrong one."""
     unit_m: float | None = None
-    """Metres in one unit of the file; None finds the unit from the length of the legs."""
+    """Metres in one unit of the file; None derives the unit from the length of the legs."""
     up: str = "y"
-    """The file's upward axis, "y" or "z" (arrays only: the other formats have a convention)."""
+    """Upward axis of the file, "y" or "z" (arrays only; the other formats have a convention)."""
     asf: Path | None = None
-    """Skeleton file of an .amc motion; None looks beside it."""
+    """Skeleton file of an .amc motion; None looks for it in the motion's folder."""
     body_models: Path | None = None
     """Folder or file of the licensed body models for AMASS; None reads the variable SMPL_MODELS."""
     max_frames: int = MAX_FRAMES
-    """Longest motion that is read; `load_clip` sets it."""
+    """Longest motion that is read, in frames; set by `load_clip`."""
 
     def __post_init__(self) -> None:
         if self.up not in ("y", "z"):
@@ -43,19 +43,18 @@ class Source:
 
 
 def check_size(frames: float, joints: int, source: Source) -> None:
-    """Raise DataError, before any work, for more frames or joints than `source` and this module allow."""
+    """Raise DataError if there are more frames or joints than `source` and this module allow."""
     if joints > MAX_JOINTS:
         raise DataError(f"found {joints} joints, expected a body of at most {MAX_JOINTS}; export the body alone")
     most = int(source.max_frames * min(1.0, JOINTS_A_FRAME / joints))
     if frames > most:
-        raise DataError(f"found {frames:.0f} frames of {joints} joints, expected at most {most}; cut it into parts")
+        raise DataError(f"found {frames:.0f} frames of {joints} joints, expected at most {most}; split the file")
 
 
 def read_text(path: str | Path) -> str:
-    """A motion file's text; bytes that are no UTF-8 (names in old headers) become replacement characters.
+    """Read a motion file as text; bytes that are not UTF-8 (names in old headers) become replacement characters.
 
-    Raises:
-        DataError: the file is missing, unreadable, empty or larger than 1 GiB.
+    Raises DataError if the file is missing, unreadable, empty or larger than 1 GiB.
     """
     source = Path(path)
     try:
@@ -65,5 +64,5 @@ def read_text(path: str | Path) -> str:
     except OSError as error:
         raise DataError(f"cannot read the file: {error.strerror or error}") from None
     if not text.strip():
-        raise DataError("found an empty file, expected motion data; fetch the file again")
+        raise DataError("found an empty file, expected motion data; download the file again")
     return text

@@ -1,4 +1,4 @@
-"""Bodies for parametric motion: bone vectors of the rest pose, symmetric, with varied proportions."""
+"""Bodies for parametric motion: bone vectors of a symmetric rest pose, with varied proportions."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ _REST_DIRECTIONS = {
     "left_elbow": (0.0, -1.0, 0.0),
     "left_wrist": (0.0, -1.0, 0.0),
 }
-"""Bone directions of an upright human in the joint layout of SMPL; the right side is their mirror image."""
+"""Bone directions of an upright human in the joint layout of SMPL; the right side mirrors the left."""
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,25 @@ class Body:
     """One person: bone vectors from parent to joint."""
 
     offsets: Floats
-    """[22, 3] metres, rest pose, facing +z with the left side at +x."""
+    """Bone vectors [22, 3] in metres of the rest pose, facing +z with the left side at +x."""
 
     def bone_m(self, joint: str) -> float:
-        """Length of the bone that ends at a left-side or middle joint."""
+        """Length of the bone that ends at a joint of the left side or the middle."""
         return float(np.linalg.norm(self.offsets[SMPL22.index(joint)]))
 
     @property
     def leg_m(self) -> float:
-        """Thigh and shin."""
+        """Length of thigh and shin."""
         return self.bone_m("left_knee") + self.bone_m("left_ankle")
 
     @property
     def arm_m(self) -> float:
-        """Upper arm and forearm."""
+        """Length of upper arm and forearm."""
         return self.bone_m("left_elbow") + self.bone_m("left_wrist")
 
     @property
     def ankle_m(self) -> float:
-        """Height of the ankle over the ball of a flat foot."""
+        """Height of the ankle above the ball of a flat foot."""
         return float(-self.offsets[SMPL22.index("left_foot"), 1])
 
     @property
@@ -63,16 +63,16 @@ class Body:
 
     @property
     def pelvis_m(self) -> float:
-        """Height of the pelvis when standing with almost straight legs."""
+        """Height of the pelvis of a body that stands with almost straight legs."""
         return self.ankle_m + STANDING_REACH * self.leg_m - float(self.offsets[SMPL22.index("left_hip"), 1])
 
 
 STANDING_REACH = 0.997
-"""Share of the leg's full length that a standing or stepping leg may use: knees stay a little bent."""
+"""Share of the leg's length to which a standing or stepping leg stretches, so that knees stay slightly bent."""
 
 
 def body(scale: float = 1.0, legs: float = 1.0, arms: float = 1.0, torso: float = 1.0, width: float = 1.0) -> Body:
-    """A body with HumanML3D's mean bone lengths times factors: overall, and per part.   Sec. 3 [guo2022humanml3d]"""
+    """A body with HumanML3D's mean bone lengths times factors, overall and per part.   Sec. 3 [guo2022humanml3d]"""
     part = {
         "left_knee": legs, "left_ankle": legs, "left_elbow": arms, "left_wrist": arms, "spine1": torso,
         "spine2": torso, "spine3": torso, "neck": torso, "left_collar": width, "left_shoulder": width,
@@ -89,7 +89,7 @@ def body(scale: float = 1.0, legs: float = 1.0, arms: float = 1.0, torso: float 
 
 
 def random_body(rng: np.random.Generator) -> Body:
-    """A body drawn around the mean: ±8 % overall, ±3 % per part."""
+    """Draw a body near the mean: ±8 % overall, ±3 % per part."""
     scale = float(np.clip(1.0 + 0.04 * rng.standard_normal(), 0.92, 1.08))
     legs, arms, torso, width = np.clip(1.0 + 0.015 * rng.standard_normal(4), 0.97, 1.03)
     return body(scale, float(legs), float(arms), float(torso), float(width))

@@ -1,12 +1,12 @@
-"""Captions: a small grammar that says in several ways what a script of actions shows."""
+"""Captions: a small grammar that describes a script of actions in several ways."""
 
 import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from exuvia.synthetic.actor import Part
 from exuvia.synthetic.catalogue import ACTION
-from exuvia.synthetic.stage import Part
 from exuvia.synthetic.style import Style
 
 _SUBJECTS = (
@@ -41,7 +41,7 @@ _FORM: dict[str, Callable[[str], str]] = {"third": third, "gerund": gerund, "bas
 
 
 def _times(count: int, rng: np.random.Generator) -> str:
-    """How often, in words; nothing for once, and sometimes nothing for more."""
+    """Number of repetitions in words; empty for one, and sometimes for more."""
     if count < 2 or rng.random() < 0.3:
         return ""
     exact = ("twice", "two times") if count == 2 else (f"{_NUMBERS[count]} times", f"{count} times")
@@ -75,54 +75,52 @@ def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> 
     if style.adverbs and rng.random() < 0.6:
         adverbs[int(rng.integers(len(parts)))] = style.adverbs[int(rng.integers(len(style.adverbs)))]
 
-    def said(number: int, form: str) -> str:
+    def phrase(number: int, form: str) -> str:
         return _phrase(parts[number], their, form, adverbs[number], rng)
 
     progressive = rng.random() < 0.22
     if len(parts) == 1:
-        return f"{subject} is {said(0, 'gerund')}" if progressive else f"{subject} {said(0, 'third')}"
+        return f"{subject} is {phrase(0, 'gerund')}" if progressive else f"{subject} {phrase(0, 'third')}"
     if len(parts) == 2:
         if progressive:
-            return f"{subject} is {said(0, 'gerund')} and then {said(1, 'gerund')}"
-        return _pair(subject, pronoun, said, int(rng.integers(0, 8)))
+            return f"{subject} is {phrase(0, 'gerund')} and then {phrase(1, 'gerund')}"
+        return _pair(subject, pronoun, phrase, int(rng.integers(0, 8)))
     links = (", then ", ", and then "), (", ", ", and "), (" and then ", ", and finally "), (", then ", " before ")
     first, second = links[int(rng.integers(len(links)))]
-    last = said(2, "gerund" if second == " before " else "third")
-    return f"{subject} {said(0, 'third')}{first}{said(1, 'third')}{second}{last}"
+    last = phrase(2, "gerund" if second == " before " else "third")
+    return f"{subject} {phrase(0, 'third')}{first}{phrase(1, 'third')}{second}{last}"
 
 
-def _pair(subject: str, pronoun: str, said: Callable[[int, str], str], kind: int) -> str:
-    """Two actions in one sentence, or in two."""
+def _pair(subject: str, pronoun: str, phrase: Callable[[int, str], str], kind: int) -> str:
+    """Two actions in one sentence or two."""
     if kind < 4:
         link = (", then ", " and then ", " then ", " and ")[kind]
-        return f"{subject} {said(0, 'third')}{link}{said(1, 'third')}"
+        return f"{subject} {phrase(0, 'third')}{link}{phrase(1, 'third')}"
     if kind == 4:
-        return f"{subject} {said(0, 'third')} before {said(1, 'gerund')}"
+        return f"{subject} {phrase(0, 'third')} before {phrase(1, 'gerund')}"
     if kind == 5:
-        return f"after {said(0, 'gerund')}, {subject} {said(1, 'third')}"
+        return f"after {phrase(0, 'gerund')}, {subject} {phrase(1, 'third')}"
     plain = "base" if pronoun == "they" else "third"
     if kind == 6:
-        return f"{subject} {said(0, 'third')}, after that {pronoun} {said(1, plain)}"
-    return f"{subject} {said(0, 'third')}. {pronoun} then {said(1, plain)}"
+        return f"{subject} {phrase(0, 'third')}, after that {pronoun} {phrase(1, plain)}"
+    return f"{subject} {phrase(0, 'third')}. {pronoun} then {phrase(1, plain)}"
 
 
 def captions(parts: Sequence[Part], style: Style, rng: np.random.Generator, count: int = 4) -> tuple[str, ...]:
-    """Different sentences about one to three actions in a row.
+    """One to `count` different lower-case sentences about one to three actions in sequence.
 
     Args:
-        parts: the actions, in order; a count of 0 says that there is nothing to count
-        style: their manner, mentioned in some of the sentences
-        rng: draws words
-        count: how many sentences at most
-    Returns:
-        lower-case sentences, at least one, no two alike
+        parts: actions in order; a count of 0 means that the number of repetitions is not mentioned
+        style: style of the actions, which some sentences mention
+        rng: source of random choices
+        count: largest number of sentences
     """
-    found: list[str] = []
+    sentences: list[str] = []
     for _ in range(4 * count):
         text = _sentence(parts, style, rng)
         text = text + ("." if rng.random() < 0.5 else "")
-        if text.rstrip(".") not in [other.rstrip(".") for other in found]:
-            found.append(text)
-        if len(found) == count:
+        if text.rstrip(".") not in [other.rstrip(".") for other in sentences]:
+            sentences.append(text)
+        if len(sentences) == count:
             break
-    return tuple(found)
+    return tuple(sentences)

@@ -1,7 +1,7 @@
-"""Every action: how it is performed, what it is called, and what people write about it; they are in actions.toml.
+"""The catalogue of actions, read from actions.toml: how each is performed, named and described.
 
-Violence is aggression against a person, real or imagined, or an attack with a weapon; kicks of a ball or in a dance,
-blocks, dodges, throws and drum beats are not.
+Violence is aggression against a real or imagined person, or an attack with a weapon. Kicking a ball or in a dance,
+blocking, dodging, throwing and drumming are not violent.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from pydantic import BeforeValidator
 
 from exuvia.readers import read_table
 from exuvia.synthetic import fighting, gestures, moving, posture
-from exuvia.synthetic.stage import Part, Stage
+from exuvia.synthetic.actor import Actor, Part
 
 _MODULE = {"fighting": fighting, "gestures": gestures, "moving": moving, "posture": posture}
 
 
-def _performer(name: str) -> Callable[[Stage, Part], None]:
-    """The function that a name such as "fighting.kick" stands for."""
+def _performer(name: str) -> Callable[[Actor, Part], None]:
+    """Function for a name such as "fighting.kick"."""
     module, _, function = name.partition(".")
-    return cast(Callable[[Stage, Part], None], getattr(_MODULE[module], function))
+    return cast(Callable[[Actor, Part], None], getattr(_MODULE[module], function))
 
 
 @dataclass(frozen=True)
@@ -28,37 +28,36 @@ class Action:
     """One kind of action."""
 
     name: str
-    perform: Annotated[Callable[[Stage, Part], None], BeforeValidator(_performer)]
+    perform: Annotated[Callable[[Actor, Part], None], BeforeValidator(_performer)]
     label: str
     """Frame label, one of `FRAME_LABELS`."""
     phrases: tuple[str, ...]
-    """Verb phrases that fit whatever the side."""
+    """Verb phrases for any side."""
     side_phrases: tuple[str, ...] = ()
-    """Verb phrases that name the side, used along with `phrases` for an action that has one."""
+    """Verb phrases that name the side, used in addition to `phrases` if the action has a side."""
     sides: tuple[str, ...] = ("",)
-    """What the side may be; the empty side means both or none."""
+    """Possible sides; the empty one means both or none."""
     levels: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"": ("",)})
     """Variants, each with its words for {level}."""
     counts: tuple[int, ...] = (1,)
-    """What the number of repetitions may be."""
+    """Possible numbers of repetitions."""
     violent: bool = False
     concepts: tuple[str, ...] = ()
-    """Concepts that the motion shows, named as in the concept table of the data."""
+    """Concepts that the motion shows, with the names of data/concepts.toml."""
     weight: float = 1.0
-    """How often it is drawn."""
+    """Relative frequency of drawing the action."""
     before: str = "stand"
     after: str = "stand"
-    """Posture in which it begins, and ends."""
+    """Posture in which the action begins, and ends."""
     lively: bool = False
-    """Not done in a tired, sad or otherwise calm manner."""
-
+    """Whether the action excludes calm styles, such as tired or sad."""
     unfit: tuple[str, ...] = ()
-    """Styles in which it would not be called by its name."""
+    """Styles in which people would not call the action by its name."""
 
 
 ACTION = read_table(__file__, "actions.toml", Action)
-"""Every action by name."""
+"""All actions by name."""
 FRAME_LABELS: tuple[str, ...] = ("stand", "guard", *sorted({action.label for action in ACTION.values()} - {"stand"}))
-"""Vocabulary of the labels of single frames; a frame's label is an index into it."""
+"""Names of the frame labels; the label of a frame is an index into them."""
 VIOLENT_FRAME_LABELS = frozenset(action.label for action in ACTION.values() if action.violent)
-"""Frame labels that are violent; each label is either always or never violent."""
+"""Frame labels of violent actions; each label is either always or never violent."""

@@ -1,4 +1,4 @@
-"""The built-in data set: any number of captioned, labelled parametric motions; clip i depends only on (seed, i)."""
+"""The built-in data set: any number of captioned, labelled synthetic motions; clip i depends only on (seed, i)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +12,11 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
 from exuvia.registry import suggest
 from exuvia.shapes import Joints
+from exuvia.synthetic.actor import OTHER, Actor, Part
 from exuvia.synthetic.body import random_body
 from exuvia.synthetic.captions import captions
 from exuvia.synthetic.catalogue import ACTION, FRAME_LABELS
 from exuvia.synthetic.posture import seat
-from exuvia.synthetic.stage import OTHER, Part, Stage
 from exuvia.synthetic.style import STYLE, Style
 from exuvia.synthetic.timeline import FPS
 
@@ -25,21 +25,21 @@ __all__ = ["FRAME_LABELS", "MAX_FRAMES", "MIN_FRAMES", "SyntheticClip", "perform
 MIN_FRAMES, MAX_FRAMES = 40, 196
 """Clip lengths at 20 frames a second: those of HumanML3D.   Sec. 3 [guo2022humanml3d]"""
 _CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "walk_circle", "run", "jog", "run_curve"})
-"""Actions whose clips may begin and end in full stride."""
+"""Actions whose clips can begin and end in mid-stride."""
 
 
 @dataclass(frozen=True)
 class SyntheticClip:
-    """One made-up motion and all that is true of it."""
+    """One generated motion with its captions and labels."""
 
     id: str
     clip: Clip
     """20 frames a second, 40 to 196 frames, starting at x = z = 0 and facing +z."""
     captions: tuple[str, ...]
     frame_labels: NDArray[np.int16]
-    """Index into `FRAME_LABELS` of every frame, [F]."""
+    """Index into `FRAME_LABELS` of each frame, [F]."""
     labels: dict[str, Any] = field(default_factory=dict)
-    """violent (bool), concepts (tuple of str), side (left, right or None), style (str)."""
+    """Labels: violent (bool), concepts (tuple of str), side (left, right or None), style (str)."""
     actions: tuple[str, ...] = ()
     """Names of the actions, in order."""
 
@@ -47,16 +47,16 @@ class SyntheticClip:
 def synthesise(
     count: int, seed: int, *, actions: Sequence[str] | None = None, compositions: float = 0.3, start: int = 0
 ) -> Iterator[SyntheticClip]:
-    """Make clips `start` to `start + count - 1` of the data set of a seed.
+    """Generate clips `start` to `start + count - 1` of the data set of a seed.
 
     Args:
         count: number of clips
-        seed: of the whole data set; clip i depends only on it and on i
-        actions: names of `catalogue.ACTION` to draw from; None: all
-        compositions: share of clips of two or three actions in a row
-        start: number of the first clip, for making a large set in parts
+        seed: seed of the data set; clip i depends only on the seed and on i
+        actions: names in `catalogue.ACTION` to draw from; None: all
+        compositions: share of clips with two or three actions in sequence
+        start: number of the first clip, for generating a large set in parts
     Raises:
-        ConfigError: unknown action, no action, or numbers out of range.
+        ConfigError: an action is unknown, there are no actions, or a number is out of range.
     """
     names = tuple(ACTION) if actions is None else tuple(actions)
     if not names:
@@ -67,40 +67,40 @@ def synthesise(
     if count < 0 or start < 0 or seed < 0 or not 0.0 <= compositions <= 1.0:
         raise ConfigError(
             f"found count {count}, start {start}, seed {seed} and compositions {compositions}, "
-            "expected numbers from 0 up, and a share from 0 to 1"
+            "expected numbers of at least 0, and a share from 0 to 1"
         )
-    return (_one(seed, number, names, compositions) for number in range(start, start + count))
+    return (_make_clip(seed, number, names, compositions) for number in range(start, start + count))
 
 
 def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[Joints, NDArray[np.int16]]:
-    """Act a script: joint positions [F, 22, 3] in metres and frame labels [F].
+    """Perform a script: joint positions [F, 22, 3] in metres, and frame labels [F].
 
-    The right-handed version of a script is the exact mirror image of the left-handed one of the same seed.
+    The right-handed version of a script is the exact mirror image of the left-handed one with the same seed.
     """
     flip = next((part.side for part in parts if part.side), "left") == "right"
     acted = [replace(part, side=OTHER[part.side]) if flip and part.side else part for part in parts]
     rng = np.random.default_rng(np.random.SeedSequence(list(seed)))
-    stage = Stage(random_body(rng), style, rng)
+    actor = Actor(random_body(rng), style, rng)
     if ACTION[parts[0].action].before == "sit":
-        seat(stage)
-    stage.wait(_pause(rng))
+        seat(actor)
+    actor.wait(_pause(rng))
     for number, part in enumerate(acted):
         if number:
-            stage.wait(float(rng.uniform(0.0, 0.25)))
-        with stage.labelled(ACTION[part.action].label):
-            ACTION[part.action].perform(stage, part)
-    stage.wait(_pause(rng))
-    frames = max(MIN_FRAMES, int(stage.now * FPS) + 1)
-    labels = np.full(frames, FRAME_LABELS.index("sit" if stage.posture == "sit" else "stand"), np.int16)
-    first = round(min(begin for begin, _, _ in stage.spans) * FPS)
+            actor.wait(float(rng.uniform(0.0, 0.25)))
+        with actor.labelled(ACTION[part.action].label):
+            ACTION[part.action].perform(actor, part)
+    actor.wait(_pause(rng))
+    frames = max(MIN_FRAMES, int(actor.now * FPS) + 1)
+    labels = np.full(frames, FRAME_LABELS.index("sit" if actor.posture == "sit" else "stand"), np.int16)
+    first = round(min(begin for begin, _, _ in actor.spans) * FPS)
     labels[:first] = FRAME_LABELS.index("sit" if ACTION[parts[0].action].before == "sit" else "stand")
-    for begin, end, label in sorted(stage.spans, key=lambda span: span[0] - span[1]):
+    for begin, end, label in sorted(actor.spans, key=lambda span: span[0] - span[1]):
         labels[round(begin * FPS) : round(end * FPS)] = FRAME_LABELS.index(label)
-    clip = Clip(stage.joints(frames))
+    clip = Clip(actor.joints(frames))
     return (clip.mirrored() if flip else clip).joints, labels
 
 
-def _one(seed: int, number: int, names: tuple[str, ...], compositions: float) -> SyntheticClip:
+def _make_clip(seed: int, number: int, names: tuple[str, ...], compositions: float) -> SyntheticClip:
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, 0]))
     parts = _script(rng, names, compositions)
     style = _style(rng, parts)
@@ -110,8 +110,8 @@ def _one(seed: int, number: int, names: tuple[str, ...], compositions: float) ->
     frames = len(joints)
     first, last = _cut(rng, parts, frames)
     joints, labels = _at_origin(joints[first:last]), labels[first:last]
-    told = parts if last - first == frames else (replace(parts[0], count=0),)
-    sentences = captions(told, style, rng, count=int(rng.integers(3, 6)))
+    described = parts if last - first == frames else (replace(parts[0], count=0),)
+    sentences = captions(described, style, rng, count=int(rng.integers(3, 6)))
     sides = {part.side for part in parts if part.side}
     concepts = sorted({concept for part in parts for concept in ACTION[part.action].concepts})
     side, violent = sides.pop() if len(sides) == 1 else None, any(ACTION[part.action].violent for part in parts)
@@ -122,12 +122,12 @@ def _one(seed: int, number: int, names: tuple[str, ...], compositions: float) ->
 
 
 def _pause(rng: np.random.Generator) -> float:
-    """Seconds of standing before and after; mostly short."""
+    """Duration of standing before or after the actions, in seconds; mostly short."""
     return float(rng.uniform(0.05, 0.5) if rng.random() < 0.7 else rng.uniform(0.5, 1.5))
 
 
 def _script(rng: np.random.Generator, names: tuple[str, ...], compositions: float) -> tuple[Part, ...]:
-    """Actions in a row, each beginning in the posture in which the one before it ended."""
+    """Draw a sequence of actions, each of which begins in the posture in which the previous one ended."""
     length = 1
     if rng.random() < compositions:
         length = 2 if rng.random() < 0.75 else 3
@@ -146,7 +146,7 @@ def _script(rng: np.random.Generator, names: tuple[str, ...], compositions: floa
 
 
 def _style(rng: np.random.Generator, parts: Sequence[Part]) -> Style:
-    """A manner that suits every action; plain for about a third of the clips."""
+    """Draw a style that suits all actions; plain for about a third of the clips."""
     if rng.random() < 0.35:
         return STYLE["plain"]
     lively = any(ACTION[part.action].lively for part in parts)
@@ -158,7 +158,7 @@ def _style(rng: np.random.Generator, parts: Sequence[Part]) -> Style:
 
 
 def _shorter(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The same script with less in it."""
+    """The same script with fewer repetitions or actions."""
     longest = max(range(len(parts)), key=lambda number: parts[number].count)
     if parts[longest].count > 2 and parts[longest].count > min(ACTION[parts[longest].action].counts):
         fewer = replace(parts[longest], count=parts[longest].count - 1)
@@ -169,7 +169,7 @@ def _shorter(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 def _cut(rng: np.random.Generator, parts: Sequence[Part], frames: int) -> tuple[int, int]:
-    """First and last frame kept: single travels often begin and end in full stride."""
+    """First frame to keep, and the frame after the last: single walks often begin and end in mid-stride."""
     if len(parts) > 1 or parts[0].action not in _CUT_INTO or rng.random() < 0.5:
         return 0, frames
     spare = max(0, frames - max(MIN_FRAMES, int(0.7 * frames)))
@@ -178,7 +178,7 @@ def _cut(rng: np.random.Generator, parts: Sequence[Part], frames: int) -> tuple[
 
 
 def _at_origin(joints: Joints) -> Joints:
-    """The motion moved and turned so that it starts at x = z = 0, facing +z."""
+    """The motion, moved and turned to start at x = z = 0, facing +z."""
     hips, shoulders = (
         joints[0, SMPL22.index(f"left_{part}")] - joints[0, SMPL22.index(f"right_{part}")]
         for part in ("hip", "shoulder")

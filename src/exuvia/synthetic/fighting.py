@@ -1,16 +1,16 @@
-"""Actions of a fight: kicks, punches, a push, blocks and dodges, from a guard or from a plain stand."""
+"""Actions of a fight: kicks, punches, pushes, blocks and dodges, from a guard or a plain stance."""
 
 import numpy as np
 
+from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
 from exuvia.synthetic.rig import SIDES, SIGN, reach
-from exuvia.synthetic.stage import BALL_AHEAD_M, OTHER, Part, Stage
 
 GUARD_YAW = 20.0
-"""How far the chest of a guard is turned away from the leading side, in degrees."""
+"""Angle by which the chest is turned away from the leading side in a guard, in degrees."""
 
 
 def toward(x: float, y: float, z: float, away: float, elbow_out: float = 10.0) -> dict[str, float]:
-    """Like `rig.reach`, but (out, up, ahead) hold for the heading, with a chest turned `away` from the arm's side."""
+    """Like `rig.reach`, but (out, up, ahead) refer to the heading of a chest that is turned `away` from the arm."""
     c, s = float(np.cos(np.deg2rad(away))), float(np.sin(np.deg2rad(away)))
     return reach(x * c + z * s, y, z * c - x * s, elbow_out=elbow_out)
 
@@ -18,41 +18,42 @@ def toward(x: float, y: float, z: float, away: float, elbow_out: float = 10.0) -
 FRONT_HAND = toward(-0.06, 0.06, 0.5, GUARD_YAW, elbow_out=12)
 REAR_HAND = toward(-0.22, 0.04, 0.4, -GUARD_YAW, elbow_out=16)
 LEVEL = {"low": -34.0, "middle": -4.0, "high": 22.0}
-"""Elevation of the leg of a kick by level."""
+"""Elevation of the kicking leg by level, in degrees."""
 
 
-def guard(stage: Stage, lead: str, seconds: float) -> None:
-    """Raise the hands and set the feet apart, one side ahead."""
-    start, end = stage.now, stage.now + seconds
+def guard(actor: Actor, lead: str, seconds: float) -> None:
+    """Raise the hands and put the feet apart, one side ahead."""
+    start, end = actor.now, actor.now + seconds
     sign = SIGN[lead]
-    with stage.labelled("guard"):
-        stage.arm(lead, start, end, **FRONT_HAND)
-        stage.arm(OTHER[lead], start, end, **REAR_HAND)
-        stage.lean(start, end, height=-0.035, spine_pitch=5.0, pelvis_yaw=-0.6 * GUARD_YAW * sign)
-        stage.lean(start, end, spine_yaw=-0.4 * GUARD_YAW * sign, head_yaw=14.0 * sign, head_pitch=6.0)
-        stage.step(lead, start, start + 0.55 * seconds, BALL_AHEAD_M + 0.17, sign * 0.11, yaw=4.0)
-        stage.step(OTHER[lead], start + 0.5 * seconds, end, BALL_AHEAD_M - 0.13, -sign * 0.13, yaw=22.0)
-        stage.now = end
-    stage.posture = "guard"
+    with actor.labelled("guard"):
+        actor.arm(lead, start, end, **FRONT_HAND)
+        actor.arm(OTHER[lead], start, end, **REAR_HAND)
+        actor.lean(start, end, height=-0.035, spine_pitch=5.0, pelvis_yaw=-0.6 * GUARD_YAW * sign)
+        actor.lean(start, end, spine_yaw=-0.4 * GUARD_YAW * sign, head_yaw=14.0 * sign, head_pitch=6.0)
+        actor.step(lead, start, start + 0.55 * seconds, BALL_AHEAD_M + 0.17, sign * 0.11, yaw=4.0)
+        actor.step(OTHER[lead], start + 0.5 * seconds, end, BALL_AHEAD_M - 0.13, -sign * 0.13, yaw=22.0)
+        actor.now = end
+    actor.posture = "guard"
 
 
-def _ready(stage: Stage, lead: str, chance: float) -> bool:
-    """Take up a guard, or not; true if in guard."""
-    if stage.posture == "guard":
+def _ready(actor: Actor, lead: str, chance: float) -> bool:
+    """Take up a guard with some probability; returns whether the actor is in guard."""
+    if actor.posture == "guard":
         return True
-    if stage.rng.random() < chance:
-        guard(stage, lead, stage.beat(0.6))
+    if actor.rng.random() < chance:
+        guard(actor, lead, actor.beat(0.6))
         return True
     return False
 
 
-def relax(stage: Stage) -> None:
-    """Drop the guard."""
-    with stage.labelled("stand"):
-        stage.settle(stage.beat(0.6))
-    stage.posture = "stand"
+def relax(actor: Actor) -> None:
+    """Leave the guard."""
+    with actor.labelled("stand"):
+        actor.settle(actor.beat(0.6))
+    actor.posture = "stand"
 
 
+_ARM = ("el", "az", "elbow", "swivel", "spread")
 _CHAMBER = {
     "front": {"thigh_el": 4.0, "thigh_az": 0.0, "knee": 112.0, "thigh_swivel": 0.0, "toe": 20.0},
     "side": {"thigh_el": -2.0, "thigh_az": 62.0, "knee": 122.0, "thigh_swivel": 8.0, "toe": -5.0},
@@ -60,50 +61,50 @@ _CHAMBER = {
     "back": {"thigh_el": -52.0, "thigh_az": 0.0, "knee": 112.0, "thigh_swivel": 0.0, "toe": -5.0},
     "knee": {"thigh_el": -70.0, "thigh_az": 12.0, "knee": 70.0, "thigh_swivel": 0.0, "toe": 30.0},
 }
-"""The leg before it strikes."""
+"""Channels of the leg before it strikes."""
 _TURN = {"front": 8.0, "side": 62.0, "roundhouse": 70.0, "back": 10.0, "knee": 14.0}
-"""How far the hips turn into the kick, towards the standing leg."""
+"""Angle by which the hips turn into the kick, towards the standing leg, in degrees."""
 
 
-def kick(stage: Stage, part: Part) -> None:
-    """Shift the weight, chamber the leg, strike, draw it back and set it down; `count` times."""
+def kick(actor: Actor, part: Part) -> None:
+    """Shift the weight, chamber the leg, strike, withdraw the leg and put it down; `count` times."""
     kind = part.action.removeprefix("kick_")
-    in_guard = _ready(stage, OTHER[part.side], 0.65)
-    with stage.labelled("kick"):
+    in_guard = _ready(actor, OTHER[part.side], 0.65)
+    with actor.labelled("kick"):
         for number in range(part.count):
-            _one_kick(stage, part, kind, in_guard, again=number > 0)
-    relax(stage)
+            _one_kick(actor, part, kind, in_guard, again=number > 0)
+    relax(actor)
 
 
-def _one_kick(stage: Stage, part: Part, kind: str, in_guard: bool, again: bool) -> None:
+def _one_kick(actor: Actor, part: Part, kind: str, in_guard: bool, again: bool) -> None:
     side, support, sign = part.side, OTHER[part.side], SIGN[part.side]
-    size = 0.55 + 0.45 * stage.style.size
-    ahead, left = stage.feet()[support]
-    foot_ahead, foot_left = stage.feet()[side]
-    shift, chamber = stage.beat(0.2 if again else 0.3), stage.beat(0.24)
-    start = stage.now
-    stage.sway(start, start + shift + 0.1, ahead=ahead - BALL_AHEAD_M + 0.02, left=0.85 * left)
-    stage.lean(start, start + shift, pelvis_roll=2.0 * sign, height=-0.03)
-    stage.leg(side, start + 0.4 * shift, start + shift, plant=0.0, foot_pitch=30.0, foot_y=0.05)
-    stage.leg(side, start + 0.7 * shift, start + shift + chamber, free=1.0, foot_y=0.2, **_CHAMBER[kind])
+    size = 0.55 + 0.45 * actor.style.size
+    ahead, left = actor.feet()[support]
+    foot_ahead, foot_left = actor.feet()[side]
+    shift, chamber = actor.beat(0.2 if again else 0.3), actor.beat(0.24)
+    start = actor.now
+    actor.sway(start, start + shift + 0.1, ahead=ahead - BALL_AHEAD_M + 0.02, left=0.85 * left)
+    actor.lean(start, start + shift, pelvis_roll=2.0 * sign, height=-0.03)
+    actor.leg(side, start + 0.4 * shift, start + shift, plant=0.0, foot_pitch=30.0, foot_y=0.05)
+    actor.leg(side, start + 0.7 * shift, start + shift + chamber, free=1.0, foot_y=0.2, **_CHAMBER[kind])
     turned = -_TURN[kind] * sign
-    stage.lean(start + 0.6 * shift, start + shift + chamber, pelvis_yaw=0.7 * turned, spine_yaw=-0.35 * turned)
-    pivot = stage.heading + 0.75 * turned - sign * 7.0
-    stage.leg(support, start + 0.7 * shift, start + shift + chamber, foot_yaw=pivot)
-    _balance(stage, side, kind, in_guard, start + 0.6 * shift, start + shift + chamber, 0.6)
-    stage.now = start + shift + chamber
-    _strike(stage, part, kind, in_guard, turned, size)
-    stage.leg(side, stage.now, stage.now + 0.3, foot_x=stage.line.value(f"{side}_foot_x"))
+    actor.lean(start + 0.6 * shift, start + shift + chamber, pelvis_yaw=0.7 * turned, spine_yaw=-0.35 * turned)
+    pivot = actor.heading + 0.75 * turned - sign * 7.0
+    actor.leg(support, start + 0.7 * shift, start + shift + chamber, foot_yaw=pivot)
+    _balance(actor, side, kind, in_guard, start + 0.6 * shift, start + shift + chamber, 0.6)
+    actor.now = start + shift + chamber
+    _strike(actor, part, kind, in_guard, turned, size)
+    actor.leg(side, actor.now, actor.now + 0.3, foot_x=actor.line.value(f"{side}_foot_x"))
     if not in_guard:
-        foot_ahead, foot_left = BALL_AHEAD_M + float(stage.rng.uniform(0.0, 0.12)), sign * stage.stance_m
-    _set_down(stage, side, foot_ahead, foot_left)
+        foot_ahead, foot_left = BALL_AHEAD_M + float(actor.rng.uniform(0.0, 0.12)), sign * actor.stance_m
+    _set_down(actor, side, foot_ahead, foot_left)
 
 
-def _strike(stage: Stage, part: Part, kind: str, in_guard: bool, turned: float, size: float) -> None:
-    """From the chamber to the target and back to the chamber."""
+def _strike(actor: Actor, part: Part, kind: str, in_guard: bool, turned: float, size: float) -> None:
+    """Move the leg from the chamber to the target and back."""
     side, sign, level = part.side, SIGN[part.side], LEVEL[part.level or "middle"]
-    out, hold, back = stage.beat(0.2 if kind == "roundhouse" else 0.17), stage.beat(0.07), stage.beat(0.22)
-    start, end = stage.now, stage.now + out
+    out, hold, back = actor.beat(0.2 if kind == "roundhouse" else 0.17), actor.beat(0.07), actor.beat(0.22)
+    start, end = actor.now, actor.now + out
     high = (level + 34.0) / 56.0
     leg = {
         "front": {"thigh_el": level + 4.0, "knee": 8.0, "toe": 10.0},
@@ -119,79 +120,78 @@ def _strike(stage: Stage, part: Part, kind: str, in_guard: bool, turned: float, 
         "back": {"pelvis_pitch": 34.0, "spine_pitch": 22.0, "head_pitch": -15.0},
         "knee": {"pelvis_pitch": -8.0, "spine_pitch": 14.0},
     }[kind]
-    stage.leg(side, start, end, **leg)
-    stage.lean(start - 0.05, end, height=-0.01, pelvis_yaw=turned, spine_yaw=-0.2 * turned, head_yaw=-0.7 * turned)
-    stage.lean(start - 0.08, end, **{name: size * value for name, value in tilt.items()})
-    stage.leg(OTHER[side], start, end, foot_pitch=8.0)
-    _balance(stage, side, kind, in_guard, start, end, 1.0)
+    actor.leg(side, start, end, **leg)
+    actor.lean(start - 0.05, end, height=-0.01, pelvis_yaw=turned, spine_yaw=-0.2 * turned, head_yaw=-0.7 * turned)
+    actor.lean(start - 0.08, end, **{name: size * value for name, value in tilt.items()})
+    actor.leg(OTHER[side], start, end, foot_pitch=8.0)
+    _balance(actor, side, kind, in_guard, start, end, 1.0)
     after = end + hold
-    stage.leg(side, after, after + back, **{name: _CHAMBER[kind][name] for name in leg})
-    stage.lean(after, after + back + 0.1, **{name: 0.3 * value for name, value in tilt.items()})
-    stage.leg(OTHER[side], after, after + back, foot_pitch=0.0)
-    stage.now = after + back
+    actor.leg(side, after, after + back, **{name: _CHAMBER[kind][name] for name in leg})
+    actor.lean(after, after + back + 0.1, **{name: 0.3 * value for name, value in tilt.items()})
+    actor.leg(OTHER[side], after, after + back, foot_pitch=0.0)
+    actor.now = after + back
 
 
-def _balance(stage: Stage, side: str, kind: str, in_guard: bool, start: float, end: float, share: float) -> None:
-    """Arms against the kick: the hand on the kicking side swings back, the other stays up or goes forward."""
+def _balance(actor: Actor, side: str, kind: str, in_guard: bool, start: float, end: float, share: float) -> None:
+    """Balance the kick with the arms: the hand on the kicking side swings back, the other stays up or moves forward."""
     if kind == "knee":
         ahead, up = (0.62, 0.2) if share < 1 else (0.3, -0.28)
-        stage.arms(start, end, **reach(-0.15, up, ahead, elbow_out=18))
+        actor.arms(start, end, **reach(-0.15, up, ahead, elbow_out=18))
     elif in_guard:
-        stage.arm(side, start, end, el=-88.0 - 28.0 * share, az=22.0, elbow=34.0, swivel=0.0, spread=10.0)
-        stage.arm(OTHER[side], start, end, **reach(-0.2, 0.05, 0.4, elbow_out=14))
+        actor.arm(side, start, end, el=-88.0 - 28.0 * share, az=22.0, elbow=34.0, swivel=0.0, spread=10.0)
+        actor.arm(OTHER[side], start, end, **reach(-0.2, 0.05, 0.4, elbow_out=14))
     else:
-        stage.arm(side, start, end, el=-92.0 - 30.0 * share, az=25.0, elbow=26.0, spread=14.0)
-        stage.arm(OTHER[side], start, end, el=-90.0 + 48.0 * share, az=20.0, elbow=40.0, spread=10.0)
+        actor.arm(side, start, end, el=-92.0 - 30.0 * share, az=25.0, elbow=26.0, spread=14.0)
+        actor.arm(OTHER[side], start, end, el=-90.0 + 48.0 * share, az=20.0, elbow=40.0, spread=10.0)
 
 
-def _set_down(stage: Stage, side: str, ahead: float, left: float) -> None:
-    """Bring a free leg back to the floor at metres from home, and the body over both feet."""
-    down = stage.beat(0.42)
-    start, end = stage.now, stage.now + down
-    x, z = stage.place(ahead, left)
-    angle = stage.heading + SIGN[side] * 8.0
-    stage.leg(side, start, start + 0.02, foot_x=float(x), foot_z=float(z), foot_yaw=angle, foot_pitch=0.0)
-    stage.leg(side, start, start + 0.85 * down, free=0.0)
-    stage.leg(side, start + 0.3 * down, end, foot_y=0.0)
-    stage.leg(side, start + 0.1 * down, end, thigh_el=-70.0, thigh_az=0.0, knee=30.0, thigh_swivel=0.0, toe=0.0)
-    stage.leg(side, end - 0.12, end, plant=1.0)
+def _set_down(actor: Actor, side: str, ahead: float, left: float) -> None:
+    """Put a free leg down at a point in metres from home, and move the body over both feet."""
+    down = actor.beat(0.42)
+    start, end = actor.now, actor.now + down
+    angle = actor.heading + SIGN[side] * 8.0
+    actor.move_foot(side, start, start + 0.02, ahead, left, foot_yaw=angle, foot_pitch=0.0)
+    actor.leg(side, start, start + 0.85 * down, free=0.0)
+    actor.leg(side, start + 0.3 * down, end, foot_y=0.0)
+    actor.leg(side, start + 0.1 * down, end, thigh_el=-70.0, thigh_az=0.0, knee=30.0, thigh_swivel=0.0, toe=0.0)
+    actor.leg(side, end - 0.12, end, plant=1.0)
     support = OTHER[side]
-    stage.leg(support, start + 0.1, end, foot_yaw=stage.heading - SIGN[side] * 7.0)
+    actor.leg(support, start + 0.1, end, foot_yaw=actor.heading - SIGN[side] * 7.0)
     names = "pelvis_yaw pelvis_pitch pelvis_roll spine_yaw spine_pitch spine_roll head_yaw head_pitch"
-    stage.lean(start, end + 0.05, **dict.fromkeys(names.split(), 0.0))
-    stage.lean(start, end, height=-0.03)
-    if stage.posture == "guard":
-        stage.arm(side, start, end, **REAR_HAND)
-        stage.arm(support, start, end, **FRONT_HAND)
+    actor.lean(start, end + 0.05, **dict.fromkeys(names.split(), 0.0))
+    actor.lean(start, end, height=-0.03)
+    if actor.posture == "guard":
+        actor.arm(side, start, end, **REAR_HAND)
+        actor.arm(support, start, end, **FRONT_HAND)
     else:
-        stage.arms(start, end + 0.1, el=-80.0, az=8.0, elbow=26.0, swivel=10.0)
-    stage.sway(start + 0.3 * down, end + 0.15)
-    stage.now = end + 0.05
+        actor.arms(start, end + 0.1, el=-80.0, az=8.0, elbow=26.0, swivel=10.0)
+    actor.sway(start + 0.3 * down, end + 0.15)
+    actor.now = end + 0.05
 
 
-def punch(stage: Stage, part: Part) -> None:
-    """Jab, cross, hook or uppercut from a guard; `count` times, alternating where the script names no side."""
-    lead = part.side or ("left" if stage.rng.random() < 0.7 else "right")
-    _ready(stage, OTHER[lead] if part.action == "cross" and part.side else lead, 1.0)
-    with stage.labelled("punch"):
+def punch(actor: Actor, part: Part) -> None:
+    """Jab, cross, hook or uppercut from a guard, `count` times; sides alternate if the script names none."""
+    lead = part.side or ("left" if actor.rng.random() < 0.7 else "right")
+    _ready(actor, OTHER[lead] if part.action == "cross" and part.side else lead, 1.0)
+    with actor.labelled("punch"):
         for number in range(part.count):
             side = part.side or (lead if number % 2 == 0 else OTHER[lead])
             kind = part.action
             if not part.side and kind == "punch":
                 kind = "jab" if side == lead else "cross"
-            _one_punch(stage, side, "jab" if kind == "punch" else kind, part.level)
-            stage.wait(stage.beat(0.1, 0.9))
-    relax(stage)
+            _one_punch(actor, side, "jab" if kind == "punch" else kind, part.level)
+            actor.wait(actor.beat(0.1, 0.9))
+    relax(actor)
 
 
-def _one_punch(stage: Stage, side: str, kind: str, level: str) -> None:
-    sign, size = SIGN[side], 0.6 + 0.4 * stage.style.size
-    load, out, hold, back = stage.beat(0.14), stage.beat(0.15), stage.beat(0.05), stage.beat(0.24)
+def _one_punch(actor: Actor, side: str, kind: str, level: str) -> None:
+    sign, size = SIGN[side], 0.6 + 0.4 * actor.style.size
+    load, out, hold, back = actor.beat(0.14), actor.beat(0.15), actor.beat(0.05), actor.beat(0.24)
     up = {"low": -0.42, "middle": -0.12, "high": 0.14}[level or "middle"]
-    start, hit = stage.now, stage.now + load + out
-    home = {name: stage.line.value(f"{side}_{name}") for name in ("el", "az", "elbow", "swivel", "spread")}
+    start, hit = actor.now, actor.now + load + out
+    home = {name: actor.line.value(f"{side}_{name}") for name in _ARM}
     turned = {"jab": 20.0, "cross": 42.0, "hook": 48.0, "uppercut": 34.0}[kind] * size
-    base = {name: stage.line.value(name) for name in ("spine_yaw", "pelvis_yaw", "spine_pitch", "height")}
+    base = actor.values("spine_yaw", "pelvis_yaw", "spine_pitch", "height")
     away = 1.05 * turned - sign * (base["spine_yaw"] + base["pelvis_yaw"])
     hook = {"el": -34.0, "az": 78.0, "elbow": 92.0, "swivel": 62.0, "spread": 0.0}
     low = {"el": -88.0, "az": 10.0, "elbow": 78.0, "swivel": 8.0, "spread": 6.0}
@@ -204,76 +204,74 @@ def _one_punch(stage: Stage, side: str, kind: str, level: str) -> None:
         "uppercut": (low, lifted),
     }[kind]
     dip = -0.05 if kind == "uppercut" else -0.012
-    stage.arm(side, start, start + load, **wind)
-    stage.move(start, start + load, spine_yaw=base["spine_yaw"] + 0.35 * sign * turned, height=base["height"] + dip)
-    stage.arm(side, start + load, hit, **aim, protract=16.0)
-    stage.move(start + load - 0.03, hit, spine_yaw=base["spine_yaw"] - 0.65 * sign * turned)
-    stage.move(start + load - 0.05, hit, pelvis_yaw=base["pelvis_yaw"] - 0.4 * sign * turned)
-    stage.move(start + load, hit, spine_pitch=base["spine_pitch"] + 4.0, height=base["height"])
-    stage.sway(start + 0.5 * load, hit, ahead=0.05)
+    actor.arm(side, start, start + load, **wind)
+    actor.move(start, start + load, spine_yaw=base["spine_yaw"] + 0.35 * sign * turned, height=base["height"] + dip)
+    actor.arm(side, start + load, hit, **aim, protract=16.0)
+    actor.move(start + load - 0.03, hit, spine_yaw=base["spine_yaw"] - 0.65 * sign * turned)
+    actor.move(start + load - 0.05, hit, pelvis_yaw=base["pelvis_yaw"] - 0.4 * sign * turned)
+    actor.move(start + load, hit, spine_pitch=base["spine_pitch"] + 4.0, height=base["height"])
+    actor.sway(start + 0.5 * load, hit, ahead=0.05)
     after = hit + hold
-    stage.arm(side, after, after + back, **home, protract=0.0)
-    stage.move(after, after + back, **base)
-    stage.sway(after, after + back)
-    stage.now = after + back
+    actor.arm(side, after, after + back, **home, protract=0.0)
+    actor.move(after, after + back, **base)
+    actor.sway(after, after + back)
+    actor.now = after + back
 
 
-def push(stage: Stage, part: Part) -> None:
-    """Draw both hands to the chest, step in and shove someone away; `count` times."""
-    foot = "left" if stage.rng.random() < 0.5 else "right"
+def push(actor: Actor, part: Part) -> None:
+    """Pull both hands to the chest, step in and shove someone away; `count` times."""
+    foot = "left" if actor.rng.random() < 0.5 else "right"
     for _ in range(part.count):
-        load, out, back = stage.beat(0.4), stage.beat(0.22), stage.beat(0.4)
-        start, hit = stage.now, stage.now + load + out
-        stage.hands(start, start + load, -0.12, -0.12, 0.26, elbow_out=28)
-        stage.lean(start, start + load, spine_pitch=-4.0, height=-0.03)
-        stage.step(foot, start + 0.4 * load, hit - 0.04, BALL_AHEAD_M + 0.3, SIGN[foot] * 0.1, yaw=4.0)
-        stage.sway(start + 0.4 * load, hit, ahead=0.2)
-        stage.hands(start + load, hit, -0.12, 0.0, 0.95, elbow_out=20)
+        load, out, back = actor.beat(0.4), actor.beat(0.22), actor.beat(0.4)
+        start, hit = actor.now, actor.now + load + out
+        actor.hands(start, start + load, -0.12, -0.12, 0.26, elbow_out=28)
+        actor.lean(start, start + load, spine_pitch=-4.0, height=-0.03)
+        actor.step(foot, start + 0.4 * load, hit - 0.04, BALL_AHEAD_M + 0.3, SIGN[foot] * 0.1, yaw=4.0)
+        actor.sway(start + 0.4 * load, hit, ahead=0.2)
+        actor.hands(start + load, hit, -0.12, 0.0, 0.95, elbow_out=20)
         for side in SIDES:
-            stage.arm(side, start + load, hit, protract=12.0)
-            stage.arm(side, hit + 0.15, hit + 0.15 + back, protract=0.0)
-        stage.lean(start + load, hit, spine_pitch=12.0, pelvis_pitch=9.0, height=-0.06)
-        stage.now = hit + stage.beat(0.15)
-        stage.settle(back + 0.25)
+            actor.arm(side, start + load, hit, protract=12.0)
+            actor.arm(side, hit + 0.15, hit + 0.15 + back, protract=0.0)
+        actor.lean(start + load, hit, spine_pitch=12.0, pelvis_pitch=9.0, height=-0.06)
+        actor.now = hit + actor.beat(0.15)
+        actor.settle(back + 0.25)
 
 
-def dodge(stage: Stage, part: Part) -> None:
+def dodge(actor: Actor, part: Part) -> None:
     """Lean out of the way to one side, or duck; `count` times."""
-    _ready(stage, "left", 0.5)
+    _ready(actor, "left", 0.5)
     sign = SIGN[part.side] if part.side else 0.0
     for _ in range(part.count):
-        out, hold, back = stage.beat(0.3), stage.beat(0.15), stage.beat(0.4)
-        start, end = stage.now, stage.now + out
-        names = ("pelvis_roll", "spine_roll", "spine_pitch", "pelvis_pitch", "spine_yaw", "height")
-        base = {name: stage.line.value(name) for name in names}
+        out, hold, back = actor.beat(0.3), actor.beat(0.15), actor.beat(0.4)
+        start, end = actor.now, actor.now + out
+        base = actor.values("pelvis_roll", "spine_roll", "spine_pitch", "pelvis_pitch", "spine_yaw", "height")
         if sign:
-            stage.move(start, end, pelvis_roll=9.0 * sign, spine_roll=24.0 * sign, height=base["height"] - 0.08)
-            stage.move(start, end, spine_yaw=base["spine_yaw"] - 14.0 * sign, spine_pitch=base["spine_pitch"] + 8.0)
-            stage.sway(start, end, left=0.13 * sign)
+            actor.move(start, end, pelvis_roll=9.0 * sign, spine_roll=24.0 * sign, height=base["height"] - 0.08)
+            actor.move(start, end, spine_yaw=base["spine_yaw"] - 14.0 * sign, spine_pitch=base["spine_pitch"] + 8.0)
+            actor.sway(start, end, left=0.13 * sign)
         else:
-            stage.move(start, end, height=base["height"] - 0.3, spine_pitch=base["spine_pitch"] + 22.0)
-            stage.move(start, end, pelvis_pitch=base["pelvis_pitch"] + 18.0)
-            stage.sway(start, end, ahead=-0.08)
-        stage.move(end + hold, end + hold + back, **base)
-        stage.sway(end + hold, end + hold + back)
-        stage.now = end + hold + back
-    relax(stage)
+            actor.move(start, end, height=base["height"] - 0.3, spine_pitch=base["spine_pitch"] + 22.0)
+            actor.move(start, end, pelvis_pitch=base["pelvis_pitch"] + 18.0)
+            actor.sway(start, end, ahead=-0.08)
+        actor.move(end + hold, end + hold + back, **base)
+        actor.sway(end + hold, end + hold + back)
+        actor.now = end + hold + back
+    relax(actor)
 
 
-def block(stage: Stage, part: Part) -> None:
-    """Raise one forearm before the head against a blow; `count` times."""
-    _ready(stage, part.side, 0.8)
+def block(actor: Actor, part: Part) -> None:
+    """Raise one forearm in front of the head against a blow; `count` times."""
+    _ready(actor, part.side, 0.8)
     sign = SIGN[part.side]
     for _ in range(part.count):
-        up, hold, back = stage.beat(0.25), stage.beat(0.25), stage.beat(0.35)
-        start, end = stage.now, stage.now + up
-        names = ("el", "az", "elbow", "swivel", "spread")
-        home = {name: stage.line.value(f"{part.side}_{name}") for name in names}
-        stage.arm(part.side, start, end, el=14.0, az=24.0, elbow=88.0, swivel=58.0, spread=0.0)
-        base = {name: stage.line.value(name) for name in ("spine_yaw", "spine_pitch", "height")}
-        stage.move(start, end, spine_yaw=base["spine_yaw"] - 12.0 * sign, spine_pitch=base["spine_pitch"] - 6.0)
-        stage.move(start, end, height=base["height"] - 0.03)
-        stage.arm(part.side, end + hold, end + hold + back, **home)
-        stage.move(end + hold, end + hold + back, **base)
-        stage.now = end + hold + back
-    relax(stage)
+        up, hold, back = actor.beat(0.25), actor.beat(0.25), actor.beat(0.35)
+        start, end = actor.now, actor.now + up
+        home = {name: actor.line.value(f"{part.side}_{name}") for name in _ARM}
+        actor.arm(part.side, start, end, el=14.0, az=24.0, elbow=88.0, swivel=58.0, spread=0.0)
+        base = actor.values("spine_yaw", "spine_pitch", "height")
+        actor.move(start, end, spine_yaw=base["spine_yaw"] - 12.0 * sign, spine_pitch=base["spine_pitch"] - 6.0)
+        actor.move(start, end, height=base["height"] - 0.03)
+        actor.arm(part.side, end + hold, end + hold + back, **home)
+        actor.move(end + hold, end + hold + back, **base)
+        actor.now = end + hold + back
+    relax(actor)

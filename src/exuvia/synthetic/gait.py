@@ -1,44 +1,44 @@
-"""Walking, running and stepping in any direction: footsteps under a moving pelvis, feet planted during stance."""
+"""Walking, running and stepping in any direction: footsteps under a moving pelvis, with feet planted during stance."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from exuvia.readers import read_table
+from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor
 from exuvia.synthetic.rig import SIDES, SIGN, Array
-from exuvia.synthetic.stage import BALL_AHEAD_M, OTHER, Stage
 from exuvia.synthetic.timeline import eased
 
 
 @dataclass(frozen=True)
 class Gait:
-    """How a body travels. Angles in degrees, lengths in metres."""
+    """Parameters of a gait. Angles are in degrees, lengths in metres."""
 
     name: str
     step_s: float = 0.54
-    """Time from one touch-down to the next of the other foot."""
+    """Time between touch-downs of one foot and the other."""
     stance: float = 1.24
-    """How long a foot stays down, in steps; below 1 there is flight."""
+    """Time that a foot stays down, in steps; below 1 there is a flight phase."""
     lift: float = 0.085
-    """How high the swinging foot is carried."""
+    """Height of the swinging foot."""
     heel: float = 42.0
     """Pitch of the foot when its toes leave the ground."""
     strike: float = 16.0
-    """Toes up at touch-down."""
+    """Upward pitch of the toes at touch-down."""
     arm_forward: float = 24.0
     arm_back: float = 20.0
-    """Swing of the arms about hanging."""
+    """Forward and backward swing of the arms."""
     elbow: float = 22.0
     elbow_swing: float = 14.0
-    """Bend of the elbow behind, and how much more in front."""
+    """Bend of the elbow behind the body, and the additional bend in front."""
     lean: float = 1.0
     """Forward lean of the whole body."""
     drop: float = 0.0
-    """How much lower the pelvis is carried, in standing heights."""
+    """Lowering of the pelvis, in standing heights."""
     bob: float = 0.0
-    """Rise in flight, in standing heights."""
+    """Rise of the pelvis in flight, in standing heights."""
     twist: float = 5.0
-    """Turn of the pelvis with the leading leg."""
+    """Rotation of the pelvis with the leading leg."""
     roll: float = 3.0
     """Drop of the hip over the swinging leg."""
     sway: float = 0.022
@@ -53,7 +53,7 @@ SHUFFLE, BACKWARD, TURNING = _GAITS["shuffle"], _GAITS["backward"], _GAITS["turn
 
 
 def _ramp(times: Array, start: float, end: float, ease: float) -> Array:
-    """Share of the way covered at given times, from 0 to 1, with eased start and end."""
+    """Share of the distance covered at given times, from 0 to 1, with smooth start and end."""
     ease = min(ease, 0.5 * (end - start))
     grid = np.linspace(start, end, 65)
     speed = np.clip(np.minimum(grid - start, end - grid) / ease, 0.0, 1.0)
@@ -63,93 +63,93 @@ def _ramp(times: Array, start: float, end: float, ease: float) -> Array:
 
 
 class Path:
-    """Where the pelvis is at a time: a way with a direction relative to the heading, which may turn on the way."""
+    """Path of the pelvis over time, with a direction relative to the heading, which can turn along the path."""
 
     def __init__(
-        self, stage: Stage, start: float, end: float, way_m: float, direction: float, turn: float, ease: float
+        self, actor: Actor, start: float, end: float, way_m: float, direction: float, turn: float, ease: float
     ):
         self.grid = np.linspace(start, end, max(17, int((end - start) * 40)))
         share = _ramp(self.grid, start, end, ease)
-        self.heading = stage.heading + turn * share
+        self.heading = actor.heading + turn * share
         middle = (self.heading[1:] + self.heading[:-1]) / 2 + direction
         steps = np.diff(share) * way_m
-        self.x = stage.home[0] + np.concatenate(([0.0], np.cumsum(steps * np.sin(np.deg2rad(middle)))))
-        self.z = stage.home[1] + np.concatenate(([0.0], np.cumsum(steps * np.cos(np.deg2rad(middle)))))
+        self.x = actor.home[0] + np.concatenate(([0.0], np.cumsum(steps * np.sin(np.deg2rad(middle)))))
+        self.z = actor.home[1] + np.concatenate(([0.0], np.cumsum(steps * np.cos(np.deg2rad(middle)))))
 
     def at(self, time: float) -> tuple[float, float, float]:
-        """x, z in metres and heading in degrees."""
+        """x and z in metres, and heading in degrees."""
         x, z, heading = (float(np.interp(time, self.grid, values)) for values in (self.x, self.z, self.heading))
         return x, z, heading
 
 
 def travel(
-    stage: Stage, gait: Gait, steps: int, way_m: float, *, direction: float = 0.0, turn: float = 0.0,
+    actor: Actor, gait: Gait, steps: int, way_m: float, *, direction: float = 0.0, turn: float = 0.0,
     first: str = "left", arms: bool = True,
 ) -> None:  # fmt: skip
-    """Take steps along a path and come to a stand.
+    """Take steps along a path, and come to a stop.
 
     Args:
-        steps: number of steps, at least 2; the last one closes the stance
-        way_m: length of the path of the pelvis
-        direction: of the path relative to the heading, degrees to the left
-        turn: change of heading on the way, degrees to the left
-        first: the foot that steps first
+        steps: number of steps, at least 2; the last one brings the feet together
+        way_m: length of the pelvis's path
+        direction: direction of the path relative to the heading, degrees to the left
+        turn: change of heading along the path, degrees to the left
+        first: foot that steps first
         arms: whether the arms swing
     """
-    gait = _personal(gait, stage)
-    start, count, pace = stage.now, max(2, steps), gait.step_s / stage.style.tempo
-    stage.hold("x", "z", "heading", "pelvis_yaw", "spine_yaw", "pelvis_roll", "spine_roll", "height")
-    stage.hold(*(f"{side}_{name}" for side in SIDES for name in ("el", "elbow", "swivel", "az")))
+    gait = _personal(gait, actor)
+    start, count, pace = actor.now, max(2, steps), gait.step_s / actor.style.tempo
+    actor.hold("x", "z", "heading", "pelvis_yaw", "spine_yaw", "pelvis_roll", "spine_roll", "height")
+    actor.hold(*(f"{side}_{name}" for side in SIDES for name in ("el", "elbow", "swivel", "az")))
     touches = [start + (k + 1) * pace for k in range(count)]
     end = touches[-1]
-    path = Path(stage, start, end + 0.1 * pace, way_m, direction, turn, 1.1 * pace)
+    path = Path(actor, start, end + 0.1 * pace, way_m, direction, turn, 1.1 * pace)
     lead = [first if k % 2 == 0 else OTHER[first] for k in range(count)]
     for k, side in enumerate(lead):
         lift = start if k == 0 else touches[k - 1] + (gait.stance - 1.0) * pace
         last = k == count - 1
         planted = end + pace if last else touches[k] + 0.5 * gait.stance * pace
-        _swing(stage, gait, path.at(planted), side, lift, touches[k], pace)
-    _carry(stage, gait, path, lead, touches, pace)
-    _sway_body(stage, gait, lead, touches, pace, arms)
+        _swing(actor, gait, path.at(planted), side, lift, touches[k], pace)
+    _carry(actor, gait, path, lead, touches, pace)
+    _sway_body(actor, gait, lead, touches, pace, arms)
     if abs(turn) > 30:
-        stage.move(start, start + 1.2 * pace, head_yaw=stage.neutral["head_yaw"] + float(np.clip(0.25 * turn, -28, 28)))
-        stage.move(end - 1.2 * pace, end, head_yaw=stage.neutral["head_yaw"])
-    x, z, stage.heading = path.at(end + pace)
-    stage.home = np.asarray((x, z))
-    stage.now = end + 0.12 * pace
+        actor.move(start, start + 1.2 * pace, head_yaw=actor.neutral["head_yaw"] + float(np.clip(0.25 * turn, -28, 28)))
+        actor.move(end - 1.2 * pace, end, head_yaw=actor.neutral["head_yaw"])
+    x, z, actor.heading = path.at(end + pace)
+    actor.home = np.asarray((x, z))
+    actor.now = end + 0.12 * pace
 
 
-def _personal(gait: Gait, stage: Stage) -> Gait:
-    """The gait as this actor has it this time."""
+def _personal(gait: Gait, actor: Actor) -> Gait:
+    """Random variation of a gait."""
     names = ("step_s", "lift", "heel", "arm_forward", "arm_back", "elbow", "elbow_swing", "twist", "roll", "sway")
     spread = (0.06, 0.2, 0.12, 0.3, 0.3, 0.25, 0.3, 0.3, 0.35, 0.3)
-    factors = [float(1.0 + share * stage.rng.uniform(-1.0, 1.0)) for share in spread]
+    factors = [float(1.0 + share * actor.rng.uniform(-1.0, 1.0)) for share in spread]
     return replace(gait, **{name: getattr(gait, name) * by for name, by in zip(names, factors, strict=True)})
 
 
 def _swing(
-    stage: Stage, gait: Gait, under: tuple[float, float, float], side: str, lift: float, touch: float, pace: float
+    actor: Actor, gait: Gait, under: tuple[float, float, float], side: str, lift: float, touch: float, pace: float
 ) -> None:
-    """One step of one foot to its place under the pelvis at mid-stance."""
+    """Step with one foot to its position under the pelvis at mid-stance."""
     x, z, heading = under
     angle, width = np.deg2rad(heading), touch - lift
-    left = SIGN[side] * max(gait.width, 0.5 * stage.body.hip_half_m)
+    left = SIGN[side] * max(gait.width, 0.5 * actor.body.hip_half_m)
     x += BALL_AHEAD_M * np.sin(angle) + left * np.cos(angle)
     z += BALL_AHEAD_M * np.cos(angle) - left * np.sin(angle)
-    bounce = 0.5 + 0.5 * stage.style.bounce
-    high, toes_up = gait.lift * bounce, stage.body.bone_m("left_foot") * np.sin(np.deg2rad(max(gait.strike, 0.0)))
-    stage.leg(side, lift - 0.38 * pace, lift + 0.02 * width, foot_pitch=gait.heel)
-    stage.leg(side, lift, lift + 0.38 * width, foot_y=high, foot_pitch=gait.heel * 0.8)
-    stage.leg(side, lift + 0.38 * width, lift + 0.8 * width, foot_y=0.3 * high + toes_up, foot_pitch=-gait.strike)
-    stage.leg(side, lift + 0.8 * width, touch, foot_y=float(toes_up))
-    stage.leg(side, touch, touch + 0.16 * pace, foot_y=0.0, foot_pitch=0.0)
-    stage.leg(side, lift, touch - 0.07 * width, foot_x=float(x), foot_z=float(z), foot_yaw=heading + 6.0 * SIGN[side])
-    stage.leg(side, lift - 0.05 * pace, lift + 0.2 * pace, plant=0.0)
-    stage.leg(side, touch - 0.2 * pace, touch, plant=1.0)
+    bounce = 0.5 + 0.5 * actor.style.bounce
+    high, toes_up = gait.lift * bounce, actor.body.bone_m("left_foot") * np.sin(np.deg2rad(max(gait.strike, 0.0)))
+    actor.leg(side, lift - 0.38 * pace, lift + 0.02 * width, foot_pitch=gait.heel)
+    actor.leg(side, lift, lift + 0.38 * width, foot_y=high, foot_pitch=gait.heel * 0.8)
+    actor.leg(side, lift + 0.38 * width, lift + 0.8 * width, foot_y=0.3 * high + toes_up, foot_pitch=-gait.strike)
+    actor.leg(side, lift + 0.8 * width, touch, foot_y=float(toes_up))
+    actor.leg(side, touch, touch + 0.16 * pace, foot_y=0.0, foot_pitch=0.0)
+    actor.leg(side, lift, touch - 0.07 * width, foot_x=float(x), foot_z=float(z), foot_yaw=heading + 6.0 * SIGN[side])
+    actor.leg(side, lift - 0.05 * pace, lift + 0.2 * pace, plant=0.0)
+    actor.leg(side, touch - 0.2 * pace, touch, plant=1.0)
 
 
-def _carry(stage: Stage, gait: Gait, path: Path, lead: list[str], touches: list[float], pace: float) -> None:
-    """The pelvis along its path, shifted over whichever foot stands."""
+def _carry(actor: Actor, gait: Gait, path: Path, lead: list[str], touches: list[float], pace: float) -> None:
+    """Move the pelvis along its path, shifted over the standing foot."""
     start, end = touches[0] - pace, touches[-1] + 0.1 * pace
     middles = [start + 0.45 * pace, *(touch + 0.5 * gait.stance * pace for touch in touches[:-1])]
     shifts = [SIGN[OTHER[lead[0]]], *(SIGN[side] for side in lead[:-1])]
@@ -159,32 +159,32 @@ def _carry(stage: Stage, gait: Gait, path: Path, lead: list[str], touches: list[
     for time, left in zip([*times.tolist(), end], [*shift.tolist(), 0.0], strict=True):
         x, z, heading = path.at(time)
         angle = np.deg2rad(heading)
-        stage.move(time, time, x=float(x + left * np.cos(angle)), z=float(z - left * np.sin(angle)), heading=heading)
+        actor.move(time, time, x=float(x + left * np.cos(angle)), z=float(z - left * np.sin(angle)), heading=heading)
 
 
-def _sway_body(stage: Stage, gait: Gait, lead: list[str], touches: list[float], pace: float, arms: bool) -> None:
-    """Bob, hip sway, counter-rotation of the trunk and swing of the arms."""
-    style, start, end = stage.style, touches[0] - pace, touches[-1]
+def _sway_body(actor: Actor, gait: Gait, lead: list[str], touches: list[float], pace: float, arms: bool) -> None:
+    """Add bob, hip sway, counter-rotation of the trunk and swing of the arms."""
+    style, start, end = actor.style, touches[0] - pace, touches[-1]
     bounce = 0.4 + 0.6 * style.bounce
-    stage.lean(start, start + 1.2 * pace, pelvis_pitch=0.45 * gait.lean, spine_pitch=0.55 * gait.lean)
-    stage.lean(start, start + 1.2 * pace, height=-gait.drop)
+    actor.lean(start, start + 1.2 * pace, pelvis_pitch=0.45 * gait.lean, spine_pitch=0.55 * gait.lean)
+    actor.lean(start, start + 1.2 * pace, height=-gait.drop)
     for touch, side in zip(touches[:-1], lead[:-1], strict=True):
         sign, fade = SIGN[side], 0.6 if touch == touches[0] else 1.0
         twist, roll = fade * gait.twist * bounce, gait.roll * bounce
         middle = touch + 0.5 * gait.stance * pace
-        stage.move(touch, touch, pelvis_yaw=-sign * twist, spine_yaw=2.0 * sign * twist)
-        stage.move(middle, middle, pelvis_roll=-sign * roll, spine_roll=0.9 * sign * roll)
+        actor.move(touch, touch, pelvis_yaw=-sign * twist, spine_yaw=2.0 * sign * twist)
+        actor.move(middle, middle, pelvis_roll=-sign * roll, spine_roll=0.9 * sign * roll)
         if gait.bob:
-            stage.lean(middle, middle, height=-gait.drop)
+            actor.lean(middle, middle, height=-gait.drop)
             flight = touch + 0.5 * (1.0 + gait.stance) * pace
-            stage.lean(flight, flight, height=gait.bob * bounce - gait.drop)
+            actor.lean(flight, flight, height=gait.bob * bounce - gait.drop)
         if arms:
             swing, late = fade * style.size, touch + 0.06 * pace
-            stage.arm(side, late, late, el=-90.0 - gait.arm_back * swing, elbow=gait.elbow, swivel=10.0, az=0.0)
-            stage.arm(OTHER[side], late, late, el=-90.0 + gait.arm_forward * swing,
+            actor.arm(side, late, late, el=-90.0 - gait.arm_back * swing, elbow=gait.elbow, swivel=10.0, az=0.0)
+            actor.arm(OTHER[side], late, late, el=-90.0 + gait.arm_forward * swing,
                       elbow=gait.elbow + gait.elbow_swing * swing, swivel=14.0 + 0.12 * gait.elbow, az=0.0)  # fmt: skip
     zero = ("pelvis_yaw", "pelvis_roll", "pelvis_pitch", "spine_yaw", "spine_roll", "spine_pitch", "height")
-    stage.lean(end - 0.5 * pace, end + 0.3 * pace, **dict.fromkeys(zero, 0.0))
+    actor.lean(end - 0.5 * pace, end + 0.3 * pace, **dict.fromkeys(zero, 0.0))
     if arms:
         for side in SIDES:
-            stage.rest_arm(side, end - 0.4 * pace, end + 0.4 * pace)
+            actor.rest_arm(side, end - 0.4 * pace, end + 0.4 * pace)

@@ -1,9 +1,9 @@
-"""The rig: named control channels (angles, foot targets) to joint positions by forward and inverse kinematics.
+"""The rig: named control channels (angles, foot targets) -> joint positions, by forward and inverse kinematics.
 
-Angles are degrees. `pitch` leans forward, `roll` leans to the left, `yaw` and `heading` turn to the left. An arm or a
-free leg is given by the elevation `el` of its first bone (-90 hangs down, 0 is level, 90 points up, below -90 points
-back), its azimuth `az` (0 ahead, 90 out to the side), the bend of the elbow or knee, and the `swivel` of that bend
-about the first bone. A foot that is not free is given by the place of its ball, so a planted foot cannot slide.
+Angles are in degrees. `pitch` leans forward, `roll` leans to the left, `yaw` and `heading` turn to the left. An arm or
+a free leg is posed by the elevation `el` of its first bone (-90 hangs down, 0 is level, 90 points up, below -90 points
+back), its azimuth `az` (0 ahead, 90 to the side), the bend of elbow or knee, and the `swivel` of that bend about the
+first bone. A foot that is not free is posed by the position of its ball, so a planted foot cannot slide.
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,12 @@ _LEG = {
     "free": 0.0, "thigh_el": -88.0, "thigh_az": 0.0, "knee": 8.0, "thigh_swivel": 0.0, "toe": 0.0,
 }  # fmt: skip
 CHANNELS = _MIDDLE | {f"{side}_{name}": value for side in SIDES for name, value in (ARM_REST | _LEG).items()}
-"""Every control channel with its value in a neutral stand. `height` is in standing pelvis heights, places in metres,
-`plant` 1 = the foot carries weight, `free` 1 = the leg is posed by its angles instead of the place of its foot."""
+"""All control channels with their values in a neutral stance. `height` is in standing pelvis heights, positions are in
+metres; `plant` 1: the foot carries weight; `free` 1: the leg is posed by its angles instead of its foot's position."""
 ARM_FOLLOWS_TORSO = 0.35
-"""Share of the torso's lean that the arms follow; the rest is gravity."""
+"""Share of the torso's lean that the arms follow; otherwise they hang."""
 CLEARANCE_M = 0.05
-"""How far a free leg keeps its foot off the floor."""
+"""Distance that a free leg keeps its foot above the floor."""
 
 
 def rotation(yaw: Array, pitch: Array, roll: Array) -> Array:
@@ -61,7 +61,7 @@ def unit(vector: Array) -> Array:
 
 
 def limb(el: Array, az: Array, bend: Array, swivel: Array, sign: float, forward_bend: bool) -> tuple[Array, Array]:
-    """Directions [F, 3] of the first and second bone; an elbow bends forward from hanging, a knee backward."""
+    """Directions [F, 3] of the first and second bone; from hanging, an elbow bends forward and a knee backward."""
     e, a, b, s = np.deg2rad(el), np.deg2rad(az), np.deg2rad(bend), np.deg2rad(swivel) * sign
     ce, se, ca, sa = np.cos(e), np.sin(e), np.cos(a), sign * np.sin(a)
     first = np.stack((sa * ce, se, ca * ce), axis=-1)
@@ -71,10 +71,9 @@ def limb(el: Array, az: Array, bend: Array, swivel: Array, sign: float, forward_
 
 
 def reach(x: float, y: float, z: float, *, elbow_out: float = 0.0) -> dict[str, float]:
-    """Arm channels that put the left wrist at (out, up, ahead) of its shoulder, in arm lengths; the right mirrors.
+    """Arm channels that place a wrist at (out, up, ahead) of its shoulder, in arm lengths.
 
-    Args:
-        elbow_out: how far the elbow is swung outwards about the line from shoulder to wrist, in degrees.
+    The elbow is rotated outwards by `elbow_out` degrees about the line from shoulder to wrist.
     """
     target = np.asarray((x, y, z), np.float64)
     distance = float(np.clip(np.linalg.norm(target), 0.18, 0.999))
@@ -97,14 +96,7 @@ def reach(x: float, y: float, z: float, *, elbow_out: float = 0.0) -> dict[str, 
 
 
 def solve(channels: Channels, body: Body) -> Joints:
-    """Joint positions of control channels.
-
-    Args:
-        channels: every name of `CHANNELS`            [F] each
-        body: the person
-    Returns:
-        joints: positions, y up                        [F, 22, 3] metres
-    """
+    """Joint positions [F, 22, 3] in metres, y up, of a body with all `CHANNELS` given, [F] each."""
     c = channels
     offsets = body.offsets.astype(np.float64)
     joints = np.zeros((len(c["x"]), SMPL22.num_joints, 3))
@@ -121,7 +113,7 @@ def solve(channels: Channels, body: Body) -> Joints:
 
 
 class _Foot:
-    """Where a foot with a given ball would have its ankle."""
+    """Position of the ankle of a foot whose ball is given."""
 
     def __init__(self, c: Channels, side: str, body: Body) -> None:
         matrix = rotation(c[f"{side}_foot_yaw"], c[f"{side}_foot_pitch"], np.zeros_like(c["x"]))
@@ -131,7 +123,7 @@ class _Foot:
 
 
 def _pelvis_height(c: Channels, body: Body, root: Array, hips: dict[str, Array], feet: dict[str, _Foot]) -> Array:
-    """The wanted height, lowered smoothly to where both planted feet are within reach: the bob of walking."""
+    """Requested height, smoothly lowered until both planted feet are within reach, which makes walking bob."""
     limits = [c["height"] * body.pelvis_m]
     for side in SIDES:
         gap = feet[side].ankle - root - hips[side]
@@ -143,7 +135,7 @@ def _pelvis_height(c: Channels, body: Body, root: Array, hips: dict[str, Array],
 
 
 def _solve_leg(c: Channels, side: str, body: Body, joints: Array, hip: Array, foot: _Foot, heading: Array) -> None:
-    """Knee, ankle and ball of one leg: angles where it is free, two-bone inverse kinematics where it is not."""
+    """Set knee, ankle and ball of one leg: by angles if it is free, otherwise by two-bone inverse kinematics."""
     sign, thigh_m, shin_m = SIGN[side], body.bone_m("left_knee"), body.bone_m("left_ankle")
     el, az, bend, swivel = (c[f"{side}_{name}"] for name in ("thigh_el", "thigh_az", "knee", "thigh_swivel"))
     first, second = (turn(heading, bone) for bone in limb(el, az, bend, swivel, sign, False))
@@ -170,7 +162,7 @@ def _solve_leg(c: Channels, side: str, body: Body, joints: Array, hip: Array, fo
 
 
 def _two_bones(start: Array, target: Array, pole: Array, first_m: float, second_m: float) -> tuple[Array, Array]:
-    """Middle and end of a two-bone chain that points at a target and bends towards a pole, [F, 3] each."""
+    """Middle and end [F, 3] of a two-bone chain that points at a target and bends towards a pole."""
     gap = target - start
     along = unit(gap)
     longest, shortest = 0.9995 * (first_m + second_m), 0.22 * (first_m + second_m)
@@ -182,7 +174,7 @@ def _two_bones(start: Array, target: Array, pole: Array, first_m: float, second_
 
 
 def _solve_torso(c: Channels, offsets: Array, joints: Array, pelvis: Array) -> None:
-    """Spine, neck, head, collars and arms."""
+    """Set spine, neck, head, collars and arms."""
     yaw, pitch, roll = c["spine_yaw"], c["spine_pitch"], c["spine_roll"]
     bends = [pelvis @ rotation(yaw * share, pitch * share, roll * share) for share in (0.34, 0.7, 1.0)]
     chest = bends[2]
@@ -199,7 +191,7 @@ def _solve_torso(c: Channels, offsets: Array, joints: Array, pelvis: Array) -> N
 
 
 def _solve_arm(c: Channels, side: str, offsets: Array, joints: Array, chest: Array, frame: Array) -> None:
-    """Collar, shoulder, elbow and wrist; the shoulder girdle rises with the arm and follows its reach."""
+    """Set collar, shoulder, elbow and wrist; the shoulder girdle rises with the arm and follows its reach."""
     sign = SIGN[side]
     collar, shoulder, elbow, wrist = (SMPL22.index(f"{side}_{part}") for part in "collar shoulder elbow wrist".split())
     el = c[f"{side}_el"]

@@ -1,4 +1,4 @@
-"""Manners of moving: tempo, amplitude, posture, and the words people use for them."""
+"""Styles of motion: tempo, amplitude, posture, and the adverbs that describe them."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from exuvia.readers import read_table
 
 @dataclass(frozen=True)
 class Style:
-    """How something is done."""
+    """One style of motion."""
 
     name: str
     tempo: float = 1.0
-    """Factor on speed; 1.2 takes 1/1.2 of the time."""
+    """Factor on speed; with 1.2 an action takes 1/1.2 of the time."""
     size: float = 1.0
     """Factor on the amplitude of gestures and swings."""
     stoop: float = 0.0
@@ -21,16 +21,16 @@ class Style:
     bounce: float = 1.0
     """Factor on the lift of the feet and the swing of the hips."""
     knees: float = 0.0
-    """How much lower than upright the pelvis is carried, in standing heights."""
+    """Lowering of the pelvis, in standing heights."""
     liveliness: float = 1.0
     """Factor on drift."""
     adverbs: tuple[str, ...] = ()
-    """Words that follow the verb."""
+    """Adverbs for captions."""
     fierce: bool = False
-    """Only for fighting."""
+    """Whether the style is only for fighting."""
     calm: bool = False
-    """Not for fighting, running or jumping."""
+    """Whether the style excludes fighting, running and jumping."""
 
 
 STYLE = read_table(__file__, "styles.toml", Style)
-"""Every style by name."""
+"""All styles by name."""

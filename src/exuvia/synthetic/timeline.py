@@ -1,4 +1,4 @@
-"""Keys on a timeline: eased transitions between poses, and the slow drift that keeps a body alive."""
+"""Keys on a timeline: smooth transitions between poses, and the slow drift that makes a body look alive."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,18 +14,18 @@ _DRIFT = {
     "left_el": 1.6, "left_az": 2.0, "left_elbow": 2.2, "left_swivel": 2.5, "left_spread": 0.8, "left_shrug": 0.6,
     "right_el": 1.6, "right_az": 2.0, "right_elbow": 2.2, "right_swivel": 2.5, "right_spread": 0.8, "right_shrug": 0.6,
 }  # fmt: skip
-"""Amplitude of the drift of each channel: degrees, or metres for places."""
+"""Amplitude of the drift of each channel, in degrees, or metres for x and z."""
 
 
 def eased(times: Array, key_times: Sequence[float], key_values: Sequence[float]) -> Array:
-    """A smooth curve through keys that never overshoots them: flat between equal keys, at rest at both ends.
+    """A smooth curve through keys without overshoot: flat between equal keys, and at rest at both ends.
 
-    Cubic Hermite pieces with the slopes of Fritsch and Carlson (harmonic mean of the neighbouring slopes, 0 at turns).
+    Cubic Hermite pieces with Fritsch and Carlson's slopes (harmonic mean of the neighbouring slopes, 0 at extrema).
 
     Args:
-        times: where to evaluate                        [F] seconds
-        key_times: strictly ascending                   [K] seconds
-        key_values: values at the keys                  [K]
+        times: times of the samples                     [F] seconds
+        key_times: strictly increasing times of keys    [K] seconds
+        key_values: values of the keys                  [K]
     """
     if len(key_times) == 1:
         return np.full(len(times), key_values[0])
@@ -46,26 +46,26 @@ def eased(times: Array, key_times: Sequence[float], key_values: Sequence[float])
 
 
 class Timeline:
-    """The keys of every channel."""
+    """Keys of all channels."""
 
     def __init__(self, start: Mapping[str, float]) -> None:
         self.keys = {name: ([0.0], [value]) for name, value in start.items()}
 
     def value(self, name: str) -> float:
-        """The last key of a channel."""
+        """Value of a channel's last key."""
         return self.keys[name][1][-1]
 
     def hold(self, name: str, time: float) -> None:
-        """Keep the last value of a channel until a time in seconds."""
+        """Hold the last value of a channel until a time in seconds."""
         times, values = self.keys[name]
         if time > times[-1] + 1e-6:
             times.append(time)
             values.append(values[-1])
 
     def add(self, name: str, start: float, end: float, value: float) -> None:
-        """Hold a channel until `start`, then bring it to `value` at `end` (seconds); keys only move forward in time.
+        """Hold a channel until `start`, then move it to `value` at `end` (seconds); keys are always in order of time.
 
-        With `start` = `end` there is no hold: the channel passes through the value on its way from the last key.
+        With `start` = `end` there is no hold: the channel moves to the value directly from the last key.
         """
         if end > start:
             self.hold(name, start)
@@ -74,13 +74,7 @@ class Timeline:
         values.append(value)
 
     def sample(self, times: Array, rng: np.random.Generator, liveliness: float) -> dict[str, Array]:
-        """All channels at given times, with drift.
-
-        Args:
-            times: evenly spaced                        [F] seconds
-            rng: draws the drift
-            liveliness: factor on the drift
-        """
+        """All channels at evenly spaced times [F] in seconds, with random drift times the factor `liveliness`."""
         curves = {name: eased(times, *keys) for name, keys in self.keys.items()}
         amplitudes = np.fromiter(_DRIFT.values(), np.float64) * liveliness
         rates = rng.uniform(0.08, 0.45, (len(_DRIFT), 3)) * np.asarray((1.0, 1.6, 2.7))

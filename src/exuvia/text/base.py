@@ -1,4 +1,4 @@
-"""The face of a caption encoder: texts in, one vector a sentence and one state a token out."""
+"""Interface of caption encoders: texts -> one vector per sentence and one state per token."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 MAX_TOKENS = 32
-"""Token states an encoder returns at most, its own marks (start, end) included."""
+"""Most token states that an encoder returns per text, including start and end marks."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class TextStates:
     """Embedded captions, float32."""
 
     pooled: Tensor
-    """One vector a sentence [B, E]."""
+    """One vector per sentence [B, E]."""
     states: Tensor
-    """One state a token [B, S, E]; zero where not valid."""
+    """One state per token [B, S, E]; zero where not valid."""
     valid: Tensor
-    """True where a token is real [B, S], bool; every row has at least one."""
+    """True where a token is real [B, S], bool; every row has at least one real token."""
 
     def __len__(self) -> int:
         return len(self.pooled)
@@ -31,10 +31,10 @@ class TextStates:
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Captions to embeddings. The result for a text does not depend on its neighbours in the call."""
+    """Captions -> embeddings. The result for a text does not depend on the other texts in the call."""
 
     name: str
-    """Its name in the registry."""
+    """Name in the registry."""
 
     @property
     def dim(self) -> int:
@@ -48,33 +48,33 @@ class TextEncoder(Protocol):
         """Embed captions, in the order given.
 
         Args:
-            texts: any strings; an empty one is embedded as such, control characters count as blanks
-            max_tokens: at most that many states a text; words beyond are left out of `states` and `pooled` alike
+            texts: any strings, the empty one included; control characters count as blanks
+            max_tokens: at most this many states per text; later words affect neither `states` nor `pooled`
         """
 
 
-def beginning(text: str, max_tokens: int) -> str:
-    """As much of a text as `max_tokens` can need, so that a book costs no more than a sentence; always valid UTF-8."""
+def truncated(text: str, max_tokens: int) -> str:
+    """Beginning of a text that is enough for `max_tokens`, as valid UTF-8, so that long texts cost no more."""
     return text[: 64 * max_tokens].encode("utf-8", "replace").decode("utf-8")
 
 
 Embed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Padded ids [b, s] and where they are real -> sentence vectors [b, E] and states [b, s, E]."""
+"""Function from padded ids [b, s] and their mask [b, s] to sentence vectors [b, E] and states [b, s, E]."""
 
 
 def encode_by_length(ids: Sequence[Sequence[int]], dim: int, size: int, pad: int, embed: Embed) -> TextStates:
-    """States of token ids, computed in batches of at most `size` texts of like length, on little padding.
+    """States of token ids, computed in batches of texts of similar length, which need little padding.
 
     Args:
-        ids: of every text, at least one token each
+        ids: ids of every text, at least one each
         dim: width E
-        size: texts at a time
+        size: largest batch
         pad: id that fills a batch
-        embed: computes a batch
+        embed: function that computes a batch
     """
     longest = max(map(len, ids), default=1)
     pooled, states = torch.zeros(len(ids), dim), torch.zeros(len(ids), longest, dim)
-    valid = torch.arange(longest)[None] < torch.tensor([len(one) for one in ids])[:, None]
+    valid = torch.arange(longest)[None] < torch.tensor(list(map(len, ids)))[:, None]
     order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
     for low in range(0, len(order), size):
         rows = order[low : low + size]
@@ -82,22 +82,22 @@ def encode_by_length(ids: Sequence[Sequence[int]], dim: int, size: int, pad: int
         real = valid[rows, :width]
         padded = torch.full(real.shape, pad, dtype=torch.long)
         padded[real] = torch.tensor([token for row in rows for token in ids[row]])
-        vectors, found = embed(padded, real)
+        vectors, batch_states = embed(padded, real)
         pooled[rows] = vectors.cpu()
-        states[rows, :width] = found.cpu() * real[..., None]
+        states[rows, :width] = batch_states.cpu() * real[..., None]
     return TextStates(pooled, states, valid)
 
 
 def encode_alone(encoder: TextEncoder, texts: Sequence[str]) -> TextStates:
-    """States of texts, each computed by itself: not even their last bits depend on the neighbours."""
+    """States of texts, computed one by one, so that each is bit-identical whatever the other texts are."""
     known = {text: encoder.encode([text]) for text in dict.fromkeys(texts)}
-    found = [known[text] for text in texts]
-    states, valid = (pad_sequence([getattr(one, name)[0] for one in found], True) for name in ("states", "valid"))
-    return TextStates(torch.cat([one.pooled for one in found]), states, valid)
+    rows = [known[text] for text in texts]
+    states, valid = (pad_sequence([getattr(row, name)[0] for row in rows], True) for name in ("states", "valid"))
+    return TextStates(torch.cat([row.pooled for row in rows]), states, valid)
 
 
 def fingerprint_of(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 over weights (by name, independent of the file format) and settings."""
+    """Sixteen hexadecimal digits of the SHA-256 of settings and weights, in the order of the weights' names."""
     digest = sha256(dumps(about, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().float().contiguous()

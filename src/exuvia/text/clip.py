@@ -1,6 +1,6 @@
-"""`CLIPText`: the caption encoder of the published generators, CLIP ViT-B/32, 512 wide, from weights the user has.
+"""`CLIPText`: the caption encoder of the published generators, CLIP ViT-B/32, width 512, from the user's own weights.
 
-Nothing is downloaded. Sentence vectors are not normalised, as MoMask uses them (momask-codes,
+Nothing is downloaded. Like in MoMask, sentence vectors are not normalised (momask-codes,
 models/mask_transformer/transformer.py, encode_text).
 """
 
@@ -18,22 +18,23 @@ from exuvia.config import to_dict
 from exuvia.device import check_device
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.readers import as_type, guarded, read_json
-from exuvia.text.base import TextStates, beginning, encode_by_length, fingerprint_of
+from exuvia.text.base import fingerprint_of
 from exuvia.text.clip_tower import ClipTextTower, text_weights
-from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, package_folder
+from exuvia.text.weights import PretrainedEncoder, cached_snapshots, load_tokenizer, mark_id, package_folder
 
 REPOSITORY = "openai/clip-vit-base-patch32"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 START, END = "<|startoftext|>", "<|endoftext|>"
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _MERGES = 49152 - 256 - 2
-"""Byte-pair merges of CLIP's vocabulary; the list file of the clip package holds more."""
+"""Byte-pair merges of CLIP's vocabulary; the list in the clip package is longer."""
 
 
-class CLIPText:
+class CLIPText(PretrainedEncoder):
     """Caption encoder with frozen weights; states are projected like the sentence vector."""
 
     name = "clip"
+    default_tokens = 77  # the limit of CLIP, as published generators use it
 
     def __init__(
         self,
@@ -45,11 +46,11 @@ class CLIPText:
         """Load weights and vocabulary.
 
         Args:
-            weights: a .safetensors or state-dictionary file, or a folder with one, under OpenAI's or Hugging Face's
-                names; default: the Hugging Face cache, else ~/.cache/clip/ViT-B-32.pt
+            weights: a .safetensors or state-dict file, or a folder with one, under OpenAI's or Hugging Face's names;
+                by default from the Hugging Face cache, else ~/.cache/clip/ViT-B-32.pt
             vocabulary: a folder with tokenizer.json, or vocab.json and merges.txt, or bpe_simple_vocab_16e6.txt.gz;
-                default: beside the weights, else the Hugging Face cache, else an installed clip package
-            device: where to compute; results come back on the CPU
+                by default the folder of the weights, else the Hugging Face cache, else an installed clip package
+            device: device of the computation; results are on the CPU
             batch: texts computed at a time
         Raises:
             ConfigError: weights or vocabulary were not found.
@@ -57,66 +58,39 @@ class CLIPText:
         """
         path = find_clip(weights)
         self.tokenizer = _tokenizer(vocabulary, path)
-        self._marks = mark_id(self.tokenizer, START), mark_id(self.tokenizer, END)
+        self.marks = mark_id(self.tokenizer, START), mark_id(self.tokenizer, END)
+        self.padding = self.marks[1]
         self.device, self.batch = torch.device(check_device(str(device))), batch
         self.model = _load_tower(path).to(self.device)
-        self.dim = self.model.config.embedding
-        if max(self._marks) >= self.model.config.vocab_size:
+        self.dim, self.limits = self.model.config.embedding, (2, self.model.config.context)
+        if max(self.marks) >= self.model.config.vocab_size:
             raise CheckpointError(f"{path} has {self.model.config.vocab_size} tokens, fewer than the vocabulary")
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits over weights and sizes."""
+        """Sixteen hexadecimal digits that identify weights and sizes."""
         return fingerprint_of(self.model.state_dict(), {"name": self.name, **to_dict(self.model.config)})
 
-    @torch.no_grad()
-    def encode(self, texts: Sequence[str], max_tokens: int = 77) -> TextStates:
-        """Embed captions.
-
-        Args:
-            texts: any strings
-            max_tokens: at most that many tokens a text, the marks included; the rest is left out, the end mark kept.
-                The default is CLIP's own limit, as published generators use it
-        Returns:
-            pooled [B, 512], states [B, S, 512], valid [B, S]
-        Raises:
-            ConfigError: max_tokens is below 2 or above the model's 77.
-        """
-        if not 2 <= max_tokens <= self.model.config.context:
-            raise ConfigError(f"found max_tokens {max_tokens}, expected 2 to {self.model.config.context}")
-        ids = self.token_ids(texts, max_tokens)
-        return encode_by_length(ids, self.dim, self.batch, self._marks[1], self._embed)
-
     def _embed(self, ids: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """The state at the end mark stands for the sentence."""
+        """Sentence vectors: the state at the end mark; and the states."""
         x = self.model(ids.to(self.device)).float().cpu()
         return x[torch.arange(len(x)), valid.sum(1) - 1], x
 
-    def token_ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-        """Ids with the start and end marks, cut to `max_tokens`."""
-        start, end = self._marks
-        pieces = self.tokenizer.encode_batch([beginning(text, max_tokens) for text in texts], add_special_tokens=False)
-        return [[start, *piece.ids[: max_tokens - 2], end] for piece in pieces]
-
 
 def find_clip(weights: str | Path | None = None) -> Path:
-    """The weights file: the given one, the newest in the Hugging Face cache, or OpenAI's own cache.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The weights file: the given one, the newest in Hugging Face's cache, or OpenAI's. Raises ConfigError."""
     if weights is not None:
         path = Path(weights)
-        found = [path] if path.is_file() else [path / name for name in WEIGHT_FILES if (path / name).is_file()]
-        if not found:
-            raise ConfigError(f"{path} is no weights file and has no {' or '.join(WEIGHT_FILES)}")
-        return found[0]
+        files = [file for file in (path, *(path / name for name in WEIGHT_FILES)) if file.is_file()]
+        if not files:
+            raise ConfigError(f"{path} is not a weights file and has no {' or '.join(WEIGHT_FILES)}")
+        return files[0]
     places = [folder / name for folder in cached_snapshots(REPOSITORY) for name in WEIGHT_FILES]
     for place in [*places, Path.home() / ".cache" / "clip" / "ViT-B-32.pt"]:
         if place.is_file():
             return place
     raise ConfigError(
-        f"CLIP's weights are not here; fetch them with: huggingface-cli download {REPOSITORY}, "
+        f"CLIP's weights were not found; download them with: huggingface-cli download {REPOSITORY}, "
         "or give a path, or use the caption encoder 'minilm'"
     )
 
@@ -138,7 +112,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         stored = load_state_dicts(path)
     except CheckpointError as error:
         raise CheckpointError(
-            f"{path} cannot be read without running code in it (OpenAI's original is such a program); "
+            f"{path} cannot be read without running the code in it (OpenAI's original file is a program); "
             f"use the .safetensors file of {REPOSITORY} instead ({error})"
         ) from None
     inner = stored.get("state_dict")
@@ -147,7 +121,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _tokenizer(vocabulary: str | Path | None, weights: Path) -> Tokenizer:
-    """The first vocabulary found. Raises ConfigError if there is none, CheckpointError if it is damaged."""
+    """Load the first vocabulary found. Raises ConfigError if there is none, CheckpointError if it is damaged."""
     package = package_folder("clip", "bpe_simple_vocab_16e6.txt.gz")
     places = [Path(vocabulary)] if vocabulary is not None else [weights.parent, *cached_snapshots(REPOSITORY)]
     for folder in [*places, *([package] if package and vocabulary is None else [])]:
@@ -162,20 +136,22 @@ def _tokenizer(vocabulary: str | Path | None, weights: Path) -> Tokenizer:
             if (listed := folder / "bpe_simple_vocab_16e6.txt.gz").is_file():
                 merges = _pairs(gzip.decompress(listed.read_bytes()).decode("utf-8").splitlines())[:_MERGES]
                 return clip_tokenizer(numbered(merges), merges)
-    raise ConfigError(f"found no CLIP vocabulary beside {weights}; put vocab.json and merges.txt of {REPOSITORY} there")
+    raise ConfigError(
+        f"found no CLIP vocabulary next to {weights}; put vocab.json and merges.txt of {REPOSITORY} there"
+    )
 
 
 def _pairs(lines: Sequence[str]) -> list[tuple[str, str]]:
-    """Merge rules of a list file, its header line left out."""
+    """Merge rules of a list file, without its header line."""
     start = 1 if lines and "version" in lines[0] else 0
     rules = [tuple(line.split()) for line in lines[start:]]
     return [(rule[0], rule[1]) for rule in rules if len(rule) == 2]
 
 
 def numbered(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Ids of all tokens by OpenAI's rule: 256 bytes, the bytes at a word's end, the merges, the two marks.
+    """Ids of all tokens in OpenAI's order: 256 bytes, the bytes at the end of a word, the merges, the two marks.
 
-    The bytes come in the order of printable characters first (OpenAI CLIP, clip/simple_tokenizer.py).
+    Among the bytes, printable characters come first (OpenAI CLIP, clip/simple_tokenizer.py).
     """
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
@@ -185,7 +161,7 @@ def numbered(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
 
 
 def clip_tokenizer(ids: dict[str, int], merges: Sequence[tuple[str, str]]) -> Tokenizer:
-    """CLIP's byte-pair tokenizer: lower case, blanks folded, words and single digits and runs of signs split."""
+    """CLIP's byte-pair tokenizer: lower case, single blanks, and a split into words, digits and runs of symbols."""
     tokenizer = Tokenizer(
         models.BPE(vocab=ids, merges=list(merges), end_of_word_suffix="</w>", unk_token=END, fuse_unk=False)
     )

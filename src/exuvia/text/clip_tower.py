@@ -1,4 +1,4 @@
-"""The text half of CLIP in plain PyTorch, and the names its weights carry in OpenAI's and Hugging Face's files.
+"""The text half of CLIP in plain PyTorch, and the names of its weights in OpenAI's and Hugging Face's files.
 
 Architecture: Sec. 2.4 [radford2021clip]; OpenAI CLIP, clip/model.py: learned positions, pre-norm blocks, causal
 attention, x * sigmoid(1.702 x) as activation; the state at the end mark is projected to the common space.
@@ -7,10 +7,10 @@ attention, x * sigmoid(1.702 x) as activation; the state at the end mark is proj
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.config import settings
+from exuvia.text.bert import EncoderBlock
 from exuvia.text.weights import our_weights
 
 
@@ -19,43 +19,31 @@ class ClipTextConfig:
     """Sizes; the defaults are those of ViT-B/32."""
 
     vocab_size: int = 49408
-    """Tokens; the last two are the start and end marks."""
+    """Number of tokens; the last two are the start and end marks."""
     width: int = 512
     """Width of the states."""
     layers: int = 12
-    """Blocks."""
+    """Number of blocks."""
     heads: int = 8
-    """Heads of each block; OpenAI's rule is width / 64."""
+    """Heads of each block; OpenAI uses width / 64."""
     context: int = 77
-    """Longest text in tokens, marks included."""
+    """Longest text in tokens, including the marks."""
     embedding: int = 512
     """Width E of the common space."""
 
 
-class ClipBlock(nn.Module):
-    """Causal self-attention and feed-forward, each before its residual sum normalised."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1 = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.norm2 = nn.LayerNorm(width)
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width)
+class ClipBlock(EncoderBlock):
+    """Causal self-attention and feed-forward, each after LayerNorm and with a residual sum."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, S, W] -> [B, S, W]."""
-        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        x = x + self.mix(self.norm1(x), is_causal=True)
         y = self.up(self.norm2(x))
         return x + self.down(y * torch.sigmoid(1.702 * y))
 
 
 class ClipTextTower(nn.Module):
-    """Token ids to projected states; the one at the end mark is the sentence vector."""
+    """Token ids -> projected states; the state at the end mark is the sentence vector."""
 
     def __init__(self, config: ClipTextConfig | None = None) -> None:
         super().__init__()
@@ -63,12 +51,12 @@ class ClipTextTower(nn.Module):
         c = self.config
         self.tokens = nn.Embedding(c.vocab_size, c.width)
         self.positions = nn.Embedding(c.context, c.width)
-        self.layers = nn.ModuleList(ClipBlock(c.width, c.heads) for _ in range(c.layers))
+        self.layers = nn.ModuleList(ClipBlock(c.width, c.heads, 4 * c.width) for _ in range(c.layers))
         self.norm = nn.LayerNorm(c.width)
         self.projection = nn.Linear(c.width, c.embedding, bias=False)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """ids [B, S], padded at the end with anything (attention is causal) -> [B, S, E]."""
+        """ids [B, S], padded at the end with any id (attention is causal) -> [B, S, E]."""
         x = self.tokens(ids) + self.positions.weight[: ids.shape[1]]
         for layer in self.layers:
             x = layer(x)
@@ -76,11 +64,7 @@ class ClipTextTower(nn.Module):
 
 
 def text_weights(tensors: Mapping[str, Tensor]) -> tuple[ClipTextConfig, dict[str, Tensor]]:
-    """Sizes and our state dictionary from a CLIP checkpoint under either naming; the image half is left out.
-
-    Raises:
-        KeyError: a tensor is missing.
-    """
+    """Sizes and state dict of the text half of a CLIP checkpoint under either naming. Raises KeyError."""
     theirs = {name.removeprefix("clip_model."): tensor for name, tensor in tensors.items()}
     is_openai = "token_embedding.weight" in theirs
     ours = our_weights(theirs, "clip_openai" if is_openai else "clip_huggingface")

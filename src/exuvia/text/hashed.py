@@ -1,4 +1,4 @@
-"""`HashedText`: a tiny encoder without weights, from hashed words and letter groups; for tests and quick trials.
+"""`HashedText`: a tiny encoder without weights that hashes words and letter groups; for tests and quick trials.
 
 Feature hashing with signs: Sec. 2 [weinberger2009hashing].
 """
@@ -13,18 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from exuvia.errors import ConfigError
-from exuvia.text.base import MAX_TOKENS, TextStates, beginning, fingerprint_of
+from exuvia.text.base import MAX_TOKENS, TextStates, fingerprint_of, truncated
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class HashedText:
-    """Words that share letters have similar states; equal on every machine."""
+    """Encoder in which words that share letters have similar states, equal on every machine."""
 
     name = "hashed"
 
     def __init__(self, dim: int = 64) -> None:
-        """Args: dim: width E, at least 8."""
+        """Set the width E to `dim`, at least 8."""
         if dim < 8:
             raise ConfigError(f"found dim {dim}, expected at least 8")
         self.dim = dim
@@ -33,21 +33,21 @@ class HashedText:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits over the rule and its width."""
+        """Sixteen hexadecimal digits that identify the rule and its width."""
         return fingerprint_of({}, {"name": self.name, "dim": self.dim, "rule": 1})
 
     def encode(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> TextStates:
-        """Embed captions, one state a word (and one start mark, so that the empty text has a state).
+        """Embed captions: one state per word, after a start mark that gives the empty text a state, too.
 
         Args:
             texts: any strings
-            max_tokens: at most that many states a text, the mark included
+            max_tokens: at most this many states per text, including the mark
         Returns:
             pooled [B, E] (unit length), states [B, S, E], valid [B, S]
         """
         if max_tokens < 1:
             raise ConfigError(f"found max_tokens {max_tokens}, expected at least 1")
-        words = [["", *_WORD.findall(beginning(text, max_tokens).lower())][:max_tokens] for text in texts]
+        words = [["", *_WORD.findall(truncated(text, max_tokens).lower())][:max_tokens] for text in texts]
         longest = max(map(len, words), default=1)
         states = torch.zeros(len(words), longest, self.dim)
         valid = torch.zeros(len(words), longest, dtype=torch.bool)

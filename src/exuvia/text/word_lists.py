@@ -1,6 +1,6 @@
-"""The published word lists, which are pickles: read by an unpickler that builds lists, dictionaries, text and numbers.
+"""Reading the published word lists, which are pickles, with an unpickler for lists, dictionaries, text and numbers.
 
-Whatever else a file asks for is refused before it is made, so that nothing in it is executed.
+Anything else in a file is refused before it is built, so no code in a file is executed.
 """
 
 import io
@@ -13,29 +13,29 @@ from exuvia.errors import DataError
 from exuvia.readers import guarded
 
 MAX_BYTES = 64_000_000
-"""The published lists have less than a megabyte."""
+"""Largest list that is read; the published ones have less than a megabyte."""
 ALLOWED = frozenset(
     "PROTO FRAME STOP MARK POP POP_MARK DUP EMPTY_LIST APPEND APPENDS LIST EMPTY_DICT SETITEM SETITEMS DICT "
     "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 "
     "FLOAT BINFLOAT STRING SHORT_BINSTRING BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
     "BINBYTES SHORT_BINBYTES BINBYTES8 PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET".split()
 )
-"""Instructions that build plain values. None of them names a class or a function (Python, Lib/pickletools.py)."""
+"""Pickle instructions that build plain values. None of them can name a class or function (Lib/pickletools.py)."""
 
 
 class _Plain(pickle.Unpickler):
-    """Knows no name at all: plain values need none."""
+    """Unpickler that resolves no names, since plain values need none."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Raise DataError, whatever the name."""
-        raise DataError(f"found {module}.{name} in a list of words, which holds plain text only; it is not read")
+        """Raise DataError for every name."""
+        raise DataError(f"found {module}.{name} in a list of words, expected plain text only; the file is not read")
 
 
 def read_words(words: Path, index: Path | None = None) -> list[str]:
-    """The words in the order of the vectors' rows.
+    """Return the words in the order of the vectors' rows.
 
     Args:
-        words: a pickled list of text
+        words: a pickled list of words
         index: a pickled dictionary word -> row, if there is one
     Raises:
         DataError: a file is missing, damaged, too large, or holds anything but plain values.
@@ -47,9 +47,9 @@ def read_words(words: Path, index: Path | None = None) -> list[str]:
         return list(listed)
     rows = _load(index)
     if not isinstance(rows, dict) or not all(isinstance(word, str) for word in rows) or sorted(rows) != sorted(listed):
-        raise DataError(f"{index} does not name the words of {words}")
+        raise DataError(f"{index} does not hold the words of {words}")
     if not all(isinstance(row, int) for row in rows.values()) or sorted(rows.values()) != list(range(len(rows))):
-        raise DataError(f"{index} does not give every word a row of its own from 0 on")
+        raise DataError(f"{index} does not number the words from 0 without gaps or repetitions")
     return sorted(rows, key=lambda word: rows[word])
 
 
@@ -60,7 +60,9 @@ def _load(path: Path) -> Any:
         content = path.read_bytes()
         for code, argument, place in pickletools.genops(content):
             if code.name not in ALLOWED:
-                raise DataError(f"{path} has {code.name} at byte {place}, but a list is plain text only; not read")
+                raise DataError(
+                    f"{path} has {code.name} at byte {place}, expected plain text only; the file is not read"
+                )
             if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
                 raise DataError(f"{path} is damaged: it counts {argument} values")
         return _Plain(io.BytesIO(content)).load()

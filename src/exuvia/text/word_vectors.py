@@ -1,6 +1,6 @@
-"""Captions for the Guo evaluator: one vector [300] and one of 15 word classes a word.
+"""Captions for the Guo evaluator: each word has a vector [300] and one of 15 word classes.
 
-Classes and lists of emphasised words: [guo2022humanml3d]; momask-codes, utils/word_vectorizer.py. The frame of a
+Classes and lists of emphasised words: [guo2022humanml3d]; momask-codes, utils/word_vectorizer.py. Layout of a
 sentence (start, at most 20 words, end): momask-codes, data/t2m_dataset.py.
 """
 
@@ -31,59 +31,59 @@ CLASSES = (
 
 WORD_DIM = 300
 MAX_WORDS = 20
-"""Words kept of a caption, start and end not counted."""
+"""Words kept of a caption, not counting start and end."""
 
 
 def word_class(word: str, tagged: str) -> int:
-    """Index into CLASSES of a lemma with its part of speech."""
+    """Index into CLASSES for a lemma and its part of speech."""
     name = EMPHASISED.get(word, tagged)
     return CLASSES.index(name) if name in CLASSES else CLASSES.index("OTHER")
 
 
 class WordVectors(Protocol):
-    """A vector for every word."""
+    """Source of word vectors."""
 
     name: str
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the vectors."""
+        """Digits that change with the vectors."""
 
     def vector(self, word: str) -> Floats | None:
-        """[300] float32, or None where the word is unknown."""
+        """Vector [300] of a word, float32, or None for an unknown word."""
 
 
 class MiniLMWords:
     """Word vectors from MiniLM's input embeddings: mean over pieces, standardised, projected to 300.
 
-    GloVe is not redistributed here, so this is the default. The projection is a fixed orthogonal one, drawn once with
-    seed 300; it keeps angles nearly, and every English word gets a vector.
+    This is the default because GloVe is not redistributed here, and it gives every English word a vector. The
+    orthogonal projection is drawn with a fixed seed of 300 and nearly keeps angles.
     """
 
     name = "minilm"
 
     def __init__(self, encoder: MiniLM | None = None) -> None:
-        """Args: encoder: default: the installed one. Raises: ConfigError: no weights are installed."""
+        """Use an encoder; None loads the installed one. Raises ConfigError if no weights are installed."""
         self.encoder = encoder or MiniLM()
         table = self.encoder.model.words.weight.detach().cpu().numpy()
         self._mean, self._std = table.mean(0), table.std(0)
         normal = np.random.default_rng(WORD_DIM).standard_normal((table.shape[1], WORD_DIM))
         basis, triangle = np.linalg.qr(normal)
-        self._projection = (basis * np.sign(np.diag(triangle))).astype(np.float32)  # unique: signs are settled
+        self._projection = (basis * np.sign(np.diag(triangle))).astype(np.float32)  # fixes the signs of the basis
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with the encoder's weights or the projection."""
+        """Digits that change with the encoder's weights or the projection."""
         return fingerprint_of({}, {"encoder": self.encoder.fingerprint, "rule": "input embeddings, seed 300"})
 
     def vector(self, word: str) -> Floats | None:
-        """[300] float32; None for a string without any word piece."""
+        """Vector [300] of a word, float32; None for a string without any word piece."""
         mean = self.encoder.word_vectors([word])[0].numpy()
         return ((mean - self._mean) / self._std) @ self._projection if mean.any() else None
 
 
 class GloVeWords:
-    """GloVe vectors: the published evaluator's own (`our_vab_*`), or a text file of the GloVe project."""
+    """GloVe vectors: those of the published evaluator (`our_vab_*`), or a text file of the GloVe project."""
 
     name = "glove"
 
@@ -91,27 +91,27 @@ class GloVeWords:
         """Read the vectors.
 
         Args:
-            path: a folder with `our_vab_data.npy` [W, 300] and the words in the array's order: `our_vab_words.pkl` as
-                published (word_lists.py), `.txt` (one a line) or `.npy` (an array of strings); or a file with lines
+            path: a folder with `our_vab_data.npy` [W, 300] and the words in the same order: `our_vab_words.pkl` as
+                published (word_lists.py), `.txt` (one per line) or `.npy` (an array of strings); or a file with lines
                 `word v1 ... v300`
         Raises:
-            DataError: neither was found, a vector has another length, or a list holds anything but plain text.
+            DataError: there is neither, a vector has another length, or a list holds anything but plain text.
         """
         words, vectors = _read_published(Path(path)) if Path(path).is_dir() else _read_lines(Path(path))
         if vectors.shape != (len(words), WORD_DIM):
             raise DataError(f"{path}: found vectors {vectors.shape} for {len(words)} words, expected [words, 300]")
         self.known: dict[str, Floats] = dict(zip(words, vectors, strict=True))
-        """Every word with its vector [300]."""
+        """Vector [300] of every word."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with the vectors."""
+        """Digits that change with the vectors."""
         words = sorted(self.known)
         table = torch.from_numpy(np.stack([self.known[word] for word in words]))
         return fingerprint_of({"vectors": table}, {"words": words})
 
     def vector(self, word: str) -> Floats | None:
-        """[300] float32, or None for a word outside the vocabulary."""
+        """Vector [300] of a word, float32, or None for a word outside the vocabulary."""
         return self.known.get(word)
 
 
@@ -119,7 +119,7 @@ def _read_published(folder: Path) -> tuple[list[str], Floats]:
     data, kinds = folder / "our_vab_data.npy", ("txt", "npy", "pkl")
     listed = next((folder / f"our_vab_words.{s}" for s in kinds if (folder / f"our_vab_words.{s}").is_file()), None)
     if not data.is_file() or listed is None:
-        raise DataError(f"{folder} needs our_vab_data.npy and our_vab_words.pkl, or .txt with one word a line")
+        raise DataError(f"{folder} needs our_vab_data.npy and our_vab_words.pkl, or .txt with one word per line")
     vectors = read_npy(data)
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
         raise DataError(f"{data} holds {vectors.dtype} {vectors.shape}, expected vectors [words, 300]")
@@ -136,7 +136,7 @@ def _read_lines(path: Path) -> tuple[list[str], Floats]:
     words: list[str] = []
     rows: list[Floats] = []
     with (
-        guarded(path, "text file of word vectors, `word` and 300 numbers a line"),
+        guarded(path, "text file of word vectors with `word` and 300 numbers per line"),
         open(path, encoding="utf-8") as stream,
     ):
         for line in stream:
@@ -148,7 +148,7 @@ def _read_lines(path: Path) -> tuple[list[str], Floats]:
 
 @dataclass(frozen=True)
 class Words:
-    """One caption as indices into a `WordTable`, start and end marks included."""
+    """One caption as indices into a `WordTable`, including start and end marks."""
 
     words: tuple[int, ...]
     """Rows of the vector table."""
@@ -160,12 +160,12 @@ class Words:
 
 
 class WordTable:
-    """Every word met so far with its vector, so that a caption is a few integers."""
+    """All words so far with their vectors, so that a caption can be stored as indices."""
 
     def __init__(self, vectors: WordVectors) -> None:
         self.vectors = vectors
         self._rows: dict[str, int] = {}
-        self._found: list[Floats] = []
+        self._vectors: list[Floats] = []
         self._known: list[bool] = []
         self._matrix = torch.zeros(0, WORD_DIM)
         self._captions: dict[tuple[str, str | None], Words] = {}
@@ -174,8 +174,8 @@ class WordTable:
         """Words and classes of a sentence.
 
         Args:
-            text: the sentence, tagged by our own rules where `tokens` is None
-            tokens: `word/POS word/POS ...`, as in HumanML3D's caption files
+            text: the sentence, which `tag` reads if `tokens` is None
+            tokens: `word/POS word/POS ...` as in HumanML3D's caption files, or None
         """
         key = (text if tokens is None else "", tokens)
         if key not in self._captions:
@@ -191,20 +191,18 @@ class WordTable:
 
     def _row(self, word: str) -> int:
         if word not in self._rows:
-            found = self.vectors.vector(word)
-            self._known.append(found is not None)
-            if found is None:
-                found = self.vectors.vector("unk")
-            if found is None:
-                raise ConfigError("the word vectors have none for 'unk', expected one for words outside the vocabulary")
-            self._rows[word] = len(self._found)
-            self._found.append(found.astype(np.float32))
+            vector = self.vectors.vector(word)
+            self._known.append(vector is not None)
+            if vector is None and (vector := self.vectors.vector("unk")) is None:
+                raise ConfigError("found no word vector for 'unk', expected one for words outside the vocabulary")
+            self._rows[word] = len(self._vectors)
+            self._vectors.append(vector.astype(np.float32))
         return self._rows[word]
 
     def gather(self, captions: Sequence[Words]) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors [B, S, 300], one-hot classes [B, S, 15] and lengths [B] of some captions, zero past their ends."""
-        if len(self._matrix) < len(self._found):
-            self._matrix = torch.from_numpy(np.stack(self._found))
+        """Vectors [B, S, 300], one-hot classes [B, S, 15] and lengths [B] of captions, with zeros after their ends."""
+        if len(self._matrix) < len(self._vectors):
+            self._matrix = torch.from_numpy(np.stack(self._vectors))
         lengths = torch.tensor([len(caption) for caption in captions], dtype=torch.long)
         longest = int(lengths.max()) if len(captions) else 0
         words = torch.zeros(len(captions), longest, WORD_DIM)

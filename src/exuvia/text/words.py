@@ -1,13 +1,13 @@
-"""The words of a caption: whether it names a concept, uses its words in a harmless sense, or does neither.
+"""Whether a caption names a concept, uses the concept's words in a harmless sense, or does neither.
 
-The released splits look for letters, so that "hit" is found in "white" and a goal kick counts as violence. Here a
-word counts as a word, and a use is harmless when
-- the sentence puts it in a harmless setting (a ball is kicked, a drum is hit, somebody moves to the beat),
-- the person suffers or avoids it ("gets kicked", "reacts to a punch", "steps back as somebody kicks"): the motion is
-  not that of an attacker,
-- what stands next to it gives it another sense ("hits the ground", "throws a punch" for throwing).
-The rules read English sentences of the length of a caption and are rules of thumb. A setting covers its whole
-sentence: judging clause by clause was tried and mistook more human captions (kicks within a dance) than it set right.
+The released splits search for substrings: they find "hit" in "white", and a goal kick counts as violence. Here only
+whole words count, and a use is harmless if
+- the sentence has a harmless setting (a ball is kicked, a drum is hit, somebody moves to the beat),
+- the person suffers or avoids the act ("gets kicked", "reacts to a punch", "steps back as somebody kicks"), so that
+  the motion is not an attacker's,
+- a neighbouring word changes its sense ("hits the ground", "throws a punch" for throwing).
+These are rules of thumb for English sentences of the length of a caption. A setting covers its whole sentence. Judging
+clause by clause was tried: on human captions it introduced more mistakes (kicks within a dance) than it corrected.
 """
 
 import re
@@ -28,17 +28,17 @@ AVOIDED = re.compile(
 
 @dataclass(frozen=True)
 class Term:
-    """One word, its forms, and the settings in which it is harmless (regular expressions, capitals ignored)."""
+    """One word, its forms, and the contexts in which it is harmless (regular expressions, case ignored)."""
 
     lemma: str
     pattern: str
-    """Every form, to be found between word boundaries."""
+    """All forms of the word; a match must be a whole word."""
     harmless: str = ""
-    """Found anywhere in the sentence: every use in it is harmless."""
+    """Settings: a match anywhere in the sentence makes all uses in it harmless."""
     before: str = ""
-    """Found at the end of what stands before a use: that use is harmless."""
+    """Text directly before a use that makes it harmless."""
     after: str = ""
-    """Found at the start of what stands after a use: that use is harmless."""
+    """Text directly after a use that makes it harmless."""
 
     @cached_property
     def _compiled(self) -> tuple[re.Pattern[str], ...]:
@@ -46,9 +46,9 @@ class Term:
         return tuple(re.compile(source or r"(?!)", re.IGNORECASE) for source in sources)
 
     def verdict(self, sentence: str) -> Verdict:
-        """yes: a real use; harmless: only harmless uses; no: the word does not occur."""
-        found, harmless, before, after = self._compiled
-        uses = list(found.finditer(sentence))
+        """Return yes for a real use, harmless for harmless uses only, no if the word does not occur."""
+        word, harmless, before, after = self._compiled
+        uses = list(word.finditer(sentence))
         if not uses:
             return "no"
         if harmless.search(sentence):
@@ -62,6 +62,6 @@ class Term:
 
 
 def judge(sentence: str, terms: tuple[Term, ...]) -> Verdict:
-    """What a sentence says about a concept: yes if any term is really used, harmless if only harmlessly."""
-    verdicts = {one.verdict(sentence) for one in terms}
+    """Verdict on a sentence: yes if any term is really used, harmless if terms are used harmlessly only."""
+    verdicts = {term.verdict(sentence) for term in terms}
     return "yes" if "yes" in verdicts else "harmless" if "harmless" in verdicts else "no"

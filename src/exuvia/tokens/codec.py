@@ -1,7 +1,7 @@
 """Encoder and decoder of the motion tokenizer: strided and dilated 1-D convolutions.
 
-Source: Sec. 3.1 [guo2024momask]; momask-codes, models/vq/{encdec,resnet}.py, whose parameter names are kept. The
-dilations run from the largest to the smallest in encoder and decoder alike, as published.
+Source: Sec. 3.1 [guo2024momask]; momask-codes, models/vq/{encdec,resnet}.py, whose parameter names are kept. Dilations
+decrease in both encoder and decoder, as published.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class ResidualStack(nn.Module):
 
 
 def _coarser(valid: Tensor | None, times: int) -> Tensor | None:
-    """A mask at `times` halvings of the rate: true where every frame under the step is real."""
+    """A mask after halving the rate `times` times: true where all frames of a step are real."""
     if valid is None or times == 0:
         return valid
     return -F.max_pool1d(-valid, 2**times)
@@ -85,7 +85,7 @@ class Encoder(nn.Module):
         self.model = nn.Sequential(_conv3(channels, width), nn.ReLU(), *stages, _conv3(width, code_dim))
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Padded batches with `valid` [B, 1, F] give what each clip alone would give."""
+        """Encode a batch; with `valid` [B, 1, F] the latents of a clip do not depend on its padding."""
         first, relu, *stages, last = self.model
         x = relu(first(_masked(x, valid)))
         for number, stage in enumerate(stages):
@@ -105,7 +105,7 @@ class Decoder(nn.Module):
         self.model = nn.Sequential(first, nn.ReLU(), *stages, wide, nn.ReLU(), last)
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Padded batches with `valid` [B, 1, T] give what each clip alone would give."""
+        """Decode a batch; with `valid` [B, 1, T] the features of a clip do not depend on its padding."""
         first, relu, *stages, wide, relu_last, last = self.model
         x = relu(first(_masked(x, valid)))
         for stage in stages:

@@ -1,4 +1,4 @@
-"""Where random numbers come from: a seeded generator in training, recorded values in parity tests."""
+"""Sources of random numbers for the tokenizer: a seeded generator in training, recorded values in parity tests."""
 
 from typing import Protocol
 
@@ -20,7 +20,7 @@ class Draws(Protocol):
 
 
 class SeededDraws:
-    """Draws from a torch generator on the CPU, so that every device and process sees the same numbers."""
+    """Random numbers from a torch generator on the CPU, so that every device and process gets the same ones."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
@@ -38,7 +38,7 @@ class SeededDraws:
         return torch.randn(rows, dim, generator=self.generator).to(like.device)
 
     def dropped_above(self, levels: int, probability: float) -> int:
-        """With the given probability a level from U{0..levels-1}, else the last."""
+        """A level from U{0..levels-1} with the given probability, otherwise the last level."""
         u = float(self._uniform(1))
         if u >= probability:
             return levels - 1
@@ -46,5 +46,5 @@ class SeededDraws:
 
 
 def kept_level(u: float, start: int, levels: int, probability: float) -> int:
-    """Quantise-dropout: when u < probability, levels above `start` are dropped.   Sec. 3.1 [guo2024momask]"""
+    """Quantise-dropout: levels above `start` are dropped if u < probability.   Sec. 3.1 [guo2024momask]"""
     return start if u < probability else levels - 1

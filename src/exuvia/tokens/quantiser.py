@@ -1,9 +1,8 @@
 """Residual vector quantisation with moving-average codebooks and dead-code reset.
 
-Glossary: x = encoder output or what earlier levels left of it; n, m = moving count and sum of a code; μ = 0.99.
-Sources: Sec. 3.1 [guo2024momask]; momask-codes, models/vq/{quantizer,residual_vq}.py. Unlike there, n, m and the
-initialised flag are saved with the weights, so that a resumed training continues instead of drawing new codebooks
-from its first batch.
+Glossary: x = encoder output, or its residual after earlier levels; n, m = moving count and sum of a code; μ = 0.99.
+Sources: Sec. 3.1 [guo2024momask]; momask-codes, models/vq/{quantizer,residual_vq}.py. Unlike the published code, n, m
+and the initialised flag are saved with the weights, so a resumed training does not draw new codebooks.
 """
 
 import math
@@ -21,13 +20,13 @@ class Quantised:
     """Result of a residual quantisation."""
 
     value: Tensor
-    """Sum of the chosen codes, straight-through to the input [B, D, T]."""
+    """Sum of the chosen codes, with a straight-through gradient to the input [B, D, T]."""
     codes: Tensor
     """Chosen indices [B, T, Q]; -1 where a level was dropped."""
     commit: Tensor
     """Mean squared distance to the chosen codes, averaged over the levels used."""
     perplexity: Tensor
-    """exp of the code entropy, averaged over the levels used."""
+    """Exponential of the code entropy, averaged over the levels used."""
 
 
 def _sum_over_processes(x: Tensor) -> Tensor:
@@ -44,7 +43,7 @@ def _from_first_process(x: Tensor) -> Tensor:
 
 
 class EMAQuantiser(nn.Module):
-    """One codebook, learnt by moving averages."""
+    """One codebook, learnt with moving averages."""
 
     codebook: Tensor
     code_sum: Tensor
@@ -61,17 +60,13 @@ class EMAQuantiser(nn.Module):
 
     def nearest(self, rows: Tensor, noise: Tensor | None = None, temperature: float = 0.0) -> Tensor:
         """Index of the nearest code of each row [N, D]; with noise, argmax(-distance²/temperature + noise)."""
-        score = self.scores(rows)
+        score = 2 * rows @ self.codebook.t() - rows.square().sum(1, keepdim=True) - self.codebook.square().sum(1)
         if noise is not None and temperature > 0:
             score = score / temperature + noise
         return score.argmax(dim=-1)
 
-    def scores(self, rows: Tensor) -> Tensor:
-        """Negative squared distances of rows [N, D] to all codes, [N, V]."""
-        return 2 * rows @ self.codebook.t() - rows.square().sum(1, keepdim=True) - self.codebook.square().sum(1)
-
     def _candidates(self, rows: Tensor, draws: Draws) -> Tensor:
-        """The first V rows of the batch, unshuffled as published; a short batch is repeated with a little noise."""
+        """First V rows of the batch, unshuffled as published; a short batch is repeated with a little noise."""
         if len(rows) < self.num_codes:
             repeats = math.ceil(self.num_codes / len(rows))
             rows = rows.repeat(repeats, 1)
@@ -80,7 +75,7 @@ class EMAQuantiser(nn.Module):
 
     @torch.no_grad()
     def initialise(self, rows: Tensor, draws: Draws) -> None:
-        """Take the codes from the first training batch [N, D]."""
+        """Set the codes to rows of the first training batch [N, D]."""
         self.codebook.copy_(self._candidates(rows, draws))
         self.code_sum.copy_(self.codebook)
         self.code_count.fill_(1.0)
@@ -88,9 +83,9 @@ class EMAQuantiser(nn.Module):
 
     @torch.no_grad()
     def update(self, rows: Tensor, index: Tensor, draws: Draws) -> None:
-        """Move the averages, and replace every code whose moving count is below 1.
+        """Update the moving averages, and replace every code whose moving count is below 1.
 
-        The count of a replaced code is not reset: it is replaced at every step until it earns a count of 1.
+        The count of a replaced code is not reset, so the code is replaced at every step until its count reaches 1.
         """
         counts = torch.bincount(index, minlength=self.num_codes).to(rows.dtype)
         sums = torch.zeros_like(self.code_sum).index_add_(0, index, rows)
@@ -102,7 +97,7 @@ class EMAQuantiser(nn.Module):
         self.codebook.copy_(torch.where(used, averages, self._candidates(rows, draws)))
 
     def forward(self, x: Tensor, draws: Draws | None, temperature: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Quantise x [B, D, T] -> value [B, D, T], codes [B, T], commitment, perplexity; learns when training."""
+        """Quantise x [B, D, T] -> value [B, D, T], codes [B, T], commitment, perplexity; learns in training mode."""
         batch, dim, steps = x.shape
         rows = x.detach().transpose(1, 2).reshape(-1, dim)
         learner = draws if self.training else None
@@ -120,7 +115,7 @@ class EMAQuantiser(nn.Module):
 
 
 class ResidualQuantiser(nn.Module):
-    """Q codebooks in a row, each quantising what the ones before left over."""
+    """Q codebooks in sequence, each of which quantises the residual of the previous ones."""
 
     def __init__(self, levels: int, num_codes: int, dim: int, decay: float, shared: bool, dropout: float) -> None:
         super().__init__()
@@ -142,29 +137,29 @@ class ResidualQuantiser(nn.Module):
 
         Args:
             draws: random numbers for training; None quantises without learning
-            temperature: of the Gumbel choice in training
-            last_level: the highest level used; None draws it by quantise-dropout when training, else all
+            temperature: temperature of the Gumbel choice in training
+            last_level: the highest level used; None draws it by quantise-dropout in training, and otherwise uses all
         Returns:
-            the sum of codes. Its gradient with respect to x is (levels used) times the identity, as published: every
-            level is straight-through to the same encoder output.
+            the sum of codes. As published, its gradient with respect to x is (levels used) times the identity, because
+            every level passes its gradient straight through to the encoder output.
         """
         if last_level is None:
             last_level = self.num_levels - 1
             if self.training and draws is not None:
                 drawn = torch.tensor(draws.dropped_above(self.num_levels, self.dropout), device=x.device)
-                last_level = int(_from_first_process(drawn))  # one choice for all processes: they learn together
+                last_level = int(_from_first_process(drawn))  # all processes must make the same choice
         residual, total = x, torch.zeros_like(x)
-        found: list[list[Tensor]] = []
+        results: list[list[Tensor]] = []
         for _, layer in zip(range(last_level + 1), self.layers, strict=False):
             value, *rest = layer(residual, draws, temperature)
             residual, total = residual - value.detach(), total + value
-            found.append(rest)
-        used, commits, perplexities = zip(*found, strict=True)
+            results.append(rest)
+        used, commits, perplexities = zip(*results, strict=True)
         codes = [*used, *[torch.full_like(used[0], -1)] * (self.num_levels - len(used))]
         return Quantised(total, torch.stack(codes, -1), torch.stack(commits).mean(), torch.stack(perplexities).mean())
 
     def encode(self, x: Tensor, levels: int | None = None) -> Tensor:
-        """Codes [B, T, levels] of x [B, D, T], without noise; fewer levels cost less."""
+        """Codes [B, T, levels] of x [B, D, T], without noise; None: all levels."""
         rows = x.transpose(1, 2).reshape(-1, x.shape[1])
         codes = []
         for number in range(levels or self.num_levels):

@@ -14,12 +14,12 @@ from exuvia.tokens.quantiser import Quantised, ResidualQuantiser
 from exuvia.tokens.settings import RVQVAEConfig
 
 VELOCITY_SCALE = 4.0
-"""A deviation of a local position over one of its change in a frame at 20 fps, measured on mocap."""
+"""Standard deviation of a local position over that of its change per frame at 20 fps, measured on motion capture."""
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a forward pass gives."""
+    """Result of a forward pass."""
 
     features: Tensor
     """[B, F, C], normalised"""
@@ -45,8 +45,7 @@ class RVQVAE(nn.Module):
     def latents(self, features: Tensor, valid: Tensor | None = None) -> Tensor:
         """Encoder output [B, D, F/stride] of normalised features [B, F, C]; `valid` [B, F] marks real frames.
 
-        Raises:
-            ShapeError: another number of channels, or fewer frames than one code step.
+        Raises ShapeError for a wrong number of channels, and for fewer frames than one code step.
         """
         if features.ndim != 3 or features.shape[-1] != self.config.input_dim:
             wanted = f"(batch, frames, {self.config.input_dim})"
@@ -58,14 +57,12 @@ class RVQVAE(nn.Module):
 
     @torch.inference_mode()
     def encode(self, features: Tensor, valid: Tensor | None = None, levels: int | None = None) -> Tensor:
-        """Codes of normalised features; with `valid`, steps that are not wholly real get -1.
+        """Codes [B, F // stride, Q] of normalised features, int64; -1 for steps with padding.
 
         Args:
             features: [B, F, C]
-            valid: real frames [B, F], or None
-            levels: only the first so many quantiser levels
-        Returns:
-            codes [B, F // stride, Q], int64
+            valid: real frames [B, F]; None: all
+            levels: number of quantiser levels to use, from the first; None: all
         """
         codes = self.quantizer.encode(self.latents(features, valid).float(), levels)
         if valid is not None:
@@ -75,10 +72,10 @@ class RVQVAE(nn.Module):
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, added: Tensor | None = None) -> Tensor:
-        """Normalised features [B, T · stride, C] of codes [B, T, q ≤ Q]; -1 is an absent level or padding.
+        """Normalised features [B, T · stride, C] of codes [B, T, q ≤ Q]; -1 marks an absent level.
 
-        `added` [B, D, T] is put on the vectors of the codes.
-        Steps whose first level is -1 are padding: they do not touch their neighbours.
+        A step whose first level is -1 is padding and does not affect its neighbours. `added` [B, D, T] is added to the
+        code vectors.
         """
         vectors = self.quantizer.lookup(codes).sum(0)
         vectors = vectors if added is None else vectors + added.to(vectors)
@@ -106,11 +103,10 @@ class RVQVAE(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """SmoothL1 of all channels + position · that of local positions + commit · commitment.   Eq. 1 [guo2024momask]
 
-        The middle term is called a velocity loss in the published options, but covers the position channels.
-        `path` > 0 adds ours: SmoothL1 of the running sums of yaw and root velocity over the window, because the
-        heading and place of a recovered motion are such sums, and small errors of one sign drift far. `velocity` > 0
-        adds ours too: SmoothL1 of the local positions' change from frame to frame, so that a fast strike is not
-        decoded as a slow one and a still body does not tremble.
+        The published options call the middle term a velocity loss, but it covers the position channels. Two terms are
+        ours. `path` > 0 adds SmoothL1 of the running sums of yaw and root velocity over the window: heading and path
+        of a recovered motion are sums like these, and small errors of one sign add up. `velocity` > 0 adds SmoothL1 of
+        the change of local positions between frames, so that fast motion stays fast and a still body does not tremble.
         """
         out = self(features, draws)
         local = slice(4, 4 + 3 * (joints - 1))
@@ -129,10 +125,10 @@ class RVQVAE(nn.Module):
         return total, {name: part.detach() for name, part in parts.items()}
 
     def load_published(self, state: dict[str, Tensor]) -> None:
-        """Load a published state dict, which has no code statistics: averages start from the codes themselves.
+        """Load a published state dict. It has no code statistics, so the moving averages start from the codes.
 
-        Training continues from there; it does not re-initialise the codebooks as the published code would.
-        Raises RuntimeError with the differing names if the architecture differs.
+        Training then continues from these codebooks, while the published code would initialise them again. Raises
+        RuntimeError with the names that differ if the architecture does not fit.
         """
         full = dict(state)
         for level in range(self.config.num_quantizers):

@@ -1,4 +1,4 @@
-"""Sizes of the motion tokenizer; importing them does not load PyTorch."""
+"""Sizes of the motion tokenizer. This module does not import PyTorch."""
 
 from typing import Annotated, Literal
 
@@ -22,21 +22,21 @@ class RVQVAEConfig:
     width: Count = 512
     """Channels inside encoder and decoder."""
     down: Annotated[int, Field(ge=0, le=16)] = 2
-    """Halvings of the frame rate: one code step is 2^down frames."""
+    """Number of times the frame rate is halved: one code step is 2^down frames."""
     depth: Annotated[int, Field(ge=0, le=64)] = 3
-    """Residual blocks a stage."""
+    """Residual blocks per stage."""
     dilation_growth: Count = 3
     """Ratio of neighbouring dilations."""
     activation: Literal["relu", "gelu", "silu"] = "relu"
     """Activation of the residual blocks."""
     norm: Literal["LN", "GN", "BN"] | None = None
-    """Of the residual blocks, over channels, groups of them or batches."""
+    """Normalisation of the residual blocks: LayerNorm, GroupNorm or BatchNorm."""
     dropout: Below1 = 0.2
-    """In the residual blocks."""
+    """Dropout probability in the residual blocks."""
     decay: Share = 0.99
-    """Of the codebooks' moving averages."""
+    """Decay of the codebooks' moving averages."""
     shared_codebook: bool = False
-    """One codebook for all levels."""
+    """Use one codebook for all levels."""
     quantize_dropout: Share = 0.2
     """Probability of using only the first levels in a training step."""
     temperature: NotNegative = 0.5
@@ -44,5 +44,5 @@ class RVQVAEConfig:
 
     @property
     def stride(self) -> int:
-        """Frames under one code step."""
+        """Frames per code step."""
         return int(2**self.down)

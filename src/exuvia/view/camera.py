@@ -1,4 +1,4 @@
-"""Where to stand to watch a clip: facing, floor, a camera that follows the root, perspective."""
+"""Camera of a clip: heading of the body, floor, a shot that follows the root, and perspective."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,15 @@ from exuvia.shapes import Floats, Joints
 
 FIELD_OF_VIEW_RAD = np.deg2rad(28.0)
 THREE_QUARTER_RAD = np.deg2rad(42.0)
-"""How far the camera stands from straight ahead, towards the body's right: forward then runs left to right."""
+"""Angle between the camera and straight ahead, towards the body's right, so that forward runs from left to right."""
 ELEVATION_RAD = np.deg2rad(11.0)
 _FLOOR_TOLERANCE_M = 0.3
 
 
 def facing_rad(joints: Joints) -> float:
-    """Heading of the body over a clip: 0 looks along +z, pi/2 along +x.
+    """Heading of the body over a clip of joints [F, 22, 3]: 0 looks along +z, pi/2 along +x.
 
-    The mean direction over all frames, or the first frame's where the body turns so much that a mean says nothing.
-
-    Args:
-        joints: positions [F, 22, 3], metres, y up.
+    This is the mean direction over all frames, or the first frame's direction if the body turns too much for a mean.
     """
     left, right = ([SMPL22.index(f"{side}_{part}") for part in ("hip", "shoulder")] for side in ("left", "right"))
     across = (joints[:, left] - joints[:, right]).sum(1)
@@ -33,47 +30,38 @@ def facing_rad(joints: Joints) -> float:
 
 
 def floor_height_m(joints: Joints) -> float:
-    """Height of the floor: 0 as in every prepared clip, or the lowest joint where a raw clip lies far from 0."""
+    """Height of the floor: 0 as in every prepared clip, or the lowest joint of a raw clip that is far from 0."""
     lowest = float(joints[..., 1].min())
     return 0.0 if abs(lowest) < _FLOOR_TOLERANCE_M else lowest
 
 
 def smooth_root(joints: Joints, fps: float, window_s: float = 0.8) -> Floats:
-    """The root's path over the floor with steps and sway averaged out.
+    """Path [F, 2] (x and z) of the root of joints [F, 22, 3], with steps and sway averaged out."""
+    from scipy.ndimage import uniform_filter1d  # slow to load, and pages do not need it
 
-    Args:
-        joints: positions [F, 22, 3], metres.
-    Returns:
-        x and z [F, 2], metres.
-    """
     root = joints[:, 0, ::2]
     half = min(round(window_s * fps / 2), len(root) - 1)
-    if half < 1:
-        return root.copy()
-    padded = np.concatenate([np.repeat(root[:1], half, 0), root, np.repeat(root[-1:], half, 0)])
-    total = np.cumsum(np.concatenate([np.zeros((1, 2)), padded], dtype=np.float64), axis=0)
-    width = 2 * half + 1
-    return ((total[width:] - total[:-width]) / width).astype(np.float32)
+    return uniform_filter1d(root, 2 * half + 1, axis=0, mode="nearest")
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One clip as one camera sees it; the camera moves with the root and keeps its direction and distance."""
+    """A camera for one clip; it moves with the root and keeps its direction and distance."""
 
     targets: Floats
-    """Point in the middle of the picture [F, 3], metres."""
+    """Point in the middle of the picture in each frame [F, 3], metres."""
     azimuth_rad: float
-    """Where the camera stands around the target; 0 is at +z."""
+    """Angle of the camera around the target; 0 is at +z."""
     distance_m: float
-    """From the camera to the target."""
+    """Distance from the camera to the target."""
     floor_m: float
     """Height of the floor."""
     elevation_rad: float = float(ELEVATION_RAD)
-    """Height of the camera over the target as an angle."""
+    """Angle of the camera above the target."""
 
     @classmethod
     def of(cls, clip: Clip, aspect: float, margin: float = 0.84) -> "Shot":
-        """The shot that holds every joint of every frame inside `margin` of a picture of width / height `aspect`."""
+        """Shot that keeps every joint within the share `margin` of a picture of width / height `aspect`."""
         joints = clip.joints
         floor = floor_height_m(joints)
         path = smooth_root(joints, clip.fps)
@@ -87,20 +75,20 @@ class Shot:
 
     @property
     def axes(self) -> Floats:
-        """Rows right, up and towards the camera [3, 3], in the world's axes."""
+        """Unit vectors right, up and towards the camera as rows [3, 3], in world axes."""
         sin_a, cos_a = np.sin(self.azimuth_rad), np.cos(self.azimuth_rad)
         sin_e, cos_e = np.sin(self.elevation_rad), np.cos(self.elevation_rad)
         rows = [[cos_a, 0.0, -sin_a], [-sin_a * sin_e, cos_e, -cos_a * sin_e], [sin_a * cos_e, sin_e, cos_a * cos_e]]
         return np.asarray(rows, np.float32)
 
     def project(self, points: Floats, frame: int, size: tuple[int, int]) -> tuple[Floats, Floats]:
-        """Pixels and scale of points in the world at one frame.
+        """Project world points to pixels in one frame.
 
         Args:
             points: positions [..., 3], metres.
             size: width and height of the picture, pixels.
         Returns:
-            x (right) and y (down) [..., 2], pixels; and pixels a metre at each point's depth [...], larger = nearer.
+            x (right) and y (down) [..., 2] in pixels, and pixels per metre at each point's depth [...].
         """
         seen = (np.asarray(points, np.float32) - self.targets[frame]) @ self.axes.T
         depth = np.maximum(self.distance_m - seen[..., 2], 0.1)

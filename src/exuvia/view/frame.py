@@ -1,4 +1,4 @@
-"""One pose as a picture: figure, shadow, floor and root path, drawn with Pillow."""
+"""Picture of one pose: figure, shadow, floor and root path, drawn with Pillow."""
 
 from bisect import bisect_right
 from functools import lru_cache
@@ -24,7 +24,7 @@ PATH: Colour = (20, 140, 120)
 _GRID: Colour = (205, 209, 212)
 _SHADOW: Colour = (222, 223, 222)
 
-_SMOOTH = 2  # pictures are drawn this many times larger, then shrunk
+_SMOOTH = 2  # pictures are drawn larger by this factor and then shrunk
 _GRID_STEP_M, _GRID_REACH_M = 0.5, 3.0
 _HEAD_RADIUS_M = 0.105
 _RADIUS_M = {"hip": 0.07, "knee": 0.062, "ankle": 0.05, "foot": 0.04, "collar": 0.06, "shoulder": 0.055, "elbow": 0.045}
@@ -32,7 +32,7 @@ _RADIUS_M |= {"wrist": 0.038, "spine1": 0.085, "spine2": 0.09, "spine3": 0.09, "
 
 
 def side_of(joint: str) -> str:
-    """`left`, `right` or `trunk`: the part of the body that a joint belongs to."""
+    """Part of the body to which a joint belongs: `left`, `right` or `trunk`."""
     side = joint.partition("_")[0]
     return side if side in ("left", "right") else "trunk"
 
@@ -54,7 +54,7 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def fit_text(text: str, width: float, size: int) -> str:
-    """One line of text no wider than `width` pixels; what does not fit ends in an ellipsis."""
+    """One line of text no wider than `width` pixels, shortened with an ellipsis if necessary."""
     text, face = " ".join(text.split()), font(size)
     if face.getlength(text) <= width:
         return text
@@ -64,19 +64,19 @@ def fit_text(text: str, width: float, size: int) -> str:
 
 
 def check_size(size: tuple[int, int]) -> None:
-    """Raise ConfigError for a picture size that nothing can be recognised in, or that is absurdly large."""
+    """Raise ConfigError for a picture size that is too small or too large."""
     if len(size) != 2 or not all(isinstance(n, int) and 48 <= n <= 4096 for n in size):
         raise ConfigError(f"found a picture size of {size!r}, expected (width, height), each from 48 to 4096 pixels")
 
 
 def draw_frame(clip: Clip, frame: int, size: tuple[int, int], *, shot: Shot, label: str = "") -> Image.Image:
-    """One frame of a clip as an RGB picture.
+    """Draw one frame of a clip as an RGB picture.
 
     Args:
         frame: index of the frame; 0 <= frame < clip.frames.
         size: width and height, pixels.
         shot: the clip's camera, `Shot.of(clip, width / height)`.
-        label: a few characters for the lower left corner, such as the time.
+        label: short text for the lower left corner, such as the time.
     """
     large = (size[0] * _SMOOTH, size[1] * _SMOOTH)
     image = Image.new("RGB", large, PAPER)
@@ -92,7 +92,7 @@ def draw_frame(clip: Clip, frame: int, size: tuple[int, int], *, shot: Shot, lab
 
 
 def _mix(colour: Colour, other: Colour, share: float) -> Colour:
-    """`colour` with `share` (0 to 1) of `other` in it."""
+    """Mixture of `colour` with a `share` (0 to 1) of `other`."""
     return tuple(round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))  # type: ignore[return-value]
 
 
@@ -101,7 +101,7 @@ def _points(pixels: Floats) -> list[tuple[float, float]]:
 
 
 def _draw_floor(draw: ImageDraw.ImageDraw, shot: Shot, frame: int, size: tuple[int, int]) -> None:
-    """A grid that stands still in the world and fades with the distance from the figure."""
+    """Draw a grid that is fixed in the world and fades with the distance from the figure."""
     centre = shot.targets[frame][[0, 2]]
     first = np.ceil((centre - _GRID_REACH_M) / _GRID_STEP_M) * _GRID_STEP_M
     along = np.linspace(-_GRID_REACH_M, _GRID_REACH_M, 13)
@@ -119,7 +119,7 @@ def _draw_floor(draw: ImageDraw.ImageDraw, shot: Shot, frame: int, size: tuple[i
 
 
 def _draw_path(draw: ImageDraw.ImageDraw, clip: Clip, shot: Shot, frame: int, size: tuple[int, int]) -> None:
-    """Where the root has been over the floor (strong) and where it will go (faint)."""
+    """Draw the root's path over the floor: past (strong) and future (faint)."""
     path = clip.joints[:, 0].copy()
     path[:, 1] = shot.floor_m
     pixels, _ = shot.project(path, frame, size)
@@ -137,7 +137,7 @@ def _draw_capsule(draw: ImageDraw.ImageDraw, a: Floats, b: Floats, radius: float
 
 
 def _draw_figure(draw: ImageDraw.ImageDraw, pose: Floats, shot: Shot, frame: int, size: tuple[int, int]) -> None:
-    """Shadow, then bones from far to near, limbs with a rim of paper that keeps them apart where they cross."""
+    """Draw the shadow, then bones from far to near; a rim in the background colour separates crossing limbs."""
     ground = pose.copy()
     ground[:, 1] = shot.floor_m
     flat, flat_scale = shot.project(ground, frame, size)

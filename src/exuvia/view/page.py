@@ -1,4 +1,4 @@
-"""Clips as one offline HTML page with 3-D players: one clip, a gallery, or rows of comparisons."""
+"""Offline HTML pages with 3-D players: one clip, a gallery, or rows of comparisons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from exuvia.view.payload import pack_clip, pack_skeleton, script_json
 
 HERE = Path(__file__).parent
 ASSETS = HERE / "assets"
-"""The player's script and styles."""
+"""Folder of the player's script and styles."""
 
 
 @dataclass(frozen=True)
@@ -24,46 +24,41 @@ class Panel:
     """One player of a row."""
 
     title: str
-    """What is shown, such as the model's name."""
+    """Heading of the player, such as the model's name."""
     clip: Clip
     """The motion."""
     codes: Sequence[int] = ()
-    """Motion codes in order of time, drawn as a ribbon that spans the clip; none, no ribbon."""
+    """Motion codes in order of time, drawn as a ribbon that spans the clip; empty: no ribbon."""
     replaced: Sequence[int] = ()
-    """Positions in `codes` that unlearning has replaced; marked."""
+    """Positions in `codes` that unlearning has replaced; they are marked."""
 
     def __post_init__(self) -> None:
         outside = [int(i) for i in self.replaced if not 0 <= i < len(self.codes)]
         if outside:
-            found = f"a replaced position {outside[0]} in {len(self.codes)} codes"
-            raise ConfigError(f"found {found}, expected one of them")
+            raise ConfigError(
+                f"found a replaced position {outside[0]} in {len(self.codes)} codes, expected one of them"
+            )
 
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One prompt and its motions, side by side on one timeline, seen by one camera."""
+    """One prompt and its motions, side by side, with one timeline and one camera."""
 
     prompt: str
-    """The text that the motions were made from."""
+    """Text from which the motions were generated."""
     panels: Sequence[Panel]
     """Two or more players."""
     tag: str = ""
-    """A word beside the prompt, such as `forget` or `retain`."""
+    """A word next to the prompt, such as `forget` or `retain`."""
     note: str = ""
     """A sentence under the prompt."""
 
 
 def write_page(clips: Clip | Sequence[Clip], path: str | Path, *, title: str | None = None) -> None:
-    """Write one clip as a page-filling player, or several as a gallery of players.
+    """Write one clip as a player that fills the page, or several as a gallery of players.
 
-    The page needs no network and nothing beside it. `#t=0.5` at the end of its address shows the moment
-    half a second in.
-
-    Args:
-        title: the heading; where None the caption of a single clip, or how many it shows one after another.
-    Raises:
-        ConfigError: no clips.
-        OutputError: the file cannot be written.
+    The page needs no network and no other file. `#t=0.5` at the end of its address opens it at half a second. The
+    default title is the caption of a single clip, or the number of clips or captions. Raises ConfigError, OutputError.
     """
     single = isinstance(clips, Clip)
     chosen: list[Clip] = [clips] if isinstance(clips, Clip) else list(clips)
@@ -90,17 +85,17 @@ def write_comparison(
     """Write rows of players, such as original and unlearned model, under a table of measurements.
 
     Args:
-        table: one dictionary a line; the first key is the line's name, the union of keys are the columns.
+        table: one dictionary per line, whose first key is the line's name; the union of all keys are the columns.
         notes: paragraphs under the title.
     Raises:
-        ConfigError: no rows, or a row without players.
+        ConfigError: there are no rows, or a row has no players.
         OutputError: the file cannot be written.
     """
     if not rows or any(not row.panels for row in rows):
         raise ConfigError("found no rows, or a row without players, expected at least one player in each of the rows")
     paragraphs = [notes] if isinstance(notes, str) else notes
     names = dict.fromkeys(str(key) for line in table for key in line)
-    words = {name: any(isinstance(line.get(name), str) for line in table) for name in names}  # texts stand on the left
+    words = {name: any(isinstance(line.get(name), str) for line in table) for name in names}  # text is left-aligned
     columns = [{"name": name, "attributes": Markup(' class="words"' * words[name])} for name in names]
     write_text(path, render("page.html.j2", "comparison", title, rows, paragraphs, table=table, columns=columns))
 
@@ -114,14 +109,14 @@ def render(
     home: Path = HERE,
     **more: Any,
 ) -> str:
-    """A page of players from a template; texts are escaped by the template engine.
+    """Render a page of players; the template engine escapes all texts.
 
     Args:
-        template: its name
+        template: name of the template
         kind: player, gallery or comparison
         notes: paragraphs under the title
         home: folder whose `templates` and `assets` are searched before those of this package
-        more: what the template asks for beside these
+        more: further values for the template
     """
     players = [{"panels": [_packed(panel) for panel in row.panels]} for row in rows]
     data = {"kind": kind, "skeleton": pack_skeleton(), "rows": players}
@@ -139,10 +134,10 @@ def _packed(panel: Panel) -> dict[str, Any]:
 def _environment(home: Path) -> Environment:
     folders = [folder / name for folder in (home, HERE) for name in ("templates", "assets")]
     loader = FileSystemLoader(folders)
-    made = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    made.globals["asset"] = lambda name: Markup(loader.get_source(made, name)[0])  # a stylesheet or script of ours
-    made.filters["number"] = _cell
-    return made
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals["asset"] = lambda name: Markup(loader.get_source(environment, name)[0])  # our own files only
+    environment.filters["number"] = _cell
+    return environment
 
 
 def _facts(clip: Clip) -> str:
@@ -152,7 +147,7 @@ def _facts(clip: Clip) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A table cell's text: floats with four significant digits, whole numbers with separators, nothing for None."""
+    """Text of a table cell: floats with four significant digits, integers with separators, nothing for None."""
     if value is None or isinstance(value, Undefined):
         return ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

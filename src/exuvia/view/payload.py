@@ -16,9 +16,9 @@ _ENDS = ("left_foot", "right_foot", "left_wrist", "right_wrist")
 
 
 def pack_clip(clip: Clip) -> dict[str, Any]:
-    """A clip as JSON-ready values; joints are 16-bit steps around the middle of the clip's box.
+    """A clip as values for JSON; joints are 16-bit steps from the centre of the clip's bounding box.
 
-    `meta["scenes"]`, pairs of a first frame and a caption, goes along: the player shows the caption of the moment. The
+    `meta["scenes"]` (pairs of a first frame and a caption) is included, and the player shows the current caption. The
     largest rounding error is half of `scale` metres: 0.15 mm for a clip that covers 20 m.
     """
     low, high = clip.joints.min(axis=(0, 1)).astype(np.float64), clip.joints.max(axis=(0, 1)).astype(np.float64)
@@ -33,7 +33,7 @@ def pack_clip(clip: Clip) -> dict[str, Any]:
 
 
 def pack_skeleton() -> dict[str, Any]:
-    """The body that the player draws: parents, sides, limb radii, head, and the joints that leave trails."""
+    """The body for the player: parents, sides, limb radii, head, and the joints that leave trails."""
     sides, radii = zip(*((side_of(joint), radius_m(joint)) for joint in SMPL22.joints), strict=True)
     body = {"parents": list(SMPL22.parents), "sides": list(sides), "radii": list(radii)}
     joints = {name: SMPL22.index(name) for name in ("head", "neck")}
@@ -41,7 +41,7 @@ def pack_skeleton() -> dict[str, Any]:
 
 
 def script_json(value: Any) -> str:
-    """JSON that cannot end or open a script element or a comment, whatever its strings hold."""
+    """JSON whose strings can neither open nor close a script element or a comment."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -19,17 +19,17 @@ _LINE = (226, 227, 225)
 def write_strip(
     clip: Clip, path: str | Path, *, frames: int = 8, size: tuple[int, int] = (170, 240), title: str | None = None
 ) -> None:
-    """Write evenly spaced poses of a clip, first and last included, side by side as a PNG.
+    """Write evenly spaced poses of a clip, including first and last, side by side as a PNG.
 
-    The camera stands three quarters to the front on the body's right and follows the root, so that forward runs from
-    left to right; the left limbs are blue, the right ones orange, the root's path over the floor is green.
+    The camera shows a three-quarter view from the body's right and follows the root, so that forward runs from left to
+    right. Left limbs are blue, right limbs orange, and the root's path over the floor is green.
 
     Args:
-        frames: how many poses; a shorter clip shows each of its frames once.
+        frames: number of poses; a shorter clip shows each of its frames once.
         size: width and height of one pose, pixels.
-        title: the line above; the clip's caption where None.
+        title: line at the top; None: the clip's caption.
     Raises:
-        ConfigError: a number of poses or a size out of range.
+        ConfigError: the number of poses or the size is out of range.
         OutputError: the file cannot be written.
     """
     check_size(size)
@@ -50,7 +50,7 @@ def write_strip(
 
 
 def pose_indices(count: int, frames: int) -> list[int]:
-    """Up to `frames` evenly spaced frame indices of a clip of `count` frames, the first and the last among them."""
+    """Up to `frames` evenly spaced indices into a clip of `count` frames, including the first and the last."""
     if frames == 1:
         return [count // 2]
     return [int(i) for i in np.unique(np.linspace(0, count - 1, min(frames, count)).round())]
@@ -67,7 +67,7 @@ def _paste_poses(sheet: Image.Image, clip: Clip, corner: tuple[int, int], frames
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
-    """What the colours mean, in the lower right corner."""
+    """Draw the meaning of the colours in the lower right corner."""
     right, middle = float(width - _EDGE), height - _EDGE / 2 - _SMALL / 2
     for word, colour in (("root path", PATH), ("right limbs", RIGHT), ("left limbs", LEFT)):
         draw.text((right, middle), word, MUTED, font(_SMALL), anchor="rm")

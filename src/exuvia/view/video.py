@@ -1,4 +1,4 @@
-"""A clip as a video: MP4 through PyAV, GIF through Pillow."""
+"""Videos of a clip: MP4 with PyAV, GIF with Pillow."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -18,16 +18,16 @@ _GIF_MAX_FPS = 50.0  # viewers play a delay under 20 ms as 100 ms
 
 
 def write_video(clip: Clip, path: str | Path, *, size: tuple[int, int] = (512, 512), title: str | None = None) -> None:
-    """Write a clip as an MP4 (H.264) or a looping GIF, by the path's suffix, at the clip's own rate.
+    """Write a clip as an MP4 (H.264) or a looping GIF, depending on the path's suffix, at the clip's own rate.
 
-    A GIF counts time in hundredths of a second: delays are rounded so that the whole keeps its length, and a clip of
-    more than 50 frames a second is first brought to 50.
+    A GIF counts time in hundredths of a second. Delays are rounded such that the total duration is kept, and a clip of
+    more than 50 frames a second is resampled to 50.
 
     Args:
         size: width and height, pixels; both even for an MP4.
-        title: the line on top; the clip's caption where None.
+        title: line at the top; None: the clip's caption.
     Raises:
-        ConfigError: another suffix or a size out of range; for an MP4 also an odd size, or PyAV is not installed.
+        ConfigError: the suffix or size is not supported; for an MP4 also an odd size, or PyAV is not installed.
         OutputError: the file cannot be written.
     """
     check_size(size)
@@ -42,7 +42,7 @@ def write_video(clip: Clip, path: str | Path, *, size: tuple[int, int] = (512, 5
 
 
 def _pictures(clip: Clip, size: tuple[int, int], title: str) -> Iterator[Image.Image]:
-    """Every frame with title, time, legend and a bar of progress."""
+    """Pictures of all frames with title, time, legend and progress bar."""
     text = max(11, size[1] // 28)
     shot = Shot.of(clip, size[0] / size[1], margin=0.78)
     title = fit_text(title, size[0] - 2 * text, text)
@@ -94,8 +94,8 @@ def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int], title: str) 
     try:
         import av
     except ImportError:
-        told = "writing an MP4 needs PyAV, which is not installed; run: pip install 'exuvia[video]', or write a .gif"
-        raise ConfigError(told) from None
+        remedy = "run: pip install 'exuvia[video]', or write a .gif"
+        raise ConfigError(f"writing an MP4 needs PyAV, which is not installed; {remedy}") from None
     with whole_file(path) as temporary:
         try:
             with av.open(str(temporary), mode="w", format="mp4", options={"movflags": "faststart"}) as container:

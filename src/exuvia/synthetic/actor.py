@@ -1,4 +1,4 @@
-"""`Stage`: one actor in time. Actions move its parts; what an action does not touch stays where it was."""
+"""`Actor`: a body with a clock. Actions move parts of the body; parts that an action does not move keep their pose."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,31 +13,31 @@ from exuvia.synthetic.style import Style
 from exuvia.synthetic.timeline import FPS, Timeline
 
 OTHER = {"left": "right", "right": "left"}
-"""The other side."""
+"""The opposite of each side."""
 BALL_AHEAD_M = 0.09
-"""How far the ball of a standing foot is ahead of the pelvis."""
+"""Distance of the ball of a standing foot ahead of the pelvis."""
 UNSTEADY_DEG = 1.4
-"""Deviation with which a limb meets an angle that it is sent to: nobody does the same thing twice."""
+"""Standard deviation of a limb from its target angle, so that no two repetitions are the same."""
 _HANG = {"el": 5.0, "elbow": 9.0, "swivel": 10.0, "spread": 4.0}
-"""By how much the hanging arms of two people differ, in degrees."""
+"""Range in which the angles of hanging arms differ between people, in degrees."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One action of a script, with everything that its caption may tell."""
+    """One action of a script, with all facts that its caption can mention."""
 
     action: str
     """Name in the catalogue."""
     side: str = ""
-    """left, right, or empty where the action has none."""
+    """left, right, or empty if the action has no side."""
     count: int = 1
-    """Repetitions."""
+    """Number of repetitions."""
     level: str = ""
     """Variant of the action: low, middle, high, forward, up ..."""
 
 
-class Stage:
-    """An actor who stands at the origin facing +z, and a clock."""
+class Actor:
+    """An actor who first stands at the origin and faces +z, and a clock."""
 
     def __init__(self, body: Body, style: Style, rng: np.random.Generator) -> None:
         self.body, self.style, self.rng = body, style, rng
@@ -63,7 +63,7 @@ class Stage:
     # time -------------------------------------------------------------------------------------------------------
 
     def beat(self, seconds: float, jitter: float = 0.08) -> float:
-        """A duration at the actor's tempo, a little different every time."""
+        """A duration in seconds at the actor's tempo, slightly varied."""
         return float(seconds / self.style.tempo * (1.0 + jitter * self.rng.uniform(-1, 1)))
 
     def wait(self, seconds: float) -> None:
@@ -72,7 +72,7 @@ class Stage:
 
     @contextmanager
     def labelled(self, label: str) -> Iterator[None]:
-        """Everything inside is that action, frame by frame."""
+        """Label all frames that pass inside the block."""
         start = self.now
         yield
         self.spans.append((start, self.now, label))
@@ -80,93 +80,100 @@ class Stage:
     # parts ------------------------------------------------------------------------------------------------------
 
     def move(self, start: float, end: float, **values: float) -> None:
-        """Bring channels from where they are to values, between two times in seconds."""
+        """Move channels from their current values to new ones between two times in seconds."""
         for name, value in values.items():
             self.line.add(name, start, end, value)
 
     def hold(self, *names: str) -> None:
-        """Keep channels as they are until now; later keys without a start of their own begin here."""
+        """Hold channels at their current values until now, where later keys without a start begin."""
         for name in names:
             self.line.hold(name, self.now)
 
     def lean(self, start: float, end: float, **values: float) -> None:
-        """Like `move`, with values relative to the neutral stand of this actor (stoop and carriage stay)."""
+        """Like `move`, with values relative to this actor's neutral stance, which includes stoop and carriage."""
         self.move(start, end, **{name: self.neutral[name] + value for name, value in values.items()})
 
     def arm(self, side: str, start: float, end: float, **values: float) -> None:
-        """Bring arm channels (el, az, elbow, swivel, spread, shrug, protract) of one side near to values."""
+        """Move arm channels (el, az, elbow, swivel, spread, shrug, protract) of one side close to values."""
         near = {name: value + UNSTEADY_DEG * self.rng.standard_normal() for name, value in values.items()}
         self.move(start, end, **{f"{side}_{name}": float(value) for name, value in near.items()})
 
     def arms(self, start: float, end: float, **values: float) -> None:
-        """`arm` of both sides, left first."""
+        """Move both arms like `arm`, left first."""
         for side in SIDES:
             self.arm(side, start, end, **values)
 
     def leg(self, side: str, start: float, end: float, **values: float) -> None:
-        """Bring leg channels of one side to values; the angles of a free leg only near to them."""
+        """Move leg channels of one side to values; the angles of a free leg only come close to them."""
         for name in ("thigh_el", "thigh_az", "knee"):
             if name in values:
                 values[name] += float(1.5 * UNSTEADY_DEG * self.rng.standard_normal())
         self.move(start, end, **{f"{side}_{name}": value for name, value in values.items()})
 
     def rest_arm(self, side: str, start: float, end: float) -> None:
-        """Let an arm hang the way this actor's arm hangs."""
+        """Let an arm hang as it does in this actor's neutral stance."""
         self.move(start, end, **{f"{side}_{name}": self.neutral[f"{side}_{name}"] for name in ARM_REST})
 
     def place(self, ahead: float, left: float) -> np.ndarray:
-        """The floor point (x, z) at metres ahead and to the left of home."""
+        """Point (x, z) on the floor, given in metres ahead and to the left of home."""
         angle = np.deg2rad(self.heading)
         sine, cosine = np.sin(angle), np.cos(angle)
         return self.home + np.asarray((ahead * sine + left * cosine, ahead * cosine - left * sine))
 
     def hands(self, start: float, end: float, out: float, up: float, ahead: float, *, elbow_out: float = 10.0) -> None:
-        """Both wrists to mirrored points (out, up, ahead) of their shoulders in arm lengths, as for `rig.reach`."""
+        """Move both wrists to mirrored points (out, up, ahead) of their shoulders in arm lengths (see `rig.reach`)."""
         self.arms(start, end, **reach(out, up, ahead, elbow_out=elbow_out))
 
     def grip(self, start: float, end: float, left: float, up: float, ahead: float, *, elbow_out: float = 15.0) -> None:
-        """Both wrists to one point, metres to the left of, above and ahead of the middle between the shoulders."""
+        """Move both wrists to one point, in metres left, up and ahead of the centre between the shoulders."""
         half, arm_m = self.body.shoulder_half_m, self.body.arm_m
         for side in SIDES:
             out = (SIGN[side] * left - half + 0.035) / arm_m
             self.arm(side, start, end, **reach(out, up / arm_m, ahead / arm_m, elbow_out=elbow_out))
 
     def start_from(self, **values: float) -> None:
-        """Begin the motion with channels at values; only before anything has moved."""
+        """Set the initial values of channels; call this before the first movement."""
         for name, value in values.items():
             self.line.keys[name] = ([0.0], [value])
 
     def sway(self, start: float, end: float, ahead: float = 0.0, left: float = 0.0) -> None:
-        """Shift the pelvis over the floor, metres from home."""
+        """Shift the pelvis to a point on the floor, in metres from home."""
         x, z = self.place(ahead, left)
         self.move(start, end, x=float(x), z=float(z))
+
+    def move_foot(self, side: str, start: float, end: float, ahead: float, left: float, **values: float) -> None:
+        """Move a foot to a point on the floor, in metres ahead and to the left of home, and leg channels to values."""
+        x, z = self.place(ahead, left)
+        self.leg(side, start, end, foot_x=float(x), foot_z=float(z), **values)
 
     def step(
         self, side: str, start: float, end: float, ahead: float, left: float, *, lift: float = 0.07, yaw: float = 0.0
     ) -> None:
-        """Lift a foot and set it down at metres ahead and to the left of home, toes turned out by `yaw` degrees."""
-        x, z = self.place(ahead, left)
-        width, angle = end - start, self.heading + SIGN[side] * yaw
-        middle = start + 0.5 * width
+        """Lift a foot and put it down at a point in metres from home, with toes turned out by `yaw` degrees."""
+        width, middle = end - start, start + 0.5 * (end - start)
         self.leg(side, start, start + 0.2 * width, plant=0.0)
         self.leg(side, start - 0.15 * width, start + 0.12 * width, foot_pitch=22.0)
         self.leg(side, start, middle, foot_y=lift, foot_pitch=12.0)
-        self.leg(side, start, end - 0.04, foot_x=float(x), foot_z=float(z), foot_yaw=angle)
+        self.move_foot(side, start, end - 0.04, ahead, left, foot_yaw=self.heading + SIGN[side] * yaw)
         self.leg(side, middle, end, foot_y=0.0, foot_pitch=0.0)
         self.leg(side, end - 0.3 * width, end, plant=1.0)
 
     def feet(self) -> Mapping[str, tuple[float, float]]:
-        """Where the feet last stood: metres ahead and to the left of home."""
+        """Last positions of the feet, in metres ahead and to the left of home."""
         angle = np.deg2rad(self.heading)
-        found = {}
+        positions = {}
         for side in SIDES:
             x = self.line.value(f"{side}_foot_x") - self.home[0]
             z = self.line.value(f"{side}_foot_z") - self.home[1]
-            found[side] = (x * np.sin(angle) + z * np.cos(angle), x * np.cos(angle) - z * np.sin(angle))
-        return found
+            positions[side] = (x * np.sin(angle) + z * np.cos(angle), x * np.cos(angle) - z * np.sin(angle))
+        return positions
+
+    def values(self, *names: str) -> dict[str, float]:
+        """Last values of channels."""
+        return {name: self.line.value(name) for name in names}
 
     def settle(self, seconds: float, *, arms: bool = True) -> None:
-        """Come back to the neutral stand over home; feet that stand far out are brought in."""
+        """Return to the neutral stance over home; feet that are far away take a step."""
         start, end = self.now, self.now + seconds
         names = ("height", "pelvis_pitch", "pelvis_roll", "pelvis_yaw", "spine_pitch", "spine_roll", "spine_yaw")
         self.move(start, end, **{name: self.neutral[name] for name in (*names, "head_pitch", "head_roll", "head_yaw")})
@@ -186,5 +193,5 @@ class Stage:
     # result -----------------------------------------------------------------------------------------------------
 
     def joints(self, frames: int) -> Joints:
-        """Positions [frames, 22, 3] at 20 frames a second from time 0, in metres."""
+        """Joint positions [frames, 22, 3] in metres, at 20 frames a second from time 0."""
         return solve(self.line.sample(np.arange(frames) / FPS, self.rng, self.style.liveliness), self.body)
