@@ -46,7 +46,7 @@ class Found:
 
 
 def soak(
-    folder: Path, pipeline: Path, upload: bytes, minutes: float, users: int, kill_s: float, seed: int,
+    folder: Path, pipeline: Path, store: Path, upload: bytes, minutes: float, users: int, kill_s: float, seed: int,
     tell: Callable[[str], None],
 ) -> Found:  # fmt: skip
     """Run a studio for some minutes, then wait for its jobs and look at what became of them.
@@ -54,11 +54,16 @@ def soak(
     Args:
         folder: of the studio
         pipeline: a generator that it offers beside the shipped one
+        store: prepared data that edits may use
         upload: bytes of an .npy motion
         kill_s: seconds between two kills of a worker
     """
     found, drain_s = Found(), max(300.0, 30 * minutes)
-    with running_studio(folder, "--pipelines", "tiny", str(pipeline)) as (host, port, process):
+    with running_studio(folder, "--pipelines", "tiny", str(pipeline), "--data", "made", str(store)) as (
+        host,
+        port,
+        process,
+    ):
         watcher = User(host, port, Seen())
         generators = [one["id"] for one in watcher.call("/generators")]
         _wait(watcher, [watcher.call("/motion", {"prompts": [PROMPTS[0]], "seeds": [0]})["id"]], 300.0)
@@ -112,7 +117,7 @@ def _ask(user: User, rng: random.Random, generators: list[str], upload: bytes) -
         kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
         return str(json.loads(user.send("POST", "/motions", body, kind))["job"])
     if draw < 0.2:
-        edit = {"generator": generator, "method": rng.choice(METHODS), "concept": "violence"}
+        edit = {"generator": generator, "method": rng.choice(METHODS), "concept": "violence", "data": "made"}
         return str(user.call("/edits", edit)["id"])
     if draw < 0.27:
         edited = [one for one in user.call("/generators") if one["origin"] == "edited"]

@@ -174,7 +174,7 @@ def soak(config: SoakConfig) -> int:
         shelf = Shelf(Path(folder) / "shelf")
         upload = shelf.motion(shelf.root, ".npy").read_bytes()
         about = (config.minutes, config.users, config.kill_s, config.seed, tell)
-        found = campaign(Path(folder) / "studio", shelf.pipeline, upload, *about)
+        found = campaign(Path(folder) / "studio", shelf.pipeline, shelf.store, upload, *about)
     for line, times in Counter(found.lost).items():
         print(f"lost: {line} ({times} times)")
     for line, times in found.refused.most_common(12):
