@@ -129,6 +129,7 @@ ci-test-portable: $(STAMP) ## job: the tests that Windows and macOS run
 	$(if $(WINDOWS),EXUVIA_NO_COMPILER=1) $(PYTEST) -n 2 -m "not slow" --hypothesis-profile=fixed $(PORTABLE)
 
 ci-wheels: wheels ## job: build and try the distributions
+	$(PYTEST) -n 0 tests/test_wheels.py
 
 ci-docs: docs ## job: build the documentation site
 
