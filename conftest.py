@@ -1,7 +1,6 @@
 """Shared fixtures: where the development data and the golden vectors lie, when they are there."""
 
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -52,7 +51,9 @@ def postgres() -> Iterator[str]:
         pytest.skip("no PostgreSQL server is installed here (initdb, pg_ctl)")
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     other = {}
-    if os.geteuid() == 0:  # the server refuses to run as root
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # the server refuses to run as root
+        import pwd  # not on Windows
+
         try:
             other = {"user": pwd.getpwnam("postgres").pw_uid, "cwd": "/"}
         except KeyError:

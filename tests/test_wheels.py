@@ -1,10 +1,10 @@
-"""The three wheels: what is in them, how large they are, and that the layers run from theirs alone."""
+"""Wheels and sdists: what is in them, how large they are, and that the layers run from their wheel alone."""
 
 import os
 import re
 import subprocess
 import sys
-import tomllib
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -12,8 +12,6 @@ import pytest
 import wheels
 
 import exuvia
-import exuvia_base
-import exuvia_ssm
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_MB = {"exuvia_ssm": 0.5, "exuvia": 2.5, "exuvia_base": 30.0}
@@ -32,29 +30,33 @@ assert not {"exuvia", "exuvia_base", "lab"} & set(sys.modules)
 """
 
 
-def test_one_version() -> None:
-    assert exuvia.__version__ == exuvia_ssm.__version__ == exuvia_base.__version__
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert f"exuvia-ssm=={exuvia.__version__}" in project["dependencies"]
-    assert project["optional-dependencies"]["base"] == [f"exuvia-base=={exuvia.__version__}"]
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return wheels.build(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("wheels")
-    try:
-        return {path.name.split("-")[0]: path for path in wheels.build(folder)}
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"wheels cannot be built here, without a registry of packages: {error}")
+def built(distributions: list[Path]) -> dict[str, Path]:
+    return {path.name.split("-")[0]: path for path in distributions if path.suffix == ".whl"}
+
+
+@pytest.fixture(scope="module")
+def sources(distributions: list[Path]) -> dict[str, Path]:
+    return {path.name.split("-")[0]: path for path in distributions if path.name.endswith(".tar.gz")}
+
+
+def members(wheel: Path) -> dict[str, bytes]:
+    """Content of a wheel by the names of its files."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {file: archive.read(file) for file in archive.namelist()}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MAX_MB)
 def test_a_wheel_is_small_and_holds_what_it_needs_and_no_more(built: dict[str, Path], name: str) -> None:
     assert built[name].stat().st_size <= MAX_MB[name] * 1e6
-    with zipfile.ZipFile(built[name]) as archive:
-        files = archive.namelist()
-        (metadata,) = (archive.read(file).decode() for file in files if file.endswith(".dist-info/METADATA"))
+    files = members(built[name])
+    (metadata,) = (text.decode() for file, text in files.items() if file.endswith(".dist-info/METADATA"))
     assert {file.split("/")[0] for file in files} == {name, f"{name}-{exuvia.__version__}.dist-info"}
     assert not [file for file in files if re.search(r"(^|/)(tests?|lab)/|test_\w+\.py|conftest|\.pyc$|\.map$", file)]
     assert {f"{name}/{file}" for file in INSIDE[name]} <= set(files)
@@ -63,6 +65,23 @@ def test_a_wheel_is_small_and_holds_what_it_needs_and_no_more(built: dict[str, P
     assert f"Version: {exuvia.__version__}\n" in metadata
     licence = "LicenseRef-Research-Non-Commercial" if name == "exuvia_base" else "MIT"
     assert f"License-Expression: {licence}\n" in metadata
+    assert "Project-URL: Repository, https://github.com/exuvia/exuvia\n" in metadata
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MAX_MB)
+def test_an_sdist_holds_its_package_alone_and_gives_the_same_wheel(
+    built: dict[str, Path], sources: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    assert sources[name].stat().st_size <= MAX_MB[name] * 1e6
+    with tarfile.open(sources[name]) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    around = {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE", ".gitignore"}
+    assert {path.name for path in folder.iterdir()} == around | {"src"} | ({"tests"} if name == "exuvia_ssm" else set())
+    assert [path.name for path in (folder / "src").iterdir()] == [name]
+    (wheel,) = wheels.build(tmp_path / "again", (folder,), "wheel")
+    assert members(wheel) == members(built[name])
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
-"""Builds the three wheels of this repository: exuvia-ssm, exuvia-base and exuvia."""
+"""Builds wheel and source distribution of the three packages: exuvia-ssm, exuvia-base and exuvia."""
 
 import argparse
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,21 +9,25 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (ROOT / "packages" / "ssm", ROOT / "packages" / "base", ROOT)
 
 
-def build(folder: Path) -> list[Path]:
-    """Build all wheels into `folder` by pip, or by uv where there is no pip, and return their paths."""
-    for package in PACKAGES:
-        if importlib.util.find_spec("pip"):
-            command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
-        else:
-            command = ["uv", "build", "--quiet", "--wheel", "--out-dir", str(folder)]
-        subprocess.run([*command, str(package)], check=True)
-    return sorted(folder.glob("*.whl"))
+def build(folder: Path, packages: tuple[Path, ...] = PACKAGES, *targets: str) -> list[Path]:
+    """Build the packages into `folder` and return the paths of all distributions there.
+
+    Args:
+        packages: folders that hold a pyproject.toml each
+        targets: `wheel`, `sdist` or both, which is the default
+    """
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder.resolve())]
+    for target in targets or ("wheel", "sdist"):
+        command += ["--target", target]
+    for package in packages:
+        subprocess.run(command, cwd=package, check=True, stdout=subprocess.DEVNULL)
+    return sorted([*folder.glob("*.whl"), *folder.glob("*.tar.gz")])
 
 
 def main() -> None:
-    """Build the wheels and print their sizes."""
-    parser = argparse.ArgumentParser(description="wheels of exuvia-ssm, exuvia-base and exuvia")
-    parser.add_argument("folder", type=Path, help="where the wheels go")
+    """Build the distributions and print their sizes."""
+    parser = argparse.ArgumentParser(description="wheels and sdists of exuvia-ssm, exuvia-base and exuvia")
+    parser.add_argument("folder", type=Path, help="where the distributions go")
     for path in build(parser.parse_args().folder):
         print(f"{path} {path.stat().st_size / 1e6:.2f} MB")
 

@@ -169,6 +169,7 @@ def test_results_repeat_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("method", ["fft", "chunked"])
+@pytest.mark.usefixtures("whole_graph")
 def test_compiles_without_graph_breaks(method: str) -> None:
     model = layer(method=method)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
@@ -188,6 +189,7 @@ def test_compiles_without_graph_breaks(method: str) -> None:
 
 
 @pytest.mark.parametrize("return_state", [False, True])
+@pytest.mark.usefixtures("whole_graph")
 def test_one_compiled_graph_serves_all_lengths(return_state: bool) -> None:
     torch._dynamo.reset()
     model = layer().eval()

@@ -206,6 +206,7 @@ def test_layers_in_bfloat16(kind: str) -> None:
 
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @both
+@pytest.mark.usefixtures("whole_graph")
 def test_compiles_as_one_graph(kind: str, backend: str) -> None:
     model, valid = layer(kind), masks()["holes"]
 

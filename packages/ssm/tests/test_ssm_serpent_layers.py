@@ -117,6 +117,7 @@ class Gain(nn.Module):
         return x * self.gain
 
 
+@pytest.mark.usefixtures("whole_graph")
 def test_compiled_with_one_graph_break() -> None:
     torch.manual_seed(0)
     model, x = SeRpEnt(8, ssm=Gain, rates=(0.4,)), data(2, 40, 8, torch.float32)

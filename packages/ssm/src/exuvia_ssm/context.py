@@ -16,6 +16,8 @@ _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backw
 def constant(function: _Function) -> _Function:
     """The mark of torch.compiler.assume_constant_result, which itself imports the whole compiler (a second)."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    # PyTorch 2.4 stores the result under this name in the module it compiles, where the function itself may stand.
+    function.__code__ = function.__code__.replace(co_name=f"{function.__name__}_result")
     return function
 
 
