@@ -23,6 +23,7 @@ from exuvia.sequence.settings import ResidualTransformerConfig
 from tiny import tiny_pipeline
 
 FILE = Path(__file__).with_name("frozen_motions.npz")
+PINS = Path(__file__).resolve().parents[1] / "constraints.txt"
 PROMPTS = [
     "a man kicks something with his left leg", "a person walks forward and sits down",
     "a person waves with the right hand", "a person throws three quick punches",
@@ -112,7 +113,10 @@ def test_motions_are_unchanged(method: str, base: MotionPipeline, frozen: Arrays
 
 @pytest.mark.parametrize("name", MODELS)
 def test_small_models_are_unchanged(name: str, frozen: Arrays) -> None:
+    pinned = torch.__version__.partition("+")[0] in PINS.read_text(encoding="utf-8")
     for key, value in outputs(name).items():
+        if key.endswith(".loss") and not pinned:
+            continue  # other versions of PyTorch draw another dropout
         if key.endswith((".sums", ".loss")):
             assert value == pytest.approx(frozen[key], rel=1e-4, abs=1e-4), key
         else:
