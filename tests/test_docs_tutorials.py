@@ -1,0 +1,66 @@
+"""The tutorials are true: every block runs, in order, and prints what the page shows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from official_layout import published_folder
+from pages import DOCS, blocks, read_page, run_page
+from tiny import tiny_pipeline
+
+TUTORIALS = DOCS / "tutorials"
+SMALL: Mapping[str, Mapping[str, str]] = {
+    "researcher.md": {
+        "--pipeline base": "--pipeline tiny",
+        ": base without": ": tiny without",
+        "--seeds 0 1 --limit 8": "--seeds 0 --limit 2",
+    },
+    "team.md": {"#60": "#40", "#80": "#40", "--text clip": "--text minilm", "encoder clip": "encoder minilm"},
+    "sequence.md": {
+        "steps = 512": "steps = 64",
+        "512 steps": "64 steps",
+        "--sizes 1x1024x256x16 --methods kernel chunked attention --rounds 3": "--sizes 1x32x16x4 --methods kernel --rounds 2",
+    },
+}
+"""What the fast test changes: the generator, lengths, numbers of prompts; never a command or a block."""
+
+
+def run(name: str, replace: Mapping[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a tutorial in an empty folder that holds what its reader brings along."""
+    monkeypatch.chdir(folder)
+    tiny_pipeline().save_pretrained(folder / "tiny")
+    published_folder(folder / "checkpoints" / "t2m", text=384)
+    run_page(read_page(TUTORIALS / name), replace)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_tutorial_runs_at_a_small_size(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(name, SMALL[name], tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_a_tutorial_runs_as_it_stands(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = {old: new for old, new in SMALL[name].items() if "clip" in old}  # CLIP's weights are not installed
+    run(name, clip, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_tutorial_says_who_what_and_how_long(name: str) -> None:
+    page = read_page(TUTORIALS / name)
+    for part in ("**For** ", "**Time:** ", "**You need** ", "**You will have** "):
+        assert part in page
+    assert any(block.language == "text" for block in blocks(page)), "the page shows no output"
+
+
+def test_a_page_is_refused_whose_output_is_not_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = "```python\nprint('a 1.5 ± 2 b')\n```\n```text\n...\n{}\n```\n"
+    run_page(page.format("**a 7 b**"), {})
+    with pytest.raises(AssertionError, match="the output lacks"):
+        run_page(page.format("a seven b"), {})
+    with pytest.raises(AssertionError, match="the page has no"):
+        run_page(page, {"gone": ""})
+    with pytest.raises(AssertionError, match="no way to run"):
+        run_page("```sh\nrm -rf x\n```\n", {})
