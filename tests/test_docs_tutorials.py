@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import exuvia
+import exuvia_ssm
 from official_layout import published_folder
 from pages import DOCS, blocks, read_page, run_page
 from tiny import tiny_pipeline
@@ -64,3 +66,15 @@ def test_a_page_is_refused_whose_output_is_not_printed(tmp_path: Path, monkeypat
         run_page(page, {"gone": ""})
     with pytest.raises(AssertionError, match="no way to run"):
         run_page("```sh\nrm -rf x\n```\n", {})
+
+
+def test_the_reference_runs_and_has_an_example_of_each_public_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = read_page(DOCS / "api.md")
+    code = "".join(block.text for block in blocks(page) if block.language == "python")
+    for package in (exuvia, exuvia_ssm):
+        for name in package.__all__:
+            assert f"{package.__name__}.{name}" in code, f"docs/api.md has no example of {package.__name__}.{name}"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run_page(page, {})
