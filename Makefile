@@ -84,7 +84,7 @@ docs: $(STAMP) ## the documentation site, in site/, with a gallery of motions
 	else $(BIN)/python -m pip install --quiet -r constraints.txt -e '.[docs]'; fi
 	$(BIN)/python tools/stage_docs.py build/docs
 	$(BIN)/zensical build --clean --strict
-	$(QUIET_THREADS) $(BIN)/python -m exuvia gallery --out site/gallery.html
+	$(QUIET_THREADS) $(BIN)/python -m exuvia gallery --out site/players.html
 	$(BIN)/python tools/dead_links.py site
 
 wheels: $(STAMP) ## the three wheels, in dist/
