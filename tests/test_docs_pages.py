@@ -1,17 +1,15 @@
 """Pictures and notebooks of the documentation: small, described, and made again by what stands beside them."""
 
 import json
-import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from stage_docs import LINK
 
 from pages import DOCS, blocks, command_lines, read_page, run_page
-from stage_docs import LINK
 
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 GALLERY = DOCS / "pictures" / "gallery"
@@ -21,7 +19,9 @@ def test_pictures_are_small_described_and_have_their_command() -> None:
     page = read_page(DOCS / "gallery.md")
     files = {path.name for path in GALLERY.iterdir()}
     shown = re.findall(r"!\[([^\]]*)\]\(pictures/gallery/([\w-]+\.png)\)", page)
-    shown += [(alt, name) for name, alt in re.findall(r'<img src="pictures/gallery/([\w-]+\.png)" alt="([^"]*)">', page)]
+    shown += [
+        (alt, name) for name, alt in re.findall(r'<img src="pictures/gallery/([\w-]+\.png)" alt="([^"]*)">', page)
+    ]
     assert {name for _, name in shown} == files
     assert all(len(alt) > 40 for alt, _ in shown), "a picture without a description"
     made = {words[words.index("--out") + 1] for b in blocks(page) for words in command_lines(b.text)}
@@ -59,11 +59,10 @@ def test_notebooks_are_small_and_have_outputs(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebooks_run(path: Path, tmp_path: Path) -> None:
     nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
     pytest.importorskip("ipykernel", reason="ipykernel is not installed")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
     before = nbformat.read(path, as_version=4)
     after = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(after, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -247,7 +247,10 @@ class TestTables:
         assert cells(prompts)[0] == ["motions seen as violent", "implicit"]
 
     def test_a_leaderboard_has_forgetting_and_keeping_in_one_line(self) -> None:
-        rows = [row(f"unlearn.{m}.violence.forget.violence_rate", v, "1") for m, v in (("retrain", 0.1), ("a", 0.3), ("b", 0.4))]
+        rows = [
+            row(f"unlearn.{m}.violence.forget.violence_rate", v, "1")
+            for m, v in (("retrain", 0.1), ("a", 0.3), ("b", 0.4))
+        ]
         rows += [row("unlearn.a.violence.retain.fid", 4.0, low=3.5, high=4.5), row("unlearn.a.violence.edit_s", 2.0)]
         rows += [row("prompts.implicit.a.violence_rate", 0.2), row("prompts.lookalike.a.violence_rate", 0.5)]
         assert cells(leaderboard_table(Quotes(rows), "violence", "retrain a b")) == [
