@@ -99,7 +99,7 @@ docs: $(STAMP) ## the documentation site, in site/, with a gallery of motions
 	@$(BIN)/zensical --version >/dev/null 2>&1 || { $(call INSTALL_EXTRA,docs); }
 	$(BIN)/python tools/stage_docs.py build/docs
 	$(BIN)/zensical build --clean --strict
-	$(QUIET_THREADS) $(BIN)/python -m exuvia gallery --out site/gallery.html
+	$(QUIET_THREADS) $(BIN)/python -m exuvia gallery --out site/players.html
 	$(BIN)/python tools/dead_links.py site
 
 wheels: $(STAMP) ## wheel and sdist of the three packages, in dist/, tried in empty environments

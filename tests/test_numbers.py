@@ -24,6 +24,7 @@ from lab.ledger.tables import (
     benchmark_table,
     frames_table,
     information_table,
+    leaderboard_table,
     scan_table,
     selectivity_table,
     sequence_table,
@@ -244,6 +245,20 @@ class TestTables:
         assert cells(forget)[2] == ["lcr", "", "9.0 ± 1.0"]
         assert [line[1] for line in cells(retain)] == ["R@1 ↑", "0.90", "**0.50**", "0.40"], "none is a yardstick"
         assert cells(prompts)[0] == ["motions seen as violent", "implicit"]
+
+    def test_a_leaderboard_has_forgetting_and_keeping_in_one_line(self) -> None:
+        rows = [
+            row(f"unlearn.{m}.violence.forget.violence_rate", v, "1")
+            for m, v in (("retrain", 0.1), ("a", 0.3), ("b", 0.4))
+        ]
+        rows += [row("unlearn.a.violence.retain.fid", 4.0, low=3.5, high=4.5), row("unlearn.a.violence.edit_s", 2.0)]
+        rows += [row("prompts.implicit.a.violence_rate", 0.2), row("prompts.lookalike.a.violence_rate", 0.5)]
+        assert cells(leaderboard_table(Quotes(rows), "violence", "retrain a b")) == [
+            ["method", "violent ↓", "implicit ↓", "look-alikes", "FID, kept ↓", "edit, s"],
+            ["retrain", "0.10", "", "", "", ""],
+            ["a", "**0.30**", "0.20", "0.50", "4.00 ± 0.50", "2.0"],
+            ["b", "0.40", "", "", "", ""],
+        ]
 
     def test_a_line_without_a_row_is_a_problem(self) -> None:
         quotes = Quotes([row("backbone.a.fid", 1.0), row("backbone.a.parameters", 12345.0)])

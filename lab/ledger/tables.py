@@ -67,6 +67,23 @@ def benchmark_table(quotes: Quotes, place: str, methods: str) -> str:
     )
 
 
+def leaderboard_table(quotes: Quotes, place: str, methods: str) -> str:
+    """What methods forget and what they keep, in one table: the main columns of `benchmark_table`."""
+    chosen = (
+        (Column("violent", "lower", 2), "forget", "violence_rate"),
+        (Column("implicit", "lower", 2), "implicit", "violence_rate"),
+        (Column("look-alikes", "", 2), "written_lookalike", "violence_rate"),
+        (Column("speed, m/s", "", 2), "forget", "mean_joint_speed_m_per_s"),
+        (Column("FID, kept", "lower", 2), "retain", "fid"),
+        (Column("R@3, kept", "higher", 2), "retain", "r_precision@3"),
+    )
+    columns: list[tuple[Column, Make]] = [
+        (column, benchmark_name(of, "{}", metric, place)) for column, of, metric in chosen
+    ]
+    columns.append((Column("edit, s", decimals=1), f"unlearn.{{}}.{place}.edit_s"))
+    return _table(quotes, "method", {name: name for name in methods.split()}, columns, YARDSTICKS)
+
+
 def backbones_table(quotes: Quotes, generators: str, frames: Sequence[int]) -> str:
     """What generators make, and what they cost at several lengths in frames."""
     quality = (
@@ -242,7 +259,7 @@ def _table(quotes: Quotes, corner: str, lines: Mapping[str, str], columns: Colum
 
 
 FUNCTIONS = (
-    benchmark_table, backbones_table, across_table, frames_table, information_table, scan_table, sequence_table,
-    selectivity_table,
+    benchmark_table, leaderboard_table, backbones_table, across_table, frames_table, information_table, scan_table,
+    sequence_table, selectivity_table,
 )  # fmt: skip
 """What a template may call, without the first argument."""
