@@ -71,10 +71,12 @@ test-all: $(STAMP) ## every test, those that take minutes too
 house: $(STAMP) ## the figures of the code base beside their limits
 	$(BIN)/python tools/house.py
 
-check: $(STAMP) ## format, lint, types, house rules, quoted numbers
+check: $(STAMP) ## format, lint, types, prose, house rules, quoted numbers
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/python tools/prose.py
+	$(BIN)/proselint check $(wildcard *.md docs/*.md docs/*/*.md)
 	$(PYTEST) -n 0 tests/test_house.py
 	$(BIN)/python -m lab numbers
 
