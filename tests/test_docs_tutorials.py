@@ -18,7 +18,7 @@ SMALL: Mapping[str, Mapping[str, str]] = {
         ": base without": ": tiny without",
         "--seeds 0 1 --limit 8": "--seeds 0 --limit 2",
     },
-    "team.md": {"#60": "#40", "#80": "#40", "--text clip": "--text minilm", "encoder clip": "encoder minilm"},
+    "team.md": {"#80": "#60", "--text clip": "--text minilm", "encoder clip": "encoder minilm"},
     "sequence.md": {
         "steps = 512": "steps = 64",
         "512 steps": "64 steps",
