@@ -48,7 +48,7 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Generation:
-    """Clips and what they were made from."""
+    """Clips with the codes and features they were decoded from."""
 
     clips: list[Clip]
     """One motion per prompt."""
@@ -81,7 +81,7 @@ class MotionPipeline:
     detours: list[Detour] = field(default_factory=list)
     """Prompts that are rewritten or go through other weights; see prompt_guard.py."""
     noise: list[CodeNoise] = field(default_factory=list)
-    """Noise on codebook rows, redrawn for each motion; see codebook_noise.py."""
+    """Noise on codebook rows, redrawn for every motion; see codebook_noise.py."""
     dtype: str = "float32"
     """Precision of the matrix products in the transformers: float32, bfloat16 or float16; weights stay as they are."""
 
@@ -298,14 +298,16 @@ class MotionPipeline:
         self, route: Route, seeds: Sequence[int], lengths: Tensor | None, settings: GenerationConfig
     ) -> tuple[Tensor, Tensor]:
         states, device = encode_alone(self.text, route.texts), self.device
-        writer = route.base or self.base
-        if lengths is None and not writer.PREDICTS_LENGTH:
+        generator = route.base or self.base
+        if lengths is None and not generator.PREDICTS_LENGTH:
             low, high = settings.min_steps, settings.max_steps
             lengths = self.length.sample(states.pooled.to(device), seeds=seeds, low=low, high=high)
         pooled = self.config["text"]["pooled"]
         cond, valid = (states.pooled[:, None] if pooled else states.states).to(device), None if pooled else states.valid
-        span = {"steps": settings.steps, "shortest": settings.min_steps, "longest": settings.max_steps}
-        base = writer.generate(cond, lengths, valid, seeds=seeds, **span, **settings.of_base())
+        limits: dict[str, Any] = {"shortest": settings.min_steps, "longest": settings.max_steps}
+        base = generator.generate(
+            cond, lengths, valid, seeds=seeds, steps=settings.steps, **limits, **settings.of_base()
+        )
         lengths = (base >= 0).sum(1) if lengths is None else lengths.to(device)
         seeds, residual = [seed + 1 for seed in seeds], route.residual or self.residual
         codes = residual.generate(base, cond, lengths, valid, seeds=seeds, **settings.of_residual())
