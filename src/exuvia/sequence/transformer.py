@@ -17,6 +17,13 @@ from exuvia.sequence.settings import Backbone, TransformerConfig
 from exuvia.sequence.trunk import Prefix, Trunk
 
 
+def position_table(length: int, width: int) -> Tensor:
+    """Sines and cosines of positions 0, 1, ... [length, width].   Sec. 3.5 [vaswani2017attention]"""
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
+    angle = torch.arange(length)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(length, width)
+
+
 class PositionTable(nn.Module):
     """Adds a fixed sinusoidal table to token t = 0, 1, ..., then applies dropout.   Sec. 3.5 [vaswani2017attention]
 
@@ -29,12 +36,7 @@ class PositionTable(nn.Module):
     def __init__(self, width: int, dropout: float, length: int) -> None:
         super().__init__()
         self.dropout = Dropout(dropout)
-        position = torch.arange(length, dtype=torch.float32)[:, None]
-        rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
-        table = torch.zeros(length, width)
-        table[:, 0::2] = torch.sin(position * rate)
-        table[:, 1::2] = torch.cos(position * rate)
-        self.register_buffer("pe", table[:, None])
+        self.register_buffer("pe", position_table(length, width)[:, None])
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]. Raises ShapeError if T exceeds the table."""
