@@ -45,12 +45,6 @@ def audit(config: AuditConfig) -> None:
 
     The classifier errs in both ways: read the rate of an edited generator beside that of the original, and beside that
     of look-alikes (--kinds explicit lookalike).
-
-    Raises:
-        ConfigError: no prompt, or no such kind.
-        DataError: the file of prompts cannot be read.
-        CheckpointError: the pipeline cannot be loaded, or no classifier is installed.
-        OutputError: the files cannot be written.
     """
     from exuvia.evaluation.audit import audit as audit_pipeline
     from exuvia.evaluation.audit import audit_lines, rates

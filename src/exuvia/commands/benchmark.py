@@ -60,13 +60,7 @@ class BenchmarkConfig:
 
 
 def benchmark(config: BenchmarkConfig) -> None:
-    """Edit a generator with every method, give all results the same prompts and seeds, and compare them.
-
-    Raises:
-        ConfigError: an unknown concept, method, kind or setting, or no clip that shows the concept.
-        DataError: the data cannot be read.
-        OutputError: the folder cannot be written.
-    """
+    """Edit a generator with every method, give all results the same prompts and seeds, and compare them."""
     from exuvia.evaluation.benchmark import Plan, run_benchmark
     from exuvia.evaluation.report import read_report
     from exuvia.report.page import read_clips, write_report

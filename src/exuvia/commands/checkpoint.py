@@ -28,13 +28,7 @@ class UnpackConfig(OverwriteSwitch):
 
 
 def unpack(config: UnpackConfig) -> None:
-    """Take a pipeline apart. Another generator can then learn its codes and be packed with the other parts.
-
-    Raises:
-        CheckpointError: no pipeline there.
-        ConfigError: it was edited by replacing or perturbing codes, which no part's weights hold; undo that edit first.
-        OutputError: the folder cannot be written.
-    """
+    """Take a pipeline apart. Another generator can then learn its codes and be packed with the other parts."""
     from exuvia.pipeline.pipeline import MotionPipeline
 
     rules: dict[str, Any] = {"overwrite": config.overwrite, "sources": [config.pipeline]}
@@ -85,12 +79,7 @@ class ShrinkConfig(OverwriteSwitch):
 
 
 def shrink(config: ShrinkConfig) -> None:
-    """Copy a finished run without its training traces, its weights as float16 (widened again on load).
-
-    Raises:
-        CheckpointError: the run is not finished.
-        OutputError: the folder cannot be written.
-    """
+    """Copy a finished run without its training traces, its weights as float16 (widened again on load)."""
     from exuvia.checkpoint import halved, load_tensors, save_tensors
 
     if not all((config.run / name).is_file() for name in FACTS):
@@ -115,12 +104,7 @@ class FinishConfig:
 
 
 def finish(config: FinishConfig) -> None:
-    """Take the last checkpoint as the result: weights, configuration, provenance (with the step) and metrics.
-
-    Raises:
-        CheckpointError: there is no checkpoint, or none with a validation before it.
-        OutputError: the folder cannot be written.
-    """
+    """Take the last checkpoint as the result: weights, configuration, provenance (with the step) and metrics."""
     from exuvia.train import finish_now
 
     metrics = finish_now(config.run)

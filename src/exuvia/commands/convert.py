@@ -49,13 +49,7 @@ class Done:
 
 
 def convert(config: ConvertConfig) -> None:
-    """Read a motion by its suffix and write it in another format; of a folder, what can be read.
-
-    Raises:
-        ConfigError: an unknown format, or a target that is there already.
-        DataError: the source is not there, or not every file of a folder could be converted.
-        OutputError: a file cannot be written.
-    """
+    """Read a motion by its suffix and write it in another format; of a folder, what can be read."""
     if not config.source.exists():
         raise DataError(f"{config.source} does not exist; expected a motion file or a folder of them")
     jobs = list(_jobs(config))

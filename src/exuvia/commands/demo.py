@@ -61,11 +61,6 @@ def demo(config: DemoConfig) -> None:
     """Generate the demo prompts, forget a concept with LCR, generate again with the same seeds, compare.
 
     Prints the table and writes `OUT/index.html`.
-
-    Raises:
-        CheckpointError: no such pipeline.
-        ConfigError: the concept is not known, or the pipeline ships no statistics of it.
-        OutputError: the folder cannot be written.
     """
     from exuvia.judges.shipped import shipped_detector
     from exuvia.pipeline.pipeline import MotionPipeline

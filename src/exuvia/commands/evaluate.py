@@ -41,14 +41,7 @@ class EvaluateConfig(OverwriteSwitch):
 
 
 def evaluate(config: EvaluateConfig) -> None:
-    """Measure how far an edited pipeline forgot a concept and kept everything else, compared with the original.
-
-    Raises:
-        ConfigError: an unknown benchmark, or no prompts.
-        CheckpointError: a pipeline cannot be loaded.
-        DataError: the data cannot be read.
-        OutputError: the folder holds something else, or cannot be written.
-    """
+    """Measure how far an edited pipeline forgot a concept and kept everything else, compared with the original."""
     from exuvia.evaluation.report import FOLDER
     from exuvia.evaluation.suite import evaluate as evaluate_pipeline
     from exuvia.pipeline.pipeline import MotionPipeline

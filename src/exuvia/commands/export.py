@@ -25,10 +25,6 @@ def export_humanml3d(config: ExportHumanML3DConfig) -> None:
     """Write a prepared data set as the folder that MoMask, MDM, T2M-GPT and their kin load.
 
     Captions without part-of-speech tags are tagged; clips without captions are left out.
-
-    Raises:
-        DataError: no store, or nothing in it to export.
-        OutputError: the folder holds something else, or cannot be written.
     """
     from exuvia.data.export_humanml3d import export_humanml3d as export_store
     from exuvia.data.store import Store
@@ -55,10 +51,6 @@ def export_momask(config: ExportMomaskConfig) -> None:
 
     A generator that came by `exuvia import momask` gets its folder names and options back, so that what loads the
     original loads the edited one.
-
-    Raises:
-        CheckpointError: no pipeline there, or one with parts that MoMask does not have.
-        OutputError: the folder cannot be written.
     """
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.published.export import FOLDER, save_momask

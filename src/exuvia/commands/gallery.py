@@ -27,14 +27,7 @@ class GalleryConfig:
 
 
 def gallery(config: GalleryConfig) -> None:
-    """Write one self-contained page; it needs no network.
-
-    Raises:
-        ConfigError: no prompt.
-        DataError: the file of prompts cannot be read.
-        CheckpointError: a pipeline cannot be loaded.
-        OutputError: the page cannot be written.
-    """
+    """Write one self-contained page; it needs no network."""
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
 

@@ -70,14 +70,7 @@ class Request:
 
 
 def generate(config: GenerateConfig) -> None:
-    """Generate a motion for every prompt and write it in every format asked for.
-
-    Raises:
-        ConfigError: no prompt, an unknown format, or several motions for one file.
-        DataError: the file of prompts cannot be read.
-        CheckpointError: the pipeline cannot be loaded.
-        OutputError: a file cannot be written.
-    """
+    """Generate a motion for every prompt and write it in every format asked for."""
     from exuvia.pipeline.pipeline import MotionPipeline
 
     wanted = requests(config)
@@ -98,11 +91,7 @@ def generate(config: GenerateConfig) -> None:
 
 
 def requests(config: GenerateConfig) -> list[Request]:
-    """Every motion that a configuration asks for, with its file name.
-
-    Raises:
-        ConfigError, DataError: see `generate`.
-    """
+    """Every motion that a configuration asks for, with its file name."""
     pairs: list[tuple[str, int | None]] = [(prompt, None) for prompt in config.prompts]
     pairs += read_prompts(config.file) if config.file else []
     pairs = [(prompt.strip(), frames) for prompt, frames in pairs if prompt.strip()]
@@ -120,11 +109,7 @@ def requests(config: GenerateConfig) -> list[Request]:
 
 
 def read_prompts(path: Path) -> list[tuple[str, int | None]]:
-    """Prompts and lengths of a text file, one a line, as MoMask's prompt files write them (`sentence#frames`).
-
-    Raises:
-        DataError: the file cannot be read, or a length is not a positive number.
-    """
+    """Prompts and lengths of a text file, one a line, as MoMask's prompt files write them (`sentence#frames`)."""
     lines = read_utf8(path, "text file of prompts").splitlines()
     return [read_prompt(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
 

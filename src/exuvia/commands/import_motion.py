@@ -32,10 +32,6 @@ def import_motion(config: ImportConfig) -> int:
     """Read motion files, bring them to the 22 joints, metres and rate of HumanML3D, and write them.
 
     A file that cannot be read is named and left out; the others are written, and the exit code is 2.
-
-    Raises:
-        ConfigError: no file, several files for one output file, two of one name, or an unknown format.
-        OutputError: a clip cannot be written.
     """
     from exuvia.motion.load import load_clip
 

@@ -44,13 +44,7 @@ class ImportMomaskConfig(_PublishedConfig):
 
 
 def import_momask(config: ImportMomaskConfig) -> None:
-    """Read MoMask's released folders (opt.txt, *.tar, meta/) and save them as one pipeline.
-
-    Raises:
-        CheckpointError: a part is missing, holds pickled code, or has another architecture.
-        ConfigError: the caption encoder is absent or of another width.
-        OutputError: the folder cannot be written.
-    """
+    """Read MoMask's released folders (opt.txt, *.tar, meta/) and save them as one pipeline."""
     check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=[config.folder])
     pipe = from_momask(config.folder, config.text)
     save(pipe, config.out, half=config.half, overwrite=config.overwrite)
@@ -80,11 +74,7 @@ class ImportBammConfig(_PublishedConfig):
 
 
 def import_bamm(config: ImportBammConfig) -> None:
-    """Read BAMM's released folders and save them as one pipeline.
-
-    Raises:
-        CheckpointError, ConfigError, OutputError: as `import_momask` does.
-    """
+    """Read BAMM's released folders and save them as one pipeline."""
     sources = [config.folder, config.tokenizer, config.residual]
     check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=sources)
     save(from_bamm(config), config.out, half=config.half, overwrite=config.overwrite)
@@ -138,13 +128,7 @@ class ImportEvaluatorConfig(OverwriteSwitch):
 
 
 def import_evaluator(config: ImportEvaluatorConfig) -> None:
-    """Read Guo et al.'s released evaluator and save it for evaluations and benchmarks.
-
-    Raises:
-        CheckpointError: a file is missing, holds pickled code, or has another architecture.
-        DataError: the word vectors cannot be read.
-        OutputError: the folder cannot be written.
-    """
+    """Read Guo et al.'s released evaluator and save it for evaluations and benchmarks."""
     from exuvia.published.evaluator import load_evaluator_folder, save_evaluator
 
     check_folder(config.out, "evaluator", overwrite=config.overwrite, sources=[config.folder, config.glove])

@@ -24,11 +24,7 @@ class ListConfig:
 
 
 def list_names(config: ListConfig) -> None:
-    """Print every name that other commands accept, with the module that it stands for.
-
-    Raises:
-        ConfigError: no such kind.
-    """
+    """Print every name that other commands accept, with the module that it stands for."""
     if config.kind is not None and config.kind not in KINDS:
         raise ConfigError(f"unknown kind {config.kind!r}; {registry.suggest(config.kind, KINDS)}")
     wanted = [config.kind] if config.kind else list(KINDS)

@@ -50,13 +50,7 @@ class PackConfig(OverwriteSwitch):
 
 
 def pack(config: PackConfig) -> None:
-    """Join trained parts to one pipeline that `exuvia generate --pipeline FOLDER` loads.
-
-    Raises:
-        CheckpointError: a folder holds no finished run of its kind.
-        ConfigError: the parts were trained with different tokenizers or caption encoders.
-        OutputError: the folder cannot be written.
-    """
+    """Join trained parts to one pipeline that `exuvia generate --pipeline FOLDER` loads."""
     from exuvia.data.store import Store
     from exuvia.unlearning.base import ship_statistics
 

@@ -27,13 +27,7 @@ class ReportConfig:
 
 
 def report(config: ReportConfig) -> None:
-    """Put the reports of evaluations and benchmarks side by side; nothing is run again.
-
-    Raises:
-        ConfigError: no report, or no quantity left.
-        DataError: a file is not a report of this version.
-        OutputError: the table or the page cannot be written.
-    """
+    """Put the reports of evaluations and benchmarks side by side; nothing is run again."""
     from exuvia.evaluation.report import read_report, side_by_side
     from exuvia.files import check_folder, write_text
     from exuvia.report.page import FOLDER, read_clips, write_report

@@ -46,13 +46,7 @@ class StreamConfig:
 
 
 def stream(config: StreamConfig) -> None:
-    """Generate one motion that shows one sentence after the other; when interrupted, what exists is written.
-
-    Raises:
-        ConfigError: no sentence, a length below one code step, an unknown format.
-        CheckpointError: the pipeline cannot be loaded.
-        OutputError: the file cannot be written.
-    """
+    """Generate one motion that shows one sentence after the other; when interrupted, what exists is written."""
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.pipeline.stream import Scene
     from exuvia.pipeline.stream import stream as stream_clips

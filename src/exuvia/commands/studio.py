@@ -22,12 +22,7 @@ class StudioConfig(Settings):
 
 
 def studio(config: StudioConfig) -> None:
-    """Serve the studio until it is interrupted.
-
-    Raises:
-        ConfigError: an address others can reach without a token, a name that cannot be used, or a missing library.
-        OutputError: the folder, the database or the port cannot be used.
-    """
+    """Serve the studio until it is interrupted."""
     token = config.token or os.environ.get("EXUVIA_STUDIO_TOKEN", "")
     token = secrets.token_urlsafe(24) if token == "new" else token
     if not is_loopback(config.host) and len(token) < 16:

@@ -1,6 +1,7 @@
 """The commands of the command line, read from table.toml; functions are imported when they are called.
 
-This module imports no heavy library, because `exuvia --help` must answer at once.
+This module imports no heavy library, because `exuvia --help` must answer at once. Commands raise children of
+ExuviaError, whose message `__main__` prints.
 """
 
 from collections.abc import Iterator, Mapping

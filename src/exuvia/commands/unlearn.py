@@ -77,12 +77,7 @@ class UndoConfig(OverwriteSwitch):
 
 
 def undo(config: UndoConfig) -> None:
-    """Save a copy of an edited pipeline as it was before the edit, bit for bit.
-
-    Raises:
-        CheckpointError: the pipeline or the record cannot be loaded, or do not belong together.
-        OutputError: the folder is not empty, or cannot be written.
-    """
+    """Save a copy of an edited pipeline as it was before the edit, bit for bit."""
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.unlearning.undo import undo as undo_edit
 
