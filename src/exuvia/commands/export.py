@@ -1,4 +1,4 @@
-"""`exuvia export humanml3d` and `momask`: a data set, or a pipeline, as other projects read it."""
+"""`exuvia export humanml3d` and `momask`: writes a data set or a pipeline in the layout of other projects."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from exuvia.progress import progress_bar
 
 @settings
 class ExportHumanML3DConfig(OverwriteSwitch):
-    """Which data, and where to."""
+    """Data set and output folder."""
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """Folder made by `exuvia prepare`."""
@@ -22,9 +22,9 @@ class ExportHumanML3DConfig(OverwriteSwitch):
 
 
 def export_humanml3d(config: ExportHumanML3DConfig) -> None:
-    """Write a prepared data set as the folder that MoMask, MDM, T2M-GPT and their kin load.
+    """Write a prepared data set as the folder that MoMask, MDM, T2M-GPT and similar projects load.
 
-    Captions without part-of-speech tags are tagged; clips without captions are left out.
+    Captions without part-of-speech tags are tagged; clips without captions are omitted.
     """
     from exuvia.data.export_humanml3d import export_humanml3d as export_store
     from exuvia.data.store import Store
@@ -38,19 +38,19 @@ def export_humanml3d(config: ExportHumanML3DConfig) -> None:
 
 @settings
 class ExportMomaskConfig(OverwriteSwitch):
-    """Which pipeline, and where to."""
+    """Pipeline and output folder."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """A pipeline folder, such as one of `exuvia unlearn`."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder of the checkpoints, such as checkpoints/t2m; an older export there is replaced."""
+    """Output folder, such as checkpoints/t2m; an older export there is replaced."""
 
 
 def export_momask(config: ExportMomaskConfig) -> None:
-    """Write tokenizer, masked and residual transformer and length estimator in MoMask's released layout.
+    """Write tokenizer, both transformers and length estimator in MoMask's released layout.
 
-    A generator that came by `exuvia import momask` gets its folder names and options back, so that what loads the
-    original loads the edited one.
+    A generator from `exuvia import momask` gets its original folder names and options: scripts that load the original
+    also load the edited one.
     """
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.published.export import FOLDER, save_momask

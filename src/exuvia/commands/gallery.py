@@ -1,4 +1,4 @@
-"""`exuvia gallery`: motions of many prompts as one page of players, before and after an edit if wanted."""
+"""`exuvia gallery`: shows motions of many prompts on one page, for one or two pipelines."""
 
 from pathlib import Path
 
@@ -10,30 +10,30 @@ from exuvia.progress import progress_bar
 
 @settings
 class GalleryConfig:
-    """What is shown."""
+    """Settings of the page."""
 
     out: Path = Path("gallery.html")
-    """The page."""
+    """Output file."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     beside: str = ""
-    """Another pipeline, shown beside it with the same prompts and seeds."""
+    """Second pipeline, shown next to the first with the same prompts and seeds."""
     file: Path | None = None
-    """Text file with one prompt a line (a length after # is not used); without it built-in prompts of four kinds."""
+    """Text file with one prompt per line (lengths after # are ignored); without it, built-in prompts of four kinds."""
     each: Count = 3
-    """How many built-in prompts of each kind."""
+    """Number of built-in prompts of each kind."""
     seed: Seed = 0
     """Seed of every motion."""
 
 
 def gallery(config: GalleryConfig) -> None:
-    """Write one self-contained page; it needs no network."""
+    """Write a self-contained page, which needs no network."""
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
 
     prompts = _prompts(config)
     if not prompts:
-        raise ConfigError(f"found no prompt in {config.file}, expected one a line")
+        raise ConfigError(f"found no prompt in {config.file}, expected one per line")
     texts = [text for _, text in prompts]
     names = [config.pipeline, *([config.beside] if config.beside else [])]
     clips = []

@@ -1,4 +1,4 @@
-"""Switches that say what a motion file does not, and errors of the Python interface in words of the command line."""
+"""Switches that several commands share, and the translation of Python arguments in messages to switches."""
 
 import re
 from dataclasses import fields
@@ -13,36 +13,36 @@ if TYPE_CHECKING:
 
 @settings(kw_only=True)
 class OverwriteSwitch:
-    """Of every command that makes a folder of one kind."""
+    """Switch of all commands that write a folder."""
 
     overwrite: bool = False
-    """Replace the folder, whatever it holds."""
+    """Whether to replace the folder whatever it contains."""
 
 
 @settings(kw_only=True)
 class SourceSwitches:
-    """What motion files do not say themselves."""
+    """Facts that motion files do not state."""
 
     source_fps: FrameRate | None = None
-    """Frames a second of the files, where they do not say so or say it wrongly."""
+    """Frames per second of the files, if they state none or a wrong value."""
     source_unit_m: Positive | None = None
-    """Metres in one unit of the files; without it found from the length of the legs."""
+    """Metres per unit of the files; without it, derived from the length of the legs."""
     source_up: Literal["y", "z"] = "y"
     """Upward axis of array files."""
     asf: Path | None = None
-    """Skeleton of .amc files that lies elsewhere."""
+    """Skeleton file of .amc files, if it is in another folder."""
     body_models: Path | None = None
     """Folder of the licensed body models that AMASS files need."""
 
     def as_source(self) -> "Source":
-        """For the readers of motion files."""
+        """Convert to the argument of motion readers."""
         from exuvia.motion.source import Source
 
         return Source(self.source_fps, self.source_unit_m, self.source_up, self.asf, self.body_models)
 
 
 def in_switches(sentence: str, config: Any) -> str:
-    """A sentence with `Source(fps=...)` and `pass data=` as switches; of another command where this one has none."""
+    """Replace `Source(fps=...)` and `pass data=` in a sentence by switches."""
     known = {field.name for field in fields(config)} if config is not None else set()
 
     def source(match: re.Match[str]) -> str:
