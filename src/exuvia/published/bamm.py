@@ -1,11 +1,11 @@
-"""Reads published BAMM checkpoints: folders like those of MoMask, but in three places.
+"""Loads published BAMM checkpoints: folders like those of MoMask, in three different places.
 
     <log>/t2m/t2m/<decoder>/{opt.txt, model/latest.tar}          options with `trans`, and vq_name
     <log>/vq/t2m/<tokenizer>/{opt.txt, meta/, model/*.tar}       as of MoMask
     <residual transformer>/{opt.txt, model/net_best_fid.tar}     as of MoMask
 
-Sources: exitudio BAMM, commit c9c6be0, options and eval_t2m_trans_res.py. There is no length estimator: the end token
-says how long a motion is.
+Sources: exitudio BAMM, commit c9c6be0, options and eval_t2m_trans_res.py. There is no length estimator, because an end
+token ends motions.
 """
 
 from pathlib import Path
@@ -17,7 +17,6 @@ def load_bamm_folders(decoder: str | Path, tokenizer: str | Path, residual: str 
     """Load a published BAMM generator from its three folders.
 
     Raises:
-        CheckpointError: a file is missing, corrupt or holds pickled objects, or weights do not have the names and
-            shapes that the option files ask for.
+        CheckpointError: a file is missing, corrupt or holds pickled objects, or weights do not fit the option files.
     """
     return load_folders({"mask": Path(decoder), "tokenizer": Path(tokenizer), "residual": Path(residual)}, load_bamm)
