@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from exuvia.commands.formats import written_suffix
-from exuvia.commands.switches import SourceSwitches, in_switches
+from exuvia.commands.switches import SourceSwitches, in_switches, written_suffix
 from exuvia.config import FrameRate, Workers, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
 from exuvia.progress import progress_bar

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 from pydantic import Field
 
-from exuvia.commands.formats import written_suffix
+from exuvia.commands.switches import written_suffix
 from exuvia.config import Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError, DataError

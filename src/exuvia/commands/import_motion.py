@@ -6,8 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from exuvia.commands.formats import written_suffix
-from exuvia.commands.switches import SourceSwitches, in_switches
+from exuvia.commands.switches import SourceSwitches, in_switches, written_suffix
 from exuvia.config import FrameRate, settings
 from exuvia.errors import ConfigError, ExuviaError
 

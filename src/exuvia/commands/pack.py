@@ -1,12 +1,11 @@
 """`exuvia checkpoint pack`: joins the run folders of trained parts to a pipeline folder."""
 
-from collections.abc import Callable
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from exuvia.commands.switches import OverwriteSwitch
-from exuvia.config import from_dict, settings
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.files import check_folder, sha256_file
 from exuvia.pipeline.settings import GenerationConfig
@@ -14,12 +13,9 @@ from exuvia.readers import as_type, read_json, read_utf8
 from exuvia.registry import TEXT_ENCODER, resolve
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.text.base import TextEncoder
 
-Part = TypeVar("Part", bound="nn.Module")
 WEIGHTS = "weights.safetensors"
 
 
@@ -72,45 +68,29 @@ def save(pipe: "MotionPipeline", out: Path, *, half: bool, overwrite: bool) -> N
 
 
 def _from_runs(config: PackConfig) -> "MotionPipeline":
+    from exuvia.checkpoint import Run, load_run, read_config
     from exuvia.pipeline.assemble import assemble
     from exuvia.recipes.tokenizer import load_tokenizer
-    from exuvia.sequence.generators import build_generator
+    from exuvia.sequence.generators import GENERATOR
     from exuvia.sequence.length import LengthEstimator
     from exuvia.sequence.residual_transformer import ResidualTransformer
     from exuvia.sequence.settings import LengthEstimatorConfig, ResidualTransformerConfig
-
-    tokenizer, normaliser = load_tokenizer(config.tokenizer)
-    _check_parents(config)
-    base = _about(config.mask, "mask", "bamm", "causal")
-    residual, length = _about(config.residual, "residual"), _about(config.length, "length")
-    parts = (
-        _loaded(lambda: build_generator({"kind": base["kind"], **base["model"]}), config.mask),
-        _loaded(lambda: ResidualTransformer(from_dict(ResidualTransformerConfig, residual["model"])), config.residual),
-        _loaded(lambda: LengthEstimator(from_dict(LengthEstimatorConfig, length["model"])), config.length),
-        _text({"base": base, "residual": residual, "length": length}),
-    )
-    facts = {"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}}
-    rules: dict[str, Any] = {"pooled": base["pooled"], "generation": config.generation, "facts": facts}
-    return assemble(tokenizer, normaliser, *parts, **rules)
-
-
-def _about(folder: Path, *kinds: str) -> dict[str, Any]:
-    """Read `config.json` of a run. Raises CheckpointError if it is of another kind or incomplete."""
-    from exuvia.checkpoint import Run, read_config
 
     class _Part(Run):
         pooled: bool
         text: str
         text_fingerprint: str
 
-    return read_config(folder, *kinds, holds=_Part)
-
-
-def _loaded(make: Callable[[], Part], folder: Path) -> Part:
-    """Build a model and load the weights of its run. Raises CheckpointError."""
-    from exuvia.checkpoint import built, load_tensors
-
-    return built(make, load_tensors(folder / WEIGHTS), f"the model of {folder}")
+    tokenizer, normaliser = load_tokenizer(config.tokenizer)
+    _check_parents(config)
+    kind = read_config(config.mask, *GENERATOR)["kind"]
+    generator, base = load_run(config.mask, kind, *GENERATOR[kind], _Part)
+    transformer, residual = load_run(config.residual, "residual", ResidualTransformer, ResidualTransformerConfig, _Part)
+    estimator, length = load_run(config.length, "length", LengthEstimator, LengthEstimatorConfig, _Part)
+    parts = (generator, transformer, estimator, _text({"base": base, "residual": residual, "length": length}))
+    facts = {"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}}
+    rules: dict[str, Any] = {"pooled": base["pooled"], "generation": config.generation, "facts": facts}
+    return assemble(tokenizer, normaliser, *parts, **rules)
 
 
 def _text(abouts: dict[str, dict[str, Any]]) -> "TextEncoder":

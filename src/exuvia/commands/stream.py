@@ -9,8 +9,8 @@ import numpy as np
 import tyro
 from pydantic import Field
 
-from exuvia.commands.formats import written_suffix
 from exuvia.commands.generate import read_prompt
+from exuvia.commands.switches import written_suffix
 from exuvia.config import Natural, Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError

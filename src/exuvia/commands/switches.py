@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from exuvia.config import FrameRate, Positive, settings
+from exuvia.errors import ConfigError
+from exuvia.registry import EXPORTER, suggest
 
 if TYPE_CHECKING:
     from exuvia.motion.source import Source
@@ -54,3 +56,11 @@ def in_switches(sentence: str, config: Any) -> str:
         return f"{'give' if match[1] == 'pass' else match[1]} --{match[2]}" if match[2] in known else match[0]
 
     return re.sub(r"\b(pass|or) (\w+)=(?!\w)", argument, re.sub(r"Source\((\w+)=\.\.\.\)", source, sentence))
+
+
+def written_suffix(name: str) -> str:
+    """Suffix of a format for output: ".npy" for "npy", ".npy" or "NPY". Raises ConfigError for an unknown format."""
+    suffix = "." + name.lower().lstrip(".")
+    if suffix not in EXPORTER:
+        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
+    return suffix

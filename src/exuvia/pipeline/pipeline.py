@@ -24,8 +24,7 @@ from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
 from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
-from exuvia.pipeline.prompts import check_prompts
-from exuvia.pipeline.settings import GenerationConfig, History, PipelineFacts, PipelineFile, Sampling
+from exuvia.pipeline.settings import GenerationConfig, History, PipelineFacts, PipelineFile, Sampling, check_prompts
 from exuvia.pipeline.stream import Scene, stream
 from exuvia.readers import as_type, read_json, read_utf8
 from exuvia.registry import REPRESENTATION, TEXT_ENCODER, resolve, suggest

@@ -1,5 +1,6 @@
 """Settings of sampling and of joined scenes, and the content of pipeline folders; imports no PyTorch."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
@@ -12,6 +13,7 @@ Rounds = Annotated[int, Field(ge=1, le=1000)]
 CodeSteps = Annotated[int, Field(ge=1, le=100_000)]
 Temperature = Annotated[float, Field(ge=0, le=10)]
 Guidance = Annotated[float, Field(ge=-100, le=100)]
+MAX_PROMPT_CHARACTERS = 2000
 
 
 class Sampling(TypedDict, total=False):
@@ -111,3 +113,15 @@ class PipelineFile(PipelineFacts):
     length: dict[str, Any]
     detours: NotRequired[list[dict[str, Any]]]
     noise: NotRequired[list[dict[str, Any]]]
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Raise ConfigError for an empty list, an empty prompt, or one longer than any motion caption."""
+    if not prompts:
+        raise ConfigError("found no prompt, expected at least one")
+    for prompt in prompts:
+        if not prompt.strip():
+            raise ConfigError("found an empty prompt, expected a sentence such as 'a person walks forward'")
+        if len(prompt) > MAX_PROMPT_CHARACTERS:
+            size = f"{len(prompt.split())} words ({len(prompt)} characters)"
+            raise ConfigError(f"found a prompt of {size}, expected at most {MAX_PROMPT_CHARACTERS} characters")

@@ -20,8 +20,7 @@ from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.recover import recover_root
 from exuvia.motion.clip import Clip
-from exuvia.pipeline.prompts import check_prompts
-from exuvia.pipeline.settings import LongConfig
+from exuvia.pipeline.settings import LongConfig, check_prompts
 from exuvia.sequence.causal import CausalGenerator, CausalState
 from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.sampling import SamplingOptions, seeded_noise

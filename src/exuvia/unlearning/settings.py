@@ -23,7 +23,7 @@ from exuvia.config import (
 )
 from exuvia.device import Precision
 from exuvia.errors import ConfigError, DataError
-from exuvia.pipeline.prompts import check_prompts
+from exuvia.pipeline.settings import check_prompts
 from exuvia.readers import parse_json
 from exuvia.registry import UNLEARN, resolve
 
