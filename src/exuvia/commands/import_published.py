@@ -82,7 +82,7 @@ def import_bamm(config: ImportBammConfig) -> None:
 
 def from_bamm(config: ImportBammConfig) -> "MotionPipeline":
     """Make a pipeline from BAMM's weights. Raises CheckpointError or ConfigError."""
-    from exuvia.published.bamm import load_bamm_folders
+    from exuvia.published.momask import load_bamm_folders
 
     weights = load_bamm_folders(config.folder, config.tokenizer, config.residual)
     # as published, every code may be drawn, and the second pass has its own guidance

@@ -137,6 +137,17 @@ def load_folders(
     return Official(tokenizer, base, residual, estimator, mean, std, options, files)
 
 
+def load_bamm_folders(decoder: str | Path, tokenizer: str | Path, residual: str | Path) -> Official:
+    """Load a published BAMM generator from its three folders.
+
+    It has no length estimator. Sources: exitudio BAMM, commit c9c6be0, options and eval_t2m_trans_res.py.
+
+    Raises:
+        CheckpointError: a file is missing, corrupt or holds pickled objects, or weights do not fit the option files.
+    """
+    return load_folders({"mask": Path(decoder), "tokenizer": Path(tokenizer), "residual": Path(residual)}, load_bamm)
+
+
 def layout_of(mean: Floats) -> str:
     """The layout of the features that a folder's statistics [C] belong to, as the registry names it.
 
