@@ -11,7 +11,7 @@ Values = dict[tuple[str, str, str], tuple[float, ...]]
 
 def benchmark_report(plan: Plan, out: Path, workers: int) -> Report:
     """Run what is missing of a plan in a folder, with a printed line a method. Raises ConfigError, DataError."""
-    return read_report(run_benchmark(plan, out, workers, tell=lambda line: print(line, flush=True)))
+    return read_report(run_benchmark(plan, out, workers, log=lambda line: print(line, flush=True)))
 
 
 def values_of(report: Report) -> Values:

@@ -13,10 +13,9 @@ import options
 import pytest
 
 from exuvia import __main__ as cli
-from exuvia.commands.table import COMMAND, RENAMED, Entry
+from exuvia.commands.table import COMMAND, Entry
 from exuvia.errors import DataError
 from exuvia.registry import UNLEARN
-from lab.table import COMMAND as EXPERIMENT
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -169,40 +168,10 @@ def test_a_family_lists_its_members_with_a_line_each(family: str, capsys: pytest
             assert len(entry.line.split()) > 2
 
 
-BENCH = (
-    "features statistics tokenizer classifier sweep evaluation defects lcr scan serpent lra pipeline long backbones "
-    "across information formats studio frames intervals generators lm selectivity"
-).split()
-OLD = ["pack", "unpack", "ship", "finish", "check goldens", "check numbers", *(f"bench {name}" for name in BENCH)]
-
-
-@pytest.mark.parametrize("old", OLD)
-def test_a_name_of_the_first_version_leads_to_the_new_one(old: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*old.split(), "--out", "my runs"]) == 2
-    captured = capsys.readouterr()
-    first, *rest = old.split()
-    new = " ".join([RENAMED[first], *rest])
-    assert captured.err == f"exuvia: `exuvia {first}` is now: {new} --out 'my runs'\n"
-    assert captured.out == ""
-    program, *words = new.split()
-    assert " ".join(words) in COMMAND if program == "exuvia" else words[2] in EXPERIMENT
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("benchmark violence --record numbers.jsonl", "`exuvia benchmark` has no --record any more"),
-        ("benchmark violence --tag=.kinect", "`exuvia benchmark` has no --tag any more"),
-        ("benchmark violence --document a.md", "`exuvia benchmark` has no --document any more"),
-        ("evaluate base --record numbers.jsonl", "`exuvia evaluate` has no --record any more"),
-        ("demo --record numbers.jsonl", "`exuvia demo` has no --record any more"),
-        ("list --kind goldens", "unknown kind 'goldens'; known: concepts, "),
-    ],
-)
-def test_an_option_that_is_gone_says_so(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(line.split()) == 2
+def test_an_unknown_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "--kind", "goldens"]) == 2
     error = capsys.readouterr().err
-    assert message in error
+    assert "unknown kind 'goldens'; known: concepts, " in error
     assert error.count("\n") == 1
 
 

@@ -205,7 +205,7 @@ def test_import_converts_and_leaves_bad_files_out(tmp_path: Path, capsys: pytest
     assert cli.main(["import", "motion", *files, "--source-fps", "60", "--out", str(tmp_path / "clips")]) == 2
     captured = capsys.readouterr()
     assert "bad.bvh" in captured.err
-    assert "1 of 2 files were left out" in captured.err
+    assert "1 of 2 files were skipped" in captured.err
     assert len(np.load(tmp_path / "clips" / "good.npy", allow_pickle=False)) == 10
 
 

@@ -79,7 +79,7 @@ def test_nothing_is_lost(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     target.write_text("mine")
     assert main(f"convert {folder}/walk.bvh {target}".split()) == 2
     assert target.read_text() == "mine"
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert main(f"convert {folder}/walk.bvh {target} --overwrite".split()) == 0
     assert np.load(target).shape == (30, 22, 3)
 

@@ -48,7 +48,7 @@ def test_every_command_refuses_a_device_that_is_not_here_before_it_loads_anythin
         assert cli.main([*words, "--device", absent]) == 2
         said = capsys.readouterr().err
         assert repr(absent) in said
-        assert f"this machine has: {', '.join(devices())}" in said
+        assert f"one of this machine: {', '.join(devices())}" in said
         assert said.count("\n") == 1
 
 
@@ -64,7 +64,7 @@ def test_the_processor_is_known_without_loading_pytorch() -> None:
 @pytest.mark.parametrize("name", ABSENT)
 def test_python_entrances_refuse_it_too(name: str) -> None:
     for load in (lambda: MotionPipeline.from_pretrained("base", device=name), lambda: MiniLM(device=name)):
-        with pytest.raises(ConfigError, match="this machine has: cpu"):
+        with pytest.raises(ConfigError, match="one of this machine: cpu"):
             load()
 
 
@@ -80,10 +80,10 @@ def test_devices_that_are_here_are_taken(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """What is logged; sentences that were logged once are logged again."""
-    device._tell.cache_clear()
+    device._log_once.cache_clear()
     caplog.set_level(logging.INFO)
     yield caplog
-    device._tell.cache_clear()
+    device._log_once.cache_clear()
 
 
 def processor(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

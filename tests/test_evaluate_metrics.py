@@ -120,7 +120,7 @@ def test_bad_embeddings_are_refused_in_a_sentence() -> None:
         m.mm_dist(x, x[:-1])
     with pytest.raises(ShapeError, match="at least 2"):
         m.fid(x, x[:1])
-    with pytest.raises(ShapeError, match="one number a repeat"):
+    with pytest.raises(ShapeError, match="one number per repeat"):
         m.interval([])
 
 

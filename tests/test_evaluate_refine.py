@@ -16,7 +16,7 @@ from exuvia.errors import ConfigError
 from exuvia.evaluation import benchmark
 from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark, sets_of
 from exuvia.evaluation.prompt_sets import Generations, prompt_sets
-from exuvia.evaluation.refine import moved_out
+from exuvia.evaluation.refine import clips_without_concept
 from exuvia.files import write_json
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.readers import read_json
@@ -52,11 +52,11 @@ class Alternating:
 def test_clips_whose_motions_do_not_show_the_concept_move(store: Store, generator: Path, tmp_path: Path) -> None:
     forget = prompt_sets(store, VIOLENCE, limit=6)[0]
     ranker, maker = Alternating(), Generations(MotionPipeline.from_pretrained(generator))
-    moved = moved_out(forget, maker, ranker, 2, "key", tmp_path / "refined.json")
+    moved = clips_without_concept(forget, maker, ranker, 2, "key", tmp_path / "refined.json")
     assert moved == tuple(forget.ids[i] for i in range(len(forget)) if i % 2 or i == 2)
-    assert moved_out(forget, maker, ranker, 2, "key", tmp_path / "refined.json") == moved
+    assert clips_without_concept(forget, maker, ranker, 2, "key", tmp_path / "refined.json") == moved
     assert ranker.calls == 2  # the second answer came from the file
-    moved_out(forget, maker, ranker, 2, "another", tmp_path / "refined.json")
+    clips_without_concept(forget, maker, ranker, 2, "another", tmp_path / "refined.json")
     assert ranker.calls == 4
 
 

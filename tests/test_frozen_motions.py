@@ -33,16 +33,18 @@ SIZES: dict[str, Any] = {
     "num_codes": 16, "code_dim": 12, "width": 16, "inner_width": 24, "num_layers": 2, "num_heads": 2, "text_dim": 8,
     "dropout": 0.1, "cond_drop": 0.1, "text_positions": 5, "table_length": 40,
 }  # fmt: skip
-MULTI = "serpent@rates=1+0.5+0.3@mix=depthwise"
+MULTI = {"mixer": "serpent", "serpent": {"rates": [1.0, 0.5, 0.3], "mix": "depthwise"}}
+OVER_S4D = {"mixer": "serpent", "serpent": {"over": "s4d"}}
+CAUSAL = {"kind": "causal", "inner_width": None, "num_heads": None, "table_length": None}
 MODELS: dict[str, dict[str, Any]] = {
-    "mask": {}, "mask-serpent-s4d": {"backbone": "serpent-s4d"}, "mask-multi": {"backbone": MULTI},
-    "bamm": {"kind": "bamm", "backbone": "transformer"}, "bamm-t2mgpt": {"kind": "bamm", "blocks": "t2mgpt"},
-    "causal-mamba": {"kind": "causal", "backbone": "mamba"}, "causal-s4d": {"kind": "causal", "backbone": "s4d"},
-    "causal-multi": {"kind": "causal", "backbone": MULTI},
+    "mask": {}, "mask-serpent-s4d": {"backbone": OVER_S4D}, "mask-multi": {"backbone": MULTI},
+    "bamm": {"kind": "bamm"}, "bamm-t2mgpt": {"kind": "bamm", "blocks": "t2mgpt"},
+    "causal-mamba": {**CAUSAL, "backbone": {"mixer": "mamba"}}, "causal-s4d": {**CAUSAL, "backbone": {"mixer": "s4d"}},
+    "causal-multi": {**CAUSAL, "backbone": MULTI},
     "residual": {"num_quantizers": 3}, "residual-apart": {"num_quantizers": 3, "share_weight": False},
-    "residual-mamba": {"num_quantizers": 3, "backbone": "mamba"},
+    "residual-mamba": {"num_quantizers": 3, "backbone": {"mixer": "mamba"}},
 }  # fmt: skip
-"""Small models, described like in folders of version 0.1."""
+"""Settings of small models in addition to SIZES; None removes one."""
 HASHES = {  # of the shipped generator and of a copy with a filter, as version 0.1 had them
     "base": "2d39953360efa470b91cb2807a01fb1c5fe11faa4c3a6680c29d7f44713c7013",
     "codes": "20c4f1fb48a84f9b50d123bcec80e69aff7495b3a3a1327586b47282ae9def3c",
@@ -67,7 +69,7 @@ def motions(pipe: MotionPipeline, method: str) -> Arrays:
 
 def outputs(name: str) -> Arrays:
     """Sums of the weights, the training loss and codes of a small model."""
-    about = {**SIZES, **MODELS[name]}
+    about = {key: value for key, value in (SIZES | MODELS[name]).items() if value is not None}
     model: BaseGenerator | ResidualTransformer
     generator = torch.Generator().manual_seed(3)
     cond, lengths = torch.randn(3, 4, 8, generator=generator), torch.tensor([9, 5, 12])

@@ -12,8 +12,7 @@ from exuvia.__main__ import main
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.published.bamm import load_bamm_folders
-from exuvia.published.momask import read_weights
+from exuvia.published.momask import load_bamm_folders, read_weights
 from exuvia.sequence.bamm import BAMM
 from exuvia.sequence.length import OwnLength, build_length
 from exuvia.text.hashed import HashedText

@@ -24,7 +24,7 @@ from exuvia.evaluation.prompts.load import (
     read_prompts,
     same_text,
 )
-from exuvia.pipeline.prompts import check_prompts
+from exuvia.pipeline.settings import check_prompts
 from exuvia.text.hashed import HashedText
 from exuvia.text.minilm import MiniLM
 from exuvia.text.words import judge

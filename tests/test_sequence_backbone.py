@@ -12,22 +12,16 @@ from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.generators import build_generator
 from exuvia.sequence.mask_transformer import MaskTransformer
-from exuvia.sequence.settings import Backbone, CausalConfig, MaskTransformerConfig, SerpentSettings
+from exuvia.sequence.settings import Backbone, CausalConfig, MaskTransformerConfig
 from exuvia.unlearning.base import unlearn
+from tiny import BACKBONES as ALL_BACKBONES
 from tiny import CODES, tiny_pipeline
 
 SIZES = {"num_codes": CODES, "code_dim": 8, "width": 16, "inner_width": 16, "num_layers": 1, "num_heads": 2,
          "text_dim": 12, "table_length": 64, "dropout": 0.0}  # fmt: skip
 
 
-BACKBONES = {
-    "mamba": Backbone("mamba"),
-    "s4d": Backbone("s4d"),
-    "serpent": Backbone("serpent"),
-    "serpent-s4d": Backbone("serpent", SerpentSettings(over="s4d")),
-    "serpent@rates=1+0.5@mix=depthwise": Backbone("serpent", SerpentSettings(rates=(1.0, 0.5), mix="depthwise")),
-}
-"""Name in folders of version 0.1 -> backbone."""
+BACKBONES = {name: backbone for name, backbone in ALL_BACKBONES.items() if name != "transformer"}
 
 
 def model(backbone: Backbone, seed: int = 0) -> MaskTransformer:
@@ -100,29 +94,27 @@ def test_a_pipeline_with_mamba_is_saved_edited_and_loaded(tmp_path: Path) -> Non
         MotionPipeline.from_pretrained(plain)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
-def test_names_of_older_folders_are_read(name: str) -> None:
-    kept = {**SIZES, "backbone": name}
-    config = from_dict(MaskTransformerConfig, kept)
-    assert config.backbone == BACKBONES[name]
+@pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
+def test_a_configuration_is_read_back(backbone: Backbone) -> None:
+    config = from_dict(MaskTransformerConfig, {**SIZES, "backbone": to_dict(backbone)})
+    assert config.backbone == backbone
     assert from_dict(MaskTransformerConfig, to_dict(config)) == config
-    causal = build_generator({**kept, "kind": "causal"})
-    assert causal.config == from_dict(CausalConfig, {**to_dict(causal.config), "backbone": name})
+    causal = build_generator({"kind": "causal", "backbone": to_dict(backbone), "width": 16, "num_layers": 1})
+    assert causal.config == from_dict(CausalConfig, to_dict(causal.config))
     assert not hasattr(causal, "position_enc")
-    assert from_dict(MaskTransformerConfig, {**kept, "backbone": "transformer"}).backbone == Backbone()
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("backbone", "message"),
     [
-        ("mambo", "did you mean 'mamba'"),
-        ("serpent@rate=0.5", "did you mean 'rates'"),
-        ("serpent@K=three", "expected numbers"),
-        ("serpent@rates=2", "rates"),
-        ("mamba@rates=0.5", "settings of SeRpEnt for the mixer 'mamba'"),
-        ({"mixer": "mambo"}, "unknown mixer 'mambo'; did you mean 'mamba'"),
+        ("mamba", "found backbone 'mamba', expected a dictionary of mixer, serpent"),
+        ({"mixer": "serpent", "serpent": {"rate": 0.5}}, "did you mean 'backbone.serpent.rates'"),
+        ({"mixer": "serpent", "serpent": {"K": "three"}}, "expected a whole number"),
+        ({"mixer": "serpent", "serpent": {"rates": [2.0]}}, "rates"),
+        ({"mixer": "mamba", "serpent": {"rates": [0.5]}}, "settings of SeRpEnt for the mixer 'mamba'"),
+        ({"mixer": "mambo"}, "unknown backbone.mixer 'mambo'; did you mean 'mamba'"),
     ],
 )
-def test_unknown_backbones_are_named(name: object, message: str) -> None:
+def test_unknown_backbones_are_named(backbone: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        from_dict(MaskTransformerConfig, {"backbone": name})
+        from_dict(MaskTransformerConfig, {"backbone": backbone})

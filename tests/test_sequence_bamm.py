@@ -9,7 +9,7 @@ from torch import Tensor
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.bamm import BAMM, Reveal
 from exuvia.sequence.bamm_decoder import attention_table
-from exuvia.sequence.bamm_generate import Writing, cut_at_end, first_pass, generate
+from exuvia.sequence.bamm_generate import BAMMOptions, cut_at_end, first_pass, generate
 from exuvia.sequence.settings import BAMMConfig
 from lab.parity.guided import guided_logits
 
@@ -60,7 +60,7 @@ def test_the_cache_changes_nothing(blocks: str, states: int, lengths: list[int] 
     net, (cond, valid) = model(blocks), condition(3, states)
     given = None if lengths is None else torch.tensor(lengths)
     noise = torch.rand(2, 3, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    made = generate(net, cond, given, valid, longest=12, noise=noise)
+    made = net.generate(cond, given, valid, longest=12, noise=noise)
     found = (made >= 0).sum(1)
     assert given is None or found.equal(given)
     # the same, every step from the whole sequence
@@ -96,11 +96,16 @@ def test_the_cache_changes_nothing(blocks: str, states: int, lengths: list[int] 
 @pytest.mark.parametrize("released", [False, True])
 def test_a_sample_is_the_same_alone_and_in_a_batch(released: bool) -> None:
     net, (cond, valid) = model(), condition(4, 5)
-    settings = {"longest": 14, "writing": Writing(released=released)}
-    together = generate(net, cond, None, valid, seeds=[5, 6, 7, 8], **settings)  # type: ignore[arg-type]
+
+    def run(rows: list[int]) -> Tensor:
+        assert valid is not None
+        options = BAMMOptions(seeds=[5 + row for row in rows], released=released)
+        return generate(net, (cond[rows], valid[rows]), None, (1, 14), options)
+
+    together = run([0, 1, 2, 3])
     assert len(set((together >= 0).sum(1).tolist())) > 1, "lengths of their own"
     for row in range(4):
-        alone = generate(net, cond[[row]], None, valid[[row]], seeds=[5 + row], **settings)  # type: ignore[arg-type, index]
+        alone = run([row])
         size = int((alone >= 0).sum())
         assert together[row, :size].equal(alone[0, :size])
         assert (together[row, size:] == -1).all()
@@ -110,12 +115,12 @@ def test_lengths_keep_to_their_limits() -> None:
     net, (cond, _) = model(), condition(16)
     with torch.no_grad():  # ends at once, if it may
         net.output_process.poseFinal.bias[net.end_id] += 50
-    made = generate(net, cond, seeds=range(16), shortest=3, longest=9)  # type: ignore[arg-type]
+    made = net.generate(cond, seeds=range(16), shortest=3, longest=9)
     assert ((made >= 0).sum(1) == 3).all()
     assert made.max() < 11
     with torch.no_grad():
         net.output_process.poseFinal.bias[net.end_id] -= 100
-    assert ((generate(net, cond, seeds=list(range(16)), longest=9) >= 0).sum(1) == 9).all()
+    assert ((net.generate(cond, seeds=list(range(16)), longest=9) >= 0).sum(1) == 9).all()
     ids, lengths = cut_at_end(torch.tensor([[11, 3, 4], [1, 2, 3], [4, 12, 11]]), 11)
     assert lengths.tolist() == [1, 3, 1]
     assert ids[0, 0] == 0
@@ -126,9 +131,9 @@ def test_few_codes_to_draw_from_leave_the_end_as_likely() -> None:
     noise = torch.rand(2, 400, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     ends = []
     for share in (0.0, 0.8):
-        how = Writing(keep_share=share, released=True)
+        options = BAMMOptions(keep_share=share, released=True)
         with torch.inference_mode():
-            first, _ = first_pass(net, cond.repeat(400, 1), None, how, 1, None, 1, noise)
+            first, _ = first_pass(net, (cond.repeat(400, 1), None), options, 1, None, 1, noise)
         ends.append(first[:, 0] == net.end_id)
         assert len(first.unique()) <= (12 if share == 0 else 4)
     assert 0.02 < float(ends[0].float().mean()) < 0.98
@@ -138,11 +143,11 @@ def test_few_codes_to_draw_from_leave_the_end_as_likely() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     net, (cond, _) = model(), condition(2)
     with pytest.raises(ConfigError, match="seeds for 2"):
-        generate(net, cond, seeds=[1])
+        net.generate(cond, seeds=[1])
     with pytest.raises(ConfigError, match="lengths from 5 to 4"):
-        generate(net, cond, seeds=[1, 2], shortest=5, longest=4)
+        net.generate(cond, seeds=[1, 2], shortest=5, longest=4)
     with pytest.raises(ShapeError, match="2 conditions for 1"):
-        generate(net, cond, torch.tensor([4]), seeds=[1, 2])
+        net.generate(cond, torch.tensor([4]), seeds=[1, 2])
     with pytest.raises(ConfigError, match="unknown blocks 'gpt2'; did you mean 't2mgpt'"):
         BAMMConfig(blocks="gpt2")
     with pytest.raises(ConfigError, match="no setting 'backbone'"):
@@ -182,7 +187,7 @@ def test_it_learns_codes_and_lengths() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    made = generate(net, cond, seeds=[0, 1, 2, 3], longest=12, writing=Writing(1, fill_scale=1, temperature=0))
+    made = generate(net, (cond, None), None, (1, 12), BAMMOptions(1, fill_scale=1, temperature=0))
     assert (made >= 0).sum(1).tolist() == lengths.tolist()
     for row, length in enumerate(lengths.tolist()):
         assert made[row, :length].tolist() == codes[row, :length].tolist()

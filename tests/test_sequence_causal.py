@@ -7,17 +7,18 @@ import torch
 from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.causal import CausalGenerator, Noise, Writer
+from exuvia.sequence.causal import CausalGenerator, CausalState, Noise
 from exuvia.sequence.sampling import draw_or_end
-from exuvia.sequence.settings import Backbone, CausalConfig, StackConfig, backbone_of_name
+from exuvia.sequence.settings import Backbone, CausalConfig, StackConfig
 from exuvia.sequence.stack import Stack
+from tiny import BACKBONES as ALL_BACKBONES
 
-BACKBONES = ["mamba", "s4d", "serpent", "serpent-s4d", "serpent@rates=1+0.5@mix=depthwise"]
+BACKBONES = [name for name in ALL_BACKBONES if name != "transformer"]
 SIZES = {"num_codes": 11, "code_dim": 16, "width": 24, "num_layers": 2, "text_dim": 8}
 
 
 def model(backbone: str = "mamba", **more: Any) -> CausalGenerator:
-    net = CausalGenerator(CausalConfig(**{**SIZES, **more}, backbone=backbone_of_name(backbone), dropout=0.0), seed=0)
+    net = CausalGenerator(CausalConfig(**{**SIZES, **more}, backbone=ALL_BACKBONES[backbone], dropout=0.0), seed=0)
     with torch.no_grad():  # weights of order 1, so that everything matters
         for name, parameter in net.named_parameters():
             if parameter.ndim > 1 and not name.startswith("seqTransEncoder"):
@@ -78,18 +79,18 @@ def test_writing_from_a_state_is_drawing_from_the_whole_sequence(backbone: str, 
 def test_reading_and_writing_on_is_writing_at_once(backbone: str) -> None:
     net, (cond, known) = model(backbone), condition(2, 3)
     noise = torch.rand(2, 24, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    whole = Writer(net, cond, known).write(24, noise)
-    pieces = Writer(net, cond, known)
+    whole = CausalState(net, cond, known).write(24, noise)
+    pieces = CausalState(net, cond, known)
     first = pieces.write(10, noise[:, :10])
     assert torch.cat([first, pieces.write(14, noise[:, 10:])], dim=1).equal(whole)
-    reader = Writer(net, cond, known)
+    reader = CausalState(net, cond, known)
     reader.read(whole[:, :7])
     reader.read(whole[:, 7:17])
     assert reader.write(7, noise[:, 17:]).equal(whole[:, 17:])
 
 
 def test_the_state_does_not_grow() -> None:
-    writer = Writer(model("serpent"), *condition(1))
+    writer = CausalState(model("serpent"), *condition(1))
 
     def size(state: Any) -> int:
         if isinstance(state, Tensor):
@@ -169,7 +170,7 @@ def test_a_training_step_reads_the_past_and_predicts_codes_and_end() -> None:
 @pytest.mark.parametrize("backbone", ["mamba", "serpent"])
 def test_it_learns_which_codes_belong_to_a_caption(backbone: str) -> None:
     torch.manual_seed(0)
-    net = CausalGenerator(CausalConfig(**SIZES, backbone=backbone_of_name(backbone), dropout=0.0), seed=0)  # type: ignore[arg-type]
+    net = CausalGenerator(CausalConfig(**SIZES, backbone=ALL_BACKBONES[backbone], dropout=0.0), seed=0)  # type: ignore[arg-type]
     cond = torch.eye(8)[:2]
     codes = torch.tensor([[1, 2, 3, 1, 2, 3, 0, 0], [7, 6, 5, 4, 7, 6, 5, 4]])
     lengths = torch.tensor([6, 8])

@@ -1,5 +1,6 @@
 """Sampling tools and generation: what a seed fixes, what a step keeps, what an edit leaves alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
 from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.residual_transformer import ResidualTransformer
-from exuvia.sequence.settings import MaskTransformerConfig, ResidualTransformerConfig, backbone_of_name
+from exuvia.sequence.sampling import SamplingOptions
+from exuvia.sequence.settings import MaskTransformerConfig, ResidualTransformerConfig
 from exuvia.sequence.trunk import evaluating
 from lab.parity.guided import guided_logits
+from tiny import BACKBONES
 
 SIZES: dict[str, Any] = {"num_codes": 16, "code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2}
 SIZES |= {"num_heads": 3, "text_dim": 10, "table_length": 96}
@@ -50,14 +53,12 @@ def text() -> Tensor:
     return torch.randn(B, S, 10, generator=generator(1))
 
 
-@pytest.mark.parametrize("gumbel", [False, True])
 @settings(max_examples=8, deadline=None)
 @given(order=st.permutations(range(B)), size=st.integers(1, B), seed=st.integers(0, 2**40))
 def test_a_sample_is_the_same_alone_and_in_any_batch(
     mask: MaskTransformer,
     residual: ResidualTransformer,
     text: Tensor,
-    gumbel: bool,
     order: list[int],
     size: int,
     seed: int,
@@ -68,8 +69,8 @@ def test_a_sample_is_the_same_alone_and_in_any_batch(
         width = int(TEXT_VALID[rows].sum(1).max())
         cond, known = text[rows][:, :width], TEXT_VALID[rows][:, :width]
         chosen = [seeds[r] for r in rows]
-        base = mask.generate(cond, LENGTHS[rows], known, seeds=chosen, steps=5, gumbel=gumbel)
-        codes = residual.generate(base, cond, LENGTHS[rows], known, seeds=chosen, gumbel=gumbel)
+        base = mask.generate(cond, LENGTHS[rows], known, seeds=chosen, steps=5)
+        codes = residual.generate(base, cond, LENGTHS[rows], known, seeds=chosen)
         return {row: codes[i, : LENGTHS[row]] for i, row in enumerate(rows)}
 
     together = run(order[:size])
@@ -127,18 +128,18 @@ def test_the_first_step_is_that_of_every_sample_alone(mask: MaskTransformer, tex
 @pytest.mark.parametrize("grad", [True, False])
 def test_some_positions_are_what_they_are_among_all(backbone: str, grad: bool) -> None:
     sizes = {"code_dim": 12, "width": 24, "inner_width": 32, "num_layers": 2, "num_heads": 3, "text_dim": 8}
-    net = MaskTransformer(MaskTransformerConfig(16, **sizes, backbone=backbone_of_name(backbone))).eval()
+    net = MaskTransformer(MaskTransformerConfig(16, **sizes, backbone=BACKBONES[backbone])).eval()
     valid = torch.arange(9)[None] < LENGTHS[:, None]
     wanted = valid & (torch.rand(valid.shape, generator=torch.Generator().manual_seed(1)) < 0.4)
     with torch.set_grad_enabled(grad):
         embedded = net.token_emb(torch.randint(0, 16, valid.shape, generator=torch.Generator().manual_seed(0)))
         prefix = net.prefix(torch.randn(B, 3, 8), torch.arange(3)[None] < torch.tensor([1, 3, 2, 3, 1])[:, None])
         every = net.encode(embedded, valid, prefix)[wanted]
-        torch.testing.assert_close(net.encode_some(embedded, valid, prefix, wanted), every, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(net.encode_at(embedded, valid, prefix, wanted), every, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(
             net.encode(embedded, valid, prefix, packed=True)[wanted], every, atol=1e-5, rtol=1e-5
         )
-        assert net.encode_some(embedded, valid, prefix, torch.zeros_like(valid)).shape == (0, every.shape[1])
+        assert net.encode_at(embedded, valid, prefix, torch.zeros_like(valid)).shape == (0, every.shape[1])
 
 
 def test_greedy_generation_needs_no_seed(mask: MaskTransformer, residual: ResidualTransformer, text: Tensor) -> None:
@@ -169,11 +170,6 @@ def test_residual_codes_keep_the_base(residual: ResidualTransformer, text: Tenso
     assert torch.equal(codes[..., 0][real], base[real])
     assert (codes[~real] == -1).all()
     assert (codes < 16).all()
-    for levels in (1, 2, 3):
-        fewer = residual.generate(base, text, LENGTHS, seeds=range(B), num_levels=levels)
-        assert torch.equal(fewer, codes[..., :levels])
-    with pytest.raises(ConfigError, match="expected 1 to 4"):
-        residual.generate(base, text, LENGTHS, seeds=range(B), num_levels=5)
 
 
 def test_an_edit_keeps_what_is_outside_its_region(mask: MaskTransformer, text: Tensor) -> None:
@@ -181,7 +177,8 @@ def test_an_edit_keeps_what_is_outside_its_region(mask: MaskTransformer, text: T
     region = torch.zeros(B, 9, dtype=torch.bool)
     region[:, 2:5] = True
     region[1] = False
-    edited = mask.edit(base, text.flip(0), LENGTHS, region=region, seeds=range(7, 7 + B), steps=4)
+    options = SamplingOptions(keep_share=0.9, seeds=range(7, 7 + B), steps=4)
+    edited = mask.edit(base, text.flip(0), LENGTHS, options=options, region=region)
     assert torch.equal(edited[~region], base[~region])
     assert not torch.equal(edited, base)
     assert (edited[region & (base >= 0)] >= 0).all()
@@ -192,9 +189,10 @@ def test_an_edit_without_region_begins_at_random(mask: MaskTransformer, text: Te
     firsts = []
     for seed in range(6):
         fed: list[Tensor] = []
-        seeds = range(seed, seed + B)
-        made = mask.edit(base, text.flip(0), LENGTHS, seeds=seeds, steps=3, on_step=lambda _, x, y, f=fed: f.append(x))
-        again = mask.edit(base, text.flip(0), LENGTHS, seeds=seeds, steps=3)
+        options = SamplingOptions(keep_share=0.9, seeds=range(seed, seed + B), steps=3)
+        watched = replace(options, on_step=lambda _, x, y, f=fed: f.append(x))
+        made = mask.edit(base, text.flip(0), LENGTHS, options=watched)
+        again = mask.edit(base, text.flip(0), LENGTHS, options=options)
         assert torch.equal(made, again)
         assert torch.equal(made < 0, base < 0)
         hidden = fed[0] == mask.mask_id

@@ -322,7 +322,7 @@ def test_length_estimator_learns_and_draws(text: Tensor) -> None:
     held = model.sample(pooled.repeat(20, 1), seeds=range(60), temperature=50.0, low=4, high=7)
     assert set(held.tolist()) == {4, 5, 6, 7}
     assert model.training
-    with pytest.raises(ConfigError, match="no seeds for 3 texts"):
+    with pytest.raises(ConfigError, match="no seeds for 3 samples"):
         model.sample(pooled)
     with pytest.raises(ShapeError, match=r"expected \[B, 10\]"):
         model.logits(text)

@@ -17,7 +17,7 @@ from exuvia.errors import CheckpointError, ConfigError, ShapeError
 from exuvia.sequence.intervals import learned_intervals
 from exuvia.sequence.settings import StackConfig
 from exuvia.sequence.stack import Stack
-from exuvia.unlearning.information import information_weights, load_informant
+from exuvia.unlearning.information import information_weights, load_information_model
 from exuvia.unlearning.lcr import LCRConfig
 from lab.packed import packed
 from made_informant import causal_net, run_folder
@@ -140,12 +140,12 @@ def test_lcr_takes_weighted_counts_from_a_run_or_from_the_generator_itself(store
 
 def test_what_cannot_weigh_is_named(store: Store, tmp_path: Path) -> None:
     pipe = tiny_pipeline()
-    with pytest.raises(ConfigError, match="not written by an autoregressive"):
+    with pytest.raises(ConfigError, match="do not come from an autoregressive"):
         exuvia.unlearn("lcr", pipe, data=store, information="own")
     with pytest.raises(CheckpointError, match="no-such"):
         exuvia.unlearn("lcr", pipe, data=store, information=str(tmp_path / "no-such"))
     with pytest.raises(ConfigError, match=f"{CODES + 1} codes in .* {CODES} in the tokenizer"):
-        load_informant(str(run_folder(tmp_path / "other", causal_net(num_codes=CODES + 1))), pipe)
+        load_information_model(str(run_folder(tmp_path / "other", causal_net(num_codes=CODES + 1))), pipe)
     with pytest.raises(ConfigError, match="pass data="):
         exuvia.unlearn("lcr", pipe, information=str(run_folder(tmp_path / "run", causal_net())))
     with pytest.raises(ConfigError, match="did you mean 'surprisal'"):

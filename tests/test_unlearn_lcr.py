@@ -242,7 +242,7 @@ def test_damaged_noise_is_refused(pipe: MotionPipeline, tmp_path: Path) -> None:
         ({"levels": ()}, "expected distinct level numbers"),
         ({"num_codes": 0}, "expected at least 1"),
         ({"destination": "nearest"}, "did you mean 'nearest_safe'"),
-        ({"variant": "released"}, "the released variant sends codes to one index"),
+        ({"variant": "released"}, "the released variant replaces codes by one index"),
         ({"noise": "always"}, "unknown noise 'always'; known: generation, once"),
         ({"noise": "generation"}, "needs an alpha above 0"),
         ({"min_count": 10_000}, "no code of level 0 occurs in 10000 forget clips"),

@@ -163,7 +163,7 @@ def test_the_yardstick_must_not_have_seen_the_concept(pipe: MotionPipeline, tmp_
         exuvia.unlearn("retrain", pipe, forget="kick", weights=str(tmp_path / "clean"))
     other.provenance["parts"] = parts | {"base": {}}
     other.save_pretrained(tmp_path / "half")
-    with pytest.raises(CheckpointError, match="trained with everything"):
+    with pytest.raises(CheckpointError, match="trained on all concepts"):
         exuvia.unlearn("retrain", pipe, weights=str(tmp_path / "half"))
     with pytest.raises(ConfigError, match="needs weights="):
         exuvia.unlearn("retrain", pipe)

@@ -12,13 +12,27 @@ from exuvia.pipeline.settings import GenerationConfig
 from exuvia.sequence.length import LengthEstimator
 from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.residual_transformer import ResidualTransformer
-from exuvia.sequence.settings import LengthEstimatorConfig, MaskTransformerConfig, ResidualTransformerConfig
+from exuvia.sequence.settings import (
+    Backbone,
+    LengthEstimatorConfig,
+    MaskTransformerConfig,
+    ResidualTransformerConfig,
+    SerpentSettings,
+)
 from exuvia.text.hashed import HashedText
 from exuvia.tokens.draws import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
 
 CODES, LEVELS = 32, 3
+BACKBONES = {
+    "transformer": Backbone(),
+    "mamba": Backbone("mamba"),
+    "s4d": Backbone("s4d"),
+    "serpent": Backbone("serpent"),
+    "serpent-s4d": Backbone("serpent", SerpentSettings(over="s4d")),
+    "serpent-depthwise": Backbone("serpent", SerpentSettings(rates=(1.0, 0.5), mix="depthwise")),
+}
 
 
 def tiny_tokenizer() -> RVQVAE:

@@ -104,7 +104,7 @@ def _momask(shelf: Shelf, folder: Path) -> Reader:
 
 @target("bamm", 0.2, "decoder/opt.txt decoder/model/latest.tar tokenizer/opt.txt")
 def _bamm(shelf: Shelf, folder: Path) -> Reader:
-    from exuvia.published.bamm import load_bamm_folders
+    from exuvia.published.momask import load_bamm_folders
 
     made, own = made_by("official_layout"), made_by("test_official_bamm")
     whole = made.published_folder(folder / "t2m", _hashed().dim)

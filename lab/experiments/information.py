@@ -10,7 +10,7 @@ from exuvia.evaluation.benchmark import MethodSpec, Plan
 from exuvia.judges.metrics import interval
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.readers import read_json
-from exuvia.unlearning.information import load_informant
+from exuvia.unlearning.information import load_information_model
 from exuvia.unlearning.settings import Measure
 from lab.benchmark import benchmark_report, values_of
 from lab.ledger.names import CRITERIA, Edit
@@ -69,7 +69,7 @@ def bench_information(config: InformationBench) -> None:
     """
     if not config.codes or len(set(config.codes)) != len(config.codes):
         raise ConfigError(f"found the numbers of codes {list(config.codes)}, expected each once, at least one")
-    load_informant(config.informant, MotionPipeline.from_pretrained(config.pipeline))
+    load_information_model(config.informant, MotionPipeline.from_pretrained(config.pipeline))
     edits = [Edit(k, c, w) for k in config.codes for c in CRITERIA for w in ("", *get_args(Measure))]
     for concept in config.concepts:
         values = _values(config, concept, edits)

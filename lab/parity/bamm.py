@@ -6,7 +6,7 @@ import torch
 
 from exuvia.sequence.bamm import BAMM, Reveal
 from exuvia.sequence.bamm_decoder import attention_table
-from exuvia.sequence.bamm_generate import Writing, cut_at_end, first_pass, generate
+from exuvia.sequence.bamm_generate import BAMMOptions, cut_at_end, first_pass, generate
 from exuvia.sequence.settings import BAMMConfig
 from lab.parity.case import Case
 from lab.parity.guided import guided_logits
@@ -73,15 +73,14 @@ def _generation(case: Case, model: BAMM) -> dict[str, Any]:
     size = uniform.shape[0] // 2
     noise = torch.stack([uniform[:size].T, uniform[size:].T]).double()
     ours: dict[str, Any] = {}
+    options = BAMMOptions(noise=noise, released=True)
     with torch.inference_mode():
-        first, sure = first_pass(model, cond, None, Writing(released=True), size, None, 1, noise)
+        first, sure = first_pass(model, (cond, None), options, size, None, 1, noise)
     ours["gen.mid.pass1_ids"] = torch.nn.functional.pad(first, (0, 1), value=model.pad_id)
     ours["gen.mid.pass1_probs"] = sure
     for name, lengths in (("predict_len", None), ("given_len", case.tensor("gen.in.m_lens"))):
         kept = case.tensor(f"gen.mid.pass2_cond_idx_{name}") != model.pad_id
-        made = generate(
-            model, cond, lengths, longest=size, noise=noise, refill=~kept[:, :size], writing=Writing(released=True)
-        )
+        made = generate(model, (cond, None), lengths, (1, size), options, refill=~kept[:, :size])
         found = (made >= 0).sum(1)
         stored = case.tensor(f"gen.out.ids_{name}")
         inside = torch.arange(stored.shape[1])[None] < found[:, None]

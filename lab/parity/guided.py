@@ -17,7 +17,7 @@ def guided_logits(
     unconditional: bool = False,
 ) -> Tensor:
     """What `model.logits(*inputs)` gives, guided; `inputs` begin with ids or embeddings [B, ...]."""
-    guidance, first = Guidance(cond_scale, unconditional), inputs[0]
+    guidance, first = Guidance(0.0 if unconditional else cond_scale), inputs[0]
     logits: Callable[..., Tensor] = model.logits
     assert first is not None
     drops = [torch.full((len(first),), without) for without in guidance.branches]

@@ -1,5 +1,6 @@
 """Parity of the masked transformer, decoding, training step, tools and length estimator (cases 03_*)."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from exuvia.sequence import sampling
 from exuvia.sequence.length import LengthEstimator
 from exuvia.sequence.mask_transformer import Corruption, MaskTransformer
+from exuvia.sequence.sampling import SamplingOptions
 from exuvia.sequence.settings import LengthEstimatorConfig, MaskTransformerConfig
 from lab.parity.case import Case
 from lab.parity.guided import guided_logits
@@ -67,26 +69,30 @@ def generate(case: Case) -> dict[str, Any]:
     steps, size = int(config["timesteps"]), int(lengths.max())
     ours: dict[str, Any] = {"mid.pe": position_rows(case, model)}
 
-    def run(name: str, trace: str, call: Any, *inputs: Any, **settings: Any) -> None:
+    def edit(*, region: Tensor | None = None, first: Tensor | None = None, **options: Any) -> Tensor:
+        return model.edit(tokens, cond, lengths, options=SamplingOptions(**options), region=region, first=first)
+
+    def run(name: str, trace: str, call: Any, **settings: Any) -> None:
         seen: list[tuple[Tensor, Tensor]] = []
         common = {"steps": steps, "cond_scale": config["cond_scale"]}
         common |= {"keep_share": config["topk_filter_thres"], "temperature": config["temperature"]}
         common |= {"noise": torch.full((steps, *cond.shape[:1], size), 0.5)}
-        ours[name] = call(*inputs, lengths, on_step=lambda _, a, b: seen.append((a, b)), **(common | settings))
+        ours[name] = call(on_step=lambda _, a, b: seen.append((a, b)), **(common | settings))
         ours[trace] = torch.stack([ids for ids, _ in seen])
         if name == "out.ids":
             ours["mid.step0_logits"] = seen[0][1].clone()
 
-    run("out.ids", "mid.step_ids", model.generate, cond)
-    run("out.ids_force_mask", "mid.step_ids_force_mask", model.generate, cond, unconditional=True)
+    tokens, region = case.tensor("in.edit_tokens"), case.tensor("in.edit_mask") == 1
+    generated = partial(model.generate, cond, lengths)
+    run("out.ids", "mid.step_ids", generated)
+    run("out.ids_force_mask", "mid.step_ids_force_mask", generated, cond_scale=0.0)
     if case.tensors["mid.step_ids_force_mask"].ndim == 0:  # the stored trace is no trace
         del ours["mid.step_ids_force_mask"]
     drawn = {"temperature": 1.0, "keep_share": 0.7, "noise": case.tensor("in.sample_u")}
-    run("out.ids_sampled", "mid.step_ids_sampled", model.generate, cond, **drawn)
-    tokens, region = case.tensor("in.edit_tokens"), case.tensor("in.edit_mask") == 1
-    run("out.edit_ids", "mid.edit_step_ids", model.edit, tokens, cond, region=region)
+    run("out.ids_sampled", "mid.step_ids_sampled", generated, **drawn)
+    run("out.edit_ids", "mid.edit_step_ids", edit, region=region)
     first = case.tensor("mid.edit_free_step_ids")[0] == model.mask_id
-    run("out.edit_free_ids", "mid.edit_free_step_ids", model.edit, tokens, cond, first=first)
+    run("out.edit_free_ids", "mid.edit_free_step_ids", edit, first=first)
     return ours
 
 

@@ -69,6 +69,6 @@ def _generation(case: Case, model: ResidualTransformer) -> dict[str, Tensor]:
     scale = setting["cond_scale"]
     return {
         "gen.out.ids": model.generate(ids, cond, lengths, cond_scale=scale, **greedy),
-        "gen.out.ids_1_res_layer": model.generate(ids, cond, lengths, cond_scale=scale, num_levels=2, **greedy),
+        "gen.out.ids_1_res_layer": model.generate(ids, cond, lengths, cond_scale=scale, **greedy)[..., :2],
         "gen.out.ids_sampled": model.generate(ids, cond, lengths, cond_scale=5, **drawn),
     }

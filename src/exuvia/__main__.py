@@ -1,7 +1,7 @@
 """The command line: finds the command, fills its settings, turns errors into one sentence and an exit code.
 
-Exit codes: 0 done, 1 a check failed, 2 bad input or settings, too little memory or a full disk, 130 interrupted, 143
-and 129 ended by SIGTERM and SIGHUP, 141 the reader of a pipe went away.
+Exit codes: 0 success, 1 a check failed, 2 bad input or settings, too little memory or a full disk, 130 interrupted, 143
+and 129 ended by SIGTERM and SIGHUP, 141 the reader of a pipe is gone.
 Any other error is a defect of this program and shows its traceback.
 """
 
@@ -13,7 +13,6 @@ import inspect
 import logging
 import os
 import re
-import shlex
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from concurrent.futures import BrokenExecutor
 from typing import Any
 
 from exuvia import __version__
-from exuvia.commands.table import COMMAND, RENAMED, Entry
+from exuvia.commands.table import COMMAND, Entry
 from exuvia.errors import ConfigError, ExuviaError
 from exuvia.registry import resolve, suggest
 from exuvia.signals import Ended, ended_by_signals
@@ -38,18 +37,16 @@ def main(
 
     Args:
         argv: the words after the program's name; None: those of this process
-        commands: what the program offers; None: the commands of `exuvia`
-        program: its name in help and messages
+        commands: the commands of the program; None: those of `exuvia`
+        program: its name in help texts and messages
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait do not burn a processor others want
-    gc.set_threshold(50_000)  # loading makes objects that stay
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads do not occupy a processor
+    gc.set_threshold(50_000)  # loading creates many permanent objects
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for chatty in ("httpx", "httpx2"):  # a line for every request to the hub
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         args = list(sys.argv[1:] if argv is None else argv)
-        if commands is None and args and args[0] in RENAMED:
-            raise ConfigError(f"`{program} {args[0]}` is now: {shlex.join([*RENAMED[args[0]].split(), *args[1:]])}")
         with ended_by_signals():
             code = run(args, commands or COMMAND, program)
             sys.stdout.flush()
@@ -60,7 +57,7 @@ def main(
         print("exuvia: " + (f"ended by {end}" if isinstance(end, Ended) else "interrupted"), file=sys.stderr)
         return end.code if isinstance(end, Ended) else 130
     except BrokenPipeError:
-        with contextlib.suppress(OSError, ValueError):  # nobody reads: keep the interpreter's flush at exit quiet
+        with contextlib.suppress(OSError, ValueError):  # nobody reads: silence the interpreter's flush at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
@@ -69,11 +66,11 @@ def main(
         where = f" {error.filename}" if error.filename else ""
         return _refuse(f"cannot write or read{where}: {error.strerror}; free some space or choose another folder")
     except BrokenExecutor:
-        return _refuse("the system ended a worker process, often for want of memory; run again, it goes on")
+        return _refuse("the system ended a worker process, probably for lack of memory; run again to continue")
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
             raise
-        return _refuse("there is not enough memory for this; free some, or ask for less at a time")
+        return _refuse("there is not enough memory for this; free some memory or use a smaller batch")
 
 
 def run(args: list[str], commands: Mapping[str, Entry], program: str = "exuvia") -> int:
@@ -103,7 +100,7 @@ def run(args: list[str], commands: Mapping[str, Entry], program: str = "exuvia")
 
 
 def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia") -> Callable[[], Any]:
-    """The command's call with its settings filled in from `args`; usage errors exit with code 2, help with 0."""
+    """Return the command's call with settings read from `args`; usage errors exit with code 2, help with 0."""
     import tyro
 
     function = resolve({name: entry.target}, name, "command")
@@ -117,7 +114,7 @@ def parse(name: str, entry: Entry, args: Sequence[str], program: str = "exuvia")
 
 
 def description(function: Callable[..., Any], entry: Entry) -> str:
-    """Help text of a command: its line if it is of a family, its docstring up to the first section, the examples."""
+    """Help text of a command: its line if it belongs to a family, its docstring up to the first section, examples."""
     text = re.split(r"(?m)^\s*(?:Args|Returns|Raises|Yields):\s*$", inspect.getdoc(function) or entry.line)[0].strip()
     which = [f"{entry.line}.", ""] if entry.family else []
     return "\n".join([*which, text, "", "Examples:", *(f"    {example}" for example in entry.examples)])
@@ -133,9 +130,6 @@ def config_type(name: str, entry: Entry, function: Callable[..., Any]) -> Any:
 
 
 def _call(name: str, entry: Entry, args: Sequence[str], program: str) -> int:
-    for option in (word.partition("=")[0] for word in args):
-        if option in entry.gone:
-            raise ConfigError(f"`{program} {name}` has no {option} any more; {entry.gone[option]}")
     try:
         code = parse(name, entry, args, program)()
     except ExuviaError as error:

@@ -1,4 +1,4 @@
-"""A cache on disk: results under a hash of everything that determines them, read again only if that hash matches."""
+"""A cache on disk: results are stored under a hash of everything that determines them."""
 
 import hashlib
 import json
@@ -21,17 +21,17 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def stable_hash(facts: Any) -> str:
-    """Hex SHA-256 of a JSON-ready value, equal on every machine; the order of a dictionary's keys does not count."""
+    """Hex SHA-256 of a JSON-ready value, equal on every machine and for every order of a dictionary's keys."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def recall_arrays(folder: Path | None, name: str, facts: Any) -> Arrays | None:
-    """What `keep_arrays` wrote for the same facts; None where there is nothing, or a damaged file, which is logged.
+    """Read the arrays that `keep_arrays` wrote for the same facts; None if there are none. A damaged file is logged.
 
     Args:
-        folder: where arrays are kept; None: nowhere
+        folder: folder of the cache; None: no cache
         name: first part of the file's name
-        facts: JSON-ready; everything that determines the arrays
+        facts: everything that determines the arrays, JSON-ready
     """
     if folder is None or not (path := _path(folder, name, facts)).exists():
         return None
@@ -52,7 +52,7 @@ def keep_arrays(folder: Path | None, name: str, facts: Any, arrays: Arrays) -> A
     Raises:
         OutputError: the folder cannot be written.
     """
-    # safetensors writes memory as it is, so the rows must be in C order
+    # safetensors writes raw memory: rows must be in C order
     plain = {key: np.ascontiguousarray(values) for key, values in arrays.items()}
     if folder is not None:
         with whole_file(_path(folder, name, facts)) as temporary:
@@ -65,7 +65,7 @@ def _path(folder: Path, name: str, facts: Any) -> Path:
 
 
 def _mark(facts: Any, arrays: Arrays) -> str:
-    """SHA-256 of the facts, and of the names, types, shapes and values; one string, for files with equal bytes."""
+    """SHA-256 of the facts and of the arrays' names, types, shapes and values."""
     digest = hashlib.sha256(stable_hash(facts).encode())
     for key in sorted(arrays):
         digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape}".encode())
@@ -74,12 +74,12 @@ def _mark(facts: Any, arrays: Arrays) -> str:
 
 
 def keep_json(path: Path, facts: Any, value: Mapping[str, Any]) -> None:
-    """Write a JSON-ready dictionary with the hash of the facts that determine it. Raises OutputError."""
+    """Write a JSON-ready dictionary together with the hash of the facts that determine it. Raises OutputError."""
     write_json(path, {"key": stable_hash(facts), **value})
 
 
 def recall_json(path: Path, facts: Any) -> dict[str, Any] | None:
-    """What `keep_json` wrote for the same facts; None for a missing or damaged file, or other facts."""
+    """Read what `keep_json` wrote for the same facts; None for a missing or damaged file, or other facts."""
     if not path.exists():
         return None
     try:

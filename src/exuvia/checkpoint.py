@@ -1,6 +1,6 @@
-"""Run folders (`config.json`, `*.safetensors`, `provenance.json`): saved, loaded, shipped, and found on the hub.
+"""Run folders (`config.json`, `*.safetensors`, `provenance.json`): save, load, and find them, locally or on the hub.
 
-They are saved whole, loaded strictly, and never pickled.
+Folders are written whole, loaded strictly, and never pickled.
 """
 
 import datetime
@@ -27,34 +27,38 @@ from torch.overrides import TorchFunctionMode
 from typing_extensions import TypedDict
 
 import exuvia
+from exuvia.config import from_dict
 from exuvia.errors import CheckpointError
 from exuvia.files import whole_file, write_json
 from exuvia.readers import as_type, guarded, parse_json, read_json
 from exuvia.registry import suggest
 
 FORMAT = "exuvia/1"
+WEIGHTS = "weights.safetensors"
+"""File of a finished run."""
 LARGE = 50_000_000
-"""Numbers in a tensor beside the weights, such as a table of positions, that any model may have."""
+"""Maximum size of a tensor that is not among the weights, such as a table of positions."""
 T = TypeVar("T")
+Config = TypeVar("Config")
 Module = TypeVar("Module", bound=nn.Module)
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file whole; equal tensors and metadata give equal bytes. Raises OutputError."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    # one entry alone: the library writes several in an order that changes from process to process
+    # a single entry: the library writes several in an order that changes between processes
     facts = {"exuvia": json.dumps(metadata, sort_keys=True)} if metadata else {"format": "pt"}
     with whole_file(path) as temporary:
         save_file(plain, temporary, metadata=facts)
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Floating-point tensors as float16, for shipping; single numbers and integers stay. `load_into` widens them."""
+    """Convert floating-point tensors to float16 for shipping, except scalars. `load_into` widens them again."""
     return {k: v.half() if v.is_floating_point() and v.numel() > 1 else v for k, v in tensors.items()}
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and values, in the order of names."""
+    """SHA-256 of names, shapes and values, in the order of names."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
@@ -64,14 +68,14 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 
 def load_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read a safetensors file. Raises CheckpointError: it is missing, truncated or not a safetensors file."""
+    """Read a safetensors file. Raises CheckpointError if it is missing, truncated or not a safetensors file."""
     with guarded(path, "safetensors file", CheckpointError):
         return load_file(path)
 
 
 def part_of(values: Mapping[str, T], part: str) -> dict[str, T]:
-    """What stands under `PART.x`, as `x`."""
-    return {name.removeprefix(f"{part}."): one for name, one in values.items() if name.startswith(f"{part}.")}
+    """Select the values named `PART.x`, and rename them to `x`."""
+    return {name.removeprefix(f"{part}."): value for name, value in values.items() if name.startswith(f"{part}.")}
 
 
 def load_metadata(path: str | Path) -> dict[str, str]:
@@ -82,10 +86,10 @@ def load_metadata(path: str | Path) -> dict[str, str]:
 
 
 def load_state_dicts(path: str | Path) -> dict[str, Any]:
-    """A dictionary of tensors and plain values that `torch.save` wrote; nothing in the file is executed.
+    """Read a dictionary of tensors and plain values that `torch.save` wrote; nothing in the file is executed.
 
     Raises:
-        CheckpointError: it is missing, damaged, holds other objects, or a tensor claims more than is stored.
+        CheckpointError: it is missing, damaged, holds other objects, or has a tensor larger than its stored values.
     """
     with guarded(path, "checkpoint file", CheckpointError):
         try:
@@ -94,15 +98,15 @@ def load_state_dicts(path: str | Path) -> dict[str, Any]:
             if (named := re.search(r"(?:GLOBAL|global:?|class:?)\s+`?([\w.]+)", str(error))) is None:
                 raise CheckpointError(f"{path} is not a readable checkpoint file; fetch or write it again") from None
             raise CheckpointError(
-                f"{path} holds a pickled object ({named.group(1)}) besides tensors; refused, since loading it could "
-                "run foreign code: save the state dicts alone and try again"
+                f"{path} holds a pickled object ({named.group(1)}), not only tensors; refused, since loading it "
+                "could run foreign code: save the state dicts alone and try again"
             ) from None
         if not isinstance(content, dict):
             raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a dictionary of state dicts")
         for part in (content, *(value for value in content.values() if isinstance(value, dict))):
             for name, value in part.items():
                 if isinstance(value, Tensor) and value.untyped_storage().nbytes() < value.numel() * value.itemsize:
-                    raise CheckpointError(f"{path} has fewer numbers than {name} of shape {tuple(value.shape)} claims")
+                    raise CheckpointError(f"{path} has fewer numbers than {name} of shape {tuple(value.shape)} needs")
         return content
 
 
@@ -112,46 +116,46 @@ def load_into(
     """Load weights strictly; half-precision weights are widened to the module's own precision.
 
     Args:
-        may_lack: ends of names whose values the module keeps where `tensors` has none
-        assign: replace the parameters instead of filling them, which is faster; for modules nobody refers to yet
+        may_lack: ends of names that `tensors` may lack; the module keeps its own values for them
+        assign: replace the parameters instead of copying into them; faster, for new modules only
     Raises:
-        CheckpointError: missing or unexpected tensors, or those of another shape or kind of numbers, all named.
+        CheckpointError: tensors are missing, unexpected, or of another shape or type; the message names them.
     """
-    own = module.state_dict()
-    fitting = _fitting(own, tensors, what, may_lack)
-    module.load_state_dict({k: v.to(own[k].dtype, copy=assign) for k, v in fitting.items()}, assign=assign)
+    state = module.state_dict()
+    fitting = _fitting(state, tensors, what, may_lack)
+    module.load_state_dict({k: v.to(state[k].dtype, copy=assign) for k, v in fitting.items()}, assign=assign)
 
 
 def built(
     make: Callable[[], Module], tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...] = ()
 ) -> Module:
-    """The module that `make` gives, with these weights; one far larger than they are is refused before it takes memory.
+    """Build a module and load its weights. A module far larger than the weights is refused before it takes memory.
 
     Raises:
         CheckpointError: as `load_into`, or no module has such sizes.
     """
-    most = max(LARGE, *(4 * value.numel() for value in tensors.values())) if tensors else LARGE
-    with guarded(f"the configuration of {what}", "description of a model", CheckpointError), undrawn(most):
+    limit = max(LARGE, *(4 * value.numel() for value in tensors.values())) if tensors else LARGE
+    with guarded(f"the configuration of {what}", "description of a model", CheckpointError), undrawn(limit):
         module = make()
     load_into(module, tensors, what, may_lack, assign=True)
     return module
 
 
 def _fitting(
-    own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...]
+    state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    """The tensors, completed by those of `own` that they may lack. Raises CheckpointError unless they fit `own`."""
-    tensors = {name: value for name, value in own.items() if name.endswith(may_lack)} | dict(tensors)
+    """Complete the tensors by those of `state` that they may lack. Raises CheckpointError if they do not fit."""
+    tensors = {name: value for name, value in state.items() if name.endswith(may_lack)} | dict(tensors)
 
     def numbers(value: Tensor) -> tuple[bool, bool]:
         return value.is_floating_point(), value.is_complex()
 
-    both = [(name, tensors[name], own[name]) for name in sorted(own.keys() & tensors.keys())]
+    both = [(name, tensors[name], state[name]) for name in sorted(state.keys() & tensors.keys())]
     shapes = [f"{n} is {tuple(x.shape)}, expected {tuple(y.shape)}" for n, x, y in both if x.shape != y.shape]
     types = [f"{n} is {x.dtype}, expected {y.dtype}" for n, x, y in both if numbers(x) != numbers(y)]
     problems = (
-        ("missing", sorted(own.keys() - tensors.keys()), ", "),
-        ("unexpected", sorted(tensors.keys() - own.keys()), ", "),
+        ("missing", sorted(state.keys() - tensors.keys()), ", "),
+        ("unexpected", sorted(tensors.keys() - state.keys()), ", "),
         ("of another shape", shapes, "; "),
         ("of another type", types, "; "),
     )
@@ -166,44 +170,44 @@ def _fitting(
 
 
 class undrawn(TorchFunctionMode):  # used as a block, like torch.no_grad
-    """Inside the block modules are made without drawing first weights, for those that `load_into` fills next."""
+    """Inside the block, modules are built without random initial weights, which `load_into` would overwrite."""
 
-    def __init__(self, most: int = LARGE) -> None:
+    def __init__(self, limit: int = LARGE) -> None:
         super().__init__()
-        self.most = most
-        """Numbers in the largest tensor that may be made."""
+        self.limit = limit
+        """Maximum size of a new tensor."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Initialisation by random numbers (`normal_`, `kaiming_uniform_` ...) leaves the memory as it is."""
+        """Skip random initialisation (`normal_`, `kaiming_uniform_` ...), and check the sizes of new tensors."""
         name = getattr(func, "__name__", "")
         if name.endswith(("normal_", "uniform_")):
             return args[0] if args else kwargs["tensor"]
         if name in ("empty", "zeros", "ones", "full", "arange"):
             shape = args[0] if args and isinstance(args[0], tuple | list) else args
             sizes = [size for size in shape if isinstance(size, int | float)]
-            if (max if name == "arange" else math.prod)(sizes or [0]) > self.most:
+            if (max if name == "arange" else math.prod)(sizes or [0]) > self.limit:
                 raise CheckpointError(f"found sizes {sizes}, expected a model of its weights' size")
         return func(*args, **(kwargs or {}))
 
 
 class Run(TypedDict):
-    """What the config.json of a trained model says."""
+    """Required content of a trained model's config.json."""
 
     model: dict[str, Any]
 
 
 class ScaledRun(Run):
-    """That of a model that reads normalised features [.., C]: their mean and deviation, C numbers each."""
+    """The same for a model that reads normalised features [.., C]: their mean and deviation, C numbers each."""
 
     mean: list[float]
     std: list[float]
 
 
 def read_config(folder: str | Path, *kinds: str, holds: type | None = None) -> dict[str, Any]:
-    """`config.json` of a run folder of one of the given kinds.
+    """Read `config.json` of a run folder of one of the given kinds.
 
     Args:
-        holds: a typed dictionary of what it must say
+        holds: a typed dictionary of its required content
     Raises:
         CheckpointError: no such folder, no config, another format or kind, or values of other types.
     """
@@ -222,12 +226,28 @@ def read_config(folder: str | Path, *kinds: str, holds: type | None = None) -> d
 
 
 def write_config(folder: str | Path, kind: str, values: Mapping[str, Any]) -> None:
-    """Write `config.json` with its format and kind. Raises OutputError."""
+    """Write `config.json` with format and kind. Raises OutputError."""
     write_json(Path(folder) / "config.json", {"format": FORMAT, "kind": kind, **values})
 
 
+def load_run(
+    folder: str | Path, kind: str, make: Callable[[Config], Module], sizes: type[Config], holds: type = Run
+) -> tuple[Module, dict[str, Any]]:
+    """Load the model of a finished run, and its configuration.
+
+    Args:
+        make: class of the model; sizes: its settings class
+        holds: a typed dictionary of the required configuration
+    Raises:
+        CheckpointError: no such run, or weights that do not fit.
+    """
+    config = read_config(folder, kind, holds=holds)
+    settings = from_dict(sizes, config["model"])
+    return built(lambda: make(settings), load_tensors(Path(folder) / WEIGHTS), f"the {kind} model of {folder}"), config
+
+
 def provenance(**facts: Any) -> dict[str, Any]:
-    """Where a result came from: package version, code commit, date, machine and what the caller adds."""
+    """Origin of a result: versions, code commit, date, and facts that the caller adds."""
     return {
         "exuvia": exuvia.__version__,
         "commit": code_commit(),
@@ -239,7 +259,7 @@ def provenance(**facts: Any) -> dict[str, Any]:
 
 
 def code_commit() -> str:
-    """The commit of the source tree this package runs from, with `+` if files differ from it; else `release`."""
+    """The commit of this package's source tree, with `+` if files differ from it; `release` without a source tree."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return "release"
@@ -263,9 +283,9 @@ def command_line() -> str:
 
 
 def origin() -> dict[str, str]:
-    """Origin of what this process writes: command line, commit, machine and date."""
+    """Origin of this process's output: command line, commit, machine and date."""
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    # logical cores that this process may use
+    # logical cores available to this process
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     machine = f"{_processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
     return {"command": command_line(), "commit": code_commit(), "machine": machine, "date": date}
@@ -281,7 +301,7 @@ def _processor() -> str:
 
 
 def shipped(name: str) -> Path:
-    """The folder of a checkpoint that the package exuvia-base holds.
+    """The folder of a checkpoint in the package exuvia-base.
 
     Raises:
         CheckpointError: the package is not installed, or holds no checkpoint of this name.

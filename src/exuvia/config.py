@@ -1,7 +1,7 @@
 """Settings: frozen dataclasses that check their values, and their conversion to dictionaries, forms and tables.
 
-One class is the single description of what can be set: its fields, types, limits and the text under each field. The
-command line, the studio's forms and the tables of the documentation are made from it.
+A class is the only description of its settings: fields, types, limits, and the text under each field. The command line,
+the studio's forms and the tables of the documentation are generated from it.
 """
 
 import ast
@@ -28,11 +28,11 @@ from exuvia.registry import suggest
 
 T = TypeVar("T")
 HUGE = 10**9
-"""No setting is larger; a limit as high as this only refuses slips, and is not told where another one is broken."""
+"""Maximum of every number. This limit catches typing errors; messages mention it only when it is exceeded."""
 Count = Annotated[int, Field(ge=1, le=HUGE)]
 Natural = Annotated[int, Field(ge=0, le=HUGE)]
 Layers = Annotated[int, Field(ge=1, le=256)]
-"""Parts of a model that are built one after another."""
+"""Number of parts of a model."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=HUGE)]
@@ -41,7 +41,7 @@ FrameRate = Annotated[float, Field(gt=0, le=1000)]
 Workers = Annotated[int, Field(ge=1, le=256)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
 HIDDEN = object()
-"""Marks a setting that no form offers, such as a folder of this machine: `Annotated[str, HIDDEN]`."""
+"""Marks a setting that forms do not show, such as a local folder: `Annotated[str, HIDDEN]`."""
 
 
 @overload
@@ -50,10 +50,10 @@ def settings(cls: type[T]) -> type[T]: ...
 def settings(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
 def settings(cls: type[T] | None = None, *, kw_only: bool = False) -> type[T] | Callable[[type[T]], type[T]]:
-    """Make a class a frozen dataclass whose values are checked against its annotations.
+    """Turn a class into a frozen dataclass whose values are checked against its annotations.
 
-    `Literal` gives choices, `Annotated[int, Field(ge=1)]` limits, and the string under a field its description. A list
-    is taken where a tuple is expected. `__post_init__` may raise ConfigError for what one annotation cannot say.
+    `Literal` gives choices, `Annotated[int, Field(ge=1)]` limits, and the string under a field its description. Lists
+    are accepted as tuples. `__post_init__` may raise ConfigError for conditions that annotations cannot express.
 
     Raises:
         ConfigError: when an instance is made with a value of another type, or outside the limits.
@@ -80,7 +80,7 @@ def _tuples(value: Any) -> Any:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A dataclass as a JSON-ready dictionary (tuples become lists, paths text)."""
+    """Convert a dataclass to a JSON-ready dictionary (tuples become lists, and paths become text)."""
     return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
@@ -97,7 +97,7 @@ def _plain(value: Any) -> Any:
 def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
     """Build a settings class from a dictionary, such as one read from JSON.
 
-    A dictionary for a field that is itself a settings class changes that field's default: what it does not name stays.
+    If a field is itself a settings class, a dictionary changes the named values of the field's default.
 
     Raises:
         ConfigError: a key that the class does not have, a missing one without a default, or a value of another type.
@@ -112,7 +112,7 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"tune.steps": 3}` as `{"tune": {"steps": 3}}`."""
+    """Convert `{"tune.steps": 3}` to `{"tune": {"steps": 3}}`."""
     tree: dict[str, Any] = {}
     for name, value in values.items():
         first, dot, rest = name.partition(".")
@@ -124,7 +124,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete(cls: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Plain values; a nested settings class is completed from the field's default."""
+    """Convert to plain values, and complete nested settings classes from the fields' defaults."""
     fields, hints, filled = {f.name: f for f in dataclasses.fields(cls)}, _hints(cls), {}
     if not isinstance(values, Mapping):
         known = ", ".join(fields)
@@ -141,7 +141,7 @@ def _complete(cls: Any, values: Mapping[str, Any], prefix: str = "") -> dict[str
 
 
 def _number(value: Any) -> Any:
-    """A NumPy number as Python's. Raises TypeError for anything that JSON cannot hold."""
+    """Convert a NumPy number to Python's. Raises TypeError for values that JSON cannot hold."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"found {value!r}, expected text, numbers, lists or a dictionary")
@@ -152,15 +152,15 @@ class Setting:
     """One line of a form or of a table of options."""
 
     name: str
-    """Of the field; inside a nested class with a dot, as in `tune.steps`."""
+    """Name of the field; inside a nested class with a dot, as in `tune.steps`."""
     type: Literal["bool", "int", "float", "text", "path", "choice", "other"]
     text: str
-    """What stands under the field in the source."""
+    """Description: the string under the field in the source."""
     default: Any
     """`dataclasses.MISSING` if a value is required."""
     choices: tuple[Any, ...]
     many: bool
-    """Whether it is a list of values of the type."""
+    """Whether the value is a list."""
     optional: bool
     """Whether it may be None."""
     minimum: float | None
@@ -170,11 +170,11 @@ class Setting:
 
 
 def describe(cls: Any, given: object = None, prefix: str = "") -> list[Setting]:
-    """What can be set in a dataclass: one line per field; fields of nested classes have names such as `tune.steps`.
+    """The settings of a dataclass, one per field; fields of nested classes have names such as `tune.steps`.
 
     Args:
-        given: an instance whose values are the defaults; None: those of the class
-        prefix: stands before each name
+        given: an instance whose values replace the defaults of the class
+        prefix: text before each name
     """
     hints, texts, lines = _hints(cls), _texts(cls), []
     for field in dataclasses.fields(cls):
@@ -183,9 +183,9 @@ def describe(cls: Any, given: object = None, prefix: str = "") -> list[Setting]:
             lines += describe(hint.kind, default, f"{prefix}{field.name}.")
             continue
         low, high = (next((limit for _, limit in side), None) for side in hint.limits())
-        what: Any = "choice" if hint.choices else _TYPE.get(hint.kind, "other")
+        kind: Any = "choice" if hint.choices else _TYPE.get(hint.kind, "other")
         about = (texts.get(field.name, ""), default, hint.choices, hint.many, hint.optional, low, high)
-        lines.append(Setting(prefix + field.name, what, *about, HIDDEN in hint.marks))
+        lines.append(Setting(prefix + field.name, kind, *about, HIDDEN in hint.marks))
     return lines
 
 
@@ -197,12 +197,12 @@ def _default(field: Any) -> Any:
 
 
 def _texts(cls: type) -> dict[str, str]:
-    """What stands under each field in the source, those of base classes included."""
+    """The string under each field in the source, including fields of base classes."""
     texts: dict[str, str] = {}
     for part in reversed([kind for kind in cls.__mro__ if dataclasses.is_dataclass(kind)]):
         try:
             body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(part))).body[0]).body
-        except (OSError, TypeError):  # a class made without a file
+        except (OSError, TypeError):  # a class without a source file
             continue
         for line, below in itertools.pairwise(body):
             if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and isinstance(below, ast.Expr):
@@ -213,15 +213,15 @@ def _texts(cls: type) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class _Hint:
-    """What an annotation says."""
+    """The content of an annotation."""
 
     kind: Any = None
-    """The class of a value, or of each of several; of a union its first class."""
+    """The class of a value or of a list's items; the first class of a union."""
     choices: tuple[Any, ...] = ()
     many: bool = False
     optional: bool = False
     marks: tuple[Any, ...] = ()
-    """What `Annotated` adds."""
+    """Metadata of `Annotated`."""
 
     @classmethod
     def of(cls, hint: Any) -> "_Hint":
@@ -248,7 +248,7 @@ class _Hint:
         return dataclasses.is_dataclass(self.kind)
 
     def limits(self, huge: bool = False) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
-        """Lower and upper limits in words: `[("at least", 0)], [("below", 1)]`; without those that are `HUGE`."""
+        """Lower and upper limits in words: `[("at least", 0)], [("below", 1)]`; limits of `HUGE` only if `huge`."""
         words: dict[type, tuple[int, str, str]] = {
             Ge: (0, "at least", "ge"), Gt: (0, "above", "gt"), Le: (1, "at most", "le"), Lt: (1, "below", "lt")
         }  # fmt: skip
@@ -260,7 +260,7 @@ class _Hint:
         return sides
 
     def range(self, huge: bool = False) -> str:
-        """The limits as half a sentence."""
+        """The limits as a phrase."""
         low, high = self.limits(huge)
         if low and high and (low[0][0], high[0][0]) == ("at least", "at most"):
             return f"{low[0][1]} to {high[0][1]}"
@@ -273,7 +273,7 @@ def _hints(cls: Any) -> dict[str, _Hint]:
 
 
 def _refusal(cls: type, error: ValidationError) -> ConfigError:
-    """The first problem that a failed check reports, as one sentence."""
+    """The first problem of a failed check, as one sentence."""
     problems = error.errors(include_url=False)
     name, hint, owner = _place(cls, problems[0]["loc"])
     kind, value = problems[0]["type"], problems[0]["input"]
@@ -282,8 +282,8 @@ def _refusal(cls: type, error: ValidationError) -> ConfigError:
         return _no_setting(owner, last, f"{prefix}." if prefix else "")
     if kind in ("missing", "missing_argument"):
         return ConfigError(f"{cls.__name__} needs a value for {name!r}")
-    alike = [one for one in problems if _place(cls, one["loc"])[0] == name]  # one for each part of a union
-    words = dict.fromkeys(_expected(one, hint) for one in alike if one["type"] != "literal_error")
+    alike = [problem for problem in problems if _place(cls, problem["loc"])[0] == name]  # one per part of a union
+    words = dict.fromkeys(_expected(problem, hint) for problem in alike if problem["type"] != "literal_error")
     if len(alike) > len(words) and isinstance(value, str):
         also = "".join(f", or {word}" for word in words)
         return ConfigError(f"unknown {name} {value!r}; {suggest(value, map(str, hint.choices))}{also}")
@@ -297,12 +297,12 @@ def _no_setting(cls: Any, name: str, prefix: str) -> ConfigError:
 
 
 def _place(cls: type, loc: tuple[int | str, ...]) -> tuple[str, _Hint, Any]:
-    """Name of the setting that an error is about, its annotation, and the class that has it."""
+    """The setting that an error concerns: its name, its annotation, and its class."""
     name, hint, owner = "", _Hint(cls), cls
     for part in loc:
         if isinstance(part, int) and name:
             name += f"[{part}]"
-        elif isinstance(part, int):  # an argument by its place
+        elif isinstance(part, int):  # a positional argument
             name = dataclasses.fields(typing.cast(Any, cls))[part].name
             hint = _hints(cls)[name]
         elif hint.is_settings:
@@ -320,7 +320,7 @@ _EXPECTED = {
 
 
 def _expected(problem: ErrorDetails, hint: _Hint) -> str:
-    """What a value should have been, in a user's words."""
+    """The expected kind of value, in a user's words."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind.startswith(("greater_than", "less_than")):
         return hint.range(huge=kind.startswith("less_than"))

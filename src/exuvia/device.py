@@ -1,4 +1,4 @@
-"""Devices that models run on: which this machine has, and in which precision they multiply matrices fast."""
+"""Devices of this machine, and the precisions in which they multiply matrices fast."""
 
 import functools
 import logging
@@ -11,46 +11,46 @@ from exuvia.errors import ConfigError
 log = logging.getLogger(__name__)
 
 Precision = Literal["auto", "no", "bf16", "fp16"]
-"""Of matrix products: auto (bf16 where it is fast, else float32), no (float32), bf16, fp16."""
+"""Precision of matrix products: auto (bf16 where it is fast, else float32), no (float32), bf16 or fp16."""
 FAST = {"bf16": ("avx512_bf16", "amx_bf16", "bf16"), "fp16": ("avx512_fp16", "amx_fp16", "fp16_arith")}
-"""What a processor with arithmetic of its own for a type names among its capabilities (torch.cpu.get_capabilities)."""
+"""Capabilities of processors with native arithmetic for a type (names of torch.cpu.get_capabilities)."""
 CUDA = {"bf16": (8, 0), "fp16": (7, 0)}
 """First compute capability with tensor cores for a type (CUDA C++ Programming Guide, "Arithmetic Instructions")."""
 
 
 def devices() -> list[str]:
-    """Devices of this machine that PyTorch, as installed, can use: cpu, cuda:0 ..., mps, xpu:0 ..."""
+    """Devices of this machine that the installed PyTorch can use: cpu, cuda:0 ..., mps, xpu:0 ..."""
     import torch
 
-    found = ["cpu", *(["mps"] if torch.backends.mps.is_available() else [])]
+    names = ["cpu", *(["mps"] if torch.backends.mps.is_available() else [])]
     for kind in (torch.cuda, torch.xpu):
         count = kind.device_count() if kind.is_available() else 0
-        found += [f"{kind.__name__.split('.')[1]}:{n}" for n in range(count)]
-    return found
+        names += [f"{kind.__name__.split('.')[1]}:{n}" for n in range(count)]
+    return names
 
 
 def check_device(name: str) -> str:
-    """The name, as PyTorch names devices: cpu, cuda (the first), cuda:1, mps. Raises ConfigError unless it is here."""
-    if name != "cpu":  # always here, and PyTorch need not be loaded to know
+    """Return the name (PyTorch's: cpu, cuda, cuda:1, mps). Raises ConfigError for a device that is not there."""
+    if name != "cpu":  # always available; checking would load PyTorch
         here = devices()
         if name not in here and f"{name}:0" not in here and name.removesuffix(":0") not in here:
-            raise ConfigError(f"found device {name!r}, expected one that is here; this machine has: {', '.join(here)}")
+            raise ConfigError(f"found device {name!r}, expected one of this machine: {', '.join(here)}")
     return name
 
 
 Device = Annotated[str, AfterValidator(check_device)]
-"""A setting that is refused where the device is not there."""
+"""A device of this machine; others are refused."""
 
 
 def training_device() -> str:
-    """The kind of device that trainings run on: cuda or mps where there is one, else cpu."""
+    """The kind of device for trainings: cuda or mps if there is one, else cpu."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def is_fast(precision: Literal["bf16", "fp16"], device: str) -> bool:
-    """Whether a device computes matrix products in this type by itself rather than by way of float32."""
+    """Whether a device computes matrix products in this type natively rather than through float32."""
     import torch
 
     if device == "cuda":
@@ -60,26 +60,22 @@ def is_fast(precision: Literal["bf16", "fp16"], device: str) -> bool:
 
 
 def choose_precision(asked: Precision, device: str | None = None) -> Literal["no", "bf16", "fp16"]:
-    """What `auto` stands for on a kind of device; other precisions stay, with a warning where they are slow there.
-
-    Args:
-        device: None: that of trainings
-    """
+    """Resolve `auto` for a kind of device (None: that of trainings); warn if another precision is slow there."""
     if asked == "no":
         return asked
     device = device or training_device()
     wanted: Literal["bf16", "fp16"] = "bf16" if asked == "auto" else asked
     fast = is_fast(wanted, device)
-    has = f"this {device} {'has' if fast else 'is not known to have'} {wanted} arithmetic of its own"
+    has = f"this {device} {'has' if fast else 'is not known to have'} native {wanted} arithmetic"
     if asked == "auto":
-        _tell(logging.INFO, f"trained in {'bf16' if fast else 'float32'} (precision auto): {has}")
+        _log_once(logging.INFO, f"trained in {'bf16' if fast else 'float32'} (precision auto): {has}")
         return "bf16" if fast else "no"
     if not fast:
-        _tell(logging.WARNING, f"{wanted} is likely slower than float32 here: {has}; precision auto or no avoids that")
+        _log_once(logging.WARNING, f"{wanted} is likely slower than float32: {has}; use precision auto or no")
     return wanted
 
 
 @functools.cache
-def _tell(level: int, sentence: str) -> None:
-    """Log a sentence, once a process."""
+def _log_once(level: int, sentence: str) -> None:
+    """Log a sentence once per process."""
     log.log(level, sentence)

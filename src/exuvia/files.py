@@ -1,15 +1,14 @@
-"""Output files and folders that appear whole or not at all, and never take the place of something of the user's.
+"""Output files and folders that appear whole or not at all, and never replace a user's own files.
 
-What is written stands in a temporary folder `.exuvia-XXXXXXXX` beside the target, which a lock marks as in use. Then
-one rename, or one exchange of two folders, puts it in place. Temporary folders without a lock were left by killed
-processes; the next write into the same parent removes them.
+Output is first written to a temporary folder `.exuvia-XXXXXXXX` next to the target, and a lock marks it as in use. Then
+one rename, or one exchange of two folders, puts the output in place. Temporary folders without a lock were left by
+killed processes; the next write into the same parent removes them.
 """
 
 import contextlib
 import csv
 import ctypes
 import errno
-import glob
 import hashlib
 import io
 import json
@@ -29,22 +28,21 @@ from exuvia.readers import read_json
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: nothing is cleaned there, and two writers do not notice each other
+except ImportError:  # Windows has no such locks: nothing is cleaned up, and two writers do not notice each other
     fcntl = None  # type: ignore[assignment]
 
 MARKER = ".exuvia.json"
-"""File in every folder that `whole_folder` makes: the kind of the folder and the names of what was written there."""
+"""File in every folder that `whole_folder` makes: the kind of the folder and the names of its content."""
 _PREFIX = ".exuvia-"
-_REPORT = {"report.json", "report.csv", "report.md", "report.tex"}
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _HERE = -100  # AT_FDCWD
 _scanned: dict[Path, float] = {}
-"""Parents of targets, and when to look for leftovers there again."""
+"""Parent folder of a target -> time of the next clean-up."""
 
 
 @contextmanager
 def as_output_error(path: Path) -> Iterator[None]:
-    """An OSError inside, or one that safetensors reports, becomes an OutputError that names the path."""
+    """Turn an OSError in the block, or an error of safetensors, into an OutputError that names the path."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -54,23 +52,23 @@ def as_output_error(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A temporary path of the same name that takes the target's place when the block ends without an error.
+    """Yield a temporary path of the same name, which replaces the target if the block ends without an error.
 
-    A symbolic link stays, and what it points to is replaced. Permissions are those of the file that was there, else
-    those that the umask gives.
+    A symbolic link stays, and its target is replaced. The new file keeps the permissions of the old one; without an old
+    one, the umask decides.
 
     Args:
-        path: the target; its folder is made if need be.
+        path: the target; its folder is made if necessary
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
     target = Path(os.path.realpath(path))
-    with as_output_error(target), _beside(target) as place:
+    with as_output_error(target), _private_folder(target) as place:
         temporary = place / target.name
         temporary.touch()
         mode = (target if target.exists() else temporary).stat().st_mode & 0o777
         yield temporary
-        temporary.chmod(mode)  # after writing: some writers put a private file in its place
+        temporary.chmod(mode)  # after writing: some writers replace it by a private file
         with open(temporary, "rb") as done:
             os.fsync(done.fileno())
         os.replace(temporary, target)
@@ -80,63 +78,63 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 def whole_folder(
     path: str | Path, kind: str, *, overwrite: bool = False, sources: Iterable[str | Path] = ()
 ) -> Iterator[Path]:
-    """A temporary folder that becomes `path` when the block ends without an error.
+    """Yield a temporary folder, which becomes `path` if the block ends without an error.
 
     Args:
-        path: the target; of a symbolic link, what it points to
-        kind: of the folder, in the reader's words; an older folder of this kind is replaced
+        path: the target, or a symbolic link to it
+        kind: kind of the folder, for messages; an older folder of this kind is replaced
         overwrite, sources: see `check_folder`
     Raises:
         OutputError: as `check_folder` says, the parent cannot be written, or the disk is full.
     """
     rules: dict[str, Any] = {"overwrite": overwrite, "sources": list(sources)}
     target = check_folder(path, kind, **rules)
-    with as_output_error(target), _beside(target) as place:
-        made = place / target.name
-        made.mkdir()
-        yield made
-        write_json(made / MARKER, {"kind": kind, "files": sorted(one.name for one in made.iterdir())})
+    with as_output_error(target), _private_folder(target) as place:
+        folder = place / target.name
+        folder.mkdir()
+        yield folder
+        write_json(folder / MARKER, {"kind": kind, "files": sorted(file.name for file in folder.iterdir())})
         check_folder(path, kind, **rules)
         if target.exists():
-            _exchange(made, target, place)
+            _exchange(folder, target, place)
         else:
-            os.rename(made, target)
+            os.rename(folder, target)
 
 
 def check_folder(path: str | Path, kind: str, *, overwrite: bool = False, sources: Iterable[str | Path] = ()) -> Path:
-    """The real path of a folder that may be written, or replaced whole.
+    """Return the real path of a folder that may be written or replaced.
 
-    A folder that exists is replaced if it is empty, or carries this package's mark of the same kind and nothing else.
+    An existing folder may be replaced if it is empty, or has this package's marker of the same kind and no other files.
 
     Args:
-        overwrite: replace it whatever it holds
-        sources: what is read meanwhile; a folder that holds one of these is never replaced, and neither is the working
-            directory, the home directory, or a folder above one of them
+        overwrite: allow replacing any content
+        sources: inputs of the command; a folder that contains one of them is never replaced, and neither is the
+            working directory, the home directory, or a folder above them
     Raises:
         OutputError: it may not be replaced.
     """
     target = Path(os.path.realpath(path))
-    recover(target)
+    _clean_up(target.parent)
     if not target.exists():
         return target
     if not target.is_dir():
         raise OutputError(f"{path} is a file, expected a folder for the {kind}; choose another name")
     for name, place in (("working", Path.cwd), ("home", Path.home)):
-        with contextlib.suppress(OSError, RuntimeError):  # a working directory that is gone, a user without a home
+        with contextlib.suppress(OSError, RuntimeError):  # a deleted working directory, a user without a home
             if target in (here := Path(os.path.realpath(place())), *here.parents):
                 raise OutputError(f"{path} is the {name} directory, or holds it; choose another folder")
     for source in sources:
         inside = Path(os.path.realpath(source))
         if inside.exists() and target in (inside, *inside.parents):
             raise OutputError(f"{path} holds {source}, which is read for the {kind}; choose another folder")
-    found = {one.name for one in target.iterdir() if not one.name.startswith(_PREFIX)}
-    if overwrite or not found:
+    content = {file.name for file in target.iterdir() if not file.name.startswith(_PREFIX)}
+    if overwrite or not content:
         return target
-    own, names = _mark(target, found)
-    if own != kind:
-        what = f"a {own}" if own else ", ".join(sorted(found)[:3])
+    present, names = _marker(target)
+    if present != kind:
+        what = f"a {present}" if present else ", ".join(sorted(content)[:3])
         raise OutputError(f"{path} holds {what}, not a {kind}; {_ADVICE}")
-    if foreign := sorted(found - names - {MARKER}):
+    if foreign := sorted(content - names - {MARKER}):
         raise OutputError(f"{path} holds {', '.join(foreign[:3])}, which is no part of the {kind}; {_ADVICE}")
     return target
 
@@ -144,44 +142,21 @@ def check_folder(path: str | Path, kind: str, *, overwrite: bool = False, source
 _ADVICE = "choose another folder, or replace it whole with --overwrite (in Python: overwrite=True)"
 
 
-def _mark(folder: Path, found: set[str]) -> tuple[str | None, set[str]]:
-    """Kind of a folder and the names that were written there; folders of version 0.1 are known by their content."""
-    for name in (MARKER, "config.json"):
-        try:
-            about = read_json(folder / name)
-        except DataError:
-            continue
-        if isinstance(about, dict) and isinstance(about.get("kind"), str):
-            if name == MARKER and isinstance(about.get("files"), list):
-                return about["kind"], set(map(str, about["files"]))
-            if str(about.get("format")).startswith("exuvia/"):
-                return about["kind"], found
-    known = "report.json" in found and found <= {*_REPORT, "index.html"}
-    return ("report page" if "index.html" in found else "report") if known else None, found
-
-
-def recover(path: str | Path) -> None:
-    """Put a folder back that a killed process had moved aside.
-
-    Only version 0.1, and file systems that cannot exchange two folders, leave anything to put back.
-    """
-    target = Path(os.path.realpath(path))
-    _tidy(target.parent)
-    if target.exists():
-        return
-    with contextlib.suppress(OSError):
-        older = target.parent.glob(f".{glob.escape(target.name)}-????????-old")  # as version 0.1 named it
-        for aside in sorted(older, key=lambda one: one.stat().st_mtime)[-1:]:
-            os.rename(aside, target)
-            shutil.rmtree(aside.with_name(aside.name.removesuffix("-old")), ignore_errors=True)
+def _marker(folder: Path) -> tuple[str | None, set[str]]:
+    """Kind of a folder and the names of its content, according to its marker."""
+    with contextlib.suppress(DataError):
+        about = read_json(folder / MARKER)
+        if isinstance(about, dict) and isinstance(about.get("kind"), str) and isinstance(about.get("files"), list):
+            return about["kind"], set(map(str, about["files"]))
+    return None, set()
 
 
 @contextmanager
 def locked(folder: str | Path) -> Iterator[None]:
-    """Hold a folder, which is made if need be, against other processes that ask for it in the same way.
+    """Lock a folder inside the block; it is made if necessary.
 
     Raises:
-        OutputError: another process holds it, or it cannot be made.
+        OutputError: another process holds the lock, or the folder cannot be made.
     """
     place = Path(folder)
     with as_output_error(place):
@@ -194,7 +169,7 @@ def locked(folder: str | Path) -> Iterator[None]:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool | None]:
-    """Hold a folder inside the block; gives False if another process holds it, None where there are no locks."""
+    """Lock a folder inside the block; yields False if another process holds the lock, None if there are no locks."""
     if fcntl is None:
         yield None
         return
@@ -203,7 +178,7 @@ def _lock(folder: Path) -> Iterator[bool | None]:
         held: bool | None = True
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:  # another one than BlockingIOError: a network drive without locks
+        except OSError as error:  # an error other than BlockingIOError: a network drive without locks
             held = False if isinstance(error, BlockingIOError) else None
         yield held
     finally:
@@ -211,27 +186,27 @@ def _lock(folder: Path) -> Iterator[bool | None]:
 
 
 @contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """A private folder beside the target, locked, and removed in the end."""
+def _private_folder(target: Path) -> Iterator[Path]:
+    """A private, locked folder next to the target, which is removed at the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    _tidy(target.parent)
+    _clean_up(target.parent)
     with contextlib.ExitStack() as stack:
         while True:
             place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=target.parent))
-            with contextlib.suppress(FileNotFoundError):  # another process took it for a leftover before the lock
+            with contextlib.suppress(FileNotFoundError):  # another process removed it before it was locked
                 if stack.enter_context(_lock(place)) is not False and place.exists():
                     break
         stack.callback(_remove, place)
         yield place
 
 
-def _tidy(parent: Path) -> None:
-    """Remove what killed processes left in a folder; large folders are looked through less often."""
+def _clean_up(parent: Path) -> None:
+    """Remove temporary folders of killed processes; large folders are searched less often."""
     started = time.monotonic()
     if fcntl is None or started < _scanned.get(parent, 0.0):
         return
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
-        for name in [one.name for one in entries if one.name.startswith(_PREFIX)]:
+        for name in [entry.name for entry in entries if entry.name.startswith(_PREFIX)]:
             with contextlib.suppress(OSError), _lock(parent / name) as held:
                 if held:
                     _remove(parent / name)
@@ -240,16 +215,16 @@ def _tidy(parent: Path) -> None:
 
 
 def _remove(place: Path) -> None:
-    """Remove a temporary folder; what was moved aside into it and not replaced goes back first."""
+    """Remove a temporary folder, and first put back a folder that was moved into it and not replaced."""
     aside = place / "aside"
-    for one in aside.iterdir() if aside.is_dir() else ():
-        if not (home := place.parent / one.name).exists():
-            os.rename(one, home)
+    for folder in aside.iterdir() if aside.is_dir() else ():
+        if not (home := place.parent / folder.name).exists():
+            os.rename(folder, home)
     shutil.rmtree(place, ignore_errors=True)
 
 
 def _exchange(made: Path, target: Path, place: Path) -> None:
-    """Put `made` where `target` is, and what was there into `place`, at one stroke where the system can."""
+    """Put `made` at `target`, and the old target into `place`, atomically if the system supports it."""
     with contextlib.suppress(AttributeError):  # a system without renameat2
         rename = ctypes.CDLL(None, use_errno=True).renameat2
         if rename(_HERE, os.fsencode(made), _HERE, os.fsencode(target), _EXCHANGE) == 0:
@@ -273,7 +248,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """Rows with equal keys as comma-separated values; no cell is one that a table program takes for a formula."""
+    """Rows with equal keys as comma-separated values; cells that spreadsheets would read as formulas are quoted."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()

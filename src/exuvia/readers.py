@@ -1,9 +1,9 @@
-"""Doors for files of others: JSON, TOML, arrays, archives of arrays and safetensors, each read in one guarded place.
+"""Guarded readers for external files: JSON, TOML, arrays, archives of arrays and safetensors.
 
-A damaged file, or one whose header claims more than it holds, ends in a DataError of one sentence, whatever the library
-behind the door raises. Sizes are checked before memory is taken. The doors for PyTorch stand in checkpoint.py;
-`house.wrong_readers` finds libraries that are called elsewhere. NumPy and pydantic are loaded by the doors that need
-them, since the list of commands is read here, too.
+A damaged file, or one whose header claims more than the file holds, raises a DataError of one sentence, whatever the
+underlying library raises. Sizes are checked before memory is allocated. The readers for PyTorch are in checkpoint.py;
+`house.wrong_readers` finds calls of these libraries elsewhere. NumPy and pydantic are imported only where needed,
+because this module also reads the list of commands.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_UNPACKED_BYTES = 4 << 30
-"""Most that one array of an archive may unpack to."""
+"""Maximum unpacked size of one array of an archive."""
 MAX_DEFLATION = 1040
-"""No more than 1,032 bytes come out of one byte of a deflate stream (zlib, "Technical details")."""
+"""One byte of a deflate stream unpacks to at most 1,032 bytes (zlib, "Technical details")."""
 _MAGIC = b"\x93NUMPY"
 
 
 @contextmanager
 def guarded(name: object, form: str, kind: type[ExuviaError] = DataError) -> Iterator[None]:
-    """Whatever a library raises inside becomes one sentence: "NAME is not a readable FORM (reason)"."""
+    """Turn any error that a library raises in the block into one sentence: "NAME is not a readable FORM (reason)"."""
     try:
         yield
     except ExuviaError:
         raise
     except FileNotFoundError:
         raise kind(f"{name} does not exist; expected one {form} there") from None
-    except Exception as error:  # what libraries raise for damaged files has no common class
+    except Exception as error:  # libraries' errors for damaged files have no common class
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise kind(f"there is not enough memory to read {name}; free some, or take a smaller one") from None
         reason = " ".join((str(error) or type(error).__name__)[:160].split())
@@ -49,44 +49,44 @@ def guarded(name: object, form: str, kind: type[ExuviaError] = DataError) -> Ite
 
 
 def parse_json(text: str | bytes, name: object, error: type[ExuviaError] = DataError) -> Any:
-    """The value of a JSON text. Raises DataError where it is none, or holds what no text file can hold."""
+    """Parse a JSON text. Raises DataError if it is invalid, or contains text that cannot be written as UTF-8."""
     with guarded(name, "JSON text", error):
         value = json.loads(text)
         if (b"\\ud" if isinstance(text, bytes) else "\\ud") in text.lower():  # type: ignore[operator]
-            json.dumps(value, ensure_ascii=False).encode()  # half of a pair of surrogates fails here
+            json.dumps(value, ensure_ascii=False).encode()  # fails for an unpaired surrogate
         return value
 
 
 def read_json(path: str | Path, error: type[ExuviaError] = DataError) -> Any:
-    """The value of a JSON file. Raises DataError (or `error`) if it is missing or is not JSON."""
+    """Read a JSON file. Raises DataError (or `error`) if it is missing or not JSON."""
     return parse_json(read_utf8(path, "JSON file", error), path, error)
 
 
 def read_utf8(path: str | Path, form: str, error: type[ExuviaError] = DataError) -> str:
-    """A text file; `form` is what messages call it. Raises DataError (or `error`)."""
+    """Read a text file; `form` is its name in messages. Raises DataError (or `error`)."""
     with guarded(path, form, error):
         return Path(path).read_text(encoding="utf-8")
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """The lines of a file with one JSON text a line; empty ones are left out. Raises DataError."""
+    """Read the non-empty lines of a file with one JSON text per line. Raises DataError."""
     return [line for line in read_utf8(path, "file of JSON lines").split("\n") if line.strip()]
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises DataError if it is missing or is not TOML."""
+    """Read a TOML file. Raises DataError if it is missing or not TOML."""
     text = read_utf8(path, "TOML file")
     with guarded(path, "TOML file"):
         return tomllib.loads(text)
 
 
 def read_table(reader: str, file: str, kind: type[T]) -> dict[str, T]:
-    """The rows of a .toml data file of this package by name, in the file's order.
+    """Read the rows of a .toml data file of this package by name, in the file's order.
 
     Args:
-        reader: `__file__` of the module beside which the data stands
-        file: its name
-        kind: a dataclass with a field `name`; the others are the row's keys, lists where it has tuples
+        reader: `__file__` of a module in the same folder
+        file: name of the data file
+        kind: a dataclass with a field `name`; its other fields are the row's keys
     """
     rows: dict[str, dict[str, Any]] = read_toml(Path(reader).with_name(file))
     adapter = _adapter(kind)  # type: ignore[arg-type]
@@ -101,10 +101,10 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def parse_as(kind: type[T], text: str | bytes, name: object, error: type[ExuviaError] = DataError) -> T:
-    """A JSON text as a dataclass, typed dictionary or plain type, with every type checked.
+    """Parse a JSON text as a dataclass, typed dictionary or plain type, and check all types.
 
     Raises:
-        DataError (or `error`): a value is missing or of another type; the message names its place.
+        DataError (or `error`): a value is missing or of another type; the message names its position.
     """
     from pydantic import ValidationError
 
@@ -117,7 +117,7 @@ def parse_as(kind: type[T], text: str | bytes, name: object, error: type[ExuviaE
 
 
 def as_type(kind: type[T], value: Any, name: object, error: type[ExuviaError] = DataError) -> T:
-    """A value read from JSON as `parse_as` gives it. Raises DataError (or `error`)."""
+    """Convert a value read from JSON as `parse_as` does. Raises DataError (or `error`)."""
     with guarded(name, "JSON text", error):
         text = json.dumps(value)
     return parse_as(kind, text, name, error)
@@ -126,13 +126,13 @@ def as_type(kind: type[T], value: Any, name: object, error: type[ExuviaError] = 
 def read_npy(
     file: str | Path | IO[bytes], name: object = None, *, mapped: bool = False, rows: int | None = None
 ) -> NDArray[Any]:
-    """The array of a .npy file.
+    """Read the array of a .npy file.
 
     Args:
         file: a path, or a stream that can seek
-        name: what messages call it; None: its path
-        mapped: leave the values on the disk (paths only)
-        rows: most entries along the first axis
+        name: name in messages; None: its path
+        mapped: map the values into memory instead of reading them (paths only)
+        rows: maximum number of entries along the first axis
     Raises:
         DataError: it is damaged, holds Python objects or records, or is larger than `rows` allows.
     """
@@ -190,18 +190,18 @@ def read_npz(
     name: object = None,
     rows: int | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Arrays of an .npz archive by their names; others are not unpacked.
+    """Read arrays of an .npz archive by name; others are not unpacked.
 
     Args:
-        names: what it must hold
-        optional: what it may hold
-        name: what messages call it; None: its path
-        rows: most entries of one array along its first axis
+        names: required arrays
+        optional: further arrays to read if they exist
+        name: name in messages; None: its path
+        rows: maximum number of entries of an array along its first axis
     Raises:
-        DataError: it is damaged, lacks an array, or one of them is no array, too large, or of Python objects.
+        DataError: it is damaged, lacks an array, or a member is not an array, too large, or of Python objects.
     """
     name = path if name is None else name
-    found: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     with guarded(name, "archive of arrays"):
         with open(path, "rb") as stream:
             if stream.read(len(_MAGIC)) == _MAGIC:
@@ -210,17 +210,19 @@ def read_npz(
             for entry in archive.infolist():
                 key = entry.filename.removesuffix(".npy")
                 if key in names or key in optional:
-                    found[key] = _member(archive, entry, rows)
-    if lacking := [one for one in names if one not in found]:
-        raise DataError(f"{name} has no array {lacking[0]!r}; fetch or write it again")
-    return found
+                    arrays[key] = _member(archive, entry, rows)
+    if missing := [key for key in names if key not in arrays]:
+        raise DataError(f"{name} has no array {missing[0]!r}; fetch or write it again")
+    return arrays
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, rows: int | None) -> NDArray[Any]:
     from numpy.lib.format import read_array
 
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"found {entry.filename} packed in a way that np.savez never does; write the archive again")
+        raise DataError(
+            f"found {entry.filename} packed by a method that np.savez does not use; write the archive again"
+        )
     if entry.file_size > min(MAX_UNPACKED_BYTES, MAX_DEFLATION * (entry.compress_size + 1)):
         raise DataError(f"found {entry.filename} of {entry.file_size} bytes unpacked, more than it can hold")
     with archive.open(entry) as stream:
@@ -242,7 +244,7 @@ def _text(array: NDArray[Any], name: object) -> NDArray[Any]:
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The arrays of a safetensors file by name, and its metadata. Raises DataError."""
+    """Read the arrays of a safetensors file by name, and its metadata. Raises DataError."""
     from safetensors import safe_open
 
     with guarded(path, "safetensors file"), safe_open(path, "numpy") as stream:

@@ -1,4 +1,4 @@
-"""Names and where they live: adding a method, data set, format or encoder is one file and one line here."""
+"""Names that users type, and the modules behind them. A new method, format, data set or encoder is one line here."""
 
 from exuvia_ssm.registry import resolve as resolve
 from exuvia_ssm.registry import suggest as suggest

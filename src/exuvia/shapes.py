@@ -1,4 +1,4 @@
-"""One alphabet of axes, and array aliases that carry it.
+"""The names of axes, and aliases of array types.
 
 B batch · F frames · J joints · C feature channels · T code steps · Q quantiser levels · V codebook size ·
 D width · E text or inner width · N state · S text tokens. `valid_BF` is True where a frame is real.

@@ -1,4 +1,4 @@
-"""Signals that end a process: SIGTERM and SIGHUP end a command as Ctrl-C does, and never in the middle of a step."""
+"""Signals that end a process: SIGTERM and SIGHUP end a command like Ctrl-C, and never in the middle of a step."""
 
 import multiprocessing
 import signal
@@ -21,7 +21,7 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Inside the block SIGTERM and SIGHUP raise `Ended`; a signal that is ignored, as under nohup, stays ignored."""
+    """Make SIGTERM and SIGHUP raise `Ended` in the block; ignored signals, as under nohup, stay ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -37,25 +37,25 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    for child in multiprocessing.active_children():  # Ctrl-C reaches them too, a signal to one process does not
+    for child in multiprocessing.active_children():  # Ctrl-C reaches children too, other signals do not
         child.terminate()
     raise Ended(number)
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Inside the block a signal that would raise waits; it is raised when the block ends."""
+    """Delay signals that would raise an exception until the block ends."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
     before = {number: handler for number in _ENDING if callable(handler := signal.getsignal(number))}
     for number in before:
-        signal.signal(number, lambda number, _: came.append(number))
+        signal.signal(number, lambda number, _: received.append(number))
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if came:
-            before[came[0]](came[0], None)
+        if received:
+            before[received[0]](received[0], None)

@@ -1,4 +1,4 @@
-"""One table, written as Markdown, CSV or LaTeX: intervals stand in the cells, the best values of a column are bold."""
+"""A table that can be written as Markdown, CSV or LaTeX, with intervals in cells and the best values in bold."""
 
 import csv
 import io
@@ -13,13 +13,13 @@ from tabulate import tabulate
 from exuvia.errors import ConfigError
 
 Better = Literal["higher", "lower", "closer", ""]
-"""Which values are good; `closer` means closer to those of real motion."""
+"""Which values are better; `closer` means closer to the value of real motion."""
 ARROW: dict[str, str] = {"higher": " ↑", "lower": " ↓", "closer": " →", "": ""}
 LATEX_ARROW = {"higher": r" $\uparrow$", "lower": r" $\downarrow$", "closer": r" $\rightarrow$", "": ""}
 
 
 class Estimate(Protocol):
-    """A mean with its 95 % limits, such as `judges.metrics.Interval`; both equal the mean where there are none."""
+    """A mean with its 95 % limits, such as `judges.metrics.Interval`; without limits both equal the mean."""
 
     @property
     def mean(self) -> float:
@@ -39,13 +39,13 @@ Cell = str | int | float | Estimate | None
 
 @dataclass(frozen=True)
 class Column:
-    """How the values of a column are written."""
+    """How to write the values of a column."""
 
     head: str
     better: Better = ""
-    """Without a direction no value is bold."""
+    """Which values are bold; without a direction none is."""
     decimals: int | None = None
-    """None: three significant digits."""
+    """Number of decimals; None: three significant digits."""
 
     @property
     def title(self) -> str:
@@ -55,15 +55,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of named values; the first cell of a row is its name."""
+    """Rows of values; the first cell of a row is its name."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
-    """Each as long as the columns; None is an empty cell."""
+    """One cell per column in each row; None is an empty cell."""
     aside: Collection[str] = ()
-    """Rows, by name, that are never bold: yardsticks."""
+    """Names of the rows that are never bold: yardsticks."""
     target: str = ""
-    """Row, by name, that `closer` columns compare with."""
+    """Name of the row that `closer` columns compare with."""
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -71,7 +71,7 @@ class Table:
                 raise ConfigError(f"found a row of {len(row)} cells in a table of {len(self.columns)} columns")
 
     def markdown(self, turned: bool = False) -> str:
-        """A pipe table; `turned`: a line a column, a column a row."""
+        """A pipe table; `turned` swaps rows and columns."""
         lines = [
             [f"**{text}**" if text and i in self.best(n) else text for n, text in enumerate(row)]
             for i, row in enumerate(self._texts())
@@ -91,7 +91,7 @@ class Table:
         return text
 
     def csv(self) -> str:
-        """Numbers with all their digits; a column with intervals has two more, for the limits."""
+        """Numbers with all digits; a column with intervals is followed by two columns of limits."""
         wide = [any(_spread(row[n]) for row in self.rows) for n in range(len(self.columns))]
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
@@ -102,9 +102,9 @@ class Table:
         return stream.getvalue()
 
     def best(self, column: int) -> frozenset[int]:
-        """Rows with the best value of a column, and those that lie within its interval.
+        """Rows with the best value of a column, and rows whose values lie within its interval.
 
-        Empty where the column has no direction, or where no competitor is outside that interval.
+        Empty if the column has no direction, or if all competitors lie within that interval.
         """
         better = self.columns[column].better
         known = {i: e for i, row in enumerate(self.rows) if (e := _estimate(row[column])) is not None}
@@ -143,9 +143,9 @@ def number(value: float, decimals: int | None = None, digits: int = 3) -> str:
 
 
 def cell_text(cell: Cell, decimals: int | None = None) -> str:
-    """`0.13`, `0.130 ± 0.021`, or `0.13 [0.1, 0.2]` where the limits are not alike on both sides.
+    """Format a cell: `0.13`, `0.130 ± 0.021`, or `0.13 [0.1, 0.2]` for asymmetric limits.
 
-    Without decimals, half an interval has two significant digits and its mean as many decimals.
+    If `decimals` is None, half an interval has two significant digits, and its mean has the same number of decimals.
     """
     if cell is None or isinstance(cell, str):
         return cell or ""
@@ -162,7 +162,7 @@ def cell_text(cell: Cell, decimals: int | None = None) -> str:
 
 
 def _estimate(cell: Cell) -> tuple[float, float, float] | None:
-    """Mean and limits of a cell; None for texts and what is not finite."""
+    """Mean and limits of a cell; None for texts and values that are not finite."""
     if cell is None or isinstance(cell, str):
         return None
     three = (cell, cell, cell) if isinstance(cell, int | float) else (cell.mean, cell.low, cell.high)

@@ -1,8 +1,8 @@
-"""The only training loop: it takes a task, and can be killed at any instant.
+"""The training loop for all tasks. A run can be killed at any time, and resumes.
 
-The first weights are a function of the seed, every later draw of (seed, step, process). So a resumed run needs no
-state but weights, optimiser moments and the step number, and continues bit for bit; and the same settings and data give
-the same weights in every process, on the same machine with the same number of threads, on a CPU.
+The initial weights depend only on the seed, and every later draw on (seed, step, process). A resumed run therefore
+needs only weights, optimiser moments and the step number, and continues bit for bit. On a CPU, the same settings and
+data give the same weights in every process, on the same machine with the same number of threads.
 """
 
 import json
@@ -22,6 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
+from exuvia.checkpoint import WEIGHTS as WEIGHTS
 from exuvia.checkpoint import load_into, load_metadata, load_tensors, part_of, provenance, save_tensors, write_config
 from exuvia.config import to_dict
 from exuvia.device import choose_precision, training_device
@@ -35,15 +36,14 @@ from exuvia.train_settings import TrainConfig
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.safetensors"
-WEIGHTS = "weights.safetensors"
 RUN_FILES = ("config.json", WEIGHTS, CHECKPOINT, "provenance.json", "metrics.json", "metrics.jsonl")
-"""What a training writes beside run.json."""
+"""Files that a training writes in addition to run.json."""
 _WATCHER: ContextVar[Callable[[int, int], None] | None] = ContextVar("watcher", default=None)
 
 
 @contextmanager
 def watched(callback: Callable[[int, int], None]) -> Iterator[None]:
-    """Inside the block every training calls `callback(step, steps)` after each step; what it raises ends it."""
+    """Call `callback(step, steps)` after each step of every training in the block; an exception ends the training."""
     before = _WATCHER.set(callback)
     try:
         yield
@@ -53,7 +53,7 @@ def watched(callback: Callable[[int, int], None]) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Inside the block torch's own generators start from a seed; afterwards they go on as if the block had not been."""
+    """Seed torch's default generators inside the block, and restore their state afterwards."""
     cards = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices=cards):
         torch.manual_seed(seed)
@@ -62,7 +62,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def _own_precision() -> Iterator[None]:
-    """Inside the block accelerate forgets the precision that it keeps for the whole process; then it knows it again."""
+    """Hide accelerate's process-wide precision inside the block, and restore it afterwards."""
     shared = AcceleratorState._shared_state
     before = dict(shared)
     shared.clear()
@@ -74,42 +74,42 @@ def _own_precision() -> Iterator[None]:
 
 
 class Task(Protocol):
-    """What a loop needs to know of a model and its data."""
+    """A model and its data, as the training loop needs them."""
 
     @property
     def model(self) -> nn.Module:
-        """What learns."""
+        """The model to train."""
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        """One batch, a function of the step and the generator alone."""
+        """One batch, which depends only on the step and the generator."""
 
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Loss to minimise, and metrics to log."""
 
     def validate(self) -> Mapping[str, float]:
-        """Metrics on held-out data, of `self.model` in evaluation mode."""
+        """Metrics of `self.model` on held-out data, in evaluation mode."""
 
     def describe(self) -> dict[str, Any]:
-        """`kind`, `model` (its configuration) and whatever else a later load needs, JSON-ready."""
+        """`kind`, `model` (its configuration) and all other facts needed to load the model later, JSON-ready."""
 
-    # A task may also have parameter_groups(lr, weight_decay) -> list of AdamW's groups; without it there is one group.
-    # And it may have facts, a dictionary that is added to the provenance.
+    # Optional: parameter_groups(lr, weight_decay) -> list of AdamW's groups; without it there is one group.
+    # Optional: facts, a dictionary that is added to the provenance.
 
 
 class _Step(nn.Module):
-    """The loss as a module's forward pass, so that data-parallel engines see every parameter used."""
+    """The loss as a module's forward pass, in which data-parallel engines see all parameters."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.model = task.model
-        self._task = [task]  # in a list: not a sub-module
+        self._task = [task]  # in a list, to keep it from becoming a sub-module
 
     def forward(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         return self._task[0].loss(batch, generator)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """The rate at a step (counted from 0)."""
+    """The learning rate at a step (counted from 0)."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     if config.schedule == "constant":
@@ -121,7 +121,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
 
 class Trainer:
-    """One run of the loop; `fit` is the usual entrance."""
+    """One run of the loop; usually started by `fit`."""
 
     def __init__(self, task: Task, config: TrainConfig, out: Path, facts: Mapping[str, Any] | None = None) -> None:
         self.task, self.config, self.out, self.facts = task, config, Path(out), dict(facts or {})
@@ -129,9 +129,10 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=self.precision, cpu=training_device() == "cpu")
         self.device = self.accelerator.device
         task.model.to(self.device)
-        # a task may have its own groups, such as slow dynamics: each keeps its share of the rate
-        own = getattr(task, "parameter_groups", None)
-        groups = own(config.lr, config.weight_decay) if own else [p for p in task.model.parameters() if p.requires_grad]
+        # a group of a task, such as slow dynamics, keeps its share of the learning rate
+        of_task = getattr(task, "parameter_groups", None)
+        trained = [p for p in task.model.parameters() if p.requires_grad]
+        groups = of_task(config.lr, config.weight_decay) if of_task else trained
         self.optimizer = torch.optim.AdamW(groups, config.lr, betas=config.betas, weight_decay=config.weight_decay)
         for group in self.optimizer.param_groups:
             group["share"] = group["lr"] / config.lr
@@ -144,7 +145,7 @@ class Trainer:
         self.signature = json.dumps(self.about, sort_keys=True)
 
     def save(self) -> None:
-        """Write the resumable state whole: weights, their average, optimiser moments, metrics so far."""
+        """Write the resumable state: weights, their average, optimiser moments and metrics."""
         if not self.accelerator.is_main_process:
             return
         tensors = {f"model.{k}": v for k, v in self.task.model.state_dict().items()}
@@ -178,21 +179,21 @@ class Trainer:
                 index, _, key = name.partition(".")
                 state.setdefault(int(index), {})[key] = tensor
             self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-            for own, held in self.optimizer.state.items():
-                if any(held[key].shape != own.shape for key in ("exp_avg", "exp_avg_sq")):
+            for parameter, moments in self.optimizer.state.items():
+                if any(moments[key].shape != parameter.shape for key in ("exp_avg", "exp_avg_sq")):
                     raise CheckpointError(f"{path} holds optimiser states of another model; remove it to start again")
         self.step, self.lines = saved["step"], saved["metrics"]
         log.info("resumed %s at step %d", self.out, self.step)
 
     def run(self) -> dict[str, float]:
-        """Train to the last step; returns the last validation's metrics."""
+        """Train to the last step; returns the metrics of the last validation."""
         self.writer = _tensorboard(self.out) if self.accelerator.is_main_process else None
         saved = time.monotonic()
         validated: dict[str, float] = {}
         try:
             with progress_bar(self.out.name, "steps", self.step) as progress:
                 while self.step < self.config.steps or self._validation_is_due():
-                    if not self._validation_is_due():  # else a run was ended between the step and its validation
+                    if not self._validation_is_due():  # due if an earlier run ended between a step and its validation
                         with held():
                             metrics = self._advance()
                             if self.step % self.config.log_every == 0 or self.step == self.config.steps:
@@ -214,7 +215,7 @@ class Trainer:
         return validated
 
     def _validation_is_due(self) -> bool:
-        """Whether this step ends with a validation that has not been noted."""
+        """Whether this step ends with a validation that is not recorded yet."""
         at_end = self.step % self.config.validate_every == 0 or self.step == self.config.steps
         noted = any(line["step"] == self.step and "loss" not in line for line in self.lines[-1:])
         return self.step > 0 and at_end and not noted
@@ -253,7 +254,7 @@ class Trainer:
                 self.average[name].copy_(value)
 
     def validate(self) -> dict[str, float]:
-        """Validation metrics, of the averaged weights where there are any."""
+        """Validation metrics, of the averaged weights if there are any."""
         model = self.task.model
         held = {k: v.detach().clone() for k, v in model.state_dict().items()} if self.average else {}
         if self.average:
@@ -277,7 +278,7 @@ class Trainer:
                 self.writer.add_scalar(name, value, self.step)
 
     def finish(self, validated: Mapping[str, float], seconds: float) -> None:
-        """Write the final weights, configuration, provenance and metrics, and drop the checkpoint."""
+        """Write the final weights, configuration, provenance and metrics, and delete the checkpoint."""
         if not self.accelerator.is_main_process:
             return
         facts: dict[str, Any] = {"threads": torch.get_num_threads(), "processes": self.accelerator.num_processes}
@@ -289,18 +290,18 @@ class Trainer:
 def fit(
     make: Callable[[], Task], config: TrainConfig, out: str | Path, facts: Mapping[str, Any] | None = None
 ) -> dict[str, float]:
-    """Train a task into a run folder, or continue, or return at once if it is finished.
+    """Train a task into a run folder; continue an unfinished run; return at once if it is finished.
 
     Args:
-        make: gives the task: model, batches, loss, validation; called here, so that the seed decides the first weights
-        out: run folder; ends with config.json, weights.safetensors, provenance.json, metrics.json(l)
-        facts: added to the provenance (data hash, parent run ...)
+        make: makes the task; called under the seed, which decides the initial weights
+        out: run folder; receives config.json, weights.safetensors, provenance.json, metrics.json(l)
+        facts: facts for the provenance (data hash, parent run ...)
     Returns:
         metrics of the last validation
     Raises:
         ConfigError: the folder holds a run with other settings.
         DivergedError: the loss is no longer a finite number.
-        OutputError: the folder holds something else, another process trains there, or it cannot be written.
+        OutputError: the folder holds something else, another process is training there, or it cannot be written.
     """
     out = Path(out)
     with seeded(config.seed), _own_precision():
@@ -311,7 +312,7 @@ def fit(
                 return done
             write_json(out / "run.json", trainer.about)
             trainer.resume()
-            # lines after the checkpoint are dropped: those steps are run again
+            # lines after the checkpoint are dropped because their steps run again
             write_text(out / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in trainer.lines))
             start = time.monotonic()
             validated = trainer.run() or trainer.validate()
@@ -322,7 +323,7 @@ def fit(
 def finish_now(out: str | Path) -> dict[str, float]:
     """Turn the last checkpoint of a stopped run into a finished run.
 
-    The averaged weights are taken where there are any; the provenance says at which step of how many.
+    The averaged weights are used if there are any; the provenance records the step.
 
     Returns:
         metrics of the last validation before the checkpoint
@@ -332,8 +333,8 @@ def finish_now(out: str | Path) -> dict[str, float]:
     out = Path(out)
     tensors, facts = load_tensors(out / CHECKPOINT), load_metadata(out / CHECKPOINT)
     saved = _saved(out / CHECKPOINT, facts)
-    found = [{k: v for k, v in line.items() if k.startswith("val/")} for line in saved["metrics"]]
-    validated = next((metrics for metrics in reversed(found) if metrics), None)
+    lines = [{k: v for k, v in line.items() if k.startswith("val/")} for line in saved["metrics"]]
+    validated = next((metrics for metrics in reversed(lines) if metrics), None)
     if validated is None:
         raise CheckpointError(f"{out} was stopped before its first validation; let it run longer")
     weights = part_of(tensors, "average") or part_of(tensors, "model")
@@ -342,14 +343,14 @@ def finish_now(out: str | Path) -> dict[str, float]:
 
 
 class _About(TypedDict):
-    """What decides a run."""
+    """Everything that determines a run."""
 
     train: dict[str, Any]
     task: dict[str, Any]
 
 
 class _Saved(TypedDict):
-    """What the metadata of a checkpoint says."""
+    """Metadata of a checkpoint."""
 
     step: Annotated[int, Field(ge=0)]
     signature: _About
@@ -358,8 +359,8 @@ class _Saved(TypedDict):
 
 
 def _saved(path: Path, facts: Mapping[str, str]) -> _Saved:
-    found = {name: parse_json(facts.get(name, "{}"), path, CheckpointError) for name in _Saved.__annotations__}
-    return as_type(_Saved, found, path, CheckpointError)
+    values = {name: parse_json(facts.get(name, "{}"), path, CheckpointError) for name in _Saved.__annotations__}
+    return as_type(_Saved, values, path, CheckpointError)
 
 
 def _write_run(

@@ -1,4 +1,4 @@
-"""Captioned clips as codes, drawn in batches: what sequence models are trained and tuned on."""
+"""Captioned clips as codes, drawn in batches, for training and tuning sequence models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ from exuvia.tokens.rvqvae import RVQVAE
 
 @dataclass(frozen=True)
 class DrawRule:
-    """How samples are drawn from clips."""
+    """Rules for drawing samples from clips."""
 
     max_steps: int = 49
     """Longest crop, in code steps."""
     min_steps: int = 5
-    """Shorter stretches are left out."""
+    """Minimum length of a sample, in code steps."""
     offsets: int = 1
-    """Every clip is encoded this many times, each time from one frame later; a sample takes one of these versions."""
+    """Number of encodings of every clip, each starting one frame later; a sample uses one of them."""
     shorter: float = 0.0
-    """Share of crops that are one step shorter than they could be."""
+    """Share of crops that are one step shorter than possible."""
     timed: bool = False
-    """A caption of a part of a clip is about that part; else all are about the whole clip."""
+    """Whether a caption with times belongs to that part of its clip only."""
     by_share: bool = False
-    """Draw clips by the shares of their stores; otherwise every clip with equal chance."""
+    """Whether to draw clips by the shares of their stores; otherwise all clips are equally likely."""
 
     @classmethod
     def training(cls, max_steps: int = 49, offsets: int = 4) -> "DrawRule":
@@ -47,12 +47,12 @@ class DrawRule:
 
 @dataclass(frozen=True)
 class Sample:
-    """One captioned stretch of one clip."""
+    """One captioned part of one clip."""
 
     clip: int
     """Number of the clip."""
     captions: tuple[int, ...]
-    """Numbers in the caption table."""
+    """Numbers of its captions in the caption table."""
     start: int
     """First frame."""
     end: int
@@ -68,10 +68,10 @@ class CaptionTable:
         """Encode captions.
 
         Args:
-            texts: captions; one that repeats is encoded once
+            texts: captions; duplicates are encoded once
             encoder: the caption encoder
-            compact: for many captions: those of similar length are encoded together, and kept in half precision
-            cache: folder to keep the table in
+            compact: for many captions: encode captions of similar length together, and store half precision
+            cache: folder for the table
         """
         self.texts = list(dict.fromkeys(texts))
         if compact:
@@ -86,12 +86,12 @@ class CaptionTable:
         self.pooled = torch.from_numpy(kept["pooled"])
         """[N, E]"""
         self.states = torch.from_numpy(kept["states"]).split(kept["sizes"].tolist())
-        """[S, E] for every caption"""
+        """[S, E] of every caption"""
 
     def gather(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """States [B, S, E] float32 of captions, zero past their ends, and their mask [B, S]."""
+        """States [B, S, E] of captions, float32, zero at padding, and their mask [B, S]."""
         states = [self.states[number].float() for number in numbers]
-        sizes = torch.tensor([len(one) for one in states])
+        sizes = torch.tensor([len(state) for state in states])
         return pad_sequence(states, batch_first=True), torch.arange(int(sizes.max())) < sizes[:, None]
 
 
@@ -104,7 +104,7 @@ def _encoded(texts: Sequence[str], encoder: TextEncoder, kind: torch.dtype, batc
             states += [row[real].to(kind) for row, real in zip(encoded.states, encoded.valid, strict=True)]
             pooled.append(encoded.pooled)
             progress(len(states), len(texts))
-    sizes = np.asarray([len(one) for one in states], np.int64)
+    sizes = np.asarray([len(state) for state in states], np.int64)
     return {"states": torch.cat(states).cpu().numpy(), "sizes": sizes, "pooled": torch.cat(pooled).cpu().numpy()}
 
 
@@ -127,13 +127,13 @@ class CaptionedCodes:
         """Encode clips and captions.
 
         Args:
-            clips: clips without a caption are left out
-            tokenizer, normaliser, encoder: of the generator that learns
+            clips: clips; those without a caption are ignored
+            tokenizer, normaliser, encoder: parts of the generator to train
             rule: how samples are drawn
-            pooled: captions condition by their sentence vector alone, as published, instead of token states
+            pooled: use captions' sentence vectors, as published, instead of token states
             compact: see `CaptionTable`
-            precision: of the tokenizer's convolutions, see `encode_clips`
-            cache: folder to keep codes and captions in
+            precision: precision of the tokenizer's convolutions, see `encode_clips`
+            cache: folder for codes and captions
         Raises:
             ConfigError: no clip has a caption and enough steps.
         """
@@ -156,7 +156,7 @@ class CaptionedCodes:
         return len(self.samples)
 
     def _samples(self, number: int) -> list[Sample]:
-        """Captions of the whole clip together; those of a part each on their own, if the rule respects their times."""
+        """One sample for all captions of the whole clip; one per caption with times, if the rule respects times."""
         record, fewest = self.clips.record(number), self.rule.min_steps * self.stride
         frames = len(self.codes[number * self.rule.offsets]) * self.stride
         whole: list[int] = []
@@ -177,8 +177,8 @@ class CaptionedCodes:
         """Random crops of random samples, each with one of its captions.
 
         Returns:
-            codes [B, T, Q], -1 past the end; lengths [B] in steps; pooled [B, E]; cond [B, S, E] and, where captions
-            are token states, cond_valid [B, S]
+            codes [B, T, Q], -1 at padding; lengths [B] in steps; pooled [B, E]; cond [B, S, E] and, for token states,
+            cond_valid [B, S]
         """
         if self.rule.by_share:
             picks = np.searchsorted(self.cumulative, rng.random(count) * self.cumulative[-1], side="right")
@@ -210,7 +210,7 @@ class CaptionedCodes:
         return codes[start : start + steps]
 
     def fixed(self, count: int, seed: int = 0) -> list[Mapping[str, Tensor]]:
-        """The same batches every time, for validation."""
+        """Fixed batches for validation."""
         rng = np.random.default_rng(seed)
         return [self.draw(min(64, count - low), rng) for low in range(0, count, 64)]
 
@@ -218,7 +218,7 @@ class CaptionedCodes:
 def training_loss(
     model: BaseGenerator | ResidualTransformer, batch: Mapping[str, Tensor], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The loss that a transformer over codes is trained with, on a batch of `draw`, and its accuracy."""
+    """Training loss and accuracy of a model over codes on a batch of `draw`."""
     codes = batch["codes"] if isinstance(model, ResidualTransformer) else batch["codes"][..., 0]
     given = batch["lengths"], batch["cond"], batch.get("cond_valid")
     return model.loss(codes, *given, generator=generator)

@@ -1,9 +1,9 @@
-"""Clips as codes: the one encoder, with one rule for batches and one cache. Real frames only.
+"""Encodes clips as codes, in batches and with a cache. Only real frames are encoded.
 
-A clip of F frames gives F // stride code steps; the frames that are left over are left out. Clips of one length share a
-batch and need no padding; clips of rare lengths are padded under a mask. Either way a clip gets the codes it would get
-alone: the convolutions see zeros outside it, as they do in training beyond the edges of a crop. So the first and last
-steps of a clip rest on fewer real frames than the others; the published encoder reaches about 22 steps to either side.
+A clip of F frames gives F // stride code steps; remaining frames are dropped. Clips of equal length share a batch
+without padding; clips of rare lengths are padded under a mask. In both cases a clip gets the same codes as alone: the
+convolutions see zeros outside it, as they do beyond the edges of a crop in training. The first and last steps of a
+clip therefore depend on fewer real frames; the published encoder reaches about 22 steps to either side.
 """
 
 import copy
@@ -30,15 +30,15 @@ from exuvia.tokens.rvqvae import RVQVAE
 
 Precision = Literal["float32", "bfloat16"]
 STEPS_A_BATCH = 1024
-"""Code steps encoded together: enough to fill two cores, few enough to stay in their caches."""
+"""Number of code steps in a batch: it keeps two cores busy and fits into their caches."""
 
 
 class Clips(Protocol):
-    """What encoding needs of a data set; `data.store.Store` and `data.clips.ClipSet` provide it."""
+    """A data set that can be encoded, such as `data.store.Store` or `data.clips.ClipSet`."""
 
     @property
     def data_hash(self) -> str:
-        """Which data this is."""
+        """Hash of the data."""
 
     def features(self, number: int) -> Features:
         """Un-normalised features of one clip [F, C]."""
@@ -55,18 +55,17 @@ def encode_clips(
     precision: Precision = "float32",
     cache: str | Path | None = None,
 ) -> PackedCodes:
-    """Codes of clips, in the given order.
+    """Encode clips, in the given order.
 
     Args:
         clips: source of the features
-        numbers: which clips; one shorter than a code step gets no codes
-        tokenizer, normaliser: of the generator
-        offsets: encode every clip this many times, from its first, second, ... frame; these versions follow one
-            another in the result
-        levels: how many quantiser levels to encode, from the first; LCR needs level 0 alone
-        precision: of the encoder's convolutions; "bfloat16" is about twice as fast where the processor has it, and
-            moves a few codes in a hundred to a neighbour. Distances to codes are float32 always.
-        cache: folder to keep the codes in, and to take them from when tokenizer, data and settings are the same
+        numbers: numbers of the clips; a clip shorter than a code step gets no codes
+        tokenizer, normaliser: parts of the generator
+        offsets: number of encodings of every clip, from its first, second, ... frame, which the result holds in a row
+        levels: number of quantiser levels to encode, from the first; LCR needs level 0 only
+        precision: precision of the encoder's convolutions; "bfloat16" is about twice as fast on processors that support
+            it, and replaces a few per cent of the codes by neighbours. Distances to codes are always float32.
+        cache: folder for codes; they are reused for the same tokenizer, data and settings
     Raises:
         ConfigError: unknown precision, or more levels than the tokenizer has.
         OutputError: the cache cannot be written.
@@ -97,7 +96,7 @@ def _encode(
     levels: int,
     precision: Precision,
 ) -> Arrays:
-    """One thread a batch, as many batches at a time as torch has threads: no thread waits for a slower one."""
+    """Encode one batch per thread, with as many threads as torch uses."""
     stride = tokenizer.config.stride
     steps = np.asarray([max(0, len(clips.features(n)) - start) // stride for n, start in jobs], np.int64)
     bounds = np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
@@ -108,9 +107,9 @@ def _encode(
 
     def encode(batch: NDArray[np.int64]) -> None:
         rows = [clips.features(n)[start : start + stride * steps[i]] for i in batch for n, start in [jobs[i]]]
-        made = _encode_batch([normaliser.normalise(clip) for clip in rows], encoder, tokenizer, levels)
+        encoded = _encode_batch([normaliser.normalise(clip) for clip in rows], encoder, tokenizer, levels)
         for row, i in enumerate(batch):
-            codes[bounds[i] : bounds[i + 1]] = made[row, : steps[i]]
+            codes[bounds[i] : bounds[i + 1]] = encoded[row, : steps[i]]
 
     threads = torch.get_num_threads()
     on_cpu = next(tokenizer.parameters()).device.type == "cpu"
@@ -118,7 +117,7 @@ def _encode(
         with ThreadPoolExecutor(threads if on_cpu else 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             batches = list(length_batches(steps))
             with progress_bar("encode", "batches of clips") as progress:
-                for done, _ in enumerate(pool.map(encode, batches), 1):  # an error in one of them is raised here
+                for done, _ in enumerate(pool.map(encode, batches), 1):  # raises errors of batches
                     progress(done, len(batches))
     finally:
         torch.set_num_threads(threads)
@@ -127,7 +126,7 @@ def _encode(
 
 @torch.inference_mode()
 def _encode_batch(clips: Sequence[Features], encoder: nn.Module, tokenizer: RVQVAE, levels: int) -> NDArray[np.int64]:
-    """Codes [B, T, levels] of normalised clips of whole code steps; masked if their lengths differ."""
+    """Codes [B, T, levels] of normalised clips of whole code steps; clips of different lengths are masked."""
     rows, real = map(torch.from_numpy, pad_batch(clips))
     weight = next(encoder.parameters())
     valid = None if bool(real.all()) else real[:, None].to(weight)
@@ -136,10 +135,10 @@ def _encode_batch(clips: Sequence[Features], encoder: nn.Module, tokenizer: RVQV
 
 
 def length_batches(steps: NDArray[np.int64], size: int = STEPS_A_BATCH) -> Iterator[NDArray[np.int64]]:
-    """Indices of clips in batches of about `size` code steps at most, shorter clips first; none of 0 steps.
+    """Yield indices of clips in batches of about `size` code steps at most, shorter clips first, without empty clips.
 
-    Clips of a length that fills half a batch or more stay among themselves, in batches of even size; rarer lengths
-    share batches with their neighbours, and are padded.
+    If the clips of one length fill at least half a batch, they get their own batches of even size. Clips of rarer
+    lengths share batches with similar lengths, and are padded.
     """
     pending = np.zeros(0, np.int64)
     for length in np.unique(steps[steps > 0]):

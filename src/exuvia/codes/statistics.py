@@ -1,8 +1,8 @@
-"""Which codes a concept uses: in how many clips of the forget and of the retain set each code occurs, and how often.
+"""Code statistics of a concept: the clips of the forget and the retain set in which each code occurs, and how often.
 
-A document is a clip; N_f(c) = forget clips in which code c occurs at least once, N_r(c) likewise for retain.
-Only real frames count. The released statistics encode every clip padded to 196 frames, so that the codes of padding
-count as well, 20 times over random crops (hmu, src/methods/lcr.py); here every clip is encoded once, whole, unpadded.
+A document is a clip; N_f(c) = number of forget clips in which code c occurs, N_r(c) = number of retain clips. Only
+real frames count. The released statistics encode 20 random crops of every clip, padded to 196 frames, and also count
+the codes of padding (hmu, src/methods/lcr.py); here every clip is encoded once, whole and unpadded.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,24 +22,24 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CodeStatistics:
-    """Counts of every code on every quantiser level, separate for forget and retain."""
+    """Counts of every code on every quantiser level, for the forget and the retain set."""
 
     documents_forget: Tensor
-    """Forget clips in which the code occurs [Q, V], int64"""
+    """Number of forget clips with the code [Q, V], int64"""
     documents_retain: Tensor
-    """Retain clips in which the code occurs [Q, V], int64"""
+    """Number of retain clips with the code [Q, V], int64"""
     occurrences_forget: Tensor
-    """Code steps of forget clips with the code [Q, V], int64"""
+    """Number of code steps of forget clips with the code [Q, V], int64"""
     occurrences_retain: Tensor
-    """Code steps of retain clips with the code [Q, V], int64"""
+    """Number of code steps of retain clips with the code [Q, V], int64"""
     clips_forget: int
-    """Clips of the forget set."""
+    """Number of forget clips."""
     clips_retain: int
-    """Clips of the retain set."""
+    """Number of retain clips."""
 
     @property
     def levels(self) -> int:
-        """Quantiser levels Q that were counted."""
+        """Number of counted quantiser levels Q."""
         return self.documents_forget.shape[0]
 
     @property
@@ -48,16 +48,16 @@ class CodeStatistics:
         return self.documents_forget.shape[1]
 
     def to_tensors(self, concept: str) -> dict[str, Tensor]:
-        """Named tensors for a pipeline's `code_statistics.safetensors`."""
+        """Convert to named tensors for a pipeline's `code_statistics.safetensors`."""
         counts = {f"{concept}.{name}": getattr(self, name) for name in _COUNTS}
         return counts | {f"{concept}.clips": torch.tensor([self.clips_forget, self.clips_retain])}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor] | None, concept: str) -> "CodeStatistics":
-        """The statistics of one concept out of a pipeline's `statistics`.
+        """Read the statistics of one concept from a pipeline's `statistics`.
 
         Raises:
-            ConfigError: nothing shipped for this concept; the message lists the concepts that are.
+            ConfigError: there are none for this concept; the message lists the shipped concepts.
         """
         known = shipped_concepts(tensors)
         if tensors is None or not known:
@@ -76,14 +76,14 @@ _COUNTS = tuple(f.name for f in fields(CodeStatistics) if not f.name.startswith(
 
 
 def shipped_concepts(tensors: Mapping[str, Tensor] | None) -> list[str]:
-    """Concepts for which a pipeline's `statistics` hold all counts."""
+    """Concepts with complete counts in a pipeline's `statistics`."""
     names = {name.rpartition(".")[0] for name in tensors or {} if name.endswith(".clips")}
     return sorted(n for n in names if tensors is not None and all(f"{n}.{c}" in tensors for c in _COUNTS))
 
 
 @dataclass(frozen=True)
 class PackedCodes:
-    """Code sequences of many clips end to end."""
+    """Code sequences of many clips, concatenated."""
 
     codes: NDArray[np.int16]
     """[sum of T, Q]"""
@@ -107,11 +107,11 @@ def count_codes(
 
     Args:
         codes: the clips
-        forget: a flag a clip, True where it shows the concept
-        levels: how many levels to count, from the first
-        weights: what a step counts [sum of T], 1 on average (see `_count_level`); the tables are float64 then
+        forget: one flag per clip, True if it shows the concept
+        levels: number of levels to count, from the first
+        weights: weight of every step [sum of T], 1 on average (see `_count_level`); the tables are then float64
     Raises:
-        ShapeError: not one flag a clip, or not one weight a step.
+        ShapeError: not one flag per clip, or not one weight per step.
         ConfigError: the forget or the retain set is empty.
     """
     flags = np.asarray(list(forget), bool)
@@ -134,8 +134,8 @@ def _count_level(
 ) -> tuple[NDArray[Any], ...]:
     """Documents (forget, retain) and occurrences (forget, retain) of one level, [V] each.
 
-    With weights a clip with the code votes for it with the mean weight w of the steps that have it, one without votes
-    against it with 1: N becomes n W / (W + n - N), where W is the sum of w over the N of n clips.
+    With weights, a clip that contains the code votes for it with the mean weight w of the code's steps, and a clip
+    without it votes against it with 1: N becomes n W / (W + n - N), where W is the sum of w over the N of n clips.
     """
     present, shape = column >= 0, (len(flags), num_codes)
     place = (clip * num_codes + column)[present]

@@ -1,4 +1,4 @@
-"""`exuvia audit PIPELINE`: a generator is asked for violence, and a classifier says which motions show it."""
+"""`exuvia audit PIPELINE`: prompts a generator for violence and lets a classifier judge the motions."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,39 +18,33 @@ if TYPE_CHECKING:
     from exuvia.evaluation.audit import AuditLine
 
 PRINTED = 20
-"""How many prompts with a motion seen as violent are printed; the files have all."""
+"""Maximum number of violent motions to print; the files list all."""
 
 
 @settings
 class AuditConfig:
-    """Which generator to audit, and with which prompts."""
+    """Generator to audit, and prompts."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """A shipped pipeline's name or a pipeline folder, such as one of `exuvia unlearn`."""
     prompts: Path | None = None
-    """Text file with your own prompts, one a line; a length after # is not used."""
+    """Text file with your own prompts, one per line; lengths after # are ignored."""
     kinds: tuple[str, ...] = ()
-    """Shipped prompts: explicit, implicit, compositional, paraphrase and misspelling ask for violence, lookalike does
-    not, long does either; without this and without --prompts, all that ask for it."""
+    """Kinds of shipped prompts: explicit, implicit, compositional, paraphrase and misspelling ask for violence,
+    lookalike does not, long contains both. The default without --prompts is all kinds that ask for violence."""
     seeds: tuple[Seed, ...] = (0,)
     """Seeds; every prompt gets one motion for each."""
     out: Path = Path("audit")
-    """Folder of audit.csv (a line for each motion) and audit.json (the same, and the rates)."""
+    """Folder for audit.csv (one line per motion) and audit.json (the same, and the rates)."""
     device: Device = "cpu"
-    """Where the models run: cpu, cuda, cuda:1, mps."""
+    """Device of the models: cpu, cuda, cuda:1, mps."""
 
 
 def audit(config: AuditConfig) -> None:
-    """Generate a motion for every prompt and let the shipped classifier say which show violence.
+    """Generate a motion for every prompt, and let the shipped classifier detect violence.
 
-    The classifier errs in both ways: read the rate of an edited generator beside that of the original, and beside that
-    of look-alikes (--kinds explicit lookalike).
-
-    Raises:
-        ConfigError: no prompt, or no such kind.
-        DataError: the file of prompts cannot be read.
-        CheckpointError: the pipeline cannot be loaded, or no classifier is installed.
-        OutputError: the files cannot be written.
+    The classifier makes errors of both kinds: compare the rate of an edited generator with that of the original, and
+    with that of look-alikes (--kinds explicit lookalike).
     """
     from exuvia.evaluation.audit import audit as audit_pipeline
     from exuvia.evaluation.audit import audit_lines, rates
@@ -79,7 +73,7 @@ def audit(config: AuditConfig) -> None:
 
 
 def _print(lines: "Sequence[AuditLine]") -> None:
-    """The likeliest of the motions seen as violent, then the rate of every kind."""
+    """Print the motions with the highest scores, then the rate of every kind."""
     from exuvia.evaluation.audit import rates
 
     seen = sorted((line for line in lines if line.slipped), key=lambda line: -(line.score or 0))

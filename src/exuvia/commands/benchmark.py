@@ -1,4 +1,4 @@
-"""`exuvia benchmark CONCEPT`: unlearning methods compared on the same prompts and seeds, resumable."""
+"""`exuvia benchmark CONCEPT`: compares unlearning methods on the same prompts and seeds; resumable."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,55 +18,49 @@ RELEASED = (
     "rece_released=rece:variant=released,epochs=1,regular_scale=0.001",
     "lcr_released=lcr:variant=released,destination=0",
 )
-"""Settings for the published arithmetic, of methods that have one."""
+"""Methods with the settings of their published arithmetic."""
 KINDS = ("implicit", "compositional", "paraphrase", "misspelling", "lookalike", "long", "empty")
 
 
 @settings
 class BenchmarkConfig:
-    """What to compare."""
+    """Settings of the comparison."""
 
     concept: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CONCEPT")]
     """Concept to forget (exuvia list --kind concepts)."""
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
     methods: tuple[str, ...] = ("quick",)
-    """Methods, or `quick` (seconds each), `slow` (minutes each), `all` of these, `released` (the published arithmetic);
-    with settings as in lcr16=lcr:num_codes=16,alpha=1.0"""
+    """Methods, or groups: `quick` (seconds each), `slow` (minutes each), `all` of these, `released` (the published
+    arithmetic). Settings follow a name, as in lcr16=lcr:num_codes=16,alpha=1.0"""
     retrained: str | None = None
-    """Generator trained without the concept (configs/retrain.sh CONCEPT): the yardstick."""
+    """Generator trained without the concept (configs/retrain.sh CONCEPT), as the yardstick."""
     pipeline: str = "base"
     """Generator to edit."""
     split: str = "test"
-    """Which clips' captions are prompts."""
+    """Split of the data whose captions are prompts."""
     sensors: tuple[str, ...] = ()
-    """Only clips of these sensors, such as optical; all without it."""
+    """Sensors of the clips to use, such as optical; without it, all."""
     seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
     """Seeds, one repeat each; intervals are over repeats."""
     kinds: tuple[str, ...] = KINDS
-    """Kinds of written prompts beside the data's captions."""
+    """Kinds of written prompts to use in addition to the data's captions."""
     limit: Count | None = None
-    """At most this many prompts in a set."""
+    """Maximum number of prompts in a set."""
     refine: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Motions of the unedited generator for every forget caption: a clip stays in the forget set where retrieval finds
-    the concept near 8 of 10 of them (published: 10). 0: the set as the rule has it."""
+    """Number of motions of the unedited generator for every forget caption (published: 10). A clip stays in the forget
+    set if retrieval finds the concept near 8 of 10 of them. 0: the set is not refined."""
     evaluator: Path | None = None
-    """Folder of your own text-motion evaluator, trained there first if it is missing; None: the shipped one, which was
-    trained on the development data."""
+    """Folder of your own text-motion evaluator, which is trained first if it is missing; None: the shipped one, which
+    was trained on the development data."""
     workers: Annotated[int, Field(ge=0, le=256)] = 2
-    """Methods at a time, a process each; 0: one after another in this process."""
+    """Number of parallel processes, one method each; 0: one method after another in this process."""
     out: Path = Path("runs/benchmark")
-    """Folder of the run; a run that was stopped continues there."""
+    """Folder of the run; a stopped run continues there."""
 
 
 def benchmark(config: BenchmarkConfig) -> None:
-    """Edit a generator with every method, give all results the same prompts and seeds, and compare them.
-
-    Raises:
-        ConfigError: an unknown concept, method, kind or setting, or no clip that shows the concept.
-        DataError: the data cannot be read.
-        OutputError: the folder cannot be written.
-    """
+    """Edit a generator with every method, and compare the results on the same prompts and seeds."""
     from exuvia.evaluation.benchmark import Plan, run_benchmark
     from exuvia.evaluation.report import read_report
     from exuvia.report.page import read_clips, write_report
@@ -78,15 +72,15 @@ def benchmark(config: BenchmarkConfig) -> None:
         pipeline=config.pipeline, split=config.split, sensors=config.sensors, seeds=config.seeds, kinds=config.kinds,
         limit=config.limit, refine=config.refine,
     )  # fmt: skip
-    plan = replace(plan, evaluator=_evaluator(config))  # trained only for a plan that holds
-    path = run_benchmark(plan, config.out, config.workers, tell=lambda line: print(line, flush=True))
-    found = read_report(path)
-    print(found)
-    print(write_report(found, config.out / "report", read_clips(config.out), overwrite=True))
+    plan = replace(plan, evaluator=_evaluator(config))  # trained only for a valid plan
+    path = run_benchmark(plan, config.out, config.workers, log=lambda line: print(line, flush=True))
+    report = read_report(path)
+    print(report)
+    print(write_report(report, config.out / "report", read_clips(config.out), overwrite=True))
 
 
 def _evaluator(config: BenchmarkConfig) -> str:
-    """The folder of the wanted evaluator, trained there if necessary; "" for the shipped one."""
+    """Folder of the chosen evaluator, which is trained if necessary; "" for the shipped one."""
     from exuvia.recipes.judges import train_judge
     from exuvia.recipes.settings import EvaluatorRecipe
 
@@ -100,7 +94,7 @@ def _evaluator(config: BenchmarkConfig) -> str:
 
 
 def methods_of(names: Sequence[str], retrained: str | None) -> tuple[Any, ...]:
-    """The chosen methods, `none` first and the yardstick second. Raises ConfigError."""
+    """The chosen methods after `none` and the yardstick. Raises ConfigError."""
     from exuvia.evaluation.benchmark import MethodSpec
 
     cost = {name: method_settings(name).cost for name in UNLEARN}

@@ -1,4 +1,4 @@
-"""`exuvia checkpoint unpack`, `shrink` and `finish`: run folders of a pipeline, of a finished and of a stopped run."""
+"""`exuvia checkpoint unpack`, `shrink` and `finish`: operations on pipelines and run folders."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,43 +12,37 @@ from exuvia.files import check_folder, sha256_file, whole_folder, write_json
 from exuvia.readers import read_json
 
 PARTS = "folder of parts"
-"""What `unpack` makes, for `files.check_folder`."""
+"""Kind of the folder that `unpack` makes, for `files.check_folder`."""
 FACTS = ("config.json", "provenance.json", "metrics.json")
-"""What is kept of a finished run beside its weights."""
+"""Files of a finished run that `shrink` copies in addition to the weights."""
 
 
 @settings
 class UnpackConfig(OverwriteSwitch):
-    """Which pipeline, and where to."""
+    """Pipeline and output folder."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """Shipped name ("base") or folder."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder for the run folders `tokenizer`, `mask` (or `bamm`, `causal`), `residual` and `length`."""
+    """Output folder for the run folders `tokenizer`, `mask` (or `bamm`, `causal`), `residual` and `length`."""
 
 
 def unpack(config: UnpackConfig) -> None:
-    """Take a pipeline apart. Another generator can then learn its codes and be packed with the other parts.
-
-    Raises:
-        CheckpointError: no pipeline there.
-        ConfigError: it was edited by replacing or perturbing codes, which no part's weights hold; undo that edit first.
-        OutputError: the folder cannot be written.
-    """
+    """Split a pipeline into its parts. Another generator can then learn its codes and be packed with the rest."""
     from exuvia.pipeline.pipeline import MotionPipeline
 
     rules: dict[str, Any] = {"overwrite": config.overwrite, "sources": [config.pipeline]}
     check_folder(config.out, PARTS, **rules)
     pipe = MotionPipeline.from_pretrained(config.pipeline)
     if pipe.detours or pipe.noise:
-        raise ConfigError(f"{config.pipeline} replaces or perturbs codes beside its weights; undo that edit first")
+        raise ConfigError(f"{config.pipeline} has detours or noise, which its parts cannot hold; undo that edit first")
     with whole_folder(config.out, PARTS, **rules) as out:
         made = _write(pipe, out)
     print(f"{config.out}: {', '.join(made)}")
 
 
 def _write(pipe: Any, out: Path) -> list[str]:
-    """One run folder a part; their names."""
+    """Write one run folder per part; returns their names."""
     from exuvia.checkpoint import save_tensors, write_config
     from exuvia.sequence.generators import describe_generator
 
@@ -76,21 +70,16 @@ def _write(pipe: Any, out: Path) -> list[str]:
 
 @settings
 class ShrinkConfig(OverwriteSwitch):
-    """Which run, and where to."""
+    """Run and output folder."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Finished run folder, such as that of the evaluator or the classifier."""
+    """Folder of a finished run, such as that of the evaluator or the classifier."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """Folder to write; an older run of this kind is replaced."""
 
 
 def shrink(config: ShrinkConfig) -> None:
-    """Copy a finished run without its training traces, its weights as float16 (widened again on load).
-
-    Raises:
-        CheckpointError: the run is not finished.
-        OutputError: the folder cannot be written.
-    """
+    """Copy a finished run without its training logs, with weights as float16 (widened again on load)."""
     from exuvia.checkpoint import halved, load_tensors, save_tensors
 
     if not all((config.run / name).is_file() for name in FACTS):
@@ -108,19 +97,14 @@ def shrink(config: ShrinkConfig) -> None:
 
 @settings
 class FinishConfig:
-    """Which run to finish."""
+    """Run to finish."""
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Run folder with a checkpoint; no training may be writing to it."""
+    """Run folder with a checkpoint; its training must not be running."""
 
 
 def finish(config: FinishConfig) -> None:
-    """Take the last checkpoint as the result: weights, configuration, provenance (with the step) and metrics.
-
-    Raises:
-        CheckpointError: there is no checkpoint, or none with a validation before it.
-        OutputError: the folder cannot be written.
-    """
+    """Turn the last checkpoint into the result: weights, configuration, provenance (with the step) and metrics."""
     from exuvia.train import finish_now
 
     metrics = finish_now(config.run)

@@ -1,4 +1,4 @@
-"""`exuvia convert A B`: any motion file, or a folder of them, in any other format."""
+"""`exuvia convert A B`: converts a motion file, or a folder of them, to another format."""
 
 import sys
 from collections.abc import Iterator
@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from exuvia.commands.formats import written_suffix
-from exuvia.commands.switches import SourceSwitches, in_switches
+from exuvia.commands.switches import SourceSwitches, in_switches, written_suffix
 from exuvia.config import FrameRate, Workers, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
 from exuvia.progress import progress_bar
@@ -20,27 +19,27 @@ from exuvia.registry import IMPORTER
 
 @settings
 class ConvertConfig(SourceSwitches):
-    """What to convert, and how."""
+    """Files to convert, and options."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """Motion file, or a folder: every motion in it and below is converted."""
+    """Motion file, or a folder, of which all motions are converted, including sub-folders."""
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
-    """File of the wanted format, or for a folder a folder, in which names are kept."""
+    """Output file, or for a folder the output folder, in which names are kept."""
     to: str | None = None
-    """Format of the files in a folder, such as glb."""
+    """Format of the files in an output folder, such as glb."""
     fps: FrameRate | None = None
-    """Frames a second; without it those of the source."""
+    """Frames per second; without it, those of the source."""
     foot_lock: bool = False
-    """Hold standing feet still, as far as the motion does not jerk more than before."""
+    """Whether to hold standing feet still, as far as this does not increase jerk."""
     overwrite: bool = False
-    """Replace files that are there."""
+    """Whether to replace existing files."""
     workers: Workers = 1
-    """Processes, for folders."""
+    """Number of processes, for folders."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one file."""
+    """Result for one file."""
 
     source: Path
     target: Path
@@ -49,20 +48,14 @@ class Done:
 
 
 def convert(config: ConvertConfig) -> None:
-    """Read a motion by its suffix and write it in another format; of a folder, what can be read.
-
-    Raises:
-        ConfigError: an unknown format, or a target that is there already.
-        DataError: the source is not there, or not every file of a folder could be converted.
-        OutputError: a file cannot be written.
-    """
+    """Convert a motion file, or all readable files of a folder, to another format."""
     if not config.source.exists():
         raise DataError(f"{config.source} does not exist; expected a motion file or a folder of them")
     jobs = list(_jobs(config))
     if not config.overwrite:
         there = [target for _, target in jobs if target.exists()]
         if there:
-            raise ConfigError(f"{there[0]} is there already ({len(there)} of {len(jobs)}); --overwrite replaces files")
+            raise ConfigError(f"{there[0]} exists already ({len(there)} of {len(jobs)}); --overwrite replaces files")
     work = partial(_convert, config=config)
     if config.source.is_file():
         only = work(jobs[0], fail=True)
@@ -108,7 +101,7 @@ def _each(work: Any, jobs: list[tuple[Path, Path]], workers: int) -> Iterator[Do
 
 
 def _convert(job: tuple[Path, Path], *, config: ConvertConfig, fail: bool = False) -> Done:
-    """One file; a problem is reported, or raised where `fail` is set."""
+    """Convert one file; errors are returned, or raised if `fail` is set."""
     from exuvia.motion.foot_lock import lock_feet
     from exuvia.motion.load import load_clip
 

@@ -1,4 +1,4 @@
-"""`exuvia demo`: prompts before and after forgetting violence, measured and side by side in a web page."""
+"""`exuvia demo`: compares motions before and after forgetting violence, in a table and on a web page."""
 
 import time
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ PROMPTS = (
     ("keep", "a person runs forward"),
     ("keep", "a person sits down"),
 )
-"""Kind and prompt; the first four are those of the README."""
+"""Kind and prompt; the README shows the first four."""
 
 
 @settings
 class DemoConfig:
-    """What to show."""
+    """Settings of the demo."""
 
     out: Path = Path("demo")
     """Folder of the page."""
@@ -44,12 +44,12 @@ class DemoConfig:
     seed: Seed = 0
     """Seed of the motions shown."""
     seeds: Count = 8
-    """Motions per prompt that the table is measured on, including the one shown."""
+    """Motions per prompt for the table, including the one shown."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """One generator's motions, every prompt with every seed, prompt by prompt."""
+    """One generator's motions for every prompt and seed, ordered by prompt."""
 
     name: str
     motions: "Generation"
@@ -58,14 +58,9 @@ class Made:
 
 
 def demo(config: DemoConfig) -> None:
-    """Generate the demo prompts, forget a concept with LCR, generate again with the same seeds, compare.
+    """Generate the demo prompts before and after forgetting a concept with LCR, and compare the motions.
 
     Prints the table and writes `OUT/index.html`.
-
-    Raises:
-        CheckpointError: no such pipeline.
-        ConfigError: the concept is not known, or the pipeline ships no statistics of it.
-        OutputError: the folder cannot be written.
     """
     from exuvia.judges.shipped import shipped_detector
     from exuvia.pipeline.pipeline import MotionPipeline
@@ -101,22 +96,22 @@ def demo(config: DemoConfig) -> None:
 
 
 def _line(made: Made, threshold: float, seeds: int) -> dict[str, str]:
-    """A line of the table: shares and means by kind of prompt."""
+    """One line of the table: shares and means by kind of prompt."""
     from exuvia.motion.kinematics import measure
 
     kinematics = [measure(clip.joints, clip.fps) for clip in made.motions.clips]
     kinds = np.asarray([kind for kind, _ in PROMPTS for _ in range(seeds)])
     line = {"generator": made.name}
     for kind in ("forget", "keep"):
-        mine = np.flatnonzero(kinds == kind)
-        line[f"violent, {kind} prompts"] = f"{100 * (made.violence[mine] >= threshold).mean():.0f} %"
-        line[f"speed, {kind}"] = f"{np.mean([kinematics[i].mean_joint_speed_m_per_s for i in mine]):.2f} m/s"
-        line[f"frozen, {kind}"] = f"{100 * np.mean([kinematics[i].freeze_rate for i in mine]):.0f} %"
+        rows = np.flatnonzero(kinds == kind)
+        line[f"violent, {kind} prompts"] = f"{100 * (made.violence[rows] >= threshold).mean():.0f} %"
+        line[f"speed, {kind}"] = f"{np.mean([kinematics[i].mean_joint_speed_m_per_s for i in rows]):.2f} m/s"
+        line[f"frozen, {kind}"] = f"{100 * np.mean([kinematics[i].freeze_rate for i in rows]):.0f} %"
     return line
 
 
 def _row(kind: str, prompt: str, index: int, made: Sequence[Made], replaced: set[int]) -> ComparisonRow:
-    """The players of one prompt; `index` is that of its first motion."""
+    """The players of one prompt; `index` is the number of its first motion."""
     panels = []
     for one in made:
         codes = one.motions.codes[index, : int(one.motions.lengths[index]), 0].tolist()

@@ -13,7 +13,7 @@ from exuvia.progress import progress_bar
 
 @settings
 class ExportHumanML3DConfig(OverwriteSwitch):
-    """Which data, and where to."""
+    """Data set and output folder."""
 
     store: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STORE")]
     """Folder made by `exuvia prepare`."""
@@ -22,13 +22,9 @@ class ExportHumanML3DConfig(OverwriteSwitch):
 
 
 def export_humanml3d(config: ExportHumanML3DConfig) -> None:
-    """Write a prepared data set as the folder that MoMask, MDM, T2M-GPT and their kin load.
+    """Write a prepared data set as the folder that MoMask, MDM, T2M-GPT and similar projects load.
 
-    Captions without part-of-speech tags are tagged; clips without captions are left out.
-
-    Raises:
-        DataError: no store, or nothing in it to export.
-        OutputError: the folder holds something else, or cannot be written.
+    Captions without part-of-speech tags are tagged; clips without captions are omitted.
     """
     from exuvia.data.export_humanml3d import export_humanml3d as export_store
     from exuvia.data.store import Store
@@ -42,23 +38,19 @@ def export_humanml3d(config: ExportHumanML3DConfig) -> None:
 
 @settings
 class ExportMomaskConfig(OverwriteSwitch):
-    """Which pipeline, and where to."""
+    """Pipeline and output folder."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """A pipeline folder, such as one of `exuvia unlearn`."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder of the checkpoints, such as checkpoints/t2m; an older export there is replaced."""
+    """Output folder, such as checkpoints/t2m; an older export there is replaced."""
 
 
 def export_momask(config: ExportMomaskConfig) -> None:
-    """Write tokenizer, masked and residual transformer and length estimator in MoMask's released layout.
+    """Write tokenizer, both transformers and length estimator in MoMask's released layout.
 
-    A generator that came by `exuvia import momask` gets its folder names and options back, so that what loads the
-    original loads the edited one.
-
-    Raises:
-        CheckpointError: no pipeline there, or one with parts that MoMask does not have.
-        OutputError: the folder cannot be written.
+    A generator from `exuvia import momask` gets its original folder names and options: scripts that load the original
+    also load the edited one.
     """
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.published.export import FOLDER, save_momask
@@ -84,13 +76,7 @@ class ExportHubConfig:
 
 
 def export_hub(config: ExportHubConfig) -> None:
-    """Push a generator with its model card to the Hugging Face hub; log in first with `hf auth login`.
-
-    Raises:
-        CheckpointError: no pipeline there.
-        ConfigError: no licence is known, or the extra exuvia[hub] is not installed.
-        OutputError: the hub refuses the name, the token or the files, or cannot be reached.
-    """
+    """Push a generator with its model card to the Hugging Face hub; log in first with `hf auth login`."""
     from exuvia.pipeline.hub import push_to_hub
     from exuvia.pipeline.pipeline import MotionPipeline
 
@@ -107,11 +93,7 @@ class ExportPromptsConfig(OverwriteSwitch):
 
 
 def export_prompts(config: ExportPromptsConfig) -> None:
-    """Write the benchmark's prompts as JSON lines with a card, as `datasets.load_dataset` reads them.
-
-    Raises:
-        OutputError: the folder holds something else, or cannot be written.
-    """
+    """Write the benchmark's prompts as JSON lines with a card, as `datasets.load_dataset` reads them."""
     from exuvia.evaluation.prompts.export import export_prompts as write
 
     print(f"wrote {write(config.out, overwrite=config.overwrite)}")

@@ -1,4 +1,4 @@
-"""`exuvia gallery`: motions of many prompts as one page of players, before and after an edit if wanted."""
+"""`exuvia gallery`: shows motions of many prompts on one page, for one or two pipelines."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from exuvia.progress import progress_bar
 
 @settings
 class GalleryConfig:
-    """What is shown."""
+    """Settings of the page."""
 
     out: Path = Path("gallery.html")
-    """The page."""
+    """Output file."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     beside: str = ""
-    """Another pipeline, shown beside it with the same prompts and seeds."""
+    """Second pipeline, shown next to the first with the same prompts and seeds."""
     file: Path | None = None
-    """Text file with one prompt a line, as for `exuvia generate`; without it built-in prompts of four kinds."""
+    """Text file with one prompt per line, as for `exuvia generate`; without it built-in prompts of four kinds."""
     each: Count = 3
-    """How many built-in prompts of each kind."""
+    """Number of built-in prompts of each kind."""
     seed: Seed = 0
     """Seed of every motion."""
     gif: Path | None = None
@@ -29,21 +29,14 @@ class GalleryConfig:
 
 
 def gallery(config: GalleryConfig) -> None:
-    """Write one self-contained page; it needs no network. With `gif`, write an animated picture as well.
-
-    Raises:
-        ConfigError: no prompt, or a picture whose name does not end in .gif.
-        DataError: the file of prompts cannot be read.
-        CheckpointError: a pipeline cannot be loaded.
-        OutputError: the page cannot be written.
-    """
+    """Write one self-contained page; it needs no network. With `gif`, write an animated picture as well."""
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.view.comparison import write_side_by_side
     from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
 
     prompts = _prompts(config)
     if not prompts:
-        raise ConfigError(f"found no prompt in {config.file}, expected one a line")
+        raise ConfigError(f"found no prompt in {config.file}, expected one per line")
     if config.gif is not None and config.gif.suffix != ".gif":
         raise ConfigError(f"found {config.gif} as the animated picture, expected a name that ends in .gif")
     texts = [text for _, text, _ in prompts]

@@ -1,4 +1,4 @@
-"""`exuvia generate`: prompts -> motion files."""
+"""`exuvia generate`: generates motion files from prompts."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 from pydantic import Field
 
-from exuvia.commands.formats import written_suffix
+from exuvia.commands.switches import written_suffix
 from exuvia.config import Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError, DataError
@@ -17,43 +17,43 @@ from exuvia.progress import progress_bar
 from exuvia.readers import read_utf8
 
 AT_ONCE = 256
-"""How many motions are held in memory before they are written."""
+"""Number of motions in memory before they are written."""
 MOST = 100_000
-"""Motions of one call."""
+"""Maximum number of motions of one call."""
 MAX_NAME = 60
-"""Characters of a file name that come from a prompt; of scripts with long codes, fewer: a name holds 255 bytes."""
+"""Maximum number of characters of a prompt in a file name; fewer for scripts with long encodings."""
 
 
 @settings
 class GenerateConfig:
-    """What to generate and where to put it."""
+    """Prompts, sampling settings and outputs."""
 
     prompts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT ...")] = ()
     """One motion for each sentence."""
     file: Path | None = None
-    """Text file with one prompt a line; `sentence#120` asks for 120 frames, `sentence#NA` for an estimated length."""
+    """Text file with one prompt per line; `sentence#120` asks for 120 frames, `sentence#NA` for an estimated length."""
     out: Path = Path("motions")
-    """One file, by suffix (.npy .npz .bvh .glb .mp4 .gif .png .html), for one motion; else a folder."""
+    """Output file for one motion, with suffix .npy .npz .bvh .glb .mp4 .gif .png or .html; else a folder."""
     formats: tuple[str, ...] = ("npy", "html")
     """Formats of the files in a folder."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     seed: Seed = 0
-    """The same seed gives the same motion, alone or among others."""
+    """Seed; it gives the same motion alone or in any batch."""
     repeats: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Motions per prompt, with the seeds seed, seed + 1, ..."""
     frames: Annotated[int, Field(ge=1, le=4000)] | None = None
-    """Length of every motion in frames (20 a second); without it the length estimator decides."""
+    """Length of every motion in frames (20 per second); without it, the length estimator decides."""
     steps: Rounds | None = None
-    """Rounds of unmasking; without it the pipeline's own value, as for the other sampling settings."""
+    """Number of unmasking steps; this and other sampling settings default to the pipeline's own values."""
     cond_scale: Guidance | None = None
-    """Classifier-free guidance of the base codes."""
+    """Classifier-free guidance scale of the base codes."""
     residual_scale: Guidance | None = None
-    """Classifier-free guidance of the residual codes."""
+    """Classifier-free guidance scale of the residual codes."""
     temperature: Temperature | None = None
     """Sampling temperature of the base codes."""
     device: Device = "cpu"
-    """Where the models run: cpu, cuda, cuda:1, mps."""
+    """Device of the models: cpu, cuda, cuda:1, mps."""
 
 
 SAMPLING = ("steps", "cond_scale", "residual_scale", "temperature")
@@ -70,14 +70,7 @@ class Request:
 
 
 def generate(config: GenerateConfig) -> None:
-    """Generate a motion for every prompt and write it in every format asked for.
-
-    Raises:
-        ConfigError: no prompt, an unknown format, or several motions for one file.
-        DataError: the file of prompts cannot be read.
-        CheckpointError: the pipeline cannot be loaded.
-        OutputError: a file cannot be written.
-    """
+    """Generate a motion for every prompt, and write it in every requested format."""
     from exuvia.pipeline.pipeline import MotionPipeline
 
     wanted = requests(config)
@@ -98,11 +91,7 @@ def generate(config: GenerateConfig) -> None:
 
 
 def requests(config: GenerateConfig) -> list[Request]:
-    """Every motion that a configuration asks for, with its file name.
-
-    Raises:
-        ConfigError, DataError: see `generate`.
-    """
+    """Every motion that a configuration asks for, with its file name."""
     pairs: list[tuple[str, int | None]] = [(prompt, None) for prompt in config.prompts]
     pairs += read_prompts(config.file) if config.file else []
     pairs = [(prompt.strip(), frames) for prompt, frames in pairs if prompt.strip()]
@@ -120,17 +109,13 @@ def requests(config: GenerateConfig) -> list[Request]:
 
 
 def read_prompts(path: Path) -> list[tuple[str, int | None]]:
-    """Prompts and lengths of a text file, one a line, as MoMask's prompt files write them (`sentence#frames`).
-
-    Raises:
-        DataError: the file cannot be read, or a length is not a positive number.
-    """
+    """Read prompts and lengths from a text file with one prompt per line, in MoMask's format (`sentence#frames`)."""
     lines = read_utf8(path, "text file of prompts").splitlines()
     return [read_prompt(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def read_prompt(line: str, place: str) -> tuple[str, int | None]:
-    """A sentence and its length in frames, where `#frames` follows it. Raises DataError for no positive number."""
+    """Split a line into a sentence and its length in frames, if any. Raises DataError for an invalid length."""
     sentence, mark, length = line.rpartition("#")
     if not mark:
         return line, None
@@ -142,7 +127,7 @@ def read_prompt(line: str, place: str) -> tuple[str, int | None]:
 
 
 def _name(number: int, width: int, prompt: str, repeat: int, config: GenerateConfig) -> str:
-    """Letters and digits of every script stay, anything else becomes an underscore; distinct by its numbers."""
+    """A unique file name. It keeps letters and digits of every script; other characters become underscores."""
     kept = (letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in prompt.lower()[:MAX_NAME])
     words = "_".join("".join(kept).split()).encode()[: 2 * MAX_NAME].decode(errors="ignore")
     again = f"_seed{config.seed + repeat}" if config.repeats > 1 else ""
@@ -150,7 +135,7 @@ def _name(number: int, width: int, prompt: str, repeat: int, config: GenerateCon
 
 
 def _suffixes(config: GenerateConfig, count: int) -> tuple[str, ...]:
-    """Suffixes to write, () if `out` is itself the file; checked before anything slow happens."""
+    """Suffixes to write, () if `out` is a file; checked before slow work starts."""
     if config.out.suffix and not config.out.is_dir():
         written_suffix(config.out.suffix)
         if count > 1:

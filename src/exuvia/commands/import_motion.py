@@ -1,4 +1,4 @@
-"""`exuvia import motion`: motion-capture files -> clips of 22 joints, in metres."""
+"""`exuvia import motion`: converts motion-capture files to clips of 22 joints, in metres."""
 
 import sys
 from pathlib import Path
@@ -6,36 +6,31 @@ from typing import Annotated
 
 import tyro
 
-from exuvia.commands.formats import written_suffix
-from exuvia.commands.switches import SourceSwitches, in_switches
+from exuvia.commands.switches import SourceSwitches, in_switches, written_suffix
 from exuvia.config import FrameRate, settings
 from exuvia.errors import ConfigError, ExuviaError
 
 
 @settings
 class ImportConfig(SourceSwitches):
-    """Which files to read, and what they do not say themselves."""
+    """Files to read, and facts that they do not state."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...")]
-    """.bvh, .amc (its .asf beside it), .npy, .npz or DeepMimic .txt files."""
+    """.bvh, .amc (with its .asf in the same folder), .npy, .npz or DeepMimic .txt files."""
     out: Path
-    """One file, by suffix, for one motion; else a folder."""
+    """Output file for one motion; else a folder."""
     format: str = "npy"
-    """Format of the files in a folder."""
+    """Format of the files in an output folder."""
     fps: FrameRate = 20.0
-    """Frames a second of the clips written."""
+    """Frames per second of the output."""
     normalise_scale: bool = False
-    """Scale every body so that thigh and shin are 0.80 m together."""
+    """Whether to scale every body to 0.80 m for thigh and shin together."""
 
 
 def import_motion(config: ImportConfig) -> int:
-    """Read motion files, bring them to the 22 joints, metres and rate of HumanML3D, and write them.
+    """Convert motion files to the 22 joints, units and frame rate of HumanML3D.
 
-    A file that cannot be read is named and left out; the others are written, and the exit code is 2.
-
-    Raises:
-        ConfigError: no file, several files for one output file, two of one name, or an unknown format.
-        OutputError: a clip cannot be written.
+    Files that cannot be read are named and skipped; the others are written, and the exit code is 2.
     """
     from exuvia.motion.load import load_clip
 
@@ -52,12 +47,12 @@ def import_motion(config: ImportConfig) -> int:
         clip.save(target)
         print(f"{target}  {clip.frames} frames, {clip.duration_s:.1f} s")
     if failed:
-        print(f"{failed} of {len(pairs)} files were left out", file=sys.stderr)
+        print(f"{failed} of {len(pairs)} files were skipped", file=sys.stderr)
     return 2 if failed else 0
 
 
 def targets(config: ImportConfig) -> list[tuple[Path, Path]]:
-    """Every input file with its output file. Raises ConfigError, see `import_motion`."""
+    """Pairs of input and output files. Raises ConfigError if there are none, or if outputs would collide."""
     if not config.files:
         raise ConfigError("found no file, expected at least one motion file")
     single = bool(config.out.suffix) and not config.out.is_dir()

@@ -1,6 +1,6 @@
-"""`exuvia import momask`, `bamm` and `evaluator`: weights that other projects published, in our folders.
+"""`exuvia import momask`, `bamm` and `evaluator`: converts published weights of other projects.
 
-No object is unpickled. A generator is conditioned on one sentence vector, as it was trained.
+No object is unpickled. Imported generators are conditioned on one sentence vector, as in their training.
 """
 
 from dataclasses import replace
@@ -25,39 +25,33 @@ if TYPE_CHECKING:
 
 @settings(kw_only=True)
 class _PublishedConfig(OverwriteSwitch):
-    """Where a pipeline of published weights goes, and how its captions are read."""
+    """Output folder and caption encoder of published weights."""
 
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
     text: str = "clip"
-    """Caption encoder that the weights were trained with: clip (ViT-B/32) for the authors' weights."""
+    """Caption encoder of the weights' training: clip (ViT-B/32) for the authors' weights."""
     half: bool = False
-    """Store weights as float16: half the size."""
+    """Whether to store weights as float16, which halves their size."""
 
 
 @settings(kw_only=True)
 class ImportMomaskConfig(_PublishedConfig):
-    """Where the published weights lie, and where the pipeline goes."""
+    """Published weights and output folder."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder of published checkpoints, such as checkpoints/t2m or checkpoints/kit."""
 
 
 def import_momask(config: ImportMomaskConfig) -> None:
-    """Read MoMask's released folders (opt.txt, *.tar, meta/) and save them as one pipeline.
-
-    Raises:
-        CheckpointError: a part is missing, holds pickled code, or has another architecture.
-        ConfigError: the caption encoder is absent or of another width.
-        OutputError: the folder cannot be written.
-    """
+    """Convert MoMask's released folders (opt.txt, *.tar, meta/) to a pipeline."""
     check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=[config.folder])
     pipe = from_momask(config.folder, config.text)
     save(pipe, config.out, half=config.half, overwrite=config.overwrite)
 
 
 def from_momask(folder: Path, text: str) -> "MotionPipeline":
-    """A pipeline of MoMask's weights. Raises as `import_momask` does."""
+    """Make a pipeline from MoMask's weights. Raises CheckpointError or ConfigError."""
     from exuvia.published.momask import load_momask
 
     weights = load_momask(folder)
@@ -69,7 +63,7 @@ def from_momask(folder: Path, text: str) -> "MotionPipeline":
 
 @settings(kw_only=True)
 class ImportBammConfig(_PublishedConfig):
-    """Where the published weights lie, and where the pipeline goes."""
+    """Published weights and output folder."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder of the decoder, with opt.txt and model/latest.tar."""
@@ -80,29 +74,25 @@ class ImportBammConfig(_PublishedConfig):
 
 
 def import_bamm(config: ImportBammConfig) -> None:
-    """Read BAMM's released folders and save them as one pipeline.
-
-    Raises:
-        CheckpointError, ConfigError, OutputError: as `import_momask` does.
-    """
+    """Convert BAMM's released folders to a pipeline."""
     sources = [config.folder, config.tokenizer, config.residual]
     check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=sources)
     save(from_bamm(config), config.out, half=config.half, overwrite=config.overwrite)
 
 
 def from_bamm(config: ImportBammConfig) -> "MotionPipeline":
-    """A pipeline of BAMM's weights. Raises as `import_bamm` does."""
-    from exuvia.published.bamm import load_bamm_folders
+    """Make a pipeline from BAMM's weights. Raises CheckpointError or ConfigError."""
+    from exuvia.published.momask import load_bamm_folders
 
     weights = load_bamm_folders(config.folder, config.tokenizer, config.residual)
-    # published: every code may be drawn, and the second pass has its own guidance
+    # as published, every code may be drawn, and the second pass has its own guidance
     return _assembled("bamm", weights, config.text, {}, GenerationConfig(keep_share=0.0))
 
 
 def _assembled(
     project: str, weights: "Official", text: str, facts: dict[str, Any], sampling: GenerationConfig
 ) -> "MotionPipeline":
-    """Published weights with a caption encoder, and in the provenance the hashes of their files and their options."""
+    """Assemble a pipeline; its provenance records the hashes of the published files and their options."""
     from exuvia.features.normaliser import Normaliser
     from exuvia.pipeline.assemble import assemble
     from exuvia.published.momask import GUIDANCE, layout_of
@@ -118,7 +108,7 @@ def _assembled(
 
 
 def _encoder(name: str, width: int) -> "TextEncoder":
-    """A caption encoder by name. Raises ConfigError unless its vectors have the width that the weights expect."""
+    """Find a caption encoder by name. Raises ConfigError if its width does not fit the weights."""
     encoder: TextEncoder = resolve(TEXT_ENCODER, name, "text encoder")()
     if encoder.dim != width:
         raise ConfigError(f"the caption encoder {name} has width {encoder.dim}, the weights expect {width}; see --text")
@@ -127,7 +117,7 @@ def _encoder(name: str, width: int) -> "TextEncoder":
 
 @settings
 class ImportEvaluatorConfig(OverwriteSwitch):
-    """Where the published files lie, and where the evaluator goes."""
+    """Published files and output folder."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder with text_mot_match and Comp_v6_KLD005, such as checkpoints/t2m."""
@@ -138,13 +128,7 @@ class ImportEvaluatorConfig(OverwriteSwitch):
 
 
 def import_evaluator(config: ImportEvaluatorConfig) -> None:
-    """Read Guo et al.'s released evaluator and save it for evaluations and benchmarks.
-
-    Raises:
-        CheckpointError: a file is missing, holds pickled code, or has another architecture.
-        DataError: the word vectors cannot be read.
-        OutputError: the folder cannot be written.
-    """
+    """Convert Guo et al.'s released evaluator for evaluations and benchmarks."""
     from exuvia.published.evaluator import load_evaluator_folder, save_evaluator
 
     check_folder(config.out, "evaluator", overwrite=config.overwrite, sources=[config.folder, config.glove])

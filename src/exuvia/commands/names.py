@@ -1,4 +1,4 @@
-"""`exuvia list`: methods, concepts, encoders and formats by name."""
+"""`exuvia list`: lists methods, concepts, encoders and formats."""
 
 from exuvia import registry
 from exuvia.config import settings
@@ -12,23 +12,19 @@ KINDS = {
     "importers": ("motion files that can be read", registry.IMPORTER),
     "exporters": ("motion files that can be written", registry.EXPORTER),
 }
-"""Kind -> a heading and its table of names."""
+"""Kind -> heading and table of names."""
 
 
 @settings
 class ListConfig:
-    """What to list."""
+    """Kind of names to list."""
 
     kind: str | None = None
     """methods, concepts, encoders, representations, importers or exporters; without it, all."""
 
 
 def list_names(config: ListConfig) -> None:
-    """Print every name that other commands accept, with the module that it stands for.
-
-    Raises:
-        ConfigError: no such kind.
-    """
+    """Print all names that other commands accept, with their modules."""
     if config.kind is not None and config.kind not in KINDS:
         raise ConfigError(f"unknown kind {config.kind!r}; {registry.suggest(config.kind, KINDS)}")
     wanted = [config.kind] if config.kind else list(KINDS)

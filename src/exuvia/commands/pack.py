@@ -1,12 +1,11 @@
-"""`exuvia checkpoint pack`: the run folders of the parts -> one pipeline folder."""
+"""`exuvia checkpoint pack`: joins the run folders of trained parts to a pipeline folder."""
 
-from collections.abc import Callable
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from exuvia.commands.switches import OverwriteSwitch
-from exuvia.config import from_dict, settings
+from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.files import check_folder, sha256_file
 from exuvia.pipeline.settings import GenerationConfig
@@ -14,35 +13,32 @@ from exuvia.readers import as_type, read_json, read_utf8
 from exuvia.registry import TEXT_ENCODER, resolve
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.text.base import TextEncoder
 
-Part = TypeVar("Part", bound="nn.Module")
 WEIGHTS = "weights.safetensors"
 
 
 @settings
 class PackConfig(OverwriteSwitch):
-    """Which trained parts become a pipeline."""
+    """Trained parts of the pipeline, and its settings."""
 
     out: Path
     """Folder of the pipeline; an older one there is replaced."""
     tokenizer: Path = Path("runs/tokenizer")
     """Run folder of the tokenizer."""
     mask: Path = Path("runs/mask")
-    """Run folder of what writes the base codes: of `exuvia train mask`, `bamm` or `causal`."""
+    """Run folder of the generator of base codes, from `exuvia train mask`, `bamm` or `causal`."""
     residual: Path = Path("runs/residual")
     """Run folder of the residual transformer."""
     length: Path = Path("runs/length")
     """Run folder of the length estimator."""
     half: bool = False
-    """Store weights as float16: half the size."""
+    """Whether to store weights as float16, which halves their size."""
     generation: GenerationConfig = field(default_factory=GenerationConfig)
-    """How the pipeline samples unless told otherwise."""
+    """Default sampling settings of the pipeline."""
     statistics: Path | None = None
-    """Folder made by `exuvia prepare`: ship counts of its training clips' codes, so that forgetting needs no data."""
+    """Folder made by `exuvia prepare`, of whose training clips to ship code counts; unlearning then needs no data."""
     concepts: tuple[str, ...] = ("violence", "kick", "punch_jab_box_hit_beat")
     """Concepts to count."""
     card: Path | None = None
@@ -50,18 +46,12 @@ class PackConfig(OverwriteSwitch):
 
 
 def pack(config: PackConfig) -> None:
-    """Join trained parts to one pipeline that `exuvia generate --pipeline FOLDER` loads.
-
-    Raises:
-        CheckpointError: a folder holds no finished run of its kind.
-        ConfigError: the parts were trained with different tokenizers or caption encoders.
-        OutputError: the folder cannot be written.
-    """
+    """Join trained parts to a pipeline for `exuvia generate --pipeline FOLDER`."""
     from exuvia.data.store import Store
     from exuvia.unlearning.base import ship_statistics
 
-    read = [*_folders(config).values(), config.statistics, config.card]
-    check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=[one for one in read if one])
+    sources = [path for path in (*_folders(config).values(), config.statistics, config.card) if path]
+    check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=sources)
     pipe = _from_runs(config)
     if config.statistics:
         pipe.statistics = ship_statistics(pipe, Store.open(config.statistics), config.concepts)
@@ -78,64 +68,48 @@ def save(pipe: "MotionPipeline", out: Path, *, half: bool, overwrite: bool) -> N
 
 
 def _from_runs(config: PackConfig) -> "MotionPipeline":
+    from exuvia.checkpoint import Run, load_run, read_config
     from exuvia.pipeline.assemble import assemble
     from exuvia.recipes.tokenizer import load_tokenizer
-    from exuvia.sequence.generators import build_generator
+    from exuvia.sequence.generators import GENERATOR
     from exuvia.sequence.length import LengthEstimator
     from exuvia.sequence.residual_transformer import ResidualTransformer
     from exuvia.sequence.settings import LengthEstimatorConfig, ResidualTransformerConfig
-
-    tokenizer, normaliser = load_tokenizer(config.tokenizer)
-    _check_parents(config)
-    base = _about(config.mask, "mask", "bamm", "causal")
-    residual, length = _about(config.residual, "residual"), _about(config.length, "length")
-    parts = (
-        _loaded(lambda: build_generator({"kind": base["kind"], **base["model"]}), config.mask),
-        _loaded(lambda: ResidualTransformer(from_dict(ResidualTransformerConfig, residual["model"])), config.residual),
-        _loaded(lambda: LengthEstimator(from_dict(LengthEstimatorConfig, length["model"])), config.length),
-        _text({"base": base, "residual": residual, "length": length}),
-    )
-    facts = {"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}}
-    rules: dict[str, Any] = {"pooled": base["pooled"], "generation": config.generation, "facts": facts}
-    return assemble(tokenizer, normaliser, *parts, **rules)
-
-
-def _about(folder: Path, *kinds: str) -> dict[str, Any]:
-    """`config.json` of a run. Raises CheckpointError if it is of another kind or lacks a key."""
-    from exuvia.checkpoint import Run, read_config
 
     class _Part(Run):
         pooled: bool
         text: str
         text_fingerprint: str
 
-    return read_config(folder, *kinds, holds=_Part)
-
-
-def _loaded(make: Callable[[], Part], folder: Path) -> Part:
-    """A model with the weights of its run. Raises CheckpointError."""
-    from exuvia.checkpoint import built, load_tensors
-
-    return built(make, load_tensors(folder / WEIGHTS), f"the model of {folder}")
+    tokenizer, normaliser = load_tokenizer(config.tokenizer)
+    _check_parents(config)
+    kind = read_config(config.mask, *GENERATOR)["kind"]
+    generator, base = load_run(config.mask, kind, *GENERATOR[kind], _Part)
+    transformer, residual = load_run(config.residual, "residual", ResidualTransformer, ResidualTransformerConfig, _Part)
+    estimator, length = load_run(config.length, "length", LengthEstimator, LengthEstimatorConfig, _Part)
+    parts = (generator, transformer, estimator, _text({"base": base, "residual": residual, "length": length}))
+    facts = {"parts": {kind: _history(folder) for kind, folder in _folders(config).items()}}
+    rules: dict[str, Any] = {"pooled": base["pooled"], "generation": config.generation, "facts": facts}
+    return assemble(tokenizer, normaliser, *parts, **rules)
 
 
 def _text(abouts: dict[str, dict[str, Any]]) -> "TextEncoder":
-    """The caption encoder that all parts were trained with. Raises ConfigError if they differ."""
+    """The caption encoder of all parts. Raises ConfigError if they were trained with different ones."""
     names = {(about["text"], about["text_fingerprint"]) for about in abouts.values()}
     if len({about["pooled"] for kind, about in abouts.items() if kind != "length"}) > 1 or len(names) > 1:
-        found = ", ".join(f"{k}: {a['text']}{' (pooled)' * a['pooled']}" for k, a in abouts.items())
-        raise ConfigError(f"the parts learnt with different caption encoders ({found}); train them with one")
+        encoders = ", ".join(f"{k}: {a['text']}{' (pooled)' * a['pooled']}" for k, a in abouts.items())
+        raise ConfigError(f"the parts learnt with different caption encoders ({encoders}); train them with one")
     return cast("TextEncoder", resolve(TEXT_ENCODER, names.pop()[0], "text encoder")())
 
 
 def _check_parents(config: PackConfig) -> None:
     """Raise ConfigError if a part learnt the codes of another tokenizer."""
-    own = sha256_file(config.tokenizer / WEIGHTS)
+    tokenizer = sha256_file(config.tokenizer / WEIGHTS)
     for kind, folder in _folders(config).items():
         parent = _history(folder).get("parent")
-        if kind != "tokenizer" and parent is not None and parent != own:
-            found = f"the {kind} model of {folder} learnt the codes of another tokenizer"
-            raise ConfigError(f"{found} than {config.tokenizer}")
+        if kind != "tokenizer" and parent is not None and parent != tokenizer:
+            learnt = f"the {kind} model of {folder} learnt the codes of another tokenizer"
+            raise ConfigError(f"{learnt} than {config.tokenizer}")
 
 
 def _folders(config: PackConfig) -> dict[str, Path]:

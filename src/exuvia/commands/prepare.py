@@ -1,4 +1,4 @@
-"""`exuvia prepare`: one memory-mapped store of a folder of motions and captions."""
+"""`exuvia prepare`: converts a folder of motions and captions to a memory-mapped store."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,19 +12,19 @@ from exuvia.progress import progress_bar
 
 @settings
 class PrepareConfig:
-    """What to prepare, and where to."""
+    """Source and output folder."""
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """HumanML3D's or KIT's folder, a folder with clips.npz and clips.jsonl, a folder of motion files, one motion
-    file, or the word `synthetic`; several are joined with '+'."""
+    file, or the word `synthetic`; join several with '+'."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder of the store; it must not exist yet, or hold the same data set."""
+    """Folder of the store; it must not exist, or must hold the same data set."""
     mirror: bool = True
-    """Add mirrored twins of train clips, unless the source brings its own."""
+    """Whether to add mirrored copies of train clips, unless the source contains them."""
     representation: str = "humanml3d"
     """Feature layout: humanml3d or kit."""
     limit: Count | None = None
-    """Use only this many clips, evenly spread over the source."""
+    """Maximum number of clips, evenly spaced over the source."""
     seed: Seed = 0
     """Seed of synthetic motion and of splits by hash."""
     count: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
@@ -32,9 +32,9 @@ class PrepareConfig:
 
 
 def prepare(config: PrepareConfig) -> None:
-    """Make a store that training and evaluation read: joints, features, captions, labels, checksums.
+    """Make a store for training and evaluation: joints, features, captions, labels, checksums.
 
-    Running it again does nothing; a run that was killed continues where it stopped.
+    A finished store is not made again; a killed run continues.
     """
     from exuvia.data.prepare import prepare as prepare_store
 

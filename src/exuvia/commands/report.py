@@ -1,4 +1,4 @@
-"""`exuvia report`: evaluations and benchmarks side by side, as tables or as a page."""
+"""`exuvia report`: compares evaluations and benchmarks, as tables or as a page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,31 +9,25 @@ from exuvia.config import settings
 from exuvia.errors import ConfigError
 
 WRITERS = {".md": "markdown", ".csv": "csv", ".tex": "latex"}
-"""Ending of a file and the method of a report that gives its text."""
+"""Suffix of a file -> method of a report that makes its text."""
 
 
 @settings
 class ReportConfig:
-    """Which reports to show."""
+    """Reports to show."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="REPORT ...")]
-    """Folders of `exuvia evaluate` or `exuvia benchmark`, or their report.json; several are put side by side."""
+    """Folders of `exuvia evaluate` or `exuvia benchmark`, or their report.json; several are compared."""
     out: Path | None = None
-    """A .md, .csv or .tex file, or a folder for the page with all of these; without it, the tables are printed."""
+    """A .md, .csv or .tex file, or a folder for a page with all of these; without it, the tables are printed."""
     overwrite: bool = False
-    """Replace the folder of the page, whatever it holds."""
+    """Whether to replace the folder of the page whatever it contains."""
     only: tuple[str, ...] = ()
-    """Show only quantities whose names begin like this, e.g. forget. retain.fid."""
+    """Prefixes of the quantities to show, e.g. forget. retain.fid."""
 
 
 def report(config: ReportConfig) -> None:
-    """Put the reports of evaluations and benchmarks side by side; nothing is run again.
-
-    Raises:
-        ConfigError: no report, or no quantity left.
-        DataError: a file is not a report of this version.
-        OutputError: the table or the page cannot be written.
-    """
+    """Compare the reports of evaluations and benchmarks; nothing is measured again."""
     from exuvia.evaluation.report import read_report, side_by_side
     from exuvia.files import check_folder, write_text
     from exuvia.report.page import FOLDER, read_clips, write_report
@@ -59,7 +53,7 @@ def report(config: ReportConfig) -> None:
 
 
 def _labels(files: tuple[Path, ...]) -> dict[str, Path]:
-    """Reports by the name of their folder; by their whole path where two have one name."""
+    """Reports by the names of their folders, or by their whole paths if names are equal."""
     folders = [(path.parent if path.name == "report.json" else path).resolve() for path in files]
     names = [folder.name.removesuffix(".json") for folder in folders]
     labels = [str(path) if names.count(name) > 1 else name for name, path in zip(names, files, strict=True)]

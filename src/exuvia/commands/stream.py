@@ -1,4 +1,4 @@
-"""`exuvia stream`: several captions in a row as one motion of any length."""
+"""`exuvia stream`: generates one motion of any length from several prompts."""
 
 import sys
 from dataclasses import replace
@@ -9,8 +9,8 @@ import numpy as np
 import tyro
 from pydantic import Field
 
-from exuvia.commands.formats import written_suffix
 from exuvia.commands.generate import read_prompt
+from exuvia.commands.switches import written_suffix
 from exuvia.config import Natural, Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError
@@ -18,41 +18,35 @@ from exuvia.pipeline.settings import CodeSteps, LongConfig
 from exuvia.progress import progress_bar
 
 MOST = 10_000_000
-"""Frames of one motion: they are held in memory until it is written."""
+"""Maximum number of frames of one motion, which is in memory until it is written."""
 
 
 @settings
 class StreamConfig:
-    """What follows what, and where to put it."""
+    """Prompts and output file."""
 
     prompts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT ...")]
     """Sentences in order; `sentence#120` lasts 120 frames."""
     out: Path = Path("motion.html")
-    """One file, by suffix: .npy .npz .bvh .glb .mp4 .gif .png .html."""
+    """Output file with suffix .npy .npz .bvh .glb .mp4 .gif .png or .html."""
     frames: Annotated[int, Field(ge=4, le=1_000_000)] = 120
-    """Length in frames (20 a second) of sentences that give none."""
+    """Length in frames (20 per second) of sentences without a length."""
     repeat: Annotated[int, Field(ge=1, le=100_000)] = 1
-    """How many times the sentences are repeated."""
+    """Number of repetitions of the sentences."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     seed: Seed = 0
-    """The same seed gives the same motion."""
+    """Seed of the motion."""
     context: CodeSteps = 16
-    """Code steps (of 4 frames) of the existing motion that the next window sees."""
+    """Number of code steps (4 frames each) of the existing motion that the next window includes."""
     blend: Natural = 3
-    """How many of these, the last ones, are rewritten when the next sentence begins."""
+    """Number of these steps, at the end, that are rewritten under the next sentence."""
     device: Device = "cpu"
-    """Where the models run: cpu, cuda, cuda:1, mps."""
+    """Device of the models: cpu, cuda, cuda:1, mps."""
 
 
 def stream(config: StreamConfig) -> None:
-    """Generate one motion that shows one sentence after the other; when interrupted, what exists is written.
-
-    Raises:
-        ConfigError: no sentence, a length below one code step, an unknown format.
-        CheckpointError: the pipeline cannot be loaded.
-        OutputError: the file cannot be written.
-    """
+    """Generate one motion that shows one sentence after another; an interrupt writes the finished part."""
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.pipeline.stream import Scene
     from exuvia.pipeline.stream import stream as stream_clips
@@ -78,7 +72,7 @@ def stream(config: StreamConfig) -> None:
     except KeyboardInterrupt:
         if not pieces:
             raise
-        print("interrupted: what exists is written", file=sys.stderr)
+        print("interrupted: the finished part is written", file=sys.stderr)
     joints = np.concatenate([piece.joints for piece in pieces])
     shown = _shown(scenes, len(joints), pipe.tokenizer.config.stride)
     caption = "; ".join(dict.fromkeys(text for _, text in shown))
@@ -87,10 +81,10 @@ def stream(config: StreamConfig) -> None:
 
 
 def _shown(scenes: list[Any], frames: int, stride: int) -> list[tuple[int, str]]:
-    """First frame and caption of every scene that a motion of this many frames reached."""
-    found, first = [], 0
+    """First frame and caption of every scene that a motion of this length contains."""
+    shown, first = [], 0
     for scene in scenes:
         if first < frames:
-            found.append((first, scene.prompt))
+            shown.append((first, scene.prompt))
         first += scene.frames // stride * stride
-    return found
+    return shown

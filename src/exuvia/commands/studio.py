@@ -14,20 +14,15 @@ from exuvia.studio.settings import Limits, Settings, is_loopback
 
 @settings
 class StudioConfig(Settings):
-    """Where it listens and what it offers."""
+    """Settings of the studio."""
 
     limits: tyro.conf.Suppress[Limits] = field(default_factory=Limits)
     open: bool = False
-    """Open the page in the browser."""
+    """Whether to open the page in the browser."""
 
 
 def studio(config: StudioConfig) -> None:
-    """Serve the studio until it is interrupted.
-
-    Raises:
-        ConfigError: an address others can reach without a token, a name that cannot be used, or a missing library.
-        OutputError: the folder, the database or the port cannot be used.
-    """
+    """Serve the studio until it is interrupted."""
     token = config.token or os.environ.get("EXUVIA_STUDIO_TOKEN", "")
     token = secrets.token_urlsafe(24) if token == "new" else token
     if not is_loopback(config.host) and len(token) < 16:
@@ -40,12 +35,12 @@ def studio(config: StudioConfig) -> None:
         raise ConfigError(f"the studio needs {error.name}; install it with: pip install 'exuvia[studio]'") from None
     chosen = {setting.name: getattr(config, setting.name) for setting in fields(Settings)} | {"token": token}
 
-    def tell(address: str) -> None:
+    def announce(address: str) -> None:
         print(f"the studio is at {address}", flush=True)
         if config.open:
             webbrowser.open(address)
 
-    serve(Settings(**chosen), tell)
+    serve(Settings(**chosen), announce)
 
 
 def _check_offers(config: StudioConfig) -> None:

@@ -1,4 +1,4 @@
-"""Switches that say what a motion file does not, and errors of the Python interface in words of the command line."""
+"""Switches that several commands share, and the translation of Python arguments in messages to switches."""
 
 import re
 from dataclasses import fields
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from exuvia.config import FrameRate, Positive, settings
+from exuvia.errors import ConfigError
+from exuvia.registry import EXPORTER, suggest
 
 if TYPE_CHECKING:
     from exuvia.motion.source import Source
@@ -13,36 +15,36 @@ if TYPE_CHECKING:
 
 @settings(kw_only=True)
 class OverwriteSwitch:
-    """Of every command that makes a folder of one kind."""
+    """Switch of all commands that write a folder."""
 
     overwrite: bool = False
-    """Replace the folder, whatever it holds."""
+    """Whether to replace the folder whatever it contains."""
 
 
 @settings(kw_only=True)
 class SourceSwitches:
-    """What motion files do not say themselves."""
+    """Facts that motion files do not state."""
 
     source_fps: FrameRate | None = None
-    """Frames a second of the files, where they do not say so or say it wrongly."""
+    """Frames per second of the files, if they state none or a wrong value."""
     source_unit_m: Positive | None = None
-    """Metres in one unit of the files; without it found from the length of the legs."""
+    """Metres per unit of the files; without it, derived from the length of the legs."""
     source_up: Literal["y", "z"] = "y"
     """Upward axis of array files."""
     asf: Path | None = None
-    """Skeleton of .amc files that lies elsewhere."""
+    """Skeleton file of .amc files, if it is in another folder."""
     body_models: Path | None = None
     """Folder of the licensed body models that AMASS files need."""
 
     def as_source(self) -> "Source":
-        """For the readers of motion files."""
+        """Convert to the argument of motion readers."""
         from exuvia.motion.source import Source
 
         return Source(self.source_fps, self.source_unit_m, self.source_up, self.asf, self.body_models)
 
 
 def in_switches(sentence: str, config: Any) -> str:
-    """A sentence with `Source(fps=...)` and `pass data=` as switches; of another command where this one has none."""
+    """Replace `Source(fps=...)` and `pass data=` in a sentence by switches."""
     known = {field.name for field in fields(config)} if config is not None else set()
 
     def source(match: re.Match[str]) -> str:
@@ -54,3 +56,11 @@ def in_switches(sentence: str, config: Any) -> str:
         return f"{'give' if match[1] == 'pass' else match[1]} --{match[2]}" if match[2] in known else match[0]
 
     return re.sub(r"\b(pass|or) (\w+)=(?!\w)", argument, re.sub(r"Source\((\w+)=\.\.\.\)", source, sentence))
+
+
+def written_suffix(name: str) -> str:
+    """Suffix of a format for output: ".npy" for "npy", ".npy" or "NPY". Raises ConfigError for an unknown format."""
+    suffix = "." + name.lower().lstrip(".")
+    if suffix not in EXPORTER:
+        raise ConfigError(f"unknown motion format {suffix!r}; {suggest(suffix, EXPORTER)}")
+    return suffix

@@ -1,6 +1,7 @@
-"""What the command line offers, read from table.toml; functions are imported when they are called.
+"""The commands of the command line, read from table.toml; functions are imported when they are called.
 
-Nothing here imports anything heavy, so that `exuvia --help` answers at once.
+This module imports no heavy library, because `exuvia --help` must answer at once. Commands raise children of
+ExuviaError, whose message `__main__` prints.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from exuvia.registry import UNLEARN
 
 
 class Family(NamedTuple):
-    """Commands that differ in their second word and that the list shows as one."""
+    """Commands that differ in their second word; the list shows them as one."""
 
     name: str
     line: str
@@ -21,36 +22,33 @@ class Family(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One command: its function, its line in the list, and examples that a test parses."""
+    """One command: its function, its line in the list, and examples, which a test parses."""
 
     target: str
     """`module:function`; the function takes one configuration dataclass."""
     line: str
     examples: tuple[str, ...] = ()
     group: str = ""
-    """Heading under which the list shows it."""
+    """Heading in the list of commands."""
     config: str = ""
-    """`module:function` that makes the configuration class from the command's name; "": the annotated one."""
+    """`module:function` that makes the configuration class from the command's name; "": the annotated class."""
     family: Family | None = None
-    gone: Mapping[str, str] = {}
-    """Options of earlier versions, each with a sentence that says what to do instead."""
 
 
 def _entries(group: str, name: str, about: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
-    """A command of the file by its name, or all of a family."""
+    """A command of the file with its name, or all commands of a family."""
     target, config = (f"{__package__}.{about[key]}" if key in about else "" for key in ("run", "config"))
-    entry = Entry(target, about["line"], tuple(about["examples"]), group, config, gone=about.get("gone", {}))
+    entry = Entry(target, about["line"], tuple(about["examples"]), group, config)
     if "members" not in about:
         yield name, entry
         return
     family, verb = Family(name, entry.line, entry.examples[0]), name.split()[0]
-    for member, own in (about["members"] or _methods()).items():
-        one = entry._replace(line=own["line"], examples=tuple(own["examples"]), family=family)
-        yield f"{verb} {member}", one
+    for name, member in (about["members"] or _methods()).items():
+        yield f"{verb} {name}", entry._replace(line=member["line"], examples=tuple(member["examples"]), family=family)
 
 
 def _methods() -> dict[str, dict[str, Any]]:
-    """The unlearning methods, each with the first sentence of its module, read without importing it."""
+    """The unlearning methods, with the first sentence of each module, read without importing it."""
     methods = {}
     for name, target in UNLEARN.items():
         spec = find_spec(target.partition(":")[0])
@@ -64,8 +62,6 @@ def _methods() -> dict[str, dict[str, Any]]:
 
 
 _TABLE = read_toml(Path(__file__).with_suffix(".toml"))
-RENAMED: dict[str, str] = _TABLE.pop("renamed")
-"""First word of a command of 0.1 -> what is typed for `exuvia` and this word now."""
 _ALL = ((group, name, about) for group, commands in _TABLE.items() for name, about in commands.items())
 COMMAND = dict(pair for one in _ALL for pair in _entries(*one))
 """The command line. A name of two words is a command of a group."""

@@ -1,4 +1,4 @@
-"""`exuvia train PART`: a run folder of one part of a generator, or of a judge of motions."""
+"""`exuvia train PART`: trains one part of a generator, or a model that judges motions, into a run folder."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ PARTS = (recipes.MaskRecipe, recipes.BAMMRecipe, recipes.CausalRecipe, recipes.R
 RECIPE: dict[str, type] = {
     one.__name__.removesuffix("Recipe").lower(): one for one in (recipes.TokenizerRecipe, *PARTS, *JUDGES)
 }
-"""Part -> everything that decides its training."""
+"""Part -> settings class of its training."""
 
 
 def recipe_type(command: str) -> type:
@@ -18,15 +18,13 @@ def recipe_type(command: str) -> type:
 
 
 def train(recipe: Any) -> None:
-    """Train this part of a generator, or this judge of motions, into a run folder.
+    """Train this part of a generator, or this model that judges motions, into a run folder.
 
-    The same settings and data give the same weights, on one machine with one number of threads and without a GPU. A
-    training continues where it was stopped, and returns at once if it is finished.
+    The same settings and data give the same weights on the same machine, with the same number of threads and without a
+    GPU. A stopped training continues; a finished one returns at once.
 
     Args:
-        recipe: of one of the classes in `RECIPE`
-    Raises:
-        ConfigError, DivergedError, OutputError: as `train.fit` does.
+        recipe: an instance of one of the classes in `RECIPE`
     """
     from exuvia.recipes.generator import train_part
     from exuvia.recipes.judges import train_judge

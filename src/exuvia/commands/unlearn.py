@@ -1,4 +1,4 @@
-"""`exuvia unlearn METHOD`: a pipeline in, a pipeline that has forgotten out."""
+"""`exuvia unlearn METHOD` and `undo`: edits a pipeline to forget a concept, and restores it."""
 
 import time
 from collections.abc import Sequence
@@ -17,20 +17,21 @@ from exuvia.unlearning.settings import MethodSettings, NoneConfig, method_settin
 
 @settings
 class UnlearnConfig(OverwriteSwitch):
-    """What every method needs to know."""
+    """Settings of every method."""
 
     out: Path
     """Folder of the edited pipeline."""
     pipeline: str = "base"
-    """A shipped pipeline's name or a pipeline folder; it stays as it is."""
+    """A shipped pipeline's name or a pipeline folder; it is not changed."""
     forget: str = "violence"
     """Concept to forget (exuvia list --kind concepts); several joined by +, as in kick+jump."""
     data: Path | None = None
-    """Folder made by `exuvia prepare` to learn the concept from; without it the counts that the pipeline ships."""
+    """Data set made by `exuvia prepare` from which to learn the concept; without it, the counts that the pipeline
+    ships."""
     rule: str = "auto"
-    """Which clips of the data show the concept: label, words, released, or auto."""
+    """Rule that decides which clips show the concept: label, words, released, or auto."""
     undo: Path | None = None
-    """File to keep what `exuvia undo` needs to take the edit back; it brings the concept back, so keep it apart."""
+    """File for the record that `exuvia undo` needs; it restores the concept: do not distribute it."""
     method: tyro.conf.Suppress[str] = "none"
     """The second word of the command."""
     settings: tyro.conf.Suppress[MethodSettings] = field(default_factory=NoneConfig)
@@ -38,14 +39,10 @@ class UnlearnConfig(OverwriteSwitch):
 
 
 def unlearn(config: UnlearnConfig) -> None:
-    """Edit a copy of a trained pipeline so that it no longer makes a concept, and save the copy.
+    """Make a copy of a trained pipeline forget a concept, and save the copy.
 
     Args:
-        config: of the class that `settings_type` makes for the method
-    Raises:
-        ConfigError: an unknown concept or setting.
-        CheckpointError: the pipeline cannot be loaded.
-        OutputError: the folder is not empty, or cannot be written.
+        config: an instance of the class that `settings_type` makes for the method
     """
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.unlearning.base import unlearn as unlearn_concept
@@ -55,8 +52,8 @@ def unlearn(config: UnlearnConfig) -> None:
     _refuse_taken(config.out, config.overwrite, sources)
     pipe = MotionPipeline.from_pretrained(config.pipeline)
     started = time.perf_counter()
-    own = {f.name: getattr(config.settings, f.name) for f in fields(config.settings)}  # type: ignore[arg-type]
-    safe = unlearn_concept(config.method, pipe, forget=config.forget, data=config.data, rule=config.rule, **own)
+    options = {f.name: getattr(config.settings, f.name) for f in fields(config.settings)}  # type: ignore[arg-type]
+    safe = unlearn_concept(config.method, pipe, forget=config.forget, data=config.data, rule=config.rule, **options)
     seconds = time.perf_counter() - started
     if config.undo is not None:
         save_undo(config.undo, pipe, safe)
@@ -66,23 +63,18 @@ def unlearn(config: UnlearnConfig) -> None:
 
 @settings
 class UndoConfig(OverwriteSwitch):
-    """What to take back."""
+    """Edit to undo."""
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
-    """The edited pipeline's folder; it stays as it is."""
+    """The edited pipeline's folder; it is not changed."""
     record: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECORD")]
-    """What `exuvia unlearn METHOD --undo FILE` kept."""
+    """Record of `exuvia unlearn METHOD --undo FILE`."""
     out: Path
     """Folder of the restored pipeline."""
 
 
 def undo(config: UndoConfig) -> None:
-    """Save a copy of an edited pipeline as it was before the edit, bit for bit.
-
-    Raises:
-        CheckpointError: the pipeline or the record cannot be loaded, or do not belong together.
-        OutputError: the folder is not empty, or cannot be written.
-    """
+    """Save a copy of an edited pipeline in its state before the edit, bit for bit."""
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.unlearning.undo import undo as undo_edit
 
@@ -93,17 +85,17 @@ def undo(config: UndoConfig) -> None:
 
 
 def _refuse_taken(out: Path, overwrite: bool, sources: Sequence[str | Path]) -> None:
-    """Raise OutputError for a folder that holds anything, a pipeline of the same kind included, without --overwrite."""
+    """Raise OutputError for a folder that is not empty, even if it holds a pipeline, without --overwrite."""
     target = check_folder(out, "pipeline", overwrite=overwrite, sources=sources)
     if not overwrite and target.exists() and any(target.iterdir()):
         raise OutputError(f"{out} already exists; choose another folder or add --overwrite")
 
 
 def settings_type(command: str) -> type[UnlearnConfig]:
-    """The configuration class of `unlearn METHOD`: `UnlearnConfig` with the method's own settings beside its fields."""
+    """The configuration class of `unlearn METHOD`: `UnlearnConfig` and the method's own settings as one class."""
     method = command.split()[-1]
-    own = method_settings(method)
-    flat = Annotated[own, tyro.conf.arg(name="")]  # type: ignore[valid-type]
-    fields = {"method": method, "settings": field(default_factory=own)}
+    options = method_settings(method)
+    flat = Annotated[options, tyro.conf.arg(name="")]  # type: ignore[valid-type]
+    fields = {"method": method, "settings": field(default_factory=options)}
     types = {"method": tyro.conf.Suppress[str], "settings": flat}
     return settings(type(f"{method.title()}Command", (UnlearnConfig,), {**fields, "__annotations__": types}))

@@ -1,6 +1,6 @@
-"""An audit: one generator gets many prompts, and an independent classifier says which motions show violence.
+"""An audit: a generator gets many prompts, and an independent classifier detects violent motions.
 
-A line is one prompt under one seed. It *slips through* where the classifier's probability reaches its threshold.
+A line is one prompt under one seed. It *slips through* if the classifier's probability reaches its threshold.
 """
 
 import math
@@ -14,39 +14,39 @@ from exuvia.judges.classifier import ViolenceDetector
 from exuvia.pipeline.pipeline import MotionPipeline
 
 BATCH = 64
-"""Motions that are generated and judged in one batch, and then dropped."""
+"""Number of motions that are generated and judged at a time."""
 Z = 1.959964
 """Two-sided 95 % point of the normal distribution."""
 
 
 @dataclass(frozen=True)
 class AuditLine:
-    """One prompt under one seed, and what was seen."""
+    """One prompt under one seed, and its result."""
 
     id: str
-    """Of a shipped prompt, or own-001, own-002, ..."""
+    """Id of a shipped prompt, or own-001, own-002, ..."""
     kind: str
     """A kind of shipped prompt, or own."""
     text: str
     violent: bool | None
-    """Whether it asks for violence; None where that is not known."""
+    """Whether it asks for violence; None if that is unknown."""
     seed: int
     score: float | None = None
-    """The classifier's probability of violence; None before judging, and where no motion was made."""
+    """The classifier's probability of violence; None if there is no judged motion."""
     slipped: bool = False
     """Whether the score reaches the threshold."""
     error: str | None = None
-    """Why no motion can be made."""
+    """Reason why no motion can be generated."""
 
     def judged(self, score: float | None, threshold: float) -> "AuditLine":
-        """This line with a score."""
+        """Return this line with a score."""
         rounded = None if score is None else round(score, 4)
         return replace(self, score=rounded, slipped=score is not None and score >= threshold)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How many motions of one kind of prompt were seen as violent."""
+    """Rate of violent motions of one kind of prompt."""
 
     kind: str
     motions: int
@@ -60,13 +60,13 @@ class Rate:
 
 
 def audit_lines(prompts: Sequence[str], kinds: Sequence[str], seeds: Sequence[int]) -> list[AuditLine]:
-    """Lines to audit: own prompts, then those of the shipped kinds, each under every seed. Raises ConfigError."""
+    """Lines to audit: own prompts, then prompts of the shipped kinds, under every seed. Raises ConfigError."""
     own = [(f"own-{number:03d}", "own", text, None) for number, text in enumerate(prompts, 1)]
-    shipped = [(one.id, one.kind, one.text, one.violent) for kind in kinds for one in load_prompts(kind)]
+    shipped = [(prompt.id, prompt.kind, prompt.text, prompt.violent) for kind in kinds for prompt in load_prompts(kind)]
     return [
-        AuditLine(*one, seed, error=None if one[2].strip() else "the generator refuses an empty prompt")
+        AuditLine(*about, seed, error=None if about[2].strip() else "the generator refuses an empty prompt")
         for seed in seeds
-        for one in (*own, *shipped)
+        for about in (*own, *shipped)
     ]
 
 
@@ -79,12 +79,12 @@ def audit(
     """Generate a motion for every line and judge it.
 
     Args:
-        pipe: the generator that is audited
-        detector: the judge, which knows nothing of the generator
-        lines: of `audit_lines`; those with an error stay as they are
-        progress: called with how many motions are judged, and how many there are in all
+        pipe: the generator to audit
+        detector: the classifier, independent of the generator
+        lines: result of `audit_lines`; lines with an error are not changed
+        progress: called with the number of judged motions and their total
     Returns:
-        the lines in their order, with score and verdict
+        the lines in order, with scores
     Raises:
         ConfigError: a prompt that is too long, or a generator of features that the classifier cannot read.
     """
@@ -95,8 +95,8 @@ def audit(
     progress(0, len(todo))
     for low in range(0, len(todo), BATCH):
         part = todo[low : low + BATCH]
-        made = pipe.generate([lines[n].text for n in part], seed=[lines[n].seed for n in part])
-        scores = detector.violence_probability(made.features)
+        features = pipe.generate([lines[n].text for n in part], seed=[lines[n].seed for n in part]).features
+        scores = detector.violence_probability(features)
         for number, score in zip(part, scores, strict=True):
             judged[number] = lines[number].judged(float(score), detector.point.threshold)
         progress(low + len(part), len(todo))
@@ -106,19 +106,19 @@ def audit(
 def rates(lines: Iterable[AuditLine]) -> list[Rate]:
     """Share of violent motions of every kind, with a Wilson interval over its prompts.
 
-    Seeds of one prompt resemble one another, so that the interval counts prompts, not motions: with one seed it is
-    exact, with several it errs on the wide side.
+    Motions of one prompt are similar: the interval therefore counts prompts, not motions. It is exact for one seed, and
+    too wide for several.
     """
     kinds: dict[str, list[AuditLine]] = {}
     for line in lines:
         if line.score is not None:
             kinds.setdefault(line.kind, []).append(line)
-    found = []
+    results = []
     for kind, members in kinds.items():
         slipped, n = sum(line.slipped for line in members), len({line.id for line in members})
         p = slipped / len(members)
         # Wilson (1927), score interval of a share p of n: (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)
         centre, spread = p + Z**2 / (2 * n), math.sqrt(p * (1 - p) / n + (Z / (2 * n)) ** 2)
         low, high = ((centre + sign * Z * spread) / (1 + Z**2 / n) for sign in (-1, 1))
-        found.append(Rate(kind, len(members), slipped, p, max(0.0, low), min(1.0, high)))
-    return found
+        results.append(Rate(kind, len(members), slipped, p, max(0.0, low), min(1.0, high)))
+    return results

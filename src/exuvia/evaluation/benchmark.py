@@ -1,7 +1,7 @@
-"""The unlearning benchmark: every method edits the same generator, gets the same prompts and the same judges.
+"""The unlearning benchmark: all methods edit the same generator, with the same prompts and the same judges.
 
-A run is a folder. Every method runs in its own process. Its edited generator, its motions and its measurements are
-kept: a run that was stopped continues, and one more method costs only its own time:
+A run is a folder. Every method runs in its own process. Edited generators, motions and measurements are stored: a
+stopped run continues, and an additional method costs only its own time:
 
     plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
 """
@@ -31,7 +31,7 @@ from exuvia.evaluation.judge import Judge, is_seen
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompt_sets import Generations, PromptSet, prompt_sets
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
-from exuvia.evaluation.refine import moved_out
+from exuvia.evaluation.refine import clips_without_concept
 from exuvia.evaluation.report import FILE, REAL, Example, Method, Row, report_of
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import locked, write_json
@@ -49,17 +49,17 @@ try:
 except ImportError:  # Windows: no memory is measured there
     resource = None  # type: ignore[assignment]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 HEARD_S = 30.0
-"""Longest time without a word while methods are measured."""
+"""Maximum time between log lines during a benchmark, in seconds."""
 WRITTEN_FRAMES = 120
-"""Length of motions for prompts that describe no clip: six seconds."""
+"""Length of motions for prompts without a clip: six seconds."""
 EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
-"""Prompts of each set whose motions every method shows, made with the first seed."""
+"""Number of example prompts per set; examples show the motions of all methods under the first seed."""
 MEGABYTE = 1e6
 RUN_FILES = ("models", "motions", "found", "report", "report.json", "examples.safetensors")
-"""What a run writes beside plan.json."""
+"""Files that a run writes in addition to plan.json."""
 
 
 @settings
@@ -67,15 +67,15 @@ class MethodSpec:
     """One line of the comparison."""
 
     label: str
-    """Name in tables and of its files."""
+    """Name in tables and of files."""
     name: str
     """Key of registry.UNLEARN."""
     settings: Mapping[str, Any]
-    """Those that differ from the defaults."""
+    """Settings that differ from the defaults."""
 
     @classmethod
     def parse(cls, text: str) -> "MethodSpec":
-        """`lcr`, or `label=lcr` with settings: `lcr16=lcr:num_codes=16,levels=[0,1]`. Raises ConfigError."""
+        """Parse `lcr`, or `label=lcr` with settings: `lcr16=lcr:num_codes=16,levels=[0,1]`. Raises ConfigError."""
         head, _, tail = text.partition(":")
         label, equals, name = head.partition("=")
         name = name if equals else label
@@ -88,7 +88,7 @@ class MethodSpec:
 
 @settings
 class Plan:
-    """What is compared on what."""
+    """Methods, data and settings of a comparison."""
 
     concept: str
     data: str
@@ -103,18 +103,18 @@ class Plan:
     kinds: tuple[str, ...] = ()
     """Kinds of written prompts (evaluation/prompts)."""
     limit: Count | None = None
-    """At most this many prompts in a set."""
+    """Maximum number of prompts in a set."""
     refine: Natural = 0
-    """Motions for every forget caption by which the forget set is refined (refine.py); 0: it is not."""
+    """Number of motions for every forget caption to refine the forget set (refine.py); 0: it is not refined."""
     moved: tuple[str, ...] = ()
-    """Ids that the refinement moved to the retain set; found by `run_benchmark`."""
+    """Ids that the refinement moved to the retain set; set by `run_benchmark`."""
     evaluator: str = ""
     """Folder of the text-motion evaluator; "": the shipped one."""
     threads: Count = 1
-    """Threads of every process."""
+    """Number of threads of every process."""
 
     def __post_init__(self) -> None:
-        self.to_forget  # noqa: B018 (refuses an unknown name)
+        self.to_forget  # noqa: B018 (raises for an unknown name)
         labels = [spec.label for spec in self.methods]
         if not labels or len(set(labels)) != len(labels):
             raise ConfigError(f"found methods {labels}, expected at least one, each label once")
@@ -130,38 +130,38 @@ class Plan:
         return find_concept(self.concept)
 
 
-def run_benchmark(plan: Plan, out: Path, workers: int = 2, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """Run what is missing, and write report.json and examples.safetensors.
+def run_benchmark(plan: Plan, out: Path, workers: int = 2, log: Callable[[str], None] = lambda line: None) -> Path:
+    """Run the missing methods, and write report.json and examples.safetensors.
 
     Args:
-        plan: what is compared
-        out: folder of the run; a run of another plan is continued where the plans agree
-        workers: processes at a time; 0: one method after another in this process
-        tell: called with a line whenever a method is done
+        plan: the comparison
+        out: folder of the run; results of another plan are reused if they also belong to this plan
+        workers: number of processes; 0: one method after another in this process
+        log: called with a line after every method
     Returns:
         path of report.json
     Raises:
-        ConfigError: unknown names, no clip shows the concept, or the folder's run is about other data.
+        ConfigError: unknown names, no clip shows the concept, or the folder's run used other data.
         CheckpointError: there is no generator of that name.
         DataError: the data cannot be read.
         OutputError: the folder holds something else, or another process runs a benchmark there.
     """
     store = Store.open(Path(plan.data))
-    sets_of(plan, store)  # refused now rather than in every process
+    sets_of(plan, store)  # raises now rather than in every process
     read_config(find_pipeline(plan.pipeline), "pipeline")
     with locked(out):
         _check_folder(out, store)
-        plan = _refined(plan, store, out, tell)
+        plan = _refined(plan, store, out, log)
         write_json(out / "plan.json", to_dict(plan) | {"data_hash": store.data_hash})
         specs = [MethodSpec(REAL, REAL, {}), *plan.methods]
         missing = [spec for spec in specs if recall_json(_file(out, spec), _facts(plan, spec, store)) is None]
-        for found in _each(plan, missing, out, workers):
-            tell(f"{found['label']}: {found['status']}, {found['message'] or 'measured'}")
+        for method in _each(plan, missing, out, workers):
+            log(f"{method['label']}: {method['status']}, {method['message'] or 'measured'}")
         return _join(plan, out, store)
 
 
 def _check_folder(out: Path, store: Store) -> None:
-    """Refuse the folder of a run on another data set. Raises ConfigError, and OutputError for no run's folder."""
+    """Raise ConfigError for the folder of a run on other data, OutputError for a folder that is not a run."""
     path = out / "plan.json"
     if not path.exists() and (taken := [name for name in RUN_FILES if (out / name).exists()]):
         raise OutputError(f"{out} holds {taken[0]}, but no plan.json of a benchmark; choose another folder")
@@ -172,8 +172,8 @@ def _check_folder(out: Path, store: Store) -> None:
         write_json(path, {"data_hash": store.data_hash})
 
 
-def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -> Plan:
-    """The plan with the clips that leave the forget set, where it is to be refined. Raises ConfigError."""
+def _refined(plan: Plan, store: Store, out: Path, log: Callable[[str], None]) -> Plan:
+    """The plan with the clips that leave the forget set, if it has a refinement. Raises ConfigError."""
     if not plan.refine:
         return plan
     ranker = _ranker(plan, store)
@@ -181,11 +181,12 @@ def _refined(plan: Plan, store: Store, out: Path, tell: Callable[[str], None]) -
     forget = sets_of(replace(plan, kinds=()), store)[0]
     facts = [plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
     maker = Generations(pipe, out / "motions")
-    return replace(plan, moved=moved_out(forget, maker, ranker, plan.refine, facts, out / "refined.json", tell))
+    moved = clips_without_concept(forget, maker, ranker, plan.refine, facts, out / "refined.json", log)
+    return replace(plan, moved=moved)
 
 
 def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> Iterator[dict[str, Any]]:
-    """Facts of every method, as soon as it is done."""
+    """Yield facts of every method as soon as it is finished."""
     if workers < 1:
         yield from (measure_method(plan, spec, out)["method"] for spec in specs)
         return
@@ -194,11 +195,11 @@ def _each(plan: Plan, specs: Sequence[MethodSpec], out: Path, workers: int) -> I
         while waiting:
             done, waiting = wait(waiting, HEARD_S, FIRST_COMPLETED)
             yield from (job.result()["method"] for job in done)
-            log.info("%d methods wait, %.0f s so far", len(waiting), time.monotonic() - started)
+            logger.info("%d methods wait, %.0f s so far", len(waiting), time.monotonic() - started)
 
 
 def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
-    """Edit, generate and judge one method, and write the result to found/LABEL.json. A failed edit is a result, too."""
+    """Edit, generate and judge one method, and write the result to found/LABEL.json. A failed edit is also a result."""
     torch.set_num_threads(plan.threads)
     store = Store.open(Path(plan.data))
     sets = sets_of(plan, store)
@@ -217,15 +218,15 @@ def measure_method(plan: Plan, spec: MethodSpec, out: Path) -> dict[str, Any]:
         rows = _measured(plan, pipe, sets, store, out)
         about["evaluation_s"] = time.perf_counter() - started
         about["evaluation_peak_mb"] = _grown_mb(before)
-    found = {"method": about, "rows": [{"method": spec.label, **row} for row in rows]}
-    keep_json(_file(out, spec), _facts(plan, spec, store), found)
-    return found
+    result = {"method": about, "rows": [{"method": spec.label, **row} for row in rows]}
+    keep_json(_file(out, spec), _facts(plan, spec, store), result)
+    return result
 
 
 def _edited(
     plan: Plan, spec: MethodSpec, pipe: MotionPipeline, store: Store, out: Path, about: dict[str, Any]
 ) -> MotionPipeline:
-    """The edited generator: of models/LABEL where it was made by the same edit, else made and kept there."""
+    """The edited generator, read from models/LABEL if the same edit made it, else made and stored there."""
     folder = out / "models" / spec.label
 
     facts = [spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
@@ -247,21 +248,21 @@ def _edited(
 def _measured(
     plan: Plan, pipe: MotionPipeline | None, sets: Sequence[PromptSet], store: Store, out: Path
 ) -> list[dict[str, Any]]:
-    """Every metric of every set: values by seed; without a generator, of the real motions."""
+    """Values of every metric on every set by seed, for a generator or, without one, for real motions."""
     concept = plan.to_forget.as_in(store.keywords)
     detector = shipped_detector() if is_seen(concept) else None
     evaluator = load_evaluator(Path(plan.evaluator)) if plan.evaluator else shipped_evaluator()
     judge = Judge(evaluator, detector, plan.seeds, concept, _ranker(plan, store))
     maker = None if pipe is None else Generations(pipe, out / "motions")
     rows = []
-    for some in sets:
+    for prompts in sets:
         if maker is not None:
-            values = judge.values(some, [maker.motions(some, seed) for seed in plan.seeds], some.real)
-        elif some.real:
-            values = judge.values(some, [some.real], some.real, real=True)
+            values = judge.values(prompts, [maker.motions(prompts, seed) for seed in plan.seeds], prompts.real)
+        elif prompts.real:
+            values = judge.values(prompts, [prompts.real], prompts.real, real=True)
         else:
             continue
-        rows += [{"set": some.name, "metric": name, "values": each} for name, each in values.items()]
+        rows += [{"set": prompts.name, "metric": name, "values": each} for name, each in values.items()]
     return rows
 
 
@@ -274,7 +275,7 @@ def _ranker(plan: Plan, store: Store) -> ConceptRanker:
 
 
 def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
-    """Captions of the data (forget, retain, all, lookalike), and the written kinds without blank prompts."""
+    """Captions of the data (forget, retain, all, lookalike), and written prompts that are not blank."""
     chosen: dict[str, Any] = {"rule": plan.rule, "split": plan.split, "sensors": plan.sensors, "limit": plan.limit}
     sets = prompt_sets(store, plan.to_forget, **chosen, moved=plan.moved)
     for kind in plan.kinds:
@@ -283,11 +284,11 @@ def sets_of(plan: Plan, store: Store) -> list[PromptSet]:
         if KIND[kind].violent is None:
             groups = {f"{kind}_violent": [p for p in prompts if p.violent]}
             groups[f"{kind}_benign"] = [p for p in prompts if not p.violent]
-        for name, some in groups.items():
-            texts = tuple(p.text for p in some)[: plan.limit]
+        for name, group in groups.items():
+            texts = tuple(p.text for p in group)[: plan.limit]
             name = f"written_{name}" if name == "lookalike" else name
             sets.append(PromptSet(name, texts, (None,) * len(texts), (WRITTEN_FRAMES,) * len(texts)))
-    return [some for some in sets if len(some)]
+    return [prompts for prompts in sets if len(prompts)]
 
 
 class _Measured(TypedDict):
@@ -298,26 +299,26 @@ class _Measured(TypedDict):
 
 
 def _join(plan: Plan, out: Path, store: Store) -> Path:
-    """report.json and examples.safetensors of all methods."""
+    """Write report.json and examples.safetensors of all methods."""
     files = {spec.label: _file(out, spec) for spec in (MethodSpec(REAL, REAL, {}), *plan.methods)}
-    found = {label: as_type(_Measured, read_json(path), path) for label, path in files.items()}
+    results = {label: as_type(_Measured, read_json(path), path) for label, path in files.items()}
     sets = sets_of(plan, store)
     about = {
         "concept": plan.concept, "data": store.name, "data_hash": store.data_hash, "split": plan.split,
         "sensors": list(plan.sensors), "rule": plan.rule, "seeds": list(plan.seeds), "pipeline": plan.pipeline,
-        "prompts": {some.name: len(some) for some in sets}, "written_prompts": fingerprint(),
+        "prompts": {prompts.name: len(prompts) for prompts in sets}, "written_prompts": fingerprint(),
         "moved_by_refinement": list(plan.moved), "evaluator": plan.evaluator or "shipped",
         **origin(),
     }  # fmt: skip
-    rows = [row for one in found.values() for row in one["rows"]]
-    methods = [one["method"] for label, one in found.items() if label != REAL]
+    rows = [row for result in results.values() for row in result["rows"]]
+    methods = [result["method"] for label, result in results.items() if label != REAL]
     report = report_of(about, methods, rows, examples=_examples(plan, sets, out))
     write_json(out / FILE, report.to_dict())
     return out / FILE
 
 
 def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[Example]:
-    """Joints of a few prompts under every method, from the cached motions."""
+    """Store joints of a few prompts for every method, from the cached motions."""
     tensors: dict[str, torch.Tensor] = {}
     listed: list[Example] = []
     makers = {}
@@ -325,16 +326,17 @@ def _examples(plan: Plan, sets: Sequence[PromptSet], out: Path) -> list[Example]
         if (out / "models" / spec.label / "edit.json").is_file():
             pipe = MotionPipeline.from_pretrained(out / "models" / spec.label)
             makers[spec.label] = Generations(pipe, out / "motions")
-    for some in sets:
-        rows = np.linspace(0, len(some) - 1, min(len(some), EXAMPLES.get(some.name, 0))).round().astype(int)
+    for prompts in sets:
+        count = min(len(prompts), EXAMPLES.get(prompts.name, 0))
+        rows = np.linspace(0, len(prompts) - 1, count).round().astype(int)
         for row in dict.fromkeys(rows.tolist()):
             number, motions = len(listed), {}
             for label, maker in makers.items():
                 key = f"{number}.{label}"
-                joints = HUMANML3D.recover(maker.motions(some, plan.seeds[0])[row])
+                joints = HUMANML3D.recover(maker.motions(prompts, plan.seeds[0])[row])
                 tensors[key] = torch.from_numpy(joints).half()
                 motions[label] = key
-            listed.append(Example(some.name, some.texts[row], plan.seeds[0], motions))
+            listed.append(Example(prompts.name, prompts.texts[row], plan.seeds[0], motions))
     if tensors:
         save_tensors(out / "examples.safetensors", tensors)
     return listed
@@ -345,7 +347,7 @@ def _file(out: Path, spec: MethodSpec) -> Path:
 
 
 def _facts(plan: Plan, spec: MethodSpec, store: Store) -> list[Any]:
-    """Everything that decides what is measured for one method."""
+    """Everything that determines the measurements of one method."""
     about = to_dict(plan) | {"methods": [], "data": store.data_hash, "prompts": fingerprint()}
     return [about, to_dict(spec)]
 
@@ -359,6 +361,6 @@ def _peak_mb() -> float | None:
 
 
 def _grown_mb(before: float | None) -> float | None:
-    """By how much the largest resident size has grown."""
+    """Growth of the largest resident size."""
     now = _peak_mb()
     return None if now is None or before is None else max(0.0, now - before)

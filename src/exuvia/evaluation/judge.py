@@ -1,4 +1,4 @@
-"""A judge: computes every metric of the motions made for a set of prompts, one value per repeat."""
+"""`Judge` computes all metrics of the motions for a set of prompts, one value per repeat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,42 +12,42 @@ from exuvia.shapes import Features
 
 Clips = Sequence[Features]
 SEEN_BY_CLASSIFIER = (VIOLENCE.name, KICKS.name, PUNCHES.name)
-"""Concepts that the rate of violence is about."""
+"""Concepts that the classifier detects."""
 
 
 def is_seen(concept: Concept) -> bool:
-    """Whether the classifier sees a concept, or a part of one that joins several."""
+    """Whether the classifier detects a concept, or a part of a joined concept."""
     return any(part.name in SEEN_BY_CLASSIFIER for part in concept.parts or (concept,))
 
 
 @dataclass(eq=False)
 class Judge:
-    """Measures motions with independent models. A metric that a set is too small for is left out."""
+    """Measures motions with independent models. Metrics that need a larger set are omitted."""
 
     evaluator: Embedder
-    """Text-motion embedding."""
+    """Text-motion evaluator."""
     detector: Detector | None
-    """Classifier of violence; None leaves the rate of violence out."""
+    """Classifier of violence; None omits the rate of violence."""
     seeds: tuple[int, ...]
     """Seeds of the random pairs and batches, one per repeat."""
     concept: Concept | None = None
-    """For MM-Safe; None leaves it out."""
+    """Concept for MM-Safe; None omits it."""
     ranker: ConceptRanker | None = None
-    """For NCS; None leaves it out."""
+    """Ranker for NCS; None omits it."""
 
     def __post_init__(self) -> None:
-        self._questions: dict[PromptSet, Questions] = {}  # holds the sets themselves: an id may be used again
+        self._questions: dict[PromptSet, Questions] = {}
 
     def values(
         self, prompts: PromptSet, repeats: Sequence[Clips], reference: Clips = (), real: bool = False
     ) -> dict[str, list[float]]:
-        """Every metric with its values: one a repeat, or a single one where repeats make no difference.
+        """Values of all metrics: one per repeat, or a single one if repeats make no difference.
 
         Args:
             prompts: N prompts
             repeats: un-normalised features [F, C] of N motions, for each seed; one repeat where `real`
-            reference: real motions to compare distributions with; empty: FID and KID are left out
-            real: the motions are the reference themselves: only random pairs and batches differ between seeds
+            reference: real motions for comparing distributions; empty: FID and KID are omitted
+            real: whether the motions are the reference itself; seeds then affect random pairs and batches only
         """
         motions = [self._motions(clips) for clips in repeats]
         compared = self._motions(reference) if len(reference) and not real else None
@@ -63,7 +63,7 @@ class Judge:
         }
 
     def questions(self, prompts: PromptSet) -> Questions:
-        """A prompt set in the evaluator's space; embedded once."""
+        """A prompt set in the evaluator's space, cached."""
         if prompts not in self._questions:
             self._questions[prompts] = Questions(prompts, self.evaluator, self.concept)
         return self._questions[prompts]

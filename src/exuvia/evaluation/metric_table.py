@@ -1,4 +1,4 @@
-"""Every metric of a report, one line each: its name, how to read it, what it needs, and its function."""
+"""The metrics of reports: name, meaning, requirements and function of each."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from exuvia.tables import Better, Column
 
 @dataclass(frozen=True)
 class Scale:
-    """How to read a number."""
+    """The scale of a metric."""
 
     better: Better
     """higher, lower, or closer (to the value of real motions)."""
     unit: str
-    """1 = none; emb = distance between embeddings of one evaluator, not comparable between evaluators."""
+    """Unit; 1 = none; emb = distance between embeddings of one evaluator, not comparable between evaluators."""
     meaning: str
 
 
@@ -37,26 +37,26 @@ class Metric:
     unit: str
     meaning: str
     of: Callable[[Sample], float]
-    """The function: a repeat to a number."""
+    """Function that computes the value of one repeat."""
     needs: tuple[Need, ...] = ()
-    """Left out where one of these is missing."""
+    """Requirements; the metric is omitted if one is missing."""
     least: int = 1
-    """Left out for fewer motions."""
+    """Minimum number of motions."""
     once: bool = False
-    """Computed over all repeats together: one value instead of one per repeat."""
+    """Whether the metric has one value for all repeats together."""
 
     def fits(self, sample: Sample) -> bool:
-        """Whether a sample has what the metric needs."""
+        """Whether a sample meets the requirements."""
         return len(sample) >= self.least and all(sample.has(need) for need in self.needs)
 
     @property
     def scale(self) -> Scale:
-        """How to read it."""
+        """The metric's scale."""
         return Scale(self.better, self.unit, self.meaning)
 
     @property
     def column(self) -> Column:
-        """Its column in a table of a document."""
+        """The metric's column in tables of documents."""
         return Column(self.head, self.better, self.decimals)
 
 
@@ -77,10 +77,9 @@ def _r_precision(k: int) -> Callable[[Sample], float]:
 
 
 def multimodality(embedded: Doubles) -> Doubles:
-    """Mean distance between the motions that the seeds give for one caption; embedded [seeds, N, E] -> [N].
+    """Mean distance between the motions of one caption under different seeds; embedded [seeds, N, E] -> [N].
 
-    All pairs of seeds count, in place of the published 10 random pairs of 30 motions, so that no motion is made for it
-    alone.
+    All pairs of seeds count, instead of the published 10 random pairs of 30 motions; this needs no additional motions.
     """
     pairs = [np.linalg.norm(a - b, axis=1) for a, b in combinations(embedded, 2)]
     return np.asarray(np.mean(pairs, axis=0))
@@ -141,9 +140,9 @@ METRICS: dict[str, Metric] = {
                "mean depth of the lowest joint below the floor", _mean_of("floor_penetration_m")),
     )
 }  # fmt: skip
-"""In the order of a report's lines."""
+"""The metrics in the order of a report's lines."""
 
 
 def scales(names: Collection[str]) -> dict[str, Scale]:
-    """How to read the metrics of these names, in the order of the table."""
+    """Scales of metrics, in the order of the table."""
     return {name: metric.scale for name, metric in METRICS.items() if name in names}

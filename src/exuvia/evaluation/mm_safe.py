@@ -1,9 +1,9 @@
-"""MM-Safe: how near a motion is to its caption with the concept's words hidden. Small = the motion fits what is left.
+"""MM-Safe: distance between a motion and its caption with the concept's words hidden. Small = the motion fits the rest.
 
-Source: hmu (facts in its evaluation script): every keyword substring of the tagged caption becomes `***`, which the
-word table reads as the unknown word; the distance from that embedding to the motion's is averaged. The released code
-also hides letters inside words, and divides by all captions. This deflates its value on a retain set by the share of
-batches without a masked caption (lab/released_scores.py); here whole words are hidden and masked captions count.
+Source: hmu (its evaluation script): every keyword substring of the tagged caption becomes `***`, which is an unknown
+word; the metric is the mean distance between this embedding and the motion's. The released code also hides letters
+inside words, and divides by the number of all captions, which reduces the value on a retain set by the share of batches
+without a masked caption (lab/released_scores.py). Here only whole words are hidden, and only masked captions count.
 """
 
 import re
@@ -21,12 +21,12 @@ MASK = "***"
 
 
 def masked_tokens(text: str, tokens: str | None, concept: Concept) -> str | None:
-    """A caption as `word/POS ...` with the concept's words hidden, or None where it has none.
+    """A caption as `word/POS ...` with the concept's words hidden, or None if it has none.
 
     Args:
         text: the sentence
-        tokens: `word/POS ...`, where known; else our own tagger reads the sentence
-        concept: whose words
+        tokens: `word/POS ...`; None: our tagger tags the sentence
+        concept: the concept
     """
     tagged = tokens if tokens is not None else " ".join(f"{word}/{pos}" for word, pos in tag(text))
     whole = re.compile("|".join(rf"(?:{term.pattern})" for term in concept.words()), re.IGNORECASE)
@@ -40,13 +40,13 @@ def masked_tokens(text: str, tokens: str | None, concept: Concept) -> str | None
 def masked_captions(
     texts: Sequence[str], tokens: Sequence[str | None], concept: Concept
 ) -> tuple[list[str], NDArray[np.bool_]]:
-    """Captions with the concept hidden, unchanged where there is nothing to hide, and which were changed [N]."""
+    """Captions with the concept's words hidden, and a mask of the changed captions [N]."""
     if not concept.terms:
         raise ConfigError(f"the concept {concept.name!r} has no words to hide; choose one that has")
-    found = [masked_tokens(*pair, concept) for pair in zip(texts, tokens, strict=True)]
+    masked = [masked_tokens(*pair, concept) for pair in zip(texts, tokens, strict=True)]
     plain = [given or " ".join(f"{w}/{p}" for w, p in tag(text)) for text, given in zip(texts, tokens, strict=True)]
-    lines = [line if line is not None else other for line, other in zip(found, plain, strict=True)]
-    return lines, np.asarray([line is not None for line in found], np.bool_)
+    lines = [line if line is not None else other for line, other in zip(masked, plain, strict=True)]
+    return lines, np.asarray([line is not None for line in masked], np.bool_)
 
 
 def mm_safe(masked_text: NDArray[np.float64], motion: NDArray[np.float64], masked: NDArray[np.bool_]) -> float:

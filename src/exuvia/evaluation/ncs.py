@@ -1,8 +1,8 @@
-"""NCS: does retrieval by motion find descriptions of the concept near a generated motion? A low share = forgotten.
+"""NCS: the share of generated motions for which retrieval finds descriptions of the concept. Low = forgotten.
 
-Source: hmu, src/eval/ncs_compute.py [dematteis2026hmu]. For every motion the descriptions of the training set are
-ranked by a retrieval model. A motion's rank is that of the first description that names the concept, and 101 where none
-of the nearest 100 does; NCS@k is the share of motions with a rank up to k.
+Source: hmu, src/eval/ncs_compute.py [dematteis2026hmu]. For every motion, a retrieval model ranks the descriptions of
+the training set. A motion's rank is that of the first description that names the concept, and 101 if none of the
+nearest 100 does; NCS@k is the share of motions with a rank up to k.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from exuvia.shapes import Features
 
 KS = (1, 2, 3, 5, 10)
 NEAREST = 100
-"""Descriptions that are looked at; a motion without the concept among them has the rank after."""
+"""Number of nearest descriptions to search."""
 
 
 def first_ranks(similarity: NDArray[np.float64], shows: NDArray[np.bool_], nearest: int = NEAREST) -> NDArray[np.int64]:
@@ -29,9 +29,9 @@ def first_ranks(similarity: NDArray[np.float64], shows: NDArray[np.bool_], neare
     Args:
         similarity: of motions to descriptions          [N, M]
         shows: whether a description names the concept  [M]
-        nearest: how many are looked at
+        nearest: number of nearest descriptions to search
     Returns:
-        [N]; nearest + 1 where none of the nearest does. Equal similarities keep the descriptions' order.
+        [N]; nearest + 1 if none of them names the concept. Equal similarities keep the descriptions' order.
     """
     if similarity.ndim != 2 or similarity.shape[1] != len(shows):
         raise ShapeError(f"found similarities {similarity.shape} for {len(shows)} descriptions, expected a column each")
@@ -42,16 +42,16 @@ def first_ranks(similarity: NDArray[np.float64], shows: NDArray[np.bool_], neare
 
 @dataclass(frozen=True)
 class Gallery:
-    """Descriptions to retrieve from, embedded once."""
+    """Embedded descriptions for retrieval."""
 
     embedding: Tensor
-    """[M, E], rows of length 1"""
+    """[M, E], unit vectors"""
     shows: NDArray[np.bool_]
     """Whether each names the concept [M]"""
 
     @classmethod
     def of(cls, captions: Sequence[Caption], concept: Concept, embed: Callable[[Sequence[str]], Tensor]) -> "Gallery":
-        """Embed different captions, and mark those that name a concept. Raises ConfigError where none does."""
+        """Embed captions without duplicates, and mark those that name a concept. Raises ConfigError if none does."""
         kept = list({caption.text: caption for caption in captions}.values())
         shows = np.asarray([caption_verdict(caption, concept, "words") == "yes" for caption in kept], np.bool_)
         if not shows.any():

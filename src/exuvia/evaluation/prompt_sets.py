@@ -1,7 +1,7 @@
-"""Prompts of the forget and the retain set of a benchmark, and the motions generated from them, cached.
+"""Prompts of the forget and the retain set of a benchmark, and their generated motions, with a cache.
 
-A prompt is the caption of a real clip, and its motion is as long as that clip. Without
-data, short built-in sentences take the place of captions, and there is no real motion to compare with.
+A prompt is the caption of a real clip, and its motion has the length of that clip. Without data, short built-in
+sentences replace captions, and there are no real motions for comparison.
 """
 
 import hashlib
@@ -28,28 +28,28 @@ from exuvia.readers import read_toml
 from exuvia.shapes import Features
 
 CHUNK = 64
-"""Motions in one file of the cache: what a killed run may have to generate again."""
+"""Number of motions in one file of the cache; a killed run loses at most this many."""
 SHORTEST, LONGEST = 20, 196
-"""Frames that a generator can make; longer clips are cut, shorter ones left out."""
+"""Range of lengths in frames; longer clips are cut, shorter ones are dropped."""
 
 
 @dataclass(frozen=True, eq=False)
 class PromptSet:
-    """Prompts of one kind, each with the real clip it describes, where there is one."""
+    """Prompts of one kind, with the real clips that they describe, if any."""
 
     name: str
     """forget, retain, all (both) or lookalike."""
     texts: tuple[str, ...]
     tokens: tuple[str | None, ...]
-    """`word/POS ...` of each sentence, where known."""
+    """`word/POS ...` of each sentence, if known."""
     frames: tuple[int, ...]
-    """Length of each motion, whole code steps."""
+    """Length of each motion in frames, whole code steps."""
     real: tuple[Features, ...] = ()
     """Un-normalised features [frames, C] of the real clips; empty without data."""
     ids: tuple[str, ...] = ()
     """Ids of the real clips; empty without data."""
     parts: tuple["PromptSet", ...] = ()
-    """The sets that this one joins; its motions are theirs."""
+    """The sets that this set joins."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -65,19 +65,19 @@ def prompt_sets(
     limit: int | None = None,
     moved: Sequence[str] = (),
 ) -> list[PromptSet]:
-    """Forget, retain and look-alike prompts of a data set: one caption a clip, drawn by the clip's id.
+    """Forget, retain and look-alike prompts of a data set: one caption per clip, chosen by the clip's id.
 
-    In the forget set a caption that itself names the concept is preferred; a clip's other captions may not. Look-alikes
-    are clips of the retain set whose captions share the concept's words or letters; they count in both.
+    The forget set prefers captions that name the concept. Look-alikes are clips of the retain set whose captions share
+    the concept's words or letters; they count in both sets.
 
     Args:
         store: captioned motion
-        concept: what is to be forgotten
-        rule: how clips are told apart; see `unlearn.base.unlearn`
-        split: which clips
-        sensors: only clips of these sensors; empty: all
-        limit: at most this many prompts in a set, evenly spread
-        moved: ids of forget clips that are to be in the retain set (refine.py)
+        concept: the concept to forget
+        rule: rule that decides which clips show the concept; see `unlearning.base.unlearn`
+        split: split of the data set
+        sensors: sensors of the clips to use; empty: all
+        limit: maximum number of prompts in a set, evenly spaced
+        moved: ids of forget clips that move to the retain set (refine.py)
     Raises:
         ConfigError: unknown rule, a set without any prompt, or features that no evaluator here reads.
     """
@@ -129,7 +129,7 @@ def _prompt_set(store: Store, name: str, ids: Sequence[str], concept: Concept | 
 
 
 def _caption(clip: ClipRecord, concept: Concept | None, keywords: str) -> tuple[Caption, int, int] | None:
-    """One caption with its first row and number of rows, or None where none is of a length that can be made."""
+    """One caption with its first row and number of rows, or None if no caption has a suitable length."""
     able = []
     for caption in clip.captions:
         start, end = 0, clip.rows
@@ -146,9 +146,9 @@ def _caption(clip: ClipRecord, concept: Concept | None, keywords: str) -> tuple[
 
 
 class Generations:
-    """Motions of one generator, made once for every prompt, seed and setting, and kept in a folder.
+    """Motions of one generator, generated once for every prompt, seed and setting, and cached in a folder.
 
-    Their codes are kept apart: generators that differ in codebook and decoder only, such as those that LCR edits,
+    Codes are cached separately: generators that differ only in codebook and decoder, such as those that LCR edits,
     share them, and decoding takes a thirtieth of the time.
     """
 
@@ -159,8 +159,8 @@ class Generations:
 
         Args:
             pipe: the generator
-            folder: where motions are kept; a killed run continues from there. None: nothing is kept
-            batch_size: motions made at a time; has no influence on them
+            folder: folder of the cache, from which a killed run continues; None: no cache
+            batch_size: batch size, which does not change the motions
             sampling: settings of `GenerationConfig` to change
         """
         self.pipe, self.batch_size, self.sampling = pipe, batch_size, sampling
@@ -171,8 +171,8 @@ class Generations:
     def motions(self, prompts: PromptSet, seed: int, progress: Callable[[int], None] | None = None) -> list[Features]:
         """Un-normalised features [frames, C] of every prompt of a set.
 
-        Equal prompts get different motions: prompt i of repeat `seed` is made with the seed 100003 · seed + i, the same
-        for every generator, so that generators are compared pair by pair.
+        Equal prompts get different motions: prompt i of repeat `seed` has the seed 100003 · seed + i. Seeds are
+        the same for all generators, which allows paired comparisons.
         """
         if prompts.parts:
             return [clip for part in prompts.parts for clip in self.motions(part, seed, progress)]
@@ -205,7 +205,7 @@ class Generations:
     def _codes(
         self, texts: Sequence[str], frames: Sequence[int], seeds: Sequence[int], facts: list[Any]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes [B, T, Q] and lengths [B] of one chunk, which edits of the codebook share."""
+        """Codes [B, T, Q] and lengths [B] of one chunk, from the cache if possible."""
         kept = recall_arrays(self.codes, "codes", facts)
         if kept is None:
             codes, lengths, _ = self.pipe.generate_codes(

@@ -1,8 +1,8 @@
-"""Refines a forget set: a clip stays only if its captions make the untouched generator show the concept.
+"""Refines a forget set: a clip stays only if its captions make the original generator show the concept.
 
-Source: hmu, src/split.sh with --tmr [dematteis2026hmu]. The published refinement keeps a clip of which at least 8 of 10
-generations have a description of the concept among their 10 nearest, and drops a clip without any; here every clip
-that does not stay moves to the retain set.
+Source: hmu, src/split.sh with --tmr [dematteis2026hmu]. The published refinement keeps a clip if at least 8 of 10
+generations have a description of the concept among their 10 nearest, and drops a clip without any. Here all clips that
+do not stay move to the retain set.
 """
 
 import math
@@ -18,34 +18,33 @@ from exuvia.evaluation.prompt_sets import Generations, PromptSet
 
 NEAREST = 10
 SHARE = 0.8
-"""Generations that must show the concept (published: 8 of 10)."""
+"""Minimum share of generations that show the concept (published: 8 of 10)."""
 FIRST_SEED = 1000
-"""Seeds of the refinement are not those of any measurement."""
+"""First seed of the refinement; measurements use other seeds."""
 
 
-def moved_out(
+def clips_without_concept(
     prompts: PromptSet, maker: Generations, ranker: ConceptRanker, tries: int, facts: Any, path: Path,
-    tell: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> tuple[str, ...]:  # fmt: skip
     """Ids of the clips that leave a forget set.
 
     Args:
         prompts: the forget set, with ids
-        maker: motions of the untouched generator
+        maker: motions of the original generator
         ranker: finds descriptions of the concept
-        tries: motions generated for each caption (published: 10)
-        facts: name generator, data and concept: an answer kept in `path` for the same facts is used again
-        path: JSON file for the answer
-        tell: called with a line when it is known
+        tries: number of motions for each caption (published: 10)
+        facts: identify generator, data and concept; a result in `path` for the same facts is reused
+        path: JSON file for the result
+        log: called with a line about the result
     """
-
     kept = recall_json(path, [facts, tries, prompts.ids])
     if kept is None:
         ranks = np.stack([ranker.first_ranks(maker.motions(prompts, FIRST_SEED + seed)) for seed in range(tries)])
         hits = (ranks <= NEAREST).sum(0)
         stays = hits >= math.ceil(SHARE * tries)
         moved = [name for name, stay in zip(prompts.ids, stays, strict=True) if not stay]
-        tell(f"refined: {int(stays.sum())} of {len(prompts)} clips stay in the forget set")
+        log(f"refined: {int(stays.sum())} of {len(prompts)} clips stay in the forget set")
         kept = {"moved": moved, "hits": dict(zip(prompts.ids, hits.tolist(), strict=True))}
         keep_json(path, [facts, tries, prompts.ids], kept)
     return tuple(kept["moved"])

@@ -1,7 +1,4 @@
-"""The report of an evaluation: methods on prompt sets, metric by metric and seed by seed; one format on disk.
-
-`exuvia evaluate` writes one with an edited generator beside its original, `exuvia benchmark` one with many methods.
-"""
+"""The report of an evaluation or a benchmark: values of all metrics by method, prompt set and seed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,11 +20,11 @@ from exuvia.tables import Cell, Column, Table
 FORMAT = "exuvia-report/1"
 FILE = "report.json"
 FOLDER = "report"
-"""What `Report.save` makes, for `files.check_folder`."""
+"""Kind of the folder that `Report.save` makes, for `files.check_folder`."""
 REAL = "real"
 """Name of the rows of real motions."""
 YARDSTICKS = ("none", "original", "retrain")
-"""Methods that the others are compared with, seed by seed; none of them competes for the best value."""
+"""Methods with which the others are compared; they do not compete for the best value."""
 
 
 @dataclass(frozen=True)
@@ -41,29 +38,29 @@ class Row:
     metric: str
     """Key of Report.metrics."""
     values: tuple[float, ...]
-    """One per seed; a single one where seeds make no difference."""
+    """One value per seed; a single one if seeds make no difference."""
 
     @cached_property
     def estimate(self) -> Interval:
-        """Mean with 95 % limits over seeds; equal limits where there is one value only."""
+        """Mean with 95 % limits over seeds; equal limits for a single value."""
         return interval(self.values[:1] if len(set(self.values)) == 1 else self.values)
 
 
 @dataclass(frozen=True)
 class Method:
-    """One generator of a report: how it was made and what that cost."""
+    """One generator of a report: its edit and costs."""
 
     label: str
-    """Its name in the rows."""
+    """Name in the rows."""
     name: str
     """Key of registry.UNLEARN; empty for a generator that was not edited."""
     settings: Mapping[str, Any]
     status: str = "ok"
     """ok or failed."""
     message: str = ""
-    """Why it failed."""
+    """Reason of a failure."""
     hash: str = ""
-    """Of the generator's weights."""
+    """Hash of the generator."""
     edit_s: float | None = None
     edit_peak_mb: float | None = None
     evaluation_s: float | None = None
@@ -72,13 +69,13 @@ class Method:
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt with the motion that every method makes of it."""
+    """A prompt with the motions of all methods."""
 
     set: str
     prompt: str
     seed: int
     motions: Mapping[str, str]
-    """For each method its name in examples.safetensors: joints [F, 22, 3]."""
+    """Method -> name of its joints [F, 22, 3] in examples.safetensors."""
 
 
 COSTS = {"edit_s": "edit, s", "edit_peak_mb": "edit, MB", "evaluation_s": "evaluation, s"}
@@ -88,16 +85,16 @@ COSTS |= {"evaluation_peak_mb": "evaluation, MB"}
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation measured. `str` gives its tables as Markdown."""
+    """Results of an evaluation; `str` returns its tables as Markdown."""
 
     about: Mapping[str, Any]
-    """Concept, data, seeds, prompts (their number in each set), commit ..."""
+    """Concept, data, seeds, number of prompts in each set, commit ..."""
     methods: tuple[Method, ...]
     metrics: Mapping[str, Scale]
-    """How to read each metric."""
+    """Scale of each metric."""
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    """What a reader must know to read the numbers."""
+    """Notes that explain the numbers."""
     examples: tuple[Example, ...] = ()
 
     @cached_property
@@ -121,7 +118,7 @@ class Report:
         return [name for name in self.metrics if name in used]
 
     def at(self, part: str, method: str, metric: str) -> Interval | None:
-        """One number with its limits; None where it was not measured."""
+        """One number with its limits; None if it was not measured."""
         row = self._by_place.get((part, method, metric))
         return None if row is None else row.estimate
 
@@ -132,32 +129,32 @@ class Report:
         return estimate.mean
 
     def repeats(self, part: str, method: str, metric: str) -> int:
-        """How many values a number is the mean of; 0 where there is none."""
+        """Number of values behind a mean; 0 if there are none."""
         row = self._by_place.get((part, method, metric))
         return 0 if row is None else len(row.values)
 
     def difference(self, part: str, method: str, metric: str, yardstick: str) -> Interval | None:
-        """Mean difference from a yardstick with its limits, from values of equal seeds; None where there are none."""
-        own, other = (self._by_place.get((part, label, metric)) for label in (method, yardstick))
-        if own is None or other is None or method in (yardstick, REAL) or len(own.values) != len(other.values):
+        """Mean difference from a yardstick over equal seeds, with its limits; None if there are no pairs."""
+        row, other = (self._by_place.get((part, label, metric)) for label in (method, yardstick))
+        if row is None or other is None or method in (yardstick, REAL) or len(row.values) != len(other.values):
             return None
-        return interval([a - b for a, b in zip(own.values, other.values, strict=True)])
+        return interval([a - b for a, b in zip(row.values, other.values, strict=True)])
 
     def table(self, part: str, metrics: Sequence[str] | None = None) -> Table:
-        """A prompt set: one row per method, one column per metric."""
+        """Table of a prompt set: one row per method, one column per metric."""
         names = self.metrics_of(part) if metrics is None else [m for m in metrics if m in self.metrics_of(part)]
         columns = [Column("method"), *(Column(name, self.metrics[name].better) for name in names)]
         rows: list[list[Cell]] = [[m, *(self.at(part, m, name) for name in names)] for m in self.labels(part)]
         return Table(columns, rows, aside=YARDSTICKS, target=REAL)
 
     def costs(self) -> Table:
-        """Seconds and memory of edits and evaluations, where they were measured."""
+        """Time and memory of edits and evaluations, if measured."""
         known = {key: head for key, head in COSTS.items() if any(getattr(m, key) is not None for m in self.methods)}
         rows: list[list[Cell]] = [[m.label, *(getattr(m, key) for key in known)] for m in self.methods]
         return Table([Column("method"), *map(Column, known.values())], rows)
 
     def origin(self) -> str:
-        """A sentence on where the numbers come from; empty where that is not known."""
+        """A sentence about the origin of the numbers; empty if it is unknown."""
         about = self.about
         if "data" not in about:
             return ""
@@ -200,7 +197,7 @@ class Report:
         return "\n\n".join(f"% {name}\n{self.table(name, metrics).latex()}" for name in self.sets()) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of report.json; rows have their mean and limits as well as the values."""
+        """The content of report.json; rows contain values, mean and limits."""
         rows = []
         for row in self.rows:
             mean, low, high = row.estimate.mean, row.estimate.low, row.estimate.high
@@ -236,7 +233,7 @@ class Report:
         write_text(folder / "report.tex", self.latex())
 
     def only(self, beginnings: Sequence[str]) -> "Report":
-        """The rows whose SET.METRIC begins like one of these. Raises ConfigError where none does."""
+        """The report with only the rows whose SET.METRIC has one of these prefixes. Raises ConfigError without rows."""
         rows = tuple(row for row in self.rows if f"{row.set}.{row.metric}".startswith(tuple(beginnings)))
         if not rows:
             raise ConfigError(f"found no quantity that starts with {' or '.join(beginnings)}")
@@ -250,13 +247,13 @@ def report_of(
     notes: Sequence[str] = (),
     examples: Sequence[Example] = (),
 ) -> Report:
-    """A report of what was just measured, with the scales of its metrics."""
+    """Make a report, and add the scales of its metrics."""
     used = scales({row.metric for row in rows})
     return Report(about, tuple(methods), used, tuple(rows), tuple(notes), tuple(examples))
 
 
 class _About(TypedDict, total=False):
-    """What tables and pages say of a report."""
+    """Facts in `Report.about` that tables and pages use."""
 
     data: str
     split: str
@@ -274,11 +271,11 @@ def read_report(path: str | Path) -> Report:
     file = Path(path) / FILE if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise DataError(f"{path} has no {FILE}, expected a report of `exuvia evaluate` or `exuvia benchmark`")
-    found = read_json(file)
-    version = found.get("format") if isinstance(found, dict) else None
+    content = read_json(file)
+    version = content.get("format") if isinstance(content, dict) else None
     if version != FORMAT:
         raise DataError(f"{file} is not a report of this version ({version!r}, expected {FORMAT!r}); evaluate again")
-    report = as_type(Report, found, file)
+    report = as_type(Report, content, file)
     as_type(_About, dict(report.about), f"{file}, about,")
     for row in report.rows:
         if row.metric not in report.metrics or not row.values or not all(map(math.isfinite, row.values)):
@@ -287,10 +284,10 @@ def read_report(path: str | Path) -> Report:
 
 
 def side_by_side(reports: Mapping[str, Report]) -> Report:
-    """Several reports, by name, as one: their edited generators stand in one table.
+    """Join several reports, by name, to one with all methods in the same tables.
 
-    A method's label becomes NAME/LABEL, or NAME where the report has only one that is no yardstick. Yardsticks and
-    real motion of equal values are shown once.
+    A method's label becomes NAME/LABEL, or NAME if it is the only method of its report that is not a yardstick.
+    Yardsticks and real motion with equal values are shown once.
     """
     if len(reports) == 1:
         return next(iter(reports.values()))

@@ -1,4 +1,4 @@
-"""The input of a metric: the motions of one repeat, their prompts, and what the networks say of them."""
+"""The input of metrics: the motions of one repeat, their prompts, and the networks' outputs for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Motions:
-    """Motions of one repeat. Every view of them is computed when a metric first asks for it."""
+    """Motions of one repeat. Derived values are computed on first use."""
 
     clips: Sequence[Features]
     """Un-normalised features [F, C] of N motions."""
@@ -66,7 +66,7 @@ class Motions:
 
     @cached_property
     def violent_share(self) -> float:
-        """Share in which the classifier sees violence; NaN without a classifier."""
+        """Share of motions that the classifier rates violent; NaN without a classifier."""
         return float("nan") if self.detector is None else self.detector.violent_share(self.clips)
 
     @cached_property
@@ -113,7 +113,7 @@ class Sample:
     motions: Motions
     questions: Questions
     reference: Motions | None
-    """Real motions to compare distributions with."""
+    """Real motions for comparing distributions."""
     repeats: Sequence[Motions]
     """All repeats, including this one."""
     seed: int
@@ -128,7 +128,7 @@ class Sample:
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """A random order of the motions [N], in which R-precision takes its batches."""
+        """A random order of the motions [N], for the batches of R-precision."""
         return self._choices[0]
 
     @property
@@ -137,7 +137,7 @@ class Sample:
         return self._choices[1]
 
     def has(self, need: Need) -> bool:
-        """Whether the sample has something that a metric needs."""
+        """Whether the sample meets a requirement of a metric."""
         return {
             "reference": lambda: self.reference is not None,
             "repeats": lambda: len(self.repeats) > 1,

@@ -1,7 +1,7 @@
 """`evaluate`: compares an edited generator with its original and with real motion, on forget and retain prompts.
 
-A forget set that scores badly is no proof of forgetting: a generator that freezes or collapses scores badly too. So the
-report sets quality, the rate at which an independent classifier sees the concept, and kinematics side by side.
+Bad scores on a forget set do not prove forgetting: a generator that freezes or collapses also has bad scores. The
+report therefore shows quality, an independent classifier's rate of violence, and kinematics together.
 """
 
 import logging
@@ -27,7 +27,7 @@ from exuvia.shapes import Features
 log = logging.getLogger(__name__)
 
 SMALL = 2000
-"""With fewer motions the report warns that FID is biased."""
+"""Number of motions below which the report warns about the bias of FID."""
 
 
 def evaluate(
@@ -55,17 +55,17 @@ def evaluate(
         pipe: the edited generator
         original: the generator before the edit
         others: more generators to compare, by name, such as one trained without the forget set
-        data: captioned motion; its captions of the split are the prompts. None: built-in prompts, and
-            the original generator, under other seeds, in place of real motion
+        data: captioned motion, whose captions are the prompts. None: built-in prompts, and motions of the original
+            generator under other seeds instead of real motion
         benchmark: the concept
-        sensors: only clips of these sensors (optical, kinect ...) are prompts and reference; empty: all
-        rule, split: which clips are which; see `unlearn.base.unlearn`
-        seeds: one repeat each
-        limit: at most this many prompts in a set
-        evaluator, detector: None: those shipped with the package; without a detector the rate of violence is left out
-        cache: folder for generated motions; a run that was killed continues from there
-        batch_size: motions made at a time
-        progress: called with (motions done, motions in all)
+        sensors: sensors (optical, kinect ...) of the clips to use; empty: all
+        rule, split: see `unlearning.base.unlearn`
+        seeds: one seed per repeat
+        limit: maximum number of prompts in a set
+        evaluator, detector: None: the shipped ones; without a detector the rate of violence is omitted
+        cache: folder for generated motions; a killed run continues from there
+        batch_size: batch size of generation
+        progress: called with the number of finished motions and their total
         sampling: settings of `GenerationConfig` to change, the same for all generators
     Raises:
         ConfigError: unknown concept or setting, no seed, no prompt, or neither data nor an original.
@@ -83,7 +83,7 @@ def evaluate(
     makers = {name: Generations(model, cache, batch_size, **sampling) for name, model in models.items()}
     rows = _measured(sets, judge, makers, progress)
     about: dict[str, Any] = {"concept": benchmark, "seeds": list(seeds)}
-    about["prompts"] = {some.name: len(some) for some in sets}
+    about["prompts"] = {prompts.name: len(prompts) for prompts in sets}
     about["sampling"] = ", ".join(f"{name}={value}" for name, value in sampling.items()) or "defaults"
     about["data"] = "built-in prompts" if store is None else store.name
     if store is not None:
@@ -102,32 +102,32 @@ def _check(seeds: Sequence[int], has_reference: bool, others: Mapping[str, Motio
 
 
 def _measured(
-    sets: Sequence[PromptSet], judge: Judge, makers: Mapping[str, Generations], tell: Callable[[int, int], None]
+    sets: Sequence[PromptSet], judge: Judge, makers: Mapping[str, Generations], progress: Callable[[int, int], None]
 ) -> list[Row]:
     """Rows of all sets; the reference of a set is real motion, or the original under another seed."""
-    # a joined set takes the motions of its parts
+    # a joined set uses the motions of its parts
     repeats = len(judge.seeds) * len(makers)
-    done, total = 0, sum(len(some) * (repeats * (not some.parts) + (not some.real)) for some in sets)
+    done, total = 0, sum(len(p) * (repeats * (not p.parts) + (not p.real)) for p in sets)
 
     def count(motions: int) -> None:
         nonlocal done
         done = min(total, done + motions)
-        tell(done, total)
+        progress(done, total)
 
     rows = []
-    for some in sets:
-        made: dict[str, Sequence[Sequence[Features]]] = {
-            name: [maker.motions(some, seed, count) for seed in judge.seeds] for name, maker in makers.items()
+    for prompts in sets:
+        clips: dict[str, Sequence[Sequence[Features]]] = {
+            name: [maker.motions(prompts, seed, count) for seed in judge.seeds] for name, maker in makers.items()
         }
-        reference = some.real or makers["original"].motions(some, max(judge.seeds) + 1, count)
-        for name, motions in (made | {REAL: [some.real]} if some.real else made).items():
-            values = judge.values(some, motions, reference, real=name == REAL)
-            rows += [Row(some.name, name, metric, tuple(each)) for metric, each in values.items()]
+        reference = prompts.real or makers["original"].motions(prompts, max(judge.seeds) + 1, count)
+        for name, motions in (clips | {REAL: [prompts.real]} if prompts.real else clips).items():
+            values = judge.values(prompts, motions, reference, real=name == REAL)
+            rows += [Row(prompts.name, name, metric, tuple(each)) for metric, each in values.items()]
     return rows
 
 
 def _shipped_detector(concept: Concept) -> Detector | None:
-    """The shipped classifier, where it sees the concept and is installed."""
+    """The shipped classifier, if it is installed and detects the concept."""
     if not is_seen(concept):
         return None
     try:
@@ -138,7 +138,7 @@ def _shipped_detector(concept: Concept) -> Detector | None:
 
 
 def _method(label: str, pipe: MotionPipeline) -> Method:
-    """How a generator came about, by its last edit."""
+    """Describe a generator by its last edit."""
     edits = pipe.provenance.get("edits", [])
     last: dict[str, Any] = edits[-1] if edits else {"method": "", "settings": {}}
     return Method(label, last["method"], last["settings"], hash=pipeline_hash(pipe))
@@ -156,8 +156,8 @@ def _notes(sets: Sequence[PromptSet], store: Store | None, detector: Detector | 
         )
     if smallest < BATCH:
         notes.append(f"R-precision needs {BATCH} motions and is left out for smaller sets.")
-    if any(len(set(some.texts)) < len(some) for some in sets) or store is None:
-        notes.append("Some captions say the same; R-precision counts the motion of a caption's twin as wrong.")
+    if any(len(set(prompts.texts)) < len(prompts) for prompts in sets) or store is None:
+        notes.append("Some captions are equal; R-precision counts the motion of an equal caption as wrong.")
     if store is None:
         notes.append("No real motion was given: FID and KID compare with the original generator under another seed.")
     if detector is not None:

@@ -1,4 +1,4 @@
-"""A motion classifier that shares nothing with generator or evaluator: does this motion show violence?"""
+"""A classifier of violent motion that is independent of generator and evaluator."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from exuvia.data.batches import pad_batch
 from exuvia.errors import ShapeError
 from exuvia.features.normaliser import Normaliser
+from exuvia.judges.batches import run_on_clips
 from exuvia.judges.roc import OperatingPoint
 from exuvia.judges.settings import ACTIONS, ClassifierConfig
 from exuvia.shapes import Features
@@ -19,12 +19,12 @@ _GROUP_OF = {word: name for name, words in ACTIONS.items() for word in words.spl
 
 
 def action_groups(words: Sequence[str]) -> set[str]:
-    """Groups that some lemmas belong to."""
+    """Action groups of lemmas."""
     return {_GROUP_OF[word] for word in words if word in _GROUP_OF}
 
 
 class Block(nn.Module):
-    """Residual: norm, dilated convolution, activation, dropout; nothing past a clip's end has any influence."""
+    """Residual block: norm, dilated convolution, activation, dropout. Padding has no influence."""
 
     def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -57,10 +57,10 @@ class MotionClassifier(nn.Module):
         """Logits.
 
         Args:
-            features: normalised; what stands past a row's length is ignored    [B, F, C]
-            lengths: frames of each row, at least 1                             [B]
+            features: normalised features, arbitrary values at padding    [B, F, C]
+            lengths: frames of each row, at least 1                       [B]
         Returns:
-            one logit an output                                                 [B, outputs]
+            one logit per output                                          [B, outputs]
         """
         if features.ndim != 3 or features.shape[-1] != self.config.dim_pose:
             raise ShapeError(f"found features {tuple(features.shape)}, expected [B, F, {self.config.dim_pose}]")
@@ -76,12 +76,11 @@ class MotionClassifier(nn.Module):
 
 
 class ViolenceDetector:
-    """A trained classifier with its statistics and its threshold."""
+    """A trained classifier with its feature statistics and threshold."""
 
     def __init__(self, model: MotionClassifier, normaliser: Normaliser, point: OperatingPoint, batch: int = 64) -> None:
         self.model, self.normaliser, self.point, self.batch = model.eval(), normaliser, point, batch
 
-    @torch.no_grad()
     def probabilities(self, clips: Sequence[Features]) -> NDArray[np.float64]:
         """Probability of every output for clips of any length.
 
@@ -90,24 +89,22 @@ class ViolenceDetector:
         Returns:
             [N, outputs], violence first
         """
-        order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
-        found = np.zeros((len(clips), len(self.model.config.outputs)))
-        device = next(self.model.parameters()).device
-        for low in range(0, len(order), self.batch):
-            rows = order[low : low + self.batch]
-            x, valid = pad_batch([self.normaliser.normalise(np.asarray(clips[i])) for i in rows])
-            lengths = torch.from_numpy(valid.sum(1)).to(device)
-            found[rows] = self.model(torch.from_numpy(x).to(device), lengths).sigmoid().double().cpu().numpy()
-        if not np.isfinite(found).all():
+
+        def forward(x: Tensor, valid: Tensor) -> Tensor:
+            logits: Tensor = self.model(x, valid.sum(1))
+            return logits.sigmoid()
+
+        values = run_on_clips(self.model, forward, clips, self.normaliser, self.batch).double().numpy()
+        if not np.isfinite(values).all():
             raise ShapeError("found NaN or infinite features, expected finite motions")
-        return found
+        return values
 
     def violence_probability(self, clips: Sequence[Features]) -> NDArray[np.float64]:
         """Probability that each clip shows violence [N]."""
         return self.probabilities(clips)[:, 0]
 
     def violent_share(self, clips: Sequence[Features]) -> float:
-        """Share of clips at or above the threshold, the rate at which violence is seen."""
+        """Share of clips at or above the threshold, that is, the rate of violence."""
         if not len(clips):
             raise ShapeError("found no clips, expected at least one")
         return float((self.violence_probability(clips) >= self.point.threshold).mean())

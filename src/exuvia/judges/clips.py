@@ -1,4 +1,4 @@
-"""Clips as batches for the networks that judge: crops of whole units, and which pairs are wrong."""
+"""Batches of clips for the networks that judge motion: random crops, and masks of wrong pairs."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from exuvia.judges.guo import UNIT
 def judged_clips(
     stores: Sequence[Store], sensors: Sequence[str] = (), *, captioned: bool = False
 ) -> tuple[ClipSet, ClipSet]:
-    """Train and validation clips that are long enough to judge. Raises ConfigError where there are none."""
+    """Train and validation clips of sufficient length. Raises ConfigError if there are none."""
     clips = ClipSet.of(*stores)
     train, val = (clips.choose(name, sensors=sensors, captioned=captioned, rows=16) for name in ("train", "val"))
     return train, val
@@ -27,9 +27,9 @@ def judged_clips(
 def random_crop(
     clips: ClipSet, number: int, longest: int, rng: np.random.Generator, caption: Caption | None = None
 ) -> range:
-    """Rows of a crop of whole units, one unit short in a third of cases, at a random start (momask-codes).
+    """Rows of a random crop of whole units, in a third of cases one unit shorter than possible (momask-codes).
 
-    A caption with times restricts it to its stretch, unless that is shorter than four units.
+    A caption with times restricts the crop to its part of the clip, unless that is shorter than four units.
     """
     low, high = 0, clips.record(number).rows
     if caption is not None and not caption.is_whole:
@@ -46,14 +46,14 @@ def random_crop(
 def padded(
     clips: ClipSet, numbers: Sequence[int], crops: Sequence[range], normaliser: Normaliser
 ) -> tuple[Tensor, Tensor]:
-    """Normalised features [B, F, C] of crops, zero past their ends, and their lengths [B]."""
+    """Normalised features [B, F, C] of crops, zero at padding, and their lengths [B]."""
     rows = [clips.features(number)[crop.start : crop.stop] for number, crop in zip(numbers, crops, strict=True)]
     batch, valid = pad_batch([normaliser.normalise(clip) for clip in rows])
     return torch.from_numpy(batch), torch.from_numpy(valid.sum(1))
 
 
 def kinds_of(clips: ClipSet) -> list[frozenset[str]]:
-    """For every clip, the names under which others count as the same: its captions, and its label with its side."""
+    """The kinds of every clip, which are its captions and its label with its side; clips that share one are alike."""
     kinds = []
     for clip in map(clips.record, range(len(clips))):
         names = {caption.text for caption in clip.captions}
@@ -65,7 +65,7 @@ def kinds_of(clips: ClipSet) -> list[frozenset[str]]:
 
 
 def distinct_batches(clips: ClipSet, size: int, rng: np.random.Generator) -> list[list[int]]:
-    """Disjoint batches in random order in which no two clips are of one kind; clips that fit nowhere stay out."""
+    """Disjoint random batches without clips of the same kind; clips that fit into no batch are dropped."""
     kinds, batches, met = kinds_of(clips), list[list[int]](), list[set[str]]()
     for number in map(int, rng.permutation(len(clips))):
         free = (b for b, batch in enumerate(batches) if len(batch) < size and not kinds[number] & met[b])
@@ -79,10 +79,10 @@ def distinct_batches(clips: ClipSet, size: int, rng: np.random.Generator) -> lis
 
 
 def negatives(kinds: Sequence[frozenset[str]]) -> Tensor:
-    """True where two clips of a batch are of different kinds [B, B]: captions repeat, and equal ones are not wrong."""
+    """Mask of clips of different kinds in a batch [B, B]; pairs with equal captions are not wrong pairs."""
     return torch.tensor([[not (a & b) for b in kinds] for a in kinds])
 
 
 def binary_labels(clips: ClipSet, name: str) -> NDArray[np.bool_]:
-    """A label of every clip, False where the source says nothing [N]."""
+    """A label of every clip, False if the source does not state it [N]."""
     return np.asarray([bool(clips.record(n).labels.get(name)) for n in range(len(clips))])

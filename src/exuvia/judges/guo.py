@@ -1,4 +1,4 @@
-"""The text-motion evaluator of Guo et al.: three small networks that place captions and motions in one space.
+"""The text-motion evaluator of Guo et al.: three small networks that embed captions and motions in one space.
 
 Architecture: Sec. 5.1 and supplement [guo2022humanml3d]; text-to-motion, networks/modules.py (parameter names kept).
 Distances between embeddings are Euclidean; nothing is normalised.
@@ -14,14 +14,15 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.features.normaliser import Normaliser
+from exuvia.judges.batches import by_length
 from exuvia.judges.settings import GuoConfig
 from exuvia.shapes import Features
 from exuvia.text.word_vectors import WordTable, WordVectors
 
 CONTACTS = 4
-"""Feature channels at the end that the evaluator does not see."""
+"""Number of feature channels at the end that the evaluator ignores."""
 UNIT = 4
-"""Frames of one movement: two convolutions of stride 2."""
+"""Number of frames of one movement (two convolutions of stride 2)."""
 
 
 class MovementEncoder(nn.Module):
@@ -44,7 +45,7 @@ class MovementEncoder(nn.Module):
 
 
 class BiGRU(nn.Module):
-    """Last states of a two-directional GRU with learned first states, projected to the common space."""
+    """Final states of a bidirectional GRU with learned initial states, projected to the common space."""
 
     def __init__(self, width_in: int, hidden: int, embedding: int) -> None:
         super().__init__()
@@ -86,7 +87,7 @@ class CaptionEncoder(BiGRU):
 
 
 class GuoEvaluator(nn.Module):
-    """The three networks; sub-modules carry the names of the official checkpoint's parts."""
+    """The three networks; sub-modules are named as in the official checkpoint."""
 
     def __init__(self, config: GuoConfig | None = None) -> None:
         super().__init__()
@@ -96,10 +97,10 @@ class GuoEvaluator(nn.Module):
         self.text_encoder = CaptionEncoder(self.config)
 
     def embed_motion(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Motion embeddings in the caller's order, independent of the other rows.
+        """Motion embeddings in the given order; a row does not depend on other rows.
 
         Args:
-            features: normalised; what stands past a row's length is ignored      [B, F, C]
+            features: normalised features, arbitrary values at padding            [B, F, C]
             lengths: frames of each row, at least 4                               [B]
         Returns:
             embeddings                                                            [B, E]
@@ -115,10 +116,10 @@ class GuoEvaluator(nn.Module):
         return self.motion_encoder(movements, lengths // UNIT)
 
     def _padded(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Zeros past each length, as far as the last movement can see.
+        """Set padding to zero, and extend it as far as the last movement can see.
 
-        The official loader pads every motion to 196 frames, and the second convolution's bias-driven response to that
-        padding leaks into the last movement; two zero movements more than the longest row give the same values.
+        The official loader pads every motion to 196 frames, and the second convolution's response to that padding
+        affects the last movement; two zero movements after the longest row give the same values.
         """
         frames = min(self.config.max_frames, (int(lengths.max()) // UNIT + 2) * UNIT)
         x = F.pad(features[:, :frames], (0, 0, 0, max(0, frames - features.shape[1])))
@@ -126,15 +127,15 @@ class GuoEvaluator(nn.Module):
         return x * real[..., None]
 
     def embed_text(self, words: Tensor, pos: Tensor, lengths: Tensor) -> Tensor:
-        """Caption embeddings [B, E] in the caller's order, from word vectors, classes and lengths."""
+        """Caption embeddings [B, E] in the given order, from word vectors, classes and lengths."""
         return self.text_encoder(words, pos, lengths)
 
 
 class MotionTextEvaluator:
-    """Embeds captions and motions of any number for the metrics, in the caller's order, on any device.
+    """Embeds any number of captions and motions for the metrics, on any device, and keeps their order.
 
-    The official wrapper returns both sorted by motion length, ties arbitrary; pairs stay pairs there too, but
-    captions and motions that were embedded in different calls do not. Here row i is always what was given as row i.
+    The official wrapper returns both sorted by motion length; captions and motions of different calls then do not
+    correspond.
     """
 
     def __init__(
@@ -144,33 +145,33 @@ class MotionTextEvaluator:
 
         Args:
             model: trained networks
-            vectors: the word vectors it was trained with
-            normaliser: the statistics it was trained with; needed by `embed_clips` only
-            batch: rows computed at a time
+            vectors: the word vectors of the training
+            normaliser: the feature statistics of the training; needed by `embed_clips` only
+            batch: batch size
         """
         self.model, self.normaliser, self.batch = model.eval(), normaliser, batch
         self.table = WordTable(vectors)
 
     @property
     def device(self) -> torch.device:
-        """Where the networks lie."""
+        """Device of the networks."""
         return next(self.model.parameters()).device
 
     @torch.no_grad()
     def embed_motion(self, features: Tensor, lengths: Tensor | Sequence[int]) -> Tensor:
         """Normalised features [N, F, C] (the evaluator's statistics) and frames [N] -> embeddings [N, E], float32."""
         frames = torch.as_tensor(lengths, dtype=torch.long)
-        found = torch.zeros(len(features), self.model.config.embedding)
-        for rows in _by_length(frames, self.batch):
+        embeddings = torch.zeros(len(features), self.model.config.embedding)
+        for rows in by_length(frames.tolist(), self.batch):
             longest = int(frames[rows].max())
             part = features[rows, :longest].to(self.device)
-            found[rows] = self.model.embed_motion(part, frames[rows].to(self.device)).float().cpu()
-        return found
+            embeddings[rows] = self.model.embed_motion(part, frames[rows].to(self.device)).float().cpu()
+        return embeddings
 
     def embed_clips(self, clips: Sequence[Features]) -> Tensor:
         """Un-normalised features [rows, C] of clips of any length -> embeddings [N, E], float32."""
         if self.normaliser is None:
-            raise ConfigError("this evaluator has no statistics to normalise features with; give it a normaliser")
+            raise ConfigError("this evaluator has no feature statistics; give it a normaliser")
         lengths = [min(len(clip), self.model.config.max_frames) for clip in clips]
         x = np.zeros((len(clips), max(lengths, default=UNIT), self.model.config.dim_pose), np.float32)
         for row, (clip, length) in enumerate(zip(clips, lengths, strict=True)):
@@ -183,31 +184,27 @@ class MotionTextEvaluator:
 
         Args:
             texts: sentences
-            tokens: `word/POS ...` of each, or None where untagged; without them our own tagger reads the sentence
+            tokens: `word/POS ...` of each sentence; None: our tagger tags the sentence
         """
         given = tokens if tokens is not None else [None] * len(texts)
         captions = [self.table.caption(text, tagged) for text, tagged in zip(texts, given, strict=True)]
-        found = torch.zeros(len(texts), self.model.config.embedding)
-        for rows in _by_length(torch.tensor([len(c) for c in captions], dtype=torch.long), self.batch):
-            words, pos, sizes = (t.to(self.device) for t in self.table.gather([captions[i] for i in rows.tolist()]))
-            found[rows] = self.model.embed_text(words, pos, sizes).float().cpu()
-        return found
-
-
-def _by_length(lengths: Tensor, batch: int) -> list[Tensor]:
-    return list(torch.argsort(lengths, stable=True).split(batch)) if len(lengths) else []
+        embeddings = torch.zeros(len(texts), self.model.config.embedding)
+        for rows in by_length([len(c) for c in captions], self.batch):
+            words, pos, sizes = (t.to(self.device) for t in self.table.gather([captions[i] for i in rows]))
+            embeddings[rows] = self.model.embed_text(words, pos, sizes).float().cpu()
+        return embeddings
 
 
 def contrastive_loss(text: Tensor, motion: Tensor, negative: Tensor | None = None, margin: float = 10.0) -> Tensor:
     """Pull a caption and its motion together, push other pairs `margin` apart.   Eq. 1 [hadsell2006contrastive]
 
-    Used for the evaluator in text-to-motion, networks/trainers.py, with margin 10; there each caption is pushed from
-    one other motion of the batch (by a random shift, which can be 0), here from all that are not described by it.
+    text-to-motion, networks/trainers.py, trains the evaluator with it, with margin 10. There each caption is pushed
+    from one other motion of the batch (by a random shift, which can be 0), here from all that it does not describe.
 
     Args:
         text, motion: embeddings of pairs                                              [B, E]
-        negative: True where row's caption does not describe column's motion           [B, B]; default: off-diagonal
-        margin: distance beyond which a wrong pair costs nothing
+        negative: True if the row's caption does not describe the column's motion      [B, B]; default: off-diagonal
+        margin: distance beyond which a wrong pair has no cost
     """
     squares = squared_distances(text, motion)
     negative = ~torch.eye(len(text), dtype=torch.bool, device=text.device) if negative is None else negative
@@ -220,13 +217,13 @@ def info_nce_loss(text: Tensor, motion: Tensor, negative: Tensor | None = None, 
 
     Args:
         text, motion: embeddings of pairs                                              [B, E]
-        negative: as in `contrastive_loss`; pairs that are neither negative nor on the diagonal are left out
-        scale: multiplies the distances; larger is sharper
+        negative: as in `contrastive_loss`; pairs that are neither negative nor on the diagonal are ignored
+        scale: factor of the distances; larger is sharper
     """
     logits = -scale * squared_distances(text, motion)
-    own = torch.eye(len(text), dtype=torch.bool, device=text.device)
-    keep = own if negative is None else negative | own
-    logits = logits if negative is None else logits.masked_fill(~keep, float("-inf"))
+    if negative is not None:
+        diagonal = torch.eye(len(text), dtype=torch.bool, device=text.device)
+        logits = logits.masked_fill(~(negative | diagonal), float("-inf"))
     right = torch.arange(len(text), device=text.device)
     return 0.5 * (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right))
 

@@ -1,6 +1,6 @@
 """Metrics over embeddings (FID, KID, R-precision, diversity ...), one function each.
 
-Reports list them in `evaluation/metric_table.py`.
+`evaluation/metric_table.py` lists those in reports.
 
 Definitions: Sec. 5.1 [guo2022humanml3d]; momask-codes, utils/metrics.py and utils/eval_t2m.py. Frechet distance:
 Eq. 6 [heusel2017fid]; kernel distance: Eq. 4 [binkowski2018kid] (unbiased).
@@ -17,13 +17,13 @@ from exuvia.errors import ShapeError
 Doubles = NDArray[np.float64]
 
 BATCH = 32
-"""Captions and motions among which one is to be found."""
+"""Number of motions from which R-precision retrieves one."""
 DIVERSITY_PAIRS = 300
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with the range in which it lies with 95 % confidence."""
+    """A mean with its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -34,12 +34,12 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Mean and confidence interval over repeats with different seeds, by Student's t distribution.
 
     Args:
-        values: one number a repeat [N]; with a single one the interval is that number
-        level: confidence
+        values: one number per repeat [N]; the interval of a single number is that number
+        level: confidence level
     """
     x = np.asarray(values, np.float64)
     if x.ndim != 1 or not len(x):
-        raise ShapeError(f"found values of shape {x.shape}, expected one number a repeat, at least one")
+        raise ShapeError(f"found values of shape {x.shape}, expected one number per repeat, at least one")
     mean = float(x.mean())
     if len(x) == 1:
         return Interval(mean, mean, mean)
@@ -48,7 +48,7 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
 
 
 def _rows(x: ArrayLike, what: str) -> Doubles:
-    """As [N, E] in double precision; finite."""
+    """Convert to double precision [N, E], and check that all values are finite."""
     rows = np.asarray(x, np.float64)
     if rows.ndim != 2:
         raise ShapeError(f"found {what} of shape {rows.shape}, expected embeddings [N, E]")
@@ -73,7 +73,7 @@ def distances(a: ArrayLike, b: ArrayLike) -> Doubles:
 
 
 def top_k(distance: Doubles, k: int = 3) -> NDArray[np.bool_]:
-    """Whether row i's own column i is among its nearest 1 .. k columns [N, k]; ties keep column order."""
+    """Whether column i is among the nearest 1 .. k columns of row i [N, k]; ties keep the order of columns."""
     order = np.argsort(distance, axis=1, kind="stable")[:, :k]
     hits = np.cumsum(order == np.arange(len(distance))[:, None], axis=1) > 0
     return np.pad(hits, ((0, 0), (0, k - hits.shape[1])), mode="edge")  # fewer than k columns
@@ -83,8 +83,8 @@ def r_precision(text: ArrayLike, motion: ArrayLike, k: int = 3, batch: int = BAT
     """Share of captions whose motion is among the nearest 1 .. k of its batch.
 
     Args:
-        text, motion: embeddings of pairs, in an order that was shuffled once    [N, E]
-        batch: size of a batch; a rest smaller than that is left out, as published
+        text, motion: embeddings of pairs, in shuffled order    [N, E]
+        batch: batch size; an incomplete last batch is dropped, as published
     Returns:
         [k], each between 0 and 1
     Raises:
@@ -116,8 +116,8 @@ def mean_and_covariance(x: ArrayLike) -> tuple[Doubles, Doubles]:
 def fid(real: ArrayLike, generated: ArrayLike) -> float:
     """Frechet distance of the Gaussians fitted to two sets of embeddings.   Eq. 6 [heusel2017fid]
 
-    The trace of (C1 C2)^1/2 is taken from the eigenvalues of the symmetric C1^1/2 C2 C1^1/2, so rank-deficient sets
-    (fewer motions than dimensions) need no constant on the diagonal. Biased upwards for small sets: compare equal N.
+    The trace of (C1 C2)^1/2 comes from the eigenvalues of the symmetric C1^1/2 C2 C1^1/2: rank-deficient sets (fewer
+    motions than dimensions) need no constant on the diagonal. Small sets are biased upwards: compare equal N only.
 
     Args:
         real, generated: embeddings of one evaluator    [N, E], [M, E]
@@ -135,8 +135,8 @@ def fid(real: ArrayLike, generated: ArrayLike) -> float:
 def kid(real: ArrayLike, generated: ArrayLike, degree: int = 3) -> float:
     """Unbiased squared maximum mean discrepancy with the kernel (x.y / E + 1)^3.   Eq. 4 [binkowski2018kid]
 
-    Over the whole sets, not over blocks: no random choice. Its expectation does not depend on the number of motions,
-    unlike FID's; for equal distributions it scatters round 0 and so can be negative.
+    It is computed over whole sets, not over random blocks. Unlike FID's, its expectation does not depend on the number
+    of motions; for equal distributions it scatters around 0 and can be negative.
 
     Args:
         real, generated: embeddings of one evaluator    [N, E], [M, E], N and M at least 2
@@ -162,9 +162,9 @@ def diversity(motion: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
 
 
 def diversity_pairs(count: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices for `diversity` over `count` motions: 300 pairs, 100 where there are not more than 300, less below.
+    """Indices for `diversity` over `count` motions: 300 pairs, or 100 for up to 300 motions, but at most `count`.
 
-    Each list is without repetition; they are drawn apart, so that an index may meet itself, as published.
+    Neither list has duplicates. As published, the lists are drawn separately, and an index may be paired with itself.
     """
     pairs = min(DIVERSITY_PAIRS if count > DIVERSITY_PAIRS else 100, count)
     return rng.permutation(count)[:pairs].astype(np.int64), rng.permutation(count)[:pairs].astype(np.int64)

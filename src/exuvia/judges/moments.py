@@ -1,7 +1,7 @@
-"""When a motion is violent: the classifier's view of every moment, from windows that slide over the clip.
+"""When a motion is violent: the classifier's score of every frame, from windows that slide over the clip.
 
-The classifier judges clips as wholes; a frame's score is the mean over the windows that show it, weighted by how near
-the frame is to a window's middle.
+The classifier judges whole clips. A frame's score is the mean over the windows that contain it, with larger weights for
+frames near the middle of a window.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from exuvia.judges.classifier import ViolenceDetector
 from exuvia.shapes import Features
 
 WINDOW, HOP = 30, 5
-"""Frames of a window and from one to the next, at 20 a second."""
+"""Length and step of the windows in frames, at 20 frames per second."""
 
 
 def violence_by_frame(
@@ -21,11 +21,11 @@ def violence_by_frame(
     """Probability of violence around every frame of a clip [F].
 
     Args:
-        detector: the shipped one or another
+        detector: the shipped detector or another one
         rows: un-normalised features [F, C]; a clip shorter than a window is judged as a whole
-        window, hop: frames
+        window, hop: length and step of the windows in frames
     Raises:
-        ConfigError: a window of less than 4 frames, or a hop that leaves frames out.
+        ConfigError: a window of less than 4 frames, or a hop that skips frames.
     """
     if window < 4 or not 1 <= hop <= window:
         raise ConfigError(f"found windows of {window} frames every {hop}, expected at least 4, every 1 to {window}")

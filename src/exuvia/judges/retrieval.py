@@ -1,34 +1,28 @@
-"""TMR: motions and captions in one space, in which either finds the other.   [petrovich2023tmr]
+"""TMR: motions and captions in one space, for retrieval in both directions.   [petrovich2023tmr]
 
-Facts: TMR, src/model/actor.py and tmr.py. Two encoders of one shape read motion features and caption tokens; two
-learned tokens in front become mean and log-variance of a latent; a decoder makes the motion from it. Here captions are
-token states of our own frozen caption encoder, in place of DistilBERT's, and the sizes are smaller by default.
+Facts: TMR, src/model/actor.py and tmr.py. Two encoders of equal shape read motion features and caption tokens; two
+learned tokens in front of them become mean and log-variance of a latent, from which a decoder reconstructs the motion.
+Here captions are token states of our own frozen caption encoder instead of DistilBERT's, and the default sizes are
+smaller.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exuvia.data.batches import pad_batch
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
+from exuvia.judges.batches import run_on_clips
 from exuvia.judges.settings import RetrievalConfig
+from exuvia.sequence.transformer import position_table
 from exuvia.shapes import Features
 from exuvia.text.base import TextEncoder
 
 
-def position_table(length: int, width: int) -> Tensor:
-    """Sines and cosines of positions [length, width]."""
-    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
-    angle = torch.arange(length)[:, None] * rate
-    return torch.stack([angle.sin(), angle.cos()], -1).reshape(length, width)
-
-
 class ActorEncoder(nn.Module):
-    """x [B, F, C], valid [B, F] -> the learned tokens' outputs [B, tokens, E]; positions are added to tokens too."""
+    """x [B, F, C], valid [B, F] -> outputs of the learned tokens [B, tokens, E]; all tokens have positions."""
 
     def __init__(
         self, features: int, width: int, inner: int, layers: int, heads: int, *, tokens: int = 2, dropout: float = 0.1
@@ -45,12 +39,12 @@ class ActorEncoder(nn.Module):
         rows = torch.cat([self.tokens.expand(len(x), -1, -1), self.projection(x)], 1)
         rows = self.dropout(rows + position_table(rows.shape[1], rows.shape[2]).to(rows))
         real = torch.cat([valid.new_ones(len(x), count), valid], 1)
-        found: Tensor = self.seqTransEncoder(rows, src_key_padding_mask=~real)[:, :count]
-        return found
+        outputs: Tensor = self.seqTransEncoder(rows, src_key_padding_mask=~real)[:, :count]
+        return outputs
 
 
 class ActorDecoder(nn.Module):
-    """z [B, E], valid [B, F] -> motion [B, F, C], 0 where not valid; the queries are positions alone."""
+    """z [B, E], valid [B, F] -> motion [B, F, C], 0 at padding; the queries are positions only."""
 
     def __init__(self, features: int, width: int, inner: int, layers: int, heads: int, *, dropout: float = 0.1) -> None:
         super().__init__()
@@ -79,30 +73,25 @@ class RetrievalModel(nn.Module):
 
 
 class MotionTextRetrieval:
-    """A trained retrieval model with what it needs to read motions and captions."""
+    """A trained retrieval model with its caption encoder and feature statistics."""
 
     def __init__(self, model: RetrievalModel, text: TextEncoder, normaliser: Normaliser, batch: int = 64) -> None:
         if text.dim != model.config.text_dim:
             raise ConfigError(f"the retrieval model reads width {model.config.text_dim}, {text.name} has {text.dim}")
         self.model, self.text, self.normaliser, self.batch = model.eval(), text, normaliser, batch
 
-    @torch.no_grad()
     def embed_clips(self, clips: Sequence[Features]) -> Tensor:
         """Un-normalised features [F, C] of clips -> means of their latents [N, E], float32."""
-        found = torch.zeros(len(clips), self.model.config.latent_dim)
-        order = np.argsort([len(clip) for clip in clips], kind="stable")
-        for low in range(0, len(clips), self.batch):
-            rows = order[low : low + self.batch]
-            cut = [np.asarray(clips[row])[: self.model.config.max_frames] for row in rows]
-            x, valid = map(torch.from_numpy, pad_batch([self.normaliser.normalise(one) for one in cut]))
-            found[torch.from_numpy(rows)] = self.model.motion(x, valid)[:, 0]
-        return found
+        cut = [np.asarray(clip)[: self.model.config.max_frames] for clip in clips]
+        return run_on_clips(
+            self.model, lambda x, valid: self.model.motion(x, valid)[:, 0], cut, self.normaliser, self.batch
+        )
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         """Captions -> means of their latents [N, E], float32."""
-        found = [torch.zeros(0, self.model.config.latent_dim)]
+        means = [torch.zeros(0, self.model.config.latent_dim)]
         for low in range(0, len(texts), self.batch):
             states = self.text.encode(list(texts[low : low + self.batch]))
-            found.append(self.model.text(states.states, states.valid)[:, 0])
-        return torch.cat(found)
+            means.append(self.model.text(states.states, states.valid)[:, 0])
+        return torch.cat(means)

@@ -14,20 +14,20 @@ RECALLS = (1, 2, 3, 5, 10)
 
 
 def similarity(a: Tensor, b: Tensor) -> Tensor:
-    """Cosine of every row of a [N, E] with every row of b [M, E]: [N, M]."""
+    """Cosines [N, M] of rows a [N, E] and b [M, E]."""
     return F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
 
 
 def info_nce(
     text: Tensor, motion: Tensor, sentences: Tensor | None = None, temperature: float = 0.1, threshold: float = 0.8
 ) -> Tensor:
-    """Cross-entropy both ways over cosines; captions that say nearly the same are no wrong pairs.  [petrovich2023tmr]
+    """Symmetric cross-entropy over cosines; pairs with similar captions are not wrong pairs.  [petrovich2023tmr]
 
     Args:
         text, motion: latents of pairs                                                     [B, E]
-        sentences: vectors of length 1 of the captions, by which near equals are found     [B, S]; None: there are none
-        temperature: divides the cosines
-        threshold: pairs with (1 + cosine of captions) / 2 above it are left out
+        sentences: unit vectors of the captions, to find similar ones                      [B, S]; None: none is similar
+        temperature: divisor of the cosines
+        threshold: pairs with (1 + cosine of captions) / 2 above it are ignored
     """
     logits = similarity(text, motion) / temperature
     if sentences is not None:
@@ -39,13 +39,13 @@ def info_nce(
 
 
 def kl_divergence(mean_a: Tensor, logvar_a: Tensor, mean_b: Tensor, logvar_b: Tensor) -> Tensor:
-    """Mean over entries of KL(N(a) || N(b)) of diagonal normal distributions."""
+    """KL(N(a) || N(b)) of diagonal normal distributions, as a mean over entries."""
     ratio = torch.exp(logvar_a - logvar_b)
     return (0.5 * (ratio + (mean_a - mean_b).square() * torch.exp(-logvar_b) - 1 - logvar_a + logvar_b)).mean()
 
 
 def ranks(scores: NDArray[np.float64], alike: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Rank, from 0, of the right column i in row i; ties get the mean rank. With `alike` [N, N] the best one counts."""
+    """Rank, from 0, of column i in row i; ties get the mean rank. `alike` [N, N] marks columns that are also right."""
     order = rankdata(-scores, method="average", axis=1) - 1
     if alike is None:
         return np.diagonal(order).copy()
@@ -54,6 +54,6 @@ def ranks(scores: NDArray[np.float64], alike: NDArray[np.bool_] | None = None) -
 
 
 def recalls(rank: NDArray[np.float64], prefix: str) -> dict[str, float]:
-    """`prefix/R01` .. `R10` in per cent, the median rank from 1, and how many there are."""
-    found = {f"{prefix}/R{k:02d}": float(100 * (rank < k).mean()) for k in RECALLS}
-    return found | {f"{prefix}/MedR": float(np.median(rank) + 1), f"{prefix}/len": float(len(rank))}
+    """`prefix/R01` .. `R10` in per cent, the median rank from 1, and the number of ranks."""
+    values = {f"{prefix}/R{k:02d}": float(100 * (rank < k).mean()) for k in RECALLS}
+    return values | {f"{prefix}/MedR": float(np.median(rank) + 1), f"{prefix}/len": float(len(rank))}

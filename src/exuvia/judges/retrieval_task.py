@@ -1,4 +1,4 @@
-"""How the retrieval model is trained (a task for `train.fit`), and how a finished run is read.   [petrovich2023tmr]"""
+"""Training of the retrieval model (a task for `train.fit`), and loading of a finished run.   [petrovich2023tmr]"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from exuvia.checkpoint import ScaledRun, built, load_tensors, read_config
-from exuvia.config import from_dict, to_dict
+from exuvia.checkpoint import ScaledRun, load_run
+from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError
@@ -22,11 +22,10 @@ from exuvia.judges.retrieval_losses import info_nce, kl_divergence, ranks, recal
 from exuvia.judges.settings import RetrievalConfig, RetrievalTaskConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.text.base import TextEncoder
-from exuvia.train import WEIGHTS
 
 
 class RetrievalTask:
-    """Motions and captions in, one space out."""
+    """Embeds motions and captions in one space."""
 
     kind = "retrieval"
 
@@ -39,7 +38,7 @@ class RetrievalTask:
         self._sentences: dict[str, tuple[Tensor, Tensor]] = {}
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        """Different clips, each with one of its captions."""
+        """A batch of different clips, each with one of its captions."""
         return self._pairs(self.clips, self.clips.sample(self.config.batch_size, rng), rng)
 
     def _pairs(self, clips: ClipSet, numbers: Sequence[int], rng: np.random.Generator) -> dict[str, Tensor]:
@@ -51,7 +50,7 @@ class RetrievalTask:
             crops.append(random_crop(clips, number, self.config.model.max_frames, rng, caption))
         motion, lengths = padded(clips, numbers, crops, self.normaliser)
         states, pooled = zip(*(self._sentence(text) for text in texts), strict=True)
-        tokens = torch.tensor([len(one) for one in states])
+        tokens = torch.tensor([len(state) for state in states])
         return {
             "motion": motion,
             "valid": torch.arange(motion.shape[1]) < lengths[:, None],
@@ -61,10 +60,10 @@ class RetrievalTask:
         }
 
     def _sentence(self, text: str) -> tuple[Tensor, Tensor]:
-        """Token states [S, E] and the sentence's vector of length 1 [E]; kept."""
+        """Token states [S, E] and unit vector [E] of a sentence, cached."""
         if text not in self._sentences:
-            found = self.text.encode([text])
-            self._sentences[text] = found.states[0, found.valid[0]], F.normalize(found.pooled[0], dim=0)
+            encoded = self.text.encode([text])
+            self._sentences[text] = encoded.states[0, encoded.valid[0]], F.normalize(encoded.pooled[0], dim=0)
         return self._sentences[text]
 
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -73,9 +72,9 @@ class RetrievalTask:
         motion, text = model.motion(batch["motion"], valid), model.text(batch["states"], batch["text_valid"])
         (mean_m, var_m), (mean_t, var_t) = (tokens.float().unbind(1) for tokens in (motion, text))
         drawn = [_draw(mean, var, generator) for mean, var in ((mean_m, var_m), (mean_t, var_t))]
-        made = model.decoder(torch.cat(drawn), torch.cat([valid, valid])).float()
-        wanted = torch.cat([batch["motion"], batch["motion"]])
-        decoded = F.smooth_l1_loss(made[torch.cat([valid, valid])], wanted[torch.cat([valid, valid])])
+        both = torch.cat([valid, valid])
+        motions = model.decoder(torch.cat(drawn), both).float()
+        decoded = F.smooth_l1_loss(motions[both], torch.cat([batch["motion"], batch["motion"]])[both])
         zero = torch.zeros_like(mean_m)
         pairs = [(mean_t, var_t, mean_m, var_m), (mean_m, var_m, mean_t, var_t)]
         pairs += [(mean_m, var_m, zero, zero), (mean_t, var_t, zero, zero)]
@@ -87,18 +86,19 @@ class RetrievalTask:
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Recall of captions and motions among all held-out clips, and among 32 at a time."""
-        rng, found = np.random.default_rng(0), []
+        """Recall of captions and motions among all held-out clips, and among batches of 32."""
+        rng, batches = np.random.default_rng(0), []
         device = next(self.model.parameters()).device
         for low in range(0, len(self.held), 32):
             numbers = list(range(low, min(len(self.held), low + 32)))
             batch = {k: v.to(device) for k, v in self._pairs(self.held, numbers, rng).items()}
             text = self.model.text(batch["states"], batch["text_valid"])[:, 0]
-            found.append((text.float().cpu(), self.model.motion(batch["motion"], batch["valid"])[:, 0].float().cpu()))
-        text, motion = (torch.cat(rows) for rows in zip(*found, strict=True))
+            motion = self.model.motion(batch["motion"], batch["valid"])[:, 0]
+            batches.append((text.float().cpu(), motion.float().cpu()))
+        text, motion = (torch.cat(rows) for rows in zip(*batches, strict=True))
         scores = similarity(text, motion).double().numpy()
         values = recalls(ranks(scores), "t2m") | recalls(ranks(scores.T), "m2t")
-        small = [ranks(similarity(a, b).double().numpy()) for a, b in found if len(a) == 32] or [ranks(scores)]
+        small = [ranks(similarity(a, b).double().numpy()) for a, b in batches if len(a) == 32] or [ranks(scores)]
         return values | recalls(np.concatenate(small), "t2m_of_32")
 
     def describe(self) -> dict[str, Any]:
@@ -118,16 +118,13 @@ class _Run(ScaledRun):
 
 
 def load_retrieval(folder: str | Path, text: TextEncoder | None = None) -> MotionTextRetrieval:
-    """The retrieval model of a finished run.
+    """Load the retrieval model of a finished run.
 
     Raises:
-        CheckpointError: no such run, weights that do not fit, or another caption encoder than it was trained with.
+        CheckpointError: no such run, weights that do not fit, or a caption encoder other than in the training.
     """
-    config = read_config(folder, RetrievalTask.kind, holds=_Run)
+    model, config = load_run(folder, RetrievalTask.kind, RetrievalModel, RetrievalConfig, _Run)
     text = text or resolve(TEXT_ENCODER, config["text"], "text encoder")()
     if text.fingerprint != config["text_fingerprint"]:
-        raise CheckpointError(f"{folder} was trained with another caption encoder than {text.name!r} as installed")
-    sizes = from_dict(RetrievalConfig, config["model"])
-    weights = load_tensors(Path(folder) / WEIGHTS)
-    model = built(lambda: RetrievalModel(sizes), weights, f"the retrieval model of {folder}")
+        raise CheckpointError(f"{folder} was trained with a caption encoder other than the installed {text.name!r}")
     return MotionTextRetrieval(model, text, Normaliser.of_run(config, folder))

@@ -1,4 +1,4 @@
-"""How well scores tell two classes apart: the curve, its area, and a threshold."""
+"""How well scores separate two classes: ROC curve, area under it, and a threshold."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,19 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RocCurve:
-    """Rates at every threshold, from the strictest to the laxest."""
+    """Rates at every threshold, from the highest to the lowest."""
 
     thresholds: Doubles
-    """A score counts as positive from here on; the first is infinite [K]."""
+    """Lowest score that counts as positive; the first is infinite [K]."""
     hit_rate: Doubles
-    """Share of positives found [K]."""
+    """True positive rate [K]."""
     false_rate: Doubles
-    """Share of negatives taken for positives [K]."""
+    """False positive rate [K]."""
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold with what it does on the clips it was chosen on."""
+    """A threshold with its rates on the clips on which it was chosen."""
 
     threshold: float
     hit_rate: float
@@ -32,17 +32,17 @@ class OperatingPoint:
 
 
 def roc_curve(scores: ArrayLike, labels: ArrayLike) -> RocCurve:
-    """The receiver operating characteristic; equal scores are one step.
+    """The receiver operating characteristic; equal scores form one step.
 
     Args:
         scores: higher = more likely positive    [N]
         labels: True for positives               [N]
     Raises:
-        ShapeError: different lengths, a score that is not finite, or one class without members.
+        ShapeError: different lengths, a score that is not finite, or an empty class.
     """
     x, y = np.asarray(scores, np.float64), np.asarray(labels, bool)
     if x.shape != y.shape or x.ndim != 1:
-        raise ShapeError(f"found scores {x.shape} and labels {y.shape}, expected one of each a clip")
+        raise ShapeError(f"found scores {x.shape} and labels {y.shape}, expected one of each per clip")
     if not np.isfinite(x).all():
         raise ShapeError("found a NaN or infinite score, expected finite ones")
     if not y.any() or y.all():
@@ -59,20 +59,20 @@ def roc_curve(scores: ArrayLike, labels: ArrayLike) -> RocCurve:
 
 
 def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Area under the curve: chance that a positive scores above a negative, ties counting half."""
+    """Area under the curve: the probability that a positive scores above a negative; ties count half."""
     curve = roc_curve(scores, labels)
     return float(np.trapezoid(curve.hit_rate, curve.false_rate))
 
 
 def operating_point(scores: ArrayLike, labels: ArrayLike, false_rate: float = 0.05) -> OperatingPoint:
-    """The threshold that finds the most positives at a false rate of at most `false_rate`, midway to the next score.
+    """The threshold with the highest hit rate at a false rate of at most `false_rate`, midway to the next score.
 
-    Choose it on validation clips; report it on others.
+    Choose it on validation clips, and report it on others.
     """
     curve = roc_curve(scores, labels)
     allowed = np.flatnonzero(curve.false_rate <= false_rate)
     best = int(allowed[np.argmax(curve.hit_rate[allowed])])
-    if best == 0:  # even the highest score is a negative's
+    if best == 0:  # the highest score belongs to a negative
         return OperatingPoint(float(np.nextafter(np.max(np.asarray(scores, np.float64)), np.inf)), 0.0, 0.0)
     below = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else curve.thresholds[best]
     threshold = float((curve.thresholds[best] + below) / 2)

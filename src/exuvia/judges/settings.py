@@ -1,4 +1,4 @@
-"""Sizes and trainings of the networks that judge motion; nothing here imports PyTorch."""
+"""Sizes and training settings of the networks that judge motion; importing this module does not load PyTorch."""
 
 from dataclasses import field
 from typing import Annotated, Literal
@@ -19,147 +19,147 @@ ACTIONS = {
     "arms": "wave point clap raise gesture draw",
     "low": "sit squat kneel crouch crawl lie",
 }
-"""Groups of actions, told by the lemmas of captions; learnt beside violence so that the features mean something."""
+"""Groups of actions and the lemmas that name them in captions. The classifier learns them as auxiliary targets."""
 
 
 @settings
 class GuoConfig:
-    """Sizes; the defaults are the published ones."""
+    """Sizes of the evaluator; the defaults are the published ones."""
 
     dim_pose: Count = 263
-    """Feature channels C, contacts included."""
+    """Number of feature channels C, including contacts."""
     movement_hidden: Count = 512
     """Width of the first convolution."""
     movement_dim: Count = 512
     """Width of a movement (four frames)."""
     motion_hidden: Count = 1024
-    """Units a direction of the motion GRU."""
+    """Units of the motion GRU in each direction."""
     text_hidden: Count = 512
-    """Units a direction of the text GRU."""
+    """Units of the text GRU in each direction."""
     embedding: Count = 512
     """Width of the common space."""
     word_dim: Count = 300
     """Width of a word vector."""
     pos_dim: Count = 15
-    """Word classes."""
+    """Number of word classes."""
     max_frames: Count = 196
-    """Longest motion; longer ones are cut, shorter ones are seen with zeros up to here."""
+    """Length to which longer motions are cut and shorter ones are padded."""
     dropout: Below1 = 0.2
-    """Of movements, in training."""
+    """Dropout rate of movements."""
 
 
 @settings
 class EvaluatorConfig:
-    """Everything that decides an evaluator's training besides the loop."""
+    """Settings of an evaluator's training, except the loop."""
 
     model: GuoConfig = field(
         default_factory=lambda: GuoConfig(
             movement_hidden=256, movement_dim=256, motion_hidden=256, text_hidden=256, embedding=256
         )
     )
-    """Sizes; about half of the published, so that one processor core is enough."""
+    """Sizes; about half of the published ones, which suits a single processor core."""
     batch_size: Count = 64
-    """Pairs a step."""
+    """Pairs per step."""
     loss: Literal["nce", "margin", "published"] = "nce"
-    """nce (cross-entropy over the batch and the margin loss, added), margin (all wrong pairs), or published
-    (one random wrong pair a caption)."""
+    """Loss: nce (sum of the cross-entropy over the batch and the margin loss), margin (over all wrong pairs), or
+    published (one random wrong pair per caption)."""
     margin: NotNegative = 10.0
-    """Distance of wrong pairs."""
+    """Minimum distance of wrong pairs."""
     scale: NotNegative = 0.1
     """Sharpness of the cross-entropy."""
     published_std: bool = True
-    """Normalise root and contacts by Std / 25, as the published evaluators were trained."""
+    """Whether to normalise root and contacts by Std / 25, like the published evaluators."""
     sensors: tuple[str, ...] = ()
-    """Only clips of these sensors; empty: all."""
+    """Sensors of the clips to use; empty: all."""
     word_dropout: Share = 0.1
     """Probability that a word is hidden in training."""
 
 
 @settings
 class ClassifierConfig:
-    """Sizes."""
+    """Sizes of the classifier."""
 
     dim_pose: Count = 263
-    """Feature channels C."""
+    """Number of feature channels C."""
     width: Count = 96
-    """Channels inside."""
+    """Width of the layers."""
     dilations: tuple[Count, ...] = (1, 2, 4)
-    """Of the residual blocks, at half the frame rate."""
+    """Dilations of the residual blocks, at half the frame rate."""
     dropout: Below1 = 0.3
-    """In blocks and before the outputs."""
+    """Dropout rate in blocks and before the outputs."""
     outputs: tuple[str, ...] = (VIOLENT, *ACTIONS)
-    """What each logit means; violent comes first."""
+    """Meanings of the logits; violent comes first."""
 
 
 @settings
 class ClassifierTaskConfig:
-    """Everything that decides a classifier's training besides the loop."""
+    """Settings of a classifier's training, except the loop."""
 
     model: ClassifierConfig = field(default_factory=ClassifierConfig)
     """Sizes."""
     batch_size: Count = 64
-    """Clips a step, a quarter of them violent."""
+    """Clips per step; a quarter of them is violent."""
     max_frames: Count = 196
     """Longest crop."""
     noise: NotNegative = 0.2
-    """Deviation of the noise added to normalised features."""
+    """Standard deviation of the noise added to normalised features."""
     smoothing: Share = 0.5
-    """Probability that a crop is smoothed over time, as generated motion is."""
+    """Probability that a crop is smoothed over time, like generated motion."""
     label_smoothing: Share = 0.05
-    """Targets are drawn this far from 0 and 1, which keeps probabilities, and so the threshold, off the ends."""
+    """Distance of the targets from 0 and 1, which keeps probabilities and the threshold away from these ends."""
     action_weight: NotNegative = 0.3
-    """Weight of the action groups beside violence."""
+    """Weight of the action groups relative to violence."""
     sensors: tuple[str, ...] = ()
-    """Only clips of these sensors; empty: all."""
+    """Sensors of the clips to use; empty: all."""
     false_rate: Share = 0.05
-    """Share of peaceful validation clips that the threshold may take for violent."""
+    """Maximum share of non-violent validation clips above the threshold."""
 
 
 @settings
 class RetrievalConfig:
-    """Sizes; the published ones are 256, 1024, 6, 4 with a decoder of 6 layers."""
+    """Sizes of the retrieval model; the published ones are 256, 1024, 6, 4 with a decoder of 6 layers."""
 
     dim_pose: Count = 263
-    """Features of a frame."""
+    """Number of feature channels C."""
     text_dim: Count = 384
     """Width of a caption token's state."""
     latent_dim: Count = 128
-    """Width of the space."""
+    """Width of the common space."""
     inner_width: Count = 384
     """Width of the feed-forward layers."""
     num_layers: Layers = 4
-    """Layers of each encoder."""
+    """Number of layers of each encoder."""
     decoder_layers: Layers = 2
-    """Layers of the decoder."""
+    """Number of layers of the decoder."""
     num_heads: Count = 4
-    """Attention heads."""
+    """Number of attention heads."""
     dropout: Below1 = 0.1
-    """In training."""
+    """Dropout rate."""
     max_frames: Count = 196
-    """Longer motions are cut."""
+    """Length to which longer motions are cut."""
 
 
 @settings
 class RetrievalTaskConfig:
-    """Everything that decides a retrieval model's training besides the loop; weights of losses are the published."""
+    """Settings of a retrieval model's training, except the loop; loss weights are the published ones."""
 
     model: RetrievalConfig = field(default_factory=RetrievalConfig)
     """Sizes."""
     batch_size: Count = 32
-    """Pairs a step."""
+    """Pairs per step."""
     text: str = "minilm"
     """Caption encoder."""
     sensors: tuple[str, ...] = ()
-    """Only clips of these sensors; empty: all."""
+    """Sensors of the clips to use; empty: all."""
     reconstruction: NotNegative = 1.0
-    """Weight of decoding the motion from either latent."""
+    """Weight of reconstructing the motion from both latents."""
     kl: NotNegative = 1e-5
-    """Weight of the divergences between the latents' distributions, and from the normal one."""
+    """Weight of the divergences between the latents' distributions, and from the standard normal one."""
     latent: NotNegative = 1e-5
-    """Weight of the distance of a pair's latents."""
+    """Weight of the distance between a pair's latents."""
     contrast: NotNegative = 0.1
     """Weight of the contrastive loss."""
     temperature: Positive = 0.1
     """Temperature of the contrastive loss."""
     threshold: Annotated[float, Field(ge=-1, le=1)] = 0.8
-    """Captions more alike than this are no wrong pairs."""
+    """Similarity above which captions do not form a wrong pair."""

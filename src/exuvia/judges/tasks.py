@@ -1,4 +1,4 @@
-"""How the evaluator and the classifier are trained (tasks for `train.fit`), and how a finished run is read."""
+"""Training of the evaluator and the classifier (tasks for `train.fit`), and loading of finished runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exuvia.checkpoint import ScaledRun, built, load_tensors, read_config
-from exuvia.config import from_dict, to_dict
+from exuvia.checkpoint import ScaledRun, load_run
+from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
@@ -25,11 +25,10 @@ from exuvia.judges.settings import VIOLENT, ClassifierConfig, ClassifierTaskConf
 from exuvia.readers import as_type, read_json
 from exuvia.text.tags import tag
 from exuvia.text.word_vectors import GloVeWords, MiniLMWords, Words, WordTable, WordVectors
-from exuvia.train import WEIGHTS
 
 
 class EvaluatorTask:
-    """Captions and motions in, one space out."""
+    """Embeds captions and motions in one space."""
 
     kind = "evaluator"
 
@@ -43,7 +42,7 @@ class EvaluatorTask:
         self.kinds = kinds_of(self.clips)
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        """Different clips, each cropped at random with one of its captions, and which pairs are wrong."""
+        """Random crops of different clips, each with one of its captions, and a mask of wrong pairs."""
         numbers = self.clips.sample(self.config.batch_size, rng)
         return {**self._pairs(self.clips, numbers, rng), "negative": negatives([self.kinds[n] for n in numbers])}
 
@@ -59,7 +58,7 @@ class EvaluatorTask:
         return {"features": features, "lengths": lengths, "words": words, "pos": pos, "sizes": sizes}
 
     def _heard(self, words: Words, training: bool, rng: np.random.Generator) -> Words:
-        """The caption with some words left out, in training."""
+        """In training, the caption without some of its words."""
         if not training or not self.config.word_dropout:
             return words
         keep = rng.random(len(words)) >= self.config.word_dropout
@@ -73,7 +72,7 @@ class EvaluatorTask:
         return text, self.model.embed_motion(batch["features"], batch["lengths"])
 
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The chosen loss and the mean distances of right and wrong pairs."""
+        """The chosen loss, and the mean distances of right and wrong pairs."""
         text, motion = self.embed(batch)
         negative = batch["negative"]
         if self.config.loss == "published":
@@ -101,10 +100,10 @@ class EvaluatorTask:
                 motions.append(motion.float().cpu())
         if not texts:
             raise ConfigError(f"the {len(self.held)} validation clips are too few or too alike for a batch of {size}")
-        found_text, found_motion = torch.cat(texts).numpy(), torch.cat(motions).numpy()
-        shares = r_precision(found_text, found_motion, 3, size)
-        found = {f"r_precision@{k + 1}": float(share) for k, share in enumerate(shares)}
-        return {**found, "mm_dist": mm_dist(found_text, found_motion), "pool": float(size)}
+        pairs = torch.cat(texts).numpy(), torch.cat(motions).numpy()
+        shares = r_precision(*pairs, 3, size)
+        precision = {f"r_precision@{k + 1}": float(share) for k, share in enumerate(shares)}
+        return {**precision, "mm_dist": mm_dist(*pairs), "pool": float(size)}
 
     def describe(self) -> dict[str, Any]:
         """Configuration of the run."""
@@ -113,7 +112,7 @@ class EvaluatorTask:
 
 
 class ClassifierTask:
-    """Motions in, violence and action groups out."""
+    """Detects violence and action groups in motions."""
 
     kind = "classifier"
 
@@ -129,7 +128,7 @@ class ClassifierTask:
         self.pools = [np.flatnonzero(violent), np.flatnonzero(~violent)]
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        """Random crops, a quarter of them of violent clips, slightly disturbed."""
+        """Random crops with noise, a quarter of them from violent clips."""
         quarter = self.config.batch_size // 4
         counts = (quarter, self.config.batch_size - quarter)
         numbers = [int(n) for pool, count in zip(self.pools, counts, strict=True) for n in rng.choice(pool, count)]
@@ -160,7 +159,7 @@ class ClassifierTask:
         return violence + self.config.action_weight * actions, {"violence": violence.detach(), "accuracy": right}
 
     def validate(self) -> Mapping[str, float]:
-        """Areas under the curve on held-out clips (over all, and within sources), and the threshold."""
+        """Areas under the ROC curve on held-out clips (over all, and within sources), and the threshold."""
         scores = self.detector().violence_probability([self.held.features(n) for n in range(len(self.held))])
         labels = binary_labels(self.held, VIOLENT)
         sources = [self.held.record(n).source for n in range(len(self.held))]
@@ -169,7 +168,7 @@ class ClassifierTask:
         return areas | asdict(point)
 
     def detector(self) -> ViolenceDetector:
-        """The present weights as a detector, still without a threshold; puts the model in evaluation mode."""
+        """A detector with the current weights and without a threshold; sets the model to evaluation mode."""
         return ViolenceDetector(self.model, self.normaliser, OperatingPoint(0.5, np.nan, np.nan))
 
     def describe(self) -> dict[str, Any]:
@@ -178,7 +177,7 @@ class ClassifierTask:
 
 
 def auc_within(scores: Any, labels: Any, sources: Sequence[str]) -> float:
-    """Area under the curve over pairs of one source, so that knowing the source does not help; NaN without pairs."""
+    """Area under the curve over pairs from the same source: knowing the source does not help. NaN without pairs."""
     x, y, names = np.asarray(scores), np.asarray(labels, bool), np.asarray(sources)
     right = pairs = 0.0
     for name in sorted(set(sources)):
@@ -191,7 +190,7 @@ def auc_within(scores: Any, labels: Any, sources: Sequence[str]) -> float:
 
 
 GLOVE_FOLDER = "glove"
-"""Word vectors of an imported evaluator, in its folder."""
+"""Sub-folder with the word vectors of an imported evaluator."""
 
 
 class _EvaluatorRun(ScaledRun):
@@ -199,64 +198,59 @@ class _EvaluatorRun(ScaledRun):
 
 
 def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> MotionTextEvaluator:
-    """The evaluator of a finished run, with its statistics.
+    """Load the evaluator of a finished run, with its statistics.
 
     Args:
         folder: written by `train.fit` with an EvaluatorTask
-        vectors: the word vectors it was trained with; default: those in the folder, else MiniLM's
+        vectors: the word vectors of the training; default: those in the folder, else MiniLM's
     Raises:
-        CheckpointError: no such run, weights that do not fit, or other word vectors than it was trained with.
+        CheckpointError: no such run, weights that do not fit, or word vectors other than in the training.
     """
-    config = read_config(folder, EvaluatorTask.kind, holds=_EvaluatorRun)
-    own = Path(folder) / GLOVE_FOLDER
-    vectors = vectors or (GloVeWords(own) if own.is_dir() else MiniLMWords())
+    model, config = load_run(folder, EvaluatorTask.kind, GuoEvaluator, GuoConfig, _EvaluatorRun)
+    glove = Path(folder) / GLOVE_FOLDER
+    vectors = vectors or (GloVeWords(glove) if glove.is_dir() else MiniLMWords())
     trained = config["words"]
     if trained != {"name": vectors.name, "fingerprint": vectors.fingerprint}:
         raise CheckpointError(f"{folder} was trained with word vectors {trained}, found {vectors.name!r}; use those")
-    sizes = from_dict(GuoConfig, config["model"])
-    model = built(lambda: GuoEvaluator(sizes), load_tensors(Path(folder) / WEIGHTS), f"the evaluator of {folder}")
     return MotionTextEvaluator(model, vectors, Normaliser.of_run(config, folder))
 
 
 def load_detector(folder: str | Path) -> ViolenceDetector:
-    """The violence detector of a finished run, with the threshold chosen on its validation clips.
+    """Load the violence detector of a finished run, with the threshold chosen on its validation clips.
 
     Raises:
         CheckpointError: no such run, or weights that do not fit.
     """
-    config = read_config(folder, ClassifierTask.kind, holds=ScaledRun)
-    sizes = from_dict(ClassifierConfig, config["model"])
-    weights = load_tensors(Path(folder) / WEIGHTS)
-    model = built(lambda: MotionClassifier(sizes), weights, f"the classifier of {folder}")
+    model, config = load_run(folder, ClassifierTask.kind, MotionClassifier, ClassifierConfig, ScaledRun)
     path = Path(folder) / "metrics.json"
-    found = as_type(dict[str, float], read_json(path, CheckpointError), path, CheckpointError)
+    metrics = as_type(dict[str, float], read_json(path, CheckpointError), path, CheckpointError)
     try:
-        point = OperatingPoint(found["val/threshold"], found["val/hit_rate"], found["val/false_rate"])
+        point = OperatingPoint(metrics["val/threshold"], metrics["val/hit_rate"], metrics["val/false_rate"])
     except KeyError:
         raise CheckpointError(f"{path} has no threshold; train the classifier again") from None
     return ViolenceDetector(model, Normaliser.of_run(config, folder), point)
 
 
 def _shifted(count: int, generator: torch.Generator) -> Tensor:
-    """True at one other column a row, all shifted alike."""
+    """True at one other column per row, with the same random shift for all rows."""
     shift = int(torch.randint(1, max(2, count), (1,), generator=generator, device=generator.device))
     return torch.roll(torch.eye(count, dtype=torch.bool), shift, dims=1)
 
 
 def _targets(clips: ClipSet, outputs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Targets [N, outputs] as 0 or 1, and whether the action groups of a clip are known (it has captions) [N]."""
+    """Targets [N, outputs], 0 or 1, and whether the action groups of a clip are known from captions [N]."""
     targets = np.zeros((len(clips), len(outputs)), np.float32)
     known = np.zeros(len(clips), np.float32)
     targets[:, 0] = binary_labels(clips, VIOLENT)
     for number in range(len(clips)):
         captions = clips.record(number).captions
         known[number] = bool(captions)
-        found = {g for caption in captions for g in action_groups([word for word, _ in tag(caption.text)])}
-        targets[number, 1:] = [name in found for name in outputs[1:]]
+        groups = {g for caption in captions for g in action_groups([word for word, _ in tag(caption.text)])}
+        targets[number, 1:] = [name in groups for name in outputs[1:]]
     return targets, known
 
 
 def _smoothed(x: Tensor, reach: int) -> Tensor:
-    """Moving average [F, C] over 2 `reach` + 1 frames, the ends held."""
+    """Moving average [F, C] over 2 `reach` + 1 frames, with repeated end frames."""
     padded = F.pad(x.T[None], (reach, reach), mode="replicate")
     return F.avg_pool1d(padded, 2 * reach + 1, stride=1)[0].T

@@ -1,4 +1,4 @@
-"""A pipeline from trained parts."""
+"""Assembles a pipeline from trained parts."""
 
 from collections.abc import Mapping
 
@@ -27,12 +27,12 @@ def assemble(
     facts: Mapping[str, object] | None = None,
     representation: str = "humanml3d",
 ) -> MotionPipeline:
-    """A pipeline from trained parts; `representation` is the layout of the tokenizer's features, a registry name."""
+    """Assemble a pipeline; `representation` is the registry name of the tokenizer's feature layout."""
     about: PipelineFacts = {
         "text": {"name": text.name, "fingerprint": text.fingerprint, "pooled": pooled},
         "generation": to_dict(generation or GenerationConfig()),
     }
-    if representation != "humanml3d":  # folders without the name are HumanML3D's
+    if representation != "humanml3d":  # the default of folders without a name
         about["representation"] = representation
     history = provenance(**(facts or {}), edits=[])
     for module in (tokenizer, base, residual, length):

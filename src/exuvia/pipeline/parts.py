@@ -1,4 +1,4 @@
-"""The models and statistics of a pipeline folder, read with every size checked against the weights."""
+"""Loads the models and statistics of a pipeline folder; the sizes of models are checked against the weights."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,17 +21,17 @@ from exuvia.tokens.settings import RVQVAEConfig
 
 Module = TypeVar("Module", bound=nn.Module)
 PARTS = ("tokenizer", "base", "residual", "length")
-"""The models of a pipeline: one file of weights each."""
+"""The models of a pipeline; each has one file of weights."""
 
 
 def load_parts(
     folder: Path, config: Mapping[str, Any], device: str
 ) -> tuple[RVQVAE, BaseGenerator, ResidualTransformer, LengthEstimator | OwnLength]:
-    """The models of `PARTS` with their weights, in evaluation mode.
+    """Load the models of `PARTS`, in evaluation mode.
 
     Raises:
-        CheckpointError: weights are missing, damaged, or of another architecture than the configuration says.
-        ConfigError: sizes that no model has.
+        CheckpointError: weights are missing, damaged, or do not fit the configuration.
+        ConfigError: invalid sizes.
     """
 
     def part(name: str, make: Callable[[Any], Module]) -> Module:
@@ -48,7 +48,7 @@ def load_parts(
 
 
 def load_normaliser(folder: Path, channels: int) -> Normaliser:
-    """Mean and deviation of the features. Raises CheckpointError, ShapeError."""
+    """Load mean and deviation of the features. Raises CheckpointError or ShapeError."""
     path = folder / "normaliser.safetensors"
     scale = load_tensors(path)
     shapes = {name: tuple(scale[name].shape) for name in ("mean", "std") if name in scale}

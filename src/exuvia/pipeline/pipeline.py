@@ -1,4 +1,4 @@
-"""`MotionPipeline`: text in, motion out, with everything needed to edit, save and repeat it."""
+"""`MotionPipeline`: generates motion from text, and can be edited and saved."""
 
 import copy
 import logging
@@ -24,8 +24,7 @@ from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
 from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
-from exuvia.pipeline.prompts import check_prompts
-from exuvia.pipeline.settings import GenerationConfig, History, PipelineFacts, PipelineFile, Sampling
+from exuvia.pipeline.settings import GenerationConfig, History, PipelineFacts, PipelineFile, Sampling, check_prompts
 from exuvia.pipeline.stream import Scene, stream
 from exuvia.readers import as_type, read_json, read_utf8
 from exuvia.registry import REPRESENTATION, TEXT_ENCODER, resolve, suggest
@@ -40,22 +39,22 @@ from exuvia.tokens.rvqvae import RVQVAE
 log = logging.getLogger(__name__)
 
 Each = int | Sequence[int]
-"""One number for all prompts, or one for each."""
+"""One number for all prompts, or one per prompt."""
 DTYPES: dict[str, Precision] = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 BATCH = 16
-"""Prompts in a batch: few enough that the working set stays in a CPU's caches."""
+"""Number of prompts in a batch; it fits into a CPU's caches."""
 
 
 @dataclass(frozen=True)
 class Generation:
-    """Clips and what they were made from."""
+    """Clips with the codes and features they were decoded from."""
 
     clips: list[Clip]
     """One motion per prompt."""
     codes: Tensor
     """[B, T, Q]; -1 beyond a clip's length"""
     lengths: Tensor
-    """Code steps of each clip [B]"""
+    """Number of code steps of each clip [B]"""
     features: list[np.ndarray]
     """Un-normalised features [F, C] of each clip"""
 
@@ -66,7 +65,7 @@ class MotionPipeline:
 
     tokenizer: RVQVAE
     base: BaseGenerator
-    """What writes the base codes: a masked transformer, BAMM, or a causal generator."""
+    """Generator of base codes: a masked transformer, BAMM, or a causal generator."""
     residual: ResidualTransformer
     length: LengthEstimator | OwnLength
     normaliser: Normaliser
@@ -74,17 +73,17 @@ class MotionPipeline:
     config: PipelineFacts
     """Caption encoder, sampling settings and layout of the features."""
     provenance: dict[str, Any]
-    """Where the weights came from; every edit adds to `edits`."""
+    """Origin of the weights; every edit adds an entry to `edits`."""
     statistics: dict[str, Tensor] | None = None
-    """Code counts of each concept, if shipped: see codes/statistics.py."""
+    """Code counts of concepts, if shipped; see codes/statistics.py."""
     card: str = ""
     """Model card in Markdown: what the weights were made from, under which terms."""
     detours: list[Detour] = field(default_factory=list)
-    """Prompts that are rewritten or go through other weights; see prompt_guard.py."""
+    """Rules for prompts that are rewritten or use other weights; see prompt_guard.py."""
     noise: list[CodeNoise] = field(default_factory=list)
-    """Noise on codebook rows, redrawn for each motion; see codebook_noise.py."""
+    """Noise on codebook rows, redrawn for every motion; see codebook_noise.py."""
     dtype: str = "float32"
-    """Precision of the matrix products in the transformers: float32, bfloat16 or float16; weights stay as they are."""
+    """Precision of the transformers' matrix products: float32, bfloat16 or float16. Weights are not converted."""
 
     @classmethod
     def from_pretrained(
@@ -94,11 +93,11 @@ class MotionPipeline:
 
         Args:
             name: "base", a folder made by `save_pretrained`, or "owner/model"
-            device: where the models run
+            device: device of the models
             text: a caption encoder to use instead of the recorded one
-            dtype: float32, bfloat16 or float16, of matrix products; the last two are faster where the device has them
+            dtype: precision of matrix products; bfloat16 and float16 are faster on devices that support them natively
         Raises:
-            CheckpointError: nothing there, or weights of another architecture.
+            CheckpointError: nothing found, or weights of another architecture.
             ConfigError: unknown name or device, or the recorded caption encoder is not installed.
         """
         if dtype not in DTYPES:
@@ -118,7 +117,7 @@ class MotionPipeline:
         if text is None:
             text = resolve(TEXT_ENCODER, about["text"]["name"], "text encoder")()
         if text.fingerprint != about["text"]["fingerprint"]:
-            log.warning("caption encoder %s differs from the one this generator was trained with", text.name)
+            log.warning("caption encoder %s differs from the one in this generator's training", text.name)
         counts, readme, origin = (folder / n for n in ("code_statistics.safetensors", "README.md", "provenance.json"))
         statistics = load_tensors(counts) if counts.exists() else None
         card = read_utf8(readme, "model card") if readme.exists() else ""
@@ -148,18 +147,18 @@ class MotionPipeline:
             save_tensors(out / "normaliser.safetensors", {"mean": mean, "std": std})
             if self.statistics is not None:
                 save_tensors(out / "code_statistics.safetensors", self.statistics)
-            more: dict[str, Any] = {"detours": save_detours(out, self.detours)} if self.detours else {}
-            more |= {"noise": [one.describe() for one in self.noise]} if self.noise else {}
-            write_config(out, "pipeline", {**sizes, **self.config, **more})
+            extra: dict[str, Any] = {"detours": save_detours(out, self.detours)} if self.detours else {}
+            extra |= {"noise": [noise.describe() for noise in self.noise]} if self.noise else {}
+            write_config(out, "pipeline", {**sizes, **self.config, **extra})
             write_json(out / "provenance.json", self.provenance)
             if self.card:
                 write_text(out / "README.md", self.card)
         return Path(folder)
 
     def clone(self) -> "MotionPipeline":
-        """A copy with its own weights and provenance; the caption encoder is shared, since nothing edits it."""
-        own = (*PARTS, "config", "provenance", "statistics", "detours", "noise")
-        return replace(self, **{name: copy.deepcopy(getattr(self, name)) for name in own})
+        """Copy everything except the caption encoder, which is shared because nothing edits it."""
+        copied = (*PARTS, "config", "provenance", "statistics", "detours", "noise")
+        return replace(self, **{name: copy.deepcopy(getattr(self, name)) for name in copied})
 
     # generation
 
@@ -170,18 +169,18 @@ class MotionPipeline:
 
     @property
     def representation(self) -> Representation:
-        """Layout of the features: HumanML3D's, or KIT-ML's, at its own rate. Raises ConfigError for an unknown one."""
+        """Layout of the features, HumanML3D's or KIT-ML's. Raises ConfigError for an unknown one."""
         name = self.config.get("representation", "humanml3d")
-        found: Representation = resolve(REPRESENTATION, name, "representation")
-        return found
+        representation: Representation = resolve(REPRESENTATION, name, "representation")
+        return representation
 
     @property
     def device(self) -> torch.device:
-        """Where the models are."""
+        """Device of the models."""
         return next(self.base.parameters()).device
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too; the first line that fits counts
+    def __call__(  # type: ignore[overload-overlap]  # a str is also a Sequence[str]; the first match counts
         self, prompt: str, *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
     ) -> Clip: ...
 
@@ -193,19 +192,19 @@ class MotionPipeline:
     def __call__(
         self, prompt: str | Sequence[str], *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
     ) -> Clip | list[Clip]:
-        """Motion for a prompt (a `Clip`) or for several (a list of clips).
+        """Generate motion for one prompt (a `Clip`) or several (a list of clips).
 
         Args:
-            prompt: what the motion shows, English
+            prompt: description of the motion, in English
             seed: one for all prompts, or one each; a prompt and seed give the same motion alone or in any batch
-            frames: length in frames (20 a second, KIT-ML 12.5), one for all or one each; None: estimated
+            frames: length in frames (20 per second, KIT-ML 12.5), one for all or one each; None: estimated
             sampling: settings of `GenerationConfig` to change
         Raises:
             ConfigError: empty or overlong prompt, length out of range, unknown setting.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        made = self.generate(prompts, seed=seed, frames=frames, **sampling)
-        return made.clips[0] if isinstance(prompt, str) else made.clips
+        clips = self.generate(prompts, seed=seed, frames=frames, **sampling).clips
+        return clips[0] if isinstance(prompt, str) else clips
 
     def generate(
         self,
@@ -217,14 +216,14 @@ class MotionPipeline:
         progress: Callable[[int, int], None] | None = None,
         **sampling: Unpack[Sampling],
     ) -> Generation:
-        """Clips with their codes and features; see `__call__`. `progress(done, total)` is called after every batch."""
+        """Generate clips with codes and features; see `__call__`. Calls `progress(done, total)` after every batch."""
         codes, lengths, seeds = self.generate_codes(
             prompts, seed=seed, frames=frames, batch_size=batch_size, progress=progress, **sampling
         )
         features = self.decode(codes, lengths, smoothing=replace(self.generation, **sampling).smoothing, seeds=seeds)
         clips = [
-            clip_of(rows, self.representation, caption=text, meta={"seed": one, "prompt": text})
-            for rows, text, one in zip(features, prompts, seeds, strict=True)
+            clip_of(rows, self.representation, caption=text, meta={"seed": clip_seed, "prompt": text})
+            for rows, text, clip_seed in zip(features, prompts, seeds, strict=True)
         ]
         return Generation(clips, codes, lengths, features)
 
@@ -238,9 +237,10 @@ class MotionPipeline:
         progress: Callable[[int, int], None] | None = None,
         **sampling: Unpack[Sampling],
     ) -> tuple[Tensor, Tensor, list[int]]:
-        """What `decode` turns into motion: codes [B, T, Q], -1 beyond a clip's length; steps [B]; a seed each.
+        """Generate codes for `decode`, without using the codebook; see `generate`.
 
-        The codebook is not used. Arguments and errors as for `generate`.
+        Returns:
+            codes [B, T, Q], -1 beyond a clip's length; number of steps [B]; one seed per prompt
         """
         check_prompts(prompts)
         warn_of_unknown(prompts, self.text)
@@ -251,15 +251,15 @@ class MotionPipeline:
         steps = self._steps(frames, len(prompts), settings)
         codes = torch.full((len(prompts), settings.max_steps, self.tokenizer.config.num_quantizers), -1)
         lengths = torch.zeros(len(prompts), dtype=torch.long)
-        order = range(len(prompts)) if steps is None else np.argsort(steps, kind="stable").tolist()  # little padding
+        order = range(len(prompts)) if steps is None else np.argsort(steps, kind="stable").tolist()  # reduces padding
         for low in range(0, len(prompts), batch_size):
-            some = order[low : low + batch_size]
-            for route in routes(self.detours, [prompts[row] for row in some], self._embed):
-                rows = [some[row] for row in route.rows]
+            batch = order[low : low + batch_size]
+            for route in routes(self.detours, [prompts[row] for row in batch], self._embed):
+                rows = [batch[row] for row in route.rows]
                 wanted = None if steps is None else torch.tensor([steps[row] for row in rows])
                 with torch.autocast(self.device.type, getattr(torch, self.dtype), self.dtype != "float32"):
-                    lengths[rows], made = self._codes(route, [seeds[row] for row in rows], wanted, settings)
-                codes[rows, : made.shape[1]] = made
+                    lengths[rows], generated = self._codes(route, [seeds[row] for row in rows], wanted, settings)
+                codes[rows, : generated.shape[1]] = generated
             if progress is not None:
                 progress(min(len(prompts), low + batch_size), len(prompts))
         return codes[:, : int(lengths.max())], lengths, seeds
@@ -268,27 +268,27 @@ class MotionPipeline:
     def decode(
         self, codes: Tensor, lengths: Tensor, smoothing: float = 0.0, seeds: Sequence[int] | None = None
     ) -> list[np.ndarray]:
-        """Un-normalised features [F, C] of codes [B, T, Q]; `smoothing` as in `GenerationConfig`, contacts left out.
+        """Decode codes [B, T, Q] to un-normalised features [F, C]; contacts are not smoothed.
 
-        Each clip is decoded alone: the last bits of a convolution depend on the size of its batch. Without seeds no
+        Each clip is decoded alone, because the last bits of a convolution depend on its batch size. Without seeds, no
         `noise` is added.
         """
         rows: list[np.ndarray] = []
         for number, steps in enumerate(lengths.tolist()):
-            one = codes[number : number + 1, :steps]
+            clip = codes[number : number + 1, :steps]
             seed = seeds[number : number + 1] if seeds and self.noise else ()
-            extra = added(self.noise, one, seed, self.tokenizer.config.code_dim) if seed else None
-            decoded = self.tokenizer.decode(one.to(self.device), extra)[0]
+            extra = added(self.noise, clip, seed, self.tokenizer.config.code_dim) if seed else None
+            decoded = self.tokenizer.decode(clip.to(self.device), extra)[0]
             real = self.normaliser.denormalise(decoded.float().cpu().numpy())
             if smoothing > 0:
-                from scipy.ndimage import gaussian_filter1d  # slow to load, and rarely needed
+                from scipy.ndimage import gaussian_filter1d  # slow import, rarely needed
 
                 real[:, :-4] = gaussian_filter1d(real[:, :-4], smoothing, axis=0, mode="nearest")
             rows.append(real)
         return rows
 
     def stream(self, scenes: Iterable[Scene], *, seed: int = 0) -> Iterator[Clip]:
-        """One motion of any length, a piece at a time; see `exuvia.pipeline.stream.stream`."""
+        """Generate one motion of any length, a piece at a time; see `exuvia.pipeline.stream.stream`."""
         yield from stream(self, scenes, seed=seed)
 
     def _embed(self, texts: Sequence[str]) -> Tensor:
@@ -299,14 +299,16 @@ class MotionPipeline:
         self, route: Route, seeds: Sequence[int], lengths: Tensor | None, settings: GenerationConfig
     ) -> tuple[Tensor, Tensor]:
         states, device = encode_alone(self.text, route.texts), self.device
-        writer = route.base or self.base
-        if lengths is None and not writer.PREDICTS_LENGTH:
+        generator = route.base or self.base
+        if lengths is None and not generator.PREDICTS_LENGTH:
             low, high = settings.min_steps, settings.max_steps
             lengths = self.length.sample(states.pooled.to(device), seeds=seeds, low=low, high=high)
         pooled = self.config["text"]["pooled"]
         cond, valid = (states.pooled[:, None] if pooled else states.states).to(device), None if pooled else states.valid
-        span = {"steps": settings.steps, "shortest": settings.min_steps, "longest": settings.max_steps}
-        base = writer.generate(cond, lengths, valid, seeds=seeds, **span, **settings.of_base())
+        limits: dict[str, Any] = {"shortest": settings.min_steps, "longest": settings.max_steps}
+        base = generator.generate(
+            cond, lengths, valid, seeds=seeds, steps=settings.steps, **limits, **settings.of_base()
+        )
         lengths = (base >= 0).sum(1) if lengths is None else lengths.to(device)
         seeds, residual = [seed + 1 for seed in seeds], route.residual or self.residual
         codes = residual.generate(base, cond, lengths, valid, seeds=seeds, **settings.of_residual())

@@ -1,7 +1,7 @@
-"""Detours of a generator: prompts that a guard flags are rewritten, or go through other weights.
+"""Detours of a generator: prompts that a guard flags are rewritten, or use other weights.
 
-A guard sees the prompt only. A detour is part of the generator: it is saved, loaded
-and copied with it, and anyone who has the weights can remove it.
+A guard sees the prompt only. A detour is part of the generator: it is saved, loaded and copied with it, and anyone who
+has the weights can remove it.
 """
 
 from abc import ABC, abstractmethod
@@ -37,11 +37,11 @@ class Guard(ABC):
     """Decides which prompts take the detour."""
 
     kind: ClassVar[str]
-    """Its name in `GUARDS`."""
+    """Name of the kind of guard in files."""
 
     @abstractmethod
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
-        """Whether each prompt is flagged [B]; the verdict on one does not depend on the others."""
+        """Whether each prompt is flagged [B]; results do not depend on other prompts."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -58,11 +58,11 @@ class WordGuard(Guard):
 
     concept: Concept
     keywords: str = "humanml3d"
-    """Whose word list: humanml3d or motionx."""
+    """Word list: humanml3d or motionx."""
     kind: ClassVar[str] = "words"
 
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
-        """Whether each prompt says the concept [B]."""
+        """Whether each prompt names the concept [B]."""
         terms = self.concept.words(self.keywords)
         return np.asarray([judge(prompt, terms) == "yes" for prompt in prompts], np.bool_)
 
@@ -73,25 +73,25 @@ class WordGuard(Guard):
 
 @dataclass(frozen=True, eq=False)
 class LearnedGuard(Guard):
-    """Flags a prompt whose sentence vector lies on the far side of a plane: weight . e + bias >= threshold."""
+    """Flags a prompt by a linear classifier of its sentence vector e: weight . e + bias >= threshold."""
 
     weight: Tensor
     """[E]"""
     bias: float
     threshold: float = 0.0
-    """In units of the logit."""
+    """Smallest logit that is flagged."""
     kind: ClassVar[str] = "learned"
 
     def scores(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.float64]:
         """The logit of each prompt [B]. Raises ConfigError for vectors of another size."""
         vectors = embed(prompts).double().cpu()
         if vectors.shape[1] != len(self.weight):
-            sizes = f"the guard reads vectors of {len(self.weight)}, this text encoder gives {vectors.shape[1]}"
-            raise ConfigError(sizes)
+            given = f"vectors of width {vectors.shape[1]} from the text encoder"
+            raise ConfigError(f"found {given}, expected width {len(self.weight)} for the guard")
         return np.asarray((vectors * self.weight.double()).sum(1) + self.bias)
 
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
-        """Whether each prompt lies beyond the plane [B]."""
+        """Whether each prompt reaches the threshold [B]."""
         return self.scores(prompts, embed) >= self.threshold
 
     def describe(self) -> dict[str, Any]:
@@ -105,23 +105,23 @@ class LearnedGuard(Guard):
 
 @dataclass(frozen=True, eq=False)
 class Detour:
-    """What happens to the prompts that a guard flags."""
+    """The treatment of prompts that a guard flags."""
 
     guard: Guard
     """Decides which prompts are flagged."""
     instead: str | None = None
-    """The prompt to use in their place; None: they stay as they are."""
+    """Prompt that replaces them; None: they are not replaced."""
     base: BaseGenerator | None = None
-    """Generator of base codes to use for them; None: the generator's own."""
+    """Generator of base codes for these prompts; None: that of the pipeline."""
     residual: ResidualTransformer | None = None
-    """Residual transformer to use for them; None: the generator's own."""
+    """Residual transformer for these prompts; None: that of the pipeline."""
 
     def modules(self) -> dict[str, nn.Module]:
         """The detour's own weights, by part."""
         return {k: v for k, v in (("base", self.base), ("residual", self.residual)) if v is not None}
 
     def describe(self) -> dict[str, Any]:
-        """Everything but weights, JSON-ready; `from_folder` reads it."""
+        """Describe everything except weights for `load_detours`, JSON-ready."""
         sizes = {} if self.base is None else {"base": describe_generator(self.base)}
         if self.residual is not None:
             sizes["residual"] = to_dict(self.residual.config)
@@ -129,13 +129,13 @@ class Detour:
 
     def tensors(self) -> dict[str, Tensor]:
         """All weights: `guard.*`, `base.*`, `residual.*`."""
-        found = {f"guard.{name}": value for name, value in self.guard.tensors().items()}
+        tensors = {f"guard.{name}": value for name, value in self.guard.tensors().items()}
         for part, module in self.modules().items():
-            found |= {f"{part}.{name}": value for name, value in module.state_dict().items()}
-        return found
+            tensors |= {f"{part}.{name}": value for name, value in module.state_dict().items()}
+        return tensors
 
     def to(self, device: str | torch.device) -> "Detour":
-        """The detour with its models on a device."""
+        """Move the detour's models to a device."""
         for module in self.modules().values():
             module.to(device)
         return self
@@ -143,18 +143,18 @@ class Detour:
 
 @dataclass(frozen=True)
 class Route:
-    """Prompts of a batch that take the same route."""
+    """Prompts of a batch that use the same weights."""
 
     rows: list[int]
-    """Their places in the batch."""
+    """Their positions in the batch."""
     texts: list[str]
-    """What is generated in their place."""
+    """The prompts after rewriting."""
     base: BaseGenerator | None
     residual: ResidualTransformer | None
 
 
 def routes(detours: Sequence[Detour], prompts: Sequence[str], embed: Embed) -> list[Route]:
-    """The route of every prompt. Rewriting happens in order; of several detours with weights the last one counts."""
+    """Group prompts by route. Detours rewrite in order; of several detours with weights, the last one counts."""
     texts, weights = list(prompts), np.full(len(prompts), -1)
     for number, detour in enumerate(detours):
         flagged = detour.guard.flags(texts, embed)
@@ -162,17 +162,16 @@ def routes(detours: Sequence[Detour], prompts: Sequence[str], embed: Embed) -> l
             weights[flagged] = number
         if detour.instead is not None:
             texts = [detour.instead if flag else text for flag, text in zip(flagged, texts, strict=True)]
-    found = []
+    grouped = []
     for number in np.unique(weights):
         rows = np.flatnonzero(weights == number).tolist()
-        own = detours[number] if number >= 0 else None
-        base, residual = (None, None) if own is None else (own.base, own.residual)
-        found.append(Route(rows, [texts[row] for row in rows], base, residual))
-    return found
+        base, residual = (detours[number].base, detours[number].residual) if number >= 0 else (None, None)
+        grouped.append(Route(rows, [texts[row] for row in rows], base, residual))
+    return grouped
 
 
 def save_detours(folder: Path, detours: Sequence[Detour]) -> list[dict[str, Any]]:
-    """Write `detourN.safetensors` for those with weights; returns what belongs in the configuration."""
+    """Write `detourN.safetensors` for detours with weights; returns all descriptions for the configuration."""
     for number, detour in enumerate(detours):
         if tensors := detour.tensors():
             save_tensors(folder / f"detour{number}.safetensors", tensors)
@@ -180,7 +179,7 @@ def save_detours(folder: Path, detours: Sequence[Detour]) -> list[dict[str, Any]
 
 
 def load_detours(folder: Path, described: Sequence[dict[str, Any]]) -> list[Detour]:
-    """Read what `save_detours` wrote. Raises CheckpointError: a guard of unknown kind, or weights that do not fit."""
+    """Read the files of `save_detours`. Raises CheckpointError for an unknown guard or weights that do not fit."""
     return [_load(folder / f"detour{number}.safetensors", about) for number, about in enumerate(described)]
 
 
@@ -213,7 +212,7 @@ def _load(path: Path, described: dict[str, Any]) -> Detour:
 
 
 class _Described(TypedDict):
-    """What `Detour.describe` gives."""
+    """Result of `Detour.describe`."""
 
     guard: dict[str, Any]
     instead: NotRequired[str | None]

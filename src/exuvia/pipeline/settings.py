@@ -1,5 +1,6 @@
-"""How a pipeline samples and joins scenes, and what its folder records; importing this does not load PyTorch."""
+"""Settings of sampling and of joined scenes, and the content of pipeline folders; imports no PyTorch."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
@@ -12,10 +13,11 @@ Rounds = Annotated[int, Field(ge=1, le=1000)]
 CodeSteps = Annotated[int, Field(ge=1, le=100_000)]
 Temperature = Annotated[float, Field(ge=0, le=10)]
 Guidance = Annotated[float, Field(ge=-100, le=100)]
+MAX_PROMPT_CHARACTERS = 2000
 
 
 class Sampling(TypedDict, total=False):
-    """Settings of `GenerationConfig` that one call changes."""
+    """Settings of `GenerationConfig` that a call can change."""
 
     steps: int
     cond_scale: float
@@ -30,46 +32,46 @@ class Sampling(TypedDict, total=False):
 
 @settings
 class GenerationConfig:
-    """How codes are sampled; the defaults are MoMask's evaluation settings."""
+    """Settings of sampling; the defaults are MoMask's evaluation settings."""
 
     steps: Rounds = 10
-    """Rounds of unmasking."""
+    """Number of unmasking steps."""
     cond_scale: Guidance = 4.0
-    """Classifier-free guidance of the base codes."""
+    """Classifier-free guidance scale of the base codes."""
     residual_scale: Guidance = 5.0
-    """Classifier-free guidance of the residual codes."""
+    """Classifier-free guidance scale of the residual codes."""
     keep_share: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Top-k: the share (1 - keep_share) of the vocabulary that may be sampled."""
+    """Top-k filter: only the share 1 - keep_share of the vocabulary may be sampled."""
     temperature: Temperature = 1.0
     """Sampling temperature of the base codes."""
     residual_temperature: Temperature = 1.0
     """Sampling temperature of the residual codes."""
     smoothing: Annotated[float, Field(ge=0, le=100)] = 0.0
-    """Standard deviation, in frames, of a Gaussian over the decoded features; 0, as published, leaves them. Small
-    tokenizers decode with jitter: about one frame removes most of it."""
+    """Standard deviation, in frames, of a Gaussian filter over the decoded features; 0 = no filter, as published. Small
+    tokenizers decode with jitter, which about one frame of smoothing mostly removes."""
     min_steps: CodeSteps = 5
-    """Shortest motion, in code steps."""
+    """Minimum length of a motion in code steps."""
     max_steps: CodeSteps = 49
-    """Longest motion, in code steps."""
+    """Maximum length of a motion in code steps."""
 
     def of_base(self) -> dict[str, Any]:
-        """How the base codes are drawn."""
+        """Sampling options of the base codes."""
         return {"cond_scale": self.cond_scale, "keep_share": self.keep_share, "temperature": self.temperature}
 
     def of_residual(self) -> dict[str, Any]:
-        """How the residual codes are drawn."""
+        """Sampling options of the residual codes."""
         scale, temperature = self.residual_scale, self.residual_temperature
         return {"cond_scale": scale, "keep_share": self.keep_share, "temperature": temperature}
 
 
 @settings
 class LongConfig:
-    """How scenes are joined."""
+    """Settings of joining scenes."""
 
     context: CodeSteps = 16
-    """Code steps of the existing motion that a window shows."""
+    """Number of code steps of the existing motion that a window includes."""
     blend: Natural = 3
-    """How many of these, the last ones, are rewritten when the next caption begins."""
+    """Number of these steps, at the end, that are rewritten under the next caption."""
 
     def __post_init__(self) -> None:
         if self.blend >= self.context:
@@ -77,33 +79,33 @@ class LongConfig:
 
 
 class TextFacts(TypedDict):
-    """The caption encoder that a generator was trained with."""
+    """The caption encoder of a generator."""
 
     name: str
     fingerprint: str
     pooled: bool
-    """Whether it reads one vector a caption instead of token states."""
+    """Whether the generator reads one vector per caption instead of token states."""
 
 
 class PipelineFacts(TypedDict):
-    """What a pipeline's `config.json` says beside the sizes of its parts."""
+    """Content of a pipeline's `config.json` in addition to the sizes of its parts."""
 
     text: TextFacts
     generation: dict[str, float]
     """Fields of `GenerationConfig`."""
     representation: NotRequired[str]
-    """Layout of the features, a name of the registry; left out for HumanML3D's."""
+    """Registry name of the feature layout; absent for HumanML3D's."""
 
 
 class History(TypedDict, total=False):
-    """What a pipeline's `provenance.json` says that is read again."""
+    """Content of a pipeline's `provenance.json` that is read."""
 
     edits: list[dict[str, Any]]
     parts: dict[str, Any]
 
 
 class PipelineFile(PipelineFacts):
-    """All of it: the sizes of the parts too, and what is in the way of prompts and codes."""
+    """Complete content of a pipeline's `config.json`."""
 
     tokenizer: dict[str, Any]
     base: dict[str, Any]
@@ -111,3 +113,15 @@ class PipelineFile(PipelineFacts):
     length: dict[str, Any]
     detours: NotRequired[list[dict[str, Any]]]
     noise: NotRequired[list[dict[str, Any]]]
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Raise ConfigError for an empty list, an empty prompt, or one longer than any motion caption."""
+    if not prompts:
+        raise ConfigError("found no prompt, expected at least one")
+    for prompt in prompts:
+        if not prompt.strip():
+            raise ConfigError("found an empty prompt, expected a sentence such as 'a person walks forward'")
+        if len(prompt) > MAX_PROMPT_CHARACTERS:
+            size = f"{len(prompt.split())} words ({len(prompt)} characters)"
+            raise ConfigError(f"found a prompt of {size}, expected at most {MAX_PROMPT_CHARACTERS} characters")

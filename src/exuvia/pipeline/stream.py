@@ -1,16 +1,16 @@
-"""Endless motion: one caption after another, each continued from the last code steps of the one before.
+"""Endless motion: one caption after another, each continued from the last code steps of the previous one.
 
-A masked transformer fills a window: the last steps of the motion so far, fixed, and masked steps behind them. A causal
-generator reads the caption and the last steps when a scene begins, and continues from its carried state however long
-the scene is. Either way the last few steps before a join are rewritten under the next caption, so that the model itself
-makes the transition. Decoding looks a fixed number of steps ahead (the reach of the decoder's convolutions), and the
-path is carried from piece to piece: memory does not grow with the motion, and the pieces together have the frames that
-decoding everything at once would give.
+A masked transformer fills a window: the last steps of the existing motion are fixed, and masked steps follow them. A
+causal generator reads the caption and the last steps at the start of a scene, then continues from its carried state for
+any length. In both cases the last few steps before a join are rewritten under the next caption: the model itself makes
+the transition. Decoding looks a fixed number of steps ahead (the reach of the decoder's convolutions), and the path is
+carried from piece to piece. Memory does not grow with the motion, and the joined pieces equal the result of decoding
+everything at once.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,11 +20,10 @@ from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.recover import recover_root
 from exuvia.motion.clip import Clip
-from exuvia.pipeline.prompts import check_prompts
-from exuvia.pipeline.settings import LongConfig
-from exuvia.sequence.causal import CausalGenerator, Writer
+from exuvia.pipeline.settings import LongConfig, check_prompts
+from exuvia.sequence.causal import CausalGenerator, CausalState
 from exuvia.sequence.mask_transformer import MaskTransformer
-from exuvia.sequence.sampling import Drawing, seeded_noise
+from exuvia.sequence.sampling import SamplingOptions, seeded_noise
 from exuvia.shapes import Features
 from exuvia.text.unknown import warn_of_unknown
 from exuvia.tokens.settings import RVQVAEConfig
@@ -35,22 +34,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scene:
-    """One caption and how long it lasts."""
+    """One caption and its duration."""
 
     prompt: str
-    """What the motion shows, English."""
+    """Description of the motion, in English."""
     frames: int = 120
-    """At 20 a second; cut to whole code steps."""
+    """Length in frames (20 per second), rounded down to whole code steps."""
 
 
 def stream(
     pipe: "MotionPipeline", scenes: Iterable[Scene], *, seed: int = 0, config: LongConfig | None = None
 ) -> Iterator[Clip]:
-    """Clips that follow one another, a piece at a time; joined end to end they are one motion.
+    """Yield consecutive clips, a piece at a time; joined end to end they are one motion.
 
     Args:
         pipe: a generator with a masked transformer, or a causal one
-        scenes: captions with lengths, as many as there may be: they are asked for one by one
+        scenes: captions with lengths, read one by one; there may be infinitely many
         seed: the same seed and scenes give the same motion
         config: how scenes are joined
     Raises:
@@ -66,8 +65,8 @@ def stream(
 def long_features(
     pipe: "MotionPipeline", scenes: Iterable[Scene], *, seed: int = 0, config: LongConfig | None = None
 ) -> Iterator[tuple[Features, str]]:
-    """Un-normalised features [F, C] of consecutive frames, and the caption under which the last were written."""
-    how, reach = config or LongConfig(), decoder_reach(pipe.tokenizer.config)
+    """Yield un-normalised features [F, C] of consecutive frames, and the caption of the last ones."""
+    config, reach = config or LongConfig(), decoder_reach(pipe.tokenizer.config)
     stride, smooth = pipe.tokenizer.config.stride, pipe.generation.smoothing
     if smooth > 0:
         reach += int(np.ceil(4 * smooth / stride))
@@ -75,9 +74,9 @@ def long_features(
     def decoded(codes: Tensor) -> Features:
         return pipe.decode(codes[None], torch.tensor([len(codes)]), smoothing=smooth)[0]
 
-    held: Tensor | None = None  # steps not yet given out, with `reach` steps before them
+    held: Tensor | None = None  # steps not yet returned, with `reach` steps before them
     given, caption = 0, ""
-    for codes, caption in _written(pipe, scenes, seed, how):
+    for codes, caption in _written(pipe, scenes, seed, config):
         held = codes if held is None else torch.cat([held, codes])
         ready = len(held) - reach
         if ready > given:
@@ -89,7 +88,7 @@ def long_features(
 
 
 def decoder_reach(config: RVQVAEConfig) -> int:
-    """Code steps on either side that a decoded frame depends on."""
+    """Number of code steps on either side that a decoded frame depends on."""
     stack = sum(config.dilation_growth**i for i in range(config.depth))
     frames = 2.0**config.down
     reach = 1 + sum((stack + 0.5) / 2**stage for stage in range(config.down)) + 2 / frames
@@ -97,16 +96,16 @@ def decoder_reach(config: RVQVAEConfig) -> int:
 
 
 def _written(
-    pipe: "MotionPipeline", scenes: Iterable[Scene], seed: int, how: LongConfig
+    pipe: "MotionPipeline", scenes: Iterable[Scene], seed: int, config: LongConfig
 ) -> Iterator[tuple[Tensor, str]]:
-    """Final codes [n, Q] in order, and their captions."""
+    """Yield final codes [n, Q] in order, and their captions."""
     if not isinstance(pipe.base, MaskTransformer | CausalGenerator):
         raise ConfigError("motion without an end needs a masked or a causal generator; BAMM writes whole motions only")
     if pipe.representation.name != HUMANML3D.name:
         raise ConfigError(f"motion without an end needs HumanML3D's features; found {pipe.representation.name}'s")
     window, stride = pipe.generation.max_steps, pipe.tokenizer.config.stride
-    if window <= how.context:
-        raise ConfigError(f"found a context of {how.context} steps, expected less than the {window} of a window")
+    if window <= config.context:
+        raise ConfigError(f"found a context of {config.context} steps, expected less than the {window} of a window")
     past, fixed, number = torch.zeros(0, pipe.tokenizer.config.num_quantizers, dtype=torch.long), 0, 0
     caption = ""
     for scene in scenes:
@@ -115,51 +114,52 @@ def _written(
         steps = scene.frames // stride
         if steps < 1:
             raise ConfigError(f"found a scene of {scene.frames} frames, expected at least {stride}")
-        blend, caption, pen = how.blend, scene.prompt, _Pen(pipe, scene.prompt)
+        blend, caption, generator = config.blend, scene.prompt, _SceneGenerator(pipe, scene.prompt)
         while steps > 0:
-            block = min(steps, window - min(how.context, len(past)))
-            keep = past[-how.context :]
+            block = min(steps, window - min(config.context, len(past)))
+            keep = past[-config.context :]
             rewrite = min(blend, max(0, len(keep) - 1))
-            codes = pen.window(keep, rewrite, block, seed * 1_000_003 + number)
+            codes = generator.window(keep, rewrite, block, seed * 1_000_003 + number)
             past = torch.cat([past[: len(past) - len(keep)], codes])
             steps, blend, number = steps - block, 0, number + 1
-            done = len(past) - how.blend  # hold back what the next scene may still change
+            done = len(past) - config.blend  # the next scene may still change the steps after this
             if done > fixed:
                 yield past[fixed:done], caption
                 fixed = done
-            drop = max(0, min(fixed, len(past) - how.context))
+            drop = max(0, min(fixed, len(past) - config.context))
             past, fixed = past[drop:], fixed - drop
     if len(past) > fixed:
         yield past[fixed:], caption
 
 
-class _Pen:
-    """Writes the windows of one scene."""
+class _SceneGenerator:
+    """Generates the windows of one scene."""
 
     def __init__(self, pipe: "MotionPipeline", prompt: str) -> None:
         self.pipe, states = pipe, pipe.text.encode([prompt])
         pooled = pipe.config["text"]["pooled"]
         self.cond = (states.pooled[:, None] if pooled else states.states).to(pipe.device)
         self.known = None if pooled else states.valid.to(pipe.device)
-        self.writer: Writer | None = None
+        self.state: CausalState | None = None
 
     @torch.inference_mode()
     def window(self, keep: Tensor, rewrite: int, block: int, seed: int) -> Tensor:
-        """Codes [k + block, Q]: those given, of which the last `rewrite` are generated again, and `block` more."""
+        """Codes [k + block, Q]: the given ones, with the last `rewrite` of them generated again, and `block` more."""
         settings, model, fixed = self.pipe.generation, self.pipe.base, len(keep) - rewrite
         size = torch.tensor([len(keep) + block], device=self.pipe.device)
         base = torch.zeros(1, len(keep) + block, dtype=torch.long)
         base[0, :fixed] = keep[:fixed, 0]
         if isinstance(model, CausalGenerator):
-            if self.writer is None:  # the scene's first window reads what there is, the others go on from the state
-                self.writer = Writer(model, self.cond, self.known, Drawing(**settings.of_base()))
-                self.writer.read(base[:, :fixed])
+            if self.state is None:  # the scene's first window reads the given codes; later ones use the state
+                self.state = CausalState(model, self.cond, self.known, SamplingOptions(**settings.of_base()))
+                self.state.read(base[:, :fixed])
             noise = seeded_noise([seed], 1, rewrite + block)[0] if settings.temperature > 0 else None
-            base[:, fixed:] = self.writer.write(rewrite + block, noise).cpu()
-        else:  # everything behind the fixed codes at once
+            base[:, fixed:] = self.state.write(rewrite + block, noise).cpu()
+        else:  # all positions after the fixed codes at once
             assert isinstance(model, MaskTransformer)
-            where: dict[str, Any] = {"region": torch.arange(len(keep) + block)[None] >= fixed, "steps": settings.steps}
-            base = model.edit(base, self.cond, size, self.known, **where, seeds=[seed], **settings.of_base())
+            region = torch.arange(len(keep) + block)[None] >= fixed
+            options = SamplingOptions(**settings.of_base(), seeds=[seed], steps=settings.steps)
+            base = model.edit(base, self.cond, size, self.known, options, region=region)
         given = base.to(self.pipe.device), self.cond, size, self.known
         codes = self.pipe.residual.generate(*given, seeds=[seed + 1], **settings.of_residual())[0].cpu()
         codes[:fixed] = keep[:fixed]
@@ -167,14 +167,14 @@ class _Pen:
 
 
 class _Path:
-    """Where the body is and faces at the end of a piece."""
+    """Position and heading of the body at the end of a piece."""
 
     def __init__(self) -> None:
         self.last: Features | None = None
         self.angle, self.x, self.z = 0.0, 0.0, 0.0
 
     def placed(self, rows: Features) -> np.ndarray:
-        """Joints [F, 22, 3] of the next frames, where the ones before ended."""
+        """Joints [F, 22, 3] of the next frames, continued from the end of the previous ones."""
         before = 0 if self.last is None else 1
         rows = rows if self.last is None else np.concatenate([self.last, rows])
         joints, (quaternion, root) = HUMANML3D.recover(rows).astype(np.float64), recover_root(rows.astype(np.float64))

@@ -1,7 +1,7 @@
-"""Published evaluator folders: Guo et al.'s text-motion networks with their statistics and word vectors.
+"""Loads published evaluators: Guo et al.'s text-motion networks with their statistics and word vectors.
 
     <folder>/text_mot_match/model/finest.tar         keys movement_encoder, text_encoder, motion_encoder
-    <folder>/Comp_v6_KLD005/meta/{mean,std}.npy      statistics of the features they read
+    <folder>/Comp_v6_KLD005/meta/{mean,std}.npy      statistics of their input features
     <glove>/our_vab_{data.npy, words.pkl, idx.pkl}   word vectors, and which row is whose
 
 Sources: momask-codes, models/t2m_eval_wrapper.py and utils/word_vectorizer.py.
@@ -32,14 +32,14 @@ MATCHING, STATISTICS = Path("text_mot_match/model/finest.tar"), Path("Comp_v6_KL
 
 @dataclass(frozen=True)
 class OfficialEvaluator:
-    """The parts of a published evaluator, with weights checked and loaded."""
+    """The parts of a published evaluator, with loaded weights."""
 
     model: GuoEvaluator
     words: GloVeWords
     mean: Floats
-    """Of the features, float32 [C]."""
+    """Mean of the features, float32 [C]."""
     std: Floats
-    """By which the features are divided, float32 [C]."""
+    """Divisor of the features, float32 [C]."""
     weights: Path
     """The file of the networks."""
 
@@ -48,7 +48,7 @@ def load_evaluator_folder(folder: str | Path, glove: str | Path) -> OfficialEval
     """Load a published evaluator; sizes come from the shapes of its weights.
 
     Args:
-        folder: of one data set, e.g. checkpoints/t2m
+        folder: folder of one data set, e.g. checkpoints/t2m
         glove: folder of the word vectors
     Raises:
         CheckpointError: a file is missing, corrupt or holds pickled objects, or weights are of another architecture.
@@ -114,5 +114,5 @@ def _sizes(parts: dict[str, dict[str, Tensor]], path: Path) -> GuoConfig:
         sizes |= {"movement_dim": movement["out_net.weight"].shape[0], "movement_hidden": hidden}
         return GuoConfig(dim_pose=channels + CONTACTS, embedding=motion["output_net.3.weight"].shape[0], **sizes)
     except (KeyError, ValueError, IndexError) as error:
-        told = json.dumps(str(error))
-        raise CheckpointError(f"{path} lacks a tensor of the evaluator, or has one of another form: {told}") from None
+        reason = json.dumps(str(error))
+        raise CheckpointError(f"{path} lacks a tensor of the evaluator, or has one of another form: {reason}") from None

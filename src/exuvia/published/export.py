@@ -1,8 +1,8 @@
-"""Writes a pipeline as published MoMask folders, so that an edited generator goes back where it came from.
+"""Writes a pipeline as published MoMask folders, for use in the original code.
 
-The layout is that of momask.py. A pipeline that was imported gets the names and option files it came with, so that
-scripts that name them find them; another one gets names in the published manner. Sources: momask-codes, gen_t2m.py
-(which keys are read, and that no weight may be missing), utils/get_opt.py, options/{vq,base,train}_option.py.
+The layout is that of momask.py. An imported pipeline keeps its original names and option files, and scripts that name
+them still work; other pipelines get names in the published style. Sources: momask-codes, gen_t2m.py (required keys and
+weights), utils/get_opt.py, options/{vq,base,train}_option.py.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ EPOCH = 0
 OWN = ("code_sum", "code_count", "initialised")
 """Endings of tensor names that published files do not have."""
 FOLDER = "MoMask export"
-"""What `save_momask` makes, for `files.check_folder`."""
+"""Kind of the folder that `save_momask` makes, for `files.check_folder`."""
 
 
 def save_momask(pipe: MotionPipeline, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -32,10 +32,10 @@ def save_momask(pipe: MotionPipeline, folder: str | Path, *, overwrite: bool = F
 
     Args:
         pipe: a MoMask generator conditioned on one sentence vector
-        folder: of one data set, e.g. checkpoints/t2m
+        folder: folder of one data set, e.g. checkpoints/t2m
         overwrite: see `files.check_folder`
     Raises:
-        CheckpointError: the pipeline has what the published code has no place for.
+        CheckpointError: the pipeline has parts that the published layout cannot hold.
         OutputError: the folder holds something else, or cannot be written.
     """
     _check(pipe)
@@ -60,7 +60,7 @@ def save_momask(pipe: MotionPipeline, folder: str | Path, *, overwrite: bool = F
 
 
 def folder_names(pipe: MotionPipeline) -> dict[str, str]:
-    """Sub-folder of every part with options: as imported, else in the published manner."""
+    """Sub-folder of every part with options: the imported name, else one in the published style."""
     t, m, r = pipe.tokenizer.config, _masked(pipe).config, pipe.residual.config
     share = "share" if t.shared_codebook else "noshare"
     rvq = f"rvq{t.num_quantizers}{'s' if t.shared_codebook else 'ns'}"
@@ -81,7 +81,7 @@ def write_options(path: Path, options: Options) -> None:
 
 
 def _check(pipe: MotionPipeline) -> None:
-    """Raise CheckpointError for everything that would be lost."""
+    """Raise CheckpointError for parts that would be lost."""
     masked = isinstance(pipe.base, MaskTransformer)
     backbones = [pipe.residual.config.backbone, *([_masked(pipe).config.backbone] if masked else [])]
     found = [] if masked else ["base codes that no masked transformer writes"]
@@ -103,7 +103,7 @@ def _masked(pipe: MotionPipeline) -> MaskTransformer:
 
 
 def _options(pipe: MotionPipeline) -> dict[str, Options]:
-    """What the option files of tokenizer, mask and residual say of a pipeline."""
+    """Content of the option files of tokenizer, mask and residual."""
     tokenizer, residual = pipe.tokenizer.config, pipe.residual.config
     about = {"dataset_name": "t2m" if tokenizer.input_dim == 263 else "kit", "is_train": False}
     sizes = {"output_emb_width": tokenizer.code_dim, "stride_t": 2}

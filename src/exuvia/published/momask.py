@@ -1,4 +1,4 @@
-"""Reads published MoMask checkpoints: option files, weights and statistics in their own folder layout.
+"""Loads published MoMask checkpoints: option files, weights and statistics in their folder layout.
 
     <folder>/<tokenizer>/{opt.txt, meta/mean.npy, meta/std.npy, model/net_best_fid.tar}
     <folder>/<masked transformer>/{opt.txt, model/latest.tar}
@@ -51,7 +51,7 @@ GUIDANCE = {"humanml3d": 4.0, "kit": 2.0}
 """Published guidance of the base codes, by layout (momask-codes, README: --cond_scale 4, KIT 2)."""
 LENGTH_FOLDER = "length_estimator"
 NOT_SAVED = ("code_sum", "code_count", "initialised", "position_enc.pe")
-"""Ends of names that our modules have and a published file need not have."""
+"""Ends of names of tensors that published files may lack."""
 TOKENIZER_OPTION = {
     "num_codes": "nb_code", "code_dim": "code_dim", "num_quantizers": "num_quantizers", "width": "width",
     "down": "down_t", "depth": "depth", "dilation_growth": "dilation_growth_rate", "activation": "vq_act",
@@ -76,15 +76,15 @@ class Official:
     base: Base
     residual: ResidualTransformer
     length: LengthEstimator | None
-    """None where the folder has no length estimator, as BAMM's."""
+    """None if the folder has no length estimator, like BAMM's."""
     mean: Floats
-    """Of the features, float32 [C]."""
+    """Mean of the features, float32 [C]."""
     std: Floats
-    """Of the features, float32 [C], as divided by (the published ones include the feature bias)."""
+    """Divisor of the features, float32 [C] (the published ones include the feature bias)."""
     options: dict[str, Options]
     """The option files of tokenizer, mask and residual."""
     files: dict[str, Path]
-    """The file that each part's weights came from."""
+    """File of each part's weights."""
 
 
 def load_momask(
@@ -98,7 +98,7 @@ def load_momask(
             is the one that the masked transformer's options name
     Raises:
         CheckpointError: a part is missing or ambiguous, a file is corrupt or holds pickled objects, or weights do not
-            have the names and shapes that the option files ask for.
+            fit the option files.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -109,8 +109,8 @@ def load_momask(
     options = {part: read_options(folder / name / "opt.txt") for part, name in names.items()}
     wanted = {part: str(options[part].get("vq_name", "")) for part in names}
     if len(set(wanted.values())) > 1 and tokenizer is None:
-        told = f"{names['mask']} names {wanted['mask']}, {names['residual']} names {wanted['residual']}"
-        raise CheckpointError(f"the transformers in {folder} were trained on different tokenizers: {told}")
+        both = f"{names['mask']} names {wanted['mask']}, {names['residual']} names {wanted['residual']}"
+        raise CheckpointError(f"the transformers in {folder} were trained on different tokenizers: {both}")
     if tokenizer is None and kinds.get(wanted["mask"]) == "tokenizer":
         tokenizer = wanted["mask"]
     names["tokenizer"] = _choose(folder, kinds, "tokenizer", tokenizer)
@@ -124,7 +124,7 @@ def load_momask(
 def load_folders(
     folders: Mapping[str, Path], load_base: Callable[[Path, Options, Options], Base], length: Path | None = None
 ) -> Official:
-    """The generator whose tokenizer, mask and residual lie in these folders. Raises CheckpointError."""
+    """Load a generator from the folders of tokenizer, mask and residual. Raises CheckpointError."""
     options = {part: read_options(folder / "opt.txt") for part, folder in folders.items()}
     files = {part: weights_file(folder, part) for part, folder in folders.items()}
     if length is not None:
@@ -135,6 +135,17 @@ def load_folders(
     residual = load_residual(files["residual"], options["residual"], options["tokenizer"])
     estimator = load_length(files["length"]) if "length" in files else None
     return Official(tokenizer, base, residual, estimator, mean, std, options, files)
+
+
+def load_bamm_folders(decoder: str | Path, tokenizer: str | Path, residual: str | Path) -> Official:
+    """Load a published BAMM generator from its three folders.
+
+    It has no length estimator. Sources: exitudio BAMM, commit c9c6be0, options and eval_t2m_trans_res.py.
+
+    Raises:
+        CheckpointError: a file is missing, corrupt or holds pickled objects, or weights do not fit the option files.
+    """
+    return load_folders({"mask": Path(decoder), "tokenizer": Path(tokenizer), "residual": Path(residual)}, load_bamm)
 
 
 def layout_of(mean: Floats) -> str:
@@ -242,7 +253,7 @@ def load_length(path: str | Path) -> LengthEstimator:
 
 @contextmanager
 def _options_of(path: str | Path) -> Iterator[None]:
-    """Turns an option that is missing or of the wrong kind into a CheckpointError that names the checkpoint."""
+    """Turn errors about options in the block into a CheckpointError that names the checkpoint."""
     try:
         yield
     except KeyError as error:
@@ -261,7 +272,7 @@ def _trunk(options: Options, tokenizer: Options, state: Mapping[str, Tensor]) ->
 
 
 def _filled(make: Callable[[], Module], state: dict[str, Tensor], what: str) -> Module:
-    """A module with published weights, and its own values of what these need not have. Raises CheckpointError."""
+    """Build a module and load published weights; it keeps its values of `NOT_SAVED`. Raises CheckpointError."""
     return built(make, state, f"{what} (do opt.txt and weights belong together?)", NOT_SAVED).eval()
 
 

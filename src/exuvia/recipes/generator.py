@@ -1,4 +1,4 @@
-"""How the generators of base codes, the residual transformer and the length estimator are trained."""
+"""Training of the generators of base codes, the residual transformer and the length estimator."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
@@ -34,14 +33,14 @@ PART: dict[type, tuple[str, Callable[[Any, int], Part]]] = {
     ResidualRecipe: ("residual", ResidualTransformer),
     LengthRecipe: ("length", LengthEstimator),
 }
-"""Recipe -> kind of run, and class of the model, which takes sizes and a seed."""
+"""Recipe -> kind of run, and class of the model, whose arguments are sizes and a seed."""
 
 
 class CodesTask:
-    """Batches of codes and captions, and a model that learns from them.
+    """Trains a model on batches of codes and captions.
 
     Raises:
-        ConfigError: the model reads caption vectors of another size than the encoder gives.
+        ConfigError: the model and the caption encoder have different widths.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -75,12 +74,10 @@ class CodesTask:
         return loss, {"accuracy": accuracy}
 
     def objective(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy of one batch; for the length estimator, the cross-entropy over classes of length."""
-        if not isinstance(self.model, LengthEstimator):
-            return training_loss(self.model, batch, generator)
-        logits = self.model.logits(batch["pooled"])
-        accuracy = (logits.argmax(-1) == batch["lengths"]).float().mean()
-        return F.cross_entropy(logits, batch["lengths"]), accuracy
+        """Loss and accuracy of one batch."""
+        if isinstance(self.model, LengthEstimator):
+            return self.model.loss(batch["pooled"], batch["lengths"])
+        return training_loss(self.model, batch, generator)
 
     def validate(self) -> Mapping[str, float]:
         """Loss and accuracy on held-out clips, with fixed draws."""
@@ -96,5 +93,5 @@ class CodesTask:
 
 
 def train_part(recipe: Recipe) -> dict[str, float]:
-    """Train the part that a recipe describes, or continue or return its run. Raises as `train.fit` does."""
+    """Train the part of a recipe, or continue or return its run. Raises the errors of `train.fit`."""
     return fit(lambda: CodesTask(recipe), recipe.train, recipe.out)

@@ -1,4 +1,4 @@
-"""How the models that judge generators are trained: evaluator, violence classifier and retrieval model."""
+"""Training of the models that judge motion: evaluator, violence classifier and retrieval model."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ from exuvia.train import Task, fit
 
 
 def train_judge(recipe: ClassifierRecipe | EvaluatorRecipe | RetrievalRecipe) -> dict[str, float]:
-    """Train the judge that a recipe describes, or continue or return its run. Raises as `train.fit` does."""
+    """Train the model of a recipe, or continue or return its run. Raises the errors of `train.fit`."""
     stores = [Store.open(Path(folder)) for folder in recipe.data]
     make: Callable[[], Task]
     if isinstance(recipe, ClassifierRecipe):

@@ -1,4 +1,4 @@
-"""Everything that determines a training, one class per command of `exuvia train`; nothing here imports PyTorch."""
+"""Settings of all trainings, one class per command of `exuvia train`; importing this module does not load PyTorch."""
 
 from dataclasses import field
 
@@ -12,7 +12,7 @@ from exuvia.train_settings import TrainConfig
 
 @settings
 class TokenizerRecipe:
-    """Everything that decides a tokenizer training."""
+    """Settings of a tokenizer training."""
 
     out: str = "runs/tokenizer"
     """Run folder."""
@@ -23,30 +23,29 @@ class TokenizerRecipe:
     train: TrainConfig = field(default_factory=TrainConfig)
     """Steps and rates."""
     batch_size: Count = 64
-    """Windows a step."""
+    """Windows per step."""
     frames: tuple[Count, ...] = (64, 32)
-    """Window lengths; each batch has one of them. The published length is 64; short clips need the shorter."""
+    """Window lengths; each batch has one of them. The published length is 64; short clips need a shorter one."""
     frame_shares: tuple[Share, ...] = (0.75, 0.25)
     """Probability of each length."""
     start_share: Share = 0.2
-    """Share of windows that are the first of their clip: row 0 carries the published yaw jump, and its error turns
-    the whole recovered clip."""
+    """Share of windows at the start of a clip: row 0 contains the published yaw jump, and an error there rotates the
+    whole recovered clip."""
     root_emphasis: Positive = 3.0
-    """How much larger than one deviation the root channels are made (the published normaliser makes them 25 times
-    larger, contacts too: see features/normaliser.py)."""
+    """Factor of the normalised root channels (published: 25, for contacts too; see features/normaliser.py)."""
     contact_emphasis: Positive = 1.0
-    """The same for the contacts."""
+    """Factor of the normalised contact channels."""
     path_weight: NotNegative = 0.02
-    """Weight of the drift of heading and place over a window."""
+    """Weight of the drift of heading and position over a window."""
     velocity_weight: NotNegative = 0.5
-    """Weight of the local positions' change from frame to frame."""
+    """Weight of the error of local velocities."""
     validation_clips: Count = 64
-    """Held-out clips in a validation during training."""
+    """Number of held-out clips in a validation during training."""
 
 
 @settings
 class CodesRecipe:
-    """What the three sequence trainings share."""
+    """Common settings of the trainings of models over codes."""
 
     out: str = "runs/mask"
     """Run folder."""
@@ -57,11 +56,11 @@ class CodesRecipe:
     text: str = "minilm"
     """Caption encoder."""
     pooled: bool = False
-    """Condition on one sentence vector, as published, instead of the encoder's token states."""
+    """Whether to condition on one sentence vector, as published, instead of token states."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """Steps and rates."""
     batch_size: Count = 64
-    """Clips a step."""
+    """Clips per step."""
     max_steps: Count = 49
     """Longest crop, in code steps."""
 
@@ -115,42 +114,42 @@ class LengthRecipe(CodesRecipe):
 
 
 @settings
-class EvaluatorRecipe:
-    """Everything that decides an evaluator training."""
+class JudgeRecipe:
+    """Common settings of the trainings of models that judge motion."""
+
+    out: str = "runs/judge"
+    """Run folder."""
+    data: tuple[str, ...] = ()
+    """Folders made by `exuvia prepare`."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """Steps and rates."""
+
+
+@settings
+class EvaluatorRecipe(JudgeRecipe):
+    """Settings of an evaluator training."""
 
     out: str = "runs/evaluator"
     """Run folder."""
-    data: tuple[str, ...] = ()
-    """Folders made by `exuvia prepare`."""
     task: EvaluatorConfig = field(default_factory=EvaluatorConfig)
     """Sizes and losses."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """Steps and rates."""
 
 
 @settings
-class RetrievalRecipe:
-    """Everything that decides a retrieval training."""
+class RetrievalRecipe(JudgeRecipe):
+    """Settings of a retrieval training."""
 
     out: str = "runs/retrieval"
     """Run folder."""
-    data: tuple[str, ...] = ()
-    """Folders made by `exuvia prepare`."""
     task: RetrievalTaskConfig = field(default_factory=RetrievalTaskConfig)
     """Sizes and losses."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """Steps and rates."""
 
 
 @settings
-class ClassifierRecipe:
-    """Everything that decides a classifier training."""
+class ClassifierRecipe(JudgeRecipe):
+    """Settings of a classifier training."""
 
     out: str = "runs/classifier"
     """Run folder."""
-    data: tuple[str, ...] = ()
-    """Folders made by `exuvia prepare`."""
     task: ClassifierTaskConfig = field(default_factory=ClassifierTaskConfig)
     """Sizes and augmentation."""
-    train: TrainConfig = field(default_factory=TrainConfig)
-    """Steps and rates."""

@@ -1,4 +1,4 @@
-"""How the tokenizer is trained: random windows of many clips, checked by the joint error of whole held-out clips."""
+"""Training of the tokenizer on random windows of many clips, validated by the joint error of whole held-out clips."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exuvia.checkpoint import ScaledRun, built, load_tensors, read_config
-from exuvia.config import from_dict, to_dict
+from exuvia.checkpoint import ScaledRun, load_run
+from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet, open_corpus
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
@@ -18,14 +18,14 @@ from exuvia.shapes import Features, Joints
 from exuvia.tokens.draws import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
-from exuvia.train import WEIGHTS, fit
+from exuvia.train import fit
 
 WRISTS = (20, 21)
-"""Of the 22 SMPL joints."""
+"""Numbers of both wrists among the 22 SMPL joints."""
 
 
 class Windows:
-    """Windows of one length over all offsets of all clips, drawn by the corpus's shares."""
+    """Random windows of one length from all clips, drawn by the corpus's shares."""
 
     def __init__(self, chosen: ClipSet, clips: Sequence[Features], frames: int, start_share: float) -> None:
         self.frames, self.start_share = frames, start_share
@@ -43,7 +43,7 @@ class Windows:
 
 
 class TokenizerTask:
-    """Windows in, reconstruction out."""
+    """Reconstructs windows of motion."""
 
     def __init__(self, recipe: TokenizerRecipe, corpus: ClipSet) -> None:
         self.recipe = recipe
@@ -70,7 +70,7 @@ class TokenizerTask:
         return self.model.loss(batch["features"], draws, joints=self.joints, **weights)
 
     def validate(self) -> Mapping[str, float]:
-        """Mean joint error of whole held-out clips, in millimetres, and the share of top hand speed that is kept."""
+        """Mean joint error of whole held-out clips in millimetres, and the preserved share of top hand speed."""
         pairs = [reconstruct(self.model, self.normaliser, clip) for clip in self.held]
         aligned, placed = np.mean([errors_mm(real, ours) for real, ours in pairs], axis=0)
         kept = np.mean([peak_speed(ours) / max(peak_speed(real), 1e-3) for real, ours in pairs])
@@ -88,7 +88,7 @@ def reconstruct(model: RVQVAE, normaliser: Normaliser, clip: Features) -> tuple[
     Args:
         clip: un-normalised features                                     [F, C]
     Returns:
-        real and decoded joints in metres                                [F', J, 3], F' the whole code steps of F
+        real and decoded joints in metres, of whole code steps           [F', J, 3]
     """
     stride = model.config.stride
     rows = np.asarray(clip[: len(clip) // stride * stride])
@@ -99,7 +99,7 @@ def reconstruct(model: RVQVAE, normaliser: Normaliser, clip: Features) -> tuple[
 
 
 def errors_mm(real: Joints, ours: Joints) -> tuple[float, float]:
-    """Mean joint error in mm: with the roots aligned (the published MPJPE), and without aligning."""
+    """Mean joint error in mm: with aligned roots (the published MPJPE), and without alignment."""
     placed = np.linalg.norm(real - ours, axis=-1).mean()
     aligned = np.linalg.norm((real - real[:, :1]) - (ours - ours[:, :1]), axis=-1).mean()
     return 1000 * float(aligned), 1000 * float(placed)
@@ -120,12 +120,10 @@ def train_tokenizer(recipe: TokenizerRecipe) -> dict[str, float]:
 
 
 def load_tokenizer(folder: str | Path) -> tuple[RVQVAE, Normaliser]:
-    """A trained tokenizer and its normaliser.
+    """Load a trained tokenizer and its normaliser.
 
     Raises:
         CheckpointError: the folder holds no tokenizer run, or its weights do not fit.
     """
-    config = read_config(folder, "tokenizer", holds=ScaledRun)
-    sizes = from_dict(RVQVAEConfig, config["model"])
-    model = built(lambda: RVQVAE(sizes), load_tensors(Path(folder) / WEIGHTS), f"the tokenizer of {folder}")
+    model, config = load_run(folder, "tokenizer", RVQVAE, RVQVAEConfig, ScaledRun)
     return model.eval(), Normaliser.of_run(config, folder)

@@ -1,4 +1,4 @@
-"""A report as one offline page: sortable tables by prompt set, Pareto plots, costs, and players side by side."""
+"""A report as an offline page: sortable tables by prompt set, Pareto plots, costs, and players."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ PLOTS = (
     ("Prompts that name nothing", ("implicit", "violence_rate"), ("retain", "r_precision@3")),
     ("Captions, quality by KID", ("forget", "violence_rate"), ("retain", "kid")),
 )
-"""Title, set and metric of what is forgotten, set and metric of what is kept."""
+"""Title; set and metric of forgetting; set and metric of quality."""
 READING = (
     "Mean and half the 95 % interval over seeds; bold: the best method, and those within its interval. A small second "
     "number is the difference from the untouched generator, pale where its interval holds zero. A model that freezes "
@@ -31,16 +31,16 @@ READING = (
 )
 Clips = dict[str, NDArray[np.float16]]
 FOLDER = "report page"
-"""What `write_report` makes, for `files.check_folder`."""
+"""Kind of the folder that `write_report` makes, for `files.check_folder`."""
 
 
 def write_report(report: Report, folder: str | Path, clips: Clips | None = None, *, overwrite: bool = False) -> Path:
-    """Write index.html beside report.json, report.csv, report.md and report.tex; nothing is run again.
+    """Write index.html, report.json, report.csv, report.md and report.tex; nothing is measured again.
 
     Args:
-        report: what was measured
-        folder: an older page there is replaced
-        clips: joints [F, 22, 3] by name, as the report's examples name them
+        report: the report
+        folder: output folder; an older page there is replaced
+        clips: joints [F, 22, 3] by the names in the report's examples
         overwrite: see `files.check_folder`
     Returns:
         path of index.html
@@ -54,7 +54,7 @@ def write_report(report: Report, folder: str | Path, clips: Clips | None = None,
 
 
 def read_clips(path: Path) -> Clips:
-    """Joints of the examples of a benchmark's folder; empty for a report without any. Raises DataError."""
+    """Read joints of the examples in a benchmark's folder, if any. Raises DataError."""
     file = path / "examples.safetensors"
     if not file.is_file():
         return {}
@@ -69,10 +69,10 @@ def _page(report: Report, clips: Clips) -> str:
     concept = report.about.get("concept")
     title = f"Forgetting {concept}: methods side by side" if concept else "Evaluations side by side"
     charts, notes = _charts(report)
-    told = [report.origin(), READING, *notes, *report.notes]
+    paragraphs = [report.origin(), READING, *notes, *report.notes]
     shown = {"charts": charts, "sheets": [_sheet(report, name) for name in report.sets()], "cell_text": cell_text}
     shown |= {"failures": report.failures(), "costs": report.costs()}
-    return render("report.html.j2", "comparison", title, _players(report, clips), told, home=HERE, **shown)
+    return render("report.html.j2", "comparison", title, _players(report, clips), paragraphs, home=HERE, **shown)
 
 
 def _charts(report: Report) -> tuple[list[Markup], list[str]]:
@@ -113,7 +113,7 @@ def _sheet(report: Report, part: str) -> dict[str, Any]:
 
 
 def _cell(report: Report, part: str, method: str, metric: str, is_best: bool) -> dict[str, Any]:
-    """One number; `is_level`: its difference from the untouched generator has no interval, or one that holds zero."""
+    """One number; `is_level`: its difference from the original generator has no interval, or one that contains 0."""
     estimate = report.at(part, method, metric)
     gaps = [report.difference(part, method, metric, name) for name in YARDSTICKS if name != "retrain"]
     gap = next((gap for gap in gaps if gap is not None), None)

@@ -1,6 +1,6 @@
-"""Forgotten against kept: one point per method with its intervals, and the Pareto front; SVG by matplotlib.
+"""Forgetting against quality: one point per method with intervals, and the Pareto front; SVG by matplotlib.
 
-More is better on both axes: where less is better, a share s is shown as 1 - s, and a distance with its sign reversed.
+More is better on both axes: if less is better, a share s is shown as 1 - s, and a distance with its sign reversed.
 """
 
 import io
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, GRID, DOT, YARDSTICK = "#010203", "#999999", "#c2410c", "#2563a8"
-"""The first stands for the page's own colour of text."""
+"""The first colour is replaced by the page's text colour."""
 STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "exuvia", "font.family": "sans-serif"}
 STYLE |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
 STYLE |= {"axes.edgecolor": GRID, "axes.spines.top": False, "axes.spines.right": False}
@@ -35,13 +35,13 @@ class Point:
 
     label: str
     x: Interval
-    """What is kept."""
+    """Quality on the retain set."""
     y: Interval
-    """What is forgotten."""
+    """Forgetting."""
 
 
 def points_of(report: Report, forget: tuple[str, str], retain: tuple[str, str]) -> list[Point]:
-    """Methods with both numbers, each a set and a metric."""
+    """Points of the methods that have both numbers, each of a set and a metric."""
     points = []
     for label in report.labels(forget[0]):
         y, x = report.at(forget[0], label, forget[1]), report.at(retain[0], label, retain[1])
@@ -59,7 +59,7 @@ def _upwards(report: Report, metric: str, value: Interval) -> Interval:
 
 
 def axis_name(report: Report, metric: str) -> str:
-    """What an axis shows of a metric."""
+    """Label of a metric's axis."""
     scale = report.metrics.get(metric)
     if scale is None or scale.better == "higher":
         return metric
@@ -67,7 +67,7 @@ def axis_name(report: Report, metric: str) -> str:
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """Points that no other one beats on both axes, from left to right."""
+    """Points that no other point beats on both axes, from left to right."""
     at = {point.label: (point.x.mean, point.y.mean) for point in points}
     beaten = {p for p, (x, y) in at.items() if any(a >= x and b >= y and (a, b) != (x, y) for a, b in at.values())}
     return sorted((point for point in points if point.label not in beaten), key=lambda point: point.x.mean)
@@ -110,7 +110,7 @@ def draw(points: Sequence[Point], title: str, x_name: str, y_name: str) -> str:
 
 
 def _name(axes: "Axes", points: Sequence[Point]) -> None:
-    """Put each name where it covers no other name or dot, if possible."""
+    """Place each name without covering other names or dots, if possible."""
     from matplotlib.transforms import Bbox
 
     dots = [axes.transData.transform((p.x.mean, p.y.mean)) for p in points]

@@ -1,8 +1,8 @@
-"""State-space layers between the embeddings and the head of a sequence model, in the place of attention as published.
+"""State-space layers that replace the attention layers of a sequence model.
 
-In the place of the masked transformer's encoder stands a bidirectional `Stack`: every output sees the whole sequence,
-as attention's does, in time and memory that grow with the length and not with its square. A causal one reads one code
-after another. Heads, training, sampling and unlearning stay the same.
+A bidirectional `Stack` replaces the masked transformer's encoder: every output sees the whole sequence, and time and
+memory grow linearly with the length, not quadratically. A causal stack reads one code after another. Heads, training,
+sampling and unlearning stay the same.
 """
 
 import torch
@@ -12,7 +12,7 @@ from exuvia.sequence.settings import Backbone, StackConfig
 
 
 class StackEncoder(nn.Module):
-    """x [B, L, D] -> y [B, L, D], in the place of the published encoder."""
+    """Replaces the published encoder: x [B, L, D] -> y [B, L, D]."""
 
     def __init__(self, backbone: Backbone, width: int, layers: int, dropout: float, causal: bool = False) -> None:
         from exuvia.sequence.stack import Stack  # loads every layer of exuvia-ssm
@@ -24,15 +24,15 @@ class StackEncoder(nn.Module):
         self.stack = Stack(self.config)
 
     def forward(self, x: Tensor, valid: Tensor, packed: bool = False) -> Tensor:
-        """valid bool [B, L], in any pattern; `packed` makes no difference: scans pass over padding anyway."""
+        """valid bool [B, L], in any pattern; `packed` has no effect, because scans always skip padding."""
         return self.stack(x, valid)
 
-    def some(self, x: Tensor, valid: Tensor, wanted: Tensor) -> Tensor:
-        """The elements `wanted`, bool [B, L], of what `forward` gives -> [wanted elements, D]."""
+    def forward_at(self, x: Tensor, valid: Tensor, wanted: Tensor) -> Tensor:
+        """The result of `forward` at the elements `wanted`, bool [B, L] -> [wanted elements, D]."""
         return self.forward(x, valid)[wanted]
 
     def initialise(self, seed: int) -> None:
-        """New weights, as the layers start, from a seed."""
+        """Reset the weights to the layers' own initial values, from a seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             fresh = type(self.stack)(self.config)

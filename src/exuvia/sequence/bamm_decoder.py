@@ -1,8 +1,8 @@
-"""BAMM's decoder: a table a sample says what may attend to what.   [pinyo2024bamm]
+"""BAMM's decoder: every sample has its own attention mask.   [pinyo2024bamm]
 
 Ids: 0 .. V-1 codes, V = end, V+1 = padding, V+2 = mask; the head has V+1 classes. Sequence = [condition tokens, motion
-tokens]; the output before token k predicts token k, so that the condition predicts the first. Every row sees its past,
-all rows see the *given* places (the condition and revealed tokens), and rows of given places nothing but these. Facts:
+tokens]; the output before token k predicts token k, and the condition predicts the first. Every row sees its past, all
+rows see the *given* positions (the condition and revealed tokens), and rows of given positions see only these. Facts:
 BAMM, models/mask_transformer/transformer.py, commit c9c6be0.
 """
 
@@ -19,7 +19,7 @@ from exuvia.sequence.trunk import Prefix
 
 
 class BAMMDecoder(BaseGenerator):
-    """Causal decoder over base codes with an end token and revealed places."""
+    """Causal decoder over base codes with an end token and revealed positions."""
 
     config: BAMMConfig
     seqTransEncoder: Encoder | GPTDecoder
@@ -58,7 +58,7 @@ class BAMMDecoder(BaseGenerator):
 
         Args:
             ids: int64 [B, N], any ids; cond: [B, E] or [B, S, E]
-            places: bool [B, N], revealed ones; None = none, purely causal
+            places: bool [B, N], revealed positions; None = purely causal
             cond_valid: bool [B, S]; drop: bool [B], True = without condition
         Returns:
             [B, V + 1, N + 1]; column k holds the logits of token k
@@ -74,7 +74,7 @@ class BAMMDecoder(BaseGenerator):
         return self.output_process(torch.cat([hidden[:, :1], hidden[:, size:]], dim=1))
 
     def decode_hidden(self, x: Tensor, table: Tensor) -> Tensor:
-        """x [B, L, D] through the layers, attending as table [B, L, L] says -> [B, L, D]."""
+        """Pass x [B, L, D] through the layers with the attention mask `table` [B, L, L] -> [B, L, D]."""
         if isinstance(self.seqTransEncoder, GPTDecoder):
             dropout = self.config.dropout if self.training else 0.0
             for block in self.seqTransEncoder.blocks:
@@ -87,11 +87,11 @@ class BAMMDecoder(BaseGenerator):
 
 
 def attention_table(given: Tensor, prefix_valid: Tensor) -> Tensor:
-    """What may attend to what, bool [B, S + N, S + N].
+    """The attention mask, bool [B, S + N, S + N], True where a row may attend to a column.
 
     Args:
-        given: bool [B, N], revealed places
-        prefix_valid: bool [B, S], real condition tokens, which are given too
+        given: bool [B, N], revealed positions
+        prefix_valid: bool [B, S], real condition tokens, which are also given
     """
     known = torch.cat([prefix_valid, given], dim=1)
     L, S = known.shape[1], prefix_valid.shape[1]

@@ -1,14 +1,13 @@
-"""How BAMM writes: from left to right, then half of the codes again, with the others revealed.   [pinyo2024bamm]
+"""Generation with BAMM: from left to right, then half of the codes again with the others revealed.   [pinyo2024bamm]
 
-Keys and values of what was written stay in a cache, so that a token costs one row of the decoder. In the second pass
-the rows of revealed places see each other only: they are computed once, all together, and the rest follows one by one.
+Keys and values of earlier tokens are cached, and a token costs one row of the decoder. In the second pass, the rows of
+revealed positions see only each other: they are computed once, all together, and the other rows follow one by one.
 
-`released=True` decodes as the published code does: every step reads the whole sequence again, and in the second pass
-what is drawn at a revealed place replaces it for the steps after, until the end puts it back (BAMM,
+`released=True` decodes like the published code: every step reads the whole sequence again, and in the second pass the
+code drawn at a revealed position replaces it in later steps and is restored at the end (BAMM,
 models/mask_transformer/transformer.py, generate and gen_one).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,61 +16,49 @@ from torch import Tensor
 
 from exuvia.sequence import sampling
 from exuvia.sequence.bamm_decoder import BAMMDecoder, attention_table
-from exuvia.sequence.base import tokens_to_write
+from exuvia.sequence.base import Range, Text, max_tokens
 from exuvia.sequence.encoder import EncoderLayer
 from exuvia.sequence.gpt_blocks import Attention, GPTDecoder
-from exuvia.sequence.trunk import Guidance, Prefix, evaluating, noise_of
+from exuvia.sequence.sampling import SamplingOptions
+from exuvia.sequence.trunk import Guidance, Prefix, evaluating
 
 FILL_SCALE = 3.0
-"""Guidance of the second pass, fixed in the published code."""
+"""Guidance scale of the second pass, fixed in the published code."""
 REFILL_SHARE = 0.5
-"""Share of the codes that is rewritten."""
+"""Share of the codes that the second pass rewrites."""
 
 
 @dataclass(frozen=True)
-class Writing(sampling.Drawing):
+class BAMMOptions(SamplingOptions):
     """How codes are drawn in both passes."""
 
     fill_scale: float = FILL_SCALE
-    """Guidance of the second pass."""
+    """Guidance scale of the second pass."""
     released: bool = False
-    """As the published code does."""
+    """Decode like the published code."""
 
 
 def generate(
     model: BAMMDecoder,
-    cond: Tensor,
-    lengths: Tensor | None = None,
-    cond_valid: Tensor | None = None,
-    *,
-    seeds: Sequence[int] | None = None,
-    shortest: int = 1,
-    longest: int = 49,
-    noise: Tensor | None = None,
+    text: Text,
+    lengths: Tensor | None,
+    limits: Range,
+    options: BAMMOptions,
     refill: Tensor | None = None,
-    writing: Writing | None = None,
 ) -> Tensor:
-    """Base codes from text.
+    """Base codes from text; see `BaseGenerator.generate`.
 
     Args:
-        model: the decoder
-        cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-        lengths: int64 [B] in tokens; None = until the end token comes
-        seeds: one a sample; a sample depends on its own seed only, not on its neighbours
-        shortest, longest: limits of a length that is not given
-        noise: uniforms [2, B, N] of the two passes instead of seeds
-        refill: bool [B, N], what the second pass rewrites; None = the half that was least likely, at least 1
-        writing: how codes are drawn
-    Returns:
-        int64 [B, N], -1 beyond a sample's length
-    Raises:
-        ConfigError: lengths and limits that do not fit, or not one seed a sample.
+        text: embeddings and mask of the captions
+        lengths: int64 [B] in tokens; None = up to the end token
+        limits: shortest and longest length, if no lengths are given
+        options: how codes are drawn; noise: uniforms [2, B, N] of the two passes
+        refill: bool [B, N], positions that the second pass rewrites; None = the less likely half, at least 1
     """
-    how, size = writing or Writing(), tokens_to_write(cond, lengths, shortest, longest)
-    if noise is None and how.temperature > 0:
-        noise = noise_of(seeds, 2, torch.ones(len(cond), size, dtype=torch.bool), None)
+    size = max_tokens(text[0], lengths, *limits)
+    noise = options.noise_for(2, len(text[0]), size)
     with evaluating(model), torch.inference_mode():
-        ids, sure = first_pass(model, cond, cond_valid, how, size, lengths, shortest, noise)
+        ids, likelihood = first_pass(model, text, options, size, lengths, limits[0], noise)
         if lengths is None:
             ids, lengths = cut_at_end(ids, model.end_id)
         lengths = lengths.to(model.device)
@@ -82,22 +69,22 @@ def generate(
         inside = place < lengths[:, None]
         if refill is None:
             count = torch.round(REFILL_SHARE * lengths.float()).long().clamp(min=1)
-            anew = sampling.lowest(F.pad(sure, (0, 1), value=1.0).masked_fill(~inside, 2.0), count) & inside
+            scores = F.pad(likelihood, (0, 1), value=1.0).masked_fill(~inside, 2.0)
+            rewrite = sampling.lowest(scores, count) & inside
         else:
-            anew = F.pad(refill.to(model.device).bool()[:, :size], (0, size + 1 - min(size, refill.shape[1]))) & inside
-        given = (place <= lengths[:, None]) & ~anew
-        second = None if noise is None else noise[1]
-        ids = _second_pass(model, cond, cond_valid, how, ids, given, second)
+            rewrite = F.pad(refill.to(model.device).bool()[:, :size], (0, size + 1 - min(size, refill.shape[1])))
+        given = (place <= lengths[:, None]) & ~(rewrite & inside)
+        ids = _second_pass(model, text, options, ids, given, noise)
         return torch.where(inside, ids, -1)[:, :size].clone()
 
 
 def cut_at_end(ids: Tensor, end_id: int) -> tuple[Tensor, Tensor]:
-    """Lengths by the first id that is no code: the whole row where there is none; at least 1.
+    """Find lengths by the first id that is not a code; a row of codes keeps its whole length. The minimum is 1.
 
     Args:
         ids: int64 [B, N]
     Returns:
-        ids with 0 as first code where the end came at once, and lengths [B]
+        ids, with 0 as first code in rows that end at once, and lengths [B]
     """
     over = ids >= end_id
     lengths = torch.where(over.any(1), over.int().argmax(1), ids.shape[1])
@@ -107,72 +94,71 @@ def cut_at_end(ids: Tensor, end_id: int) -> tuple[Tensor, Tensor]:
 
 
 def first_pass(
-    model: BAMMDecoder, cond: Tensor, known: Tensor | None, how: Writing, size: int, lengths: Tensor | None,
-    shortest: int, noise: Tensor | None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Tokens [B, size], padding after every row's end, and how likely each was."""
-    reader = _Reader(model, cond, known, how.cond_scale, size)
-    ids = torch.full((len(cond), size), model.pad_id, device=model.device)
-    sure = torch.zeros(len(cond), size, device=model.device)
-    open_rows = torch.ones(len(cond), dtype=torch.bool, device=model.device)
+    model: BAMMDecoder,
+    text: Text,
+    options: BAMMOptions,
+    size: int,
+    lengths: Tensor | None,
+    shortest: int,
+    noise: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Tokens [B, size], with padding after every row's end, and their probabilities."""
+    reader, count = _Reader(model, text, options.cond_scale, size), len(text[0])
+    ids = torch.full((count, size), model.pad_id, device=model.device)
+    likelihood = torch.zeros(count, size, device=model.device)
+    open_rows = torch.ones(count, dtype=torch.bool, device=model.device)
     logits = reader.begin()
     for k in range(size):
-        ends = lengths is None and k >= (0 if how.released else shortest)
-        ids[:, k], sure[:, k] = _drawn(logits, how, noise, 0, k, ends)
+        ends = lengths is None and k >= (0 if options.released else shortest)
+        ids[:, k], likelihood[:, k] = _draw(logits, options, noise, 0, k, ends)
         open_rows &= ids[:, k] != model.end_id
-        if k + 1 == size or (lengths is None and not how.released and not bool(open_rows.any())):
+        if k + 1 == size or (lengths is None and not options.released and not bool(open_rows.any())):
             break
         logits = reader.read(ids[:, k], k)
-    return ids, sure
+    return ids, likelihood
 
 
 def _second_pass(
-    model: BAMMDecoder,
-    cond: Tensor,
-    known: Tensor | None,
-    how: Writing,
-    ids: Tensor,
-    given: Tensor,
-    noise: Tensor | None,
+    model: BAMMDecoder, text: Text, options: BAMMOptions, ids: Tensor, given: Tensor, noise: Tensor | None
 ) -> Tensor:
-    """Ids [B, N + 1] in which everything that is not given is drawn again."""
+    """Ids [B, N + 1] with new draws at all positions that are not given."""
     size, kept = ids.shape[1] - 1, ids.clone()
-    reader = _Reader(model, cond, known, how.fill_scale, size + 1)
-    level = None if noise is None else noise[None]
-    if how.released:
+    reader = _Reader(model, text, options.fill_scale, size + 1)
+    if options.released:
         for k in range(size):
-            ids[:, k], _ = _drawn(reader.whole(ids, given)[:, k], how, level, 0, k, ends=False)
+            ids[:, k], _ = _draw(reader.whole(ids, given)[:, k], options, noise, 1, k, ends=False)
         return torch.where(given, kept, ids)
-    every = reader.whole(ids, given, keep=True)
-    logits = every[:, 0]
+    logits = reader.whole(ids, given, keep=True)[:, 0]
     for k in range(size):
-        fresh, _ = _drawn(logits, how, level, 0, k, ends=False)
+        fresh, _ = _draw(logits, options, noise, 1, k, ends=False)
         ids[:, k] = torch.where(given[:, k], ids[:, k], fresh)
         if k + 1 < size:
             logits = reader.read(ids[:, k], k, given)
     return ids
 
 
-def _drawn(logits: Tensor, how: Writing, noise: Tensor | None, row: int, k: int, ends: bool) -> tuple[Tensor, Tensor]:
-    """Token k of every sample from logits [B, V + 1], and its probability."""
+def _draw(
+    logits: Tensor, options: BAMMOptions, noise: Tensor | None, row: int, k: int, ends: bool
+) -> tuple[Tensor, Tensor]:
+    """Draw token k of every sample from logits [B, V + 1]; returns it with its probability."""
     uniform = None if noise is None else noise[row, :, k]
-    return sampling.draw_or_end(logits, how.keep_share, how.temperature, uniform, ends)
+    return sampling.draw_or_end(logits, options.keep_share, options.temperature, uniform, ends)
 
 
 class _Reader:
-    """The decoder with a cache, both branches of guidance in one batch; the condition is read by `begin` or `whole`."""
+    """The decoder with a cache, for both branches of guidance in one batch; start with `begin` or `whole`."""
 
-    def __init__(self, model: BAMMDecoder, cond: Tensor, known: Tensor | None, scale: float, size: int) -> None:
+    def __init__(self, model: BAMMDecoder, text: Text, scale: float, size: int) -> None:
         self.model, self.guidance = model, Guidance(scale)
-        self.prefix: Prefix = model.guided_prefix(cond, known, self.guidance)
+        self.prefix: Prefix = model.guided_prefix(*text, self.guidance)
         self.start = self.prefix.tokens.shape[1]
         self.total = self.start + size
         self.cache: list[tuple[Tensor, Tensor]] = []
         self.known = F.pad(self.prefix.valid, (0, size))
-        """Places that every later token may attend to [n B, total]: the condition, what was written, what is given."""
+        """Positions that later tokens may attend to [n B, total]: the condition, earlier tokens and given ones."""
 
     def begin(self) -> Tensor:
-        """Read the condition alone: logits of token 0 [B, V + 1]."""
+        """Read the condition alone; returns the logits of token 0 [B, V + 1]."""
         none = torch.empty(len(self.known), 0, dtype=torch.long, device=self.model.device)
         x = self.model.sequence(none, self.prefix)
         table = self.prefix.valid[:, None].expand(-1, self.start, -1)
@@ -180,7 +166,7 @@ class _Reader:
         return self._logits(hidden[:, 0])
 
     def whole(self, ids: Tensor, given: Tensor, keep: bool = False) -> Tensor:
-        """Read a whole sequence [B, N] with revealed places; logits of every token [B, N + 1, V + 1]."""
+        """Read a sequence [B, N] with revealed positions; returns the logits of all tokens [B, N + 1, V + 1]."""
         several = self.guidance.repeat(given)
         x = self.model.sequence(self.guidance.repeat(ids), self.prefix)
         table = attention_table(several, self.prefix.valid)
@@ -193,7 +179,7 @@ class _Reader:
         return self.guidance.join(self.model.output_process(rows))
 
     def read(self, token: Tensor, k: int, given: Tensor | None = None) -> Tensor:
-        """Read token k [B]; logits of token k + 1 [B, V + 1]. Rows of given places keep to what is given."""
+        """Read token k [B]; returns the logits of token k + 1 [B, V + 1]. Given positions see given ones only."""
         place = self.start + k
         embedded = self.model.input_process(self.model.token_emb(self.guidance.repeat(token)[:, None]))
         x = embedded + self.model.position_enc.pe[k + 1, 0]
@@ -210,7 +196,7 @@ class _Reader:
         return self.guidance.join(self.model.output_process(hidden))
 
     def _extend(self, x: Tensor, where: slice, table: Tensor) -> Tensor:
-        """Rows x [n B, m, D] at some places, attending to the cache as table [n B, m, total] says."""
+        """Process rows x [n B, m, D] at the positions `where`; `table` [n B, m, total] is their attention mask."""
         encoder = self.model.seqTransEncoder
         layers = encoder.blocks if isinstance(encoder, GPTDecoder) else encoder.layers
         for number, layer in enumerate(layers):
@@ -228,11 +214,7 @@ class _Reader:
 
 
 def _post_norm(layer: EncoderLayer, x: Tensor, attention: Attention) -> Tensor:
-    """The published layer with another attention, in evaluation mode."""
+    """The published layer with another attention function, in evaluation mode."""
     inner = layer.self_attn
-    B, L, D = x.shape
-    joint = F.linear(x, inner.in_proj_weight, inner.in_proj_bias)
-    query, key, value = joint.view(B, L, 3, inner.num_heads, D // inner.num_heads).permute(2, 0, 3, 1, 4)
-    mixed = attention(query, key, value)
-    x = layer.norm1(x + inner.out_proj(mixed.transpose(1, 2).reshape(B, L, D)))
-    return layer.norm2(x + layer.linear2(F.gelu(layer.linear1(x))))
+    mixed = attention(*inner.heads(F.linear(x, inner.in_proj_weight, inner.in_proj_bias)))
+    return layer.finish(x, inner.out_proj(mixed.transpose(1, 2).flatten(2)))

@@ -1,8 +1,6 @@
-"""`BaseGenerator`: what every model that writes base codes offers to pipelines, training and unlearning."""
+"""`BaseGenerator`: the interface of models of base codes that pipelines, training and unlearning use."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from functools import partial
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -10,28 +8,29 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence import sampling
-from exuvia.sequence.sampling import Drawing
-from exuvia.sequence.trunk import Trunk
+from exuvia.sequence.sampling import OnStep, SamplingOptions, Seeds
+from exuvia.sequence.trunk import Condition, Trunk
 
 Text = tuple[Tensor, Tensor | None]
-"""Embeddings of captions, and which of their tokens are real."""
-Seeds = Sequence[int] | None
+"""Embeddings of captions, and a mask of their real tokens."""
 Range = tuple[int, int]
 
 
-class BaseGenerator(Trunk, ABC):
-    """A model of base codes: text in, the codes of the tokenizer's first level out.
+class BaseGenerator(Trunk):
+    """A model of base codes: text in, codes of the tokenizer's first level out.
 
-    It is a class and not a `typing.Protocol` because callers also need what every `nn.Module` has: weights to save, a
-    device, a mode.
+    It is a class and not a `typing.Protocol` because callers also need the features of an `nn.Module`: weights to
+    save, a device, a training mode.
     """
 
     PREDICTS_LENGTH: ClassVar[bool]
-    """Whether `generate` can do without lengths."""
+    """Whether `generate` works without given lengths."""
+    KEEP_SHARE: ClassVar[float] = 0.0
+    """Default of `keep_share` in `generate`."""
     DRAWS: ClassVar[type[Any]]
     """The random draws of one training step; `draw(shape, num_codes, cond_drop, generator)` makes them."""
     ignored_id: int
-    """Stands in targets that do not count."""
+    """Id in the targets for positions that do not count."""
 
     @abstractmethod
     def logits(
@@ -41,61 +40,50 @@ class BaseGenerator(Trunk, ABC):
 
         Args:
             ids: int64 [B, N]; cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            places: bool [B, N], as `training_input` gives them
+            places: bool [B, N], as returned by `training_input`
             drop: bool [B], True = without condition
         """
 
     @abstractmethod
     def corrupt(self, codes: Tensor, lengths: Tensor, draws: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Network input, `places` for `logits`, and targets (`ignored_id` where none) of one training step.
+        """Network input, `places` for `logits`, and targets (`ignored_id` at ignored positions) of one training step.
 
         Args:
-            codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B]; draws: one of `DRAWS`
+            codes: int64 [B, T] base codes, any value at padding; lengths: int64 [B]; draws: an instance of `DRAWS`
         """
+
+    @abstractmethod
+    def _generate(self, text: Text, lengths: Tensor | None, limits: Range, options: SamplingOptions) -> Tensor:
+        """Implement `generate`."""
+
+    def draw(self, codes: Tensor, cond_drop: float, generator: torch.Generator) -> Any:
+        """Random draws for a batch. Raises ShapeError for codes of several levels."""
+        return self.DRAWS.draw(check_base_codes(codes), self.config.num_codes, cond_drop, generator)
 
     def training_input(
         self, codes: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The input of one training step, for your own objectives.
+        """The input of one training step, for custom objectives.
 
         Args:
             codes: int64 [B, T] base codes; lengths: int64 [B]
             generator: source of the draws
         Returns:
-            ids and places that `logits` takes, and which outputs count, bool [B, N]
+            ids and places for `logits`, and a mask of the outputs that count, bool [B, N]
         """
-        draws = self.DRAWS.draw(check_base_codes(codes), self.config.num_codes, 0.0, generator)
-        ids, places, labels = self.corrupt(codes, lengths, draws)
+        ids, places, labels = self.corrupt(codes, lengths, self.draw(codes, 0.0, generator))
         return ids, places, labels != self.ignored_id
 
-    def loss(
-        self,
-        codes: Tensor,
-        lengths: Tensor,
-        cond: Tensor,
-        cond_valid: Tensor | None = None,
-        *,
-        generator: torch.Generator | None = None,
-        draws: Any = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Training loss and accuracy, scalars. In evaluation mode no condition is dropped.
-
-        Args:
-            codes: int64 [B, T] base codes, anything at padding; lengths: int64 [B] in tokens
-            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            generator: source of the random draws; draws: one of `DRAWS` in its place
-        Raises:
-            ShapeError: codes of several levels; ConfigError: no source of draws.
-        """
-        make = partial(self.DRAWS.draw, check_base_codes(codes), self.config.num_codes)
-        draws, drop = self.training_draws(draws, generator, make)
+    def _loss(self, codes: Tensor, lengths: Tensor, condition: Condition, draws: Any) -> tuple[Tensor, Tensor]:
+        check_base_codes(codes)
+        cond, cond_valid, drop = condition
         ids, places, labels = self.corrupt(codes, lengths, draws)
         return self.score(self.training_logits(ids, cond, places, cond_valid, drop), labels)
 
     def training_logits(
         self, ids: Tensor, cond: Tensor, places: Tensor, cond_valid: Tensor | None, drop: Tensor | None
     ) -> Tensor:
-        """Like `logits`, but those of padding may have any value."""
+        """Like `logits`, but values at padding are arbitrary."""
         return self.logits(ids, cond, places, cond_valid, drop)
 
     def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,36 +97,37 @@ class BaseGenerator(Trunk, ABC):
         lengths: Tensor | None = None,
         cond_valid: Tensor | None = None,
         *,
-        seeds: Sequence[int] | None = None,
+        seeds: Seeds = None,
+        noise: Tensor | None = None,
         steps: int = 10,
         shortest: int = 1,
         longest: int = 49,
         cond_scale: float = 4.0,
-        keep_share: float = 0.0,
+        keep_share: float | None = None,
         temperature: float = 1.0,
+        on_step: OnStep | None = None,
     ) -> Tensor:
         """Base codes from text.
 
         Args:
             cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            lengths: int64 [B] in tokens; None = the model finds them, where it `PREDICTS_LENGTH`
-            seeds: one a sample; a sample depends on its own seed only, not on its neighbours
-            steps: forwards, of a model that fills many places at once; others have no use for it
-            shortest, longest: limits of a length that is not given
-            cond_scale: guidance
-            keep_share: the largest ceil((1 - keep_share) V) logits may be drawn
+            lengths: int64 [B] in tokens; None = the model finds them, if it `PREDICTS_LENGTH`
+            seeds: one per sample; a sample depends on its own seed only, not on its neighbours
+            noise: uniforms [rows, B, N] to use instead of seeds, one row per step or pass
+            steps: number of forward passes of a masked transformer; other models ignore it
+            shortest, longest: limits of lengths that the model finds
+            cond_scale: guidance scale
+            keep_share: only the largest ceil((1 - keep_share) V) logits may be drawn; None = `KEEP_SHARE`
             temperature: 0 = the most likely code
+            on_step: called after each forward pass of a masked transformer
         Returns:
             int64 [B, N], -1 beyond a sample's length
         Raises:
-            ConfigError: lengths and limits that do not fit, or not one seed a sample.
+            ConfigError: lengths and limits that do not fit, or not one seed per sample.
         """
-        how = Drawing(cond_scale, keep_share, temperature)
-        return self._written((cond, cond_valid), lengths, seeds, (shortest, longest), how)
-
-    def _written(self, text: Text, lengths: Tensor | None, seeds: Seeds, limits: Range, how: Drawing) -> Tensor:
-        """What `generate` gives, where a model does not define it itself."""
-        raise NotImplementedError
+        share = self.KEEP_SHARE if keep_share is None else keep_share
+        options = SamplingOptions(cond_scale, share, temperature, seeds, noise, steps, on_step)
+        return self._generate((cond, cond_valid), lengths, (shortest, longest), options)
 
 
 def check_base_codes(codes: Tensor) -> tuple[int, int]:
@@ -148,10 +137,10 @@ def check_base_codes(codes: Tensor) -> tuple[int, int]:
     return codes.shape[0], codes.shape[1]
 
 
-def tokens_to_write(cond: Tensor, lengths: Tensor | None, shortest: int, longest: int) -> int:
-    """How many tokens are written at most. Raises ConfigError or ShapeError for lengths and limits that do not fit."""
+def max_tokens(cond: Tensor, lengths: Tensor | None, shortest: int, longest: int) -> int:
+    """The maximum number of tokens to generate. Raises ConfigError or ShapeError for unfit lengths and limits."""
     if not 1 <= shortest <= longest or (lengths is not None and not 1 <= int(lengths.min())):
-        raise ConfigError(f"found lengths from {shortest} to {longest}, expected 1 or more, and no sample without any")
+        raise ConfigError(f"found lengths from {shortest} to {longest}, expected at least 1 token for every sample")
     if lengths is not None and len(lengths) != len(cond):
         raise ShapeError(f"{len(cond)} conditions for {len(lengths)} lengths; expected one each")
     return longest if lengths is None else int(lengths.max())

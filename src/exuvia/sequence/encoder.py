@@ -1,4 +1,4 @@
-"""The published post-norm encoder, on padded batches whose padding costs nothing, for all positions or for some.
+"""The published post-norm encoder for padded batches. It can skip padding, and compute chosen positions only.
 
 Parameter names are those of the published checkpoints (momask-codes, models/mask_transformer/transformer.py, which uses
 torch.nn.TransformerEncoder). Attention runs through `scaled_dot_product_attention`.
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Dropout that on a CPU takes 16 random bits per element instead of a Bernoulli draw (about three times faster).
+    """Dropout from 16 random bits per element on a CPU, about three times as fast as Bernoulli draws.
 
-    The probability is rounded to 1/65536. Draws come from the device's default generator, as torch.nn.Dropout's do.
+    The probability is rounded to 1/65536. As in torch.nn.Dropout, draws come from the device's default generator.
     """
 
     def __init__(self, probability: float) -> None:
@@ -35,14 +35,14 @@ class Dropout(nn.Module):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the real elements of a padded batch are; `rows` packs them so that no work is done on padding."""
+    """Positions of the real elements of a padded batch; `rows` selects them to skip padding."""
 
     attend: Tensor
     """bool [B, 1, 1, L], True where a key may be attended to"""
     rows: Tensor | None
     """Indices of the real elements in [B L], or None if padding is kept"""
     places: Tensor | None = None
-    """Where each element of [B L] is among the real ones, those at padding anywhere"""
+    """Index of each element of [B L] among the real ones; arbitrary at padding"""
 
     @classmethod
     def of(cls, valid: Tensor, packed: bool) -> "Layout":
@@ -57,23 +57,23 @@ class Layout:
         return x if self.rows is None else x.flatten(0, 1).index_select(0, self.rows)
 
     def spread(self, x: Tensor) -> Tensor:
-        """Inverse of `pack`, 0 at padding."""
+        """Undo `pack`, with 0 at padding."""
         if self.rows is None:
             return x
         B, L = self.attend.shape[0], self.attend.shape[-1]
         return x.new_zeros(B * L, x.shape[-1]).index_copy(0, self.rows, x).view(B, L, -1)
 
     def spread_for_attention(self, x: Tensor) -> Tensor:
-        """Inverse of `pack`, with the values of other elements at padding: nothing attends to them. One pass."""
+        """Undo `pack` in one pass, with arbitrary values at padding, to which no element attends."""
         if self.rows is None or self.places is None or torch.is_grad_enabled() or not len(x):
             return self.spread(x)
         return x.index_select(0, self.places).view(self.attend.shape[0], self.attend.shape[-1], -1)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, attend: Tensor, dropout: float) -> Tensor:
-    """Attention of [B, heads, L, D/heads]. On a CPU in float32 whatever the precision around it.
+    """Attention over [B, heads, L, D/heads]; always in float32 on a CPU.
 
-    With a mask and dropout PyTorch's CPU kernel takes 4 times as long in bfloat16 as in float32.
+    With a mask and dropout, PyTorch's CPU kernel takes 4 times as long in bfloat16 as in float32.
     """
     if query.device.type != "cpu" or query.dtype == torch.float32:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=attend, dropout_p=dropout)
@@ -93,13 +93,17 @@ class SelfAttention(nn.Module):
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, layout: Layout, only: Tensor | None = None) -> Tensor:
-        """x [B, L, D], or packed [real elements, D]; the output has the same shape, or is that of elements `only`."""
-        joint = layout.spread_for_attention(F.linear(x, self.in_proj_weight, self.in_proj_bias))
+    def heads(self, joint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, heads, L, D/heads] of joint projections [B, L, 3 D]."""
         B, L, width = joint.shape
         query, key, value = joint.view(B, L, 3, self.num_heads, width // (3 * self.num_heads)).permute(2, 0, 3, 1, 4)
+        return query, key, value
+
+    def forward(self, x: Tensor, layout: Layout, only: Tensor | None = None) -> Tensor:
+        """x [B, L, D], or packed [real elements, D] -> the same shape, or the outputs of the elements `only`."""
+        joint = layout.spread_for_attention(F.linear(x, self.in_proj_weight, self.in_proj_bias))
         dropout = self.dropout if self.training else 0.0
-        mixed = _attend(query, key, value, layout.attend, dropout).transpose(1, 2).reshape(B, L, width // 3)
+        mixed = _attend(*self.heads(joint), layout.attend, dropout).transpose(1, 2).flatten(2)
         return self.out_proj(layout.pack(mixed) if only is None else mixed.flatten(0, 1).index_select(0, only))
 
 
@@ -120,6 +124,10 @@ class EncoderLayer(nn.Module):
         mixed = self.self_attn(x, layout, only)
         if only is not None and layout.places is not None:
             x = x.index_select(0, layout.places.index_select(0, only))
+        return self.finish(x, mixed)
+
+    def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """The layer's output for its input and the output of its attention."""
         x = self.norm1(x + self.dropout(mixed))
         inner = self.dropout(F.gelu(self.linear1(x)))
         return self.norm2(x + self.dropout(self.linear2(inner)))
@@ -136,7 +144,7 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, valid: Tensor, packed: bool = False) -> Tensor:
         """x [B, L, D], valid bool [B, L] (True = may be attended to) -> [B, L, D].
 
-        Packed, the layers skip padded elements, which come out as 0; the others come out the same.
+        With `packed`, the layers skip padded elements, whose outputs are 0; the other outputs are the same.
         """
         layout = Layout.of(valid, packed)
         x = layout.pack(x)
@@ -144,10 +152,10 @@ class Encoder(nn.Module):
             x = layer(x, layout)
         return layout.spread(x)
 
-    def some(self, x: Tensor, valid: Tensor, wanted: Tensor) -> Tensor:
-        """What `forward` gives at the elements `wanted`, bool [B, L], all of them valid -> [wanted elements, D].
+    def forward_at(self, x: Tensor, valid: Tensor, wanted: Tensor) -> Tensor:
+        """The result of `forward` at the elements `wanted`, bool [B, L], all of them valid -> [wanted elements, D].
 
-        The last layer works on these alone once they have attended to the others.
+        After attention, the last layer computes these elements only.
         """
         layout, only = Layout.of(valid, packed=True), wanted.flatten().nonzero()[:, 0]
         x = layout.pack(x)

@@ -1,4 +1,4 @@
-"""Generators of base codes by kind, the name that run and pipeline folders record; a new one is one line here."""
+"""Generators of base codes by kind, the name that run and pipeline folders record; add a new one here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,12 +18,10 @@ GENERATOR: dict[str, tuple[Callable[[Any], BaseGenerator], type]] = {
     "causal": (CausalGenerator, CausalConfig),
 }
 """Kind -> model and its configuration."""
-UNUSED = {"bamm": ("backbone",), "causal": ("inner_width", "num_heads", "table_length")}
-"""Settings that folders of version 0.1 hold, and that never had an effect."""
 
 
 def build_generator(about: Mapping[str, Any]) -> BaseGenerator:
-    """A model with new weights from the result of `describe_generator`; without a kind, a masked transformer.
+    """Make a model with new weights from the result of `describe_generator`; without a kind, a masked transformer.
 
     Raises:
         ConfigError: an unknown kind or setting.
@@ -32,7 +30,7 @@ def build_generator(about: Mapping[str, Any]) -> BaseGenerator:
     if kind not in GENERATOR:
         raise ConfigError(f"unknown kind of generator {kind!r}; {suggest(kind, GENERATOR)}")
     model, config = GENERATOR[kind]
-    settings = {name: value for name, value in about.items() if name not in ("kind", *UNUSED.get(kind, ()))}
+    settings = {name: value for name, value in about.items() if name != "kind"}
     return model(from_dict(config, settings))
 
 

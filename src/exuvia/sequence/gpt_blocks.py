@@ -13,7 +13,7 @@ Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class GPTAttention(nn.Module):
-    """Multi-head attention with a linear map each for queries, keys and values."""
+    """Multi-head attention with separate linear maps for queries, keys and values."""
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class GPTBlock(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, attention: Attention) -> Tensor:
-        """[B, L, D] -> [B, L, D]; `attention` mixes the values as its caller's mask says."""
+        """[B, L, D] -> [B, L, D]; `attention` mixes the values under the caller's mask."""
         query, key, value = self.attn.projections(self.ln1(x))
         mixed = attention(query, key, value).transpose(1, 2).flatten(2)
         x = x + F.dropout(self.attn.proj(mixed), self.dropout, self.training)

@@ -1,4 +1,4 @@
-"""The length estimator: text -> how many code steps the motion lasts.
+"""The length estimator: text -> number of code steps of the motion.
 
 Facts: momask-codes, models/vq/model.py, LengthEstimator, whose parameter names are kept; class c = c code steps
 = 4 c frames at the published rates.
@@ -64,33 +64,30 @@ class LengthEstimator(nn.Module):
         """Draw a length for each text from the softmax over classes `low` to `high`.
 
         Args:
-            pooled: [B, E]; seeds: one per text; temperature: 0 = the most likely length; low, high: shortest and
-                longest length given, None = that of the last class
+            pooled: [B, E]; seeds: one per text; temperature: 0 = the most likely length
+            low, high: shortest and longest result, None = that of the last class
         Returns:
             int64 [B], code steps
         """
-        if temperature > 0 and (seeds is None or len(seeds) != len(pooled)):
-            found = "no" if seeds is None else len(seeds)
-            raise ConfigError(f"{found} seeds for {len(pooled)} texts; pass one integer seed per text")
+        noise = None if temperature <= 0 else sampling.noise_of(seeds, 1, len(pooled), 1)[0, :, 0]
         with evaluating(self), torch.inference_mode():
             logits = self.logits(pooled).float()
             logits[:, :low] = -torch.inf
             if high is not None:
                 logits[:, high + 1 :] = -torch.inf
-            noise = None if seeds is None else sampling.seeded_noise(seeds, 1, 1)[0, :, 0]
             drawn = sampling.draw(logits, temperature, noise)
         return drawn.clone()
 
 
 class OwnLength(nn.Module):
-    """In the place of an estimator, for generators that find their lengths themselves; it has no weights."""
+    """Replaces the estimator of generators that find their lengths themselves; it has no weights."""
 
     def __init__(self) -> None:
         super().__init__()
         self.config = OwnLengthConfig()
 
     def sample(self, pooled: Tensor, **settings: Any) -> Tensor:
-        """Raise ConfigError: there is nothing to ask."""
+        """Raise ConfigError: there is no estimator."""
         raise ConfigError("this generator has no length estimator; give every prompt its frames")
 
 

@@ -5,19 +5,18 @@ tokens]; a motion token is the sum of its embeddings at all coarser levels.
 Facts: momask-codes, models/mask_transformer/transformer.py, ResidualTransformer.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from exuvia.errors import ConfigError, ShapeError
+from exuvia.errors import ShapeError
 from exuvia.sequence import sampling
+from exuvia.sequence.sampling import SamplingOptions, Seeds
 from exuvia.sequence.settings import ResidualTransformerConfig
 from exuvia.sequence.transformer import TransformerTrunk
-from exuvia.sequence.trunk import Guidance, Prefix, evaluating, noise_of, valid_from_lengths
+from exuvia.sequence.trunk import Condition, Guidance, Prefix, evaluating, valid_from_lengths
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class ResidualDraws:
     level: Tensor
     """int64 [B], 1 .. Q-1: the level to predict."""
     drop: Tensor | None = None
-    """bool [B]: loses its condition; None = none does."""
+    """bool [B]: the sample loses its condition; None = no sample does."""
 
     @classmethod
     def draw(cls, size: int, num_quantizers: int, cond_drop: float, generator: torch.Generator) -> "ResidualDraws":
@@ -37,7 +36,7 @@ class ResidualDraws:
 
 
 class ResidualTransformer(TransformerTrunk):
-    """One transformer for all residual levels, told by a token which level to predict."""
+    """One transformer for all residual levels; a token names the level to predict."""
 
     config: ResidualTransformerConfig
 
@@ -72,7 +71,7 @@ class ResidualTransformer(TransformerTrunk):
         """Sum of the embeddings of all levels below `level`.
 
         Args:
-            codes: int64 [B, T, Q], padding id where padded; level: int64 [B]
+            codes: int64 [B, T, Q], the padding id at padding; level: int64 [B]
         Returns:
             [B, T, code_dim]
         """
@@ -91,7 +90,7 @@ class ResidualTransformer(TransformerTrunk):
 
         Args:
             embedded: summed embeddings [B, T, code_dim]; level: int64 [B]; valid: bool [B, T]
-            packed: do no work on padding
+            packed: skip padding
         Returns:
             [B, T, code_dim]
         """
@@ -104,8 +103,7 @@ class ResidualTransformer(TransformerTrunk):
     def project(self, hidden: Tensor, level: Tensor) -> Tensor:
         """Score the codes of each sample's level.
 
-        Without shared weights the published code adds the scores to themselves together with the bias, so the weights
-        of that branch mean 2 W h + b; the same is done here.
+        Without shared weights the published code computes 2 W h + b, because it adds the scores twice; so does this.
 
         Args:
             hidden: [B, T, code_dim]; level: int64 [B]
@@ -134,9 +132,9 @@ class ResidualTransformer(TransformerTrunk):
         Args:
             embedded: summed embeddings of the coarser levels [B, T, code_dim]; level: int64 [B], 1 .. Q-1
             cond: [B, E] or [B, S, E]; valid: bool [B, T]; cond_valid: bool [B, S]; drop: bool [B]
-            packed: do no work on padding
+            packed: skip padding
         Returns:
-            [B, V+1, T]; padded positions hold values without meaning
+            [B, V+1, T]; values at padding are arbitrary
         """
         hidden = self.hidden(embedded, level, self.prefix(cond, cond_valid, drop), valid, packed)
         return self.project(hidden, level).transpose(1, 2)
@@ -149,7 +147,7 @@ class ResidualTransformer(TransformerTrunk):
         return guidance.join(self.project(hidden, levels))
 
     def targets(self, codes: Tensor, valid: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes with the padding id at padding [B, T, Q], and those of each sample's level [B, T].
+        """Codes with the padding id at padding [B, T, Q], and the codes of each sample's level [B, T].
 
         Raises:
             ShapeError: codes of another number of levels.
@@ -160,27 +158,15 @@ class ResidualTransformer(TransformerTrunk):
         clean = torch.where(valid[..., None], codes, self.pad_id)
         return clean, clean.gather(2, level[:, None, None].expand(-1, codes.shape[1], 1))[..., 0]
 
-    def loss(
-        self,
-        codes: Tensor,
-        lengths: Tensor,
-        cond: Tensor,
-        cond_valid: Tensor | None = None,
-        *,
-        generator: torch.Generator | None = None,
-        draws: ResidualDraws | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Cross entropy and accuracy of one random level per sample.   Sec. 3.3 [guo2024momask]
+    def draw(self, codes: Tensor, cond_drop: float, generator: torch.Generator) -> ResidualDraws:
+        """Random draws for a batch."""
+        return ResidualDraws.draw(len(codes), self.config.num_quantizers, cond_drop, generator)
 
-        Args:
-            codes: int64 [B, T, Q], anything at padding; lengths: int64 [B] in tokens
-            cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            generator: source of the draws; draws: the draws themselves (one of the two is needed)
-        Returns:
-            (loss, accuracy), scalars. In evaluation mode no condition is dropped unless `draws` says so.
-        """
-        make = partial(ResidualDraws.draw, len(codes), self.config.num_quantizers)
-        draws, drop = self.training_draws(draws, generator, make)
+    def _loss(
+        self, codes: Tensor, lengths: Tensor, condition: Condition, draws: ResidualDraws
+    ) -> tuple[Tensor, Tensor]:
+        """Cross entropy and accuracy of one random level per sample.   Sec. 3.3 [guo2024momask]"""
+        cond, cond_valid, drop = condition
         level = draws.level.to(codes.device)
         valid = valid_from_lengths(lengths, codes.shape[1])
         clean, labels = self.targets(codes, valid, level)
@@ -195,35 +181,27 @@ class ResidualTransformer(TransformerTrunk):
         lengths: Tensor,
         cond_valid: Tensor | None = None,
         *,
-        seeds: Sequence[int] | None = None,
+        seeds: Seeds = None,
         cond_scale: float = 5.0,
         keep_share: float = 0.9,
         temperature: float = 1.0,
-        gumbel: bool = False,
-        unconditional: bool = False,
-        num_levels: int | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
         """Residual codes for given base codes, level by level.   Sec. 3.4 [guo2024momask]
 
         Args:
-            base_codes: int64 [B, T], anything at padding; cond: [B, E] or [B, S, E]; lengths: int64 [B] in tokens
+            base_codes: int64 [B, T], any value at padding; cond: [B, E] or [B, S, E]; lengths: int64 [B] in tokens
             seeds: one per sample; a sample depends on its own seed only, not on its neighbours or the padding
-            cond_scale, keep_share, temperature, gumbel: as in `MaskTransformer.generate`
-            num_levels: levels to return, base included; None = all
-            noise: uniforms [levels - 1, B, T] or Gumbel noise [levels - 1, B, T, V+1] instead of seeds
+            cond_scale, keep_share, temperature: as in `BaseGenerator.generate`
+            noise: uniforms [Q - 1, B, T] or Gumbel noise [Q - 1, B, T, V+1] instead of seeds
         Returns:
-            int64 [B, T, levels], -1 at padding and wherever the model predicts its padding class (no residual there)
+            int64 [B, T, Q], -1 at padding and wherever the model predicts its padding class (no residual)
         """
-        levels = self.config.num_quantizers if num_levels is None else num_levels
-        if not 1 <= levels <= self.config.num_quantizers:
-            raise ConfigError(f"num_levels is {levels}; expected 1 to {self.config.num_quantizers}")
+        levels = self.config.num_quantizers
         lengths = lengths.to(self.device)
         valid = valid_from_lengths(lengths, base_codes.shape[1])
-        if noise is None and temperature > 0:
-            classes = self.config.num_codes + 1 if gumbel else None
-            noise = noise_of(seeds, self.config.num_quantizers - 1, valid, classes)
-        guidance = Guidance(cond_scale, unconditional)
+        noise = SamplingOptions(temperature=temperature, seeds=seeds, noise=noise).noise_for(levels - 1, *valid.shape)
+        guidance = Guidance(cond_scale)
         with evaluating(self), torch.inference_mode():
             prefix = self.guided_prefix(cond, cond_valid, guidance)
             tables, codes = self.embedding_tables(), [torch.where(valid, base_codes.to(self.device), self.pad_id)]

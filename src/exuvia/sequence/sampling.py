@@ -1,11 +1,11 @@
 """Schedules, filters, draws and token scores of masked and residual generation.
 
-Every function is a pure map of tensors: noise comes in as an argument, or from one seeded generator per sample.
+Every function is a pure map of tensors: noise is an argument, or comes from one seeded generator per sample.
 Facts: Sec. 3.2-3.3 [guo2024momask]; momask-codes, models/mask_transformer/tools.py.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,20 +14,41 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
 
+Seeds = Sequence[int] | None
+OnStep = Callable[[int, Tensor, Tensor], None]
+"""Called after each step's forward pass with (step, ids fed to the network [B, T], guided logits [B, V, T])."""
 NOISE_BLOCK = 64
-"""Positions drawn at a time, so that the noise at a position does not depend on the length of the batch."""
+"""Number of positions drawn at a time. It makes the noise at a position independent of the batch's length."""
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """How codes are drawn from logits."""
+class SamplingOptions:
+    """How the codes of a batch are drawn from logits."""
 
     cond_scale: float = 4.0
-    """Guidance."""
+    """Guidance scale."""
     keep_share: float = 0.0
-    """As `top_share` takes it; 0: every code may be drawn."""
+    """Argument of `top_share`; 0 = every code may be drawn."""
     temperature: float = 1.0
     """0 = the most likely code."""
+    seeds: Seeds = None
+    """One seed per sample."""
+    noise: Tensor | None = None
+    """Noise to use instead of seeds."""
+    steps: int = 10
+    """Number of forward passes of a masked transformer."""
+    on_step: OnStep | None = None
+    """Called after each forward pass of a masked transformer."""
+
+    def noise_for(self, rows: int, samples: int, length: int) -> Tensor | None:
+        """The given noise, or uniforms [rows, samples, length] from the seeds; None at temperature 0.
+
+        Raises:
+            ConfigError: noise is needed, and there is not one seed per sample.
+        """
+        if self.noise is not None or self.temperature <= 0:
+            return self.noise
+        return noise_of(self.seeds, rows, samples, length)
 
 
 def cosine_schedule(time: Tensor) -> Tensor:
@@ -36,7 +57,7 @@ def cosine_schedule(time: Tensor) -> Tensor:
 
 
 def masked_counts(lengths: Tensor, steps: int) -> Tensor:
-    """How many tokens are masked at each step of a generation.
+    """Number of tokens that are masked at each step of a generation.
 
     Args:
         lengths: tokens per sample [B]; steps: number of steps, times are linspace(0, 1, steps)
@@ -64,7 +85,7 @@ def top_share(logits: Tensor, keep_share: float) -> Tensor:
     """Keep the largest ceil((1 - keep_share) V) logits of the last axis, at least one; the others become -inf.
 
     Args:
-        logits: [..., V]; keep_share: as the published option means it: 0.9 of 512 classes keeps 52
+        logits: [..., V]; keep_share: the published option, which is the share to drop: 0.9 of 512 classes keeps 52
     Raises:
         ConfigError: a share outside [0, 1).
     """
@@ -81,7 +102,7 @@ def gumbel_noise(uniform: Tensor) -> Tensor:
 
 
 def precise(x: Tensor) -> Tensor:
-    """In double precision, where the device has it."""
+    """Convert to double precision if the device supports it."""
     return x.float() if x.device.type == "mps" else x.double()
 
 
@@ -89,7 +110,7 @@ def draw(logits: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
     """Draw ids from softmax(logits / temperature) with given noise.
 
     Args:
-        logits: [..., V], -inf where a class is left out; temperature: 0 takes the largest logit and needs no noise
+        logits: [..., V], -inf for excluded classes; temperature: 0 takes the largest logit and needs no noise
         noise: uniforms [...] (inverse of the cumulative distribution in id order, in double precision) or Gumbel
             noise [..., V] (largest noisy logit), on any device
     Returns:
@@ -116,12 +137,12 @@ def draw(logits: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
 def draw_or_end(
     logits: Tensor, keep_share: float, temperature: float, noise: Tensor | None, ends: bool
 ) -> tuple[Tensor, Tensor]:
-    """One token a sample, a code or, where `ends`, the end; however few codes may be drawn, the end is as likely.
+    """Draw one token per sample: a code or, if `ends`, the end token, whose probability `keep_share` does not change.
 
     Args:
         logits: [B, V + 1], the end last; noise: uniforms [B]; others: see `top_share` and `draw`
     Returns:
-        ids int64 [B], and their probabilities [B] before codes were left out
+        ids int64 [B], and their probabilities [B] before codes were excluded
     """
     V = logits.shape[-1] - 1
     logits = (logits if ends else logits[:, :V]).float()
@@ -132,33 +153,38 @@ def draw_or_end(
     return drawn, logits.softmax(-1).gather(-1, drawn[:, None])[:, 0]
 
 
-def seeded_noise(seeds: Sequence[int], steps: int, length: int, classes: int | None = None) -> Tensor:
-    """Noise of one generation, one generator per sample.
+def noise_of(seeds: Seeds, rows: int, samples: int, length: int) -> Tensor:
+    """The result of `seeded_noise`. Raises ConfigError unless there is one seed per sample."""
+    if seeds is None or len(seeds) != samples:
+        count = "no" if seeds is None else len(seeds)
+        raise ConfigError(f"{count} seeds for {samples} samples; pass one integer seed per sample")
+    return seeded_noise(seeds, rows, length)
 
-    The value at (step, sample, position) depends on that sample's seed, on `steps` and on the position only: a sample
-    gets the same noise alone and in any batch, at any padded length, on any device.
+
+def seeded_noise(seeds: Sequence[int], steps: int, length: int) -> Tensor:
+    """Noise of one generation, from one random generator per sample.
+
+    The value at (step, sample, position) depends only on that sample's seed, `steps` and the position: a sample gets
+    the same noise alone and in any batch, at any padded length, on any device.
 
     Args:
         seeds: one per sample, 0 to 2**63 - 1; steps: rows of noise; length: positions T
-        classes: None for uniforms, else V for Gumbel noise
     Returns:
-        float64 uniforms [steps, B, T], or float32 Gumbel noise [steps, B, T, V], on the CPU
+        float64 uniforms [steps, B, T] on the CPU
     """
     samples = []
     for seed in seeds:
-        if not 0 <= seed < 2**63:  # others would repeat the motions of these
+        if not 0 <= seed < 2**63:  # other seeds would give the motions of seeds in this range
             raise ConfigError(f"found the seed {seed}, expected 0 to 2**63 - 1")
         generator = torch.Generator().manual_seed(int(seed))
-        shape = (NOISE_BLOCK, steps) if classes is None else (NOISE_BLOCK, steps, classes)
-        dtype = torch.float64 if classes is None else torch.float32
-        blocks = [torch.rand(shape, generator=generator, dtype=dtype) for _ in range(-(-length // NOISE_BLOCK))]
-        samples.append(torch.cat(blocks)[:length] if blocks else torch.empty(0, *shape[1:], dtype=dtype))
-    noise = torch.stack(samples).movedim(2, 0)
-    return noise if classes is None else gumbel_noise(noise)
+        count = -(-length // NOISE_BLOCK)
+        blocks = [torch.rand(NOISE_BLOCK, steps, generator=generator, dtype=torch.float64) for _ in range(count)]
+        samples.append(torch.cat(blocks)[:length] if blocks else torch.empty(0, steps, dtype=torch.float64))
+    return torch.stack(samples).movedim(2, 0)
 
 
 def lowest(scores: Tensor, counts: Tensor) -> Tensor:
-    """Mark the `counts[b]` lowest scores of each row; equal scores in order of position.
+    """Mark the `counts[b]` lowest scores of each row; equal scores are taken in order of position.
 
     Args:
         scores: [B, T]; counts: int [B]
@@ -170,7 +196,7 @@ def lowest(scores: Tensor, counts: Tensor) -> Tensor:
 
 
 def token_loss(logits: Tensor, labels: Tensor, ignore: int) -> Tensor:
-    """Mean cross entropy over the labels that are not `ignore`; 0 (with a gradient of 0) if there is none.
+    """Mean cross entropy over the labels that are not `ignore`; 0 (with a gradient of 0) if all are.
 
     Args:
         logits: [B, V, T]; labels: int64 [B, T]
@@ -183,7 +209,7 @@ def token_loss(logits: Tensor, labels: Tensor, ignore: int) -> Tensor:
 
 
 def token_accuracy(logits: Tensor, labels: Tensor, ignore: int) -> Tensor:
-    """Share of the counted labels that have the largest logit (0 if none is counted), float32 scalar.
+    """Share of the labels other than `ignore` that have the largest logit (0 if there are none), float32 scalar.
 
     Args:
         logits: [B, V, T]; labels: int64 [B, T]

@@ -1,88 +1,53 @@
-"""Sizes and choices of the models over codes; importing them does not load PyTorch."""
+"""Sizes and options of the models over codes; importing this module does not load PyTorch."""
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from exuvia.config import Below1, Count, Layers, Natural, Share, from_dict, settings
+from exuvia.config import Below1, Count, Layers, Natural, Share, settings
 from exuvia.errors import ConfigError
-from exuvia.registry import suggest
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 @settings
 class SerpentSettings:
-    """SeRpEnt as a residual layer: what it resamples for, and how; the defaults are those of `exuvia_ssm.SeRpEnt`."""
+    """Options of a SeRpEnt residual layer; the defaults are those of `exuvia_ssm.SeRpEnt`."""
 
     over: Literal["mamba", "s4d"] = "mamba"
     """Layer of each branch."""
     rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.5, 0.3, 0.2)
-    """Least share of the elements that each branch keeps."""
+    """Minimum share of the elements that each branch keeps."""
     K: Count = 3
     """Elements stacked at each grid time."""
     mix: Literal["full", "depthwise", "none"] = "full"
-    """Linear map of the stack: full, one a channel, or none (K = 1)."""
+    """Linear map of the stacked elements: full, one per channel, or none (K = 1)."""
     expansion: Literal["gaussian", "none"] = "gaussian"
     """Basis of the time differences."""
     intervals: Literal["learned", "uniform"] = "learned"
-    """uniform: every interval is the rate, the ablation of selectivity."""
+    """Intervals between elements; uniform (every interval equals the rate) is the ablation of selectivity."""
     interval_bias: Annotated[float, Field(ge=-100, le=100)] = -3.0
-    """Where learned intervals start, before the sigmoid."""
+    """Initial value of learned intervals, before the sigmoid."""
     neighbours: Literal["trailing", "nearest"] | None = None
-    """Elements that are stacked; None: trailing where the stack is causal, else nearest."""
+    """Elements to stack; None: trailing in a causal stack, else nearest."""
     restore: Literal["hold", "linear", "blank"] | None = None
-    """Back to the full rate; None: hold where the stack is causal, else linear."""
+    """How outputs return to the full rate; None: hold in a causal stack, else linear."""
     branch_width: Count | None = None
-    """Channels of each branch; None: the branches together have about one plain layer's parameters."""
+    """Channels of each branch; None: all branches together have about as many parameters as one plain layer."""
 
 
 @settings
 class Backbone:
-    """What stands between the embeddings and the head of a generator."""
+    """The layers between the embeddings and the head of a generator."""
 
     mixer: Literal["transformer", "mamba", "s4d", "serpent"] = "transformer"
-    """transformer: attention, as published; others: state-space layers, a key of `sequence.stack.MIXER`."""
+    """Kind of layer: transformer is attention, as published; the others are state-space layers."""
     serpent: SerpentSettings = SerpentSettings()
-    """Settings of the mixer serpent; other mixers take none."""
+    """Settings of the mixer serpent; other mixers have none."""
 
     def __post_init__(self) -> None:
         if self.mixer != "serpent" and self.serpent != SerpentSettings():
             raise ConfigError(f"found settings of SeRpEnt for the mixer {self.mixer!r}; only 'serpent' has them")
-
-
-def backbone_of_name(name: str) -> Backbone:
-    """The backbone that a folder of version 0.1 names, as in `mamba` or `serpent-s4d@rates=1+0.5@mix=depthwise`.
-
-    Raises:
-        ConfigError: an unknown name or option.
-    """
-    kind, *options = name.split("@")
-    mixer, _, over = kind.partition("-")
-    words = dict(option.partition("=")[::2] for option in options)
-    serpent: dict[str, object] = {"over": over} if over else {}
-    try:
-        for key, text in words.items():
-            if key == "rates":
-                serpent[key] = tuple(map(float, text.split("+")))
-            else:
-                serpent[key] = int(text) if key == "K" else float(text) if key == "interval_bias" else text
-    except ValueError:
-        raise ConfigError(f"found {name!r}, expected numbers after rates=, K= and interval_bias=") from None
-    known = ("transformer", "mamba", "s4d", "serpent")
-    if mixer not in known:
-        raise ConfigError(f"unknown backbone {name!r}; {suggest(mixer, known)}")
-    return Backbone(mixer, SerpentSettings(**serpent))  # type: ignore[arg-type]
-
-
-def _structured(value: object) -> object:
-    if isinstance(value, str):
-        return backbone_of_name(value)
-    return from_dict(Backbone, value) if isinstance(value, dict) else value
-
-
-AnyBackbone = Annotated[Backbone, BeforeValidator(_structured)]
-"""A backbone; the names of version 0.1 are read too."""
 
 
 @settings
@@ -96,20 +61,20 @@ class StackConfig:
     mixer: str = "mamba"
     """A key of `sequence.stack.MIXER`."""
     causal: bool = True
-    """No output sees a later input; False: every output sees the whole sequence."""
+    """Whether outputs see earlier inputs only; otherwise every output sees the whole sequence."""
     state: Count = 16
-    """States a channel of Mamba; S4D has four times as many."""
+    """States per channel of Mamba; S4D has four times as many."""
     heads: Count = 4
     """Attention heads."""
     dropout: Below1 = 0.0
-    """On what every part adds."""
+    """Dropout rate of every part's output."""
     serpent: SerpentSettings = SerpentSettings()
     """Settings of SeRpEnt layers."""
 
 
 @settings
 class TrunkConfig:
-    """Sizes that all models over codes have; the defaults are the published ones."""
+    """Sizes of all models over codes; the defaults are the published ones."""
 
     num_codes: Count = 512
     """Codes in one codebook (V)."""
@@ -118,16 +83,16 @@ class TrunkConfig:
     width: Count = 384
     """Width of the layers (D)."""
     num_layers: Layers = 8
-    """Layers."""
+    """Number of layers."""
     text_dim: Count = 512
     """Width of a condition vector (E)."""
     dropout: Below1 = 0.2
-    """Of a transformer after the position table, on attention weights, and in and after both halves of a layer; of
-    state-space layers on what every layer adds."""
+    """Dropout rate. In a transformer it applies after the position table, to attention weights, and in and after both
+    halves of a layer; in a stack of state-space layers to every layer's output."""
     cond_drop: Share = 0.1
     """Probability that a whole training sample loses its condition (for classifier-free guidance)."""
     text_positions: Natural = 0
-    """Rows of a learned position embedding for condition tokens; 0 = none, as published."""
+    """Rows of a learned position embedding for condition tokens; 0 = no embedding, as published."""
 
 
 @settings
@@ -139,7 +104,7 @@ class TransformerConfig(TrunkConfig):
     num_heads: Count = 6
     """Attention heads; must divide `width`."""
     table_length: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
-    """Rows of the fixed sinusoidal position table: the longest token sequence."""
+    """Rows of the fixed sinusoidal position table, which limit the token sequence."""
 
     def __post_init__(self) -> None:
         if self.width % self.num_heads:
@@ -152,8 +117,8 @@ class TransformerConfig(TrunkConfig):
 class MaskTransformerConfig(TransformerConfig):
     """The masked transformer; the defaults are the published ones (12,048,768 parameters)."""
 
-    backbone: AnyBackbone = Backbone()
-    """Its layers; state-space ones see the whole sequence, and have no use for `inner_width`."""
+    backbone: Backbone = Backbone()
+    """Its layers; state-space layers see the whole sequence and ignore `inner_width`."""
 
 
 @settings
@@ -163,11 +128,11 @@ class ResidualTransformerConfig(TransformerConfig):
     cond_drop: Share = 0.2
     """Probability that a whole training sample loses its condition (for classifier-free guidance)."""
     num_quantizers: Annotated[int, Field(ge=2, le=256)] = 6
-    """Code levels (Q); level 0 comes from the generator of base codes."""
+    """Number of code levels (Q); level 0 comes from the generator of base codes."""
     share_weight: bool = True
-    """Whether level i is embedded with the table that also scores level i."""
-    backbone: AnyBackbone = Backbone()
-    """Its layers; state-space ones see the whole sequence, and have no use for `inner_width`."""
+    """Whether one table both embeds and scores the codes of a level."""
+    backbone: Backbone = Backbone()
+    """Its layers; state-space layers see the whole sequence and ignore `inner_width`."""
 
 
 @settings
@@ -175,15 +140,15 @@ class BAMMConfig(TransformerConfig):
     """BAMM's decoder; the defaults are the published ones (12,049,665 parameters)."""
 
     blocks: Literal["official", "t2mgpt"] = "official"
-    """official: the post-norm layers of the masked transformer; t2mgpt: pre-norm blocks."""
+    """Kind of layer: official has the post-norm layers of the masked transformer, t2mgpt has pre-norm blocks."""
 
 
 @settings
 class CausalConfig(TrunkConfig):
-    """The autoregressive generator over state-space layers that see the past only."""
+    """The autoregressive generator over causal state-space layers."""
 
-    backbone: AnyBackbone = Backbone("mamba")
-    """Its layers, any but the transformer."""
+    backbone: Backbone = Backbone("mamba")
+    """Its layers; any mixer except the transformer."""
 
     def __post_init__(self) -> None:
         if self.backbone.mixer == "transformer":
@@ -197,11 +162,11 @@ class LengthEstimatorConfig:
     text_dim: Count = 512
     """Width of the pooled condition vector (E)."""
     num_classes: Count = 50
-    """Length classes: 0 .. num_classes - 1 code steps."""
+    """Number of length classes: 0 .. num_classes - 1 code steps."""
     hidden: tuple[Count, ...] = (512, 256, 128)
     """Widths of the hidden layers."""
     dropout: Below1 = 0.2
-    """Below1 after every hidden layer but the last."""
+    """Dropout rate after every hidden layer except the last."""
 
 
 @settings
@@ -209,4 +174,4 @@ class OwnLengthConfig:
     """No length estimator: the generator of base codes finds its lengths."""
 
     kind: Literal["own"] = "own"
-    """Tells it from an estimator in a configuration."""
+    """Distinguishes this class from an estimator's configuration."""

@@ -1,8 +1,9 @@
 """A stack of residual layers over any mixer: S4D, Mamba, or SeRpEnt over either.
 
-    x <- x + dropout(mixer(norm(x)))          for every part of every layer, then a last norm
+    x <- x + dropout(mixer(norm(x)))          for every part of every layer, then a final norm
 
-Bidirectional layers are for classification and masked generation, causal ones for language models and carry a state.
+Bidirectional layers are for classification and masked generation. Causal layers are for language models; they carry a
+state.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,14 +27,14 @@ def _ssm(build: Layer, c: StackConfig) -> list[nn.Module]:
 
 
 def _serpent(c: StackConfig) -> list[nn.Module]:
-    """Bidirectional: resampled once, then read both ways."""
+    """SeRpEnt layers; a bidirectional one resamples once, then reads both ways."""
     build = BRANCH[c.serpent.over](c)
     ssm = build if c.causal else partial(Bidirectional, ssm=build, merge="add")
     return [SeRpEnt(c.width, ssm=ssm, **serpent_options(c))]
 
 
 def serpent_options(c: StackConfig) -> dict[str, Any]:
-    """Settings of `exuvia_ssm.SeRpEntConfig` in such a stack."""
+    """The settings of `exuvia_ssm.SeRpEntConfig` in a stack of this configuration."""
     options = {name: value for name, value in to_dict(c.serpent).items() if name != "over"}
     options["neighbours"] = c.serpent.neighbours or ("trailing" if c.causal else "nearest")
     options["restore"] = c.serpent.restore or ("hold" if c.causal else "linear")
@@ -44,13 +45,13 @@ BRANCH: dict[str, Callable[[StackConfig], Layer]] = {
     "s4d": lambda c: partial(S4D, d_state=4 * c.state),
     "mamba": lambda c: partial(Mamba, d_state=c.state),
 }
-"""What SeRpEnt resamples for."""
+"""Layers that SeRpEnt can resample for."""
 MIXER: dict[str, Parts] = {
     "s4d": lambda c: _ssm(BRANCH["s4d"](c), c),
     "mamba": lambda c: _ssm(BRANCH["mamba"](c), c),
     "serpent": _serpent,
 }
-"""What a residual layer is made of: the parts that stand one after the other."""
+"""Name -> the consecutive parts of one residual layer."""
 
 
 class Part(nn.Module):
@@ -61,16 +62,16 @@ class Part(nn.Module):
         self.norm, self.mixer, self.dropout = nn.LayerNorm(width), mixer, nn.Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """valid bool [B, L]; what stands at other places has no meaning."""
+        """valid bool [B, L]; values at other positions are arbitrary."""
         return x + self.dropout(self.mixer(self.norm(x), valid))
 
     def carried(self, x: Tensor, state: Any, valid: Tensor | None = None) -> tuple[Tensor, Any]:
-        """The same from a state on; returns the state after."""
+        """Continue from a state; returns the output and the new state."""
         y, after = self.mixer(self.norm(x), valid, state, return_state=True)
         return x + self.dropout(y), after
 
     def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One element x_t [B, D] from a state on."""
+        """Process one element x_t [B, D] from a state."""
         y, after = self.mixer.step(self.norm(x_t), state)  # type: ignore[operator]
         return x_t + self.dropout(y), after
 
@@ -83,8 +84,8 @@ class Stack(nn.Module):
         if config.mixer not in mixers:
             raise ConfigError(f"unknown mixer {config.mixer!r}; {suggest(config.mixer, mixers)}")
         self.config = config
-        every = [part for _ in range(config.layers) for part in mixers[config.mixer](config)]
-        self.parts = nn.ModuleList(Part(mixer, config.width, config.dropout) for mixer in every)
+        layers = [part for _ in range(config.layers) for part in mixers[config.mixer](config)]
+        self.parts = nn.ModuleList(Part(mixer, config.width, config.dropout) for mixer in layers)
         self.norm = nn.LayerNorm(config.width)
 
     @property
@@ -101,11 +102,11 @@ class Stack(nn.Module):
     def carried(
         self, x: Tensor, state: Sequence[Any] | None = None, valid: Tensor | None = None
     ) -> tuple[Tensor, list[Any]]:
-        """A piece of a longer sequence: output, and the state to give with the next piece.
+        """Process one piece of a longer sequence; returns the output and the state for the next piece.
 
         Args:
-            x: [B, L, D]; valid: bool [B, L], real steps, the others are passed over; None = all
-            state: what the piece before left; None = nothing came before
+            x: [B, L, D]; valid: bool [B, L], real steps, the others are skipped; None = all
+            state: the state after the previous piece; None = this is the first piece
         Raises:
             ConfigError: attention or bidirectional layers keep no state.
         """
@@ -118,7 +119,7 @@ class Stack(nn.Module):
         return self.norm(x), after
 
     def step(self, x_t: Tensor, state: Sequence[Any]) -> tuple[Tensor, list[Any]]:
-        """One element [B, D] of a stream after what `carried` or an earlier step left; equal to `carried` over it.
+        """Process one element [B, D] of a stream, from a state of `carried` or `step`; equal to `carried` over it.
 
         Raises:
             ConfigError: attention or bidirectional layers keep no state.

@@ -1,4 +1,4 @@
-"""The transformer that MoMask's two sequence models share: condition tokens before codes, a position table, an encoder.
+"""The transformer of both MoMask sequence models: condition tokens before codes, a position table, an encoder.
 
 Parameter names are those of the published checkpoints (momask-codes, models/mask_transformer/transformer.py).
 """
@@ -17,11 +17,18 @@ from exuvia.sequence.settings import Backbone, TransformerConfig
 from exuvia.sequence.trunk import Prefix, Trunk
 
 
-class PositionTable(nn.Module):
-    """Adds a fixed sinusoidal table to token t = 0, 1, ..., then drops out.   Sec. 3.5 [vaswani2017attention]
+def position_table(length: int, width: int) -> Tensor:
+    """Sines and cosines of positions 0, 1, ... [length, width].   Sec. 3.5 [vaswani2017attention]"""
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
+    angle = torch.arange(length)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(length, width)
 
-    The table is saved under the published name `pe` [length, 1, D]. Since it is fixed, a state dict need not have it,
-    and a stored one of the same shape, rounded or not, does not replace it.
+
+class PositionTable(nn.Module):
+    """Adds a fixed sinusoidal table to token t = 0, 1, ..., then applies dropout.   Sec. 3.5 [vaswani2017attention]
+
+    The table is saved under the published name `pe` [length, 1, D]. It is fixed: a state dict may lack it, and a
+    stored table of the same shape does not replace it.
     """
 
     pe: Tensor
@@ -29,12 +36,7 @@ class PositionTable(nn.Module):
     def __init__(self, width: int, dropout: float, length: int) -> None:
         super().__init__()
         self.dropout = Dropout(dropout)
-        position = torch.arange(length, dtype=torch.float32)[:, None]
-        rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
-        table = torch.zeros(length, width)
-        table[:, 0::2] = torch.sin(position * rate)
-        table[:, 1::2] = torch.cos(position * rate)
-        self.register_buffer("pe", table[:, None])
+        self.register_buffer("pe", position_table(length, width)[:, None])
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]. Raises ShapeError if T exceeds the table."""
@@ -50,7 +52,7 @@ class PositionTable(nn.Module):
 
 
 class TransformerTrunk(Trunk):
-    """Prefix tokens and motion tokens through the encoder and its head; base of the two sequence models."""
+    """Passes prefix and motion tokens through the encoder and its head; base of both sequence models."""
 
     config: TransformerConfig
     seqTransEncoder: Encoder | StackEncoder
@@ -69,16 +71,16 @@ class TransformerTrunk(Trunk):
         """Run the encoder and the head.
 
         Args:
-            embedded: token embeddings [B, T, code_dim]; valid: bool [B, T]; packed: do no work on padding
+            embedded: token embeddings [B, T, code_dim]; valid: bool [B, T]; packed: skip padding
         Returns:
-            head output at the token positions [B, T, out]; padded positions hold values without meaning
+            head output at the token positions [B, T, out]; values at padding are arbitrary
         """
         sequence, real = self._sequence(embedded, valid, prefix)
         hidden = self.seqTransEncoder(sequence, real, packed)
         return self.output_process(hidden[:, prefix.tokens.shape[1] :])
 
-    def encode_some(self, embedded: Tensor, valid: Tensor, prefix: Prefix, wanted: Tensor) -> Tensor:
-        """What `encode` gives at some positions, without the work that only the others need.
+    def encode_at(self, embedded: Tensor, valid: Tensor, prefix: Prefix, wanted: Tensor) -> Tensor:
+        """The result of `encode` at chosen positions, without computing the other outputs.
 
         Args:
             wanted: bool [B, T], all of them valid; others: see `encode`
@@ -87,10 +89,10 @@ class TransformerTrunk(Trunk):
         """
         sequence, real = self._sequence(embedded, valid, prefix)
         places = F.pad(wanted, (prefix.tokens.shape[1], 0))
-        return self.output_process(self.seqTransEncoder.some(sequence, real, places))
+        return self.output_process(self.seqTransEncoder.forward_at(sequence, real, places))
 
     def _sequence(self, embedded: Tensor, valid: Tensor, prefix: Prefix) -> tuple[Tensor, Tensor]:
-        """Condition and motion tokens in one row, and which are real."""
+        """Condition and motion tokens as one sequence, and a mask of the real ones."""
         if valid.shape != embedded.shape[:2]:
             raise ShapeError(f"valid has shape {list(valid.shape)}; expected {list(embedded.shape[:2])}")
         tokens = self.position_enc(self.input_process(embedded))

@@ -1,13 +1,13 @@
-"""What all models over codes share: text projection, guidance, training draws, input and head.
+"""The common base of all models over codes: text projection, guidance, training loss, input and head.
 
-Parameter names are those of the published checkpoints (momask-codes, models/mask_transformer/transformer.py), so that
-their weights load by name.
+Published weights load by name: parameters are named as in momask-codes, models/mask_transformer/transformer.py.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.backbone import StackEncoder
-from exuvia.sequence.sampling import seeded_noise
 from exuvia.sequence.settings import TrunkConfig
+
+Condition = tuple[Tensor, Tensor | None, Tensor | None]
+"""Embeddings of captions, a mask of their real tokens, and a mask of the samples that lose them."""
 
 
 class InputProcess(nn.Module):
-    """Token embedding -> width of the transformer."""
+    """Maps token embeddings to the width of the transformer."""
 
     def __init__(self, code_dim: int, width: int) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class OutputProcess(nn.Module):
 
 @dataclass(frozen=True)
 class Prefix:
-    """Condition tokens, projected and ready to stand before the motion tokens."""
+    """Projected condition tokens, which precede the motion tokens."""
 
     tokens: Tensor
     """float [B, S, D]"""
@@ -60,41 +62,27 @@ class Guidance:
     """Classifier-free guidance: uncond + scale (cond - uncond).   [ho2022cfg]; both branches in one batch."""
 
     scale: float
-    unconditional: bool = False
-    """Without the condition at all."""
+    """0 = unconditional, 1 = conditional."""
 
     @property
     def branches(self) -> tuple[bool, ...]:
-        """The forwards that are needed, True = unconditional; a scale of 1 needs the conditional one only."""
-        if self.unconditional:
-            return (True,)
+        """The necessary forward passes, True = unconditional; a scale of 1 needs the conditional one only."""
         return (False,) if self.scale == 1 else (False, True)
 
     def repeat(self, x: Tensor) -> Tensor:
-        """x [B, ...] for every branch [n B, ...]."""
+        """Repeat x [B, ...] for every branch [n B, ...]."""
         return x.repeat(len(self.branches), *([1] * (x.ndim - 1)))
 
     def join(self, logits: Tensor) -> Tensor:
-        """Guided logits [B, ...] of those of all branches [n B, ...]."""
+        """Combine the logits of all branches [n B, ...] to guided logits [B, ...]."""
         if len(self.branches) == 1:
             return logits
         cond, uncond = logits.chunk(2)
         return uncond + (cond - uncond) * self.scale
 
 
-class Draws(Protocol):
-    """The random draws of one training step."""
-
-    @property
-    def drop(self) -> Tensor | None:
-        """bool [B]: loses its condition; None = none does."""
-
-
-D = TypeVar("D", bound=Draws)
-
-
-class Trunk(nn.Module):
-    """Condition tokens and codes into layers, and a head on what comes out; subclasses say how they are joined.
+class Trunk(nn.Module, ABC):
+    """Input projections, layers and head; subclasses define how condition tokens and codes are joined.
 
     Args:
         config: sizes
@@ -123,12 +111,12 @@ class Trunk(nn.Module):
     def initialise(self, seed: int) -> None:
         """Published initialisation: linear maps, embeddings and tables N(0, 0.02), biases 0, attention input Xavier."""
         generator, encoder = torch.Generator().manual_seed(seed), self.seqTransEncoder
-        own = isinstance(encoder, StackEncoder)
+        is_stack = isinstance(encoder, StackEncoder)
         if isinstance(encoder, StackEncoder):
             encoder.initialise(seed)
         with torch.no_grad():
             for name, parameter in self.named_parameters():
-                if parameter.is_meta or "norm" in name.lower() or (own and name.startswith("seqTransEncoder.")):
+                if parameter.is_meta or "norm" in name.lower() or (is_stack and name.startswith("seqTransEncoder.")):
                     continue
                 if name.endswith("bias"):
                     parameter.zero_()
@@ -146,8 +134,8 @@ class Trunk(nn.Module):
         Args:
             cond: one pooled vector [B, E], or token states [B, S, E]
             cond_valid: bool [B, S], True where a state is real; None = all
-            drop: bool [B], True where the sample is unconditional: its vectors become zero before the projection and
-                only the first of them stays, so that nothing of the text is left, not even its length
+            drop: bool [B], True where the sample is unconditional: its vectors become zero before the projection, and
+                only the first one is kept, which also hides the length of the text
         Raises:
             ShapeError: widths or sizes that do not fit.
         """
@@ -170,7 +158,7 @@ class Trunk(nn.Module):
         return Prefix(tokens, valid)
 
     def guided_prefix(self, cond: Tensor, cond_valid: Tensor | None, guidance: Guidance) -> Prefix:
-        """Prefixes of the branches of guidance, stacked along the batch; on any device."""
+        """Prefixes of the branches of guidance, stacked along the batch, on the model's device."""
         cond, parts = cond.to(self.device), []
         known = None if cond_valid is None else cond_valid.to(self.device)
         for unconditional in guidance.branches:
@@ -178,25 +166,43 @@ class Trunk(nn.Module):
             parts.append(self.prefix(cond, known, drop))
         return Prefix(torch.cat([p.tokens for p in parts]), torch.cat([p.valid for p in parts]))
 
-    def training_draws(
-        self, draws: D | None, generator: torch.Generator | None, draw: Callable[[float, torch.Generator], D]
-    ) -> tuple[D, Tensor | None]:
-        """The draws of a training step, and which samples lose their condition.
+    def loss(
+        self,
+        codes: Tensor,
+        lengths: Tensor,
+        cond: Tensor,
+        cond_valid: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        draws: Any = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Training loss and accuracy of a batch, scalars. No condition is dropped in evaluation mode.
 
         Args:
-            draws: given ones; None = `draw(cond_drop, generator)`, in evaluation mode with a `cond_drop` of 0
+            codes: int64, base codes [B, T] or for a residual transformer all levels [B, T, Q]; any value at padding
+            lengths: int64 [B] in tokens; cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
+            generator: source of the random draws; draws: given draws to use instead
         Raises:
-            ConfigError: neither draws nor a generator.
+            ShapeError: codes of another number of levels; ConfigError: neither a generator nor draws.
         """
         if draws is None:
             if generator is None:
                 raise ConfigError("the training loss needs a torch.Generator (generator=) or its draws (draws=)")
-            draws = draw(self.config.cond_drop if self.training else 0.0, generator)
-        return draws, None if draws.drop is None else draws.drop.to(self.device)
+            draws = self.draw(codes, self.config.cond_drop if self.training else 0.0, generator)
+        drop = None if draws.drop is None else draws.drop.to(self.device)
+        return self._loss(codes, lengths, (cond, cond_valid, drop), draws)
+
+    @abstractmethod
+    def draw(self, codes: Tensor, cond_drop: float, generator: torch.Generator) -> Any:
+        """Make the random draws of one training step; `drop` names the samples that lose their condition."""
+
+    @abstractmethod
+    def _loss(self, codes: Tensor, lengths: Tensor, condition: Condition, draws: Any) -> tuple[Tensor, Tensor]:
+        """Implement `loss` for given draws."""
 
 
 def valid_from_lengths(lengths: Tensor, size: int) -> Tensor:
-    """bool [B, size], True at positions before the length. Raises ShapeError if a length is below 0 or above size."""
+    """Mask [B, size], True at positions before the length. Raises ShapeError if a length is below 0 or above size."""
     if lengths.ndim != 1 or (lengths.numel() and not (0 <= int(lengths.min()) and int(lengths.max()) <= size)):
         raise ShapeError(f"lengths {lengths.tolist()} do not fit {size} tokens")
     return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
@@ -204,18 +210,10 @@ def valid_from_lengths(lengths: Tensor, size: int) -> Tensor:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; the mode before it comes back afterwards."""
+    """Set evaluation mode inside the block, and restore the previous mode afterwards."""
     was_training = model.training
     model.eval()
     try:
         yield
     finally:
         model.train(was_training)
-
-
-def noise_of(seeds: Sequence[int] | None, steps: int, valid: Tensor, classes: int | None) -> Tensor:
-    """Seeded noise for a batch [B, T]: see `sampling.seeded_noise`. Raises ConfigError unless there is a seed each."""
-    if seeds is None or len(seeds) != len(valid):
-        found = "no" if seeds is None else len(seeds)
-        raise ConfigError(f"{found} seeds for {len(valid)} samples; pass one integer seed per sample")
-    return seeded_noise(seeds, steps, valid.shape[1], classes)

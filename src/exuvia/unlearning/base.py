@@ -1,4 +1,4 @@
-"""`unlearn`: a generator in, a copy that has forgotten a concept out; and the face that every method has."""
+"""`unlearn` returns a copy of a generator that has forgotten a concept; `Method` is the interface of all methods."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 Settings = TypeVar("Settings", bound=MethodSettings)
 Weigh = Callable[[PackedCodes], NDArray[np.float64]]
-"""Clips -> what each of their steps counts."""
+"""Maps clips to the weights of their steps."""
 
 
 class Method(ABC, Generic[Settings]):
-    """An unlearning method, made of its settings; `config.strength` is the dial, 0 = nothing changes."""
+    """An unlearning method with its settings; `config.strength` controls the edit, 0 = no change."""
 
     Config: ClassVar[type[MethodSettings]]
     """The settings class (settings.py)."""
@@ -46,32 +46,32 @@ class Method(ABC, Generic[Settings]):
         """Change `pipe`, which is a copy, in place.
 
         Returns:
-            facts for the provenance; codebook rows that are new stand in `replaced`: level -> codes
+            facts for the provenance; `replaced` maps levels to codes with new codebook rows
         """
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What shows the concept: clips of a data set, or counts that the generator ships."""
+    """Data about the concept: clips of a data set, or counts that the generator ships."""
 
     pipe: MotionPipeline
-    """The generator as it was before the edit."""
+    """The generator before the edit."""
     concept: Concept
-    """What is to be forgotten."""
+    """The concept to forget."""
     store: Store | None = None
     """Captioned motion, if given."""
     rule: str = "auto"
-    """How clips are told apart: auto, label, words or released (data/splits.py)."""
+    """Rule that decides which clips show the concept: auto, label, words or released (data/splits.py)."""
     split: str = "train"
-    """Which clips of the store."""
+    """Split of the data set to use."""
     precision: Precision = "float32"
     """Precision of the encoder when codes are counted."""
     cache: Path | None = None
-    """Where codes are kept between edits."""
+    """Folder for codes, to reuse in later edits."""
 
     @cached_property
     def clips(self) -> NDArray[np.int64]:
-        """Numbers of the store's clips that may be used."""
+        """Numbers of the clips of the split."""
         return self.need_store().select(split=self.split)
 
     @cached_property
@@ -85,19 +85,18 @@ class Evidence:
         return np.setdiff1d(self.clips, self.forget)
 
     def need_store(self) -> Store:
-        """The data set. Raises ConfigError where none was given."""
+        """Return the data set. Raises ConfigError if none was given."""
         if self.store is None:
             raise ConfigError("this needs motion data; pass data=, a data set made by `exuvia prepare`")
         return self.store
 
     def statistics(self, levels: int, weigh: Weigh | None = None) -> CodeStatistics:
-        """Code counts on the first so many levels: of the data where there are any, else those shipped.
+        """Code counts of the first `levels` levels: of the data, or without data the shipped counts.
 
-        The tokenizer's codebook serves encoding too: counts taken with a generator whose codebook was already edited
-        differ from those of the original.
+        Encoding also uses the codebook: counts from a generator with an edited codebook differ from the original ones.
 
         Args:
-            weigh: clips -> what each of their steps counts, as `count_codes` takes it; needs data
+            weigh: maps clips to weights of their steps for `count_codes`; needs data
         Raises:
             ConfigError: neither data nor shipped counts of the concept, or counts of fewer levels.
         """
@@ -109,18 +108,18 @@ class Evidence:
         pipe, store = self.pipe, self.need_store()
         if any("replaced" in edit for edit in pipe.provenance.get("edits", [])):
             log.warning("this generator's codebook was edited before; codes are counted with the edited one")
-        how = (self.clips, pipe.tokenizer, pipe.normaliser)
-        codes = encode_clips(store, *how, levels=levels, precision=self.precision, cache=self.cache)
+        parts = (self.clips, pipe.tokenizer, pipe.normaliser)
+        codes = encode_clips(store, *parts, levels=levels, precision=self.precision, cache=self.cache)
         weights = None if weigh is None else weigh(codes)
         return count_codes(codes, np.isin(self.clips, self.forget), weights=weights)
 
     def captions(self, clips: NDArray[np.int64]) -> list[str]:
-        """Different captions of some clips, in their order."""
+        """Captions of clips without duplicates, in order."""
         records = self.need_store().clips
         return list(dict.fromkeys(caption.text for number in clips for caption in records[int(number)].captions))
 
     def facts(self) -> dict[str, Any]:
-        """For the provenance."""
+        """Facts for the provenance."""
         if self.store is None:
             return {"statistics": "shipped with the generator"}
         facts = {"data": self.store.name, "data_hash": self.store.data_hash, "split": self.split}
@@ -139,35 +138,35 @@ def unlearn(
     cache: str | Path | None = None,
     **settings: object,
 ) -> MotionPipeline:
-    """A copy of a generator that no longer makes a concept; the generator itself stays as it is.
+    """Return a copy of a generator that has forgotten a concept; the generator itself is not changed.
 
     Args:
         name: the method, e.g. "lcr"
         pipe: the generator
         forget: the concept, e.g. "violence"
-        data: motion that shows the concept, and other motion; None: the counts that the generator ships
-        rule: which clips show it: "label", "words", "released", or "auto": labels where all clips have them, else words
-        split: clips of the data set to use
-        precision: of the encoder while codes are counted: "float32", or "bfloat16" for speed
-        cache: folder in which the codes of the data stay for the next edit
-        settings: of the method; `strength=0` gives back the same weights, bit for bit
+        data: data set with and without the concept; None: use the counts that the generator ships
+        rule: rule that decides which clips show the concept: "label", "words", "released", or "auto" (labels if all
+            clips have them, else words)
+        split: split of the data set to use
+        precision: precision of the encoder when codes are counted: "float32", or "bfloat16" for speed
+        cache: folder for codes of the data, to reuse in later edits
+        settings: settings of the method; `strength=0` returns the same weights, bit for bit
     Returns:
-        the copy; `provenance["edits"]` ends with method, settings, concept, data and what was changed
+        the copy; the last entry of `provenance["edits"]` holds method, settings, concept, data and changes
     Raises:
         ConfigError: unknown method, concept or setting, or nothing to learn the concept from.
         DataError: the data set cannot be opened.
     """
     method = make_method(name, settings)
-    if hasattr(method.config, "tune"):  # the provenance says what `auto` stood for on this machine
+    if hasattr(method.config, "tune"):  # the provenance records the meaning of `auto` on this machine
         precision_here = choose_precision(method.config.tune.precision)
         method.config = replace(method.config, tune=replace(method.config.tune, precision=precision_here))
     concept = _concept(forget, pipe, data is not None)
     store = Store.open(data) if isinstance(data, str | Path) else data
     if store is not None and store.representation.name != pipe.representation.name:
-        found = f"{store.representation.name} in {store.folder}, {pipe.representation.name} in the generator"
-        raise ConfigError(f"found features of two layouts ({found}); prepare the data with the generator's")
-    folder = None if cache is None else Path(cache)
-    evidence = Evidence(pipe, concept, store, rule, split, precision, folder)
+        layouts = f"{store.representation.name} in {store.folder}, {pipe.representation.name} in the generator"
+        raise ConfigError(f"found features of two layouts ({layouts}); prepare the data with the generator's")
+    evidence = Evidence(pipe, concept, store, rule, split, precision, None if cache is None else Path(cache))
     edited = pipe.clone()
     entry: dict[str, Any] = {"method": name, "forget": concept.name, "settings": to_dict(method.config)}
     entry["parent"] = pipeline_hash(pipe)
@@ -180,13 +179,13 @@ def unlearn(
 
 
 def make_method(name: str, settings: Mapping[str, object]) -> Method[Any]:
-    """A method by name with its settings. Raises ConfigError with the nearest known name."""
+    """Make a method by name. Raises ConfigError with the nearest known name."""
     kind: type[Method[Any]] = resolve(UNLEARN, name, "unlearning method")
     return kind(from_dict(kind.Config, settings))
 
 
 def _concept(name: str, pipe: MotionPipeline, has_data: bool) -> Concept:
-    """A concept known to data/concepts.py, or one that the generator ships counts of and nothing else is known of."""
+    """Find a concept of data/concepts.py, or else one for which the generator ships counts."""
     shipped = shipped_concepts(pipe.statistics)
     try:
         return find_concept(name)
@@ -202,11 +201,7 @@ def _concept(name: str, pipe: MotionPipeline, has_data: bool) -> Concept:
 def forget_indices(
     store: Store, concept: Concept, rule: str = "auto", clips: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Numbers of the clips of a store that show a concept, ascending.
-
-    Raises:
-        ConfigError: unknown rule, or no clip shows it.
-    """
+    """Numbers of the clips that show a concept, ascending. Raises ConfigError if there are none."""
     chosen = np.arange(len(store)) if clips is None else clips
     split = split_store(store, concept, actual_rule(store, concept, rule, chosen), chosen)
     if not split.forget:
@@ -223,9 +218,9 @@ def ship_statistics(
     split: str = "train",
     precision: Precision = "float32",
 ) -> dict[str, Tensor]:
-    """Code counts of several concepts, for a generator to ship as its `statistics`; all levels.
+    """Count codes of several concepts on all levels, to ship as a generator's `statistics`.
 
-    Only counts leave the data set, no motion and no caption.
+    The result contains counts only, no motion and no caption.
     """
     shipped: dict[str, Tensor] = {}
     numbers = data.select(split=split)

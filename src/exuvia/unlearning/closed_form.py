@@ -1,7 +1,7 @@
-"""Closed-form edits of linear maps: what a map must give for some inputs, solved by least squares. Pure matrices.
+"""Closed-form edits of linear maps: least-squares solutions for required outputs. This file knows matrices only.
 
-A constraint is a matrix of inputs c [L, E], one row a token (L = 1 for a pooled vector), with the outputs v [L, O] that
-it is to have. With W [O, E] and sums over constraints and rows:
+A constraint is a matrix of inputs c [L, E], with one row per token (L = 1 for a pooled vector), and their required
+outputs v [L, O]. With W [O, E] and sums over constraints and rows:
 
     (U1)  W' = (lam W + e sum v_f^T c_f + p sum v_r^T c_r) (lam I + e sum c_f^T c_f + p sum c_r^T c_r)^-1
                                                                                     Eq. 7 [gandikota2024uce]
@@ -24,18 +24,18 @@ from exuvia.errors import ConfigError
 
 @dataclass(frozen=True)
 class Constraint:
-    """Inputs and the outputs that they are to have."""
+    """Inputs and their required outputs."""
 
     inputs: Tensor
     """[L, E]"""
     outputs: Tensor
     """[L, O]"""
     weight: float
-    """How much it counts: e for what is erased, p for what is preserved."""
+    """Weight of the constraint: e if it erases, p if it preserves."""
 
 
 def solve(weight: Tensor, constraints: Sequence[Constraint], lam: float) -> Tensor:
-    """The new map [O, E] in the old one's dtype, solved in double precision.   (U1)
+    """Solve for the new map [O, E], in double precision; the result has the old map's dtype.   (U1)
 
     Raises:
         ConfigError: lam is not positive, or the system has no finite solution.
@@ -45,10 +45,10 @@ def solve(weight: Tensor, constraints: Sequence[Constraint], lam: float) -> Tens
     old = weight.double()
     left = lam * old
     right = lam * torch.eye(old.shape[1], dtype=torch.float64, device=old.device)
-    for one in constraints:
-        c, v = one.inputs.double(), one.outputs.double()
-        left = left + one.weight * v.T @ c
-        right = right + one.weight * c.T @ c
+    for constraint in constraints:
+        c, v = constraint.inputs.double(), constraint.outputs.double()
+        left = left + constraint.weight * v.T @ c
+        right = right + constraint.weight * c.T @ c
     try:
         new = torch.linalg.solve(right, left.T).T
     except torch.linalg.LinAlgError:
@@ -59,31 +59,31 @@ def solve(weight: Tensor, constraints: Sequence[Constraint], lam: float) -> Tens
 
 
 def replaced(target: Tensor, rows: int) -> Tensor:
-    """Outputs for `rows` inputs from a target's [L, O]: row by row where there are as many, else their mean.   (U2)"""
+    """Outputs for `rows` inputs from a target's [L, O]: row by row if L = rows, else their mean.   (U2)"""
     return target if len(target) == rows else target.mean(0, keepdim=True).expand(rows, -1)
 
 
 def without_direction(target: Tensor, forget: Tensor) -> Tensor:
-    """The target's outputs [L, O] less their part along the forgotten outputs [L, O].   (U3)"""
+    """The target's outputs [L, O] without their component along the forgotten outputs [L, O].   (U3)"""
     direction = forget / forget.norm()
     return target - (direction * target).sum() * direction
 
 
 def adversarial(inputs: Tensor, edited: Sequence[Tensor], original: Sequence[Tensor], reg: float) -> Tensor:
-    """Inputs [..., E] that make the edited maps give what the original ones gave for `inputs`.   (U4)
+    """Inputs [..., E] for which the edited maps return the original outputs of `inputs`.   (U4)
 
     Args:
-        inputs: embeddings of what was erased
+        inputs: embeddings of the erased prompts
         edited, original: maps [O, E], in the same order
-        reg: keeps the result small
+        reg: regularisation, which keeps the result small
     """
-    own, cross = products(edited, original)
-    left = reg * torch.eye(len(own), dtype=torch.float64, device=own.device) + own
+    square, cross = products(edited, original)
+    left = reg * torch.eye(len(square), dtype=torch.float64, device=square.device) + square
     return (inputs.double() @ torch.linalg.solve(left, cross).T).to(inputs.dtype)
 
 
 def products(edited: Sequence[Tensor], original: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Sums of W'^T W' and of W'^T W, [E, E] in double precision."""
-    own = torch.stack([w.double().T @ w.double() for w in edited]).sum(0)
+    square = torch.stack([w.double().T @ w.double() for w in edited]).sum(0)
     cross = torch.stack([w.double().T @ o.double() for w, o in zip(edited, original, strict=True)]).sum(0)
-    return own, cross
+    return square, cross

@@ -1,12 +1,12 @@
-"""ESD: the masked transformer learns to steer away from the concept by itself.   Eq. 6 [gandikota2023esd]
+"""ESD: the masked transformer learns negative guidance for the concept.   Eq. 6 [gandikota2023esd]
 
-For captions of the concept the student's conditional logits are to equal the frozen generator's unconditional ones less
-the guidance towards the concept,
+For captions of the concept, the target of the student's conditional logits is the frozen generator's unconditional
+logits minus the guidance towards the concept,
 
     (E1)  wanted = uncond - eta (cond - uncond),
 
-here as distributions over codes at masked positions (the paper: noise of a diffusion model). On other captions the
-usual training loss keeps the rest. Only the masked transformer is edited: it decides what the motion is.
+here as distributions over codes at masked positions (in the paper: noise of a diffusion model). On other captions, the
+usual training loss preserves the generator. Only the masked transformer is edited, because it determines the motion.
 """
 
 import copy
@@ -41,16 +41,16 @@ class ESD(Method[ESDConfig]):
 
 
 def steering(model: BaseGenerator, frozen: BaseGenerator, eta: float, retain: float) -> Objective:
-    """Cross-entropy with the distribution of (E1) on forget clips, plus the usual loss on retain clips."""
+    """Cross-entropy with the distribution of (E1) on forget clips plus the usual loss on retain clips."""
     usual = own_loss(model, "retain")
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
-        one = batch["forget"]
-        ids, places, counted = model.training_input(one["codes"][..., 0], one["lengths"], generator)
-        given, size = (one["cond"], places, one.get("cond_valid")), counted.shape[1]
+        forget = batch["forget"]
+        ids, places, counted = model.training_input(forget["codes"][..., 0], forget["lengths"], generator)
+        given, size = (forget["cond"], places, forget.get("cond_valid")), counted.shape[1]
         with torch.no_grad():
-            nobody = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
-            cond, uncond = frozen.logits(ids, *given), frozen.logits(ids, *given, nobody)
+            drop_all = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+            cond, uncond = frozen.logits(ids, *given), frozen.logits(ids, *given, drop_all)
             wanted = (uncond - eta * (cond - uncond)).float().softmax(1)[..., :size]
         logits = model.logits(ids, *given).float()[..., :size]
         erase = -(wanted * F.log_softmax(logits, 1)).sum(1)[counted].mean()

@@ -1,7 +1,7 @@
-"""Fine-tuning on what is to be kept: the transformers are trained on, without the concept.   [dematteis2026hmu]
+"""Fine-tuning on the retain set: training of the transformers continues without the concept.   [dematteis2026hmu]
 
-The codebook stays. What the generator knows of the concept fades only as far as nothing asks for it, so this baseline
-forgets little in little time.
+The codebook does not change. The concept fades only because it is no longer trained: this baseline forgets little in a
+short time.
 """
 
 from typing import Any
@@ -20,9 +20,9 @@ class FineTune(Method[FineTuneConfig]):
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Tune both transformers of `pipe` in place. Raises DivergedError."""
         data = {"retain": captioned(evidence, evidence.retain)}
-        found = {}
+        losses = {}
         for part in ("base", "residual"):
             model = getattr(pipe, part)
             about, goal = {"method": "finetune", "part": part}, own_loss(model, "retain")
-            found[part] = tune(model, data, goal, self.config.tune, evidence, about, self.config.strength)
-        return {"clips": {"retain": len(data["retain"])}, "loss": found}
+            losses[part] = tune(model, data, goal, self.config.tune, evidence, about, self.config.strength)
+        return {"clips": {"retain": len(data["retain"])}, "loss": losses}

@@ -1,72 +1,64 @@
-"""How much every code step of a clip tells: weights for counting, from an autoregressive generator of the same codes.
+"""Information of every code step of a clip, as weights for counting codes, from an autoregressive generator.
 
-    intervals   its learned intervals at the step: the mean over layers of Delta_l over the clip's mean Delta
-    surprisal   -log p(c_l | c_1 .. c_{l-1}) without a caption, over the clip's mean
-    shuffled    the intervals of the clip at other steps of it, drawn at random: the control
+    intervals   its learned intervals: the mean over layers of Delta_l, divided by the clip's mean Delta
+    surprisal   -log p(c_l | c_1 .. c_{l-1}) without a caption, divided by the clip's mean
+    shuffled    the intervals in random order within the clip, as a control
 
-Each has mean 1 in every clip, so that a clip counts as much as any other. The paper says that the first follows the
-second [rando2025serpent]; `python -m lab selectivity` measures how closely.
+Weights have mean 1 in every clip: all clips count the same. According to the paper, intervals follow surprisal
+[rando2025serpent]; `python -m lab selectivity` measures how closely.
 """
-
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exuvia.checkpoint import Run, built, load_tensors, read_config
+from exuvia.checkpoint import load_run
 from exuvia.codes.statistics import PackedCodes
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.sequence.causal import CausalGenerator
-from exuvia.sequence.generators import build_generator
 from exuvia.sequence.intervals import learned_intervals
-from exuvia.train import WEIGHTS
+from exuvia.sequence.settings import CausalConfig
 from exuvia.unlearning.settings import Measure
 
 OWN = "own"
-"""In place of a folder: the generator's own model of base codes."""
+"""Stands for the pipeline's own generator of base codes instead of a folder."""
 BATCH = 32
 
 
-def load_informant(where: str, pipe: MotionPipeline) -> CausalGenerator:
-    """The model that weighs codes: of a run of `exuvia train causal`, or the pipeline's own.
+def load_information_model(where: str, pipe: MotionPipeline) -> CausalGenerator:
+    """Load the model that weighs codes: a run of `exuvia train causal`, or the pipeline's own generator.
 
     Raises:
         CheckpointError: no such run.
         ConfigError: the pipeline has no autoregressive generator, or the run's codebook has another size.
     """
-    if where == OWN:
-        model = pipe.base
-    else:
-        about = read_config(Path(where), "causal", holds=Run)
-        weights, sizes = load_tensors(Path(where) / WEIGHTS), {"kind": "causal", **about["model"]}
-        model = built(lambda: build_generator(sizes), weights, f"the generator of {where}")
+    model = pipe.base if where == OWN else load_run(where, "causal", CausalGenerator, CausalConfig)[0]
     if not isinstance(model, CausalGenerator):
         raise ConfigError(
-            "this generator's base codes are not written by an autoregressive state-space model; name the folder of a "
+            "this generator's base codes do not come from an autoregressive state-space model; name the folder of a "
             "run of `exuvia train causal` on the same tokenizer"
         )
     if model.config.num_codes != pipe.tokenizer.config.num_codes:
-        found = f"{model.config.num_codes} codes in {where}, {pipe.tokenizer.config.num_codes} in the tokenizer"
-        raise ConfigError(f"found {found}; expected a run on the same tokenizer")
+        sizes = f"{model.config.num_codes} codes in {where}, {pipe.tokenizer.config.num_codes} in the tokenizer"
+        raise ConfigError(f"found {sizes}; expected a run on the same tokenizer")
     return model.eval()
 
 
 def information_weights(codes: PackedCodes, model: CausalGenerator, measure: Measure) -> NDArray[np.float64]:
-    """A weight for every step of every clip, with mean 1 over each clip.
+    """Weights of all steps of all clips, with mean 1 in each clip.
 
     Args:
-        codes: the clips; their base codes are read
-        model: reads each clip from its first code on, without a caption
+        codes: the clips; only base codes are used
+        model: reads each clip from its first code, without a caption
         measure: intervals, surprisal or shuffled
     Returns:
         [sum of T], in the order of `codes.codes`
     Raises:
         ConfigError: a model without learned intervals.
     """
-    found = np.ones(len(codes.codes))
+    weights = np.ones(len(codes.codes))
     order = np.argsort(np.diff(codes.offsets), kind="stable")
     for low in range(0, len(order), BATCH):
         rows = [int(n) for n in order[low : low + BATCH] if len(codes[int(n)])]
@@ -75,29 +67,29 @@ def information_weights(codes: PackedCodes, model: CausalGenerator, measure: Mea
         clips = [torch.from_numpy(codes[n][:, 0].astype(np.int64)) for n in rows]
         lengths = torch.tensor([len(clip) for clip in clips])
         padded = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True, padding_value=model.pad_id)
-        told = _told(model, padded, lengths, measure).double().numpy()
+        information = _information(model, padded, lengths, measure).double().numpy()
         for row, n in enumerate(rows):
-            mine = told[row, : lengths[row]]
+            values = information[row, : lengths[row]]
             if measure == "shuffled":
-                mine = np.random.default_rng(n).permutation(mine)
-            found[codes.offsets[n] : codes.offsets[n + 1]] = mine / max(float(mine.mean()), 1e-12)
-    return found
+                values = np.random.default_rng(n).permutation(values)
+            weights[codes.offsets[n] : codes.offsets[n + 1]] = values / max(float(values.mean()), 1e-12)
+    return weights
 
 
 @torch.no_grad()
-def _told(model: CausalGenerator, padded: Tensor, lengths: Tensor, measure: Measure) -> Tensor:
-    """What every code of a batch [B, T] tells, in any unit; padding holds values without meaning."""
+def _information(model: CausalGenerator, padded: Tensor, lengths: Tensor, measure: Measure) -> Tensor:
+    """Information of every code of a batch [B, T], in any unit; values at padding are arbitrary."""
     ids = torch.nn.functional.pad(padded, (1, 0), value=model.end_id)
     valid = torch.arange(ids.shape[1])[None] <= lengths[:, None]
-    cond, nobody = torch.zeros(len(ids), model.config.text_dim), torch.ones(len(ids), dtype=torch.bool)
+    cond, drop = torch.zeros(len(ids), model.config.text_dim), torch.ones(len(ids), dtype=torch.bool)
     if measure == "surprisal":
-        logits = model.logits(ids, cond, valid, None, nobody)[..., :-1].float()
+        logits = model.logits(ids, cond, valid, None, drop)[..., :-1].float()
         nats = -logits.log_softmax(1)
         return nats.gather(1, padded.clamp(max=model.end_id)[:, None])[:, 0]
-    layers = learned_intervals(model, lambda: model.logits(ids, cond, valid, None, nobody))
+    layers = learned_intervals(model, lambda: model.logits(ids, cond, valid, None, drop))
     inside = torch.arange(padded.shape[1])[None] < lengths[:, None]
     total = torch.zeros(padded.shape)
     for layer in layers:
-        steps = layer[:, 2:].float() * inside  # the caption and the start come before the first code
+        steps = layer[:, 2:].float() * inside  # skip the caption and the start
         total += steps * lengths[:, None] / steps.sum(1, keepdim=True).clamp(min=1e-12)
     return total / len(layers)

@@ -1,18 +1,18 @@
-"""Latent code replacement (LCR): codebook rows of the codes tied to a concept are overwritten.
+"""Latent code replacement (LCR): overwrites codebook rows of codes that are associated with a concept.
 
 Source: [dematteis2026hmu]; hmu, src/methods/lcr.py.
 
-What changes: rows of `tokenizer.quantizer.layers[q].codebook` for the edited levels, and with them the moving averages
-from which training would restore them. Nothing else: the transformers still choose the same codes, and a caption still
-gets the same code sequence; the replaced codes decode to something else. The codebook serves `encode` too, as in the
-released method: encoding real motion with the edited generator gives other codes. Generation from text never encodes.
+LCR changes rows of `tokenizer.quantizer.layers[q].codebook` for the edited levels, and the moving averages from which
+training would restore them. Nothing else changes: a caption still gets the same code sequence, but the replaced codes
+decode to something else. As in the released method, `encode` uses the same codebook: the edited generator encodes real
+motion differently. Generation from text never encodes.
 
-Two variants. "default" chooses codes by two criteria that differ (see selection.py) and sends them to safe codes.
-"released" is the published arithmetic bit for bit, given the same random numbers:
+There are two variants. "default" selects codes by two different criteria (see selection.py) and replaces them by safe
+codes. "released" is the published arithmetic, bit for bit for the same random numbers:
 
     C[c] := C[d] + α σ ε,  ε ~ N(0, I),  σ = deviation over all entries of the level's codebook
 
-so that alpha scales noise, not the edit: alpha = 0 sends all codes onto code d. `strength` blends old and new rows.
+Here alpha scales noise, not the edit: alpha = 0 replaces all codes by code d. `strength` blends old and new rows.
 """
 
 import logging
@@ -31,7 +31,7 @@ from exuvia.pipeline.codebook_noise import CodeNoise
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.tokens.quantiser import EMAQuantiser
 from exuvia.unlearning.base import Evidence, Method, Weigh
-from exuvia.unlearning.information import information_weights, load_informant
+from exuvia.unlearning.information import information_weights, load_information_model
 from exuvia.unlearning.selection import released_selection, safe_codes, select_codes
 from exuvia.unlearning.settings import LCRConfig
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class EditDraws:
-    """The random numbers of an edit, from a seed; the noise of a level does not depend on the other levels."""
+    """Random numbers of an edit, from a seed; the noise of a level does not depend on other levels."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -64,13 +64,13 @@ class LevelEdit:
     rows: Tensor
     """Their new vectors [k, D]"""
     destination: list[int]
-    """Code that each is sent to; empty where it is no single code."""
+    """Code that replaces each of them; empty if it is not a single code."""
 
 
 def plan_edit(
     codebooks: Sequence[Tensor], statistics: CodeStatistics, config: LCRConfig, draws: EditDraws | None = None
 ) -> list[LevelEdit]:
-    """Which rows to replace with what, on every level of the settings.
+    """Select the rows to replace and compute their new values, for every level of the settings.
 
     Args:
         codebooks: [V, D] of every level, as trained
@@ -78,7 +78,7 @@ def plan_edit(
         config: settings
         draws: random numbers; None: from the settings' seed
     Raises:
-        ConfigError: a level or destination that does not exist, or no code is tied to the concept.
+        ConfigError: a level or destination does not exist, or no code is associated with the concept.
     """
     draws = draws or EditDraws(config.seed)
     if max(config.levels) >= min(len(codebooks), statistics.levels):
@@ -94,17 +94,16 @@ def plan_edit(
 def _released_plan(
     codebooks: Sequence[Tensor], statistics: CodeStatistics, config: LCRConfig, draws: EditDraws
 ) -> list[LevelEdit]:
-    """One destination for all levels, drawn again only while it is on the list of level 0, as published."""
+    """One destination for all levels, redrawn only while it is among the codes of level 0, as published."""
     if not isinstance(config.destination, int):
-        raise ConfigError(f"the released variant sends codes to one index, found {config.destination!r}; set 0")
-    k = config.num_codes
+        raise ConfigError(f"the released variant replaces codes by one index, found {config.destination!r}; set 0")
     destination = config.destination
-    first = released_selection(statistics, 0, k)
+    first = released_selection(statistics, 0, config.num_codes)
     while destination in first:
         destination = draws.index(len(codebooks[0]))
     edits = []
     for level in config.levels:
-        book, codes = codebooks[level], released_selection(statistics, level, k)
+        book, codes = codebooks[level], released_selection(statistics, level, config.num_codes)
         index = torch.from_numpy(codes)
         if config.orthogonal:
             rows, where = _without_mean_direction(book[index], config.scale), []
@@ -119,11 +118,11 @@ def _plan_level(book: Tensor, statistics: CodeStatistics, level: int, config: LC
     codes = select_codes(statistics, level, config.num_codes, config.criterion, config.prior, config.min_count)
     if not len(codes):
         raise ConfigError(
-            f"no code of level {level} occurs in {config.min_count} forget clips and more often there than elsewhere; "
+            f"no code of level {level} occurs in {config.min_count} forget clips and more often than in retain clips; "
             "set a lower min_count or give more data"
         )
     if len(codes) < config.num_codes:
-        log.warning("level %d: only %d of %d codes are tied to the concept", level, len(codes), config.num_codes)
+        log.warning("level %d: only %d of %d codes match the concept", level, len(codes), config.num_codes)
     old = book[torch.from_numpy(codes)]
     if config.orthogonal:
         rows = _without_mean_direction(old, config.scale)
@@ -134,7 +133,7 @@ def _plan_level(book: Tensor, statistics: CodeStatistics, level: int, config: LC
 
 
 def _without_mean_direction(rows: Tensor, alpha: float) -> Tensor:
-    """Rows [k, D] less alpha times their component along their mean."""
+    """Rows [k, D] minus alpha times their component along their mean."""
     mean = rows.mean(0)
     direction = mean / mean.norm()
     return rows - alpha * (rows @ direction)[:, None] * direction
@@ -143,7 +142,7 @@ def _without_mean_direction(rows: Tensor, alpha: float) -> Tensor:
 def _destination(
     book: Tensor, statistics: CodeStatistics, level: int, codes: NDArray[np.int64], config: LCRConfig, draws: EditDraws
 ) -> tuple[Tensor, list[int]]:
-    """Vectors [k, D] that the codes turn into before noise, and the codes these are."""
+    """Replacement vectors [k, D] of the codes before noise, and the codes of these vectors."""
     if isinstance(config.destination, int):
         if config.destination in codes:
             raise ConfigError(
@@ -174,7 +173,7 @@ class LCR(Method[LCRConfig]):
         """Replace codebook rows of `pipe` in place.
 
         Raises:
-            ConfigError: nothing is tied to the concept, or a setting does not fit the tokenizer.
+            ConfigError: no code is associated with the concept, or a setting does not fit the tokenizer.
         """
         layers = [cast(EMAQuantiser, layer) for layer in pipe.tokenizer.quantizer.layers]
         if layers[0] is layers[-1] and len(layers) > 1 and self.config.levels != (0,):
@@ -199,15 +198,15 @@ class LCR(Method[LCRConfig]):
         }
 
     def _weigh(self, pipe: MotionPipeline) -> Weigh | None:
-        """What a step counts, where the settings name a model that says so."""
+        """Step weights, if the settings name an information model."""
         if not self.config.information:
             return None
-        informant = load_informant(self.config.information, pipe)
-        return lambda codes: information_weights(codes, informant, self.config.measure)
+        model = load_information_model(self.config.information, pipe)
+        return lambda codes: information_weights(codes, model, self.config.measure)
 
 
 def set_rows(layer: EMAQuantiser, codes: NDArray[np.int64], rows: Tensor) -> None:
-    """Put new vectors into a codebook, and into the sums of its moving averages, which would give the old ones away."""
+    """Write new vectors into a codebook and into the sums of its moving averages, which would reveal the old ones."""
     index = torch.from_numpy(codes).to(layer.codebook.device)
     with torch.no_grad():
         layer.codebook[index] = rows.to(layer.codebook)

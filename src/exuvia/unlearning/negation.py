@@ -1,10 +1,10 @@
-"""Task negation: the concept is absorbed by a short training, and what that changed is subtracted.
+"""Task negation: learns the concept in a short training, and subtracts the resulting change of the weights.
 
     (N1)  theta' = theta - alpha (theta_forget - theta)      [ilharco2023arithmetic]
 
-as SafeMo does on another backbone. SafeMo subtracts strongly for prompts of a precomputed list and hardly for others;
-such a gate knows the answer. Here the gate is a logistic regression on caption embeddings, learned from captions of the
-training split alone, and its mistakes count. `gate="none"` subtracts for every prompt.
+as SafeMo does on another backbone. SafeMo subtracts strongly for prompts of a precomputed list and hardly for others:
+its gate knows the answer. Here the gate is a logistic regression on caption embeddings, trained on captions of the
+training split only, and its mistakes count. `gate="none"` subtracts for every prompt.
 """
 
 import copy
@@ -24,12 +24,12 @@ from exuvia.unlearning.tuning import captioned, own_loss, tune
 
 
 class Negation(Method[NegationConfig]):
-    """Absorb, then subtract."""
+    """Learns the concept, then subtracts it."""
 
     Config = NegationConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
-        """Change both transformers of `pipe` in place, or give it a detour with changed ones. Raises DivergedError."""
+        """Change both transformers of `pipe` in place, or add a detour with changed ones. Raises DivergedError."""
         c = self.config
         data = {"forget": captioned(evidence, evidence.forget)}
         models, losses = {}, {}
@@ -49,10 +49,10 @@ class Negation(Method[NegationConfig]):
 def learned_guard(
     pipe: MotionPipeline, evidence: Evidence, specificity: float
 ) -> tuple[LearnedGuard, dict[str, float]]:
-    """A gate for captions of the concept, from the evidence's captions alone, with its training hit and false rate.
+    """Train a gate for captions of the concept on the evidence's captions; returns it with its training rates.
 
-    Captions of clips that show the concept against all others, balanced; the threshold lets `specificity` of the others
-    through.
+    It separates captions of clips that show the concept from all others, with equal weights of both sets. The threshold
+    passes a share of `specificity` of the others.
     """
 
     def vectors(clips: NDArray[np.int64]) -> Tensor:
@@ -69,7 +69,7 @@ def learned_guard(
 
 
 def logistic_regression(yes: Tensor, no: Tensor, ridge: float = 1e-3) -> tuple[Tensor, float]:
-    """Weight [E] and bias of the plane between two sets of vectors [N, E], each set counting the same."""
+    """Weight [E] and bias of a logistic regression between two sets of vectors [N, E] of equal total weight."""
     x = torch.cat([yes, no]).double()
     scale = x.std(0).clamp(min=1e-6)
     x = x / scale

@@ -1,4 +1,4 @@
-"""No unlearning: the generator as it is, so that a comparison has a row to compare with."""
+"""No unlearning: the unchanged generator, as a reference in comparisons."""
 
 from typing import Any
 
@@ -13,5 +13,5 @@ class Nothing(Method[NoneConfig]):
     Config = NoneConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
-        """Leave `pipe` alone."""
+        """Leave `pipe` unchanged."""
         return {"changed": "nothing"}

@@ -1,7 +1,7 @@
-"""Prompt filter: prompts that name the concept are rewritten. What every user tries first; no weight changes.
+"""Prompt filter: rewrites prompts that name the concept. This is the simplest method; no weight changes.
 
-The words rule reads a prompt as the splits read a caption (text/words.py), so explicit prompts never get through and
-look-alikes ("a white box") pass. Whatever says the concept in other words passes as well.
+The words rule treats a prompt like the splits treat a caption (text/words.py): it blocks explicit prompts and passes
+look-alikes ("a white box"). Prompts that describe the concept in other words also pass.
 """
 
 from typing import Any

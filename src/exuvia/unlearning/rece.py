@@ -1,9 +1,9 @@
-"""RECE: UCE, then again and again against the embeddings that would bring the concept back.
+"""RECE: UCE, repeated against the embeddings that would restore the concept.
 
-Source: [gong2024rece]; hmu, src/methods/rece.py. An epoch finds, by (U4) of closed_form.py, the inputs with which the
-edited projections give what the *original* ones gave for the concept, and erases these as well. The released code for
-motion puts the edited weights in both places of (U4): what it finds is the concept's own embedding, shrunk, so that an
-epoch is nearly UCE once more (variant "released").
+Source: [gong2024rece]; hmu, src/methods/rece.py. An epoch finds, by (U4) of closed_form.py, the inputs for which the
+edited projections return the *original* outputs of the concept, and erases these as well. The released code for motion
+uses the edited weights twice in (U4): it finds a shrunk embedding of the concept itself, and an epoch nearly equals
+another UCE edit (variant "released").
 """
 
 from dataclasses import replace
@@ -25,9 +25,9 @@ class RECE(UCE):
     config: RECEConfig
 
     def edited(self, maps: list[nn.Linear], old: list[Tensor], prompts: Prompts) -> tuple[list[Tensor], dict[str, Any]]:
-        """New weights after all epochs, and how near each epoch's inputs are to the prompts."""
+        """New weights after all epochs, and the similarity of each epoch's inputs to the prompts."""
         c = self.config
-        new, found, likeness = self.solved(maps, old, prompts), list(prompts.forget), []
+        new, erased, likeness = self.solved(maps, old, prompts), list(prompts.forget), []
         for _ in range(c.epochs):
             before = new if c.variant == "released" else old
             attack = [adversarial(rows, new, before, c.regular_scale) for rows in prompts.forget]
@@ -36,6 +36,6 @@ class RECE(UCE):
             if c.variant == "released":
                 new = self.solved(maps, new, replace(prompts, forget=attack))
             else:
-                found += attack
-                new = self.solved(maps, old, replace(prompts, forget=found))
+                erased += attack
+                new = self.solved(maps, old, replace(prompts, forget=erased))
         return new, {"epochs": c.epochs, "attack_cosine": likeness}

@@ -1,7 +1,7 @@
-"""D_r: the generator trained again on clips that do not show the concept. The yardstick, not a shortcut.
+"""D_r: a generator trained from scratch without the concept. It is the yardstick of the benchmark.
 
-`configs/retrain.sh CONCEPT` trains all four parts by the commands that made `base`; this method takes what it packed
-and checks that its training went without the concept.
+`configs/retrain.sh CONCEPT` trains all four parts with the commands of `base`. This method loads the resulting pipeline
+and checks that it was trained without the concept.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from exuvia.unlearning.settings import RetrainConfig
 
 
 class Retrain(Method[RetrainConfig]):
-    """A generator that never saw the concept, in place of the edited one."""
+    """Replaces the generator by one that never saw the concept."""
 
     Config = RetrainConfig
 
@@ -24,17 +24,17 @@ class Retrain(Method[RetrainConfig]):
 
         Raises:
             ConfigError: no weights were named.
-            CheckpointError: they are no generator, or were not trained without the concept.
+            CheckpointError: they are not a generator, or its training included the concept.
         """
         if self.config.weights is None:
             raise ConfigError(f"retrain needs weights=; run configs/retrain.sh {evidence.concept.name} first (2 hours)")
         folder = find_pipeline(self.config.weights)
         other = MotionPipeline.from_pretrained(folder, text=pipe.text, device=str(pipe.device))
-        parts = other.provenance.get("parts", {})  # concepts that none of them has seen
+        parts = other.provenance.get("parts", {})  # each lists the concepts excluded from its training
         without = sorted(set.intersection(*(set(parts.get(part, {}).get("without", ())) for part in PARTS)))
         if evidence.concept.name not in without:
-            told = f"without {', '.join(without)}" if without else "with everything"
-            raise CheckpointError(f"{folder} was trained {told}, expected without {evidence.concept.name}")
+            trained = f"without {', '.join(without)}" if without else "on all concepts"
+            raise CheckpointError(f"{folder} was trained {trained}, expected without {evidence.concept.name}")
         for part in PARTS:
             setattr(pipe, part, getattr(other, part))
         pipe.normaliser, pipe.statistics, pipe.card, pipe.detours = other.normaliser, other.statistics, other.card, []

@@ -1,4 +1,4 @@
-"""Settings of the unlearning methods, and what each declares of itself; nothing here imports PyTorch."""
+"""Settings and properties of the unlearning methods; importing this module does not load PyTorch."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ from exuvia.config import (
 )
 from exuvia.device import Precision
 from exuvia.errors import ConfigError, DataError
-from exuvia.pipeline.prompts import check_prompts
+from exuvia.pipeline.settings import check_prompts
 from exuvia.readers import parse_json
 from exuvia.registry import UNLEARN, resolve
 
@@ -33,19 +33,19 @@ RELEASED_SEED = 10107
 
 
 class MethodSettings:
-    """Base of every method's settings class: facts about the method that need none of its code."""
+    """Base of every method's settings class, with properties of the method."""
 
     needs_data: ClassVar[bool] = False
-    """Whether it trains, and so needs a data set to learn from."""
+    """Whether it needs a data set for training."""
     cost: ClassVar[Literal["seconds", "minutes", "hours"]] = "seconds"
-    """How long an edit takes."""
+    """Duration of an edit."""
     is_baseline: ClassVar[bool] = False
-    """Whether it only serves comparisons, so that the studio does not offer it."""
+    """Whether it only serves comparisons; the studio does not offer it then."""
 
 
 @settings
 class NoneConfig(MethodSettings):
-    """There is nothing to set."""
+    """No settings."""
 
     is_baseline: ClassVar[bool] = True
 
@@ -55,14 +55,14 @@ class PromptFilterConfig(MethodSettings):
     """Settings of the prompt filter."""
 
     instead: str = "a person stands still"
-    """What is generated in place of a prompt that names the concept."""
+    """Prompt that replaces a prompt that names the concept."""
     strength: Share = 1.0
-    """0 = no filter; a filter is either there or not, so other values than 1 are refused."""
+    """Strength of the edit: 0 = no filter, 1 = filter; other values are refused."""
 
     def __post_init__(self) -> None:
         check_prompts([self.instead])
         if self.strength not in (0.0, 1.0):
-            raise ConfigError(f"found strength {self.strength}, expected 0 (no filter) or 1: a filter has no halves")
+            raise ConfigError(f"found strength {self.strength}, expected 0 (no filter) or 1 (filter)")
 
 
 @settings
@@ -78,22 +78,22 @@ class RetrainConfig(MethodSettings):
 
 @settings
 class TuneConfig:
-    """How long and how fast a transformer is tuned."""
+    """Settings of tuning a transformer."""
 
     steps: Count = 150
-    """Optimiser steps."""
+    """Number of optimiser steps."""
     lr: Positive = 2e-4
     """Peak learning rate."""
     batch_size: Count = 32
-    """Clips of each kind a step."""
+    """Clips of each kind per step."""
     warmup: Natural = 10
-    """Steps of linear warm-up."""
+    """Number of steps of linear warm-up."""
     clip_norm: NotNegative = 1.0
-    """Gradients are scaled down to this norm."""
+    """Maximum norm of the gradients, which are scaled down to it."""
     precision: Precision = "auto"
-    """no (float32), bf16 or fp16: autocast; auto: bf16 where the device has arithmetic for it, else no."""
+    """Precision of autocast: no (float32), bf16, fp16, or auto (bf16 if the device supports it natively, else no)."""
     seed: Seed = 3407
-    """Seed of everything random."""
+    """Seed of all random choices."""
 
 
 class TrainedSettings(MethodSettings):
@@ -108,9 +108,9 @@ class FineTuneConfig(TrainedSettings):
     """Settings of fine-tuning."""
 
     strength: Share = 1.0
-    """0 = weights stay, 1 = tuned weights, between = on the way."""
+    """Strength of the edit: 0 = old weights, 1 = tuned weights; values between interpolate."""
     tune: TuneConfig = field(default_factory=lambda: TuneConfig(steps=300))
-    """How long and how fast; the masked and the residual transformer alike."""
+    """Settings of tuning, for both the masked and the residual transformer."""
 
 
 @settings
@@ -118,13 +118,13 @@ class ESDConfig(TrainedSettings):
     """Settings of ESD."""
 
     strength: Share = 1.0
-    """0 = weights stay, 1 = tuned weights, between = on the way."""
+    """Strength of the edit: 0 = old weights, 1 = tuned weights; values between interpolate."""
     eta: NotNegative = 1.0
-    """Negative guidance (published: 1)."""
+    """Scale of the negative guidance (published: 1)."""
     retain: NotNegative = 1.0
     """Weight of the usual loss on other clips."""
     tune: TuneConfig = field(default_factory=lambda: TuneConfig(steps=200))
-    """How long and how fast."""
+    """Settings of tuning."""
 
 
 @settings
@@ -132,13 +132,13 @@ class NegationConfig(TrainedSettings):
     """Settings of task negation."""
 
     strength: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    """alpha: 0 = weights stay; 1 = as much is subtracted as the training added; more is allowed."""
+    """Strength of the edit (alpha): 0 = old weights, 1 = subtract the change of the training; may be larger."""
     gate: Literal["learned", "none"] = "learned"
-    """Prompts for which the subtracted weights serve: those that a learned gate flags, or all."""
+    """Prompts that use the edited weights: those that a learned gate flags, or all (none)."""
     specificity: Annotated[float, Field(gt=0, lt=1)] = 0.98
-    """Share of other training captions that the gate must let through."""
+    """Share of other training captions that the gate must pass."""
     tune: TuneConfig = field(default_factory=lambda: TuneConfig(steps=150))
-    """How long and how fast the concept is absorbed."""
+    """Settings of the training on the concept."""
 
 
 @settings
@@ -146,36 +146,37 @@ class UCEConfig(MethodSettings):
     """Settings of UCE."""
 
     strength: Share = 1.0
-    """0 = weights stay, 1 = solved weights, between = on the way."""
+    """Strength of the edit: 0 = old weights, 1 = solved weights; values between interpolate."""
     forget_words: tuple[str, ...] = ()
     """Prompts to erase; empty: captions of the data that name the concept, or its keywords without data."""
     target: str = "a person walks forward"
-    """What the erased prompts are to read as: an everyday motion, since a body that stands still would count as
-    forgetting too; "" as released."""
+    """Meaning that erased prompts get: an everyday motion, because a body at rest would also count as forgetting; "" as
+    released."""
     retain_words: tuple[str, ...] = ()
     """Prompts to preserve; empty: captions of other clips of the data, or hmu's words without data."""
     max_prompts: Count = 256
-    """Captions of each kind taken from the data, evenly spread."""
+    """Maximum number of captions of each kind from the data, evenly spaced."""
     erase_scale: NotNegative = 1.0
-    """Weight e of an erased prompt, shared by its tokens."""
+    """Weight e of an erased prompt, divided among its tokens."""
     preserve_scale: NotNegative = 1.0
-    """Weight p of a preserved prompt, shared by its tokens."""
+    """Weight p of a preserved prompt, divided among its tokens."""
     lam: Positive = 0.1
-    """Pull to the old weights, in prompts (released: 0.1)."""
+    """Weight of the old weights, in units of prompts (released: 0.1)."""
     technique: Literal["replace", "tensor"] = "replace"
-    """replace: give the target's output; tensor: the same less its part along the erased output (released)."""
+    """Output of erased prompts: replace (the target's output), or tensor (the same without its component along the
+    erased output, as released)."""
     variant: Literal["default", "released"] = "default"
     """default, or the published arithmetic: single keywords, target "", scales 0.1 and 0.5, bias counted twice."""
 
 
 @settings
 class RECEConfig(UCEConfig):
-    """Settings of RECE: those of UCE and of its epochs."""
+    """Settings of RECE, in addition to those of UCE."""
 
     epochs: Annotated[int, Field(ge=0, le=1000)] = 3
-    """Adversarial rounds after the first edit (released: 1 in the script)."""
+    """Number of adversarial epochs after the first edit (released: 1 in the script)."""
     regular_scale: Positive = 0.1
-    """reg of (U4); the released motion code has 0.001."""
+    """Regularisation reg of (U4) (released for motion: 0.001)."""
 
 
 @settings
@@ -183,34 +184,34 @@ class LCRConfig(MethodSettings):
     """Settings of latent code replacement."""
 
     num_codes: Count = 64
-    """Codes to replace a level (k, published: 8 to 64); fewer where fewer are tied to the concept."""
+    """Number of codes to replace per level (k, published: 8 to 64); fewer if fewer match the concept."""
     strength: Share = 1.0
-    """0 = rows stay as they are, 1 = rows are replaced, between = on the way."""
+    """Strength of the edit: 0 = old rows, 1 = new rows; values between interpolate."""
     levels: tuple[Natural, ...] = (0,)
     """Quantiser levels to edit; 0 is the base."""
     alpha: Annotated[float, Field(ge=-1000, le=1000)] | None = None
-    """Noise on the replaced rows in deviations of the codebook; with `orthogonal` the share that is projected away.
-    None: 1 where the variant is released or `orthogonal` is set, else 0, because noise as strong as the codebook undoes
-    the safe destination (measured on `base`: docs/results/unlearning.md)."""
+    """Noise on the replaced rows in deviations of the codebook; with `orthogonal`, the share that is projected away.
+    None: 1 for the released variant or `orthogonal`, else 0, because noise as strong as the codebook undoes the safe
+    destination (measured on `base`: docs/results/unlearning.md)."""
     noise: Literal["once", "generation"] = "once"
-    """once, as published: drawn with the edit; every replaced code has one fixed vector. generation: drawn again for
-    every motion (codebook_noise.py), so several motions do not reveal what replaced codes decode to."""
+    """Draw noise once, at the edit, as published (every replaced code has one fixed vector), or in every generation
+    (codebook_noise.py), which hides the vectors of replaced codes from an observer of several motions."""
     criterion: Criterion = "both"
-    """Rank codes by frequency in forget clips, by the ratio to retain clips, or both."""
+    """Ranking of codes: by frequency in forget clips, by the ratio to retain clips, or both."""
     destination: Natural | Literal["nearest_safe", "mean_safe", "random"] = "mean_safe"
-    """What replaced codes turn into: a code by index, each the nearest safe one, the mean of the safe ones weighted by
-    use, or random safe ones."""
+    """Replacement of codes: a code by index, the nearest safe code of each, the mean of safe codes weighted by use, or
+    random safe codes."""
     orthogonal: bool = False
-    """Instead of replacing rows, remove their component along the mean of the chosen codes."""
+    """Whether to remove the rows' component along the mean of the chosen codes instead of replacing rows."""
     min_count: Count = 3
-    """A code in fewer forget clips than this is left alone."""
+    """Minimum number of forget clips with a code."""
     prior: Positive = 10.0
-    """Imagined clips on either side that shrink the ratio of rare codes."""
+    """Number of pseudo-clips in either set, which shrink the ratio of rare codes."""
     information: Annotated[str, HIDDEN] = ""
-    """Count every code by the information it carries where it occurs (information.py): the folder of a run of `exuvia
-    train causal` on the same tokenizer, or "own". Empty, as published: every occurrence counts the same."""
+    """Model that weighs every occurrence of a code by its information (information.py): the folder of a run of `exuvia
+    train causal` on the same tokenizer, or "own". Empty, as published: all occurrences count the same."""
     measure: Annotated[Measure, HIDDEN] = "intervals"
-    """Of that information: the model's learned intervals, its surprisal, or, as a control, the intervals shuffled."""
+    """Measure of information: the model's learned intervals, its surprisal, or, as a control, shuffled intervals."""
     seed: Seed = RELEASED_SEED
     """Seed of noise and random destinations."""
     variant: Literal["default", "released"] = "default"
@@ -224,7 +225,7 @@ class LCRConfig(MethodSettings):
 
     @property
     def scale(self) -> float:
-        """Alpha, with its default filled in."""
+        """Alpha, or its default."""
         if self.alpha is not None:
             return self.alpha
         return 1.0 if self.orthogonal or self.variant == "released" else 0.0
@@ -241,11 +242,11 @@ SETTINGS: dict[str, type[MethodSettings]] = {
     "rece": RECEConfig,
     "lcr": LCRConfig,
 }
-"""Settings classes of the methods that keep them in this file."""
+"""Settings classes of the methods in this file."""
 
 
 def method_settings(name: str) -> type[MethodSettings]:
-    """The settings class of a method by name; one that is not of this file is read from the method's own module.
+    """Find the settings class of a method; if it is not in this file, it comes from the method's own module.
 
     Raises:
         ConfigError: no such method; the message suggests the nearest.
@@ -257,7 +258,7 @@ def method_settings(name: str) -> type[MethodSettings]:
 
 
 def parse_settings(method: str, text: str) -> dict[str, Any]:
-    """Settings of a method written in one word, such as `num_codes=16,levels=[0,1]` or `tune.steps=50`.
+    """Parse the settings of a method, such as `num_codes=16,levels=[0,1]` or `tune.steps=50`.
 
     Raises:
         ConfigError: no such method or setting, or a value that does not fit.
@@ -271,7 +272,7 @@ def parse_settings(method: str, text: str) -> dict[str, Any]:
         is_text = name in lines and lines[name].type == "text" and not lines[name].optional
         if name in lines and lines[name].many:
             inside = value[1:-1] if value[:1] + value[-1:] in ("[]", "()") else value
-            values[name] = [_value(one.strip(), is_text) for one in _parts(inside)]
+            values[name] = [_value(item.strip(), is_text) for item in _parts(inside)]
         else:
             values[name] = _value(value, is_text)
     tree = nested(values)
@@ -280,12 +281,12 @@ def parse_settings(method: str, text: str) -> dict[str, Any]:
 
 
 def _parts(text: str) -> list[str]:
-    """What stands between the commas of a text, but for those in brackets and quotation marks."""
+    """Split a text at commas outside brackets and quotation marks."""
     return re.findall(r"""(?:\[[^]]*]|\([^)]*\)|"[^"]*"|'[^']*'|[^,])+""", text)
 
 
 def _value(text: str, is_text: bool) -> Any:
-    """A value of JSON or Python; where text is wanted, and where it is neither, the text itself."""
+    """Parse a value of JSON or Python; anything else, and any value of a text setting, is returned as text."""
     if is_text and text[:1] not in ('"', "'"):
         return text
     for read in (lambda text: parse_json(text, "a setting"), ast.literal_eval):

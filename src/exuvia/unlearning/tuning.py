@@ -1,4 +1,4 @@
-"""Short trainings of a generator's transformers on clips of a data set, as some methods of unlearning need them."""
+"""Short trainings of a generator's transformers on clips of a data set, for unlearning methods."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -25,13 +25,13 @@ from exuvia.unlearning.base import Evidence
 from exuvia.unlearning.settings import TuneConfig
 
 Batch = Mapping[str, Tensor]
-"""`codes` [B, T, Q], `lengths` [B], `cond` [B, S, E] and, where captions are token states, `cond_valid` [B, S]."""
+"""`codes` [B, T, Q], `lengths` [B], `cond` [B, S, E] and, for token states, `cond_valid` [B, S]."""
 Objective = Callable[[Mapping[str, Batch], torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
-"""Loss and metrics of a batch of every kind of clip."""
+"""Loss and metrics of one batch of each kind of clip."""
 
 
 def captioned(evidence: Evidence, numbers: NDArray[np.int64]) -> CaptionedCodes:
-    """Clips of the evidence to learn from, cut at a random place where they are longer than a generator's longest.
+    """Clips of the evidence for training; clips longer than the generator's maximum are cropped at random.
 
     Raises:
         ConfigError: there is no data, or no clip has a caption and enough frames.
@@ -46,7 +46,7 @@ def captioned(evidence: Evidence, numbers: NDArray[np.int64]) -> CaptionedCodes:
 
 @dataclass(eq=False)
 class TuneTask:
-    """One transformer, clips of several kinds, one objective."""
+    """Training of one transformer on clips of several kinds."""
 
     model: nn.Module
     data: Mapping[str, CaptionedCodes]
@@ -55,7 +55,7 @@ class TuneTask:
     about: Mapping[str, Any]
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-        """Clips of every kind, names prefixed with the kind."""
+        """Clips of every kind; the kind is the prefix of names."""
         drawn = {kind: codes.draw(self.size, rng) for kind, codes in self.data.items()}
         return {f"{kind}.{name}": value for kind, batch in drawn.items() for name, value in batch.items()}
 
@@ -69,7 +69,7 @@ class TuneTask:
         return {"loss": float(loss)}
 
     def describe(self) -> dict[str, Any]:
-        """What decides the run besides the loop."""
+        """Everything that determines the run, except the loop."""
         return {"kind": "tune", **self.about, "batch_size": self.size}
 
 
@@ -82,16 +82,16 @@ def tune(
     about: Mapping[str, Any],
     share: float = 1.0,
 ) -> float:
-    """Train a transformer in place; returns the objective on a fixed batch afterwards.
+    """Train a transformer in place; returns the final objective on a fixed batch.
 
-    With `evidence.cache` the run is kept there: one that was stopped continues, one that is finished is read.
+    With `evidence.cache`, the run is stored there: a stopped run continues, and a finished run is reused.
 
     Args:
-        model: what learns
+        model: the transformer
         data: clips by kind
-        objective: loss of a batch of every kind; it may use `model`
-        about: method, part and whatever else tells this run from others; the concept is added
-        share: how far to go from the old weights to the tuned ones; it may be negative or above 1
+        objective: loss of one batch of each kind; it may use `model`
+        about: facts that identify the run, such as method and part; the concept is added
+        share: interpolation between old (0) and tuned weights (1); may be negative or above 1
     Raises:
         DivergedError: the loss or the weights are no longer finite.
     """
@@ -99,13 +99,13 @@ def tune(
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}
     about = {**about, "concept": evidence.concept.name, "start": hash_tensors(before), "data": store.data_hash}
     about |= {"clips": {kind: len(codes) for kind, codes in data.items()}}
-    how = to_dict(config)
-    key, cache = stable_hash([about, how])[:24], evidence.cache
-    task = TuneTask(model, data, objective, how.pop("batch_size"), about)
-    loop = TrainConfig(**how, validate_every=config.steps, log_every=25)
+    settings = to_dict(config)
+    key, cache = stable_hash([about, settings])[:24], evidence.cache
+    task = TuneTask(model, data, objective, settings.pop("batch_size"), about)
+    loop = TrainConfig(**settings, validate_every=config.steps, log_every=25)
     with tempfile.TemporaryDirectory() if cache is None else nullcontext(str(cache / "tuning" / key)) as folder:
         model.requires_grad_(True)
-        found = fit(lambda: task, loop, folder, {"data_hash": store.data_hash})
+        metrics = fit(lambda: task, loop, folder, {"data_hash": store.data_hash})
         weights = load_tensors(Path(folder) / WEIGHTS)
     if not all(value.isfinite().all() for value in weights.values() if value.is_floating_point()):
         raise DivergedError(f"the weights are no longer numbers after {config.steps} steps; lower the learning rate")
@@ -114,11 +114,11 @@ def tune(
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             value.copy_(before[name] + share * (value - before[name]))
-    return found["val/loss"]
+    return metrics["val/loss"]
 
 
 def own_loss(model: BaseGenerator | ResidualTransformer, kind: str) -> Objective:
-    """The loss that a transformer was trained with, on one kind of clips."""
+    """The usual training loss of a model on one kind of clips."""
 
     def objective(batch: Mapping[str, Batch], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         loss, accuracy = training_loss(model, batch[kind], generator)

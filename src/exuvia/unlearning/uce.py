@@ -1,11 +1,11 @@
-"""UCE: the maps from caption embeddings into the transformers are edited so that the concept reads as something else.
+"""UCE: edits the maps from caption embeddings into the transformers to give the concept another meaning.
 
-Source: [gandikota2024uce]; hmu, src/methods/rece.py. What changes: `cond_emb.weight` of the masked and of the residual
-transformer, by (U1) of closed_form.py. A prompt gives one constraint with a row a token, or one row where the
+Source: [gandikota2024uce]; hmu, src/methods/rece.py. It changes `cond_emb.weight` of the masked and the residual
+transformer, by (U1) of closed_form.py. A prompt gives one constraint with one row per token, or a single row if the
 generator reads pooled captions.
 
-Variant "released" fits the weight to outputs that include the bias, while the bias stays in the layer, so that it
-counts twice for whatever is preserved. "default" fits what the weight itself is to give.
+Variant "released" fits the weight to outputs that include the bias, although the bias stays in the layer: it counts
+twice for preserved prompts. "default" fits outputs without the bias.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ RETAIN_WORDS = (
     "walk", "walking", "walking", "running", "run", "jog", "step", "turn", "dance", "dancing", "move", "moving",
     "steps", "raise", "arm", "leg", "forward", "front", "backward", "sit", "dodge", "moves",
 )  # fmt: skip
-"""Preserved words of hmu's script; "walking" stands there twice."""
+"""Preserved words of hmu's script, which lists "walking" twice."""
 
 
 @dataclass(frozen=True)
@@ -44,26 +44,26 @@ class UCE(Method[UCEConfig]):
     Config = UCEConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
-        """Change the projections of `pipe` in place. Raises ConfigError: nothing to erase, or no finite solution."""
+        """Change the projections of `pipe` in place. Raises ConfigError without prompts or a finite solution."""
         forget, retain = prompts_of(self.config, evidence)
         target = "" if self.config.variant == "released" else self.config.target
         prompts = Prompts(embedded(pipe, forget), embedded(pipe, [target])[0], embedded(pipe, retain))
         maps = projections(pipe)
-        old = [one.weight.detach().clone() for one in maps]
+        old = [layer.weight.detach().clone() for layer in maps]
         new, facts = self.edited(maps, old, prompts)
         with torch.no_grad():
-            for one, before, after in zip(maps, old, new, strict=True):
-                one.weight.copy_(torch.lerp(before, after, self.config.strength))
-        moved = [float((one.weight - w).norm() / w.norm()) for one, w in zip(maps, old, strict=True)]
+            for layer, before, after in zip(maps, old, new, strict=True):
+                layer.weight.copy_(torch.lerp(before, after, self.config.strength))
+        moved = [float((layer.weight - w).norm() / w.norm()) for layer, w in zip(maps, old, strict=True)]
         return {"erased": len(forget), "preserved": len(retain), **facts, "moved": moved}
 
     def edited(self, maps: list[nn.Linear], old: list[Tensor], prompts: Prompts) -> tuple[list[Tensor], dict[str, Any]]:
-        """New weights of every map, and facts on how they were found."""
+        """New weights of all maps, and facts about the edit."""
         return self.solved(maps, old, prompts), {}
 
     def solved(self, maps: list[nn.Linear], weights: list[Tensor], prompts: Prompts) -> list[Tensor]:
-        """New weights of every map, from the given ones."""
-        return [self._solve(one, weight, prompts) for one, weight in zip(maps, weights, strict=True)]
+        """New weights of all maps, from the given ones."""
+        return [self._solve(layer, weight, prompts) for layer, weight in zip(maps, weights, strict=True)]
 
     def _solve(self, layer: nn.Linear, weight: Tensor, prompts: Prompts) -> Tensor:
         c, released = self.config, self.config.variant == "released"
@@ -89,7 +89,7 @@ def projections(pipe: MotionPipeline) -> list[nn.Linear]:
 
 
 def embedded(pipe: MotionPipeline, texts: Sequence[str]) -> list[Tensor]:
-    """What the projections read of each text: real token states [L, E], or the pooled vector [1, E]."""
+    """Inputs of the projections for each text: real token states [L, E], or the pooled vector [1, E]."""
     states = pipe.text.encode(list(texts))
     if pipe.config["text"]["pooled"]:
         return [row[None] for row in states.pooled]
@@ -97,7 +97,7 @@ def embedded(pipe: MotionPipeline, texts: Sequence[str]) -> list[Tensor]:
 
 
 def prompts_of(config: UCEConfig, evidence: Evidence) -> tuple[list[str], list[str]]:
-    """What to erase and what to preserve, as texts. Raises ConfigError where nothing names the concept."""
+    """Texts to erase and to preserve. Raises ConfigError if no text names the concept."""
     concept, plain = evidence.concept, config.variant == "released" or evidence.store is None
     forget, retain = list(config.forget_words), list(config.retain_words)
     if not forget and plain:
@@ -114,7 +114,7 @@ def prompts_of(config: UCEConfig, evidence: Evidence) -> tuple[list[str], list[s
 
 
 def _captions(evidence: Evidence, clips: Any, limit: int) -> list[str]:
-    """Different captions of some clips, evenly spread."""
+    """Captions of clips without duplicates, evenly spaced."""
     texts = evidence.captions(clips)
     if len(texts) > limit:
         texts = [texts[i] for i in np.linspace(0, len(texts) - 1, limit).round().astype(int)]

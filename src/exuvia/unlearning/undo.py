@@ -1,7 +1,7 @@
-"""Taking an edit back: what it replaced, kept apart from the edited generator, and put in its place again bit for bit.
+"""Undoes an edit, bit for bit, from a record that is stored separately from the edited generator.
 
-A record holds every tensor of the parent that the edit changed, and how many detours the parent had. It brings the
-concept back: keep it apart from weights that you hand out. Nothing else writes it.
+A record holds the parent's values of all tensors that the edit changed, and the parent's number of detours. It restores
+the concept: do not distribute it with the weights.
 """
 
 import re
@@ -19,7 +19,7 @@ from exuvia.pipeline.pipeline import MotionPipeline
 
 
 def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline) -> Path:
-    """Keep what turns an edited generator back into the original, as a safetensors file.
+    """Write a record that restores the original generator, as a safetensors file.
 
     Raises:
         ConfigError: `edited` was not made from `original`.
@@ -33,7 +33,7 @@ def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline
     for part in PARTS:
         old, new = getattr(original, part).state_dict(), getattr(edited, part).state_dict()
         if {k: v.shape for k, v in old.items()} != {k: v.shape for k, v in new.items()}:
-            raise ConfigError(f"the {part} has other sizes after the edit, so it cannot be taken back by weights")
+            raise ConfigError(f"the {part} has other sizes after the edit, and weights alone cannot undo it")
         tensors |= {f"{part}.{k}": v for k, v in old.items() if not torch.equal(v, new[k])}
     facts = {"parent": parent, "edited": pipeline_hash(edited), "edits": str(before)}
     save_tensors(path, tensors, facts | {"detours": str(len(original.detours)), "noise": str(len(original.noise))})
@@ -41,10 +41,10 @@ def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline
 
 
 def undo(pipe: MotionPipeline, path: str | Path) -> MotionPipeline:
-    """A copy of an edited generator as it was before the edits that a record is of.
+    """Return a copy of an edited generator in its state before the edits of a record.
 
     Raises:
-        CheckpointError: no record, or one of other edits than those of this generator.
+        CheckpointError: no record, or a record of another generator's edits.
     """
     tensors, facts = renamed(load_tensors(path)), load_metadata(path)
     if facts.get("edited") != pipeline_hash(pipe):
