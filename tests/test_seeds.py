@@ -187,6 +187,7 @@ def test_a_training_leaves_the_draws_of_its_caller_alone(tmp_path: Path) -> None
 
 
 def test_trainings_of_two_precisions_fit_in_one_process(tmp_path: Path) -> None:
+    AcceleratorState._reset_state()  # of trainings that ran before in this process
     given = Accelerator(mixed_precision="bf16")
     for number, precision in enumerate(("no", "bf16", "no")):
         fit(TinyTask, TrainConfig(steps=2, warmup=1, precision=precision), tmp_path / str(number))
