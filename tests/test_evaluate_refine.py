@@ -103,7 +103,7 @@ def test_a_motionx_folder_is_split_by_its_own_words(store: Store, tmp_path: Path
         assert hooking in theirs - ours
     filtered = unlearn("prompt_filter", tiny_pipeline(), data=made)
     again = MotionPipeline.from_pretrained(filtered.save_pretrained(tmp_path / "filtered"))
-    assert again.detours[0].guard.flags(["a man slashes with a sword"], lambda texts: None).tolist() == [True]
+    assert again.guards[0].detector.flags(["a man slashes with a sword"], lambda texts: None).tolist() == [True]
 
 
 def test_a_missing_evaluator_is_trained_and_said_so(

@@ -159,5 +159,5 @@ def test_what_has_no_place_there_is_refused(store: Store, tmp_path: Path, capsys
     gated = exuvia.unlearn("prompt_filter", pipe, forget="kick")
     gated.save_pretrained(tmp_path / "gated")
     assert main(f"export momask {tmp_path}/gated {tmp_path}/t2m".split()) == 2
-    assert "detours of prompts" in capsys.readouterr().err
+    assert "guards of prompts" in capsys.readouterr().err
     assert not (tmp_path / "t2m").exists()

@@ -14,7 +14,7 @@ from exuvia.data.concepts import find_concept
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import write_json
 from exuvia.pipeline.identity import pipeline_hash
-from exuvia.pipeline.prompt_guard import Detour, LearnedGuard, WordGuard
+from exuvia.pipeline.prompt_guard import PromptGuard, LearnedDetector, WordDetector
 from exuvia.readers import read_json
 from exuvia.text.hashed import HashedText
 from tiny import tiny_pipeline
@@ -114,20 +114,20 @@ def test_an_older_folder_makes_the_same_motion(tmp_path: Path) -> None:
     """It says `mask` for what is `base` now, a backbone in one word, and nothing of the kind."""
     pipe = PIPE.clone()
     pipe.provenance["parts"] = {"mask": {"step": 7}}
-    pipe.detours = [
-        Detour(WordGuard(find_concept("kick")), base=pipe.base),
-        Detour(WordGuard(find_concept("violence")), "a person walks"),
+    pipe.guards = [
+        PromptGuard(WordDetector(find_concept("kick")), base=pipe.base),
+        PromptGuard(WordDetector(find_concept("violence")), "a person walks"),
     ]
     folder = pipe.save_pretrained(tmp_path / "run")
     config = read_json(folder / "config.json")
     assert list(config)[2:6] == ["tokenizer", "base", "residual", "length"]
-    for place in (config, config["detours"][0]):
+    for place in (config, config["guards"][0]):
         old = place.pop("base")
         place["mask"] = {name: value for name, value in old.items() if name not in ("kind", "backbone")}
     write_json(folder / "config.json", config)
     (folder / "base.safetensors").rename(folder / "mask.safetensors")
-    tensors = load_tensors(folder / "detour0.safetensors")
-    save_tensors(folder / "detour0.safetensors", {f"mask{name[4:]}": value for name, value in tensors.items()})
+    tensors = load_tensors(folder / "guard0.safetensors")
+    save_tensors(folder / "guard0.safetensors", {f"mask{name[4:]}": value for name, value in tensors.items()})
     loaded = MotionPipeline.from_pretrained(folder)
     assert pipeline_hash(loaded) == pipeline_hash(pipe)
     assert loaded.provenance["parts"] == {"base": {"step": 7}}
@@ -196,11 +196,11 @@ def test_seventeen_prompts_move_the_same_alone_and_in_any_batch(frames: list[int
 
 
 def guarded(pipe: MotionPipeline) -> MotionPipeline:
-    """A copy with a guard whose threshold is exactly the score of one of the prompts."""
+    """A copy with a detector whose threshold is exactly the score of one of the prompts."""
     plane = torch.randn(pipe.text.dim, generator=torch.Generator().manual_seed(1))
-    made, open_guard = pipe.clone(), LearnedGuard(plane, 0.0)
+    made, open_guard = pipe.clone(), LearnedDetector(plane, 0.0)
     scores = sorted(open_guard.scores([one], lambda texts: pipe.text.encode(texts).pooled).item() for one in MANY)
-    made.detours.append(Detour(LearnedGuard(plane, 0.0, scores[8]), instead="a person stands"))
+    made.guards.append(PromptGuard(LearnedDetector(plane, 0.0, scores[8]), instead="a person stands"))
     return made
 
 

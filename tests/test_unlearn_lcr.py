@@ -198,7 +198,7 @@ def test_noise_of_every_generation_moves_only_replaced_codes(pipe: MotionPipelin
     still = unlearn("lcr", pipe, **settings, alpha=0.0)
     drawn = unlearn("lcr", pipe, **settings, alpha=1.0, noise="generation")
     assert torch.equal(codebooks(still), codebooks(drawn))  # the noise is not in the weights
-    (noise,) = drawn.noise
+    (noise,) = drawn.codebook_noise
     codes = torch.full((2, 9, LEVELS), noise.codes[0])
     codes[:, 4:, 0] = next(c for c in range(CODES) if c not in noise.codes)
     lengths = torch.tensor([9, 9])
@@ -225,7 +225,7 @@ def test_damaged_noise_is_refused(pipe: MotionPipeline, tmp_path: Path) -> None:
         ({"codes": [CODES]}, "does not fit"),
         ({"scale": None}, "without"),
     ):
-        write_json(folder / "config.json", config | {"noise": [config["noise"][0] | change]})
+        write_json(folder / "config.json", config | {"codebook_noise": [config["codebook_noise"][0] | change]})
         with pytest.raises(CheckpointError, match=said):
             MotionPipeline.from_pretrained(folder)
 

@@ -15,7 +15,7 @@ from exuvia.errors import CheckpointError, ConfigError, DivergedError
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import Evidence
-from exuvia.unlearning.negation import learned_guard, logistic_regression
+from exuvia.unlearning.negation import learned_detector, logistic_regression
 from exuvia.unlearning.tuning import captioned, own_loss
 from tiny import tiny_pipeline
 
@@ -105,8 +105,8 @@ def test_the_gate_flags_the_concept_and_lets_the_rest_through(pipe: MotionPipeli
     gate = safe.provenance["edits"][-1]["gate"]
     assert gate["train_hit_rate"] > 0.5
     assert gate["train_false_rate"] <= 0.05
-    (detour,) = safe.detours
-    walk, kick = detour.guard.flags(["a person walks forward", "a man kicks with his right leg"], safe._embed)
+    (guard,) = safe.guards
+    walk, kick = guard.detector.flags(["a person walks forward", "a man kicks with his right leg"], safe._embed)
     assert (walk, kick) == (False, True)
     for prompt, same in (("a person walks forward", True), ("a man kicks with his right leg", False)):
         old, new = (one(prompt, seed=1, frames=40).joints for one in (pipe, safe))
@@ -116,8 +116,8 @@ def test_the_gate_flags_the_concept_and_lets_the_rest_through(pipe: MotionPipeli
 def test_the_gate_is_learned_from_training_captions_alone(pipe: MotionPipeline, store: Store) -> None:
     evidence = Evidence(pipe, VIOLENCE, store)
     assert set(evidence.clips) == set(store.select(split="train"))
-    _, loose = learned_guard(pipe, evidence, 0.5)
-    _, strict = learned_guard(pipe, evidence, 0.99)
+    _, loose = learned_detector(pipe, evidence, 0.5)
+    _, strict = learned_detector(pipe, evidence, 0.99)
     assert loose["train_false_rate"] > strict["train_false_rate"]
 
 

@@ -67,7 +67,7 @@ def test_edits_compose_and_are_taken_back_one_by_one(pipe: MotionPipeline, store
 def test_a_damaged_record_is_one_sentence(count: str, pipe: MotionPipeline, tmp_path: Path) -> None:
     safe = unlearn("prompt_filter", pipe)
     record = save_undo(tmp_path / "undo.safetensors", pipe, safe)
-    save_tensors(record, load_tensors(record), load_metadata(record) | {"detours": count})
+    save_tensors(record, load_tensors(record), load_metadata(record) | {"guards": count})
     with pytest.raises(CheckpointError, match="is damaged: it does not say how many"):
         undo(safe, record)
 

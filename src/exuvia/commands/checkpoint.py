@@ -34,8 +34,8 @@ def unpack(config: UnpackConfig) -> None:
     rules: dict[str, Any] = {"overwrite": config.overwrite, "sources": [config.pipeline]}
     check_folder(config.out, PARTS, **rules)
     pipe = MotionPipeline.from_pretrained(config.pipeline)
-    if pipe.detours or pipe.noise:
-        raise ConfigError(f"{config.pipeline} has detours or noise, which its parts cannot hold; undo that edit first")
+    if pipe.guards or pipe.codebook_noise:
+        raise ConfigError(f"{config.pipeline} has guards or noise, which its parts cannot hold; undo that edit first")
     with whole_folder(config.out, PARTS, **rules) as out:
         made = _write(pipe, out)
     print(f"{config.out}: {', '.join(made)}")

@@ -23,7 +23,7 @@ from exuvia.motion.clip import Clip
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
-from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
+from exuvia.pipeline.prompt_guard import PromptGuard, Route, load_guards, routes, save_guards
 from exuvia.pipeline.settings import GenerationConfig, History, PipelineFacts, PipelineFile, Sampling, check_prompts
 from exuvia.pipeline.stream import Scene, stream
 from exuvia.readers import as_type, read_json, read_utf8
@@ -78,9 +78,9 @@ class MotionPipeline:
     """Code counts of concepts, if shipped; see codes/statistics.py."""
     card: str = ""
     """Model card in Markdown: what the weights were made from, under which terms."""
-    detours: list[Detour] = field(default_factory=list)
+    guards: list[PromptGuard] = field(default_factory=list)
     """Rules for prompts that are rewritten or use other weights; see prompt_guard.py."""
-    noise: list[CodeNoise] = field(default_factory=list)
+    codebook_noise: list[CodeNoise] = field(default_factory=list)
     """Noise on codebook rows, redrawn for every motion; see codebook_noise.py."""
     dtype: str = "float32"
     """Precision of the transformers' matrix products: float32, bfloat16 or float16. Weights are not converted."""
@@ -112,8 +112,8 @@ class MotionPipeline:
         from_dict(GenerationConfig, about["generation"])
         parts = load_parts(folder, config, device)
         sizes = parts[0].config
-        detours = [detour.to(device) for detour in load_detours(folder, config.get("detours", []))]
-        noise = load_noise(config.get("noise", []), sizes.num_quantizers, sizes.num_codes)
+        guards = [guard.to(device) for guard in load_guards(folder, config.get("guards", []))]
+        noise = load_noise(config.get("codebook_noise", []), sizes.num_quantizers, sizes.num_codes)
         if text is None:
             text = resolve(TEXT_ENCODER, about["text"]["name"], "text encoder")()
         if text.fingerprint != about["text"]["fingerprint"]:
@@ -125,7 +125,7 @@ class MotionPipeline:
         if "parts" in history:
             history["parts"] = renamed(history["parts"])
         normaliser = load_normaliser(folder, sizes.input_dim)
-        return cls(*parts, normaliser, text, about, history, statistics, card, detours, noise, dtype)
+        return cls(*parts, normaliser, text, about, history, statistics, card, guards, noise, dtype)
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False, overwrite: bool = False) -> Path:
         """Write a folder that `from_pretrained` reads; an older pipeline there is replaced.
@@ -147,8 +147,10 @@ class MotionPipeline:
             save_tensors(out / "normaliser.safetensors", {"mean": mean, "std": std})
             if self.statistics is not None:
                 save_tensors(out / "code_statistics.safetensors", self.statistics)
-            extra: dict[str, Any] = {"detours": save_detours(out, self.detours)} if self.detours else {}
-            extra |= {"noise": [noise.describe() for noise in self.noise]} if self.noise else {}
+            extra: dict[str, Any] = {"guards": save_guards(out, self.guards)} if self.guards else {}
+            extra |= (
+                {"codebook_noise": [noise.describe() for noise in self.codebook_noise]} if self.codebook_noise else {}
+            )
             write_config(out, "pipeline", {**sizes, **self.config, **extra})
             write_json(out / "provenance.json", self.provenance)
             if self.card:
@@ -157,7 +159,7 @@ class MotionPipeline:
 
     def clone(self) -> "MotionPipeline":
         """Copy everything except the caption encoder, which is shared because nothing edits it."""
-        copied = (*PARTS, "config", "provenance", "statistics", "detours", "noise")
+        copied = (*PARTS, "config", "provenance", "statistics", "guards", "codebook_noise")
         return replace(self, **{name: copy.deepcopy(getattr(self, name)) for name in copied})
 
     # generation
@@ -254,7 +256,7 @@ class MotionPipeline:
         order = range(len(prompts)) if steps is None else np.argsort(steps, kind="stable").tolist()  # reduces padding
         for low in range(0, len(prompts), batch_size):
             batch = order[low : low + batch_size]
-            for route in routes(self.detours, [prompts[row] for row in batch], self._embed):
+            for route in routes(self.guards, [prompts[row] for row in batch], self._embed):
                 rows = [batch[row] for row in route.rows]
                 wanted = None if steps is None else torch.tensor([steps[row] for row in rows])
                 with torch.autocast(self.device.type, getattr(torch, self.dtype), self.dtype != "float32"):
@@ -276,8 +278,8 @@ class MotionPipeline:
         rows: list[np.ndarray] = []
         for number, steps in enumerate(lengths.tolist()):
             clip = codes[number : number + 1, :steps]
-            seed = seeds[number : number + 1] if seeds and self.noise else ()
-            extra = added(self.noise, clip, seed, self.tokenizer.config.code_dim) if seed else None
+            seed = seeds[number : number + 1] if seeds and self.codebook_noise else ()
+            extra = added(self.codebook_noise, clip, seed, self.tokenizer.config.code_dim) if seed else None
             decoded = self.tokenizer.decode(clip.to(self.device), extra)[0]
             real = self.normaliser.denormalise(decoded.float().cpu().numpy())
             if smoothing > 0:

@@ -1,6 +1,6 @@
-"""Detours of a generator: prompts that a guard flags are rewritten, or use other weights.
+"""Prompt guards of a generator: prompts that a detector flags are rewritten, or use other weights.
 
-A guard sees the prompt only. A detour is part of the generator: it is saved, loaded and copied with it, and anyone who
+A detector sees the prompt only. A guard is part of the generator: it is saved, loaded and copied with it, and anyone who
 has the weights can remove it.
 """
 
@@ -33,11 +33,11 @@ Embed = Callable[[Sequence[str]], Tensor]
 """Sentences -> one vector each [B, E]."""
 
 
-class Guard(ABC):
-    """Decides which prompts take the detour."""
+class Detector(ABC):
+    """Decides which prompts a guard treats."""
 
     kind: ClassVar[str]
-    """Name of the kind of guard in files."""
+    """Name of the kind of detector in files."""
 
     @abstractmethod
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
@@ -53,7 +53,7 @@ class Guard(ABC):
 
 
 @dataclass(frozen=True)
-class WordGuard(Guard):
+class WordDetector(Detector):
     """Flags a prompt in which a concept's words are used in their own sense (text/words.py)."""
 
     concept: Concept
@@ -72,7 +72,7 @@ class WordGuard(Guard):
 
 
 @dataclass(frozen=True, eq=False)
-class LearnedGuard(Guard):
+class LearnedDetector(Detector):
     """Flags a prompt by a linear classifier of its sentence vector e: weight . e + bias >= threshold."""
 
     weight: Tensor
@@ -87,7 +87,7 @@ class LearnedGuard(Guard):
         vectors = embed(prompts).double().cpu()
         if vectors.shape[1] != len(self.weight):
             given = f"vectors of width {vectors.shape[1]} from the text encoder"
-            raise ConfigError(f"found {given}, expected width {len(self.weight)} for the guard")
+            raise ConfigError(f"found {given}, expected width {len(self.weight)} for the detector")
         return np.asarray((vectors * self.weight.double()).sum(1) + self.bias)
 
     def flags(self, prompts: Sequence[str], embed: Embed) -> NDArray[np.bool_]:
@@ -104,10 +104,10 @@ class LearnedGuard(Guard):
 
 
 @dataclass(frozen=True, eq=False)
-class Detour:
-    """The treatment of prompts that a guard flags."""
+class PromptGuard:
+    """The treatment of prompts that a detector flags."""
 
-    guard: Guard
+    detector: Detector
     """Decides which prompts are flagged."""
     instead: str | None = None
     """Prompt that replaces them; None: they are not replaced."""
@@ -117,25 +117,25 @@ class Detour:
     """Residual transformer for these prompts; None: that of the pipeline."""
 
     def modules(self) -> dict[str, nn.Module]:
-        """The detour's own weights, by part."""
+        """The guard's own weights, by part."""
         return {k: v for k, v in (("base", self.base), ("residual", self.residual)) if v is not None}
 
     def describe(self) -> dict[str, Any]:
-        """Describe everything except weights for `load_detours`, JSON-ready."""
+        """Describe everything except weights for `load_guards`, JSON-ready."""
         sizes = {} if self.base is None else {"base": describe_generator(self.base)}
         if self.residual is not None:
             sizes["residual"] = to_dict(self.residual.config)
-        return {"guard": {"kind": self.guard.kind, **self.guard.describe()}, "instead": self.instead, **sizes}
+        return {"detector": {"kind": self.detector.kind, **self.detector.describe()}, "instead": self.instead, **sizes}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All weights: `guard.*`, `base.*`, `residual.*`."""
-        tensors = {f"guard.{name}": value for name, value in self.guard.tensors().items()}
+        """All weights: `detector.*`, `base.*`, `residual.*`."""
+        tensors = {f"detector.{name}": value for name, value in self.detector.tensors().items()}
         for part, module in self.modules().items():
             tensors |= {f"{part}.{name}": value for name, value in module.state_dict().items()}
         return tensors
 
-    def to(self, device: str | torch.device) -> "Detour":
-        """Move the detour's models to a device."""
+    def to(self, device: str | torch.device) -> "PromptGuard":
+        """Move the guard's models to a device."""
         for module in self.modules().values():
             module.to(device)
         return self
@@ -153,53 +153,55 @@ class Route:
     residual: ResidualTransformer | None
 
 
-def routes(detours: Sequence[Detour], prompts: Sequence[str], embed: Embed) -> list[Route]:
-    """Group prompts by route. Detours rewrite in order; of several detours with weights, the last one counts."""
+def routes(guards: Sequence[PromptGuard], prompts: Sequence[str], embed: Embed) -> list[Route]:
+    """Group prompts by route. Guards rewrite in order; of several guards with weights, the last one counts."""
     texts, weights = list(prompts), np.full(len(prompts), -1)
-    for number, detour in enumerate(detours):
-        flagged = detour.guard.flags(texts, embed)
-        if detour.modules():
+    for number, guard in enumerate(guards):
+        flagged = guard.detector.flags(texts, embed)
+        if guard.modules():
             weights[flagged] = number
-        if detour.instead is not None:
-            texts = [detour.instead if flag else text for flag, text in zip(flagged, texts, strict=True)]
+        if guard.instead is not None:
+            texts = [guard.instead if flag else text for flag, text in zip(flagged, texts, strict=True)]
     grouped = []
     for number in np.unique(weights):
         rows = np.flatnonzero(weights == number).tolist()
-        base, residual = (detours[number].base, detours[number].residual) if number >= 0 else (None, None)
+        base, residual = (guards[number].base, guards[number].residual) if number >= 0 else (None, None)
         grouped.append(Route(rows, [texts[row] for row in rows], base, residual))
     return grouped
 
 
-def save_detours(folder: Path, detours: Sequence[Detour]) -> list[dict[str, Any]]:
-    """Write `detourN.safetensors` for detours with weights; returns all descriptions for the configuration."""
-    for number, detour in enumerate(detours):
-        if tensors := detour.tensors():
-            save_tensors(folder / f"detour{number}.safetensors", tensors)
-    return [detour.describe() for detour in detours]
+def save_guards(folder: Path, guards: Sequence[PromptGuard]) -> list[dict[str, Any]]:
+    """Write `guardN.safetensors` for guards with weights; returns all descriptions for the configuration."""
+    for number, guard in enumerate(guards):
+        if tensors := guard.tensors():
+            save_tensors(folder / f"guard{number}.safetensors", tensors)
+    return [guard.describe() for guard in guards]
 
 
-def load_detours(folder: Path, described: Sequence[dict[str, Any]]) -> list[Detour]:
-    """Read the files of `save_detours`. Raises CheckpointError for an unknown guard or weights that do not fit."""
-    return [_load(folder / f"detour{number}.safetensors", about) for number, about in enumerate(described)]
+def load_guards(folder: Path, described: Sequence[dict[str, Any]]) -> list[PromptGuard]:
+    """Read the files of `save_guards`. Raises CheckpointError for an unknown detector or weights that do not fit."""
+    return [_load(folder / f"guard{number}.safetensors", about) for number, about in enumerate(described)]
 
 
-def _load(path: Path, described: dict[str, Any]) -> Detour:
+def _load(path: Path, described: dict[str, Any]) -> PromptGuard:
     about = renamed(described)
-    as_type(_Described, about, f"a detour in {path.parent}/config.json", CheckpointError)
+    as_type(_Described, about, f"a guard in {path.parent}/config.json", CheckpointError)
     try:
-        settings = dict(about["guard"])
+        settings = dict(about["detector"])
         kind, instead = settings.pop("kind"), about.get("instead")
         tensors = renamed(load_tensors(path)) if path.exists() or kind == "learned" else {}
         if kind == "words":
-            guard: Guard = WordGuard(find_concept(settings["concept"]), settings.get("keywords", "humanml3d"))
+            detector: Detector = WordDetector(find_concept(settings["concept"]), settings.get("keywords", "humanml3d"))
         elif kind == "learned":
-            guard = LearnedGuard(tensors["guard.weight"], float(settings["bias"]), float(settings["threshold"]))
-            if guard.weight.ndim != 1 or not guard.weight.is_floating_point():
-                raise CheckpointError(f"{path} holds {tuple(guard.weight.shape)} weights of a guard, expected a vector")
+            bias, threshold = float(settings["bias"]), float(settings["threshold"])
+            detector = LearnedDetector(tensors["detector.weight"], bias, threshold)
+            if detector.weight.ndim != 1 or not detector.weight.is_floating_point():
+                shape = tuple(detector.weight.shape)
+                raise CheckpointError(f"{path} holds {shape} weights of a detector, expected a vector")
         else:
-            raise CheckpointError(f"{path.parent} has a guard of kind {kind!r}; known: learned, words")
+            raise CheckpointError(f"{path.parent} has a detector of kind {kind!r}; known: learned, words")
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path.parent}/config.json describes a detour without {error}") from None
+        raise CheckpointError(f"{path.parent}/config.json describes a guard without {error}") from None
 
     def part(name: str, make: Callable[[Any], Module]) -> Module | None:
         if name not in about:
@@ -208,13 +210,13 @@ def _load(path: Path, described: dict[str, Any]) -> Detour:
         return module.eval().requires_grad_(False)
 
     residual = part("residual", lambda sizes: ResidualTransformer(from_dict(ResidualTransformerConfig, sizes)))
-    return Detour(guard, instead, part("base", build_generator), residual)
+    return PromptGuard(detector, instead, part("base", build_generator), residual)
 
 
 class _Described(TypedDict):
-    """Result of `Detour.describe`."""
+    """Result of `PromptGuard.describe`."""
 
-    guard: dict[str, Any]
+    detector: dict[str, Any]
     instead: NotRequired[str | None]
     base: NotRequired[dict[str, Any]]
     residual: NotRequired[dict[str, Any]]

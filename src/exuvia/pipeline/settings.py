@@ -111,8 +111,8 @@ class PipelineFile(PipelineFacts):
     base: dict[str, Any]
     residual: dict[str, Any]
     length: dict[str, Any]
-    detours: NotRequired[list[dict[str, Any]]]
-    noise: NotRequired[list[dict[str, Any]]]
+    guards: NotRequired[list[dict[str, Any]]]
+    codebook_noise: NotRequired[list[dict[str, Any]]]
 
 
 def check_prompts(prompts: Sequence[str]) -> None:

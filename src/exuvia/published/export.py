@@ -89,8 +89,8 @@ def _check(pipe: MotionPipeline) -> None:
     about = {
         "transformers that read a caption word by word": not pipe.config["text"]["pooled"],
         "positions of caption words": pipe.base.config.text_positions or pipe.residual.config.text_positions,
-        "detours of prompts (prompt_filter, negation)": pipe.detours,
-        "noise drawn for every motion": pipe.noise,
+        "guards of prompts (prompt_filter, negation)": pipe.guards,
+        "noise drawn for every motion": pipe.codebook_noise,
     }
     found += [text for text, is_there in about.items() if is_there]
     if found:

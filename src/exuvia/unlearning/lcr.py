@@ -188,7 +188,9 @@ class LCR(Method[LCRConfig]):
         edits = plan_edit(books, statistics, replace(self.config, noise="once", alpha=0.0) if later else self.config)
         if later:
             spread = [float(self.config.strength * self.config.scale * books[edit.level].std()) for edit in edits]
-            pipe.noise += [CodeNoise(e.level, tuple(e.codes.tolist()), s) for e, s in zip(edits, spread, strict=True)]
+            pipe.codebook_noise += [
+                CodeNoise(e.level, tuple(e.codes.tolist()), s) for e, s in zip(edits, spread, strict=True)
+            ]
         for edit in edits:
             set_rows(layers[edit.level], edit.codes, edit.rows)
         return {

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.pipeline.prompt_guard import Detour, LearnedGuard
+from exuvia.pipeline.prompt_guard import PromptGuard, LearnedDetector
 from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import NegationConfig
 from exuvia.unlearning.tuning import captioned, own_loss, tune
@@ -29,7 +29,7 @@ class Negation(Method[NegationConfig]):
     Config = NegationConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
-        """Change both transformers of `pipe` in place, or add a detour with changed ones. Raises DivergedError."""
+        """Change both transformers of `pipe` in place, or add a guard with changed ones. Raises DivergedError."""
         c = self.config
         data = {"forget": captioned(evidence, evidence.forget)}
         models, losses = {}, {}
@@ -40,15 +40,15 @@ class Negation(Method[NegationConfig]):
             models[part] = model
         facts: dict[str, Any] = {"clips": {"forget": len(data["forget"])}, "absorbed_loss": losses}
         if c.gate == "learned":
-            guard, quality = learned_guard(pipe, evidence, c.specificity)
-            pipe.detours.append(Detour(guard, base=models["base"], residual=models["residual"]))
+            detector, quality = learned_detector(pipe, evidence, c.specificity)
+            pipe.guards.append(PromptGuard(detector, base=models["base"], residual=models["residual"]))
             facts["gate"] = quality
         return facts
 
 
-def learned_guard(
+def learned_detector(
     pipe: MotionPipeline, evidence: Evidence, specificity: float
-) -> tuple[LearnedGuard, dict[str, float]]:
+) -> tuple[LearnedDetector, dict[str, float]]:
     """Train a gate for captions of the concept on the evidence's captions; returns it with its training rates.
 
     It separates captions of clips that show the concept from all others, with equal weights of both sets. The threshold
@@ -63,9 +63,9 @@ def learned_guard(
     weight, bias = logistic_regression(yes, no)
     scores = (no.double() @ weight + bias).sort().values
     threshold = float(scores[min(len(scores) - 1, int(np.ceil(specificity * len(scores))))])
-    guard = LearnedGuard(weight.float(), bias, threshold)
-    rates = [float((x.double() @ guard.weight.double() + bias >= threshold).double().mean()) for x in (yes, no)]
-    return guard, dict(zip(("train_hit_rate", "train_false_rate"), rates, strict=True))
+    detector = LearnedDetector(weight.float(), bias, threshold)
+    rates = [float((x.double() @ detector.weight.double() + bias >= threshold).double().mean()) for x in (yes, no)]
+    return detector, dict(zip(("train_hit_rate", "train_false_rate"), rates, strict=True))
 
 
 def logistic_regression(yes: Tensor, no: Tensor, ridge: float = 1e-3) -> tuple[Tensor, float]:

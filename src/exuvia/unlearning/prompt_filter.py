@@ -7,7 +7,7 @@ look-alikes ("a white box"). Prompts that describe the concept in other words al
 from typing import Any
 
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.pipeline.prompt_guard import Detour, WordGuard
+from exuvia.pipeline.prompt_guard import PromptGuard, WordDetector
 from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import PromptFilterConfig
 
@@ -18,7 +18,7 @@ class PromptFilter(Method[PromptFilterConfig]):
     Config = PromptFilterConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
-        """Add a detour to `pipe`."""
+        """Add a guard to `pipe`."""
         keywords = "humanml3d" if evidence.store is None else evidence.store.keywords
-        pipe.detours.append(Detour(WordGuard(evidence.concept, keywords), self.config.instead))
+        pipe.guards.append(PromptGuard(WordDetector(evidence.concept, keywords), self.config.instead))
         return {"filtered": evidence.concept.name, "instead": self.config.instead}

@@ -37,5 +37,5 @@ class Retrain(Method[RetrainConfig]):
             raise CheckpointError(f"{folder} was trained {trained}, expected without {evidence.concept.name}")
         for part in PARTS:
             setattr(pipe, part, getattr(other, part))
-        pipe.normaliser, pipe.statistics, pipe.card, pipe.detours = other.normaliser, other.statistics, other.card, []
+        pipe.normaliser, pipe.statistics, pipe.card, pipe.guards = other.normaliser, other.statistics, other.card, []
         return {"weights": folder.name, "without": without}

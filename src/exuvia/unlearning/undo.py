@@ -1,6 +1,6 @@
 """Undoes an edit, bit for bit, from a record that is stored separately from the edited generator.
 
-A record holds the parent's values of all tensors that the edit changed, and the parent's number of detours. It restores
+A record holds the parent's values of all tensors that the edit changed, and the parent's number of guards. It restores
 the concept: do not distribute it with the weights.
 """
 
@@ -36,7 +36,11 @@ def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline
             raise ConfigError(f"the {part} has other sizes after the edit, and weights alone cannot undo it")
         tensors |= {f"{part}.{k}": v for k, v in old.items() if not torch.equal(v, new[k])}
     facts = {"parent": parent, "edited": pipeline_hash(edited), "edits": str(before)}
-    save_tensors(path, tensors, facts | {"detours": str(len(original.detours)), "noise": str(len(original.noise))})
+    save_tensors(
+        path,
+        tensors,
+        facts | {"guards": str(len(original.guards)), "codebook_noise": str(len(original.codebook_noise))},
+    )
     return Path(path)
 
 
@@ -49,15 +53,15 @@ def undo(pipe: MotionPipeline, path: str | Path) -> MotionPipeline:
     tensors, facts = renamed(load_tensors(path)), load_metadata(path)
     if facts.get("edited") != pipeline_hash(pipe):
         raise CheckpointError(f"{path} belongs to another edit than that of this generator")
-    counts = {key: facts.get(key, "") for key in ("detours", "noise", "edits")}
+    counts = {key: facts.get(key, "") for key in ("guards", "codebook_noise", "edits")}
     if not all(re.fullmatch("[0-9]{1,6}", count) for count in counts.values()):
         raise CheckpointError(f"{path} is damaged: it does not say how many edits, guards and noises there were")
     restored = pipe.clone()
     for part in PARTS:
         module = getattr(restored, part)
         module.load_state_dict(module.state_dict() | part_of(tensors, part))
-    restored.detours = restored.detours[: int(counts["detours"])]
-    restored.noise = restored.noise[: int(counts["noise"])]
+    restored.guards = restored.guards[: int(counts["guards"])]
+    restored.codebook_noise = restored.codebook_noise[: int(counts["codebook_noise"])]
     restored.provenance["edits"] = restored.provenance["edits"][: int(counts["edits"])]
     if pipeline_hash(restored) != facts["parent"]:
         raise CheckpointError(f"{path} is damaged: what it restores is not the generator before the edit")
