@@ -14,7 +14,7 @@ from exuvia.data.concepts import find_concept
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import write_json
 from exuvia.pipeline.identity import pipeline_hash
-from exuvia.pipeline.prompt_guard import PromptGuard, LearnedDetector, WordDetector
+from exuvia.pipeline.prompt_guard import LearnedDetector, PromptGuard, WordDetector
 from exuvia.readers import read_json
 from exuvia.text.hashed import HashedText
 from tiny import tiny_pipeline

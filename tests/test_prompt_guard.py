@@ -13,7 +13,7 @@ from exuvia.errors import CheckpointError, ConfigError
 from exuvia.files import write_json
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.pipeline.prompt_guard import PromptGuard, LearnedDetector, WordDetector
+from exuvia.pipeline.prompt_guard import LearnedDetector, PromptGuard, WordDetector
 from exuvia.readers import read_json
 from exuvia.sequence.base import BaseGenerator
 from tiny import tiny_pipeline

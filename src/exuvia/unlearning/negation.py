@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from exuvia.pipeline.pipeline import MotionPipeline
-from exuvia.pipeline.prompt_guard import PromptGuard, LearnedDetector
+from exuvia.pipeline.prompt_guard import LearnedDetector, PromptGuard
 from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.settings import NegationConfig
 from exuvia.unlearning.tuning import captioned, own_loss, tune
