@@ -20,7 +20,7 @@ from exuvia.studio.database import open_database
 from exuvia.studio.library import Generator, Library
 from exuvia.studio.queue import Unknown
 from exuvia.studio.settings import Settings
-from exuvia.studio.worker import Shelf
+from exuvia.studio.worker import LoadedGenerators
 from tiny import tiny_pipeline
 
 
@@ -48,7 +48,7 @@ def by_key(library: Library) -> dict[str, Generator]:
 
 
 def first_weight(library: Library, name: str) -> float:
-    return float(next(iter(Shelf(library, "cpu")(name).base.parameters())).flatten()[0])
+    return float(next(iter(LoadedGenerators(library, "cpu")(name).base.parameters())).flatten()[0])
 
 
 def test_a_renamed_shipped_generator_keeps_its_id_and_its_edits(tmp_path: Path) -> None:
@@ -79,16 +79,16 @@ def test_other_weights_get_an_id_of_their_own_and_the_old_id_waits_for_its_own(t
     folder, kept = saved(tmp_path / "x", 1), tmp_path / "kept"
     library = started(tmp_path / "studio", x=folder)
     old = by_key(library)["x"].id
-    shelf, weight = Shelf(library, "cpu"), first_weight(library, old)
+    loaded, weight = LoadedGenerators(library, "cpu"), first_weight(library, old)
     shutil.copytree(folder, kept)
     saved(folder, 2)
-    with pytest.raises(CheckpointError, match="'x' are not those that it had; start the studio anew"):
-        shelf(old)
+    with pytest.raises(CheckpointError, match="'x' have changed; restart the studio"):
+        loaded(old)
     library = started(tmp_path / "studio", x=folder)
     new = by_key(library)["x"].id
     assert new != old
     assert first_weight(library, new) != weight
-    with pytest.raises(Unknown, match="'x' is not on offer"):
+    with pytest.raises(Unknown, match="'x' is not available"):
         library.generator(old)
     assert by_key(started(tmp_path / "studio")).keys() == {"base"}
     library = started(tmp_path / "studio", x=kept)
@@ -103,8 +103,8 @@ def test_an_edited_generator_whose_files_were_exchanged_is_refused(tmp_path: Pat
         library.add_edited(link, "e" * 32, "safe", by_key(library)["base"].id, "j", {})
     assert first_weight(library, "e" * 32)
     saved(library.place_for("e" * 32), 2)
-    with pytest.raises(CheckpointError, match=r"'safe' are not those that it had$"):
-        Shelf(started(tmp_path), "cpu")("e" * 32)
+    with pytest.raises(CheckpointError, match=r"'safe' have changed$"):
+        LoadedGenerators(started(tmp_path), "cpu")("e" * 32)
 
 
 NAMES = ("a", "b", "base")

@@ -40,12 +40,12 @@ def studio(config: StudioConfig) -> None:
         raise ConfigError(f"the studio needs {error.name}; install it with: pip install 'exuvia[studio]'") from None
     chosen = {setting.name: getattr(config, setting.name) for setting in fields(Settings)} | {"token": token}
 
-    def tell(address: str) -> None:
+    def log(address: str) -> None:
         print(f"the studio is at {address}", flush=True)
         if config.open:
             webbrowser.open(address)
 
-    serve(Settings(**chosen), tell)
+    serve(Settings(**chosen), log)
 
 
 def _check_offers(config: StudioConfig) -> None:
