@@ -82,7 +82,7 @@ COMMAND = {
         group="generators of motion",
     ),
     "long": Entry(
-        "lab.experiments.long:bench_long",
+        "lab.experiments.stream:bench_stream",
         "joins, drift, time and memory of one motion of many captions",
         ("python -m lab long --minutes 2",),
         group="generators of motion",

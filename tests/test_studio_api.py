@@ -359,7 +359,7 @@ def test_a_generator_whose_files_are_gone_fails_without_telling_where_they_were(
         assert made.get(f"/jobs/{good['id']}")["state"] == "done"
         failed = made.get(f"/jobs/{job['id']}")
     assert (failed["state"], str(tmp_path) in json.dumps(failed)) == ("failed", False)
-    assert "cannot be loaded; the studio's log says why" in failed["message"]
+    assert "cannot be loaded; see the studio's log" in failed["message"]
 
 
 def test_postgresql_keeps_the_same(postgres: str, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_no_sequence_of_starts_and_renames_gives_an_id_other_weights(
     monkeypatch: pytest.MonkeyPatch, starts: list[tuple[dict[str, str], list[tuple[int, str]]]]
 ) -> None:
     monkeypatch.setattr(
-        library_module, "_measured", lambda place, facts={}: {"place": place, "weights": place, "facts": dict(facts)}
+        library_module, "_current", lambda place, facts={}: {"place": place, "weights": place, "facts": dict(facts)}
     )
     seen: dict[str, tuple[str, str | None]] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -4,9 +4,9 @@
     du_t = sum_n g_t B_t  (u = dt x)        ddt_t = x_t du_t + sum_n A g_t a_t h_{t-1}
     dA = sum_t dt_t g_t a_t h_{t-1}         dh_0 = a_1 g_1
 
-A chunk's states are computed again from the one kept before it, and with the same exponentials, all in registers, its
-gradients. Sums over channels and sequences are written in parts and added up in order: no atomics, the same bits
-every time.
+A chunk's states are recomputed from the stored state before it, and the same exponentials are used for its gradients,
+all in registers. Sums over channels and sequences are written in parts and added in order, without atomics, so results
+are bitwise reproducible.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from exuvia_ssm.gpu.tiles import FREE, also, channels_of, clear_around, rows_of,
 
 @triton.jit
 def gradient_before_gate(grad_y, z, base, tile, real) -> Any:
-    """What comes back to y as it is before the gate, of a tile."""
+    """Return the gradient of y before the gate, for a tile."""
     given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
     if z is not None:
         given *= tiles.silu_tile(z, base, tile, real)
@@ -50,12 +50,13 @@ def adjoint_ends(
     STEPS: tl.constexpr,
     WIDTH: tl.constexpr,
 ) -> None:
-    """ends [segments, N, D]: a_1 g_1 at the start of each segment, 0 entering at its end; sums [segments, D] of dt."""
+    """Store a_1 g_1 at the start of each segment, with 0 entering at its end, in ends [segments, N, D], and the sums of
+    dt in sums [segments, D]."""
     blocks = groups * per_group
     part = (tl.program_id(0) // blocks).to(tl.int64)
     group, channel, here = channels_of(tl.program_id(0) % blocks, width, groups, per_group, WIDTH)
     s, offset, length, begin = segment_of(offsets, lengths, sequences, part, segment, True)
-    if (begin == 0) | (begin >= length):  # before the first segment nothing asks
+    if (begin == 0) | (begin >= length):  # no segment precedes the first
         return
     slot = offset // STEPS + s + begin // STEPS
     place = ends + part * width * size + channel
@@ -88,7 +89,7 @@ def adjoint_ends(
 
 @triton.jit
 def enter(place, entering, first, by_state, there, here, width, size, WIDTH: tl.constexpr) -> None:
-    """The adjoints that come from behind a segment to `place`: `first` + n `by_state` of `entering`, else zeros."""
+    """Store the adjoints that enter a segment's end at `place`: `entering` at `first` + n `by_state`, else zeros."""
     for n in range(size):
         adjoint = tl.zeros((WIDTH,), tl.float32)
         if entering is not None:
@@ -98,7 +99,7 @@ def enter(place, entering, first, by_state, there, here, width, size, WIDTH: tl.
 
 @triton.jit
 def leave(place, grad_initial, first, here, width, size) -> None:
-    """The adjoints at `place`, those of the state before a sequence, to `first` of `grad_initial`, where wanted."""
+    """Store the adjoints at `place`, those of the state before a sequence, in `grad_initial` at `first`, if wanted."""
     if grad_initial is not None:
         for n in range(size):
             tl.store(grad_initial + first + n, tl.load(place + n * width, here, 0.0), here)
@@ -125,10 +126,10 @@ def chunk_gradients(
     STEPS: tl.constexpr,
     WIDTH: tl.constexpr,
 ) -> Any:
-    """du, the part of ddt / log(2) from the decays, and C h (zeros without a gate z), [STEPS, WIDTH] each.
+    """Return du, the part of ddt / log(2) from the decays, and C h (zeros without a gate z), [STEPS, WIDTH] each.
 
-    From the states `before` the chunk and the adjoints at `place`, which become those of its start; parts of dB and dC
-    are written, those of dA added to `rate_sums`.
+    Reads the states `before` the chunk and the adjoints at `place`, which it replaces by those at the chunk's start;
+    stores parts of dB and dC, and adds those of dA to `rate_sums`.
     """
     grad_u = tl.zeros((STEPS, WIDTH), tl.float32)
     grad_sizes = tl.zeros((STEPS, WIDTH), tl.float32)
@@ -160,7 +161,7 @@ def chunk_gradients(
 
 @triton.jit
 def step_gradient(grad_u, grad_sizes, inputs, dt, base, tile, real, shift, SOFTPLUS: tl.constexpr) -> Any:
-    """ddt of a tile, before bias and softplus."""
+    """Return ddt of a tile, before bias and softplus."""
     grad_step = grad_u * inputs + grad_sizes * 0.6931471805599453
     if SOFTPLUS:
         grad_step *= tiles.sigmoid(tl.load(dt + base + tile, real, 0.0).to(tl.float32) + shift[None, :])
@@ -169,7 +170,7 @@ def step_gradient(grad_u, grad_sizes, inputs, dt, base, tile, real, shift, SOFTP
 
 @triton.jit
 def store_gate_gradient(grad_z, z, grad_y, out, skip, inputs, base, tile, real) -> None:
-    """dz = gy (out + skip x) SiLU'(z), where there is a gate."""
+    """Store dz = gy (out + skip x) SiLU'(z), if there is a gate."""
     if z is not None:
         gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
         share = tiles.sigmoid(gate)
@@ -225,7 +226,7 @@ def scan_backward(
 ) -> None:
     """kept [slots, N, D] from `scan_forward`; parts [per_group, slots, G, N, STEPS], `apart` values each; grad_rates
     (zeros at first) and passing [lanes, N, D]; grad_skip and grad_bias [lanes, D].
-    Programs: lanes x blocks of channels; a lane goes through every lanes-th segment."""
+    Programs: lanes x blocks of channels; a lane processes every lanes-th segment."""
     blocks = groups * per_group
     lane, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
     group, channel, here = channels_of(block, width, groups, per_group, WIDTH)

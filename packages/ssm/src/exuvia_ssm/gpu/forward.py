@@ -1,8 +1,8 @@
-"""The forward kernel: one segment of a sequence, WIDTH channels, STEPS steps at a time, one state number after another.
+"""The forward kernel: one segment of a sequence, WIDTH channels, STEPS steps at a time, one state index after another.
 
-States pass from chunk to chunk through memory: with KEEP every chunk has its own place, and they are what the backward
-pass starts from; without, there is one place a segment. With ENDS only the end of each segment is wanted, begun from
-zero, and the sum of its step sizes: the first of the three phases of a sequence in segments.
+States pass from chunk to chunk through memory. With KEEP, every chunk stores its state for the backward pass; without,
+each segment has one place. With ENDS, only the end state of each segment, started from zero, and the sum of its step
+sizes are computed: the first of the three phases for split sequences.
 """
 
 import triton

@@ -1,7 +1,7 @@
-"""Kernels that turn the maps B and C round: rows [R, G, N] to chunks [slots, G, N, STEPS], and their gradients back.
+"""Kernels that transpose the maps B and C from rows [R, G, N] to chunks [slots, G, N, STEPS], and their gradients back.
 
-A chunk's steps lie side by side and on a boundary of 16 values, whatever the sequences' offsets, so that a thread of
-the scan reads them by fours; steps that are not real are 0.
+A chunk's steps are contiguous and aligned to 16 values, whatever the sequences' offsets, so that a thread of the scan
+loads four at a time; masked steps are 0.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from exuvia_ssm.gpu.tiles import FREE, owner
 
 @triton.jit
 def chunk_rows(offsets, lengths, sequences, slot, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
-    """Rows of a slot's chunk in the order of memory, and which of them are real."""
+    """Return the rows of a slot's chunk in memory order, and which of them are real."""
     s = owner(offsets, sequences, slot, STEPS)
     offset = tl.load(offsets + s)
     length = tl.load(lengths + s)
