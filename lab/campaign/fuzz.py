@@ -23,8 +23,8 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from exuvia.errors import ExuviaError
+from lab.campaign.fixtures import Fixtures
 from lab.campaign.mutate import CANARY, mutate
-from lab.campaign.shelf import Shelf
 from lab.campaign.targets import Reader, Target
 
 LATE_S = 20.0
@@ -76,14 +76,14 @@ class Failure(NamedTuple):
     """The traceback, or how the process ended."""
 
 
-def prepared(target: Target, shelf: Shelf, more: Iterable[Path] = ()) -> Bench:
+def prepared(target: Target, fixtures: Fixtures, more: Iterable[Path] = ()) -> Bench:
     """A reader with good files: those of its maker, and those of the same name or ending in other folders.
 
     It reads its good files here, so that children start with everything imported.
     """
-    folder = shelf.root / "good" / target.name.replace(" ", "-")
+    folder = fixtures.root / "good" / target.name.replace(" ", "-")
     folder.mkdir(parents=True)
-    read = target.make(shelf, folder)
+    read = target.make(fixtures, folder)
     seeds: dict[str, list[bytes]] = {}
     for name in target.kinds:
         paths = sorted(folder.glob("seed*")) if not name else [folder / name]
@@ -133,7 +133,7 @@ class Tally:
 
 
 def fuzz(
-    benches: Sequence[Bench], inputs: int, seed: int, tell: Callable[[str], None], kept: Path | None = None
+    benches: Sequence[Bench], inputs: int, seed: int, log: Callable[[str], None], kept: Path | None = None
 ) -> Tally:
     """Feed all readers; what an input is depends on the seed, its reader and its number only.
 
@@ -152,7 +152,7 @@ def fuzz(
         rate = tally.inputs / (time.monotonic() - began)
         slow = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in tally.seconds.most_common(4))
         failed = f"{tally.failed:,} failures at {len(tally.failures)} places"
-        tell(f"{tally.inputs:,} inputs, {rate:,.0f} a second, {failed}; longest: {slow}")
+        log(f"{tally.inputs:,} inputs, {rate:,.0f} a second, {failed}; longest: {slow}")
     return tally
 
 

@@ -71,7 +71,7 @@ class Result:
 
 
 def campaign(
-    job: Job, room: Path, kills: int, seed: int, *, old: bool = True, tell: Callable[[str], None] = print
+    job: Job, room: Path, kills: int, seed: int, *, old: bool = True, log: Callable[[str], None] = print
 ) -> Result:
     """Chains of killed runs until so many kills met a live process.
 
@@ -96,7 +96,7 @@ def campaign(
         result.chains += 1
         shutil.rmtree(place)
         if result.lost > 20:
-            tell(f"{job.name}: stopped after {result.lost} losses")
+            log(f"{job.name}: stopped after {result.lost} losses")
             break
     return result
 

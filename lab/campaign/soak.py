@@ -47,7 +47,7 @@ class Found:
 
 def soak(
     folder: Path, pipeline: Path, upload: bytes, minutes: float, users: int, kill_s: float, seed: int,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Found:  # fmt: skip
     """Run a studio for some minutes, then wait for its jobs and look at what became of them.
 
@@ -68,7 +68,7 @@ def soak(
         crowd = [threading.Thread(target=_use, args=one) for one in asks]
         for one in crowd:
             one.start()
-        _disturb(process, end, kill_s, random.Random(f"{seed} kills"), found, tell)
+        _disturb(process, end, kill_s, random.Random(f"{seed} kills"), found, log)
         for one in crowd:
             one.join()
         left = _wait(watcher, sorted(found.submitted), drain_s)
@@ -125,7 +125,7 @@ def _ask(user: User, rng: random.Random, generators: list[str], upload: bytes) -
 
 
 def _disturb(
-    process: int, end: float, kill_s: float, rng: random.Random, found: Found, tell: Callable[[str], None]
+    process: int, end: float, kill_s: float, rng: random.Random, found: Found, log: Callable[[str], None]
 ) -> None:
     """Kill one worker after another and look at memory and descriptors until the time is over."""
     began, next_kill, next_look = time.monotonic(), time.monotonic() + kill_s, 0.0
@@ -141,7 +141,7 @@ def _disturb(
                     os.kill(rng.choice(workers), signal.SIGKILL)
                     found.kills += 1
             next_kill = now + kill_s * (0.5 + rng.random())
-            tell(f"{now - began:.0f} s: {len(found.submitted)} jobs, {found.kills} kills")
+            log(f"{now - began:.0f} s: {len(found.submitted)} jobs, {found.kills} kills")
         time.sleep(0.2)
 
 

@@ -48,16 +48,16 @@ def fuzz(config: FuzzConfig) -> int:
     torch.set_num_threads(1)
     from lab.campaign import fuzz as campaign
     from lab.campaign import readers
-    from lab.campaign.shelf import Shelf
+    from lab.campaign.fixtures import Fixtures
 
     chosen = _named(readers.TARGET, config.targets)
     tmpfs = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="fuzz", dir=tmpfs if tmpfs.is_dir() else None) as folder:
-        shelf = Shelf(Path(folder))
+        fixtures = Fixtures(Path(folder))
         with campaign.canary(Path(folder)):
             more = campaign.seeds_in(config.seeds)
-            benches = [campaign.prepared(readers.TARGET[name], shelf, more) for name in chosen]
-            tally = campaign.fuzz(benches, config.inputs, config.seed, tell, config.keep)
+            benches = [campaign.prepared(readers.TARGET[name], fixtures, more) for name in chosen]
+            tally = campaign.fuzz(benches, config.inputs, config.seed, log, config.keep)
     heads = ("reader", *campaign.OUTCOMES, "a second")
     table(
         heads,
@@ -105,13 +105,13 @@ def kill(config: KillConfig) -> int:
 
     torch.set_num_threads(1)
     from lab.campaign.commands import jobs, small_shards
+    from lab.campaign.fixtures import Fixtures
     from lab.campaign.kill import Result, campaign
-    from lab.campaign.shelf import Shelf
 
     tmpfs, found = Path("/dev/shm"), dict[str, Result]()
     with tempfile.TemporaryDirectory(prefix="kill", dir=tmpfs if tmpfs.is_dir() else None) as folder:
         small_shards()
-        known = jobs(Shelf(Path(folder) / "shelf"))
+        known = jobs(Fixtures(Path(folder) / "fixtures"))
         chosen = _named(known, config.commands)
         shares = sum(known[name].share for name in chosen)
         for name in chosen:
@@ -119,7 +119,7 @@ def kill(config: KillConfig) -> int:
             room.mkdir()
             count = math.ceil(config.kills * known[name].share / shares)
             one = found[name] = campaign(known[name], room, count, config.seed)
-            tell(f"{name}: {one.seconds:.2f} s undisturbed, {one.kills} kills, {one.lost} lost, {len(one.left)} left")
+            log(f"{name}: {one.seconds:.2f} s undisturbed, {one.kills} kills, {one.lost} lost, {len(one.left)} left")
     heads = ("command", "s", "kills", "SIGTERM", "chains", "half", "differs", "failed", "left")
     counted = ("half", "differs", "failed", "left")
     table(
@@ -167,14 +167,14 @@ def soak(config: SoakConfig) -> int:
     Raises:
         OutputError: the studio does not start.
     """
-    from lab.campaign.shelf import Shelf
+    from lab.campaign.fixtures import Fixtures
     from lab.campaign.soak import soak as campaign
 
     with tempfile.TemporaryDirectory(prefix="soak") as folder:
-        shelf = Shelf(Path(folder) / "shelf")
-        upload = shelf.motion(shelf.root, ".npy").read_bytes()
-        about = (config.minutes, config.users, config.kill_s, config.seed, tell)
-        found = campaign(Path(folder) / "studio", shelf.pipeline, upload, *about)
+        fixtures = Fixtures(Path(folder) / "fixtures")
+        upload = fixtures.motion(fixtures.root, ".npy").read_bytes()
+        about = (config.minutes, config.users, config.kill_s, config.seed, log)
+        found = campaign(Path(folder) / "studio", fixtures.pipeline, upload, *about)
     for line, times in Counter(found.lost).items():
         print(f"lost: {line} ({times} times)")
     for line, times in found.refused.most_common(12):
@@ -190,7 +190,7 @@ def soak(config: SoakConfig) -> int:
     return 1 if found.lost else 0
 
 
-def tell(line: str) -> None:
+def log(line: str) -> None:
     """A line of progress."""
     print(line, file=sys.stderr, flush=True)
 

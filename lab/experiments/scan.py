@@ -13,9 +13,9 @@ from lab.cell_text import text_table
 from lab.cells import MEASURED, Cell, Protocol
 from lab.ledger.numbers import Number, Origin, record_numbers
 from lab.methods import METHODS
-from lab.quoted import largest_differences, long_numbers, scan_numbers
 from lab.results import Results, read_results, write_results
 from lab.roofline import Size
+from lab.scan_numbers import largest_differences, long_numbers, scan_numbers
 
 AGREE = 1e-3
 """Largest difference from the reference, at a tiny size, that is not pointed out."""
@@ -77,7 +77,7 @@ def bench_scan(config: ScanBench) -> None:
         found = read_results(config.results)
         sizes = tuple(size for size in found.sizes if size not in short)
     else:
-        found = scan.run_scan(sizes, methods, config.protocol, attention_sizes=short, tell=_progress)
+        found = scan.run_scan(sizes, methods, config.protocol, attention_sizes=short, log=_progress)
     numbers = long_numbers(found) if config.long else scan_numbers(found, sizes, short)
     prefix = f"scan.{'gpu' if found.protocol.device.startswith('cuda') else 'cpu'}{'.long' if config.long else ''}"
     titles = {method: METHODS[method].title for method in METHODS}

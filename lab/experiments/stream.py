@@ -26,7 +26,7 @@ PROMPTS = (
 
 
 @settings(kw_only=True)
-class LongBench:
+class StreamBench:
     """How long a motion."""
 
     minutes: float = 10.0
@@ -45,7 +45,7 @@ class LongBench:
     """Put behind the names in the ledger, such as .causal."""
 
 
-def bench_long(config: LongBench) -> None:
+def bench_stream(config: StreamBench) -> None:
     """Stream one long motion of many scenes, and look at its joins, its floor, its time and its memory.
 
     Examples:
@@ -86,11 +86,11 @@ def bench_long(config: LongBench) -> None:
     record_numbers(config.record, {name + config.tag: number for name, number in numbers.items()}, seed=config.seed)
 
 
-def _scenes(config: LongBench, count: int) -> Iterator[Any]:
+def _scenes(config: StreamBench, count: int) -> Iterator[Any]:
     return (Scene(prompt, config.frames) for prompt in itertools.islice(itertools.cycle(PROMPTS), count))
 
 
-def _consumed(pipe: Any, config: LongBench, count: int) -> None:
+def _consumed(pipe: Any, config: StreamBench, count: int) -> None:
     """Pieces are looked at and let go, as a player does."""
     for _ in stream(pipe, _scenes(config, count), seed=config.seed):
         pass

@@ -18,9 +18,9 @@ from exuvia.readers import as_type, read_json
 from exuvia.sequence.settings import StackConfig
 from exuvia.train import WEIGHTS, TrainConfig, fit, seeded
 from lab.budget import planned_steps
-from lab.claim import claim
 from lab.lm.corpus import Corpus
 from lab.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
+from lab.run_settings import check_settings
 from lab.speed import Speed, kept_speeds, training_device
 from lab.stack import of_equal_size
 from lab.variant import Variant, parse_variant, parse_variants
@@ -69,7 +69,7 @@ class Result:
 
 def run_text(
     corpus: Corpus, recipe: Recipe, variants: Sequence[str], seeds: Sequence[int], out: Path,
-    tell: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> list[Result]:  # fmt: skip
     """Train what is not trained yet, and test everything on the whole test text.
 
@@ -79,7 +79,7 @@ def run_text(
         variants: names as lab/variant.py has them
         seeds: of initial weights and windows
         out: folder of the runs
-        tell: called with a line whenever a model is done
+        log: called with a line whenever a model is done
     Raises:
         ConfigError: an unknown variant, no seed, or a run of other settings in a folder.
         DataError: a text shorter than a window.
@@ -90,7 +90,7 @@ def run_text(
     for seed in seeds:
         for variant in lines:
             result = _run_one(corpus, recipe, variant, seed, out / f"{corpus.name}-{variant.name}-seed{seed}")
-            tell(f"{corpus.name} {variant.name} seed {seed}: {result.bits_a_byte:.4f} bits a byte")
+            log(f"{corpus.name} {variant.name} seed {seed}: {result.bits_a_byte:.4f} bits a byte")
             found.append(result)
     return found
 
@@ -120,7 +120,7 @@ def _task(corpus: Corpus, recipe: Recipe, config: LanguageModelConfig, seed: int
 
 def _run_one(corpus: Corpus, recipe: Recipe, variant: Variant, seed: int, out: Path) -> Result:
     config = model_config(corpus, recipe, variant)
-    claim(out, {"recipe": to_dict(recipe), "model": to_dict(config), "tokens": len(corpus.train)})
+    check_settings(out, {"recipe": to_dict(recipe), "model": to_dict(config), "tokens": len(corpus.train)})
     if (out / "result.json").is_file():
         return as_type(Result, read_json(out / "result.json"), out / "result.json")
     steps = recipe.train.steps

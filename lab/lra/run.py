@@ -21,9 +21,9 @@ from exuvia.readers import as_type, read_json
 from exuvia.sequence.settings import StackConfig
 from exuvia.train import WEIGHTS, TrainConfig, fit, seeded
 from lab.budget import planned_steps
-from lab.claim import claim
 from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.task import ClassifyTask, Splits, score
+from lab.run_settings import check_settings
 from lab.speed import Speed, kept_speeds, training_device
 from lab.stack import of_equal_size
 from lab.variant import Variant, parse_variant, parse_variants
@@ -90,7 +90,7 @@ class Result:
 
 def run_problem(
     problem: Problem, recipe: Recipe, variants: Sequence[str], seeds: Sequence[int], out: Path,
-    tell: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> list[Result]:  # fmt: skip
     """Train what is not trained yet, seed by seed, and test everything.
 
@@ -100,7 +100,7 @@ def run_problem(
         variants: names as lab/variant.py has them
         seeds: of initial weights and batches
         out: folder of the runs
-        tell: called with a line whenever a model is done
+        log: called with a line whenever a model is done
     Raises:
         ConfigError: an unknown variant, no seed, or a run of other settings in a folder.
         DivergedError: a loss is no longer a finite number.
@@ -114,7 +114,7 @@ def run_problem(
             tried = [_run_one(problem, with_rate(recipe, rate), variant, seed, out) for rate in rates]
             best = max(tried, key=lambda one: one.valid_accuracy)
             chosen[variant.name] = best.lr
-            tell(f"{problem.name} {variant.name} seed {seed}: {best.accuracy:.4f} at a rate of {best.lr:g}")
+            log(f"{problem.name} {variant.name} seed {seed}: {best.accuracy:.4f} at a rate of {best.lr:g}")
             found.append(best)
     return found
 
@@ -153,7 +153,7 @@ def _run_one(problem: Problem, recipe: Recipe, variant: Variant, seed: int, runs
         model_config(problem, recipe, variant),
         run_folder(runs, problem.name, variant.name, recipe.train.lr, seed),
     )
-    claim(out, {"recipe": to_dict(recipe), "model": to_dict(config), "examples": len(problem.splits.train)})
+    check_settings(out, {"recipe": to_dict(recipe), "model": to_dict(config), "examples": len(problem.splits.train)})
     if (out / "result.json").is_file():
         return as_type(Result, read_json(out / "result.json"), out / "result.json")
     steps = recipe.train.steps

@@ -22,7 +22,7 @@ def made_by(module: str) -> Any:
     return import_module(module)
 
 
-class Shelf:
+class Fixtures:
     """A folder of good files, stores and models."""
 
     def __init__(self, root: Path) -> None:
