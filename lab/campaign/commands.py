@@ -1,4 +1,4 @@
-"""The commands that are killed, at sizes at which each takes about a second."""
+"""The commands to kill, at sizes that take about a second each."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def command(words: str) -> Callable[[Path], int]:
 
 
 def jobs(fixtures: Fixtures) -> dict[str, Job]:
-    """All commands by name; the fixtures has what they read."""
+    """Return all commands by name; the fixtures provide their inputs."""
     store, tiny, mocap = fixtures.store, fixtures.pipeline, fixtures.mocap
     motions, prompts, old, published = (
         fixtures.root / name for name in ("motions", "prompts.txt", "tokenizer", "published")
@@ -85,7 +85,7 @@ def jobs(fixtures: Fixtures) -> dict[str, Job]:
 
 
 def _prepare(fixtures: Fixtures, tokenizer: str, report: str) -> None:
-    """What the commands read: motions, prompts, a tokenizer's run, published checkpoints, a report."""
+    """Create the inputs of the commands: motions, prompts, a tokenizer's run, published checkpoints, a report."""
     root, motions = fixtures.root, fixtures.root / "motions"
     motions.mkdir()
     for number in range(6):
@@ -101,18 +101,18 @@ def _prepare(fixtures: Fixtures, tokenizer: str, report: str) -> None:
 
 
 def _kernel(place: Path) -> int:
-    """The compiled scan at its first use, with a cache of its own."""
+    """Build the compiled scan at its first use, with a separate cache."""
     os.environ["EXUVIA_CACHE"] = str(place / "cache")
     from exuvia_ssm.cpu.build import library
 
     library()
-    for lock in place.rglob("*.lock"):  # stays for the next build, and is empty
+    for lock in place.rglob("*.lock"):  # an empty file that stays for the next build
         lock.unlink()
     return 0
 
 
 def small_shards() -> None:
-    """Shards of two clips, so that a kill falls between two of them."""
+    """Use shards of two clips, so that a kill can fall between them."""
     from exuvia.data import prepare
 
     prepare.SHARD_CLIPS = 2

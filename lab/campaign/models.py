@@ -1,4 +1,4 @@
-"""What is fed with damaged files: readers of runs, pipelines, published checkpoints, word lists, reports and caches."""
+"""Targets of damaged files: readers of runs, pipelines, published checkpoints, word lists, reports and caches."""
 
 import json
 import shutil
@@ -169,7 +169,7 @@ def _learner() -> tuple[Any, Any]:
 
 
 def _copied(place: Path, read: Reader) -> None:
-    """Read a copy, which may change."""
+    """Read a copy, because reading may change it."""
     copy = Path(shutil.copytree(place, place.parent / "copy", dirs_exist_ok=True))
     try:
         read(copy)

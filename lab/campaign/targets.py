@@ -1,4 +1,4 @@
-"""What is fed with damaged files: the readers of motion, data, text and studio. The readers of models: models.py."""
+"""Targets of damaged files: readers of motion, data, text and studio. Readers of models are in models.py."""
 
 import json
 import shutil
@@ -18,17 +18,17 @@ Reader = Callable[[Any], object]
 
 @dataclass(frozen=True)
 class Target:
-    """One reader with good files for it."""
+    """A reader with valid files."""
 
     name: str
     weight: float
-    """Share of the inputs, relative to the others'."""
+    """Relative share of the inputs."""
     make: Callable[[Fixtures, Path], Reader]
-    """Fills a folder with good files, and returns what reads it; or what reads bytes, where `kinds` has ""."""
+    """Fills a folder with valid files and returns its reader; or a reader of bytes, if `kinds` has ""."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """File in the folder -> its kind (mutate.STRUCTURE, text or bytes)."""
     warm: bool = True
-    """Whether it may read before a process is forked: threads do not live on in the child."""
+    """Whether it may read before a process is forked, because threads do not survive in the child."""
 
 
 TARGET: dict[str, Target] = {}
@@ -38,11 +38,11 @@ KIND = {
     ".json": "json", ".jsonl": "jsonl", ".npy": "npy", ".npz": "zip", ".tar": "zip", ".pkl": "pickle", ".toml": "toml",
     ".png": "png", ".safetensors": "safetensors", ".bin": "bytes",
 }  # fmt: skip
-"""Ending of a file -> its kind; others are text."""
+"""Suffix of a file -> its kind; others are text."""
 
 
 def target(name: str, weight: float, files: str) -> Callable[[Any], Any]:
-    """Enter a maker of the files that are damaged; names stand with blanks between, with `:KIND` where needed."""
+    """Register a maker of files to damage; names are separated by blanks, with `:KIND` if needed."""
 
     def enter(make: Callable[[Fixtures, Path], Reader]) -> Callable[[Fixtures, Path], Reader]:
         pairs = (file.partition(":") for file in files.split())
@@ -54,7 +54,7 @@ def target(name: str, weight: float, files: str) -> Callable[[Any], Any]:
 
 
 def memory(name: str, weight: float, kind: str, seeds: Callable[[Fixtures], list[bytes | str]], read: Reader) -> None:
-    """Enter a reader of text in memory, with good texts."""
+    """Register a reader of text in memory, with valid texts."""
 
     def make(fixtures: Fixtures, folder: Path) -> Reader:
         for number, data in enumerate(seeds(fixtures)):
@@ -227,7 +227,7 @@ def _store(fixtures: Fixtures, folder: Path) -> Reader:
 
 
 def _prepared(place: Path, out: Path) -> None:
-    """Prepare into a place that is empty before and after."""
+    """Prepare into a folder that is empty before and after."""
     from exuvia.data.prepare import prepare
 
     try:
@@ -324,7 +324,7 @@ def _studio(folder: Path) -> Any:
 
 
 def _uploading(suffix: str) -> Callable[[Fixtures, Path], Reader]:
-    """What the studio's child process does with an upload."""
+    """Read an upload like the studio's child process."""
 
     def make(fixtures: Fixtures, folder: Path) -> Reader:
         from exuvia.studio.reading import _read
@@ -354,7 +354,7 @@ UNSEEN: Any = {"seed": None, "violence": None, "detail": {}}
 
 
 def _show_row(place: Path, column: str) -> None:
-    """Put bytes into a row of the database, then ask for everything that shows it."""
+    """Write bytes into a row of the database, then request everything that shows it."""
     from sqlalchemy import text
 
     from exuvia.motion.load import load_clip

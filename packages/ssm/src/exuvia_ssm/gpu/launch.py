@@ -208,7 +208,7 @@ def _require(rows: ScanRows) -> None:
     if reason := unavailable_reason():
         raise ConfigError(f"the Triton scan is not available: {reason}")
     if not rows.x.is_cuda and not interpreted():
-        raise ConfigError(f"found tensors on {rows.x.device}; expected a CUDA device, or leave the backend open")
+        raise ConfigError(f"found tensors on {rows.x.device}; expected a CUDA device; move them, or use backend=None")
 
 
 def _anything(rows: ScanRows) -> bool:
