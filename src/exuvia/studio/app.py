@@ -47,8 +47,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 def create_app(settings: Settings, workers: bool = True) -> FastAPI:
     """Return a studio; without `workers` no worker process is started, and the caller runs the jobs.
 
-    Raises:
-        ConfigError, DataError, OutputError: the database cannot be used.
+    Raises ConfigError, DataError or OutputError if the database cannot be used.
     """
     engine = open_database(settings.url)
     queue, library = Queue(engine, settings.limits.waiting), Library(engine, settings)

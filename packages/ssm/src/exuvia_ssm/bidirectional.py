@@ -23,11 +23,7 @@ class BidirectionalState(NamedTuple):
 
 @dataclass(frozen=True)
 class BidirectionalConfig:
-    """Settings of a bidirectional layer.
-
-    Raises:
-        ConfigError: a value outside its range, or settings that do not fit together.
-    """
+    """Settings of a bidirectional layer. Raises ConfigError for invalid or incompatible values."""
 
     d_model: int
     """channels D"""
@@ -68,13 +64,10 @@ class Bidirectional(nn.Module):
         state: BidirectionalState | None = None,
         return_state: bool = False,
     ) -> Tensor | tuple[Tensor, BidirectionalState]:
-        """The whole sequence; arguments as in exuvia_ssm.layer.
+        """Process the whole sequence; arguments as in exuvia_ssm.layer. Raises ShapeError.
 
-        The backward layer starts at each row's last real step, with `state.backward`, and its final state is the one
-        after the first real step. Pieces of a sequence can therefore not be run one after the other.
-
-        Raises:
-            ShapeError: shapes or dtypes that do not fit.
+        The backward layer starts at each row's last real step with `state.backward`, and ends at the first real step.
+        Therefore a sequence cannot be processed in pieces.
         """
         check_sequence(x, self.config.d_model, valid)
         if state is not None and not (isinstance(state, tuple) and len(state) == 2):

@@ -41,10 +41,9 @@ class SequenceLayer(Protocol):
         ...
 
     def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step of a stream, x_t [B, D] -> (y_t [B, D], state), equal to the same step of `forward`.
+        """Process one step, x_t [B, D] -> (y_t [B, D], state), equal to the same step of `forward`.
 
-        Raises:
-            ConfigError: the layer is not causal and cannot stream.
+        Raises ConfigError if the layer is not causal and therefore cannot stream.
         """
         ...
 
@@ -71,11 +70,7 @@ def working_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def check_sequence(x: Tensor, d_model: int, valid: Tensor | None = None) -> None:
-    """Refuse what is not a batch of sequences.
-
-    Raises:
-        ShapeError: unless x is floating point [B, L, d_model] and valid, where given, bool [B, L].
-    """
+    """Raise ShapeError unless x is floating point [B, L, d_model] and valid, if given, bool [B, L]."""
     if x.dim() != 3 or x.shape[2] != d_model or not x.is_floating_point():
         raise ShapeError(
             f"the layer was given x of shape {list(x.shape)} and type {x.dtype}; "
@@ -89,11 +84,7 @@ def check_sequence(x: Tensor, d_model: int, valid: Tensor | None = None) -> None
 
 
 def check_step(x_t: Tensor, d_model: int) -> None:
-    """Refuse what is not one step of a batch.
-
-    Raises:
-        ShapeError: unless x_t is floating point [B, d_model].
-    """
+    """Raise ShapeError unless x_t is floating point [B, d_model]."""
     if x_t.dim() != 2 or x_t.shape[1] != d_model or not x_t.is_floating_point():
         raise ShapeError(
             f"step() was given x of shape {list(x_t.shape)} and type {x_t.dtype}; "
@@ -102,11 +93,7 @@ def check_step(x_t: Tensor, d_model: int) -> None:
 
 
 def check_state(state: Any, shapes: Sequence[tuple[int, ...]]) -> None:
-    """Refuse a state that another layer, or another batch, left behind.
-
-    Raises:
-        ShapeError: unless state is a tuple of floating point tensors of these shapes.
-    """
+    """Raise ShapeError unless state is a tuple of floating point tensors of these shapes."""
     description = f"a {type(state).__name__}"
     if isinstance(state, tuple) and all(isinstance(part, Tensor) for part in state):
         if [tuple(part.shape) for part in state] == list(shapes) and all(part.is_floating_point() for part in state):

@@ -16,7 +16,7 @@ def register(
     gradient: Callable[..., Any],
     remember: Callable[..., None] | None = None,
 ) -> None:
-    """Make `torch.ops.exuvia.<name>`: differentiable, and traceable by torch.compile.
+    """Register `torch.ops.exuvia.<name>`, differentiable and traceable by torch.compile.
 
     Args:
         schema: arguments and results in PyTorch's notation

@@ -38,10 +38,9 @@ def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
 
 
 def layer_builder(ssm: str | Callable[[int], Any], options: Mapping[str, Any]) -> Callable[[int], Any]:
-    """Return a function width -> layer for a name of `LAYER` with its options; a given function is returned as it is.
+    """Return a function width -> layer for a name of `LAYER` with its options, or the given function.
 
-    Raises:
-        ConfigError: unknown name, or options in addition to a function.
+    Raises ConfigError for an unknown name, or for options in addition to a function.
     """
     if isinstance(ssm, str):
         cls = resolve(LAYER, ssm, "state-space layer")

@@ -28,9 +28,8 @@ def audit(jobs: list[Job], context: JobContext) -> None:
         for low in range(0, len(todo), BATCH):
             context.progress(job, low, len(todo))
             part = todo[low : low + BATCH]
-            rows = make_motions(
-                context, [MotionRequest(job, n, ask["pipeline"], lines[n].text, lines[n].seed, None) for n in part]
-            )
+            batch = [MotionRequest(job, n, ask["pipeline"], lines[n].text, lines[n].seed, None) for n in part]
+            rows = make_motions(context, batch)
             with context.library.engine.begin() as link:
                 names = context.library.add_motions(link, rows)
             for number, row, name in zip(part, rows, names, strict=True):

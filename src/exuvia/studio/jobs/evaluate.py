@@ -17,10 +17,8 @@ def evaluate(jobs: list[Job], context: JobContext) -> None:
         original = context.library.generator(edited.parent)
         options: dict[str, Any] = {"seeds": tuple(ask["seeds"]), "limit": ask["limit"]}
         options |= {"benchmark": edited.facts.get("concept", "violence"), "progress": partial(context.progress, job)}
-        options |= {
-            "data": context.settings.data_set(ask.get("data")),
-            "cache": context.settings.folder / "cache" / "motions",
-        }
+        options["data"] = context.settings.data_set(ask.get("data"))
+        options["cache"] = context.settings.folder / "cache" / "motions"
         report = measure(context.load(edited.id), original=context.load(original.id), **options)
         names = {"edited": edited.name, "original": original.name}
         context.queue.finish(job.id, DONE, {"report": report.to_dict(), "table": str(report), "names": names})

@@ -24,12 +24,11 @@ def unlearn(jobs: list[Job], context: JobContext) -> None:
         seen: list[tuple[int, int]] = []
 
         def follow(step: int, steps: int, job: Job = job, seen: list[tuple[int, int]] = seen) -> None:
-            """Trainings of a method come one after another; how many is not known before."""
+            """Report the steps of a method's trainings, whose number is not known in advance."""
             if step == 1:
                 seen.append((0, steps))
-            context.progress(
-                job, step, steps, f"training {len(seen)}: step {step} of {steps}" if step % 10 == 0 else ""
-            )
+            message = f"training {len(seen)}: step {step} of {steps}" if step % 10 == 0 else ""
+            context.progress(job, step, steps, message)
 
         with watched(follow):
             options = nested(ask["settings"])
@@ -41,9 +40,8 @@ def unlearn(jobs: list[Job], context: JobContext) -> None:
         safe.save_pretrained(context.library.place_for(name))
         facts = {"method": ask["method"], "concept": edit["forget"], "settings": edit["settings"]}
         facts |= {"data": ask.get("data"), "replaced": edit.get("replaced"), "clips": edit.get("clips")}
-        title = ask.get("name") or context.library.free_name(
-            f"{parent.name} without {edit['forget']} ({ask['method']})"
-        )
+        title = f"{parent.name} without {edit['forget']} ({ask['method']})"
+        title = ask.get("name") or context.library.free_name(title)
         try:
             context.queue.progress(job.id, 99, 100)
         except Cancelled:

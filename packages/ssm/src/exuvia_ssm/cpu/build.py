@@ -47,11 +47,11 @@ class BuildError(ExuviaError):
 
 
 def library(arch: str | None = "native", source: Path | None = None) -> Path:
-    """The shared library of a source file and the headers beside it, built now unless the cache has it.
+    """Return the shared library of a source file and the headers in its folder, built unless it is in the cache.
 
     Args:
-        arch: "native" for this processor (falling back to plain code where the compiler knows no such flag), None for
-            plain code, else a name for the compiler's -march.
+        arch: "native" for this processor (generic code if the compiler lacks the flag), None for generic code, else a
+            value of the compiler's -march.
         source: source file, if not that of the scan
     Raises:
         BuildError: no compiler, a failing compiler, or no folder that only this user can write to.

@@ -1,4 +1,4 @@
-"""The backward kernels. With g_t the gradient of h_t, sums over states n and channels d as they stand:
+"""The backward kernels. With g_t the gradient of h_t, and sums over states n and channels d as written:
 
     g_t = C_t gy_t + a_{t+1} g_{t+1}        dC_t[n] = sum_d gy_t h_t        dB_t[n] = sum_d g_t dt_t x_t
     du_t = sum_n g_t B_t  (u = dt x)        ddt_t = x_t du_t + sum_n A g_t a_t h_{t-1}

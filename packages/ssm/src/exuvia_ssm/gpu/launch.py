@@ -59,12 +59,10 @@ def steps_between_states() -> int:
 
 
 def forward(rows: ScanRows, save: bool, segment: int | None = None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """y [R, D] in x's dtype (0 in rows of no sequence), final states [S, D, N], and the states that `backward` needs.
+    """Return y [R, D] in x's dtype (0 in rows of no sequence), final states [S, D, N], and states for `backward`.
 
-    `segment` cuts sequences into segments of so many steps; left open, the device decides.
-
-    Raises:
-        ConfigError: no Triton, no GPU, or tensors on another device.
+    `segment` sets the steps of a segment; None: chosen for the device. Raises ConfigError without Triton or a GPU, or
+    for tensors on another device.
     """
     _require(rows)
     x, (channels, size) = rows.x, rows.A.shape

@@ -35,11 +35,7 @@ class MambaState(NamedTuple):
 
 @dataclass(frozen=True)
 class MambaConfig(S6Config):
-    """Settings of a Mamba block.
-
-    Raises:
-        ConfigError: a value outside its range.
-    """
+    """Settings of a Mamba block. Raises ConfigError for invalid values."""
 
     d_conv: int = 4
     """width W of the convolution"""

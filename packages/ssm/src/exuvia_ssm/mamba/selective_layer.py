@@ -25,11 +25,7 @@ from exuvia_ssm.scan.selective_scan import selective_scan
 
 @dataclass(frozen=True)
 class S6Config:
-    """Settings of a selective layer.
-
-    Raises:
-        ConfigError: a value outside its range.
-    """
+    """Settings of a selective layer. Raises ConfigError for invalid values."""
 
     d_model: int
     """channels D"""
@@ -89,12 +85,9 @@ class SelectiveLayer(nn.Module):
     def forward(
         self, x: Tensor, valid: Tensor | None = None, state: Any = None, return_state: bool = False
     ) -> Tensor | tuple[Tensor, Any]:
-        """Process the whole sequence; arguments as in exuvia_ssm.layer.
+        """Process the whole sequence; arguments as in exuvia_ssm.layer. Raises ShapeError.
 
         Values that are not finite spread to later steps of their row; in masked steps they have no effect.
-
-        Raises:
-            ShapeError: unsuitable shapes or dtypes.
         """
         steps = self._checked(x, valid, state)
         packed, lengths = (x, None) if steps is None else (steps.pack(x), steps.lengths)
@@ -103,11 +96,7 @@ class SelectiveLayer(nn.Module):
         return (y, final) if return_state else y
 
     def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Process one step, x_t [B, D] -> (y_t [B, D], state), equal to the same step of `forward`.
-
-        Raises:
-            ShapeError: unsuitable shapes or dtypes.
-        """
+        """Process one step, x_t [B, D] -> (y_t [B, D], state), as the same step of `forward`. Raises ShapeError."""
         check_step(x_t, self.config.d_model)
         self._check_dtype(x_t)
         check_state(state, self._state_shapes(x_t.shape[0]))

@@ -91,7 +91,7 @@ def powers(modes: Modes, exponents: Tensor, dtype: torch.dtype) -> tuple[Tensor,
 
 
 def kernel(modes: Modes, length: int, dtype: torch.dtype) -> Tensor:
-    """The convolution kernel K [H, L], without a [H, P, L] table.   Vandermonde product, Sec. 3 [gu2022s4d]
+    """Return the convolution kernel K [H, L] without a [H, P, L] table.   Vandermonde product, Sec. 3 [gu2022s4d]
 
     l = T i + j with T about sqrt(L): K = 2 Re((c a^(T i)) . a^j) is one batched product [H, L/T, 2P] x [H, 2P, T], so
     only about 2 sqrt(L) powers of each pole are computed, also in the backward pass.

@@ -58,7 +58,7 @@ class S4D(nn.Module):
         *,
         rate: float = 1.0,
     ) -> Any:
-        """The whole sequence.
+        """Process the whole sequence.
 
         Args:
             x: input   [B, L, D]

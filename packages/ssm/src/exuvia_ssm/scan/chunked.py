@@ -32,7 +32,7 @@ def scan_chunked(
 
 
 class _Chunk:
-    """One chunk, time first: its decays and its states, in tensors that the next chunk writes over."""
+    """The decays and states of one chunk, time first, in tensors that the next chunk reuses."""
 
     def __init__(self, x: Tensor, rates: Tensor, steps: int, kept: int) -> None:
         """x [L, B, G, P], rates [G, P, N], steps of a chunk, and the number of tensors of a chunk"""

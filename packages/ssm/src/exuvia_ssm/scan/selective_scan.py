@@ -1,8 +1,8 @@
-"""`selective_scan`: the recurrence of S6 and Mamba over whole sequences, by the fastest means the machine has.
+"""`selective_scan`: the recurrence of S6 and Mamba over whole sequences, on the fastest available backend.
 
-    dt <- softplus(dt + dt_bias)                                        where asked for
+    dt <- softplus(dt + dt_bias)                                        if requested
     h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t                            Sec. 3.2 [gu2023mamba]
-    y_t = C_t . h_t + D x_t,    times SiLU(z_t) where there is a gate
+    y_t = C_t . h_t + D x_t,    times SiLU(z_t) with a gate
 
 Backends: "cpu", a C++ kernel built at first use; "triton" on CUDA; "chunked", plain PyTorch on any device; "reference",
 a loop over steps that has second derivatives. All give the same values and gradients.

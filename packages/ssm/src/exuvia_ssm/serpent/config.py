@@ -22,10 +22,9 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class SeRpEntConfig:
-    """Settings of a SeRpEnt layer; [inferred] marks what the figures do not show.
+    """Settings of a SeRpEnt layer; [inferred] marks details that the figures do not show.
 
-    Raises:
-        ConfigError: a value outside its range, or choices that do not fit together.
+    Raises ConfigError for invalid or incompatible values.
     """
 
     d_model: int

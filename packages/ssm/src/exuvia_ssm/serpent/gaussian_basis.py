@@ -11,10 +11,7 @@ class GaussianBasis(nn.Module):
 
     SeRpEnt expands time differences in a Gaussian basis [rando2025serpent]; number, range and width of the Gaussians
     are inferred. ``width`` s is in grid intervals; None is the distance between centres, so that neighbours overlap
-    and the sum is nearly flat.
-
-    Raises:
-        ConfigError: fewer than one centre, or a width that is not positive.
+    and the sum is nearly flat. Raises ConfigError for fewer than one centre or a width that is not positive.
     """
 
     centres: Tensor

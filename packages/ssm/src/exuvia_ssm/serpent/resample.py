@@ -35,7 +35,7 @@ def check_rate(rate: float) -> float:
 
 
 def bounded_steps(logits: Tensor, rates: tuple[float, ...]) -> Tensor:
-    """Intervals of every branch.   (S1), the bounding map is inferred from "kappa determines the min and max"
+    """Return every interval.   (S1), the bounding map is inferred from "kappa determines the min and max"
 
     Args:
         logits: w.x_l + b, one row per branch                [n, B, L]
@@ -183,7 +183,7 @@ class RealElements:
 
 
 def trailing_neighbours(selected: Tensor, width: int, real: RealElements) -> tuple[Tensor, Tensor]:
-    """The selected element and the K - 1 real elements before it, in order of time; causal.   (S4) as drawn in Fig. 2
+    """Return the selected element and the K - 1 real elements before it, in temporal order; causal.   (S4), Fig. 2
 
     Args:
         selected: positions i_m                  [B, M]

@@ -65,7 +65,7 @@ def interpolate(times: Times, index: Tensor, count: Tensor) -> Reading:
 
 
 def read_rows(rows: list[Tensor], held: Tensor | None, readings: list[Reading]) -> Tensor:
-    """Sum over branches and entries of weight x compressed row.
+    """Return the sum over branches and entries of weight times compressed row.
 
     Args:
         rows: compressed output of each branch               [B, M_j, D]

@@ -126,10 +126,7 @@ class SeRpEnt(nn.Module):
         """Process one element: x_t [B, D] -> y_t [B, D], equal to `forward` over the whole sequence.
 
         A branch's layer advances only in rows that cross the grid; on CPU it is skipped if there is none. The intervals
-        get no gradient here: train with `forward`.
-
-        Raises:
-            ConfigError: the layer is not causal.
+        get no gradient here: train with `forward`. Raises ConfigError if the layer is not causal.
         """
         c = self.config
         self._need_causal("step()")

@@ -42,7 +42,7 @@ class Windows(NamedTuple):
 
 
 def lay_out(x: Tensor, times: Times, valid: Tensor | None, history: History | None) -> Elements:
-    """Put the history in front, and one row of zeros for missing neighbours at the end.
+    """Prepend the history, and append one row of zeros for missing neighbours.
 
     Args:
         x: the sequence; zero where not valid     [B, L, D]
@@ -80,7 +80,7 @@ def differences(elements: Elements, branch: int, windows: Windows) -> Tensor:
 
 
 def last_elements(elements: Elements, width: int, rebase: Tensor) -> History:
-    """The last real elements, for the next piece of the sequence.
+    """Return the last real elements, for the next piece of the sequence.
 
     Args:
         width: their number, K - 1
