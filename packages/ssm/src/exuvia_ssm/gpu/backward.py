@@ -29,27 +29,11 @@ def gradient_before_gate(grad_y, z, base, tile, real) -> Any:
 
 @triton.jit(do_not_specialize=FREE)
 def adjoint_ends(
-    dt,
-    z,
-    rates,
-    maps_c,
-    bias,
-    grad_y,
-    ends,
-    sums,
-    offsets,
-    lengths,
-    width,
-    size,
-    sequences,
-    groups,
-    per_group,
-    segment,
-    SOFTPLUS: tl.constexpr,
-    REVERSE: tl.constexpr,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> None:
+    dt, z, rates, maps_c, bias, grad_y,  # inputs
+    ends, sums,  # outputs
+    offsets, lengths, width, size, sequences, groups, per_group, segment,  # sizes
+    SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr,
+) -> None:  # fmt: skip
     """Store a_1 g_1 at the start of each segment, with 0 entering at its end, in ends [segments, N, D], and the sums of
     dt in sums [segments, D]."""
     blocks = groups * per_group
@@ -107,25 +91,11 @@ def leave(place, grad_initial, first, here, width, size) -> None:
 
 @triton.jit
 def chunk_gradients(
-    rates,
-    maps_b,
-    maps_c,
-    before,
-    place,
-    rate_sums,
-    parts_b,
-    parts_c,
-    sizes,
-    u,
-    given,
-    here,
-    width,
-    size,
-    z,
-    REVERSE: tl.constexpr,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> Any:
+    rates, maps_b, maps_c, before,  # inputs of the scan
+    place, rate_sums, parts_b, parts_c,  # adjoints and sums in memory
+    sizes, u, given, here, width, size, z,  # the tile
+    REVERSE: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr,
+) -> Any:  # fmt: skip
     """Return du, the part of ddt / log(2) from the decays, and C h (zeros without a gate z), [STEPS, WIDTH] each.
 
     Reads the states `before` the chunk and the adjoints at `place`, which it replaces by those at the chunk's start;
@@ -182,48 +152,13 @@ def store_gate_gradient(grad_z, z, grad_y, out, skip, inputs, base, tile, real) 
 
 @triton.jit(do_not_specialize=FREE)
 def scan_backward(
-    x,
-    dt,
-    z,
-    rates,
-    maps_b,
-    maps_c,
-    skip,
-    bias,
-    grad_y,
-    entering,
-    kept,
-    grad_x,
-    grad_dt,
-    grad_z,
-    grad_rates,
-    parts_b,
-    parts_c,
-    grad_skip,
-    grad_bias,
-    grad_initial,
-    passing,
-    offsets,
-    lengths,
-    rows,
-    width,
-    size,
-    sequences,
-    groups,
-    per_group,
-    segment,
-    segments,
-    lanes,
-    apart,
-    by_part,
-    by_channel,
-    by_state,
-    SOFTPLUS: tl.constexpr,
-    REVERSE: tl.constexpr,
-    SPLIT: tl.constexpr,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> None:
+    x, dt, z, rates, maps_b, maps_c, skip, bias, grad_y, entering, kept,  # inputs
+    grad_x, grad_dt, grad_z, grad_rates, parts_b, parts_c, grad_skip, grad_bias, grad_initial,  # outputs
+    passing,  # adjoints between chunks
+    offsets, lengths, rows, width, size, sequences, groups, per_group, segment, segments, lanes, apart,  # sizes
+    by_part, by_channel, by_state,  # strides of `entering`
+    SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr, SPLIT: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr,
+) -> None:  # fmt: skip
     """kept [slots, N, D] from `scan_forward`; parts [per_group, slots, G, N, STEPS], `apart` values each; grad_rates
     (zeros at first) and passing [lanes, N, D]; grad_skip and grad_bias [lanes, D].
     Programs: lanes x blocks of channels; a lane processes every lanes-th segment."""

@@ -14,39 +14,13 @@ from exuvia_ssm.gpu.tiles import FREE, also, channels_of, clear_around, rows_of,
 
 @triton.jit(do_not_specialize=FREE)
 def scan_forward(
-    x,
-    dt,
-    z,
-    rates,
-    maps_b,
-    maps_c,
-    skip,
-    bias,
-    entering,
-    kept,
-    y,
-    final,
-    sums,
-    offsets,
-    lengths,
-    rows,
-    width,
-    size,
-    sequences,
-    groups,
-    per_group,
-    segment,
-    by_part,
-    by_channel,
-    by_state,
-    SOFTPLUS: tl.constexpr,
-    REVERSE: tl.constexpr,
-    SPLIT: tl.constexpr,
-    KEEP: tl.constexpr,
-    ENDS: tl.constexpr,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> None:
+    x, dt, z, rates, maps_b, maps_c, skip, bias, entering,  # inputs
+    kept, y, final, sums,  # outputs
+    offsets, lengths, rows, width, size, sequences, groups, per_group, segment,  # sizes
+    by_part, by_channel, by_state,  # strides of `entering`
+    SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr, SPLIT: tl.constexpr, KEEP: tl.constexpr, ENDS: tl.constexpr,
+    STEPS: tl.constexpr, WIDTH: tl.constexpr,
+) -> None:  # fmt: skip
     """rates [N, D] = A log2(e); maps [slots, G, N, STEPS]; entering strided by (part, channel, state); kept [.., N, D];
     sums [segments, D]. Programs: segments x blocks of channels."""
     blocks = groups * per_group

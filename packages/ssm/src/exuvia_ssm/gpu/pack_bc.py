@@ -25,18 +25,10 @@ def chunk_rows(offsets, lengths, sequences, slot, REVERSE: tl.constexpr, STEPS: 
 
 @triton.jit(do_not_specialize=FREE)
 def pack_maps(
-    b,
-    c,
-    packed_b,
-    packed_c,
-    offsets,
-    lengths,
-    cells,
-    sequences,
-    REVERSE: tl.constexpr,
-    STEPS: tl.constexpr,
-    CELLS: tl.constexpr,
-) -> None:
+    b, c, packed_b, packed_c,  # inputs and outputs
+    offsets, lengths, cells, sequences,  # sizes
+    REVERSE: tl.constexpr, STEPS: tl.constexpr, CELLS: tl.constexpr,
+) -> None:  # fmt: skip
     """Programs: slots x blocks of `cells` = G N."""
     slot = tl.program_id(0).to(tl.int64)
     row, real = chunk_rows(offsets, lengths, sequences, slot, REVERSE, STEPS)
@@ -51,20 +43,10 @@ def pack_maps(
 
 @triton.jit(do_not_specialize=FREE)
 def unpack_gradients(
-    parts_b,
-    parts_c,
-    grad_b,
-    grad_c,
-    offsets,
-    lengths,
-    cells,
-    sequences,
-    parts,
-    apart,
-    REVERSE: tl.constexpr,
-    STEPS: tl.constexpr,
-    CELLS: tl.constexpr,
-) -> None:
+    parts_b, parts_c, grad_b, grad_c,  # inputs and outputs
+    offsets, lengths, cells, sequences, parts, apart,  # sizes
+    REVERSE: tl.constexpr, STEPS: tl.constexpr, CELLS: tl.constexpr,
+) -> None:  # fmt: skip
     """Sum of `parts` arrays [slots, G, N, STEPS], `apart` values from one to the next, in their order."""
     slot = tl.program_id(0).to(tl.int64)
     row, real = chunk_rows(offsets, lengths, sequences, slot, REVERSE, STEPS)
