@@ -35,7 +35,7 @@ class StatisticsBench:
 
     @property
     def clips_per_s(self) -> float:
-        """Clips a second."""
+        """Clips per second."""
         return self.clips / self.seconds
 
 

@@ -65,7 +65,7 @@ def stick_figures(place: Any, joints: Joints, fps: float, frames: Sequence[int] 
     Args:
         place: axes of matplotlib
         joints: [F, 22, 3] metres
-        fps: frames a second
+        fps: frames per second
         frames: those to draw; None: as many as have room, at even times
     """
     ground = (joints - joints[:, :1])[..., (0, 2)].reshape(-1, 2).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Pictures of a resampling as SVG text: intervals as bars, kept elements coloured, one strip a rate."""
+"""Pictures of a resampling as SVG text: intervals as bars, kept elements coloured, one strip per rate."""
 
 import io
 from collections.abc import Sequence
@@ -50,11 +50,11 @@ def draw_sentence(text: str, strips: Sequence[Strip]) -> str:
 
 
 def draw_motion(joints: NDArray[np.float32], strips: Sequence[Strip]) -> str:
-    """The poses of the kept frames along time, a strip a rate; below, how fast the joints move.
+    """The poses of the kept frames along time, a strip per rate; below, how fast the joints move.
 
     Args:
         joints: metres, y up      [F, 22, 3]
-        strips: one a rate, over the same frames
+        strips: one per rate, over the same frames
     """
     pyplot, count, seconds = plots(), len(strips), np.arange(len(joints)) / FPS
     size, heights = (10, 1.9 * count + 1.1), [*[4, 1.2] * count, 2.2]

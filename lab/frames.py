@@ -46,7 +46,7 @@ def kinds_of_steps(joints: Joints, violent: NDArray[np.bool_] | None = None) -> 
     """Kinds of every code step of a clip, bool [T] each.
 
     Args:
-        joints: [F, 22, 3] metres at 20 frames a second; the last F % 4 frames are left out
+        joints: [F, 22, 3] metres at 20 frames per second; the last F % 4 frames are left out
         violent: labels of frames [F]
     """
     steps = len(joints) // STRIDE

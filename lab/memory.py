@@ -11,7 +11,7 @@ import torch
 
 _SELF = Path("/proc/self")
 _M_MMAP_THRESHOLD = -3
-"""mallopt(3): from which size on an allocation gets pages of its own, which go back when it is freed."""
+"""mallopt(3): size from which an allocation gets separate pages, which are returned when it is freed."""
 
 
 def peak_extra_bytes(call: Callable[[], Any], device: str = "cpu") -> int | None:

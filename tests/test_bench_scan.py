@@ -1,4 +1,4 @@
-"""Scan benchmark: floors by hand, filtered timings, methods ended at their limit, files, tables and ledger rows."""
+"""Scan benchmark: rooflines by hand, filtered timings, methods stopped at their limit, files, tables, ledger rows."""
 
 import json
 import time
@@ -49,7 +49,7 @@ def results() -> Results:
     return Results(ORIGIN, Protocol(), cells, Rates(1e9, 1e9, "by hand"), {"torch": "2"})
 
 
-def test_floors_by_hand() -> None:
+def test_rooflines_by_hand() -> None:
     # x, dt, y: 3 x 2 x 64 x 8 = 3072 numbers; B, C: 2 x 2 x 64 x 4 = 1024
     size = Size(2, 64, 8, 4)
     assert minimal_bytes(size, "forward") == 4 * (3072 + 1024)
@@ -63,7 +63,7 @@ def test_floors_by_hand() -> None:
     assert roofline_ms(size, "forward", computing) == pytest.approx(4.096)
 
 
-def test_floor_of_a_known_size() -> None:
+def test_roofline_of_a_known_size() -> None:
     """27 MB and 33.5 million exponentials at (8, 2048, 128, 16): 1.97 ms at 17e9 a second."""
     size = Size(8, 2048, 128, 16)
     assert minimal_bytes(size, "forward") == pytest.approx(27e6, rel=0.01)

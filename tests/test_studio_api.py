@@ -1,4 +1,4 @@
-"""The studio's API: what a page or a script asks for, and gets; its workers take their turns in this process."""
+"""The studio's API: requests of a page or a script and their answers; the workers run in this process."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Ids of the studio's generators: what was once shown under an id is never made by other weights."""
+"""Ids of the studio's generators: an id never stands for other weights than before."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def saved(folder: Path, seed: int) -> Path:
 
 
 def started(folder: Path, url: str = "", **pipelines: str | Path) -> Library:
-    """A studio's library as a start with these generators leaves it."""
+    """A studio's library after a start with these generators."""
     about = Settings(folder=folder, database=url, pipelines={name: str(path) for name, path in pipelines.items()})
     library = Library(open_database(about.url), about)
     library.offer()

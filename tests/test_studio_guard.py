@@ -1,4 +1,4 @@
-"""Who may ask a studio: hosts, origins, tokens, versions, sizes; and what no input may do."""
+"""Access to a studio: hosts, origins, tokens, versions and sizes; and inputs that must be harmless."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network

@@ -86,7 +86,7 @@ def test_the_jobs_of_a_dead_worker_wait_again_and_fail_with_the_third_death(queu
     assert (again.state, again.attempt, again.message) == (QUEUED, 4, "")
     queue.claim("quick", "dead 4")
     queue.take_back("dead 4")
-    assert queue.get(lost.id).state == QUEUED, "whoever runs it again gives it all its lives"
+    assert queue.get(lost.id).state == QUEUED, "running it again resets its lives"
     with pytest.raises(ConfigError, match="is running"):
         queue.again(other.id)
 

@@ -33,7 +33,7 @@ START_S = 120
 
 
 class Running:
-    """A studio in a process of its own."""
+    """A studio in a separate process."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         command = [sys.executable, "-m", "exuvia", "studio", "--folder", str(folder), "--port", "0", *options]
@@ -101,7 +101,7 @@ def test_killed_workers_cancelled_jobs_and_a_restart_lose_nothing(tmp_path: Path
         slow = studio.ask("/edits", long | {"settings": {"tune.steps": 100_000, "tune.batch_size": 4}})
         told = studio.job(slow, "running")
 
-        # a motion is made beside the long job, and everyone hears of both
+        # a motion is generated during the long job, and every listener receives both
         heard: list[dict[str, Any]] = []
         ears = threading.Thread(target=listen, args=(studio.address, heard), daemon=True)
         ears.start()

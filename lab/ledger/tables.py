@@ -172,7 +172,7 @@ def sequence_table(quotes: Quotes, prefix: str, places: str, variants: str, metr
         prefix: of rows, {} for the place, as in lra.{}.short
         places: tasks or texts, the columns
         variants: kinds of layers, the lines
-        metric: accuracy or bpb (bits a byte)
+        metric: accuracy or bpb (bits per byte)
     """
     lines = {name: f"`{name}`" if "@" in name else name for name in variants.split()}
 

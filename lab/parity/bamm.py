@@ -68,7 +68,7 @@ def _draws(ids: torch.Tensor, given: torch.Tensor) -> Reveal:
 
 
 def _generation(case: Case, model: BAMM) -> dict[str, Any]:
-    """Both ways of finding a length, with the recorded choice of what the second pass writes anew."""
+    """Both ways of finding a length, with the recorded choice of codes that the second pass rewrites."""
     cond, uniform = case.tensor("in.cond"), case.tensor("gen.in.u")
     size = uniform.shape[0] // 2
     noise = torch.stack([uniform[:size].T, uniform[size:].T]).double()

@@ -46,7 +46,7 @@ class PathfinderConfig:
     margins: tuple[int, ...] = (1,)
     """Gaps between paddles; one is drawn for a picture."""
     continuity: float = 1.0
-    """The larger, the straighter: weights of directions are cos² of so many times the turn."""
+    """Straightness: weights of directions are cos² of this times the turn."""
     snake_contrast: float = 2.0
     """Brightness of distractors."""
     paddle_contrast: float = 0.75
@@ -188,7 +188,7 @@ def _stencils(c: PathfinderConfig, margin: int, angle: float) -> tuple[Floats, F
 def _near(mask: Floats, half: int, reach: int) -> Ints:
     """Pixels that must be free, seen from a first paddle's begin: those fully in its surroundings, within `reach`.
 
-    The original places the surroundings one pixel beside the middle of a window of 2 reach + 1, and cuts them there.
+    The original places the surroundings one pixel off the middle of a window of 2 reach + 1, and crops them there.
     """
     full = np.argwhere(mask >= 1.0).astype(np.int64) - half + 1
     return full[(np.abs(full) <= reach).all(1)]
