@@ -17,7 +17,7 @@ FPS = 20.0
 
 @dataclass(frozen=True)
 class Strip:
-    """What one branch did with the elements that are drawn."""
+    """The resampling of the drawn elements by one branch."""
 
     rate: float
     """kappa"""
@@ -28,12 +28,12 @@ class Strip:
 
     @property
     def title(self) -> str:
-        """The rate, and how many are kept."""
+        """Return a label with the rate and the number of kept elements."""
         return f"κ = {self.rate:g}: {int(self.selected.sum())} of {len(self.selected)} kept"
 
 
 def draw_sentence(text: str, strips: Sequence[Strip]) -> str:
-    """The sentence once a strip; above every character its interval, kept characters on a coloured ground."""
+    """Draw the sentence once per strip: intervals above the characters, kept characters highlighted."""
     pyplot = plots()
     figure, rows = pyplot.subplots(len(strips), 1, figsize=(0.19 * len(text) + 0.4, 0.95 * len(strips)), squeeze=False)
     for axes, strip in zip(rows[:, 0], strips, strict=True):

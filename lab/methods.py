@@ -1,4 +1,4 @@
-"""The ways to run a selective scan that are held against one another: ours, what else installs, and attention.
+"""The compared implementations of the selective scan: ours, other packages, and attention.
 
 Everything here computes, from raw steps dt and a bias,
 

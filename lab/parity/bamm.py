@@ -87,7 +87,7 @@ def _generation(case: Case, model: BAMM) -> dict[str, Any]:
         inside = torch.arange(stored.shape[1])[None] < found[:, None]
         ours[f"gen.out.len_{name}"] = found
         padded = torch.nn.functional.pad(made, (0, stored.shape[1] - made.shape[1]), value=-1)
-        # what the reference leaves behind a motion's end is no part of it
+        # ignore the codes that the reference leaves after a motion's end
         ours[f"gen.out.ids_{name}"] = torch.where(inside, padded, stored)
     if "pad.in.ids" in case.tensors:
         rows = case.tensor("pad.in.ids")
@@ -101,7 +101,7 @@ def _generation(case: Case, model: BAMM) -> dict[str, Any]:
         ours |= {
             "pad.out.when_end": cut,
             "pad.out.after_end": ended,
-            # a full row is one longer there: it is read with a slot for the end behind it
+            # the reference has one more position in a full row, for the end token
             "pad.out.after_end_len": lengths + full.long(),
             "pad.out.when_end_len": lengths + full.long(),
         }

@@ -79,7 +79,7 @@ def generate(case: Case) -> dict[str, Any]:
 
     run("out.ids", "mid.step_ids", model.generate, cond)
     run("out.ids_force_mask", "mid.step_ids_force_mask", model.generate, cond, unconditional=True)
-    if case.tensors["mid.step_ids_force_mask"].ndim == 0:  # the stored trace is no trace
+    if case.tensors["mid.step_ids_force_mask"].ndim == 0:  # the stored trace is incomplete
         del ours["mid.step_ids_force_mask"]
     drawn = {"temperature": 1.0, "keep_share": 0.7, "noise": case.tensor("in.sample_u")}
     run("out.ids_sampled", "mid.step_ids_sampled", model.generate, cond, **drawn)

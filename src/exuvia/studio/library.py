@@ -193,8 +193,8 @@ class Library:
 
     def named(self, names: Sequence[str]) -> list[Motion]:
         """Motions of these ids, in their order; unknown ones are left out."""
-        found = {one.id: one for one in self._motions(motions.c.id.in_(names))}
-        return [found[name] for name in names if name in found]
+        by_id = {motion.id: motion for motion in self._motions(motions.c.id.in_(names))}
+        return [by_id[name] for name in names if name in by_id]
 
     def _motions(self, where: Any) -> list[Motion]:
         query = select(*_MOTION).outerjoin(marks, marks.c.motion == motions.c.id)

@@ -113,9 +113,9 @@ def _compiler() -> tuple[str, ...]:
     wanted = os.environ.get("CXX")
     for candidate in [wanted] if wanted else ["c++", "g++", "clang++"]:
         command = shlex.split(candidate)
-        found = shutil.which(command[0]) if command else None
-        if found:
-            return (found, *command[1:])
+        path = shutil.which(command[0]) if command else None
+        if path:
+            return (path, *command[1:])
     looked = f"CXX={wanted}" if wanted else "c++, g++ or clang++"
     raise BuildError(f"no C++ compiler was found ({looked}); install one, e.g. the package g++, for the fast scan")
 
