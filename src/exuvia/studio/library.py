@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -190,11 +190,6 @@ class Library:
     def motions_of(self, job: str) -> list[Motion]:
         """Return the motions of a job in the order of its request."""
         return self._motions(motions.c.job == job)
-
-    def named(self, names: Sequence[str]) -> list[Motion]:
-        """Motions of these ids, in their order; unknown ones are left out."""
-        by_id = {motion.id: motion for motion in self._motions(motions.c.id.in_(names))}
-        return [by_id[name] for name in names if name in by_id]
 
     def _motions(self, where: Any) -> list[Motion]:
         query = select(*_MOTION).outerjoin(marks, marks.c.motion == motions.c.id)
