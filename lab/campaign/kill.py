@@ -183,7 +183,7 @@ def _start(job: Job, place: Path) -> int:
         for handler in list(logging.getLogger().handlers):
             logging.getLogger().removeHandler(handler)
         torch.manual_seed(os.getpid())
-        np.random.seed(os.getpid())  # noqa: NPY002  another start for whoever draws from the global generator
+        np.random.seed(os.getpid())  # noqa: NPY002  a new seed for code that uses the global generator
         code = job.run(place)
     except BaseException as error:
         os.write(2, f"{type(error).__name__}: {error}\n".encode())

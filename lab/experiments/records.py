@@ -23,7 +23,7 @@ EVALUATION = (
     ("ground_truth.forget_violence_rate", "forget", "real", "violence_rate"),
 )
 """Rows of an evaluation without a method: name, set, generator and metric."""
-BESIDE = (
+OTHER_METRICS = (
     ("forget_violence_rate", "forget", "violence_rate"),
     ("retain_violence_rate", "retain", "violence_rate"),
     ("retain_fid", "retain", "fid"),
@@ -145,15 +145,15 @@ def record_evaluation(config: RecordEvaluationConfig) -> None:
     method = config.method or edited
     if not method:
         raise DataError(f"{config.folder} does not say how the generator was edited; name it with --method")
-    beside = [
+    others = [
         (f"{name}.{short}", of, label, metric)
         for name, label in (("original", "original"), (method, "edited"))
-        for short, of, metric in BESIDE
+        for short, of, metric in OTHER_METRICS
     ]
     values = values_of(report)
     numbers = {
         name: Number.over(values[of, label, metric], report.metrics[metric].unit)
-        for name, of, label, metric in (*EVALUATION, *beside)
+        for name, of, label, metric in (*EVALUATION, *others)
         if (of, label, metric) in values
     }
     _record(config, report, numbers)
