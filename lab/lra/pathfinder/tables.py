@@ -3,8 +3,8 @@
 Facts: drewlinsley/pathfinder, snakes2.py, commit ab9c130 (2019), and the settings in the docstrings of google-research
 long-range-arena, lra_benchmarks/data/pathfinder.py [tay2021lra]. Coordinates are (row, column).
 
-All directions are known beforehand: a snake begins in one of 360 (whole degrees) and continues to one of the pixels on a
-circle around its pivot. So a paddle, its surroundings (where no other may be) and every step are looked up by the
+All directions are known in advance: a snake begins in one of 360 (whole degrees) and continues to a pixel on a circle
+around its pivot. So a paddle, its surroundings (where no other may be) and every step are looked up by the
 number of a direction: 0 to 359, then 360 + j for pixel j of the circle.
 """
 
