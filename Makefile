@@ -68,7 +68,7 @@ test-random: $(STAMP) ## the fast tests with new random examples
 test-all: $(STAMP) ## every test, those that take minutes too
 	$(PYTEST) -n 2
 
-house: $(STAMP) ## the figures of the code base beside their limits
+house: $(STAMP) ## the figures of the code base with their limits
 	$(BIN)/python tools/house.py
 
 check: $(STAMP) ## format, lint, types, prose, house rules, quoted numbers

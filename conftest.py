@@ -1,4 +1,4 @@
-"""Shared fixtures: where the development data and the golden vectors lie, when they are there."""
+"""Shared fixtures: locations of the development data and the golden vectors, if available."""
 
 import os
 import shutil
@@ -45,13 +45,13 @@ def goldens() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """URL of a PostgreSQL server of our own."""
+    """URL of a PostgreSQL server started for the tests."""
     tools = shutil.which("initdb"), shutil.which("pg_ctl")
     if None in tools:
         pytest.skip("no PostgreSQL server is installed here (initdb, pg_ctl)")
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     other = {}
-    if hasattr(os, "geteuid") and os.geteuid() == 0:  # the server refuses to run as root
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # PostgreSQL refuses to run as root
         import pwd  # not on Windows
 
         try:

@@ -16,7 +16,7 @@ train=(--train.precision bf16 --train.clip-norm 1 --train.steps 2000 --train.lr 
   --train.weight-decay 0.01 --train.validate-every 500)
 sizes=(--model.text-dim 384 --model.code-dim 192 --model.text-positions 32 --model.dropout 0.1)
 attention="--model.num-heads 4 --model.table-length 64"
-# SeRpEnt with a branch at the full rate beside two compressed ones, mixed channel by channel: what did best in
+# SeRpEnt with one branch at the full rate and two compressed ones, mixed channel by channel: what did best in
 # docs/results/sequence.md. serpent-paper has the rates of the paper's Figure 3.
 multi="--model.backbone.mixer serpent --model.backbone.serpent.rates 1 0.5 0.3 --model.backbone.serpent.mix depthwise"
 

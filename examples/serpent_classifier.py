@@ -18,7 +18,7 @@ from exuvia_ssm import SeRpEnt
 
 
 def train(store: Store, steps: int = 300, least: int = 40) -> torch.Tensor:
-    """Which test clips a model that was trained for so many steps names right, [clips] bool."""
+    """Return which test clips a model trained for this many steps classifies correctly, [clips] bool."""
     name = [str(clip.labels.get("label") or "") for clip in store.clips]
     count = Counter(name[i] for i in store.select(split="train") if name[i])
     classes = sorted(n for n in count if count[n] >= least)

@@ -1,4 +1,4 @@
-"""Files out of tar archives, read as a stream, never unpacked; an archive that was cut or damaged is refused."""
+"""Reads files from tar archives as a stream, without unpacking them; refuses truncated or damaged archives."""
 
 import lzma
 import tarfile
@@ -9,15 +9,15 @@ from pathlib import Path
 from exuvia.errors import DataError
 
 UNREADABLE = (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, tarfile.TarError)
-"""What a damaged file may raise while it is decompressed or read."""
+"""Exceptions that reading or decompressing a damaged file can raise."""
 BLOCK = 512
 
 
 def archive_files(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the wanted files of a .tar, .tar.gz or .tar.xz.
+    """Yield names and contents of the wanted files of a .tar, .tar.gz or .tar.xz.
 
     Raises:
-        DataError: it is no archive, or it does not go on to its end.
+        DataError: the file is not an archive, or it is truncated.
     """
     try:
         with tarfile.open(path) as archive:
@@ -25,11 +25,11 @@ def archive_files(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[s
                 stream = archive.extractfile(member) if member.isfile() and wanted(member.name) else None
                 if stream is not None:
                     yield member.name, stream.read()
-            # a header that makes no sense ends the loop as the closing block of zeros does
+            # an invalid header ends the loop like the closing block of zeros
             assert archive.fileobj is not None
             archive.fileobj.seek(archive.offset)
             end = archive.fileobj.read(BLOCK)
             if len(end) < BLOCK or end.strip(b"\0"):
-                raise DataError(f"{path} is damaged: the archive breaks off at byte {archive.offset}; get it again")
+                raise DataError(f"{path} is damaged: the archive ends at byte {archive.offset}; download it again")
     except UNREADABLE as error:
-        raise DataError(f"{path} is no readable archive ({error})") from None
+        raise DataError(f"{path} is not a readable archive ({error})") from None

@@ -1,6 +1,6 @@
-"""What generators of base codes cost: a training step, and motions of growing length, in turn on one machine.
+"""Measures the cost of generators of base codes: a training step, and motions of growing length.
 
-Captions and codes are random: none of it depends on what a model has learned, and a motion is given its length.
+Captions and codes are random, because the cost does not depend on what a model has learned; lengths are given.
 """
 
 import time
@@ -21,32 +21,32 @@ from lab.memory import give_freed_pages_back, peak_extra_bytes
 from lab.speed import Speed, step_speeds
 
 WORDS = 12
-"""Condition tokens of a made caption."""
+"""Number of condition tokens of a synthetic caption."""
 BATCH, TOKENS = 64, 49
-"""Clips of a training step and the longest of them, in code steps, as in training."""
+"""Clips per training step, and the longest clip in code steps, as in training."""
 MARKS = 4
-"""Start, end and the like, which stand in a sequence beside the codes."""
+"""Special tokens of a sequence, such as start and end, in addition to the codes."""
 STRIDE = RVQVAEConfig().stride
-"""Frames of a code step."""
+"""Frames per code step."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One motion of one length."""
+    """Cost of one motion of one length."""
 
     seconds: float
-    """The fastest of the repeats."""
+    """Seconds of the fastest repeat."""
     peak_mb: float | None
-    """Memory beyond the weights, in 10^6 bytes; None where it cannot be read."""
+    """Memory in addition to the weights, in 10^6 bytes; None if it cannot be measured."""
 
 
 def parameters(model: BaseGenerator) -> int:
-    """Trained numbers of a generator."""
+    """Return the number of trained parameters of a generator."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def training_steps(models: Mapping[str, BaseGenerator]) -> dict[str, Speed]:
-    """Time and memory of a training step of every model, side by side; their weights are changed."""
+    """Measure time and memory of a training step of every model, in turn; changes their weights."""
     for model in models.values():
         lengthen(model, TOKENS + MARKS)
     return step_speeds({name: MadeCodes(model) for name, model in models.items()})
@@ -55,13 +55,13 @@ def training_steps(models: Mapping[str, BaseGenerator]) -> dict[str, Speed]:
 def generation_costs(
     models: Mapping[str, BaseGenerator], frames: Sequence[int], repeats: int = 2
 ) -> dict[str, list[Cost]]:
-    """Seconds and memory of one motion of every length with every model; lengths one after another, models in turn.
+    """Measure seconds and memory of one motion of every length with every model; models take turns at each length.
 
     Args:
-        models: in evaluation mode; a model with a position table is given rows enough
-        frames: at 20 a second, ascending
+        models: models in evaluation mode; position tables are extended as needed
+        frames: lengths at 20 frames per second, ascending
     Returns:
-        for every model a cost a length
+        one cost per length, for every model
     Raises:
         ConfigError: lengths of less than a code step, or no repeat.
     """
@@ -87,7 +87,7 @@ def generation_costs(
 
 
 def lengthen(model: torch.nn.Module, tokens: int) -> None:
-    """Extend every position table of a model to this many tokens; the tables are fixed: nothing is learned again."""
+    """Extend every position table of a model to this many tokens; the tables are fixed, so nothing is retrained."""
     for module in model.modules():
         if isinstance(module, PositionTable) and len(module.pe) < tokens:
             module.pe = PositionTable(module.pe.shape[-1], 0.0, tokens).pe.to(module.pe)
@@ -106,7 +106,7 @@ class MadeCodes:
         self.model = model
 
     def batch(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Codes, lengths and captions of a step."""
+        """Return random codes, lengths and captions of a step."""
         codes = rng.integers(0, self.model.config.num_codes, (BATCH, TOKENS))
         cond = rng.standard_normal((BATCH, WORDS, self.model.config.text_dim), dtype=np.float32)
         lengths = rng.integers(TOKENS // 2, TOKENS + 1, BATCH)
@@ -119,9 +119,9 @@ class MadeCodes:
         return loss, {}
 
     def validate(self) -> dict[str, float]:
-        """Nothing is learned here."""
+        """Return no metrics, because nothing is learned."""
         return {}
 
     def describe(self) -> dict[str, Any]:
-        """Nothing is kept, either."""
+        """Store nothing."""
         return {}

@@ -1,4 +1,4 @@
-"""The product's benchmark, run or read again by an experiment."""
+"""Runs the product's benchmark for an experiment, or reads its results."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from exuvia.evaluation.benchmark import Plan, run_benchmark
 from exuvia.evaluation.report import Report, read_report
 
 Values = dict[tuple[str, str, str], tuple[float, ...]]
-"""Set, method and metric -> one value a seed."""
+"""Set, method and metric -> one value per seed."""
 
 
 def benchmark_report(plan: Plan, out: Path, workers: int) -> Report:
-    """Run what is missing of a plan in a folder, with a printed line a method. Raises ConfigError, DataError."""
+    """Run the missing parts of a plan in a folder, printing one line per method. Raises ConfigError, DataError."""
     return read_report(run_benchmark(plan, out, workers, log=lambda line: print(line, flush=True)))
 
 

@@ -1,4 +1,4 @@
-"""Steps of a training: as many as asked for, or as many as fit into some seconds; measured once and kept."""
+"""Chooses the steps of a training: a given number, or as many as fit into a time budget; measured once and stored."""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ WARM, TIMED = 2, 5
 
 
 def planned_steps(task: Task, steps: int, budget_s: float, path: Path) -> tuple[int, float]:
-    """Steps to train, and milliseconds of one, forward, backward and update.
+    """Return the number of steps, and the milliseconds of one step (forward, backward and update).
 
     Args:
-        task: a fresh one; its weights are changed by the timing
-        steps: wanted without a budget
-        budget_s: seconds; 0: `steps` count
-        path: JSON file that keeps the answer, so that a resumed run has the same number of steps
+        task: a new task; timing changes its weights
+        steps: number of steps without a budget
+        budget_s: time budget in seconds; 0: use `steps`
+        path: JSON file for the result, so that a resumed run has the same number of steps
     """
     if path.is_file():
         kept: dict[str, Any] = read_json(path)

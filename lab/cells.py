@@ -1,4 +1,4 @@
-"""Methods timed in turn at one size, every one in a process of its own, each result a cell of a table."""
+"""Times methods in turn at one size, each in a separate process; every result is a cell of a table."""
 
 import dataclasses
 import logging
@@ -13,7 +13,7 @@ from lab.timing import Burst, summary
 _LOG = logging.getLogger(__name__)
 
 MEASURED, LIMIT, SKIPPED, FAILED = "measured", "limit", "skipped", "failed"
-"""What became of a cell: numbers; ended at the limit; the method cannot run here; it raised an error."""
+"""Status of a cell: measured; stopped at the limit; the method cannot run here; it raised an error."""
 
 
 @dataclass(frozen=True)
@@ -21,58 +21,58 @@ class Protocol:
     """How cells are measured."""
 
     threads: int = 2
-    """Threads of torch and of the kernels."""
+    """Number of threads of torch and of the kernels."""
     device: str = "cpu"
     """"cpu" or "cuda"."""
     rounds: int = 10
     """Times that every method gets its turn; the first warms up."""
     seconds: float = 0.35
-    """Length of a turn; a single call may be longer."""
+    """Seconds of a turn; a single call may take longer."""
     limit: float = 120.0
-    """Seconds after which a call is given up; its process is ended, and the cell says so."""
+    """Seconds after which a call is stopped by ending its process; the cell records this."""
     budget: float = 15.0
-    """Seconds after which a cell gets no more turns."""
+    """Total seconds after which a cell gets no more turns."""
     memory: bool = True
-    """Measure peak memory too, in fresh processes."""
+    """Also measure peak memory, in new processes."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One method, size and pass."""
+    """The result of one method, size and pass."""
 
     method: str
     size: Size
     which: Pass
     status: str
     reason: str = ""
-    """Why there is no number; one sentence."""
+    """Why there is no number, in one sentence."""
     best_ms: float | None = None
-    """Of all counted calls; the limit where it was reached."""
+    """Time of the fastest counted call; the limit if it was reached."""
     median_ms: float | None = None
-    """Of the undisturbed bursts; None where there were too few."""
+    """Median over the undisturbed bursts; None if there were too few."""
     bursts: int = 0
     clean: int = 0
-    """Bursts of these in which other processes used little."""
+    """Number of bursts in which other processes used little."""
     calls: int = 0
     extra_bytes: int | None = None
-    """Peak memory of one call beyond its inputs; None where it was not measured."""
+    """Peak memory of one call in addition to its inputs; None if not measured."""
     difference: float | None = None
-    """From the reference, at a tiny size; None where there is nothing to compare with."""
+    """Difference from the reference at a tiny size; None without a reference."""
     facts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ms(self) -> float | None:
-        """The median of undisturbed bursts if there is one, else the best call."""
+        """The median of undisturbed bursts if available, else the best call."""
         return self.best_ms if self.median_ms is None else self.median_ms
 
     @property
     def at_least(self) -> bool:
-        """Whether `ms` is only what it took at least."""
+        """Whether `ms` is only a lower bound."""
         return self.status == LIMIT
 
 
 def ratio(numerator: Cell, denominator: Cell) -> float | None:
-    """How many times longer the first took: by medians where both have one, else by best calls; None without them."""
+    """Return how many times longer the first took, by medians if both have one, else by best calls; None without."""
     if denominator.status != MEASURED or numerator.best_ms is None or denominator.best_ms is None:
         return None
     if numerator.median_ms is not None and denominator.median_ms is not None:
@@ -88,17 +88,17 @@ def measure_cells(
     passes: Sequence[Pass] = PASSES,
     without: Mapping[str, str] | None = None,
 ) -> list[Cell]:
-    """All methods at one size, in turn: method by method, pass by pass, and again.
+    """Measure all methods at one size: every method and pass takes its turn, repeatedly.
 
     Args:
         table: "module:ATTRIBUTE", a dictionary of `Method`
         methods: names in it
-        size: of the tensors
-        protocol: how long, how often
-        passes: of each method
+        size: size of the tensors
+        protocol: duration and number of measurements
+        passes: passes of each method
         without: methods known not to run here, with the reason
     Returns:
-        a cell for each method and pass, in that order
+        one cell per method and pass, in that order
     """
     known = dict(without or {})
     jobs = {name: Job(table, name, size, protocol.device, protocol.threads) for name in methods}
@@ -119,7 +119,7 @@ def measure_cells(
 
 
 class _Turns:
-    """The bursts of one cell so far."""
+    """Collects the bursts of one cell."""
 
     def __init__(self, name: str, which: Pass, child: Child | None, reason: str | None) -> None:
         self.name, self.which, self.child = name, which, child
@@ -129,7 +129,7 @@ class _Turns:
         self.ready: Any = None
 
     def take(self, protocol: Protocol, last: bool) -> None:
-        """One burst, unless the cell is done."""
+        """Run one burst, unless the cell is done."""
         spent = sum(sum(b.seconds) for b in self.bursts)
         if self.status != MEASURED or self.child is None or spent > protocol.budget:
             return
@@ -146,11 +146,11 @@ class _Turns:
             _LOG.info("%s, %s: %s", self.name, self.which, self.reason)
 
     def affordable(self, protocol: Protocol) -> bool:
-        """Whether one more call, for its memory, is far from the limit."""
+        """Return whether another call, to measure memory, would stay far below the limit."""
         return self.status == MEASURED and min(min(b.seconds) for b in self.bursts) < protocol.limit / 4
 
     def cell(self, size: Size, protocol: Protocol, extra: int | None) -> Cell:
-        """What was found."""
+        """Return the result."""
         cell = Cell(self.name, size, self.which, self.status, self.reason)
         if self.status == LIMIT:
             cell = dataclasses.replace(cell, best_ms=1e3 * protocol.limit)
@@ -171,7 +171,7 @@ class _Turns:
 
 
 def _memory(job: Job, turns: Iterable[_Turns], protocol: Protocol) -> dict[tuple[str, Pass], int | None]:
-    """Peak memory of a method's cells, forward first, in one fresh process."""
+    """Measure the peak memory of a method's cells, forward first, in one new process."""
     found: dict[tuple[str, Pass], int | None] = {}
     with Child(job, for_memory=True) as child:
         for turn in turns:

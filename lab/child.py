@@ -1,4 +1,4 @@
-"""A process of its own for one method: it builds, times and measures on request, and is ended at a limit."""
+"""A child process for one method: it builds, times and measures on request, and is killed at a time limit."""
 
 import multiprocessing
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from exuvia.errors import ExuviaError
 from lab.memory import give_freed_pages_back, peak_extra_bytes
 from lab.roofline import Pass, Size
 from lab.timing import Burst, burst
-from lab.work import Method, caller, difference
+from lab.workload import Method, caller, difference
 
 TINY = Size(2, 96, 64, 4)
 """Size of the first call, which loads libraries and starts threads, and of the comparison with the reference."""
 START_LIMIT_S = 300.0
-"""A child may take this long to import, build and compare."""
+"""Time for a child to import, build and compare."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Ready(NamedTuple):
     facts: dict[str, float]
     """of the work"""
     difference: float | None
-    """from what it must agree with, at a tiny size"""
+    """difference from the reference, at a tiny size"""
 
 
 class Refused(Exception):
@@ -50,13 +50,13 @@ class Broken(Exception):
 
 
 class Expired(Exception):
-    """The child was ended at its limit."""
+    """The child was killed at its time limit."""
 
 
 class Child:
-    """A process that holds one method's tensors; a context manager.
+    """A process that holds one method's tensors, as a context manager.
 
-    A request after the process was ended starts a new one.
+    A request after the process was killed starts a new one.
     """
 
     def __init__(self, job: Job, *, for_memory: bool = False) -> None:
@@ -73,7 +73,7 @@ class Child:
         self.end()
 
     def start(self) -> Ready:
-        """Build the method's work, unless that is done.
+        """Build the method's work if necessary.
 
         Raises:
             Refused: the method cannot run here.
@@ -138,7 +138,7 @@ class Child:
 
 
 def _context() -> Any:
-    """Children of a process that has imported torch and done nothing else; each anew where the system cannot fork."""
+    """Return children forked from a process that has only imported torch; without fork, each starts separately."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -147,7 +147,7 @@ def _context() -> Any:
 
 
 def _serve(pipe: Connection, job: Job, for_memory: bool) -> None:
-    """The child's program: build, answer, then one answer a request until the pipe closes."""
+    """Run the child: build, answer, then answer one request at a time until the pipe closes."""
     try:
         torch.set_num_threads(job.threads)
         method: Method = getattr(import_module(job.table.partition(":")[0]), job.table.partition(":")[2])[job.method]
@@ -164,7 +164,7 @@ def _serve(pipe: Connection, job: Job, for_memory: bool) -> None:
             pipe.send(("done", _answer(what, calls[which], seconds, job.device)))
     except EOFError:
         return
-    except Exception as error:  # whatever a peer raises is an answer, not a crash
+    except Exception as error:  # any exception of a method is an answer, not a crash
         kind: Literal["refused", "broken"] = "refused" if isinstance(error, ExuviaError | ImportError) else "broken"
         name = "" if kind == "refused" else f"{type(error).__name__}: "
         pipe.send((kind, f"{name}{str(error).strip().splitlines()[0] if str(error).strip() else ''}"))

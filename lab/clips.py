@@ -1,4 +1,4 @@
-"""Clips of a store that an experiment looks at."""
+"""Selects the clips of a store for an experiment."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from exuvia.errors import ConfigError
 
 
 def chosen_clips(store: Store, split: str, sensors: Sequence[str]) -> list[int]:
-    """Numbers of a split's clips of some sensors; of all without any. Raises ConfigError if there is none."""
+    """Return the indices of a split's clips of the given sensors (default: all). Raises ConfigError without clips."""
     wanted: dict[str, Any] = {"split": split} | ({"sensor": list(sensors)} if sensors else {})
     numbers = [int(number) for number in store.select(**wanted)]
     if not numbers:
@@ -17,5 +17,5 @@ def chosen_clips(store: Store, split: str, sensors: Sequence[str]) -> list[int]:
 
 
 def clips_name(split: str, sensors: Sequence[str]) -> str:
-    """How names of rows say which clips: `optical_test`, `all_test`."""
+    """Return the part of a row's name that says which clips: `optical_test`, `all_test`."""
     return f"{'_'.join(sensors) or 'all'}_{split}"

@@ -1,4 +1,4 @@
-"""How fast the code statistics of a corpus of the published tokenizer's size are."""
+"""Times the code statistics of a corpus with a tokenizer of the published size."""
 
 import time
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from exuvia.tokens.settings import RVQVAEConfig
 
 @dataclass(frozen=True)
 class StatisticsBench:
-    """How fast the statistics of a corpus of the published tokenizer's size are."""
+    """Speed of the statistics of a corpus with a tokenizer of the published size."""
 
     clips: int
-    """Clips that were encoded and counted."""
+    """Number of clips encoded and counted."""
     seconds: float
-    """For reading, encoding and counting them."""
+    """Seconds for reading, encoding and counting them."""
     precision: str
     """Precision of the encoder."""
     levels: int
@@ -35,7 +35,7 @@ class StatisticsBench:
 
     @property
     def clips_per_s(self) -> float:
-        """Clips a second."""
+        """Clips per second."""
         return self.clips / self.seconds
 
 

@@ -1,6 +1,6 @@
-"""What four oddities of the released methods do to one generator, measured beside the arithmetic that was meant.
+"""Measures the effect of four defects of the released methods on a generator, compared with the intended arithmetic.
 
-Facts of the released code: hmu, src/methods/rece.py and src/methods/lcr.py [dematteis2026hmu]; every oddity is named
+Facts of the released code: hmu, src/methods/rece.py and src/methods/lcr.py [dematteis2026hmu]; every defect is named
 where our `variant="released"` repeats it (unlearning/rece.py, uce.py, selection.py, statistics.py).
 """
 
@@ -99,7 +99,7 @@ def padding(
 
 
 def closed_form(pipe: MotionPipeline, evidence: Evidence) -> list[Finding]:
-    """RECE beside UCE done twice, and what UCE does to prompts that it is to preserve, as released and as meant."""
+    """RECE compared with UCE applied twice, and UCE's effect on preserved prompts, as released and as intended."""
     old = _weights(pipe)
     once, twice = _edited(pipe, evidence, 1), _edited(pipe, evidence, 2)
     rece, meant = pipe.clone(), pipe.clone()

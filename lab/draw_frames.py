@@ -1,4 +1,4 @@
-"""A motion with what a branch keeps of it: poses, speeds of hands and feet, contacts, intervals and selected steps."""
+"""Draws a motion with the steps that a branch keeps: poses, speeds of hands and feet, contacts, intervals."""
 
 import textwrap
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ NAMES = ("left foot", "right foot", "left hand", "right hand")
 COLOURS = ("#2563a8", "#0f766e", "#c2410c", "#a21caf")
 LIMB, INK = {"left": "#2563a8", "right": "#c2410c"}, "#374151"
 METRES_A_POSE = 1.1
-"""Room that a drawn pose has to itself."""
+"""Width reserved for each drawn pose."""
 
 
 def draw_kept(joints: Joints, branch: Kept, path: Path, title: str) -> Path:
@@ -25,9 +25,9 @@ def draw_kept(joints: Joints, branch: Kept, path: Path, title: str) -> Path:
 
     Args:
         joints: [F, 22, 3] metres
-        branch: of the same clip
+        branch: a branch's resampling of the same clip
         path: .svg or another format of matplotlib
-        title: above all
+        title: title of the figure
     Raises:
         ConfigError: matplotlib is not installed.
     """
@@ -65,7 +65,7 @@ def stick_figures(place: Any, joints: Joints, fps: float, frames: Sequence[int] 
     Args:
         place: axes of matplotlib
         joints: [F, 22, 3] metres
-        fps: frames a second
+        fps: frames per second
         frames: those to draw; None: as many as have room, at even times
     """
     ground = (joints - joints[:, :1])[..., (0, 2)].reshape(-1, 2).astype(np.float64)

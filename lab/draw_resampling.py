@@ -1,4 +1,4 @@
-"""Pictures of a resampling as SVG text: intervals as bars, kept elements coloured, one strip a rate."""
+"""Pictures of a resampling as SVG text: intervals as bars, kept elements coloured, one strip per rate."""
 
 import io
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ FPS = 20.0
 
 @dataclass(frozen=True)
 class Strip:
-    """What one branch did with the elements that are drawn."""
+    """The resampling of the drawn elements by one branch."""
 
     rate: float
     """kappa"""
@@ -28,12 +28,12 @@ class Strip:
 
     @property
     def title(self) -> str:
-        """The rate, and how many are kept."""
+        """Return a label with the rate and the number of kept elements."""
         return f"κ = {self.rate:g}: {int(self.selected.sum())} of {len(self.selected)} kept"
 
 
 def draw_sentence(text: str, strips: Sequence[Strip]) -> str:
-    """The sentence once a strip; above every character its interval, kept characters on a coloured ground."""
+    """Draw the sentence once per strip: intervals above the characters, kept characters highlighted."""
     pyplot = plots()
     figure, rows = pyplot.subplots(len(strips), 1, figsize=(0.19 * len(text) + 0.4, 0.95 * len(strips)), squeeze=False)
     for axes, strip in zip(rows[:, 0], strips, strict=True):
@@ -50,11 +50,11 @@ def draw_sentence(text: str, strips: Sequence[Strip]) -> str:
 
 
 def draw_motion(joints: NDArray[np.float32], strips: Sequence[Strip]) -> str:
-    """The poses of the kept frames along time, a strip a rate; below, how fast the joints move.
+    """The poses of the kept frames along time, a strip per rate; below, how fast the joints move.
 
     Args:
         joints: metres, y up      [F, 22, 3]
-        strips: one a rate, over the same frames
+        strips: one per rate, over the same frames
     """
     pyplot, count, seconds = plots(), len(strips), np.arange(len(joints)) / FPS
     size, heights = (10, 1.9 * count + 1.1), [*[4, 1.2] * count, 2.2]

@@ -12,11 +12,11 @@ COLOUR = {"transformer": "#6b7280", "s4d": "#2563a8", "mamba": "#c2410c"}
 MARK = {"serpent": "o", "uniform": "s"}
 """By what resamples; a diamond where nothing does."""
 SALT = "exuvia"
-"""Of the names inside an SVG: the same numbers give the same file."""
+"""Salt of the ids inside an SVG, so that the same numbers give the same file."""
 
 
 def plots() -> Any:
-    """matplotlib.pyplot without a window. Raises ConfigError where it is not installed."""
+    """Return matplotlib.pyplot without a window. Raises ConfigError if it is not installed."""
     try:
         import matplotlib
         import matplotlib.pyplot as pyplot
@@ -29,7 +29,7 @@ def plots() -> Any:
 
 
 def save(figure: Any, path: Path) -> Path:
-    """Write a figure whole, as its suffix says, and close it. Raises OutputError if it cannot be written."""
+    """Write a figure atomically, in the format of its suffix, and close it. Raises OutputError."""
     with whole_file(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip(".") or "svg", bbox_inches="tight", metadata=_undated(path))
     plots().close(figure)
@@ -49,7 +49,7 @@ def draw_accuracy(
         rows: of `lra.run.table` or `lm.run.table`
         path: .svg or another format of matplotlib
         metric: key of the rows
-        label: what the axis is called
+        label: label of the axis
     Raises:
         ConfigError: matplotlib is not installed, or no row.
     """

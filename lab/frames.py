@@ -1,4 +1,4 @@
-"""Which frames of a motion a generator's SeRpEnt layers keep: contacts, reversals, strikes, or none of these more?
+"""Measures which frames of a motion a generator's SeRpEnt layers keep: contacts, reversals, strikes, or none of them.
 
 Kinds of a code step (4 frames at 20 a second), of which it may have several:
 
@@ -46,7 +46,7 @@ def kinds_of_steps(joints: Joints, violent: NDArray[np.bool_] | None = None) -> 
     """Kinds of every code step of a clip, bool [T] each.
 
     Args:
-        joints: [F, 22, 3] metres at 20 frames a second; the last F % 4 frames are left out
+        joints: [F, 22, 3] metres at 20 frames per second; the last F % 4 frames are left out
         violent: labels of frames [F]
     """
     steps = len(joints) // STRIDE
@@ -69,7 +69,7 @@ def kinds_of_steps(joints: Joints, violent: NDArray[np.bool_] | None = None) -> 
 
 
 def _steps(frames: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
-    """Whether any frame of a step has it; frames that a difference lacks at the end have not."""
+    """Return whether any frame of a step has a flag; missing frames at the end have not."""
     whole = np.zeros(steps * STRIDE, bool)
     whole[: min(len(frames), len(whole))] = frames[: len(whole)]
     return np.any(whole.reshape(steps, STRIDE), axis=1)
@@ -88,7 +88,7 @@ class Kept:
 
 
 def kept_steps(model: BaseGenerator, codes: Tensor, cond: Tensor, known: Tensor | None = None) -> list[Kept]:
-    """How every branch of every SeRpEnt layer resamples a clip's base codes, given whole under its caption.
+    """Return how every branch of every SeRpEnt layer resamples a clip's base codes, conditioned on its caption.
 
     Args:
         model: a generator with a SeRpEnt backbone
@@ -97,7 +97,7 @@ def kept_steps(model: BaseGenerator, codes: Tensor, cond: Tensor, known: Tensor 
         ConfigError: no layer resamples.
     """
     ids, T = codes[None], len(codes)
-    if isinstance(model, CausalGenerator):  # reads the start before the codes
+    if isinstance(model, CausalGenerator):  # it reads a start token first
         ids = torch.nn.functional.pad(ids, (1, 0), value=model.end_id)
     valid = torch.ones_like(ids, dtype=torch.bool)
     with evaluating(model):
@@ -119,7 +119,7 @@ class Ratio(NamedTuple):
 
 @dataclass(frozen=True)
 class Preference:
-    """What a layer's branch makes of one kind of steps, over all clips."""
+    """Preference of a branch for one kind of steps, over all clips."""
 
     layer: int
     rate: float

@@ -1,4 +1,4 @@
-"""What a SeRpEnt layer costs beside the plain layer of equal width."""
+"""Measures the cost of a SeRpEnt layer relative to a plain layer of equal width."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,22 +9,22 @@ from torch import nn
 from exuvia_ssm.registry import LAYER, resolve
 from lab.cells import Cell
 from lab.ledger.numbers import Number
-from lab.quoted import cell_numbers, times_faster, worst
 from lab.results import Results
 from lab.roofline import PASSES, Size
-from lab.work import Method, Work
+from lab.scan_numbers import cell_numbers, times_faster, worst
+from lab.workload import Method, Work
 
 TABLE = "lab.layers:LAYERS"
 SIZES = (Size(16, 196, 256, 16), Size(4, 1024, 256, 16), Size(8, 2048, 128, 16), Size(1, 8192, 256, 16))
-"""Motions of HumanML3D's longest, then longer ones. D is the layer's width."""
+"""The longest motions of HumanML3D, then longer ones. D is the layer's width."""
 QUARTER = (0.25,)
 
 
 def layer(name: str, options: Callable[[int], Mapping[str, Any]] = lambda _: {}) -> Callable[[Size, str], Work]:
-    """A registered layer as work: x [B, L, D], gradients of x and of all parameters.
+    """Return a registered layer as work: x [B, L, D], gradients of x and of all parameters.
 
     Args:
-        name: in exuvia_ssm.registry.LAYER
+        name: a key of exuvia_ssm.registry.LAYER
         options: width -> settings of the layer
     """
 
@@ -44,7 +44,7 @@ def layer(name: str, options: Callable[[int], Mapping[str, Any]] = lambda _: {})
 
 
 def serpent(ssm: str, **settings: Any) -> Callable[[Size, str], Work]:
-    """SeRpEnt over a layer; width=True makes every branch as wide as the layer."""
+    """Return SeRpEnt over a layer; width=True makes every branch as wide as the layer."""
     full = settings.pop("full_width", False)
     return layer("serpent", lambda d: {"ssm": ssm, **settings, **({"branch_width": d} if full else {})})
 
@@ -59,7 +59,7 @@ LAYERS = {
     "serpent_s4d_full_width": Method("SeRpEnt over S4D, full width", "layer", serpent("s4d", full_width=True)),
     "serpent_s4d_quarter": Method("SeRpEnt over S4D, one quarter", "layer", serpent("s4d", rates=QUARTER)),
 }
-"""By name; each is held against the plain layer that stands before it. Rates are 0.5, 0.3, 0.2, or one of 0.25."""
+"""Layers by name; each is compared with the plain layer before it. Rates are 0.5, 0.3, 0.2, or a single 0.25."""
 
 COST = {
     "cost_vs_mamba": ("serpent", "mamba"),
@@ -69,13 +69,13 @@ COST = {
     "cost_vs_s4d.full_width": ("serpent_s4d_full_width", "s4d"),
     "single_quarter_vs_s4d": ("serpent_s4d_quarter", "s4d"),
 }
-"""Name in the ledger after "serpent." -> the layer, and what its time is divided by."""
+"""Name in the ledger after "serpent." -> the layer, and the layer by whose time it is divided."""
 
 
 def layer_numbers(results: Results) -> dict[str, Number]:
-    """Name after "serpent." -> number: the largest cost over the sizes of forward and backward, and every cell.
+    """Return by name after "serpent." the largest cost over the sizes of forward and backward, and every cell.
 
-    `forward.NAME` is the same of the forward alone, `parameters.NAME` the ratio of parameter counts.
+    `forward.NAME` is the same for the forward pass alone, `parameters.NAME` the ratio of parameter counts.
     """
     found: dict[str, Number | None] = {}
     for name, (layer_name, plain) in COST.items():

@@ -1,4 +1,4 @@
-"""Peak memory of one call beyond what was there before it."""
+"""Measures the peak memory of a call in addition to the memory in use before it."""
 
 import ctypes
 import resource
@@ -11,15 +11,15 @@ import torch
 
 _SELF = Path("/proc/self")
 _M_MMAP_THRESHOLD = -3
-"""mallopt(3): from which size on an allocation gets pages of its own, which go back when it is freed."""
+"""mallopt(3): size from which an allocation gets separate pages, which are returned when it is freed."""
 
 
 def peak_extra_bytes(call: Callable[[], Any], device: str = "cpu") -> int | None:
-    """Bytes of the largest resident size during the call less the size before it; None where it cannot be measured.
+    """Return the increase of the resident size during a call, in bytes; None if it cannot be measured.
 
-    On CPU the kernel's own counters are read (VmRSS, and VmHWM after it was reset), so whatever allocates is seen. Run
-    it in a process that has done little else: memory that was freed but kept for reuse would hide some of the peak.
-    What the call returns is held until the peak is read.
+    On CPU it reads the operating system's counters (VmRSS, and VmHWM after a reset), so all allocations count. Use a
+    process that has done little else: memory that was freed but kept for reuse would hide a part of the peak. The
+    result of the call is held until the peak is read.
     """
     if device.startswith("cuda"):
         torch.cuda.synchronize()
@@ -38,13 +38,13 @@ def peak_extra_bytes(call: Callable[[], Any], device: str = "cpu") -> int | None
 
 
 def kept_bytes(call: Callable[[], Any], model: torch.nn.Module) -> int:
-    """Bytes of all tensors that a call keeps for its backward pass, parameters of the model left out.
+    """Return the bytes of all tensors that a call saves for its backward pass, without parameters of the model.
 
-    The same on every machine and in every process: tensors are counted as autograd keeps them, those that share their
-    storage once.
+    The number does not depend on machine or process: tensors are counted when autograd saves them, and those that share
+    a storage count once.
     """
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    seen: dict[int, torch.UntypedStorage] = {}  # held until the end, so that no address is used twice
+    seen: dict[int, torch.UntypedStorage] = {}  # held until the end, so that no address is reused
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
@@ -58,7 +58,7 @@ def kept_bytes(call: Callable[[], Any], model: torch.nn.Module) -> int:
 
 
 def give_freed_pages_back() -> None:
-    """From now on, tensors of 64 KiB and more leave the process when they are freed (glibc; elsewhere nothing)."""
+    """Make glibc return the memory of tensors of 64 KiB and more when they are freed; no effect elsewhere."""
     try:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 64 << 10)
     except (OSError, AttributeError, TypeError):
@@ -73,6 +73,6 @@ def _kilobytes(name: str) -> int:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident size of this process so far, in megabytes."""
+    """Return the largest resident size of this process so far, in megabytes."""
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size / 1e6 if sys.platform == "darwin" else size * 1024 / 1e6

@@ -1,4 +1,4 @@
-"""The ways to run a selective scan that are held against one another: ours, what else installs, and attention.
+"""The compared implementations of the selective scan: ours, other packages, and attention.
 
 Everything here computes, from raw steps dt and a bias,
 
@@ -21,7 +21,7 @@ from exuvia_ssm import selective_scan
 from exuvia_ssm.cpu import native
 from exuvia_ssm.registry import LAYER, resolve
 from lab.roofline import Size
-from lab.work import Method, Work
+from lab.workload import Method, Work
 
 HEAD = 64
 """Channels of an attention head."""

@@ -1,4 +1,4 @@
-"""Code sequences at hand as the counts of the product read them: end to end."""
+"""Packs code sequences end to end, as the product's code statistics read them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The published evaluation loop in plain words, with our weights: what `Judge` and `Generations` are timed against.
+"""A plain version of the published evaluation loop with our weights, against which our evaluation is timed.
 
 Facts: momask-codes, utils/eval_t2m.py (evaluation_mask_transformer_test_plus_res) and models/mask_transformer. Batches
 of 32 in random order, the last one dropped; every batch is padded to its longest motion, its captions are encoded, the
@@ -32,18 +32,18 @@ MULTIMODAL_MOTIONS = 30
 
 @dataclass
 class PlainResult:
-    """What a run of the plain loop found and took."""
+    """Results and times of a run of the plain loop."""
 
     values: list[dict[str, float]] = field(default_factory=list)
     """Metrics of every repeat."""
     motions: int = 0
-    """Motions made, those for MultiModality left out."""
+    """Number of motions, without those for MultiModality."""
     seconds: float = 0.0
     """Time without the motions for MultiModality."""
     multimodal_motions: int = 0
-    """Motions made for MultiModality alone."""
+    """Number of motions for MultiModality only."""
     multimodal_seconds: float = 0.0
-    """Time they took."""
+    """Time for these motions."""
 
 
 def plain_evaluation(
@@ -62,7 +62,7 @@ def plain_evaluation(
         prompts: captions with real motion, at least one batch
         repeats: seeds (published: 20)
         multimodal_batches: batches of every repeat whose captions get `multimodal_motions` motions (published: 3)
-        multimodal_motions: motions a caption there (published: 30)
+        multimodal_motions: motions per caption in these batches (published: 30)
     """
     found = PlainResult()
     for seed in range(repeats):
@@ -114,7 +114,7 @@ def _metrics(text: np.ndarray, made: np.ndarray, real: np.ndarray, seed: int) ->
 
 @torch.no_grad()
 def _generate(pipe: MotionPipeline, prompts: PromptSet, rows: np.ndarray) -> list[Features]:
-    """Motions of one batch."""
+    """Generate the motions of one batch."""
     stride, settings = pipe.tokenizer.config.stride, pipe.generation
     lengths = torch.tensor([prompts.frames[i] // stride for i in rows])
     states = pipe.text.encode([prompts.texts[i] for i in rows])
@@ -129,7 +129,7 @@ def _generate(pipe: MotionPipeline, prompts: PromptSet, rows: np.ndarray) -> lis
 
 @torch.no_grad()
 def plain_clips(pipe: MotionPipeline, texts: Sequence[str], frames: Sequence[int]) -> list[Joints]:
-    """Joints [F, 22, 3] for one caption after the other, as the published script for single prompts makes them."""
+    """Return joints [F, 22, 3] for each caption in turn, as the published script for single prompts computes them."""
     found = []
     for text, wanted in zip(texts, frames, strict=True):
         lengths, states = torch.tensor([wanted // pipe.tokenizer.config.stride]), pipe.text.encode([text])

@@ -1,4 +1,4 @@
-"""How the SeRpEnt layers of a model resample what they read."""
+"""Records how the SeRpEnt layers of a model resample their inputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from exuvia_ssm import Resampling, SeRpEnt
 
 
 def resamplings(model: nn.Module, run: Callable[[], Any]) -> list[tuple[Resampling, ...]]:
-    """How every SeRpEnt layer resamples what it reads while `run` calls the model, layer by layer.
+    """Return how every SeRpEnt layer resamples its input while `run` calls the model, layer by layer.
 
     Raises:
         ConfigError: no layer resamples.

@@ -25,28 +25,28 @@ class Results:
     protocol: Protocol
     cells: Sequence[Cell]
     rates: Rates | None = None
-    """the machine's floors, where they were measured"""
+    """peak rates of the machine, if measured"""
     notes: Mapping[str, str] = field(default_factory=dict)
-    """versions and the like"""
+    """versions of packages and the name of the device"""
 
     def at(self, method: str, size: Size, which: str) -> Cell | None:
-        """The cell, if there is one."""
+        """Return the cell, or None."""
         wanted = (method, size, which)
         return next((cell for cell in self.cells if (cell.method, cell.size, cell.which) == wanted), None)
 
     @property
     def sizes(self) -> list[Size]:
-        """In the order of measurement."""
+        """Return them in the order of measurement."""
         return list(dict.fromkeys(cell.size for cell in self.cells))
 
     @property
     def methods(self) -> list[str]:
-        """In the order of measurement."""
+        """Return them in the order of measurement."""
         return list(dict.fromkeys(cell.method for cell in self.cells))
 
 
 def write_results(results: Results, folder: Path, name: str) -> tuple[Path, Path]:
-    """NAME.json, which `read_results` reads, and NAME.csv with a row a cell.
+    """Write NAME.json for `read_results`, and NAME.csv with one row per cell.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -66,10 +66,10 @@ def write_results(results: Results, folder: Path, name: str) -> tuple[Path, Path
 
 
 def read_results(path: Path) -> Results:
-    """What `write_results` wrote as JSON.
+    """Read the JSON file that `write_results` wrote.
 
     Raises:
-        DataError: another file.
+        DataError: the file was not written by `write_results`.
     """
     raw = read_json(path)
     try:
@@ -81,7 +81,7 @@ def read_results(path: Path) -> Results:
 
 
 def rate_gb_s(cell: Cell) -> float | None:
-    """Minimal bytes over time: the share of the memory's speed that a scan makes use of; None without a time."""
+    """Return the minimal bytes over time, the memory bandwidth that a scan uses; None without a time."""
     if cell.ms is None or cell.at_least:
         return None
     return minimal_bytes(cell.size, cell.which) / (1e6 * cell.ms)

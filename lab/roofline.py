@@ -1,4 +1,4 @@
-"""What a selective scan must at least move and compute, and how fast this machine could do that at best."""
+"""The roofline of a selective scan: the bytes and exponentials it needs, and the shortest time this machine allows."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from exuvia_ssm.cpu import native
 Pass = Literal["forward", "fwd_bwd"]
 PASSES: tuple[Pass, ...] = ("forward", "fwd_bwd")
 CHECKPOINT_EVERY = 32
-"""Steps between two stored states: what a backward without [B, L, D, N] tensors has to keep."""
+"""Steps between two states that a backward pass without [B, L, D, N] tensors has to store."""
 _FLOAT = 4
 
 
 class Size(NamedTuple):
-    """Of a scan: batch, steps, channels, states a channel."""
+    """Size of a scan: batch, steps, channels, states per channel."""
 
     B: int
     L: int
@@ -39,10 +39,10 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Rates:
-    """The machine at its best."""
+    """Peak rates of the machine."""
 
     bytes_per_s: float
-    """of a triad a = b + 3 c, two reads and a write"""
+    """bandwidth of a triad a = b + 3 c, two reads and a write"""
     exps_per_s: float
     """float32 exponentials in registers or first-level cache"""
     source: str
@@ -50,7 +50,7 @@ class Rates:
 
 
 def minimal_bytes(size: Size, which: Pass) -> int:
-    """Bytes in and out of memory if every tensor is read or written once, float32.
+    """Return the bytes moved if every tensor is read or written once, in float32.
 
     Forward: x, dt, y [B, L, D] and B, C [B, L, N]. Forward and backward: these, the stored states written and read
     (a state every 32 steps), and x, dt, B, C, dy read again, dx, ddt, dB, dC written.
@@ -63,29 +63,29 @@ def minimal_bytes(size: Size, which: Pass) -> int:
 
 
 def exponentials(size: Size, which: Pass) -> int:
-    """exp(dt A): one a step, channel and state; the backward computes them once more instead of storing them."""
+    """Return the number of exp(dt A): one per step, channel and state; the backward pass recomputes them."""
     return size.B * size.L * size.D * size.N * (1 if which == "forward" else 2)
 
 
 def input_bytes(size: Size) -> int:
-    """x, dt [B, L, D], B, C [B, L, N], A [D, N], D and bias [D], float32."""
+    """Return the bytes of x, dt [B, L, D], B, C [B, L, N], A [D, N], D and bias [D], in float32."""
     wide, narrow = size.B * size.L * size.D, size.B * size.L * size.N
     return _FLOAT * (2 * wide + 2 * narrow + size.D * size.N + 2 * size.D)
 
 
-def floor_ms(size: Size, which: Pass, rates: Rates) -> float:
-    """Milliseconds below which nothing can be: the longer of moving the bytes and computing the exponentials."""
+def roofline_ms(size: Size, which: Pass, rates: Rates) -> float:
+    """Return the shortest possible time in ms: the longer of moving the bytes and computing the exponentials."""
     moving = minimal_bytes(size, which) / rates.bytes_per_s
     return 1e3 * max(moving, exponentials(size, which) / rates.exps_per_s)
 
 
 def faster(first: Rates, second: Rates) -> Rates:
-    """The better of two measurements, rate by rate."""
+    """Return the better of two measurements, rate by rate."""
     return Rates(max(first.bytes_per_s, second.bytes_per_s), max(first.exps_per_s, second.exps_per_s), first.source)
 
 
 def measure_rates(threads: int, device: str = "cpu") -> Rates:
-    """Bandwidth and exponentials of this machine, by the CPU kernel's own loops where it is built, else by torch."""
+    """Measure bandwidth and exponentials, with the CPU kernel's own loops if it is built, else with torch."""
     if device == "cpu" and native.available():
         triad_gb_s, exps_per_s = native.measured_roofline(threads)
         return Rates(1e9 * triad_gb_s, exps_per_s, "compiled loops")
@@ -93,7 +93,7 @@ def measure_rates(threads: int, device: str = "cpu") -> Rates:
 
 
 def torch_rates(threads: int, device: str = "cpu", megabytes: int = 64) -> Rates:
-    """The same by torch.add and torch.exp: the exponentials are slower than a kernel's own, so the floor is higher."""
+    """Measure with torch.add and torch.exp, whose exponentials are slower than a kernel's, so the time is longer."""
     torch.set_num_threads(threads)
     count = (megabytes << 20) // _FLOAT
     b, c = torch.rand(count, device=device), torch.rand(count, device=device)

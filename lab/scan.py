@@ -1,4 +1,4 @@
-"""The selective scan against everything else that computes one, and against what the machine could do at best."""
+"""Compares the selective scan with other implementations and with the machine's roofline."""
 
 import platform
 from collections.abc import Callable, Sequence
@@ -17,17 +17,17 @@ from lab.roofline import Size, faster, measure_rates
 TABLE = "lab.methods:METHODS"
 CPU_SIZES = (Size(1, 1024, 256, 16), Size(4, 1024, 256, 16), Size(8, 2048, 128, 16), Size(1, 16384, 128, 16))
 CUDA_SIZES = (*CPU_SIZES, Size(8, 2048, 1536, 16), Size(1, 65536, 256, 16), Size(256, 196, 1024, 16))
-"""Also a wide layer, a long sequence alone, and many short ones."""
+"""In addition a wide layer, a single long sequence, and many short ones."""
 ATTENTION_SIZES = (Size(4, 512, 256, 16), Size(16, 512, 128, 16))
-"""Short sequences, where attention is at its best."""
+"""Short sequences, for which attention is fastest."""
 LONG_SIZES = tuple(Size(1, length, 128, 16) for length in (4096, 16384, 65536, 262144))
 CPU_METHODS = ("kernel", "chunked", "mambapy", "block", "attention", "reference", "loop", "transformers")
 CUDA_METHODS = ("kernel", "chunked", "mamba_ssm", "block", "attention")
 LONG_METHODS = ("kernel", "chunked")
 PACKAGES = ("torch", "mambapy", "transformers", "mamba-ssm", "triton")
-"""Whose versions are noted."""
+"""Packages whose versions are recorded."""
 
-Tell = Callable[[str, Sequence[Cell]], None]
+Log = Callable[[str, Sequence[Cell]], None]
 
 
 def run_scan(
@@ -36,18 +36,18 @@ def run_scan(
     protocol: Protocol,
     *,
     attention_sizes: Sequence[Size] = (),
-    tell: Tell | None = None,
+    log: Log | None = None,
 ) -> Results:
     """Measure every method at every size, and the machine's floors before and after.
 
     Args:
-        sizes: for all methods
+        sizes: sizes for all methods
         methods: names in METHODS
-        protocol: how long, how often
-        attention_sizes: more sizes, for attention and the kernel only
-        tell: called with a size and its cells when they are done
+        protocol: duration and number of measurements
+        attention_sizes: additional sizes for attention and the kernel only
+        log: receives a size and its cells when they are measured
     Raises:
-        ConfigError: an unknown method, or no GPU where one is asked for.
+        ConfigError: an unknown method, or no GPU although one was requested.
     """
     for name in methods:
         if name not in METHODS:
@@ -55,30 +55,30 @@ def run_scan(
     if protocol.device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError("found no CUDA device, expected one for --device cuda; use --device cpu")
     rates = measure_rates(protocol.threads, protocol.device)
-    cells = run_sizes(TABLE, [(size, methods) for size in sizes], protocol, tell)
+    cells = run_sizes(TABLE, [(size, methods) for size in sizes], protocol, log)
     short = [name for name in ("kernel", "attention") if name in methods]
     if len(short) == 2:
-        cells += run_sizes(TABLE, [(size, short) for size in attention_sizes], protocol, tell)
+        cells += run_sizes(TABLE, [(size, short) for size in attention_sizes], protocol, log)
     rates = faster(rates, measure_rates(protocol.threads, protocol.device))
     return Results(Origin.here(), protocol, cells, rates, notes(protocol.device))
 
 
 def run_sizes(
-    table: str, plan: Sequence[tuple[Size, Sequence[str]]], protocol: Protocol, tell: Tell | None = None
+    table: str, plan: Sequence[tuple[Size, Sequence[str]]], protocol: Protocol, log: Log | None = None
 ) -> list[Cell]:
-    """Cells of every size and its methods; a method that cannot run at one size is not tried again."""
+    """Measure the methods of every size; a method that cannot run at one size is not tried again."""
     cells: list[Cell] = []
     for size, methods in plan:
         without = {cell.method: cell.reason for cell in cells if cell.status == SKIPPED}
         found = measure_cells(table, methods, size, protocol, without=without)
         cells += found
-        if tell is not None:
-            tell(str(size), found)
+        if log is not None:
+            log(str(size), found)
     return cells
 
 
 def notes(device: str) -> dict[str, str]:
-    """Versions of what was compared, and the GPU's name."""
+    """Return versions of the compared packages, and the GPU's name."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Training steps of several models side by side: what another program does to the machine hits all of them alike."""
+"""Times training steps of several models in turn, so that other load on the machine affects all of them equally."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,17 +23,17 @@ class Speed:
     step_ms: float
     """Median over the rounds."""
     fastest_ms: float
-    """The round that was disturbed least."""
+    """Time of the fastest round."""
     kept_mb: float
-    """What its forward pass keeps for the backward pass, in 10^6 bytes."""
+    """Memory that the forward pass keeps for the backward pass, in 10^6 bytes."""
 
 
 def step_speeds(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Speed]:
-    """Time one step of every task in turn, round after round; their weights are changed.
+    """Time one step of every task in turn, for several rounds; changes their weights.
 
     Args:
-        tasks: name -> a task; its model is moved to where it would train
-        rounds: steps that count, after one that does not
+        tasks: name -> a task, whose model is moved to its training device
+        rounds: number of timed steps, after one that is not timed
     """
     device = training_device()
     for task in tasks.values():
@@ -50,7 +50,7 @@ def step_speeds(tasks: Mapping[str, Task], rounds: int = ROUNDS) -> dict[str, Sp
 
 
 def kept_speeds(path: Path, names: Sequence[str], task_of: Callable[[str], Task]) -> dict[str, Speed]:
-    """Speeds of some models; those of a file as long as it has all of them. Raises DataError, OutputError."""
+    """Return the speeds of models, from a file if it has all of them. Raises DataError, OutputError."""
     kept = as_type(dict[str, Speed], read_json(path), path) if path.is_file() else {}
     if not set(names) <= set(kept):
         kept = step_speeds({name: task_of(name) for name in names})
@@ -59,18 +59,18 @@ def kept_speeds(path: Path, names: Sequence[str], task_of: Callable[[str], Task]
 
 
 def kept_mb(task: Task) -> float:
-    """What the forward pass of a batch keeps for the backward pass, in 10^6 bytes."""
+    """Return the memory that the forward pass of a batch keeps for the backward pass, in 10^6 bytes."""
     batch = {name: part.to(training_device()) for name, part in task.batch(0, np.random.default_rng([0, 0])).items()}
     return kept_bytes(lambda: task.loss(batch, torch.Generator()), task.model) / 1e6
 
 
 def training_device() -> torch.device:
-    """Where the training loop puts models."""
+    """Return the device that the training loop uses."""
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def timed_step(task: Task, optimizer: torch.optim.Optimizer, number: int) -> float:
-    """Seconds of one training step on the device of the task's model; drawing the batch does not count."""
+    """Return the seconds of one training step on the device of the task's model, without drawing the batch."""
     device = next(task.model.parameters()).device
     batch = {name: part.to(device) for name, part in task.batch(number, np.random.default_rng([0, number])).items()}
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Stacks of the comparisons: rotary attention as one more mixer, and stacks of equal size.
+"""Stacks for comparisons: rotary attention as an additional mixer, and stacks of equal size.
 
 Rotary positions: [su2021roformer], Eq. 34: channel pairs (i, i + d/2) of queries and keys turn by the angle
 t 10000^(-2i/d), so that a score depends on the distance of two positions only.
@@ -87,7 +87,7 @@ def of_equal_size(config: StackConfig, budget: int) -> StackConfig:
     """The config with the width whose stack comes nearest to a number of parameters.
 
     Widths are multiples of 4; of twice the heads for attention. Branches of SeRpEnt, whose own widths go in steps of 8,
-    are made up to 4 wider or narrower where that comes nearer.
+    become up to 4 channels wider or narrower if that comes nearer.
     """
     unit = 2 * config.heads if config.mixer == "transformer" else 4
 

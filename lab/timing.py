@@ -1,4 +1,4 @@
-"""Short bursts of calls, timed with an eye on what other processes do meanwhile."""
+"""Times short bursts of calls and records the load of other processes."""
 
 import statistics
 import time
@@ -10,47 +10,47 @@ from typing import Any
 from lab.ledger.numbers import Number
 
 TOLERANCE = 0.15
-"""Cores that other processes may use before a burst is dropped."""
+"""Number of cores that other processes may use before a burst is dropped."""
 TICKS_PER_SECOND = 100.0
-"""Of the counters in /proc/stat."""
+"""Resolution of the counters in /proc/stat."""
 _BUSY = (0, 1, 2, 5, 6, 7)
 """user, nice, system, irq, softirq, steal: fields of the first line of /proc/stat (proc_stat(5))."""
 
 
 @dataclass(frozen=True)
 class Burst:
-    """Calls in a row."""
+    """Consecutive calls."""
 
     seconds: tuple[float, ...]
     """wall time of each call"""
     others: float
-    """cores that other processes used meanwhile, on average; 0 where the system does not tell"""
+    """mean number of cores that other processes used at the same time; 0 if the system does not report it"""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Several bursts in two numbers."""
+    """Summary of several bursts."""
 
     best: float
-    """seconds of the fastest call of all"""
+    """seconds of the fastest call"""
     median: float | None
-    """seconds: median over the undisturbed bursts of their median call; None where too few were undisturbed"""
+    """seconds: median over the undisturbed bursts of their median call; None if too few were undisturbed"""
     bursts: int
-    """bursts counted"""
+    """number of bursts"""
     clean: int
-    """bursts of them with others <= TOLERANCE"""
+    """number of bursts with others <= TOLERANCE"""
     calls: int
-    """calls counted"""
+    """number of calls"""
 
 
 def burst(call: Callable[[], Any], seconds: float, *, finish: Callable[[], Any] | None = None) -> Burst:
-    """Call again and again until `seconds` have passed, at least once.
+    """Repeat a call until `seconds` have passed, at least once.
 
     Args:
-        call: what to time
-        seconds: wall time to fill
-        finish: waits for what a call has only begun, such as torch.cuda.synchronize; then calls are timed in groups
-            of a millisecond or more, and every call of a group gets the group's mean
+        call: the function to time
+        seconds: total wall time
+        finish: waits for asynchronous work, such as torch.cuda.synchronize; then calls are timed in groups of at least
+            one millisecond, and every call of a group gets the group's mean
     """
     times: list[float] = []
     group = 1
@@ -71,9 +71,9 @@ def burst(call: Callable[[], Any], seconds: float, *, finish: Callable[[], Any] 
 
 
 def summary(bursts: Sequence[Burst]) -> Times:
-    """The best call, and the median where at least three bursts, or all of them, were undisturbed.
+    """Return the best call, and the median if at least three bursts, or all, were undisturbed.
 
-    The first burst warms up: it counts only where it is the only one.
+    The first burst is a warm-up and counts only if it is the only one.
     """
     counted = bursts[1:] or bursts
     clean = [b for b in counted if b.others <= TOLERANCE]
@@ -88,7 +88,7 @@ def summary(bursts: Sequence[Burst]) -> Times:
 
 
 def busy_seconds(stat: Path = Path("/proc/stat")) -> float:
-    """CPU seconds that all processes together have used since the machine started; 0 where the system does not tell."""
+    """Return the CPU seconds of all processes since the machine started; 0 if the system does not report them."""
     try:
         fields = stat.read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
         return sum(int(fields[i]) for i in _BUSY) / TICKS_PER_SECOND
@@ -98,13 +98,13 @@ def busy_seconds(stat: Path = Path("/proc/stat")) -> float:
 
 @dataclass(frozen=True)
 class Runs:
-    """Seconds of several runs of one thing."""
+    """Seconds of several runs of one action."""
 
     seconds: tuple[float, ...]
 
     @classmethod
     def of(cls, action: Callable[[], Any], repeats: int) -> "Runs":
-        """Time an action so often, after one run that is not counted."""
+        """Time an action `repeats` times, after one run that is not counted."""
         action()
         seconds = []
         for _ in range(repeats):
@@ -115,7 +115,7 @@ class Runs:
 
     @property
     def number(self) -> Number:
-        """The fastest run, the one least disturbed by other work on the machine; low and high are the range."""
+        """The fastest run, which other work disturbed least; low and high are the range."""
         return Number(min(self.seconds), "s", min(self.seconds), max(self.seconds))
 
     def __str__(self) -> str:

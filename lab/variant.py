@@ -1,4 +1,4 @@
-"""Names of what is compared: a mixer, and options of SeRpEnt behind it, as in `serpent-s4d@K=5@rates=0.5+0.25`."""
+"""Names of compared models: a mixer followed by options of SeRpEnt, as in `serpent-s4d@K=5@rates=0.5+0.25`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from exuvia.sequence.stack import BRANCH
 from lab.stack import MIXERS
 
 INTERVALS = {"serpent": "learned", "uniform": "uniform"}
-"""First word of a name -> how its SeRpEnt layers choose; `uniform` is the ablation of their selectivity."""
+"""First word of a name -> how its SeRpEnt layers select; `uniform` is the ablation of their selectivity."""
 NAMES = (*(name for name in MIXERS if name != "serpent"), *(f"{kind}-{over}" for kind in INTERVALS for over in BRANCH))
 """All names without options."""
 _OPTION: dict[str, Callable[[str], object]] = {
@@ -36,15 +36,15 @@ class Variant:
 
     @property
     def backbone(self) -> str:
-        """The mixer that is resampled for: `s4d` of `serpent-s4d`; itself where nothing is resampled."""
+        """The inner mixer: `s4d` of `serpent-s4d`; the mixer itself if nothing is resampled."""
         return self.serpent.over if self.mixer == "serpent" else self.mixer
 
 
 def parse_variant(name: str) -> Variant:
-    """A variant by its name.
+    """Return a variant by its name.
 
     Raises:
-        ConfigError: an unknown mixer or option, a value that is none, or options for a mixer that has none.
+        ConfigError: an unknown mixer or option, an invalid value, or options for a mixer that has none.
     """
     first, *options = name.split("@")
     if first not in NAMES and (first not in MIXERS or first == "serpent"):
@@ -70,7 +70,7 @@ def parse_variant(name: str) -> Variant:
 
 
 def parse_variants(names: Sequence[str], seeds: Sequence[int]) -> list[Variant]:
-    """The lines of a comparison over seeds. Raises ConfigError: an unknown one, none at all, or no seed."""
+    """Return the variants of a comparison over seeds. Raises ConfigError for an unknown or missing one, or no seed."""
     variants = [parse_variant(name) for name in names]
     if not seeds or not variants:
         raise ConfigError("found no seed or no mixer, expected at least one of each")

@@ -1,4 +1,4 @@
-"""The same methods on several generators: rows and pages of each, failures told and left out."""
+"""The same methods on several generators: rows and pages of each; failures are printed and left out."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_the_command_fills_ledger_and_pages(tmp_path: Path, capsys: pytest.Captu
     rows = {row["name"]: row for row in map(json.loads, ledger.read_text(encoding="utf-8").splitlines())}
     for name in ("masked", "causal"):
         assert (tmp_path / f"bench/{name}/report/index.html").is_file()
-        assert f"{name}, far: " in shown.out, "a failed method is told"
+        assert f"{name}, far: " in shown.out, "a failed method is printed"
         assert f"across.{name}.far.violence.retain_fid" not in rows
         assert f"across.{name}.none.violence.edit_s" not in rows
         assert rows[f"across.{name}.lcr.violence.edit_s"]["unit"] == "s"

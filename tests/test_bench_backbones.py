@@ -1,4 +1,4 @@
-"""Generators side by side: costs of every kind and length, a longer position table, names, ledger and document."""
+"""Comparison of generators: costs by kind and length, a longer position table, names, ledger and document."""
 
 import json
 from pathlib import Path

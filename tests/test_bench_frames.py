@@ -1,4 +1,4 @@
-"""Frames that SeRpEnt keeps: kinds of steps on made motion, ratios by hand, pictures, the command."""
+"""Frames that SeRpEnt keeps: kinds of steps on synthetic motion, ratios by hand, pictures, the command."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Texts read on and on: every target once, windows follow one another, and the state is carried between them."""
+"""Texts as streams: every target once, consecutive windows, and the state is carried between them."""
 
 import math
 

@@ -54,7 +54,7 @@ def test_other_archives_are_refused(tmp_path: Path) -> None:
         read_imdb(folder_of(tmp_path, {"train/neg/0_1.txt": b"bad"}))
     (tmp_path / "broken.tar.xz").write_bytes(b"no archive")
     for name in ("broken.tar.xz", "missing.tar"):
-        with pytest.raises(DataError, match="no readable archive"):
+        with pytest.raises(DataError, match="is not a readable archive"):
             read_imdb(tmp_path / name)
 
 

@@ -1,4 +1,4 @@
-"""Scan benchmark: floors by hand, filtered timings, methods ended at their limit, files, tables and ledger rows."""
+"""Scan benchmark: rooflines by hand, filtered timings, methods stopped at their limit, files, tables, ledger rows."""
 
 import json
 import time
@@ -19,11 +19,11 @@ from lab.ledger.quotes import Quotes
 from lab.ledger.tables import scan_table
 from lab.memory import peak_extra_bytes
 from lab.methods import METHODS
-from lab.quoted import exponent, long_numbers, scan_numbers
 from lab.results import Results, read_results, write_results
-from lab.roofline import PASSES, Rates, Size, exponentials, floor_ms, input_bytes, minimal_bytes
+from lab.roofline import PASSES, Rates, Size, exponentials, input_bytes, minimal_bytes, roofline_ms
+from lab.scan_numbers import exponent, long_numbers, scan_numbers
 from lab.timing import Burst, burst, summary
-from lab.work import Work, difference
+from lab.workload import Work, difference
 
 SMALL, LARGE = Size(1, 64, 8, 4), Size(2, 128, 16, 4)
 TINY_SCAN = Size(2, 12, 16, 4)
@@ -49,7 +49,7 @@ def results() -> Results:
     return Results(ORIGIN, Protocol(), cells, Rates(1e9, 1e9, "by hand"), {"torch": "2"})
 
 
-def test_floors_by_hand() -> None:
+def test_rooflines_by_hand() -> None:
     # x, dt, y: 3 x 2 x 64 x 8 = 3072 numbers; B, C: 2 x 2 x 64 x 4 = 1024
     size = Size(2, 64, 8, 4)
     assert minimal_bytes(size, "forward") == 4 * (3072 + 1024)
@@ -59,16 +59,16 @@ def test_floors_by_hand() -> None:
     assert exponentials(size, "fwd_bwd") == 2 * exponentials(size, "forward")
     assert input_bytes(size) == 4 * (2 * 1024 + 2 * 512 + 32 + 16)
     moving, computing = Rates(1e6, 1e12, ""), Rates(1e12, 1e6, "")
-    assert floor_ms(size, "forward", moving) == pytest.approx(16.384)
-    assert floor_ms(size, "forward", computing) == pytest.approx(4.096)
+    assert roofline_ms(size, "forward", moving) == pytest.approx(16.384)
+    assert roofline_ms(size, "forward", computing) == pytest.approx(4.096)
 
 
-def test_floor_of_a_known_size() -> None:
+def test_roofline_of_a_known_size() -> None:
     """27 MB and 33.5 million exponentials at (8, 2048, 128, 16): 1.97 ms at 17e9 a second."""
     size = Size(8, 2048, 128, 16)
     assert minimal_bytes(size, "forward") == pytest.approx(27e6, rel=0.01)
     assert minimal_bytes(size, "fwd_bwd") == 4 * (9 * 8 * 2048 * 128 + 6 * 8 * 2048 * 16)
-    assert floor_ms(size, "forward", Rates(37.5e9, 17e9, "")) == pytest.approx(1.97, abs=0.01)
+    assert roofline_ms(size, "forward", Rates(37.5e9, 17e9, "")) == pytest.approx(1.97, abs=0.01)
 
 
 def test_sizes_are_parsed_or_refused() -> None:
@@ -118,7 +118,7 @@ def test_ratios_compare_like_with_like() -> None:
 _TABLE = """
 import time
 import torch
-from lab.work import Method, Work
+from lab.workload import Method, Work
 from exuvia.errors import ConfigError
 
 def quick(size, device):
@@ -181,7 +181,7 @@ def test_the_worst_size_counts_and_a_limit_is_a_bound(results: Results) -> None:
     assert scan_numbers(results, [LARGE], [])["fwd_bwd_speedup.loop"].unit == "1, at least"
     assert numbers["speed_vs_attention"].value == 3.0
     assert numbers["memory_vs_inputs"].value == pytest.approx(9000 / input_bytes(SMALL))
-    assert numbers["times_bandwidth_floor"].value == pytest.approx(1.0 / floor_ms(SMALL, "forward", results.rates))
+    assert numbers["times_bandwidth_floor"].value == pytest.approx(1.0 / roofline_ms(SMALL, "forward", results.rates))
     assert not [name for name in numbers if "mambapy" in name], "what was not measured has no row"
 
 

@@ -16,9 +16,9 @@ from exuvia.errors import DataError
 from exuvia.files import write_json
 from lab.campaign import fuzz
 from lab.campaign.compare import broken, hidden, snapshot
+from lab.campaign.fixtures import Fixtures
 from lab.campaign.kill import Job, Result, campaign
 from lab.campaign.mutate import CANARY, STRUCTURE, harmful, mutate
-from lab.campaign.shelf import Shelf
 from lab.campaign.targets import Target
 
 
@@ -37,14 +37,14 @@ def planted(data: bytes) -> int:
     return len(data)
 
 
-def bench(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, name: str = "planted") -> fuzz.Bench:
+def bench(fixtures: Fixtures, monkeypatch: pytest.MonkeyPatch, name: str = "planted") -> fuzz.Bench:
     """Input number n is the digit n."""
 
-    def make(_: Shelf, folder: Path) -> Any:
+    def make(_: Fixtures, folder: Path) -> Any:
         (folder / "seed0").write_bytes(b"0")
         return planted
 
-    made = fuzz.prepared(Target(name, 1, make, {"": "bytes"}), shelf)
+    made = fuzz.prepared(Target(name, 1, make, {"": "bytes"}), fixtures)
     monkeypatch.setattr(fuzz.Bench, "input", lambda self, seed, number: ("", str(number).encode()))
     return made
 
@@ -52,7 +52,7 @@ def bench(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, name: str = "planted") 
 def test_faults_of_a_reader_are_found_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzz, "LATE_S", 0.2)
     with fuzz.canary(tmp_path):
-        benches = [bench(Shelf(tmp_path), monkeypatch)]
+        benches = [bench(Fixtures(tmp_path), monkeypatch)]
         tally = fuzz.fuzz(benches, 10, 0, lambda line: None)
         fuzz.keep(tmp_path / "kept", benches, tally, 0)
     wanted = {"failed": 1, "hung": 1, "crashed": 1, "executed": 1, "refused": 1, "read": 5}
@@ -80,7 +80,7 @@ def test_a_child_that_cannot_be_interrupted_is_ended(tmp_path: Path, monkeypatch
             time.sleep(60)
 
     monkeypatch.setattr(fuzz, "LATE_S", -2.0)
-    made = bench(Shelf(tmp_path), monkeypatch)
+    made = bench(Fixtures(tmp_path), monkeypatch)
     monkeypatch.setattr(fuzz, "_outcome", lambda read, what: (stuck(what), ("read", None))[1])
     tally = fuzz.fuzz([made], 5, 0, lambda line: None)
     assert tally.counts["planted"] == Counter({"read": 4, "hung": 1})
@@ -117,9 +117,9 @@ def test_the_harmful_pickle_does_harm(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_readers_of_the_project_take_part(tmp_path: Path) -> None:
     from lab.campaign.readers import TARGET
 
-    shelf = Shelf(tmp_path)
+    fixtures = Fixtures(tmp_path)
     names = ("npy", "npz", "captions", "prompt set", "store", "record", "word list", "cache")
-    benches = [fuzz.prepared(TARGET[name], shelf) for name in names]
+    benches = [fuzz.prepared(TARGET[name], fixtures) for name in names]
     tally = fuzz.fuzz(benches, 400, 0, lambda line: None)
     for name in names:
         assert tally.counts[name]["read"] >= 1, name
@@ -170,7 +170,7 @@ def forgetful(place: Path) -> int:
 
 
 def killed(run: Any, tmp_path: Path, *whole: str) -> Result:
-    return campaign(Job("job", run, whole), tmp_path, 25, 0, tell=lambda line: None)
+    return campaign(Job("job", run, whole), tmp_path, 25, 0, log=lambda line: None)
 
 
 def test_a_careful_command_loses_nothing(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from exuvia.sequence.bamm import BAMM
 from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.settings import BAMMConfig, CausalConfig
 from lab.__main__ import main as lab_main
-from lab.experiments.long import join_jump_ratio
+from lab.experiments.stream import join_jump_ratio
 from tiny import CODES, tiny_pipeline
 
 SCENES = [Scene("a man walks", 200), Scene("a man sits down", 90), Scene("a man waves", 40), Scene("a man turns", 12)]

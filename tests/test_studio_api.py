@@ -1,4 +1,4 @@
-"""The studio's API: what a page or a script asks for, and gets; its workers take their turns in this process."""
+"""The studio's API: requests of a page or a script and their answers; the workers run in this process."""
 
 import io
 import json
@@ -155,7 +155,7 @@ def test_an_edited_generator_can_be_downloaded_kept_and_thrown_away(studio: Made
     assert not (studio.settings.folder / "generators" / other).exists()
     refused = studio.client.delete(f"{API}/generators/{studio.base}")
     assert refused.status_code == 400
-    assert "was not made here and stays" in refused.json()["detail"]
+    assert "was not made here" in refused.json()["detail"]
 
 
 def test_an_audit_lists_what_slips_through_and_takes_marks(studio: Made) -> None:
@@ -251,7 +251,7 @@ def test_what_is_no_motion_is_refused(studio: Made, name: str, data: bytes, told
         ("/motion", {"prompts": []}, 422, "prompts"),
         ("/motion", {"prompts": ["  "]}, 422, "found an empty prompt"),
         ("/motion", {"prompts": ["x" * 2001]}, 422, "2000"),
-        ("/motion", {"prompts": ["a\0b"]}, 422, "no text file can hold"),
+        ("/motion", {"prompts": ["a\0b"]}, 422, "cannot be stored as text"),
         ("/motion", {"prompts": ["a"], "seeds": [-1]}, 422, "seeds"),
         ("/motion", {"prompts": ["a"], "generators": ["../../etc"]}, 422, "generators"),
         ("/motion", {"prompts": ["a"], "generators": ["0" * 32]}, 404, "there is no generator"),
@@ -359,7 +359,7 @@ def test_a_generator_whose_files_are_gone_fails_without_telling_where_they_were(
         assert made.get(f"/jobs/{good['id']}")["state"] == "done"
         failed = made.get(f"/jobs/{job['id']}")
     assert (failed["state"], str(tmp_path) in json.dumps(failed)) == ("failed", False)
-    assert "cannot be loaded; the studio's log says why" in failed["message"]
+    assert "cannot be loaded; see the studio's log" in failed["message"]
 
 
 def test_postgresql_keeps_the_same(postgres: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ids of the studio's generators: what was once shown under an id is never made by other weights."""
+"""Ids of the studio's generators: an id never stands for other weights than before."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from exuvia.studio.database import open_database
 from exuvia.studio.library import Generator, Library
 from exuvia.studio.queue import Unknown
 from exuvia.studio.settings import Settings
-from exuvia.studio.worker import Shelf
+from exuvia.studio.worker import LoadedGenerators
 from tiny import tiny_pipeline
 
 
@@ -34,7 +34,7 @@ def saved(folder: Path, seed: int) -> Path:
 
 
 def started(folder: Path, url: str = "", **pipelines: str | Path) -> Library:
-    """A studio's library as a start with these generators leaves it."""
+    """A studio's library after a start with these generators."""
     about = Settings(folder=folder, database=url, pipelines={name: str(path) for name, path in pipelines.items()})
     library = Library(open_database(about.url), about)
     library.offer()
@@ -48,7 +48,7 @@ def by_key(library: Library) -> dict[str, Generator]:
 
 
 def first_weight(library: Library, name: str) -> float:
-    return float(next(iter(Shelf(library, "cpu")(name).base.parameters())).flatten()[0])
+    return float(next(iter(LoadedGenerators(library, "cpu")(name).base.parameters())).flatten()[0])
 
 
 def test_a_renamed_shipped_generator_keeps_its_id_and_its_edits(tmp_path: Path) -> None:
@@ -79,16 +79,16 @@ def test_other_weights_get_an_id_of_their_own_and_the_old_id_waits_for_its_own(t
     folder, kept = saved(tmp_path / "x", 1), tmp_path / "kept"
     library = started(tmp_path / "studio", x=folder)
     old = by_key(library)["x"].id
-    shelf, weight = Shelf(library, "cpu"), first_weight(library, old)
+    loaded, weight = LoadedGenerators(library, "cpu"), first_weight(library, old)
     shutil.copytree(folder, kept)
     saved(folder, 2)
-    with pytest.raises(CheckpointError, match="'x' are not those that it had; start the studio anew"):
-        shelf(old)
+    with pytest.raises(CheckpointError, match="'x' have changed; restart the studio"):
+        loaded(old)
     library = started(tmp_path / "studio", x=folder)
     new = by_key(library)["x"].id
     assert new != old
     assert first_weight(library, new) != weight
-    with pytest.raises(Unknown, match="'x' is not on offer"):
+    with pytest.raises(Unknown, match="'x' is not available"):
         library.generator(old)
     assert by_key(started(tmp_path / "studio")).keys() == {"base"}
     library = started(tmp_path / "studio", x=kept)
@@ -103,8 +103,8 @@ def test_an_edited_generator_whose_files_were_exchanged_is_refused(tmp_path: Pat
         library.add_edited(link, "e" * 32, "safe", by_key(library)["base"].id, "j", {})
     assert first_weight(library, "e" * 32)
     saved(library.place_for("e" * 32), 2)
-    with pytest.raises(CheckpointError, match=r"'safe' are not those that it had$"):
-        Shelf(started(tmp_path), "cpu")("e" * 32)
+    with pytest.raises(CheckpointError, match=r"'safe' have changed$"):
+        LoadedGenerators(started(tmp_path), "cpu")("e" * 32)
 
 
 NAMES = ("a", "b", "base")
@@ -125,7 +125,7 @@ def test_no_sequence_of_starts_and_renames_gives_an_id_other_weights(
     monkeypatch: pytest.MonkeyPatch, starts: list[tuple[dict[str, str], list[tuple[int, str]]]]
 ) -> None:
     monkeypatch.setattr(
-        library_module, "_measured", lambda place, facts={}: {"place": place, "weights": place, "facts": dict(facts)}
+        library_module, "_current", lambda place, facts={}: {"place": place, "weights": place, "facts": dict(facts)}
     )
     seen: dict[str, tuple[str, str | None]] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Who may ask a studio: hosts, origins, tokens, versions, sizes; and what no input may do."""
+"""Access to a studio: hosts, origins, tokens, versions and sizes; and inputs that must be harmless."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
@@ -72,7 +72,7 @@ def test_without_the_token_nothing_is_answered(open_to_all: TestClient) -> None:
     for path in ("/", STATUS, "/assets/studio.js", "/api/v1/openapi.json", "/nothing"):
         answer = open_to_all.get(path)
         assert answer.status_code == 401, path
-        assert "asks for its token" in answer.json()["detail"]
+        assert "needs its token" in answer.json()["detail"]
     wrong = {"authorization": "Bearer " + TOKEN[:-1] + "x"}
     assert open_to_all.get(STATUS, headers=wrong).status_code == 401
     assert open_to_all.get(STATUS, headers={"cookie": 'exuvia_studio="bad'}).status_code == 401
@@ -155,7 +155,7 @@ def test_every_other_host_asks_for_a_token(host: object) -> None:
 def test_a_page_of_another_version_is_told_to_load_again(local: TestClient) -> None:
     answer = local.get(STATUS, headers={"X-Exuvia-Version": "0.0.1"})
     assert answer.status_code == 409
-    assert "load the page again" in answer.json()["detail"]
+    assert "reload the page" in answer.json()["detail"]
     assert local.get(STATUS, headers={"X-Exuvia-Version": __version__}).status_code == 200
 
 
@@ -241,7 +241,7 @@ def test_a_full_disk_is_told(local: TestClient, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(local.app.state.context.queue, "submit", full)  # type: ignore[attr-defined]
     answer = local.post("/api/v1/motion", json={"prompts": ["a person walks"]})
     assert answer.status_code == 507
-    assert "make room" in answer.json()["detail"]
+    assert "free some space" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_full_disk_is_told(local: TestClient, monkeypatch: pytest.MonkeyPatch)
         (["--pipelines", "base", "base"], "choose another name"),
         (["--data", "mocap", "no-such-folder"], "no-such-folder does not exist"),
         (["--host", "203.0.113.7", "--token", TOKEN], "cannot listen at 203.0.113.7"),
-        (["--database", "nonsense"], "no database that can be used"),
+        (["--database", "nonsense"], "is not a usable database"),
     ],
 )
 def test_a_studio_that_cannot_be_started_says_why(

@@ -81,12 +81,12 @@ def test_the_jobs_of_a_dead_worker_wait_again_and_fail_with_the_third_death(queu
         queue.claim("quick", name)
         queue.take_back(name)
     assert (queue.get(lost.id).state, queue.get(lost.id).attempt) == (FAILED, 3)
-    assert "lost 3 times" in queue.get(lost.id).message
+    assert "worker died 3 times" in queue.get(lost.id).message
     again = queue.again(lost.id)
     assert (again.state, again.attempt, again.message) == (QUEUED, 4, "")
     queue.claim("quick", "dead 4")
     queue.take_back("dead 4")
-    assert queue.get(lost.id).state == QUEUED, "whoever runs it again gives it all its lives"
+    assert queue.get(lost.id).state == QUEUED, "running it again resets its lives"
     with pytest.raises(ConfigError, match="is running"):
         queue.again(other.id)
 
@@ -141,7 +141,7 @@ def test_a_damaged_row_is_a_failed_job_and_the_others_stay(tmp_path: Path, damag
 def test_a_full_queue_and_an_unknown_job_are_refused(queue: Queue) -> None:
     for _ in range(5):
         queue.submit("generate", "quick", {})
-    with pytest.raises(Full, match="5 jobs wait already"):
+    with pytest.raises(Full, match="5 jobs are waiting"):
         queue.submit("generate", "quick", {})
     with pytest.raises(Unknown, match="there is no job"):
         queue.get("0" * 32)
@@ -211,8 +211,8 @@ def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "error", "told"),
     [
-        ("nonsense", ConfigError, "no database that can be used"),
-        ("oracle9://x/y", ConfigError, "no database that can be used"),
+        ("nonsense", ConfigError, "is not a usable database"),
+        ("oracle9://x/y", ConfigError, "is not a usable database"),
         ("postgresql+psycopg://u:secret@127.0.0.1:1/x", OutputError, "cannot be used"),
     ],
 )

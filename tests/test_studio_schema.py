@@ -1,4 +1,4 @@
-"""The API against its own description: requests drawn from it and around it never make the studio fail."""
+"""The API against its own description: generated requests, valid or not, never make the studio fail."""
 
 from pathlib import Path
 from typing import Any

@@ -23,9 +23,9 @@ from exuvia.data.prepare import prepare
 from exuvia.studio.app import create_app
 from exuvia.studio.database import open_database
 from exuvia.studio.queue import Queue
-from exuvia.studio.serve import patient
+from exuvia.studio.serve import timed_protocol
 from exuvia.studio.settings import Limits, Settings
-from exuvia.studio.supervisor import Seat, Supervisor
+from exuvia.studio.supervisor import Supervisor, WorkerSlot
 from lab.__main__ import main as lab_main
 from made_studio import until
 
@@ -33,7 +33,7 @@ START_S = 120
 
 
 class Running:
-    """A studio in a process of its own."""
+    """A studio in a separate process."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         command = [sys.executable, "-m", "exuvia", "studio", "--folder", str(folder), "--port", "0", *options]
@@ -101,7 +101,7 @@ def test_killed_workers_cancelled_jobs_and_a_restart_lose_nothing(tmp_path: Path
         slow = studio.ask("/edits", long | {"settings": {"tune.steps": 100_000, "tune.batch_size": 4}})
         told = studio.job(slow, "running")
 
-        # a motion is made beside the long job, and everyone hears of both
+        # a motion is generated during the long job, and every listener receives both
         heard: list[dict[str, Any]] = []
         ears = threading.Thread(target=listen, args=(studio.address, heard), daemon=True)
         ears.start()
@@ -163,15 +163,15 @@ def test_a_job_that_takes_too_long_is_stopped_and_the_others_of_its_worker_wait_
     supervisor = Supervisor(settings, queue, lambda: False)
     slow, other = (queue.submit("generate", "quick", {}) for _ in range(2))
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    supervisor.seats["quick"] = seat = Seat("quick", "old", sleeper, 0.0)
+    supervisor.slots["quick"] = slot = WorkerSlot("quick", "old", sleeper, 0.0)
     queue.claim("quick", "old")
     time.sleep(0.2)
     queue.claim("quick", "old")
-    supervisor.check(seat)
+    supervisor.check(slot)
     supervisor.stop()
     assert sleeper.poll() is not None
     assert (queue.get(slow.id).state, queue.get(other.id).state) == ("failed", "queued")
-    assert "longest that such a job may run" in queue.get(slow.id).message
+    assert "the time limit of this kind of job" in queue.get(slow.id).message
     engine.dispose()
 
 
@@ -181,16 +181,16 @@ def test_a_killed_worker_is_replaced_and_its_job_waits_again(tmp_path: Path, mon
     queue = Queue(engine)
     supervisor = Supervisor(settings, queue, lambda: False)
     started: list[str] = []
-    monkeypatch.setattr(supervisor, "_hire", started.append)
+    monkeypatch.setattr(supervisor, "_start_worker", started.append)
     job = queue.submit("generate", "quick", {})
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    supervisor.seats["quick"] = seat = Seat("quick", "old", sleeper, began=-1000.0)
+    supervisor.slots["quick"] = slot = WorkerSlot("quick", "old", sleeper, began=-1000.0)
     queue.claim("quick", "old")
-    supervisor.check(seat)
+    supervisor.check(slot)
     assert (queue.get(job.id).state, started) == ("running", [])
     sleeper.kill()
     sleeper.wait()
-    supervisor.check(seat)
+    supervisor.check(slot)
     assert (queue.get(job.id).state, started) == ("queued", ["quick"])
     assert queue.get(job.id).attempt == job.attempt + 1
     engine.dispose()
@@ -204,20 +204,20 @@ def test_a_cancelled_job_does_not_take_the_worker_that_it_shares(
     engine = open_database(settings.url)
     queue = Queue(engine)
     supervisor = Supervisor(settings, queue, lambda: False)
-    monkeypatch.setattr(supervisor, "_hire", lambda lane: None)
+    monkeypatch.setattr(supervisor, "_start_worker", lambda lane: None)
     unwanted, wanted, waiting = (queue.submit("generate", "quick", {}) for _ in range(3))
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    seat = Seat("quick", "w", sleeper, 0.0)
+    slot = WorkerSlot("quick", "w", sleeper, 0.0)
     queue.claim("quick", "w", 2, ("generate",))
     queue.ask_to_cancel(unwanted.id)
     for _ in range(2):
-        supervisor.check(seat)
+        supervisor.check(slot)
         time.sleep(0.2)
     states = [queue.get(job.id).state for job in (unwanted, wanted, waiting)]
     assert (states, sleeper.poll()) == (["cancelled", "running", "queued"], None)
     queue.ask_to_cancel(wanted.id)
     for _ in range(2):
-        supervisor.check(seat)
+        supervisor.check(slot)
         time.sleep(0.2)
     states = [queue.get(job.id).state for job in (unwanted, wanted, waiting)]
     assert (states, sleeper.poll() is None) == (["cancelled", "cancelled", "queued"], False)
@@ -240,7 +240,7 @@ def served(folder: Path, limits: Limits) -> Iterator[int]:
     """Port of a server in this process, without workers."""
     about = Settings(folder=folder, limits=limits)
     config = uvicorn.Config(
-        create_app(about, workers=False), http=patient(limits), log_level="critical", port=0, lifespan="off"
+        create_app(about, workers=False), http=timed_protocol(limits), log_level="critical", port=0, lifespan="off"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -1,4 +1,4 @@
-"""Uploads that are made to exhaust whoever reads them: the studio's server refuses them and stays as it was."""
+"""Uploads that would exhaust memory or time: the studio refuses them and keeps running."""
 
 import io
 import json

@@ -1,7 +1,7 @@
 """The figures of the code base: sizes, floors, imports, commands and options. `make house` prints them, and
 tests/test_house.py checks their limits.
 
-A *place* is a folder of `src/exuvia` or a module beside them. It stands on a floor and imports from lower floors only.
+A *place* is a folder of `src/exuvia` or a module next to them. It has a floor and imports from lower floors only.
 """
 
 import ast
@@ -115,7 +115,7 @@ def statements(path: Path) -> int:
 
 
 def place(path: Path) -> str:
-    """The folder of `src/exuvia`, or the module beside the folders, that a file belongs to."""
+    """Return the folder of `src/exuvia`, or the module next to the folders, to which a file belongs."""
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
@@ -298,14 +298,14 @@ def figures() -> dict[str, float]:
 
 
 def main() -> int:
-    """Print the figures beside their limits; returns 1 if a limit is exceeded."""
+    """Print the figures with their limits; return 1 if a limit is exceeded."""
     values, beyond = figures(), 0
     for name, value in values.items():
         limit = LIMITS.get(name)
         over = limit is not None and value > limit
         beyond += over
-        told = "" if limit is None else f"   limit {limit:,}{'   BEYOND' if over else ''}"
-        print(f"{name:<48} {value:>10,}{told}")
+        note = "" if limit is None else f"   limit {limit:,}{'   BEYOND' if over else ''}"
+        print(f"{name:<48} {value:>10,}{note}")
     for wheel in sorted((ROOT / "dist").glob("*.whl")):
         print(f"{wheel.name:<48} {wheel.stat().st_size / 1e6:>7.2f} MB")
     return int(beyond > 0)

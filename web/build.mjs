@@ -22,7 +22,7 @@ const script = { ...common, format: "iife", target: "es2022", jsx: "automatic", 
 const player = {
   name: "player",
   setup(build) {
-    build.onResolve({ filter: /^\.\.\/src\/(row|theatre)$/ }, () => ({ path: "player", namespace: "player" }));
+    build.onResolve({ filter: /^\.\.\/src\/(row|players)$/ }, () => ({ path: "player", namespace: "player" }));
     build.onLoad({ filter: /.*/, namespace: "player" }, () => ({ contents: "module.exports = ExuviaPlayer;" }));
   },
 };

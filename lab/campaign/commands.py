@@ -1,12 +1,12 @@
-"""The commands that are killed, at sizes at which each takes about a second."""
+"""The commands to kill, at sizes that take about a second each."""
 
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from lab.campaign.fixtures import Fixtures, made_by
 from lab.campaign.kill import Job
-from lab.campaign.shelf import Shelf, made_by
 
 SMALL = "--model.text-dim 64 --model.width 16 --text hashed --batch-size 4 --max-steps 16"
 TRAIN = (
@@ -28,18 +28,18 @@ def command(words: str) -> Callable[[Path], int]:
     return run
 
 
-def jobs(shelf: Shelf) -> dict[str, Job]:
-    """All commands by name; the shelf has what they read."""
-    store, tiny, mocap = shelf.store, shelf.pipeline, shelf.mocap
+def jobs(fixtures: Fixtures) -> dict[str, Job]:
+    """Return all commands by name; the fixtures provide their inputs."""
+    store, tiny, mocap = fixtures.store, fixtures.pipeline, fixtures.mocap
     motions, prompts, old, published = (
-        shelf.root / name for name in ("motions", "prompts.txt", "tokenizer", "published")
+        fixtures.root / name for name in ("motions", "prompts.txt", "tokenizer", "published")
     )
     tokenizer = (
         f"train tokenizer --corpus.data {store} --out OUT/run {CODES} --model.num-quantizers 3 --model.width 8 "
         f"--model.depth 1 --batch-size 4 --validation-clips 4 {TRAIN}"
     )
     report = f"evaluate {tiny} --original {tiny} --seeds 0 1 --limit 3"
-    _prepare(shelf, tokenizer, report)
+    _prepare(fixtures, tokenizer, report)
     codes = f"--tokenizer {old} --corpus.data {store} --out OUT/run {SMALL} {TRAIN}"
     transformer = f"{codes} {CODES} --model.inner-width 16 --model.num-layers 1 --model.num-heads 2"
     edit = f"--pipeline {tiny} --forget violence --data {store} --out OUT/safe --overwrite"
@@ -59,10 +59,10 @@ def jobs(shelf: Shelf) -> dict[str, Job]:
             "--limit 2 --kinds implicit --workers 0 --out OUT/run",
             (),
         ),
-        "report": (f"report {shelf.root}/report --out OUT/page", ("page",)),
+        "report": (f"report {fixtures.root}/report --out OUT/page", ("page",)),
         "export humanml3d": (f"export humanml3d {store} OUT/hml", ("hml",)),
         "import momask": (f"import momask {published} --out OUT/momask --text hashed", ("momask",)),
-        "export momask": (f"export momask {shelf.root}/momask OUT/t2m", ("t2m",)),
+        "export momask": (f"export momask {fixtures.root}/momask OUT/t2m", ("t2m",)),
         "convert": (f"convert {motions} OUT/glb --to glb --overwrite", ()),
         "convert bvh": (f"convert {motions} OUT/bvh --to bvh --overwrite", ()),
         "import motion": (f"import motion {' '.join(map(str, sorted(motions.iterdir())))} --out OUT/clips/", ()),
@@ -84,12 +84,12 @@ def jobs(shelf: Shelf) -> dict[str, Job]:
     return made
 
 
-def _prepare(shelf: Shelf, tokenizer: str, report: str) -> None:
-    """What the commands read: motions, prompts, a tokenizer's run, published checkpoints, a report."""
-    root, motions = shelf.root, shelf.root / "motions"
+def _prepare(fixtures: Fixtures, tokenizer: str, report: str) -> None:
+    """Create the inputs of the commands: motions, prompts, a tokenizer's run, published checkpoints, a report."""
+    root, motions = fixtures.root, fixtures.root / "motions"
     motions.mkdir()
     for number in range(6):
-        shelf.motion(motions, ".npy", 12).rename(motions / f"{number}.npy")
+        fixtures.motion(motions, ".npy", 12).rename(motions / f"{number}.npy")
     (root / "prompts.txt").write_text("a man kicks#40\na person walks#60\nshe sits#40\n")
     made_by("official_layout").published_folder(root / "published", 64)
     for line in (
@@ -101,18 +101,18 @@ def _prepare(shelf: Shelf, tokenizer: str, report: str) -> None:
 
 
 def _kernel(place: Path) -> int:
-    """The compiled scan at its first use, with a cache of its own."""
+    """Build the compiled scan at its first use, with a separate cache."""
     os.environ["EXUVIA_CACHE"] = str(place / "cache")
     from exuvia_ssm.cpu.build import library
 
     library()
-    for lock in place.rglob("*.lock"):  # stays for the next build, and is empty
+    for lock in place.rglob("*.lock"):  # an empty file that stays for the next build
         lock.unlink()
     return 0
 
 
 def small_shards() -> None:
-    """Shards of two clips, so that a kill falls between two of them."""
+    """Use shards of two clips, so that a kill can fall between them."""
     from exuvia.data import prepare
 
     prepare.SHARD_CLIPS = 2

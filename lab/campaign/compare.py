@@ -1,4 +1,4 @@
-"""What lies in a folder: hashes that are equal for equal results, files that are not whole, and leftovers."""
+"""Inspects a folder: hashes that are equal for equal results, incomplete files, and leftovers."""
 
 import hashlib
 import json
@@ -14,23 +14,23 @@ from safetensors import safe_open
 from exuvia.files import MARKER
 
 MARKERS = frozenset({MARKER})
-"""Hidden files that a finished folder may have: marks by which a command knows its own."""
+"""Hidden files of a finished folder that are expected: markers of the command that made it."""
 CHANGING = (
     "date", "seconds", "edit_s", "edit_peak_mb", "evaluation_s", "evaluation_peak_mb", "seconds_last_session",
     "command", "commit",
 )  # fmt: skip
-"""Keys of JSON that differ from run to run: dates, measured seconds and megabytes, and how the program was called."""
+"""JSON keys that differ from run to run: dates, measured seconds and megabytes, and the command line."""
 NOT_COMPARED = ("tensorboard/",)
-"""Beginnings of names whose files hold the time of every step."""
+"""Beginnings of names of files with the time of every step."""
 TIMES = re.compile(rb"\d{4}-\d\d-\d\d(?:T[\d:+]+)?|\b\d+(?:\.\d+)? ?(?:s|ms|MB)\b")
-"""In pages and tables: dates, seconds and megabytes."""
+"""Dates, seconds and megabytes in pages and tables."""
 
 Snapshot = Mapping[str, str]
 """Name below a folder -> hash."""
 
 
 def snapshot(root: Path, names: Iterable[str] = ("",), measured: Iterable[str] = ()) -> dict[str, str]:
-    """Hashes of the visible files of a folder, or of some places in it; of `measured` ones only that they are there."""
+    """Hash the visible files of a folder, or of some places in it; of `measured` files, only their existence."""
     found = {}
     for place in (root / name for name in names):
         for path in [place] if place.is_file() else sorted(place.rglob("*")):
@@ -41,7 +41,7 @@ def snapshot(root: Path, names: Iterable[str] = ("",), measured: Iterable[str] =
 
 
 def digest(path: Path) -> str:
-    """Hash of a file's contents, without what differs from run to run."""
+    """Hash a file's contents, without the parts that differ from run to run."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -64,7 +64,7 @@ def _steady(tree: Any) -> Any:
 
 
 def hidden(root: Path) -> list[str]:
-    """Hidden files and folders that are no markers, the outermost of each."""
+    """Return hidden files and folders that are not markers, the outermost of each."""
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.name.startswith("."))
     names = [name for name in names if Path(name).name not in MARKERS]
     return [name for name in names if not any(name.startswith(f"{other}/") for other in names)]
@@ -75,20 +75,20 @@ def _is_hidden(name: str) -> bool:
 
 
 def broken(root: Path) -> list[str]:
-    """Visible files that cannot be read whole."""
+    """Return visible files that are incomplete."""
     bad = []
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_file() and not _is_hidden(name):
             try:
                 _read_whole(path)
-            except Exception as error:  # whatever a reader of a cut file raises
+            except Exception as error:  # any exception of a reader of a truncated file
                 bad.append(f"{name} ({type(error).__name__}: {str(error)[:60]})")
     return bad
 
 
 def _read_whole(path: Path) -> None:
-    """Raise for a file that is not whole, as far as its format tells."""
+    """Raise an exception for a file that its format shows to be incomplete."""
     kind = path.suffix
     if kind == ".json":
         json.loads(path.read_bytes())

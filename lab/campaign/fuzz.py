@@ -1,4 +1,4 @@
-"""Feeds readers with damaged files, each in a child process that may die or hang, and says what became of them."""
+"""Feeds damaged files to readers in child processes, which may die or hang, and counts the outcomes."""
 
 import contextlib
 import faulthandler
@@ -23,16 +23,16 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from exuvia.errors import ExuviaError
+from lab.campaign.fixtures import Fixtures
 from lab.campaign.mutate import CANARY, mutate
-from lab.campaign.shelf import Shelf
 from lab.campaign.targets import Reader, Target
 
 LATE_S = 20.0
-"""An input may take so long; one that cannot be interrupted is ended soon after."""
+"""Time limit of an input; a child that cannot be interrupted is killed soon after."""
 MEMORY = 1_300_000_000
-"""Bytes of address space that a child may take beyond what it starts with."""
+"""Bytes of address space that a child may use in addition to its initial size."""
 CHUNK, LEAST, ROUNDS = 4000, 200, 8
-"""Inputs of a child, at most and about at least, and how often a reader has its turn."""
+"""Maximum and approximate minimum number of inputs per child, and rounds per reader."""
 MOST_SEEDS, SEED_BYTES = 40, 300_000
 OUTCOMES = ("read", "refused", "failed", "crashed", "hung", "executed")
 FAILURES = OUTCOMES[2:]
@@ -40,21 +40,21 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Late(BaseException):
-    """An input took longer than it may."""
+    """An input exceeded its time limit."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A reader with its good files in place."""
+    """A reader with its valid files in place."""
 
     target: Target
     folder: Path
     read: Reader
     seeds: dict[str, list[bytes]]
-    """Good files of each name; the first is the one in the folder."""
+    """Valid files of each name; the first is the one in the folder."""
 
     def input(self, seed: int, number: int) -> tuple[str, bytes]:
-        """Name and bytes of an input; the first ones are the good files as they are."""
+        """Return name and bytes of an input; the first inputs are the unchanged valid files."""
         names = list(self.seeds)
         if number < len(names):
             return names[number], self.seeds[names[number]][0]
@@ -76,14 +76,14 @@ class Failure(NamedTuple):
     """The traceback, or how the process ended."""
 
 
-def prepared(target: Target, shelf: Shelf, more: Iterable[Path] = ()) -> Bench:
-    """A reader with good files: those of its maker, and those of the same name or ending in other folders.
+def prepared(target: Target, fixtures: Fixtures, more: Iterable[Path] = ()) -> Bench:
+    """Return a reader with valid files: those of its maker, and those of the same name or suffix in other folders.
 
-    It reads its good files here, so that children start with everything imported.
+    The reader reads its valid files here, so that children start with all imports done.
     """
-    folder = shelf.root / "good" / target.name.replace(" ", "-")
+    folder = fixtures.root / "good" / target.name.replace(" ", "-")
     folder.mkdir(parents=True)
-    read = target.make(shelf, folder)
+    read = target.make(fixtures, folder)
     seeds: dict[str, list[bytes]] = {}
     for name in target.kinds:
         paths = sorted(folder.glob("seed*")) if not name else [folder / name]
@@ -100,14 +100,14 @@ def _alike(path: Path, name: str) -> bool:
 
 
 def seeds_in(folders: Sequence[Path]) -> list[Path]:
-    """Files of a size that can be damaged often, in a fixed order."""
+    """Return files small enough to be damaged often, in a fixed order."""
     found = (path for folder in folders for path in sorted(folder.rglob("*")))
     return [path for path in found if path.is_file() and 0 < path.stat().st_size <= SEED_BYTES]
 
 
 @dataclass
 class Tally:
-    """What became of the inputs."""
+    """Counts the outcomes of the inputs."""
 
     counts: dict[str, Counter[str]]
     """Target -> outcome -> number."""
@@ -116,28 +116,28 @@ class Tally:
     """The smallest input for every target and place."""
 
     def add(self, failure: Failure) -> None:
-        """Count a failure whose child does not count it itself, or keep a smaller one of a place."""
+        """Count a failure that its child cannot count, or keep a smaller one of the same place."""
         key = failure.target, failure.place
         if key not in self.failures or failure.size < self.failures[key].size:
             self.failures[key] = failure
 
     @property
     def inputs(self) -> int:
-        """All inputs."""
+        """The number of all inputs."""
         return sum(sum(one.values()) for one in self.counts.values())
 
     @property
     def failed(self) -> int:
-        """Inputs that were neither read nor refused."""
+        """The number of inputs that were neither read nor refused."""
         return sum(one[kind] for one in self.counts.values() for kind in FAILURES)
 
 
 def fuzz(
-    benches: Sequence[Bench], inputs: int, seed: int, tell: Callable[[str], None], kept: Path | None = None
+    benches: Sequence[Bench], inputs: int, seed: int, log: Callable[[str], None], kept: Path | None = None
 ) -> Tally:
-    """Feed all readers; what an input is depends on the seed, its reader and its number only.
+    """Feed all readers; an input depends only on the seed, its reader and its number.
 
-    A folder `kept` gets the smallest input of every failure, after each round.
+    After each round, the smallest input of every failure is written to the folder `kept`.
     """
     tally = Tally({bench.target.name: Counter() for bench in benches}, Counter(), {})
     whole = sum(bench.target.weight for bench in benches)
@@ -152,12 +152,12 @@ def fuzz(
         rate = tally.inputs / (time.monotonic() - began)
         slow = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in tally.seconds.most_common(4))
         failed = f"{tally.failed:,} failures at {len(tally.failures)} places"
-        tell(f"{tally.inputs:,} inputs, {rate:,.0f} a second, {failed}; longest: {slow}")
+        log(f"{tally.inputs:,} inputs, {rate:,.0f} a second, {failed}; longest: {slow}")
     return tally
 
 
 def _feed(bench: Bench, seed: int, start: int, stop: int, tally: Tally) -> None:
-    """Inputs start to stop, in as many children as it takes."""
+    """Feed inputs start to stop, in as many children as necessary."""
     name, began = bench.target.name, time.monotonic()
     while start < stop:
         state = mmap.mmap(-1, 64)
@@ -182,7 +182,7 @@ def _feed(bench: Bench, seed: int, start: int, stop: int, tally: Tally) -> None:
 
 
 def _listen(child: int, pipe: int, fed: memoryview, tally: Tally, name: str) -> bool:
-    """Take what a child reports until it ends; True where it was ended because it made no progress."""
+    """Collect a child's reports until it ends; return True if it was killed because it made no progress."""
     last, since, silent, text = -1, time.monotonic(), False, b""
     while True:
         ready, _, _ = select.select([pipe], [], [], 1.0)
@@ -204,7 +204,7 @@ def _listen(child: int, pipe: int, fed: memoryview, tally: Tally, name: str) -> 
 
 
 def _child(bench: Bench, seed: int, start: int, stop: int, state: mmap.mmap) -> tuple[int, int]:
-    """Process and pipe of a child that feeds inputs."""
+    """Start a child that feeds inputs; return its process and pipe."""
     mine, theirs = os.pipe()
     child = os.fork()
     if child:
@@ -223,7 +223,7 @@ def _child(bench: Bench, seed: int, start: int, stop: int, state: mmap.mmap) -> 
 
 
 def _confine() -> None:
-    """No output, no core files, a limit of memory, and an alarm that is an exception."""
+    """Disable output and core files, limit the memory, and turn the alarm into an exception."""
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
@@ -247,7 +247,7 @@ def _serve(bench: Bench, seed: int, numbers: range, fed: memoryview, pipe: int) 
     here = room / "in"
     if "" not in bench.seeds:
         shutil.copytree(bench.folder, here)
-    if not bench.target.warm:  # its start takes longer than an input may
+    if not bench.target.warm:  # starting takes longer than the limit of an input
         with contextlib.suppress(ExuviaError):
             bench.read(here)
     canary, smallest, last = os.environ.get(CANARY, ""), dict[str, int](), ""
@@ -282,7 +282,7 @@ def _outcome(read: Reader, what: Any) -> tuple[str, BaseException | None]:
         return "refused", None
     except Late as error:
         return "hung", error
-    except BaseException as error:  # whatever else a reader raises is a finding
+    except BaseException as error:  # any other exception of a reader is a failure
         return "failed", error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -298,7 +298,7 @@ def _report(pipe: int, smallest: dict[str, int], outcome: str, error: BaseExcept
 
 
 def place(trace: TracebackType | None) -> str:
-    """File and line of the innermost frame that is the project's own."""
+    """Return file and line of the innermost frame in the project's code."""
     own = other = "?"
     while trace is not None:
         file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
@@ -325,7 +325,7 @@ def keep(folder: Path, benches: Sequence[Bench], tally: Tally, seed: int) -> Non
 
 @contextlib.contextmanager
 def canary(folder: Path) -> Iterator[None]:
-    """Inside the block files that execute code are noticed."""
+    """Detect files that execute code inside the block."""
     os.environ[CANARY] = str(folder / "canary")
     try:
         yield

@@ -1,4 +1,4 @@
-"""Kills commands at random moments until they end, and compares what they leave with an undisturbed run."""
+"""Kills commands at random moments until they end, and compares their output with an undisturbed run."""
 
 import contextlib
 import logging
@@ -17,75 +17,75 @@ import torch
 from lab.campaign.compare import Snapshot, broken, hidden, snapshot
 
 MOST = 6
-"""Kills in a row; then a run is left to end."""
+"""Number of consecutive kills, after which a run may end."""
 BEYOND = 1.2
-"""Moments are drawn up to so many times the length of the undisturbed run, so that some runs end."""
+"""Kills happen up to this many times the length of the undisturbed run, so that some runs end."""
 GENTLE = 0.25
 """Share of kills by SIGTERM, as service managers send it; the others are SIGKILL."""
 GRACE_S = 20.0
 LIMIT_S = 300.0
-"""An undisturbed run may take so long."""
+"""Time limit of an undisturbed run."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One command."""
+    """A command to kill."""
 
     name: str
     run: Callable[[Path], int]
-    """Called in a child with a folder of its own; everything it writes lies there. Returns the exit code."""
+    """Runs in a child with a separate folder for all its output. Returns the exit code."""
     whole: tuple[str, ...] = ()
-    """Files and folders that change all at once: they are as before or as after, never in between."""
+    """Files and folders that change atomically: they are old or new, never in between."""
     refuses: bool = False
-    """Whether it replaces no output: it refuses one that is complete with exit code 2, or leaves it."""
+    """Whether it never replaces output: it refuses complete output with exit code 2, or keeps it."""
     measured: tuple[str, ...] = ()
-    """Files that hold measured seconds and megabytes: they are there and whole, and not compared."""
+    """Files with measured seconds and megabytes, which must be complete but are not compared."""
     share: float = 1.0
-    """Of the kills, relative to the others': slow commands get fewer."""
+    """Relative share of the kills; slow commands get fewer."""
 
 
 @dataclass
 class Result:
-    """What became of a job's kills."""
+    """Outcome of a job's kills."""
 
     kills: int = 0
-    """That met a live process."""
+    """Number of kills that hit a live process."""
     gentle: int = 0
-    """Of these by SIGTERM."""
+    """Number of these by SIGTERM."""
     chains: int = 0
     seconds: float = 0.0
-    """Of the undisturbed run."""
+    """Duration of the undisturbed run."""
     half: list[str] = field(default_factory=list)
-    """Visible files that were not whole, or a target that was neither old nor new, after a kill."""
+    """Incomplete visible files, or targets that were neither old nor new, after a kill."""
     differs: list[str] = field(default_factory=list)
-    """Files of a completed run that are not as those of the undisturbed one."""
+    """Files of a completed run that differ from those of the undisturbed run."""
     failed: list[str] = field(default_factory=list)
-    """Runs that did not end well."""
+    """Runs that failed."""
     left: list[str] = field(default_factory=list)
-    """Hidden files beside a completed run."""
+    """Hidden files left by a completed run."""
 
     @property
     def lost(self) -> int:
-        """Everything but leftovers."""
+        """The number of losses, without leftovers."""
         return len(self.half) + len(self.differs) + len(self.failed)
 
 
 def campaign(
-    job: Job, room: Path, kills: int, seed: int, *, old: bool = True, tell: Callable[[str], None] = print
+    job: Job, room: Path, kills: int, seed: int, *, old: bool = True, log: Callable[[str], None] = print
 ) -> Result:
-    """Chains of killed runs until so many kills met a live process.
+    """Run chains of killed runs until `kills` kills have hit a live process.
 
     Args:
         job: the command
         room: an empty folder
-        kills: how many
-        seed: decides moments and signals
-        old: every second chain starts with the output of an earlier run with other content in the targets of `whole`
+        kills: number of kills
+        seed: seed of moments and signals
+        old: start every second chain with older output that has other content in the targets of `whole`
     """
     result, rng = Result(), random.Random(f"{seed} {job.name}")
-    code, result.seconds, log = _undisturbed(job, room / "reference")
+    code, result.seconds, output = _undisturbed(job, room / "reference")
     if code:
-        result.failed.append(f"the undisturbed run ended with {code}: {log}")
+        result.failed.append(f"the undisturbed run ended with {code}: {output}")
         return result
     wanted = snapshot(room / "reference", measured=job.measured)
     while result.kills < kills and result.chains < 4 * kills + 4:
@@ -96,7 +96,7 @@ def campaign(
         result.chains += 1
         shutil.rmtree(place)
         if result.lost > 20:
-            tell(f"{job.name}: stopped after {result.lost} losses")
+            log(f"{job.name}: stopped after {result.lost} losses")
             break
     return result
 
@@ -113,7 +113,7 @@ def _undisturbed(job: Job, place: Path) -> tuple[int, float, str]:
 
 
 def _older(job: Job, reference: Path, place: Path) -> dict[str, str]:
-    """The outputs of an earlier run, changed by a line of text that is not theirs; their snapshot."""
+    """Create modified outputs of an earlier run; return their snapshot."""
     for name in job.whole if not job.refuses else ():
         source, target = reference / name, place / name
         if source.is_dir():
@@ -128,7 +128,7 @@ def _older(job: Job, reference: Path, place: Path) -> dict[str, str]:
 
 
 def _chain(job: Job, place: Path, rng: random.Random, wanted: Snapshot, before: Snapshot, result: Result) -> None:
-    """One run after the other, each killed, until one ends."""
+    """Run and kill the job repeatedly, until one run ends."""
     number = 0
     while True:
         number += 1
@@ -157,7 +157,7 @@ def _chain(job: Job, place: Path, rng: random.Random, wanted: Snapshot, before: 
 
 
 def _between(job: Job, place: Path, wanted: Snapshot, before: Snapshot) -> list[str]:
-    """Targets that are neither as before, nor as in the undisturbed run."""
+    """Return targets that equal neither the old output nor that of the undisturbed run."""
     bad = []
     for name in job.whole:
         parts = [
@@ -170,7 +170,7 @@ def _between(job: Job, place: Path, wanted: Snapshot, before: Snapshot) -> list[
 
 
 def _start(job: Job, place: Path) -> int:
-    """A child of its own session that runs the job; random numbers start elsewhere in each, as in a new process."""
+    """Start a child in a new session that runs the job, with newly seeded random numbers as in a new process."""
     child = os.fork()
     if child:
         return child
@@ -183,7 +183,7 @@ def _start(job: Job, place: Path) -> int:
         for handler in list(logging.getLogger().handlers):
             logging.getLogger().removeHandler(handler)
         torch.manual_seed(os.getpid())
-        np.random.seed(os.getpid())  # noqa: NPY002  another start for whoever draws from the global generator
+        np.random.seed(os.getpid())  # noqa: NPY002  a new seed for code that uses the global generator
         code = job.run(place)
     except BaseException as error:
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
@@ -192,7 +192,7 @@ def _start(job: Job, place: Path) -> int:
 
 
 def _ended(child: int, seconds: float) -> int | None:
-    """Exit code of a child that ends within a time; None for one that runs on."""
+    """Return the exit code of a child that ends within a time, else None."""
     end = time.monotonic() + seconds
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -204,7 +204,7 @@ def _ended(child: int, seconds: float) -> int | None:
 
 
 def _end(child: int, how: signal.Signals) -> None:
-    """Send a signal to a child and its children; whatever is left after a while is killed."""
+    """Send a signal to a child and its children; kill those that remain after a while."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, how)
     if how == signal.SIGKILL:
@@ -218,6 +218,6 @@ def _end(child: int, how: signal.Signals) -> None:
 
 
 def _log(place: Path) -> str:
-    """The last line that a run printed."""
+    """Return the last line that a run printed."""
     lines = Path(f"{place}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1][:200] if lines else "nothing printed"

@@ -1,4 +1,4 @@
-"""What is fed with damaged files: readers of runs, pipelines, published checkpoints, word lists, reports and caches."""
+"""Targets of damaged files: readers of runs, pipelines, published checkpoints, word lists, reports and caches."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.campaign.shelf import Shelf, made_by
+from lab.campaign.fixtures import Fixtures, made_by
 from lab.campaign.targets import Reader, target
 
 
@@ -24,40 +24,40 @@ def _hashed() -> Any:
     0.5,
     "config.json provenance.json normaliser.safetensors length.safetensors base.safetensors",
 )
-def _pipeline(shelf: Shelf, folder: Path) -> Reader:
+def _pipeline(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.unlearning.base import unlearn
 
-    edited = unlearn("prompt_filter", shelf.tiny, forget="violence")
+    edited = unlearn("prompt_filter", fixtures.tiny, forget="violence")
     edited.save_pretrained(folder)
     return lambda place: MotionPipeline.from_pretrained(place, text=_hashed())
 
 
 @target("undo", 0.2, "undo.safetensors")
-def _undo(shelf: Shelf, folder: Path) -> Reader:
+def _undo(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.unlearning.base import unlearn
     from exuvia.unlearning.undo import save_undo, undo
 
-    edited = unlearn("prompt_filter", shelf.tiny, forget="violence")
-    save_undo(folder / "undo.safetensors", shelf.tiny, edited)
+    edited = unlearn("prompt_filter", fixtures.tiny, forget="violence")
+    save_undo(folder / "undo.safetensors", fixtures.tiny, edited)
     return lambda place: undo(edited, place / "undo.safetensors")
 
 
 @target("tokenizer run", 0.5, "config.json weights.safetensors")
-def _tokenizer(shelf: Shelf, folder: Path) -> Reader:
+def _tokenizer(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.checkpoint import save_tensors, write_config
     from exuvia.config import to_dict
     from exuvia.recipes.tokenizer import load_tokenizer
 
-    model = shelf.tiny.tokenizer
-    write_config(folder, "tokenizer", {"model": to_dict(model.config), **shelf.tiny.normaliser.listed()})
+    model = fixtures.tiny.tokenizer
+    write_config(folder, "tokenizer", {"model": to_dict(model.config), **fixtures.tiny.normaliser.listed()})
     save_tensors(folder / "weights.safetensors", model.state_dict())
     load_tokenizer(folder)
     return lambda place: load_tokenizer(place)
 
 
 @target("classifier", 0.4, "config.json metrics.json weights.safetensors")
-def _classifier(shelf: Shelf, folder: Path) -> Reader:
+def _classifier(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.checkpoint import shipped
     from exuvia.judges.tasks import load_detector
 
@@ -66,11 +66,11 @@ def _classifier(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("evaluator", 0.3, "config.json weights.safetensors glove/our_vab_data.npy glove/our_vab_words.txt")
-def _evaluator(shelf: Shelf, folder: Path) -> Reader:
+def _evaluator(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.judges.tasks import load_evaluator
     from exuvia.published.evaluator import load_evaluator_folder, save_evaluator
 
-    root = made_by("test_evaluate_official").published(shelf.root / "published")
+    root = made_by("test_evaluate_official").published(fixtures.root / "published")
     save_evaluator(load_evaluator_folder(root / "t2m", root / "glove"), folder)
     return lambda place: load_evaluator(place)
 
@@ -81,7 +81,7 @@ def _evaluator(shelf: Shelf, folder: Path) -> Reader:
     "t2m/text_mot_match/model/finest.tar t2m/Comp_v6_KLD005/meta/mean.npy glove/our_vab_words.pkl "
     "glove/our_vab_idx.pkl glove/our_vab_data.npy",
 )
-def _published_evaluator(shelf: Shelf, folder: Path) -> Reader:
+def _published_evaluator(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.published.evaluator import load_evaluator_folder
 
     made_by("test_evaluate_official").published(folder)
@@ -91,7 +91,7 @@ def _published_evaluator(shelf: Shelf, folder: Path) -> Reader:
 @target(
     "momask", 0.2, "mask/opt.txt mask/model/latest.tar vq/opt.txt vq/meta/mean.npy length_estimator/model/finest.tar"
 )
-def _momask(shelf: Shelf, folder: Path) -> Reader:
+def _momask(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.published.momask import load_momask
 
     made = made_by("official_layout")
@@ -103,7 +103,7 @@ def _momask(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("bamm", 0.2, "decoder/opt.txt decoder/model/latest.tar tokenizer/opt.txt")
-def _bamm(shelf: Shelf, folder: Path) -> Reader:
+def _bamm(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.published.momask import load_bamm_folders
 
     made, own = made_by("official_layout"), made_by("test_official_bamm")
@@ -119,7 +119,7 @@ def _bamm(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("clip", 0.2, "vocab.json merges.txt model.safetensors")
-def _clip(shelf: Shelf, folder: Path) -> Reader:
+def _clip(fixtures: Fixtures, folder: Path) -> Reader:
     from safetensors.torch import save_file
 
     from exuvia.text.clip import CLIPText, numbered
@@ -133,7 +133,7 @@ def _clip(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("tokenizer.json", 3, "tokenizer.json")
-def _tokenizer_json(shelf: Shelf, folder: Path) -> Reader:
+def _tokenizer_json(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.text.clip import clip_tokenizer, numbered
     from exuvia.text.weights import load_tokenizer
 
@@ -143,7 +143,7 @@ def _tokenizer_json(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("word vectors", 30, "glove.txt")
-def _vectors(shelf: Shelf, folder: Path) -> Reader:
+def _vectors(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.text.word_vectors import GloVeWords
 
     lines = [f"{word} {' '.join(['0.5'] * 300)}" for word in ("unk", "walk")]
@@ -152,7 +152,7 @@ def _vectors(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("word list", 40, "words.pkl idx.pkl")
-def _words(shelf: Shelf, folder: Path) -> Reader:
+def _words(fixtures: Fixtures, folder: Path) -> Reader:
     import pickle
 
     from exuvia.text.word_lists import read_words
@@ -169,7 +169,7 @@ def _learner() -> tuple[Any, Any]:
 
 
 def _copied(place: Path, read: Reader) -> None:
-    """Read a copy, which may change."""
+    """Read a copy, because reading may change it."""
     copy = Path(shutil.copytree(place, place.parent / "copy", dirs_exist_ok=True))
     try:
         read(copy)
@@ -178,7 +178,7 @@ def _copied(place: Path, read: Reader) -> None:
 
 
 @target("resumed run", 0.3, "checkpoint.safetensors")
-def _resumed(shelf: Shelf, folder: Path) -> Reader:
+def _resumed(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.train import Trainer, finish_now
 
     task, config = _learner()
@@ -194,7 +194,7 @@ def _resumed(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("finished run", 0.3, "run.json metrics.json")
-def _finished(shelf: Shelf, folder: Path) -> Reader:
+def _finished(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.train import fit
 
     task, config = _learner()
@@ -203,7 +203,7 @@ def _finished(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("report", 1, "report.json examples.safetensors")
-def _report(shelf: Shelf, folder: Path) -> Reader:
+def _report(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.checkpoint import save_tensors
     from exuvia.evaluation.report import read_report, side_by_side
     from exuvia.report.page import read_clips
@@ -211,7 +211,7 @@ def _report(shelf: Shelf, folder: Path) -> Reader:
     made_by("test_report").made(2).save(folder)
     import torch
 
-    save_tensors(folder / "examples.safetensors", {"a": torch.from_numpy(shelf.clip.joints)})
+    save_tensors(folder / "examples.safetensors", {"a": torch.from_numpy(fixtures.clip.joints)})
     whole = read_report(folder)
 
     def read(place: Path) -> None:
@@ -223,16 +223,16 @@ def _report(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("report page", 0.03, "report.json examples.safetensors")
-def _report_page(shelf: Shelf, folder: Path) -> Reader:
+def _report_page(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.evaluation.report import read_report
     from exuvia.report.page import read_clips, write_report
 
-    _report(shelf, folder)
+    _report(fixtures, folder)
     return lambda place: write_report(read_report(place), place.parent / "page", read_clips(place))
 
 
 @target("cache", 20, "kept.json codes.safetensors")
-def _cache(shelf: Shelf, folder: Path) -> Reader:
+def _cache(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.cache import keep_arrays, keep_json, recall_arrays, recall_json
 
     keep_json(folder / "kept.json", ["a"], {"x": [1, 2]})
@@ -249,7 +249,7 @@ def _cache(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("lab result", 20, "result.json")
-def _result(shelf: Shelf, folder: Path) -> Reader:
+def _result(fixtures: Fixtures, folder: Path) -> Reader:
     from lab.ledger.numbers import read_rows
 
     row: dict[str, object] = {"value": 1, "low": None, "high": None, "seed": None}

@@ -1,6 +1,6 @@
-"""Damage to files: bits and cuts for any file, and changes that know the structure of JSON, archives, arrays, pickles.
+"""Damages files: flipped bits and cuts for any file, and structural changes of JSON, archives, arrays and pickles.
 
-Everything is a function of the bytes and the random numbers given, so that an input can be made again from its number.
+Every change is a function of the given bytes and random numbers, so an input can be reproduced from its number.
 """
 
 import functools
@@ -20,7 +20,7 @@ import numpy as np
 
 Mutator = Callable[[bytes, random.Random], bytes]
 LARGEST = 2_000_000
-"""Bytes of an input; longer ones are cut."""
+"""Maximum bytes of an input; longer ones are truncated."""
 NUMBERS = (
     "0", "-1", "1", "2", "1e-7", "-0.0", "nan", "NaN", "inf", "-Infinity", "1e400", "1e308", "1e-320", "255", "65536",
     "2147483648", "-2147483649", "4294967296", "9223372036854775808", "1000000000000", "9" * 5000, "0x10", "²", "٣",
@@ -59,9 +59,9 @@ def mutate(data: bytes, kind: str, rng: random.Random, other: bytes = b"") -> by
     """A damaged copy.
 
     Args:
-        data: a good file
-        kind: which structure it has, a key of `STRUCTURE`; others are damaged as bytes
-        other: another file of the kind, from which pieces are taken
+        data: a valid file
+        kind: its structure, a key of `STRUCTURE`; other kinds are damaged as bytes
+        other: another file of the kind, as a source of pieces
     """
     own = STRUCTURE.get(kind)
     for _ in range(rng.choice((1, 1, 1, 2, 2, 4))):
@@ -289,7 +289,7 @@ def _safetensors(data: bytes, rng: random.Random) -> bytes:
 
 
 class Planted:
-    """Made from a pickle, it makes a folder at a place: a sign that a file's code was executed."""
+    """Creates a folder when it is unpickled: a sign that a file's code was executed."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -299,17 +299,17 @@ class Planted:
 
 
 CANARY = "EXUVIA_CANARY"
-"""Environment variable with the place at which nothing may ever appear."""
+"""Environment variable with the path at which nothing may ever appear."""
 
 
 @functools.cache
 def harmful() -> bytes:
-    """A pickle that makes a folder at the place that `CANARY` names."""
+    """Return a pickle that creates a folder at the path in `CANARY`."""
     return pickle.dumps(["a", Planted(os.environ.get(CANARY, "/nonexistent/canary"))], 2)
 
 
 def _pickle(data: bytes, rng: random.Random) -> bytes:
-    """Names, sizes and instructions that a plain list of words has not."""
+    """Insert names, sizes and instructions that a plain list of words does not have."""
     choice = rng.randrange(6)
     if choice == 0:
         return harmful()
@@ -348,7 +348,7 @@ def _pickle(data: bytes, rng: random.Random) -> bytes:
 
 
 def _png(data: bytes, rng: random.Random) -> bytes:
-    """A damaged head or row with a checksum that fits."""
+    """Damage a header or row and update the checksum."""
     if len(data) < 33:
         return _bytes(data, rng)
     head = bytearray(data[12:29])
@@ -360,4 +360,4 @@ STRUCTURE: dict[str, Mutator] = {
     "json": _json, "jsonl": _jsonl, "toml": _toml, "npy": _npy, "zip": _zip, "safetensors": _safetensors,
     "pickle": _pickle, "png": _png,
 }  # fmt: skip
-"""Kind of file -> what damages its structure."""
+"""Kind of file -> function that damages its structure."""

@@ -1,4 +1,4 @@
-"""All readers that are fed with damaged files, by name."""
+"""All targets of damaged files, by name."""
 
 from lab.campaign import models
 from lab.campaign.targets import TARGET, enter_settings, enter_texts

@@ -1,4 +1,4 @@
-"""Long service of a real studio: users at work while its workers are killed, and a count of what was lost."""
+"""Runs a real studio with users while its workers are killed, and counts what was lost."""
 
 import http.client
 import json
@@ -30,30 +30,30 @@ METHODS = ("prompt_filter", "uce", "lcr")
 
 @dataclass
 class Found:
-    """What a soak saw."""
+    """Results of a soak."""
 
     submitted: set[str] = field(default_factory=set)
     kills: int = 0
     ended: Counter[str] = field(default_factory=Counter)
-    """State -> jobs."""
+    """State -> number of jobs."""
     requests: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    """Beginning of an answer that was no success -> times."""
+    """Beginning of an error response -> its count."""
     lost: list[str] = field(default_factory=list)
-    """Jobs that failed, did not end or are gone; motions that cannot be read; a damaged database."""
+    """Jobs that failed, did not end or disappeared; unreadable motions; a damaged database."""
     samples: list[tuple[float, int, int]] = field(default_factory=list)
     """Seconds, resident bytes and open descriptors of the server and its workers."""
 
 
 def soak(
     folder: Path, pipeline: Path, store: Path, upload: bytes, minutes: float, users: int, kill_s: float, seed: int,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Found:  # fmt: skip
-    """Run a studio for some minutes, then wait for its jobs and look at what became of them.
+    """Run a studio for some minutes, then wait for its jobs and check them.
 
     Args:
-        folder: of the studio
-        pipeline: a generator that it offers beside the shipped one
+        folder: folder of the studio
+        pipeline: a generator in addition to the shipped one
         store: prepared data that edits may use
         upload: bytes of an .npy motion
         kill_s: seconds between two kills of a worker
@@ -73,7 +73,7 @@ def soak(
         crowd = [threading.Thread(target=_use, args=one) for one in asks]
         for one in crowd:
             one.start()
-        _disturb(process, end, kill_s, random.Random(f"{seed} kills"), found, tell)
+        _disturb(process, end, kill_s, random.Random(f"{seed} kills"), found, log)
         for one in crowd:
             one.join()
         left = _wait(watcher, sorted(found.submitted), drain_s)
@@ -87,7 +87,7 @@ def soak(
 
 
 def _use(user: User, rng: random.Random, generators: list[str], upload: bytes, end: float, found: Found) -> None:
-    """One user's requests, each at random, one job at a time."""
+    """Send one user's random requests, one job at a time."""
     while time.monotonic() < end:
         try:
             job = _ask(user, rng, generators, upload)
@@ -109,7 +109,7 @@ def _use(user: User, rng: random.Random, generators: list[str], upload: bytes, e
 
 
 def _ask(user: User, rng: random.Random, generators: list[str], upload: bytes) -> str | None:
-    """One request; the id of its job, where it makes one."""
+    """Send one request; return the id of its job, if any."""
     draw, generator = rng.random(), rng.choice(generators)
     if draw < 0.1:
         body = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="m.npy"\r\n\r\n'.encode()
@@ -130,9 +130,9 @@ def _ask(user: User, rng: random.Random, generators: list[str], upload: bytes) -
 
 
 def _disturb(
-    process: int, end: float, kill_s: float, rng: random.Random, found: Found, tell: Callable[[str], None]
+    process: int, end: float, kill_s: float, rng: random.Random, found: Found, log: Callable[[str], None]
 ) -> None:
-    """Kill one worker after another and look at memory and descriptors until the time is over."""
+    """Kill one worker after another, and record memory and descriptors, until the time is over."""
     began, next_kill, next_look = time.monotonic(), time.monotonic() + kill_s, 0.0
     while (now := time.monotonic()) < end:
         if now >= next_look:
@@ -146,12 +146,12 @@ def _disturb(
                     os.kill(rng.choice(workers), signal.SIGKILL)
                     found.kills += 1
             next_kill = now + kill_s * (0.5 + rng.random())
-            tell(f"{now - began:.0f} s: {len(found.submitted)} jobs, {found.kills} kills")
+            log(f"{now - began:.0f} s: {len(found.submitted)} jobs, {found.kills} kills")
         time.sleep(0.2)
 
 
 def _wait(user: User, jobs: Iterable[str], seconds: float) -> list[str]:
-    """Until all of some jobs have ended; states of those that have not."""
+    """Wait until all jobs have ended; return the states of those that have not."""
     end, still = time.monotonic() + seconds, list(jobs)
     while True:
         states = {job: user.call(f"/jobs/{job}")["state"] for job in still}
@@ -162,7 +162,7 @@ def _wait(user: User, jobs: Iterable[str], seconds: float) -> list[str]:
 
 
 def _look(user: User, found: Found) -> None:
-    """What became of every job, and whether the motions of those that are done can be read."""
+    """Check the state of every job, and that the motions of finished jobs can be read."""
     for name in sorted(found.submitted):
         job = user.call(f"/jobs/{name}")
         found.ended[job["state"]] += 1
@@ -184,7 +184,7 @@ def _look(user: User, found: Found) -> None:
 
 
 def children(process: int) -> list[int]:
-    """Processes that a process has started."""
+    """Return the child processes of a process."""
     with suppress(OSError):
         tasks = Path(f"/proc/{process}/task").glob("*/children")
         return [int(word) for task in tasks for word in task.read_text(encoding="ascii").split()]

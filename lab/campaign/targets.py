@@ -1,4 +1,4 @@
-"""What is fed with damaged files: the readers of motion, data, text and studio. The readers of models: models.py."""
+"""Targets of damaged files: readers of motion, data, text and studio. Readers of models are in models.py."""
 
 import json
 import shutil
@@ -11,24 +11,24 @@ from typing import Any
 import numpy as np
 
 from exuvia.errors import DataError
-from lab.campaign.shelf import Shelf, body_model, made_by, put
+from lab.campaign.fixtures import Fixtures, body_model, made_by, put
 
 Reader = Callable[[Any], object]
 
 
 @dataclass(frozen=True)
 class Target:
-    """One reader with good files for it."""
+    """A reader with valid files."""
 
     name: str
     weight: float
-    """Share of the inputs, relative to the others'."""
-    make: Callable[[Shelf, Path], Reader]
-    """Fills a folder with good files, and returns what reads it; or what reads bytes, where `kinds` has ""."""
+    """Relative share of the inputs."""
+    make: Callable[[Fixtures, Path], Reader]
+    """Fills a folder with valid files and returns its reader; or a reader of bytes, if `kinds` has ""."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """File in the folder -> its kind (mutate.STRUCTURE, text or bytes)."""
     warm: bool = True
-    """Whether it may read before a process is forked: threads do not live on in the child."""
+    """Whether it may read before a process is forked, because threads do not survive in the child."""
 
 
 TARGET: dict[str, Target] = {}
@@ -38,13 +38,13 @@ KIND = {
     ".json": "json", ".jsonl": "jsonl", ".npy": "npy", ".npz": "zip", ".tar": "zip", ".pkl": "pickle", ".toml": "toml",
     ".png": "png", ".safetensors": "safetensors", ".bin": "bytes",
 }  # fmt: skip
-"""Ending of a file -> its kind; others are text."""
+"""Suffix of a file -> its kind; others are text."""
 
 
 def target(name: str, weight: float, files: str) -> Callable[[Any], Any]:
-    """Enter a maker of the files that are damaged; names stand with blanks between, with `:KIND` where needed."""
+    """Register a maker of files to damage; names are separated by blanks, with `:KIND` if needed."""
 
-    def enter(make: Callable[[Shelf, Path], Reader]) -> Callable[[Shelf, Path], Reader]:
+    def enter(make: Callable[[Fixtures, Path], Reader]) -> Callable[[Fixtures, Path], Reader]:
         pairs = (file.partition(":") for file in files.split())
         kinds = {file: kind or KIND.get(Path(file).suffix, "text") for file, _, kind in pairs}
         TARGET[name] = Target(name, weight, make, kinds)
@@ -53,11 +53,11 @@ def target(name: str, weight: float, files: str) -> Callable[[Any], Any]:
     return enter
 
 
-def memory(name: str, weight: float, kind: str, seeds: Callable[[Shelf], list[bytes | str]], read: Reader) -> None:
-    """Enter a reader of text in memory, with good texts."""
+def memory(name: str, weight: float, kind: str, seeds: Callable[[Fixtures], list[bytes | str]], read: Reader) -> None:
+    """Register a reader of text in memory, with valid texts."""
 
-    def make(shelf: Shelf, folder: Path) -> Reader:
-        for number, data in enumerate(seeds(shelf)):
+    def make(fixtures: Fixtures, folder: Path) -> Reader:
+        for number, data in enumerate(seeds(fixtures)):
             (folder / f"seed{number}").write_bytes(data.encode() if isinstance(data, str) else data)
         return lambda data: read(data.decode("utf-8", "replace"))
 
@@ -67,12 +67,12 @@ def memory(name: str, weight: float, kind: str, seeds: Callable[[Shelf], list[by
 # motion
 
 
-def _motion(name: str, weight: float, file: str, kind: str, fill: Callable[[Shelf, Path], object]) -> None:
-    def make(shelf: Shelf, folder: Path) -> Reader:
+def _motion(name: str, weight: float, file: str, kind: str, fill: Callable[[Fixtures, Path], object]) -> None:
+    def make(fixtures: Fixtures, folder: Path) -> Reader:
         from exuvia.motion.load import load_clip
         from exuvia.motion.source import Source
 
-        fill(shelf, folder)
+        fill(fixtures, folder)
         return lambda place: load_clip(place / file, source=Source(body_models=place / "models"))
 
     kinds = {file: kind} | ({"models/neutral/model.npz": "zip"} if name == "amass" else {})
@@ -80,14 +80,14 @@ def _motion(name: str, weight: float, file: str, kind: str, fill: Callable[[Shel
     TARGET[name] = Target(name, weight, make, kinds)
 
 
-def _amass(shelf: Shelf, folder: Path) -> None:
+def _amass(fixtures: Fixtures, folder: Path) -> None:
     body_model(folder / "models" / "neutral" / "model.npz")
     poses = np.random.default_rng(0).normal(0, 0.1, (9, 66))
     facts: Any = {"gender": np.array("neutral"), "mocap_framerate": np.array(60.0), "betas": np.zeros(10)}
     np.savez(folder / "m.npz", poses=poses, trans=np.zeros((9, 3)), **facts)
 
 
-def _amc(shelf: Shelf, folder: Path) -> None:
+def _amc(fixtures: Fixtures, folder: Path) -> None:
     made = made_by("test_motion_asfamc")
     put(folder, {"m.asf": made.skeleton(), "m.amc": made.motion(frames=12)})
 
@@ -98,11 +98,13 @@ def deepmimic() -> str:
     return str(made.deepmimic([made._frame(0.01 * n) for n in range(12)]))
 
 
-_motion("npy", 30, "m.npy", "npy", lambda shelf, folder: shelf.motion(folder, ".npy"))
-_motion("npz", 10, "m.npz", "zip", lambda shelf, folder: np.savez(folder / "m.npz", joints=shelf.clip.joints, fps=20))
-_motion("bvh", 10, "m.bvh", "text", lambda shelf, folder: shelf.motion(folder, ".bvh"))
+_motion("npy", 30, "m.npy", "npy", lambda fixtures, folder: fixtures.motion(folder, ".npy"))
+_motion(
+    "npz", 10, "m.npz", "zip", lambda fixtures, folder: np.savez(folder / "m.npz", joints=fixtures.clip.joints, fps=20)
+)
+_motion("bvh", 10, "m.bvh", "text", lambda fixtures, folder: fixtures.motion(folder, ".bvh"))
 _motion("amc", 10, "m.amc", "text", _amc)
-_motion("deepmimic", 10, "m.txt", "json", lambda shelf, folder: put(folder, {"m.txt": deepmimic()}))
+_motion("deepmimic", 10, "m.txt", "json", lambda fixtures, folder: put(folder, {"m.txt": deepmimic()}))
 _motion("amass", 8, "m.npz", "zip", _amass)
 
 
@@ -180,7 +182,7 @@ def enter_settings() -> None:
 
 
 @target("captions", 40, "m.txt")
-def _captions(shelf: Shelf, folder: Path) -> Reader:
+def _captions(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.data.captions import read_captions
 
     put(folder, {"m.txt": "a man kicks#a/DET man/NOUN kick/VERB#0.0#0.0\nhe walks#he/PRON walk/VERB#1.0#2.0\n"})
@@ -188,7 +190,7 @@ def _captions(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("prompts", 40, "m.txt")
-def _prompts(shelf: Shelf, folder: Path) -> Reader:
+def _prompts(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.commands.generate import read_prompts
 
     put(folder, {"m.txt": "a man kicks#120\na person walks\nshe sits#NA\n"})
@@ -196,7 +198,7 @@ def _prompts(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("prompt set", 30, "explicit.toml")
-def _prompt_set(shelf: Shelf, folder: Path) -> Reader:
+def _prompt_set(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.evaluation.prompts.load import FOLDER, read_prompts
 
     lines = (FOLDER / "explicit.toml").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -207,12 +209,12 @@ def _prompt_set(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("store", 10, "manifest.json clips.jsonl joints.npy features.npy")
-def _store(shelf: Shelf, folder: Path) -> Reader:
+def _store(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.data.prepare import prepare
     from exuvia.data.store import Store
 
     shutil.rmtree(folder)
-    prepare(shelf.mocap, folder)
+    prepare(fixtures.mocap, folder)
 
     def read(place: Path) -> None:
         store = Store.open(place)
@@ -225,7 +227,7 @@ def _store(shelf: Shelf, folder: Path) -> Reader:
 
 
 def _prepared(place: Path, out: Path) -> None:
-    """Prepare into a place that is empty before and after."""
+    """Prepare into a folder that is empty before and after."""
     from exuvia.data.prepare import prepare
 
     try:
@@ -236,18 +238,18 @@ def _prepared(place: Path, out: Path) -> None:
 
 
 @target("mocap folder", 1, "clips.npz clips.jsonl")
-def _mocap(shelf: Shelf, folder: Path) -> Reader:
+def _mocap(fixtures: Fixtures, folder: Path) -> Reader:
     made_by("made_mocap").mocap_folder(folder, clips=2)
     return lambda place: _prepared(place, place.parent / "prepared")
 
 
 @target("humanml3d folder", 1, "train.txt texts/a.txt new_joints/a.npy new_joint_vecs/a.npy")
-def _humanml3d(shelf: Shelf, folder: Path) -> Reader:
+def _humanml3d(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.features.humanml3d import HUMANML3D
 
     for name in ("new_joints", "new_joint_vecs", "texts"):
         (folder / name).mkdir()
-    joints = shelf.clip.joints
+    joints = fixtures.clip.joints
     np.save(folder / "new_joints" / "a.npy", joints)
     np.save(folder / "new_joint_vecs" / "a.npy", HUMANML3D.encode([joints])[0])
     put(folder, {"train.txt": "a\n"})
@@ -256,14 +258,14 @@ def _humanml3d(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("motion folder", 1, "m.bvh m.txt")
-def _motions(shelf: Shelf, folder: Path) -> Reader:
-    shelf.motion(folder, ".bvh")
+def _motions(fixtures: Fixtures, folder: Path) -> Reader:
+    fixtures.motion(folder, ".bvh")
     put(folder, {"m.txt": "a man walks\n"})
     return lambda place: _prepared(place, place.parent / "prepared")
 
 
 @target("listops", 30, "basic_train.tsv")
-def _listops(shelf: Shelf, folder: Path) -> Reader:
+def _listops(fixtures: Fixtures, folder: Path) -> Reader:
     from lab.lra.listops import ListOpsConfig, generate, read_tsv, write_tsv
 
     write_tsv(folder / "basic_train.tsv", generate(6, 0, ListOpsConfig(4, 4, 4, 40)))
@@ -271,7 +273,7 @@ def _listops(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("imdb", 5, "train/pos/1_10.txt:bytes")
-def _imdb(shelf: Shelf, folder: Path) -> Reader:
+def _imdb(fixtures: Fixtures, folder: Path) -> Reader:
     from lab.lra.text import read_imdb
 
     for split in ("train", "test"):
@@ -282,7 +284,7 @@ def _imdb(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("cifar", 2, "data_batch_2.bin data_batch_3.png train_lables.json")
-def _cifar(shelf: Shelf, folder: Path) -> Reader:
+def _cifar(fixtures: Fixtures, folder: Path) -> Reader:
     from PIL import Image
 
     from lab.lra.image import read_cifar10
@@ -297,7 +299,7 @@ def _cifar(shelf: Shelf, folder: Path) -> Reader:
 
 
 @target("pairs", 30, "new_aan_pairs.train.tsv")
-def _pairs(shelf: Shelf, folder: Path) -> Reader:
+def _pairs(fixtures: Fixtures, folder: Path) -> Reader:
     from lab.lra.retrieval import read_pairs
 
     for split in ("train", "eval", "test"):
@@ -321,13 +323,13 @@ def _studio(folder: Path) -> Any:
     return client
 
 
-def _uploading(suffix: str) -> Callable[[Shelf, Path], Reader]:
-    """What the studio's child process does with an upload."""
+def _uploading(suffix: str) -> Callable[[Fixtures, Path], Reader]:
+    """Read an upload like the studio's child process."""
 
-    def make(shelf: Shelf, folder: Path) -> Reader:
+    def make(fixtures: Fixtures, folder: Path) -> Reader:
         from exuvia.studio.reading import _read
 
-        shelf.motion(folder, suffix)
+        fixtures.motion(folder, suffix)
         return lambda place: _read(place / f"m{suffix}", 4000)
 
     return make
@@ -337,9 +339,9 @@ for _suffix, _kind in ((".bvh", "text"), (".npz", "zip"), (".npy", "npy")):
     TARGET[f"upload {_suffix}"] = Target(f"upload {_suffix}", 4, _uploading(_suffix), {f"m{_suffix}": _kind})
 
 
-def _row(column: str) -> Callable[[Shelf, Path], Reader]:
-    def make(shelf: Shelf, folder: Path) -> Reader:
-        np.save(folder / "joints.npy", shelf.clip.joints)
+def _row(column: str) -> Callable[[Fixtures, Path], Reader]:
+    def make(fixtures: Fixtures, folder: Path) -> Reader:
+        np.save(folder / "joints.npy", fixtures.clip.joints)
         (folder / "row.json").write_text(
             json.dumps({"motions": ["a"], "prompts": ["x"], "violence": 0.1, "moments": [[0, 1]]})
         )
@@ -352,7 +354,7 @@ UNSEEN: Any = {"seed": None, "violence": None, "detail": {}}
 
 
 def _show_row(place: Path, column: str) -> None:
-    """Put bytes into a row of the database, then ask for everything that shows it."""
+    """Write bytes into a row of the database, then request everything that shows it."""
     from sqlalchemy import text
 
     from exuvia.motion.load import load_clip

@@ -1,4 +1,4 @@
-"""`python -m lab across`: one concept forgotten by the same methods in generators of different kinds, in one table."""
+"""`python -m lab across`: the same unlearning methods on generators of different kinds, in one table."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,29 +22,29 @@ METRICS = {
 UNITS = {"retain_fid": "emb^2"}
 
 Measured = Mapping[str, Mapping[str, Number]]
-"""For every method its numbers, by their names in the ledger."""
+"""Method -> its numbers by their names in the ledger."""
 
 
 @settings(kw_only=True)
 class AcrossBench:
-    """Which generators, edited by what."""
+    """The generators and methods to compare."""
 
     pipelines: tuple[Path, ...]
     """Pipeline folders `NAME/packed` or `NAME`, as configs/backbones.sh makes them."""
     concept: str = "violence"
     """Concept that the classifier of violence can judge."""
     methods: tuple[str, ...] = ("lcr", "uce", "rece", "esd", "negation")
-    """As for `exuvia benchmark`."""
+    """Methods, as for `exuvia benchmark`."""
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
     sensors: tuple[str, ...] = ("optical",)
     """Sensors of the test clips whose captions are prompts."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Of generation; intervals are over them."""
+    """Seeds of generation; intervals are over seeds."""
     workers: int = 2
-    """Edits at a time, a process each; 0: one after another in this process."""
+    """Number of worker processes for edits; 0: run edits one after another in this process."""
     out: Path = Path("runs/across")
-    """Folder of the benchmarks, one a generator; a call that was stopped goes on there."""
+    """Folder of the benchmarks, one per generator; an interrupted call continues there."""
     record: Path | None = None
     """Ledger to append the results to."""
 
@@ -52,7 +52,7 @@ class AcrossBench:
 def bench_across(config: AcrossBench) -> None:
     """Run the unlearning benchmark of one concept on every generator, and put the main numbers side by side.
 
-    Every generator has a benchmark folder of its own below --out, with its page.
+    Every generator has a separate benchmark folder below --out, with a page.
 
     Examples:
         python -m lab across --pipelines runs/backbones/bamm runs/backbones/mamba --methods lcr uce
@@ -74,7 +74,7 @@ def bench_across(config: AcrossBench) -> None:
 
 
 def _values(config: AcrossBench, name: str, folder: Path) -> Measured:
-    """Run the benchmark of one generator, or read what it left; methods that failed are told and left out."""
+    """Run the benchmark of one generator, or read its results; print failed methods and leave them out."""
     plan = Plan(
         concept=config.concept, data=str(config.data), methods=methods_of(config.methods, None),
         pipeline=str(folder), sensors=config.sensors, seeds=config.seeds,

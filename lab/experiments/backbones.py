@@ -1,4 +1,4 @@
-"""`python -m lab backbones`: generators of base codes side by side, their quality and what they cost."""
+"""`python -m lab backbones`: compares the quality and cost of generators of base codes."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ QUALITY = {
 
 @settings(kw_only=True)
 class BackbonesBench:
-    """Which generators, on what."""
+    """The generators to compare, and the data."""
 
     pipelines: tuple[Path, ...]
     """Pipeline folders `NAME/packed` or `NAME`, as configs/backbones.sh makes them."""
@@ -32,17 +32,17 @@ class BackbonesBench:
     sensors: tuple[str, ...] = ("optical",)
     """Sensors of the test clips whose captions are prompts."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Of generation, for quality."""
+    """Seeds of generation for the quality metrics."""
     frames: tuple[int, ...] = (196, 1000, 5000, 20000)
     """Lengths whose time and memory are measured."""
     workers: int = 2
-    """Processes that evaluate; times are taken afterwards."""
+    """Number of evaluation processes; times are measured afterwards."""
     threads: int = 2
-    """Threads of torch while times are taken."""
+    """Threads of torch while times are measured."""
     quality: bool = True
-    """Whether motions are generated and judged, too."""
+    """Also generate and judge motions."""
     out: Path = Path("runs/backbones/bench")
-    """Folder of the evaluations; a call that was stopped goes on there."""
+    """Folder of the evaluations; an interrupted call continues there."""
     record: Path | None = None
     """Ledger to append the results to."""
 
@@ -90,7 +90,7 @@ def bench_backbones(config: BackbonesBench) -> None:
 
 
 def named(folders: tuple[Path, ...]) -> dict[str, Path]:
-    """Generators by the name of their run: the folder above `packed`, else the folder itself. Raises ConfigError."""
+    """Return generators by the name of their run: the folder above `packed`, else the folder. Raises ConfigError."""
     found: dict[str, Path] = {}
     for folder in folders:
         packed = folder if (folder / "config.json").is_file() else folder / "packed"
@@ -104,7 +104,7 @@ def named(folders: tuple[Path, ...]) -> dict[str, Path]:
 
 
 def _quality(config: BackbonesBench, name: str, folder: Path) -> dict[str, Number]:
-    """Means and intervals over seeds of the unedited generator on all test captions."""
+    """Return means and intervals over seeds of the unedited generator on all test captions."""
     plan = Plan(
         concept="violence", data=str(config.data), methods=(MethodSpec("none", "none", {}),),
         pipeline=str(folder), sensors=config.sensors, seeds=config.seeds,
@@ -118,6 +118,6 @@ def _quality(config: BackbonesBench, name: str, folder: Path) -> dict[str, Numbe
 
 
 def _steps(folder: Path) -> int:
-    """Training steps of the model of base codes, from the pipeline's history; 0 where it does not say."""
+    """Return the training steps of the model of base codes, from the pipeline's provenance; 0 if unknown."""
     parts = read_json(folder / "provenance.json").get("parts", {})
     return int(renamed(parts).get("base", {}).get("step", 0))

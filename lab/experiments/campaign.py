@@ -1,4 +1,4 @@
-"""`python -m lab fuzz`, `kill` and `soak`: damaged files, kills at any moment, and long service."""
+"""`python -m lab fuzz`, `kill` and `soak`: damaged files, kills at random moments, and long operation."""
 
 import math
 import sys
@@ -15,16 +15,16 @@ from lab.ledger.numbers import Number, record_numbers
 
 @settings(kw_only=True)
 class FuzzConfig:
-    """What to read, how often."""
+    """The readers to test, and the number of inputs."""
 
     inputs: Count = 1_000_000
-    """Damaged files in all."""
+    """Total number of damaged files."""
     targets: tuple[str, ...] = ()
-    """Only readers whose names begin so; without it, all."""
+    """Only readers whose names begin with one of these; default: all."""
     seed: int = 0
-    """Decides every input."""
+    """Seed of every input."""
     seeds: tuple[Path, ...] = ()
-    """Folders with more good files, found by name and ending."""
+    """Folders with more valid files, found by name and suffix."""
     keep: Path | None = None
     """Folder for the smallest input of every failure, with its traceback."""
     record: Path | None = None
@@ -32,32 +32,32 @@ class FuzzConfig:
 
 
 def fuzz(config: FuzzConfig) -> int:
-    """Feed every importer and loader with damaged files; anything but reading or a sentence is a failure.
+    """Feed damaged files to every importer and loader; each file must be read or refused with a clear message.
 
-    Exit code 1 where there was one.
+    Exit code 1 after any failure.
 
     Examples:
         python -m lab fuzz --inputs 20000 --targets npy bvh
 
     Raises:
-        ConfigError: no reader of such a name.
-        DataError: a reader does not read its own good files.
+        ConfigError: no reader has this name.
+        DataError: a reader does not read its own valid files.
     """
     import torch
 
     torch.set_num_threads(1)
     from lab.campaign import fuzz as campaign
     from lab.campaign import readers
-    from lab.campaign.shelf import Shelf
+    from lab.campaign.fixtures import Fixtures
 
     chosen = _named(readers.TARGET, config.targets)
     tmpfs = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="fuzz", dir=tmpfs if tmpfs.is_dir() else None) as folder:
-        shelf = Shelf(Path(folder))
+        fixtures = Fixtures(Path(folder))
         with campaign.canary(Path(folder)):
             more = campaign.seeds_in(config.seeds)
-            benches = [campaign.prepared(readers.TARGET[name], shelf, more) for name in chosen]
-            tally = campaign.fuzz(benches, config.inputs, config.seed, tell, config.keep)
+            benches = [campaign.prepared(readers.TARGET[name], fixtures, more) for name in chosen]
+            tally = campaign.fuzz(benches, config.inputs, config.seed, log, config.keep)
     heads = ("reader", *campaign.OUTCOMES, "a second")
     table(
         heads,
@@ -76,42 +76,41 @@ def fuzz(config: FuzzConfig) -> int:
 
 @settings(kw_only=True)
 class KillConfig:
-    """What to kill, how often."""
+    """The commands to kill, and the number of kills."""
 
     kills: Count = 500
-    """That meet a live process, in all."""
+    """Total number of kills that hit a live process."""
     commands: tuple[str, ...] = ()
-    """Only commands whose names begin so; without it, all."""
+    """Only commands whose names begin with one of these; default: all."""
     seed: int = 0
-    """Decides moments and signals."""
+    """Seed of moments and signals."""
     record: Path | None = None
     """Ledger to append the results to."""
 
 
 def kill(config: KillConfig) -> int:
-    """Kill long commands at random moments, run them until they end, and compare with an undisturbed run.
+    """Kill long commands at random moments, rerun them until they end, and compare with an undisturbed run.
 
-    Lost is: a visible file that is not whole or a target that is neither old nor new, after a kill; a run that does not
-    end well; and a result that differs. What is left hidden beside a finished run is counted apart. Exit code 1 where
-    there was any.
+    Losses are: an incomplete visible file, or a target that is neither old nor new, after a kill; a run that fails; and
+    a result that differs. Hidden files left by a finished run are counted separately. Exit code 1 if there are any.
 
     Examples:
         python -m lab kill --kills 40 --commands unlearn
 
     Raises:
-        ConfigError: no command of such a name.
+        ConfigError: no command has this name.
     """
     import torch
 
     torch.set_num_threads(1)
     from lab.campaign.commands import jobs, small_shards
+    from lab.campaign.fixtures import Fixtures
     from lab.campaign.kill import Result, campaign
-    from lab.campaign.shelf import Shelf
 
     tmpfs, found = Path("/dev/shm"), dict[str, Result]()
     with tempfile.TemporaryDirectory(prefix="kill", dir=tmpfs if tmpfs.is_dir() else None) as folder:
         small_shards()
-        known = jobs(Shelf(Path(folder) / "shelf"))
+        known = jobs(Fixtures(Path(folder) / "fixtures"))
         chosen = _named(known, config.commands)
         shares = sum(known[name].share for name in chosen)
         for name in chosen:
@@ -119,7 +118,7 @@ def kill(config: KillConfig) -> int:
             room.mkdir()
             count = math.ceil(config.kills * known[name].share / shares)
             one = found[name] = campaign(known[name], room, count, config.seed)
-            tell(f"{name}: {one.seconds:.2f} s undisturbed, {one.kills} kills, {one.lost} lost, {len(one.left)} left")
+            log(f"{name}: {one.seconds:.2f} s undisturbed, {one.kills} kills, {one.lost} lost, {len(one.left)} left")
     heads = ("command", "s", "kills", "SIGTERM", "chains", "half", "differs", "failed", "left")
     counted = ("half", "differs", "failed", "left")
     table(
@@ -142,24 +141,24 @@ def kill(config: KillConfig) -> int:
 
 @settings(kw_only=True)
 class SoakConfig:
-    """How long, with how many users."""
+    """Duration and number of users."""
 
     minutes: Positive = 30.0
-    """For which users ask; then their jobs are waited for."""
+    """Minutes during which users submit jobs; then the run waits for their jobs."""
     users: Count = 6
-    """Each has one job at a time."""
+    """Number of users; each has one job at a time."""
     kill_s: Positive = 20.0
-    """Seconds between two kills of a worker, on average."""
+    """Mean seconds between two kills of a worker."""
     seed: int = 0
-    """Decides what users ask for, and which worker dies."""
+    """Seed of the users' requests and of the kills."""
     record: Path | None = None
     """Ledger to append the results to."""
 
 
 def soak(config: SoakConfig) -> int:
-    """Run a studio under users while its workers are killed; jobs must end done or cancelled, with readable motions.
+    """Run a studio with users while its workers are killed; jobs must end done or cancelled, with readable motions.
 
-    Exit code 1 where something was lost.
+    Exit code 1 if anything was lost.
 
     Examples:
         python -m lab soak --minutes 2
@@ -167,14 +166,14 @@ def soak(config: SoakConfig) -> int:
     Raises:
         OutputError: the studio does not start.
     """
-    from lab.campaign.shelf import Shelf
+    from lab.campaign.fixtures import Fixtures
     from lab.campaign.soak import soak as campaign
 
     with tempfile.TemporaryDirectory(prefix="soak") as folder:
-        shelf = Shelf(Path(folder) / "shelf")
-        upload = shelf.motion(shelf.root, ".npy").read_bytes()
-        about = (config.minutes, config.users, config.kill_s, config.seed, tell)
-        found = campaign(Path(folder) / "studio", shelf.pipeline, shelf.store, upload, *about)
+        fixtures = Fixtures(Path(folder) / "fixtures")
+        upload = fixtures.motion(fixtures.root, ".npy").read_bytes()
+        about = (config.minutes, config.users, config.kill_s, config.seed, log)
+        found = campaign(Path(folder) / "studio", fixtures.pipeline, fixtures.store, upload, *about)
     for line, times in Counter(found.lost).items():
         print(f"lost: {line} ({times} times)")
     for line, times in found.refused.most_common(12):
@@ -190,13 +189,13 @@ def soak(config: SoakConfig) -> int:
     return 1 if found.lost else 0
 
 
-def tell(line: str) -> None:
-    """A line of progress."""
+def log(line: str) -> None:
+    """Print a line of progress."""
     print(line, file=sys.stderr, flush=True)
 
 
 def table(heads: Iterable[object], rows: Iterable[Iterable[object]]) -> None:
-    """Print columns, the first to the left."""
+    """Print aligned columns, the first left-aligned."""
     lines = [[str(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for first, *rest in lines:

@@ -1,4 +1,4 @@
-"""`python -m lab statistics`: how long the code statistics of a whole corpus take, which LCR needs."""
+"""`python -m lab statistics`: times the code statistics of a corpus, which LCR needs."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,10 +12,10 @@ from lab.ledger.numbers import Number, record_numbers
 
 @settings
 class StatisticsBenchConfig:
-    """How code statistics are timed: random weights at the published size, made-up clips of HumanML3D's lengths."""
+    """Settings of the timing, which uses random weights of the published size and synthetic clips."""
 
     clips: int = 600
-    """Clips to encode and count."""
+    """Number of clips to encode and count."""
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     """Precision of the encoder."""
     threads: int = 2
@@ -25,7 +25,7 @@ class StatisticsBenchConfig:
 
 
 def bench_statistics(config: StatisticsBenchConfig) -> None:
-    """Time the one pass over motion that LCR needs: encode, count; and what 25,000 clips would take.
+    """Time the pass over motion that LCR needs (encode, count), and extrapolate to 25,000 clips.
 
     Raises:
         OutputError: the ledger cannot be written.

@@ -1,4 +1,4 @@
-"""`python -m lab defects`: what the oddities of the released unlearning methods do to a generator."""
+"""`python -m lab defects`: measures the effect of defects in the released unlearning methods on a generator."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from lab.ledger.numbers import Number, record_numbers
 
 @settings
 class DefectsBench:
-    """On which generator and data."""
+    """The generator and data."""
 
     concept: tyro.conf.Positional[str] = "violence"
     """Concept to forget."""
@@ -29,7 +29,7 @@ class DefectsBench:
 
 
 def bench_defects(config: DefectsBench) -> None:
-    """Quantify the released RECE, UCE and LCR beside what was meant: weights, choices and statistics, no generation.
+    """Compare the released RECE, UCE and LCR with the intended ones: weights, choices and statistics, no generation.
 
     Raises:
         ConfigError: unknown concept, or no clip shows it.

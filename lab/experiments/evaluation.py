@@ -1,4 +1,4 @@
-"""`python -m lab evaluation`: evaluating one generator beside the published loop with the same weights."""
+"""`python -m lab evaluation`: times an evaluation against the published loop with the same weights."""
 
 import tempfile
 import time
@@ -23,7 +23,7 @@ from lab.plain_loop import BATCH, plain_evaluation
 
 @settings
 class EvaluationBench:
-    """What to evaluate both ways."""
+    """The generator and data to evaluate in both ways."""
 
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
@@ -32,21 +32,21 @@ class EvaluationBench:
     sensors: tuple[str, ...] = ("optical",)
     """Only clips of these sensors; all when empty."""
     repeats: int = 2
-    """Seeds."""
+    """Number of seeds."""
     multimodal_motions: int = 30
-    """Motions a caption that the published loop makes for MultiModality, in three batches of every repeat."""
+    """Motions per caption that the published loop generates for MultiModality, in three batches of every repeat."""
     threads: int = 2
-    """Threads of torch, for both."""
+    """Threads of torch for both."""
     record: Path | None = None
     """Ledger to append the results to."""
 
 
 def bench_evaluation(config: EvaluationBench) -> None:
-    """Time the evaluation of one generator, ours and the published loop, on all test captions, one after the other.
+    """Time the evaluation of one generator with our code and with the published loop, on all test captions.
 
-    Ours takes MultiModality from the repeats; the published loop makes 30 motions for each of 96 captions, in every
-    repeat. The time is given with them and without. Then a second generator is evaluated, edited by LCR: its codes are
-    those of the first one, which were kept, and are only decoded.
+    Our code computes MultiModality from the repeats; the published loop generates 30 motions for each of 96 captions in
+    every repeat. The time is given with and without them. Then a second generator, edited by LCR, is evaluated: it
+    shares the cached codes of the first one, which are only decoded.
 
     Raises:
         ConfigError: fewer captions than one batch, or no repeat.
@@ -88,7 +88,7 @@ def bench_evaluation(config: EvaluationBench) -> None:
 
 
 def _timed(pipe: Any, prompts: Any, seeds: Sequence[int], folder: str) -> tuple[dict[str, list[float]], float]:
-    """Metrics, and seconds an evaluated motion."""
+    """Return metrics, and seconds per evaluated motion."""
     started = time.perf_counter()
     maker = Generations(pipe, folder)
     judge = Judge(shipped_evaluator(), None, tuple(seeds))

@@ -1,4 +1,4 @@
-"""`python -m lab features`: how long motions take to become features."""
+"""`python -m lab features`: times the encoding of motions as features."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,24 +16,24 @@ from lab.timing import Runs
 
 @settings
 class FeaturesBench:
-    """How many motions to encode, how often, with how many threads."""
+    """Number of motions, runs and threads."""
 
     clips: int = 1000
     """Number of motions."""
     frames: int = 196
-    """Frames a motion; 196 is the longest in HumanML3D."""
+    """Frames per motion; 196 is the longest in HumanML3D."""
     threads: int = 2
-    """Threads that encode."""
+    """Number of encoding threads."""
     repeats: int = 5
-    """Runs after one that warms up."""
+    """Number of timed runs after a warm-up run."""
     seed: int = 0
-    """Of the made-up motions."""
+    """Seed of the synthetic motions."""
     record: Path | None = None
     """Ledger to append the result to, e.g. docs/results/numbers.jsonl."""
 
 
 def bench_features(config: FeaturesBench) -> None:
-    """Time the encoding of motions as HumanML3D features; the best of several runs counts, the range is kept.
+    """Time the encoding of motions as HumanML3D features; the best of several runs counts, with the range.
 
     Raises:
         ConfigError: a count that is not positive.
@@ -50,9 +50,9 @@ def bench_features(config: FeaturesBench) -> None:
 
 
 def made_up_motions(count: int, frames: int, seed: int) -> list[Joints]:
-    """Bodies that wander and sway: smooth, of one size, no two alike.   count arrays [F, 22, 3], metres
+    """Return smooth random motions of one size.   count arrays [F, 22, 3], metres
 
-    Only their size matters to a timing; they are not meant to look like people.
+    They do not look like people, because only their size matters for timing.
     """
     rng = np.random.default_rng(seed)
     skeleton = SMPL22

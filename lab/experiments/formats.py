@@ -1,4 +1,4 @@
-"""`python -m lab formats`: what files keep of a motion, and what foot lock changes, on generated and on real motion."""
+"""`python -m lab formats`: measures what files preserve of a motion, and the effect of the foot lock."""
 
 import tempfile
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from lab.ledger.numbers import Number, record_numbers
 
 @settings(kw_only=True)
 class FormatsBench:
-    """On how many motions."""
+    """Number and source of motions."""
 
     clips: int = 40
-    """Generated ones, and real ones where there are data."""
+    """Number of generated motions, and of real ones if data are given."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     data: Path | None = None
@@ -36,7 +36,7 @@ class FormatsBench:
 def bench_formats(config: FormatsBench) -> None:
     """Write motions as BVH, read them back and compare the joints; lock their feet and measure skating and jerk.
 
-    Bones of generated motion change their length, files have rigid ones: that is the distance of the first number.
+    Generated motion has bones of varying length, BVH has rigid bones: the first number is the resulting distance.
 
     Examples:
         python -m lab formats --clips 10
@@ -62,7 +62,7 @@ def bench_formats(config: FormatsBench) -> None:
 
 
 def measured(clips: Sequence[Any]) -> dict[str, Number]:
-    """Means over clips."""
+    """Return means over clips."""
     errors = [1000 * np.linalg.norm(_again(clip) - clip.joints, axis=-1).mean() for clip in clips]
     locked = [lock_feet(clip) for clip in clips]
 
@@ -79,7 +79,7 @@ def measured(clips: Sequence[Any]) -> dict[str, Number]:
 
 
 def _again(clip: Any) -> Any:
-    """The joints of the clip, written as BVH and posed by the reader's forward kinematics."""
+    """Return the joints of the clip after writing BVH and reading it with forward kinematics."""
     with tempfile.TemporaryDirectory() as folder:
         return load_clip(clip.save(Path(folder) / "clip.bvh"), None).joints
 

@@ -1,4 +1,4 @@
-"""`python -m lab frames`: which frames of real motion the SeRpEnt layers of a generator keep."""
+"""`python -m lab frames`: finds which frames of real motion the SeRpEnt layers of a generator keep."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from lab.ledger.numbers import Number, record_numbers
 
 @settings(kw_only=True)
 class FramesBench:
-    """Which generator, on what."""
+    """The generator and the clips."""
 
     pipeline: Path
     """Pipeline folder with a SeRpEnt backbone, as configs/backbones.sh makes it."""
@@ -31,21 +31,21 @@ class FramesBench:
     split: str = "test"
     """Split of the clips."""
     sensors: tuple[str, ...] = ()
-    """Only clips of these sensors, such as optical; all without it."""
+    """Only clips of these sensors, such as optical; default: all."""
     limit: int = 300
-    """At most so many captioned clips."""
+    """Maximum number of captioned clips."""
     name: str = ""
-    """In the ledger and in titles; the folder's name, or that of the one above `packed`, without it."""
+    """Name in the ledger and in titles; default: the name of the folder, or of the folder above `packed`."""
     draw: Path | None = None
     """Folder for pictures of a few clips."""
     ids: tuple[str, ...] = ()
-    """Clips to draw, by name; without it those with the most reversals."""
+    """Clips to draw, by name; default: those with the most reversals."""
     record: Path | None = None
     """Ledger to append the results to."""
 
 
 PICTURES = 4
-"""Clips that are drawn unless told which."""
+"""Number of clips that are drawn by default."""
 
 
 def bench_frames(config: FramesBench) -> None:
@@ -56,7 +56,7 @@ def bench_frames(config: FramesBench) -> None:
 
     Raises:
         ConfigError: the generator has no SeRpEnt layer, matplotlib is not installed for a picture, or a clip to draw is
-            not among those looked at.
+            not among the selected ones.
         CheckpointError: the pipeline cannot be loaded.
         DataError: the data cannot be read, or hold no captioned clip of this kind.
         OutputError: a picture or the ledger cannot be written.
@@ -89,7 +89,7 @@ def bench_frames(config: FramesBench) -> None:
 
 
 def _clip(pipe: Any, store: Any, number: int) -> tuple[Any, dict[str, Any], list[Kept]]:
-    """Joints, kinds of steps and branches of one clip under its first caption."""
+    """Return joints, kinds of steps and branches of one clip with its first caption."""
     codes = torch.from_numpy(
         encode_clips(store, [number], pipe.tokenizer, pipe.normaliser, levels=1)[0][:, 0].astype(np.int64)
     )
@@ -107,15 +107,15 @@ def _clip(pipe: Any, store: Any, number: int) -> tuple[Any, dict[str, Any], list
 def _show(name: str, clips: int, rows: list[Preference]) -> None:
     print(f"{name}: intervals and selection by kind of code step in {clips} clips, over those of all steps")
     for row in rows:
-        told = ", ".join(
+        numbers = ", ".join(
             f"{what.replace('_', ' ')} {some.mean:.2f} [{some.low:.2f}, {some.high:.2f}]"
             for what, some in row.ratios.items()
         )
-        print(f"  layer {row.layer}, rate {row.rate:g}, {row.kind} ({100 * row.share:.0f} % of steps): {told}")
+        print(f"  layer {row.layer}, rate {row.rate:g}, {row.kind} ({100 * row.share:.0f} % of steps): {numbers}")
 
 
 def _draw(name: str, about: Any, joints: Any, flags: Any, branches: list[Kept], folder: Path) -> None:
-    """The branch whose intervals differ most."""
+    """Return the branch whose intervals vary most."""
     branch = max(branches, key=lambda one: float(one.steps.std() / one.steps.mean()))
     title = f"{name}, layer {branch.layer + 1}, rate {branch.rate:g}: {about.captions[0].text}"
     print(f"wrote {draw_kept(joints, branch, folder / f'{name}-{about.id}.svg', title)}")

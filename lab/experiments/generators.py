@@ -1,4 +1,4 @@
-"""`python -m lab generators`: how fast ListOps, Pathfinder and Path-X are made on one core, and what they look like."""
+"""`python -m lab generators`: times the generation of ListOps, Pathfinder and Path-X on one core, and draws samples."""
 
 import time
 from pathlib import Path
@@ -14,21 +14,21 @@ from lab.lra.pathfinder.generate import generate
 from lab.lra.pathfinder.tables import PRESETS
 
 COLUMNS = 8
-"""Pictures a row of a sheet."""
+"""Pictures per row of a sheet."""
 
 
 @settings(kw_only=True)
 class GeneratorsBench:
-    """How much to make."""
+    """Number of samples to generate."""
 
     trees: int = 100_000
-    """ListOps trees of the published size; all splits together have 100,000."""
+    """Number of ListOps trees of the published size; all splits together have 100,000."""
     small: int = 4000
-    """Pathfinder pictures at 32 pixels."""
+    """Number of Pathfinder pictures with 32 pixels."""
     large: int = 80
-    """Path-X pictures at 128 pixels."""
+    """Number of Path-X pictures with 128 pixels."""
     seed: int = 0
-    """Seed of everything random."""
+    """Seed of every random choice."""
     sheet: Path | None = None
     """Picture file for 16 pictures of each kind, the first half without a connection."""
     record: Path | None = None
@@ -42,7 +42,7 @@ def bench_generators(config: GeneratorsBench) -> None:
         python -m lab generators --trees 10000
 
     Raises:
-        ConfigError: nothing to make.
+        ConfigError: nothing to generate.
         OutputError: the sheet or the ledger cannot be written.
     """
     if min(config.trees, config.small, config.large) < 1:
@@ -59,7 +59,7 @@ def bench_generators(config: GeneratorsBench) -> None:
         started = time.perf_counter()
         _, labels = generate(count, PRESETS[preset], config.seed)
         rate = count / (time.perf_counter() - started)
-        print(f"{name}: {rate:,.0f} pictures a second, {labels.mean():.2f} of them connected")
+        print(f"{name}: {rate:,.0f} pictures per second, {labels.mean():.2f} of them connected")
         numbers[f"{name}.images_per_s"] = Number(rate, "1/s")
     if config.sheet is not None:
         print(f"wrote {_sheet(config.sheet, config.seed)}")
@@ -67,7 +67,7 @@ def bench_generators(config: GeneratorsBench) -> None:
 
 
 def _sheet(path: Path, seed: int) -> Path:
-    """Pictures of both sizes, by label."""
+    """Draw pictures of both sizes, by label."""
     figure, grid = plots().subplots(4, COLUMNS, figsize=(1.4 * COLUMNS, 6.2))
     for half, preset in enumerate(("32", "128")):
         images, labels = generate(8 * COLUMNS, PRESETS[preset], seed)

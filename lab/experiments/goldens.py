@@ -16,16 +16,16 @@ class GoldensConfig:
     folder: tyro.conf.Positional[Path]
     """Folder of case pairs `<case>.json` + `<case>.safetensors`."""
     only: tuple[str, ...] = ()
-    """Beginnings of case names, e.g. 01_ 08_lcr; all without it."""
+    """Beginnings of case names, e.g. 01_ 08_lcr; default: all."""
     verbose: bool = False
-    """A line for every tensor."""
+    """Print a line for every tensor."""
 
 
 def check_goldens(config: GoldensConfig) -> int:
     """Run every parity case of a folder and print a line for each: worst error, its tolerance, pass or fail.
 
-    "of limit" is the worst error divided by what is allowed; a star means that the case's note tightens some columns.
-    Cases without a function are listed and do not count. Exit code 1 if a case fails, 2 if there is none.
+    "of limit" is the worst error divided by its tolerance; a star means that the case's note tightens some columns.
+    Cases without a function are listed and do not count. Exit code 1 if a case fails, 2 if there is no case.
 
     Raises:
         DataError: the folder has no case.

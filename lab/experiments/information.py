@@ -1,4 +1,4 @@
-"""`python -m lab information`: does LCR pick better codes where a code counts by the information it carries?"""
+"""`python -m lab information`: tests whether information weights help LCR to choose better codes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,12 +24,12 @@ METRICS = {
 }
 """Name in the ledger -> set and metric of the benchmark."""
 SHARED = "shared_codes"
-"""Codes that an edit and the same edit without weights both replace."""
+"""Name of the share of codes that an edit and the same edit without weights both replace."""
 
 
 @settings(kw_only=True)
 class InformationBench:
-    """Which generator, weighed by what."""
+    """The generator and the model that weighs its codes."""
 
     informant: str
     """Folder of a run of `exuvia train causal` on the same tokenizer; `own` for the generator's own base codes."""
@@ -44,11 +44,11 @@ class InformationBench:
     sensors: tuple[str, ...] = ("optical",)
     """Sensors of the test clips whose captions are prompts."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Of generation; intervals are over them."""
+    """Seeds of generation; intervals are over seeds."""
     workers: int = 2
-    """Edits at a time, a process each; 0: one after another in this process."""
+    """Number of worker processes for edits; 0: run edits one after another in this process."""
     out: Path = Path("runs/information")
-    """Folder of the benchmarks; a call that was stopped goes on there."""
+    """Folder of the benchmarks; an interrupted call continues there."""
     record: Path | None = None
     """Ledger to append the results to."""
     tag: str = ""
@@ -79,11 +79,11 @@ def bench_information(config: InformationBench) -> None:
 
 
 Values = Mapping[Edit, Mapping[str, tuple[float, ...]]]
-"""For every edit its metrics, one value a seed; codes shared with the edit without weights, one number."""
+"""Edit -> its metrics, one value per seed; and the share of codes in common with the edit without weights."""
 
 
 def _values(config: InformationBench, concept: str, edits: Sequence[Edit]) -> Values:
-    """Run the benchmark of one concept, or read what it left."""
+    """Run the benchmark of one concept, or read its results."""
     specs = [MethodSpec(edit.label, "lcr", _settings(config, edit)) for edit in edits]
     plan = Plan(
         concept=concept, data=str(config.data), methods=(MethodSpec("none", "none", {}), *specs),
@@ -102,7 +102,7 @@ def _values(config: InformationBench, concept: str, edits: Sequence[Edit]) -> Va
 
 
 def _codes(run: Path, edit: Edit) -> set[tuple[str, int]]:
-    """Level and index of every code that an edit replaced."""
+    """Return level and index of every code that an edit replaced."""
     replaced = read_json(run / "models" / edit.label / "provenance.json")["edits"][-1]["replaced"]
     return {(level, int(code)) for level, codes in replaced.items() for code in codes}
 
@@ -117,7 +117,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def numbers(place: str, values: Values, largest: int) -> Iterator[tuple[str, Number]]:
-    """Rows of every edit, and of its difference from the same edit without weights, seed by seed."""
+    """Return rows of every edit, and of its difference from the same edit without weights, seed by seed."""
     for edit, metrics in values.items():
         name = edit.name(place, largest)
         for metric, found in metrics.items():

@@ -1,4 +1,4 @@
-"""`python -m lab intervals`: what trained SeRpEnt classifiers keep of their inputs, counted and drawn."""
+"""`python -m lab intervals`: counts and draws which inputs trained SeRpEnt classifiers keep."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -17,23 +17,23 @@ from lab.lra.run import model_config, trained
 from lab.variant import parse_variant
 
 PICTURES = 6
-"""Pictures in a drawing."""
+"""Number of pictures in a drawing."""
 
 
 @settings(kw_only=True)
 class IntervalsBench:
-    """Which trained models to look into."""
+    """The trained models to analyse."""
 
     tasks: tuple[str, ...] = ("listops", "text", "image")
-    """Of `python -m lab lra`, whose runs are read."""
+    """Tasks of `python -m lab lra`, whose runs are read."""
     mixers: tuple[str, ...] = ("serpent-s4d", "serpent-mamba")
     """Kinds of layers that resample."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """A model each."""
+    """Seeds, with one model each."""
     preset: Literal["short", "full"] = "short"
     """As in the runs."""
     examples: int = 200
-    """Test examples that are counted."""
+    """Number of test examples."""
     data: Path | None = None
     """As in the runs."""
     out: Path = Path("runs/lra")
@@ -45,7 +45,7 @@ class IntervalsBench:
 
 
 def bench_intervals(config: IntervalsBench) -> None:
-    """How often every kind of step is selected, relative to all steps, by the layer and branch that prefers most.
+    """Print how often each kind of step is selected, relative to all steps, in the layer with the strongest preference.
 
     Examples:
         python -m lab intervals --tasks listops --mixers serpent-mamba --draw figures
@@ -80,7 +80,7 @@ def bench_intervals(config: IntervalsBench) -> None:
 
 
 def _folder(config: IntervalsBench, task: str, name: str, seed: int) -> Path:
-    """The finished run of a seed; of several learning rates, the one with the best validation. Raises DataError."""
+    """Return the finished run of a seed, with the learning rate of the best validation. Raises DataError."""
     found = sorted((config.out / config.preset).glob(f"{task}-{name}-lr*-seed{seed}/result.json"))
     if not found:
         where = config.out / config.preset
@@ -97,7 +97,7 @@ def _show(task: str, name: str, found: dict[tuple[int, float, str], list[Kept]])
 
 
 def _draw(task: str, name: str, model: Any, x: Any, valid: Any, side: int, folder: Path) -> None:
-    """The branch whose intervals differ most, of the first examples."""
+    """Draw the branch whose intervals vary most, for the first examples."""
     some = layer_intervals(model, x[:PICTURES], None if valid is None else valid[:PICTURES])
     places = [(number, branch) for number, branches in enumerate(some) for branch in branches]
     layer, branch = max(places, key=lambda one: float(one[1].steps.std() / one[1].steps.mean()))

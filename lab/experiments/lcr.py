@@ -1,4 +1,4 @@
-"""`python -m lab lcr` and `python -m lab demo`: how long the codebook edit takes, alone and with all around it."""
+"""`python -m lab lcr` and `python -m lab demo`: time the codebook edit, alone and within the whole demo."""
 
 import tempfile
 import time
@@ -16,7 +16,7 @@ from lab.timing import Runs
 
 @settings
 class LCRBench:
-    """Which edit to time."""
+    """The edit to time."""
 
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
@@ -25,14 +25,14 @@ class LCRBench:
     num_codes: int = 64
     """Codebook rows to replace."""
     repeats: int = 3
-    """Runs after one that warms up."""
+    """Number of timed runs after a warm-up run."""
     record: Path | None = None
     """Ledger to append the results to."""
 
 
 @settings
 class DemoBench:
-    """Whether to record."""
+    """Where to record."""
 
     record: Path | None = None
     """Ledger to append the result to."""

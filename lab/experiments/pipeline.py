@@ -1,4 +1,4 @@
-"""`python -m lab pipeline`: clips a second of a pipeline, and of the published loop in plain words with its weights."""
+"""`python -m lab pipeline`: clips per second of a pipeline, and of a plain version of the published loop."""
 
 import statistics
 import time
@@ -16,38 +16,38 @@ from lab.ledger.numbers import Number, record_numbers
 from lab.plain_loop import plain_clips
 
 FRAMES = (60, 100, 120, 160, 196)
-"""Lengths, in turn."""
+"""Lengths of the clips, repeated cyclically."""
 
 
 @settings(kw_only=True)
 class PipelineBench:
-    """How many clips, how often."""
+    """Number of clips and repeats."""
 
     clips: int = 40
-    """Clips of one repeat."""
+    """Clips per repeat."""
     repeats: int = 3
-    """Of either way, in turn."""
+    """Number of repeats of both variants, which take turns."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     threads: int = 2
     """Threads of torch."""
     dtype: str = "float32"
-    """Of the pipeline's matrix products: float32, bfloat16, float16. The plain loop's are float32."""
+    """Precision of the pipeline's matrix products: float32, bfloat16, float16. The plain loop uses float32."""
     record: Path | None = None
     """Ledger to append the results to."""
 
 
 def bench_pipeline(config: PipelineBench) -> None:
-    """Generate the same captions and lengths both ways: all at once here, one after the other there.
+    """Generate the same captions and lengths with the pipeline, as a batch, and with the plain loop, one by one.
 
-    The plain loop runs both branches of guidance as forwards of their own, works on every level's tables anew and
-    decodes clip by clip. Both end with joints.
+    The plain loop runs the two branches of guidance as separate forward passes, recomputes the tables of every level
+    and decodes clip by clip. Both end with joints.
 
     Examples:
         python -m lab pipeline --clips 20
 
     Raises:
-        ConfigError: nothing to generate, or a generator that is no MoMask.
+        ConfigError: nothing to generate, or a generator that is not MoMask.
         CheckpointError: the pipeline cannot be loaded.
         OutputError: the ledger cannot be written.
     """
@@ -67,7 +67,7 @@ def bench_pipeline(config: PipelineBench) -> None:
         ours.append(_seconds(lambda seed=repeat: pipe(prompts, frames=frames, seed=seed)) / config.clips)
         plain.append(_seconds(lambda: plain_clips(pipe, prompts, frames)) / config.clips)
     ratio = statistics.median(p / o for p, o in zip(plain, ours, strict=True))
-    print(f"{1 / min(ours):.2f} clips a second; the plain loop {1 / min(plain):.2f}; {ratio:.2f} times as fast")
+    print(f"{1 / min(ours):.2f} clips per second; the plain loop {1 / min(plain):.2f}; {ratio:.2f} times as fast")
     tag = "" if config.dtype == "float32" else f".{config.dtype}"
     numbers = {"speedup_vs_plain_loop": Number(ratio), "clips_per_s": Number(1 / min(ours), "1/s")}
     record_numbers(config.record, {f"pipeline.{name}{tag}": number for name, number in numbers.items()})

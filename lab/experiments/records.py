@@ -1,4 +1,4 @@
-"""`python -m lab numbers` and `record-...`: documents from their templates, and rows from what the product measured."""
+"""`python -m lab numbers` and `record-...`: render documents from templates, and record the product's results."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ EVALUATION = (
     ("generator.kid", "all", "original", "kid"),
     ("ground_truth.forget_violence_rate", "forget", "real", "violence_rate"),
 )
-"""Rows of an evaluation that belong to no method: name, set, generator and metric."""
-BESIDE = (
+"""Rows of an evaluation without a method: name, set, generator and metric."""
+OTHER_METRICS = (
     ("forget_violence_rate", "forget", "violence_rate"),
     ("retain_violence_rate", "retain", "violence_rate"),
     ("retain_fid", "retain", "fid"),
@@ -37,21 +37,21 @@ BESIDE = (
 
 @settings
 class NumbersConfig:
-    """Where the documents and the measured rows are."""
+    """Locations of the documents and the measured rows."""
 
     root: Path = Path(".")
-    """Root of the repository: README.md.in, docs/ and configs/ are read there."""
+    """Root of the repository, with README.md.in, docs/ and configs/."""
     rows: Path = LEDGER
     """The measured rows, relative to the root."""
     fix: bool = False
     """Write the documents from their templates."""
     prune: bool = False
-    """Move rows that no document quotes, and older rows of one name, to history.jsonl beside the others."""
+    """Move rows that no document quotes, and older rows of the same name, to history.jsonl in the same folder."""
 
 
 @settings
 class RecordConfig:
-    """Which results."""
+    """The results to record."""
 
     folder: tyro.conf.Positional[Path]
     """Folder of a run of `exuvia benchmark`, or of a report of `exuvia evaluate`."""
@@ -61,25 +61,25 @@ class RecordConfig:
 
 @settings
 class RecordBenchmarkConfig(RecordConfig):
-    """Which run."""
+    """The run to record."""
 
     tag: str = ""
-    """Put behind the concept in the names of rows, such as .kinect."""
+    """Suffix of the concept in the names of rows, such as .kinect."""
 
 
 @settings
 class RecordEvaluationConfig(RecordConfig):
-    """Which report."""
+    """The report to record."""
 
     method: str = ""
-    """Under which the edited generator's rows stand; without it, the method of its last edit."""
+    """Method in the names of the edited generator's rows; default: the method of its last edit."""
 
 
 def check_numbers(config: NumbersConfig) -> int:
     """Render every document from its template, and compare it with the committed one.
 
-    Exit code 1 with a line a problem: a quoted number without a row, a row without one of its keys, a document that
-    differs from its rendering, or a table of results with a decimal number that neither a row nor a source stands for.
+    Exit code 1 with one line per problem: a quoted number without a row, a row with a missing key, a document that
+    differs from its rendering, or a decimal number in a table of results that comes from neither a row nor a source.
 
     Examples:
         python -m lab numbers --fix
@@ -115,7 +115,7 @@ def record_benchmark(config: RecordBenchmarkConfig) -> None:
 
 
 def benchmark_numbers(report: Report, place: str) -> Iterator[tuple[str, Number]]:
-    """Names and numbers of a benchmark; `place` is the concept with its tag."""
+    """Return names and numbers of a benchmark; `place` is the concept with its tag."""
     for row in report.rows:
         name = benchmark_name(row.set, row.method, row.metric, place)
         if name:
@@ -145,15 +145,15 @@ def record_evaluation(config: RecordEvaluationConfig) -> None:
     method = config.method or edited
     if not method:
         raise DataError(f"{config.folder} does not say how the generator was edited; name it with --method")
-    beside = [
+    others = [
         (f"{name}.{short}", of, label, metric)
         for name, label in (("original", "original"), (method, "edited"))
-        for short, of, metric in BESIDE
+        for short, of, metric in OTHER_METRICS
     ]
     values = values_of(report)
     numbers = {
         name: Number.over(values[of, label, metric], report.metrics[metric].unit)
-        for name, of, label, metric in (*EVALUATION, *beside)
+        for name, of, label, metric in (*EVALUATION, *others)
         if (of, label, metric) in values
     }
     _record(config, report, numbers)

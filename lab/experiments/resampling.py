@@ -1,7 +1,7 @@
-"""`python -m lab resampling`: which elements SeRpEnt keeps of a sentence and of a motion, drawn and counted.
+"""`python -m lab resampling`: draws and counts which elements of a sentence or a motion SeRpEnt keeps.
 
-The sentence's model predicts the next byte; the motion's predicts where the joints are five frames later. Same seed,
-same picture.
+The sentence's model predicts the next byte; the motion's model predicts the joints five frames later. The same seed
+gives the same picture.
 """
 
 import lzma
@@ -29,10 +29,10 @@ from lab.ledger.numbers import Number, record_numbers
 
 SENTENCE = "My spirits, as in a dream, are all bound up."
 HELD_OUT = 0.1
-"""Share of the text, its end, that is not trained on; the sentence lies in it."""
+"""Share at the end of the text that is held out; it contains the sentence."""
 CONTEXT = 192
 AHEAD = 5
-"""Frames between what is seen and what is predicted: a quarter of a second."""
+"""Frames between input and prediction: a quarter of a second."""
 POSITIONS = slice(4, 67)
 """Joint positions among the 263 features."""
 ACTIONS = ("walk", "wave", "jump", "squat", "kick_front", "punch", "clap", "throw", "turn", "stand")
@@ -40,30 +40,30 @@ ACTIONS = ("walk", "wave", "jump", "squat", "kick_front", "punch", "clap", "thro
 
 @settings
 class ResamplingConfig:
-    """What to train on and draw."""
+    """What to train on and to draw."""
 
     what: tyro.conf.Positional[Literal["sentence", "motion"]]
     """A sentence of a text, or a motion."""
     text: Path = Path("tinyshakespeare.txt")
-    """Text to train on, plain or .xz; its last tenth holds the sentence."""
+    """Text for training, plain or .xz; its last tenth contains the sentence."""
     store: Path | None = None
-    """Prepared store for the motion; without it the built-in parametric motion."""
+    """Prepared store for the motion; default: the built-in synthetic motion."""
     clip: str | None = None
-    """Id of the clip to draw, of that store; without it the first of the test split."""
+    """Id of the clip of that store to draw; default: the first of the test split."""
     price: float = 0.0
-    """Weight of keeping elements in the loss of the sentence's model."""
+    """Weight of the share of kept elements in the loss of the sentence's model."""
     steps: int = 600
-    """Steps of training."""
+    """Number of training steps."""
     seed: int = 0
-    """Seed of everything random."""
+    """Seed of every random choice."""
     out: Path | None = None
-    """The picture; docs/ssm/serpent-WHAT.svg without it."""
+    """File of the picture; default: docs/ssm/serpent-WHAT.svg."""
     record: Path | None = None
-    """Ledger to add the shares kept to: of all held-out elements, and of some kinds."""
+    """Ledger to append the shares of kept elements to: of all held-out elements, and by kind."""
 
 
 class NextByte(nn.Module):
-    """Bytes [B, L] -> logits of the byte after each [B, L, 256]: Mamba, then SeRpEnt, each normalised and added."""
+    """Bytes [B, L] -> logits of each next byte [B, L, 256]: Mamba, then SeRpEnt, each normalised and residual."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -72,12 +72,12 @@ class NextByte(nn.Module):
         self.mamba, self.serpent = Mamba(width), SeRpEnt(width)
 
     def before(self, text: Tensor) -> Tensor:
-        """What SeRpEnt resamples, [B, L, width]."""
+        """Return the input of SeRpEnt, [B, L, width]."""
         x = self.enter(text)
         return self.norms[1](x + self.mamba(self.norms[0](x)))
 
     def forward(self, text: Tensor) -> Tensor:
-        """Logits."""
+        """Return logits."""
         return self.leave(self.norms[2](self.serpent(self.before(text))))
 
 
@@ -90,16 +90,16 @@ class LaterPose(nn.Module):
         self.serpent, self.leave = SeRpEnt(width), nn.Linear(width, 63)
 
     def before(self, features: Tensor) -> Tensor:
-        """What SeRpEnt resamples, [B, F, width]."""
+        """Return the input of SeRpEnt, [B, F, width]."""
         return self.norm(self.enter(features))
 
     def forward(self, features: Tensor, valid: Tensor) -> Tensor:
-        """Positions, normalised like the input."""
+        """Return positions, normalised like the input."""
         return features[..., POSITIONS] + self.leave(self.serpent(self.before(features), valid))
 
 
 def fit(model: nn.Module, losses: Iterator[Tensor], steps: int, lr: float) -> None:
-    """Adam with a rate that falls to zero; the last losses are told."""
+    """Train with Adam at a rate that falls to zero; return the last losses."""
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, steps + 1)
     for step, loss in zip(range(steps), losses, strict=False):
@@ -113,11 +113,11 @@ def fit(model: nn.Module, losses: Iterator[Tensor], steps: int, lr: float) -> No
 
 
 Shares = dict[str, float]
-"""Share of elements kept, by `rate.kind`."""
+"""Share of kept elements, by `rate.kind`."""
 
 
 def shares(branches: Sequence[Resampling], kinds: dict[str, NDArray[np.bool_]]) -> Shares:
-    """Share kept of the elements of every kind, for every branch; kinds are masks [B, L]."""
+    """Return the share of kept elements of every kind, for every branch; kinds are masks [B, L]."""
     return {
         f"{branch.rate:g}.{kind}": float(branch.selected.numpy()[where].mean())
         for branch in branches
@@ -126,17 +126,17 @@ def shares(branches: Sequence[Resampling], kinds: dict[str, NDArray[np.bool_]]) 
 
 
 def price_of(branches: Sequence[Resampling]) -> Tensor:
-    """How much the intervals exceed the least ones, mean over branches and elements: about the share kept too much."""
+    """Return how much the intervals exceed their minimum, averaged: about the share of elements kept beyond kappa."""
     return torch.stack([(branch.steps - branch.rate).mean() / (1 - branch.rate) for branch in branches]).mean()
 
 
 def sentence(path: Path, steps: int, price: float) -> tuple[str, Shares]:
-    """Train on a text and draw the sentence of its end; kinds: all bytes, first letters of words, blanks."""
+    """Train on a text and draw the sentence at its end; kinds: all bytes, first letters of words, blanks."""
     raw = _read(path)
     cut = int(len(raw) * (1 - HELD_OUT))
     place = raw.find(SENTENCE.encode(), cut)
     if place < 0:
-        raise DataError(f"the last tenth of {path} does not hold the sentence {SENTENCE!r}; give tinyshakespeare")
+        raise DataError(f"the last tenth of {path} does not contain the sentence {SENTENCE!r}; use tinyshakespeare")
     text = torch.frombuffer(bytearray(raw), dtype=torch.uint8).long()
     model = NextByte()
 
@@ -171,7 +171,7 @@ def _read(path: Path) -> bytes:
 
 
 def motion(store: Path | None, clip: str | None, steps: int) -> tuple[str, Shares]:
-    """Train on motions and draw one that was left out; kinds: all its frames, its faster and its slower half."""
+    """Train on motions and draw a held-out one; kinds: all its frames, its faster and its slower half."""
     joints, features, shown = _stored(store, clip) if store is not None else _made()
     std, mean = torch.std_mean(torch.from_numpy(np.concatenate(features)), 0)
     model = LaterPose()
@@ -196,7 +196,7 @@ def motion(store: Path | None, clip: str | None, steps: int) -> tuple[str, Share
 
 
 def _made() -> tuple[NDArray[np.float32], list[NDArray[np.float32]], NDArray[np.float32]]:
-    """Built-in motions: joints of the one to draw, features of 400 others, features of the one to draw."""
+    """Return from built-in motions: joints of the one to draw, features of 400 others, features of the one to draw."""
     clips = [made.clip.joints for made in synthesise(400, 0, actions=ACTIONS)]
     shown = next(synthesise(1, 1, actions=("kick_front",), compositions=0.0, start=3)).clip.joints
     *features, last = HUMANML3D.encode([*clips, shown])
@@ -206,7 +206,7 @@ def _made() -> tuple[NDArray[np.float32], list[NDArray[np.float32]], NDArray[np.
 def _stored(
     folder: Path, clip: str | None
 ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]], NDArray[np.float32]]:
-    """The same from a store: features of its training clips; the clip by its id, else the first of the test split."""
+    """Return the same from a store: its training clips, and a clip by its id, else the first of the test split."""
     store = Store.open(folder)
     number = int(store.select(split="test")[0]) if clip is None else store.index_of[clip]
     features = [np.array(store.features(int(i))) for i in store.select(split="train") if int(i) != number]
@@ -215,13 +215,13 @@ def _stored(
 
 
 def resampling(config: ResamplingConfig) -> None:
-    """Train a small model for some minutes on one core, draw what it has not been trained on, count what it keeps.
+    """Train a small model for some minutes on one core, then draw and count what it keeps of held-out data.
 
     Examples:
         python -m lab resampling motion --store stores/mocap --clip 001169 --steps 800
 
     Raises:
-        DataError: the text or the store cannot be read, or the text does not hold the sentence.
+        DataError: the text or the store cannot be read, or the text does not contain the sentence.
         OutputError: the picture or the ledger cannot be written.
     """
     torch.manual_seed(config.seed)

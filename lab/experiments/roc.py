@@ -1,4 +1,4 @@
-"""`python -m lab classifier`: how far the shipped violence classifier can be trusted, on held-out real clips."""
+"""`python -m lab classifier`: measures the reliability of the shipped violence classifier on held-out real clips."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from lab.ledger.numbers import Number, record_numbers
 
 @settings
 class RocConfig:
-    """On which clips."""
+    """The clips to classify."""
 
     data: tyro.conf.Positional[Path]
     """Folder made by `exuvia prepare`, whose clips are labelled violent or not."""
     split: str = "test"
-    """Which clips."""
+    """Split of the clips."""
     sensors: tuple[str, ...] = ("optical",)
-    """Only clips of these sensors; all when empty."""
+    """Only clips of these sensors; default: all."""
     out: Path | None = None
     """CSV file for the curve: threshold, hit rate, false rate."""
     record: Path | None = None
@@ -32,10 +32,10 @@ class RocConfig:
 
 
 def roc(config: RocConfig) -> None:
-    """Area under the curve, and hit and false rate at the shipped threshold, on clips the classifier has not seen.
+    """Measure the area under the curve, and hit and false rate at the shipped threshold, on held-out clips.
 
     Raises:
-        ConfigError: no such clips, or only of one kind.
+        ConfigError: no clips, or clips of one class only.
         CheckpointError: no classifier is shipped.
         OutputError: a file cannot be written.
     """

@@ -1,4 +1,4 @@
-"""`python -m lab scan` and `python -m lab serpent`: the cost of state-space kernels and layers beside all others."""
+"""`python -m lab scan` and `python -m lab serpent`: compare the cost of state-space kernels and layers."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -13,26 +13,26 @@ from lab.cell_text import text_table
 from lab.cells import MEASURED, Cell, Protocol
 from lab.ledger.numbers import Number, Origin, record_numbers
 from lab.methods import METHODS
-from lab.quoted import largest_differences, long_numbers, scan_numbers
 from lab.results import Results, read_results, write_results
 from lab.roofline import Size
+from lab.scan_numbers import largest_differences, long_numbers, scan_numbers
 
 AGREE = 1e-3
-"""Largest difference from the reference, at a tiny size, that is not pointed out."""
+"""Difference from the reference, at a tiny size, above which a warning is printed."""
 
 
 @settings
 class _Output:
-    """What both commands share."""
+    """Settings of both commands."""
 
     protocol: tyro.conf.OmitArgPrefixes[Protocol] = dataclasses.field(default_factory=Protocol)
-    """How cells are measured."""
+    """Settings of the measurement."""
     sizes: tuple[str, ...] = ()
-    """Batch x steps x channels x states, such as 8x2048x128x16; the standard ones when empty."""
+    """Batch x steps x channels x states, such as 8x2048x128x16; default: the standard sizes."""
     out: Path = Path("runs/bench")
     """Folder of the results (NAME.json, NAME.csv)."""
     results: Path | None = None
-    """A NAME.json of an earlier run: show, and record, that instead of measuring."""
+    """NAME.json of an earlier run to show and record instead of measuring."""
     record: Path | None = None
     """Ledger to append the numbers to, e.g. docs/results/numbers.jsonl."""
 
@@ -42,9 +42,9 @@ class ScanBench(_Output):
     """What to time."""
 
     methods: tuple[str, ...] = ()
-    """Names of methods; all that the device has when empty."""
+    """Names of methods; default: all of the device."""
     long: bool = False
-    """Lengths up to 262,144 instead, our scans only: is time linear in them, and memory bounded?"""
+    """Measure only our scans at lengths up to 262,144: is time linear, and memory bounded?"""
 
 
 @settings
@@ -52,18 +52,18 @@ class SerpentBench(_Output):
     """What to time."""
 
     layers: tuple[str, ...] = ()
-    """Names of layers; all when empty."""
+    """Names of layers; default: all."""
 
 
 def bench_scan(config: ScanBench) -> None:
-    """Time the selective scan against every other one that is installed, and against what the machine could do at best.
+    """Time the selective scan against every other installed one, and against the machine's roofline.
 
-    Methods take turns, each in a process of its own; one that takes longer than --limit is ended and the cell says so.
-    The number of a cell is the median over the bursts that other processes did not disturb, or the best call (*).
+    Methods take turns, each in a separate process; a call that exceeds --limit is stopped, and its cell says so. The
+    number of a cell is the median over the bursts that other processes did not disturb, or the best call (*).
 
     Raises:
-        ConfigError: an unknown method, a size that is none, no such device.
-        DataError: --results is no file of this command.
+        ConfigError: an unknown method, an invalid size, or a missing device.
+        DataError: --results is not a file of this command.
         OutputError: a file cannot be written.
     """
     cuda = config.protocol.device.startswith("cuda")
@@ -77,7 +77,7 @@ def bench_scan(config: ScanBench) -> None:
         found = read_results(config.results)
         sizes = tuple(size for size in found.sizes if size not in short)
     else:
-        found = scan.run_scan(sizes, methods, config.protocol, attention_sizes=short, tell=_progress)
+        found = scan.run_scan(sizes, methods, config.protocol, attention_sizes=short, log=_progress)
     numbers = long_numbers(found) if config.long else scan_numbers(found, sizes, short)
     prefix = f"scan.{'gpu' if found.protocol.device.startswith('cuda') else 'cpu'}{'.long' if config.long else ''}"
     titles = {method: METHODS[method].title for method in METHODS}
@@ -88,8 +88,8 @@ def bench_serpent(config: SerpentBench) -> None:
     """Time SeRpEnt layers against the plain layer of equal width, forward and backward.
 
     Raises:
-        ConfigError: an unknown layer, a size that is none.
-        DataError: --results is no file of this command.
+        ConfigError: an unknown layer, or an invalid size.
+        DataError: --results is not a file of this command.
         OutputError: a file cannot be written.
     """
     names = config.layers or tuple(layers.LAYERS)
@@ -110,7 +110,7 @@ def bench_serpent(config: SerpentBench) -> None:
 def _finish(
     config: _Output, found: Results, name: str, numbers: Mapping[str, Number], prefix: str, titles: Mapping[str, str]
 ) -> None:
-    """Print, write and record."""
+    """Print, write and record the results."""
     written = write_results(found, config.out, name) if config.results is None else ()
     for line in text_table(found, titles):
         print(line)

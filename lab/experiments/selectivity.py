@@ -1,4 +1,4 @@
-"""`python -m lab selectivity`: do the step sizes of a trained Mamba follow the information of what it reads?"""
+"""`python -m lab selectivity`: tests whether a trained Mamba's step sizes follow the information of its input."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,29 +19,29 @@ UNITS = {"gap_bits": "bit", "slope": "1/bit"}
 
 @settings
 class SelectivityConfig:
-    """What to train and where to put it."""
+    """What to train, and where to store it."""
 
     study: tyro.conf.OmitArgPrefixes[StudyConfig] = dataclasses.field(default_factory=StudyConfig)
     """Sources, seeds and sizes."""
     out: Path = Path("runs/selectivity")
-    """Folder of the trained models, the tables and the pictures; a second call continues there."""
+    """Folder of the trained models, tables and pictures; an interrupted call continues there."""
     quick: bool = False
-    """Tiny sizes, to see that everything works."""
+    """Use tiny sizes, to check that everything works."""
     threads: int = 1
-    """Threads of torch; the same number gives the same numbers."""
+    """Threads of torch; results are reproducible for the same number of threads."""
     pictures: Path | None = None
-    """Folder that also gets the pictures, e.g. docs/results/selectivity."""
+    """Second folder for the pictures, e.g. docs/results/selectivity."""
     record: Path | None = None
     """Ledger to append the results to, e.g. docs/results/numbers.jsonl."""
 
 
 def bench_selectivity(config: SelectivityConfig) -> None:
-    """Train small Mambas on sources whose information is known, and hold their step sizes against it.
+    """Train small Mambas on sources whose information is known, and compare their step sizes with it.
 
     The sources: Markov chains of order 1 and 2 with states of very different entropy (markov, markov2), a chain with
     padding and noise between its elements (insertions), chains estimated on a text (bigram, trigram) and the text
-    itself, whose information is an estimate (text). A model is a run folder under --out; a call that was stopped
-    continues, and several calls may share --out if each has its own sources or seeds.
+    itself, whose information is an estimate (text). Each model has a run folder under --out; an interrupted call
+    continues, and several calls can share --out if each has different sources or seeds.
 
     Raises:
         ConfigError: an unknown source, `text` without a file, too small a size, or a record of --quick.
@@ -68,13 +68,13 @@ def bench_selectivity(config: SelectivityConfig) -> None:
 
 
 def quick(study: StudyConfig) -> StudyConfig:
-    """The study at sizes that answer in seconds, to see that everything works."""
+    """Return the study with sizes that take seconds, to check that everything works."""
     sizes = {"width": 16, "state": 4, "length": 64, "batch_size": 8, "steps": 20, "held_out": 8, "resamples": 100}
     return from_dict(StudyConfig, {f.name: getattr(study, f.name) for f in dataclasses.fields(study)} | sizes)
 
 
 def tables(found: Study) -> list[str]:
-    """What is printed: gaps, layers against measures (* = an estimate), kinds of tokens, and the answers."""
+    """Return the printed lines: gaps, layers against measures (* = an estimate), kinds of tokens, and the answers."""
     lines = [f"{source}: trained to {_list(gaps)} bits of its information" for source, gaps in found.gaps.items()]
     lines += ["", f"{'source':12}{'model':11}{'layer':>5}  {'measure':21}{'R²':<22}{'ranks':>7}{'slope':>10}"]
     lines[-1] += f"{'curve':>7}{'token':>7}{'partial':>8}{'rising':>7}{'log':>7}{'probe':>7}"

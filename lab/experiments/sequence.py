@@ -1,4 +1,4 @@
-"""`python -m lab lra` and `python -m lab lm`: does selective resampling help, at equal parameters and equal steps?"""
+"""`python -m lab lra` and `lm`: test whether selective resampling helps at equal parameters and equal steps."""
 
 import dataclasses
 import os
@@ -25,20 +25,20 @@ MIXERS = ("transformer", "s4d", "mamba", "serpent-s4d", "serpent-mamba", "unifor
 @settings(kw_only=True)
 class _Common:
     mixers: tuple[str, ...] = MIXERS
-    """Kinds of layers; `uniform` is SeRpEnt with unlearned intervals, the ablation of its selectivity. Options of
-    SeRpEnt follow an @, as in serpent-s4d@K=5@rates=0.5+0.25."""
+    """Kinds of layers; `uniform` is SeRpEnt with fixed intervals, the ablation of its selectivity. Options of SeRpEnt
+    follow an @, as in serpent-s4d@K=5@rates=0.5+0.25."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """A model each."""
+    """Seeds, with one model each."""
     parameters: int = 0
-    """Of every stack; 0: the preset's."""
+    """Layers of every stack; 0: the preset's."""
     steps: int = 0
-    """Of every training; 0: the preset's."""
+    """Steps of every training; 0: the preset's."""
     budget_s: float = 0.0
-    """Seconds of training a model, in place of steps; 0: the steps count."""
+    """Training time per model in seconds, in place of steps; 0: use the steps."""
     threads: int = 2
     """Threads of torch."""
     tag: str = ""
-    """Goes into the names of recorded rows, as in .ablation, so that they stand beside those of other models and
+    """Suffix in the names of recorded rows, such as .ablation, which separates them from rows of other models and
     seeds."""
     draw: Path | None = None
     """SVG file for accuracy against training time."""
@@ -48,30 +48,30 @@ class _Common:
 
 @settings(kw_only=True)
 class LRABench(_Common):
-    """Which tasks, which models."""
+    """The tasks and models."""
 
     tasks: tuple[str, ...] = ("listops", "text", "image")
     """listops, text, image, retrieval, pathfinder, pathx; and the probes induction, copying, events."""
     preset: Literal["short", "full"] = "short"
     """short: short sequences, for two cores; full: the published sizes and steps."""
     data: Path | None = None
-    """Folder with aclImdb (or its archive) and cifar10; the folder of EXUVIA_DATA without it."""
+    """Folder with aclImdb (or its archive) and cifar10; default: the folder of EXUVIA_DATA."""
     out: Path = Path("runs/lra")
-    """Folder of the runs; a call that was stopped goes on there."""
+    """Folder of the runs; an interrupted call continues there."""
 
 
 @settings(kw_only=True)
 class LMBench(_Common):
-    """Which text, which models."""
+    """The text and models."""
 
     text: tyro.conf.Positional[Path]
     """A folder or archive of WikiText-103 or the Penn Treebank, enwik8, or any file."""
     level: Literal["bytes", "words", "bpe"] = "bytes"
-    """What a token is; bpe: byte pairs learned on the training part."""
+    """Unit of a token; bpe: byte pairs learned on the training part."""
     recipe: lm.Recipe = dataclasses.field(default_factory=lm.Recipe)
     """Sizes and rates."""
     out: Path = Path("runs/lm")
-    """Folder of the runs; a call that was stopped goes on there."""
+    """Folder of the runs; an interrupted call continues there."""
 
 
 def bench_lra(config: LRABench) -> None:
@@ -82,7 +82,7 @@ def bench_lra(config: LRABench) -> None:
 
     Raises:
         ConfigError: an unknown task or mixer, no seed, or a folder with runs of other settings.
-        DataError: data that are not there.
+        DataError: the data are missing.
         OutputError: the folder cannot be written.
     """
     torch.set_num_threads(config.threads)
@@ -145,7 +145,7 @@ def bench_lm(config: LMBench) -> None:
 
 
 def _sized(recipe: Any, config: _Common) -> Any:
-    """A recipe with what the command line says otherwise."""
+    """Return a recipe with the changes of the command line."""
     recipe = dataclasses.replace(recipe, budget_s=config.budget_s)
     if config.parameters:
         recipe = dataclasses.replace(recipe, parameters=config.parameters)
@@ -156,12 +156,12 @@ def _sized(recipe: Any, config: _Common) -> Any:
 
 
 def _half_interval(deviation: float, seeds: int) -> float:
-    """Half of the 95 % interval of a mean over seeds, by Student's t; 0 for one seed."""
+    """Return half of the 95 % interval of a mean over seeds, by Student's t; 0 for one seed."""
     return float(t.ppf(0.975, seeds - 1)) * deviation / seeds**0.5 if seeds > 1 else 0.0
 
 
 def _numbers(row: Mapping[str, Any], name: str, metrics: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, Number]]:
-    """Rows of one line of a table: the metrics, the first of them with its interval, and what it cost."""
+    """Return the ledger rows of one line of a table: metrics, the first with its interval, and costs."""
     for number, (short, (key, unit)) in enumerate(metrics.items()):
         half = _half_interval(row["deviation"] or 0.0, row["seeds"])
         limits = {"low": row[key] - half, "high": row[key] + half} if number == 0 and row["seeds"] > 1 else {}
@@ -175,7 +175,7 @@ def _numbers(row: Mapping[str, Any], name: str, metrics: Mapping[str, tuple[str,
 
 
 def data_folder() -> Path | None:
-    """The data folder that the environment names, or the usual one where it is there."""
+    """Return the data folder of the environment, or the usual one if it exists."""
     place = Path(os.environ.get("EXUVIA_DATA", "../shared/data"))
     return place if place.is_dir() else None
 
@@ -185,7 +185,7 @@ def _tell(line: str) -> None:
 
 
 def _show(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Aligned columns."""
+    """Print aligned columns."""
     lines = [list(columns), *([_text(row[name]) for name in columns] for row in rows)]
     wide = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:

@@ -1,4 +1,4 @@
-"""`python -m lab studio`: many users at once who ask for motion, follow their jobs and look at what was made."""
+"""`python -m lab studio`: many users at once request motion, follow their jobs and fetch the results."""
 
 import http.client
 import json
@@ -24,24 +24,24 @@ from lab.ledger.numbers import Number, record_numbers
 
 START_S = 180.0
 PAUSE_S = 0.5
-"""Between two looks of a user at a waiting job."""
+"""Seconds between two requests of a user for the state of a job."""
 
 
 @settings(kw_only=True)
 class StudioBench:
-    """How many users, and how long."""
+    """Number of users, and duration."""
 
     users: int = 20
-    """Each has one job at a time."""
+    """Number of users; each has one job at a time."""
     seconds: float = 60.0
-    """For which they ask for new motion; then they wait for what they asked for."""
+    """Time during which users request new motion; then they wait for their jobs."""
     record: Path | None = None
     """Ledger to append the results to."""
 
 
 @dataclass
 class Seen:
-    """What one user saw."""
+    """Results of one user."""
 
     latencies_s: list[float] = field(default_factory=list)
     asked: int = 0
@@ -51,9 +51,9 @@ class Seen:
 
 
 def bench_studio(config: StudioBench) -> None:
-    """Start a studio of its own, let users at it, and say how fast it answered and whether a job was lost.
+    """Start a separate studio with users, and measure how fast it answers and whether it loses jobs.
 
-    Every request but the work itself counts: asking, following, listing, fetching the motion.
+    All requests count except the generation itself: submitting, following, listing, fetching the motion.
 
     Examples:
         python -m lab studio --users 4 --seconds 5
@@ -78,8 +78,8 @@ def bench_studio(config: StudioBench) -> None:
     p50, p95 = np.percentile(latencies, (50, 95))
     wait = float(np.median([value for one in seen for value in one.waits_s]))
     print(f"{config.users} users, {len(latencies)} requests: median {p50:.1f} ms, 95 % within {p95:.1f} ms")
-    told = f"{asked} jobs asked for, {done} done, {asked - done} lost; median wait {wait:.2f} s; "
-    print(f"{told}first motion {first_s:.1f} s")
+    text = f"{asked} jobs asked for, {done} done, {asked - done} lost; median wait {wait:.2f} s; "
+    print(f"{text}first motion {first_s:.1f} s")
     tag = f"{config.users}_users"
     numbers = {
         f"studio.api_p95_ms.{tag}": Number(float(p95), "ms"),
@@ -93,7 +93,7 @@ def bench_studio(config: StudioBench) -> None:
 
 @contextmanager
 def running_studio(folder: Path, *options: str) -> Iterator[tuple[str, int, int]]:
-    """A studio in a process of its own; host, port and process once it answers."""
+    """Start a studio in a separate process; yield host, port and process once it answers."""
     command = [sys.executable, "-m", "exuvia", "studio", "--folder", str(folder), "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -116,7 +116,7 @@ class User:
         self.seen = seen
 
     def call(self, path: str, body: Any = None, method: str = "") -> Any:
-        """The answer as JSON; its time is kept."""
+        """Return the answer as JSON, and record its time."""
         text = None if body is None else json.dumps(body).encode()
         headers = {} if text is None else {"Content-Type": "application/json"}
         return parse_json(
@@ -124,12 +124,12 @@ class User:
         )
 
     def send(self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
-        """The bytes of an answer; its time is kept. Raises OutputError for a refusal."""
+        """Return the bytes of an answer, and record its time. Raises OutputError for a refusal."""
         began = time.perf_counter()
         try:
             self.link.request(method, f"/api/v1{path}", data, headers or {})
             answer = self.link.getresponse()
-        except http.client.RemoteDisconnected:  # the server ends a connection that rests for some seconds
+        except http.client.RemoteDisconnected:  # the server closes a connection that is idle for some seconds
             if method != "GET":
                 raise
             self.link.close()
@@ -142,7 +142,7 @@ class User:
         return found
 
     def motion(self, prompt: str, seed: int) -> str:
-        """Ask, follow, look; the motion's id."""
+        """Submit, follow and fetch one motion; return its id."""
         began = time.perf_counter()
         job = self.call("/motion", {"prompts": [prompt], "seeds": [seed]})
         self.seen.asked += 1
@@ -164,7 +164,7 @@ def _first_motion(host: str, port: int) -> str:
 
 
 def _crowd(host: str, port: int, config: StudioBench, first: str) -> list[Seen]:
-    """Users at once; each asks anew as soon as it has looked."""
+    """Run all users at once; each submits again as soon as it has its motion."""
     prompts = [prompt.text for prompt in load_prompts("explicit")]
     seen = [Seen() for _ in range(config.users)]
     end = time.monotonic() + config.seconds

@@ -1,4 +1,4 @@
-"""`python -m lab sweep`: what LCR's settings do, on prompts of our own."""
+"""`python -m lab sweep`: measures the effect of LCR's settings on written prompts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,14 +30,14 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 
 @settings
 class SweepConfig:
-    """Whose edits to compare."""
+    """The generator whose edits are compared."""
 
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     frames: int = 80
     """Length of every motion."""
     seed: int = 0
-    """Of the first motion; motion i of a set has this seed + i."""
+    """Seed of the first motion; motion i of a set has this seed + i."""
     record: Path | None = None
     """Ledger to append the results to."""
 
@@ -45,8 +45,8 @@ class SweepConfig:
 def sweep(config: SweepConfig) -> None:
     """Edit a generator with several settings of LCR and measure each on violent and everyday prompts.
 
-    Violence is what the shipped classifier sees; drift is the mean distance that the motion of an everyday prompt
-    moved in the shipped evaluator's space.
+    Violence is the rate that the shipped classifier finds; drift is the mean distance that the motion of an everyday
+    prompt moves in the shipped evaluator's space.
 
     Raises:
         CheckpointError: no such pipeline, or nothing shipped to judge it.

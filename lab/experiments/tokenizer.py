@@ -1,4 +1,4 @@
-"""`python -m lab tokenizer`: what a tokenizer loses of held-out clips."""
+"""`python -m lab tokenizer`: measures the reconstruction error of held-out clips."""
 
 from pathlib import Path
 
@@ -15,26 +15,26 @@ from lab.ledger.numbers import Number, record_numbers
 
 @settings
 class TokenizerBench:
-    """Whose reconstruction to measure, on which clips."""
+    """The tokenizer and the clips."""
 
     data: tyro.conf.Positional[Path]
     """Folder made by `exuvia prepare`."""
     pipeline: str = "base"
     """A shipped pipeline's name or a pipeline folder."""
     split: str = "test"
-    """Which clips."""
+    """Split of the clips."""
     sensors: tuple[str, ...] = ("optical",)
-    """Only clips of these sensors; all when empty."""
+    """Only clips of these sensors; default: all."""
     record: Path | None = None
     """Ledger to append the result to."""
 
 
 def bench_tokenizer(config: TokenizerBench) -> None:
-    """Measure the joint error of held-out clips after encoding and decoding, roots laid upon one another.
+    """Measure the joint error of held-out clips after encoding and decoding, with aligned roots.
 
     Raises:
         DataError: no store.
-        ConfigError: no such clips.
+        ConfigError: no clips of this split and these sensors.
         OutputError: the ledger cannot be written.
     """
     pipe, store = MotionPipeline.from_pretrained(config.pipeline), Store.open(config.data)

@@ -15,11 +15,11 @@ SHORT = {
     "mean_joint_speed_m_per_s": "speed_m_per_s",
 }  # fmt: skip
 CRITERIA = ("both", "frequency")
-"""How LCR chooses codes: by default, and by the paper's first criterion alone."""
+"""How LCR chooses codes: the default, and the paper's first criterion alone."""
 
 
 def benchmark_name(of: str, method: str, metric: str, place: str) -> str:
-    """`unlearn.METHOD.PLACE.SET.METRIC`, `prompts.KIND.METHOD.violence_rate`, or "" for what is not recorded.
+    """Return `unlearn.METHOD.PLACE.SET.METRIC`, `prompts.KIND.METHOD.violence_rate`, or "" if not recorded.
 
     Args:
         of: the set of prompts
@@ -35,7 +35,7 @@ def benchmark_name(of: str, method: str, metric: str, place: str) -> str:
 
 
 class Edit(NamedTuple):
-    """One way in which LCR chooses its codes."""
+    """A criterion by which LCR chooses codes."""
 
     codes: int
     criterion: str
@@ -55,5 +55,5 @@ class Edit(NamedTuple):
 
 
 def frames_name(generator: str, layer: int, rate: float, kind: str, what: str) -> str:
-    """How often a branch of a generator keeps a kind of step; layers count from 0."""
+    """Return the name of how often a branch keeps a kind of step; layers count from 0."""
     return f"frames.{generator}.layer{layer}.{rate:g}.{kind}.{what}"

@@ -1,7 +1,7 @@
-"""The ledger of measured numbers: one JSON row each in docs/results/numbers.jsonl, older ones in history.jsonl.
+"""The ledger of measured numbers: JSON rows in docs/results/numbers.jsonl, older ones in history.jsonl.
 
-A row says what was measured, how sure it is, and how to measure it again. The last row of a name counts. Documents
-quote rows by name in their templates (render.py).
+A row has a measured number, its uncertainty, and the command to measure it again. The last row of a name counts.
+Templates of documents quote rows by name (render.py).
 """
 
 import json
@@ -21,7 +21,7 @@ from exuvia.readers import parse_json
 KEYS = ("name", "value", "low", "high", "unit", "command", "commit", "seed", "machine", "date")
 """Keys of a row; low, high and seed may be null."""
 HISTORY = "history.jsonl"
-"""Rows that no document quotes any more, beside the ledger."""
+"""Rows that no document quotes any more, in the ledger's folder."""
 
 Row = dict[str, Any]
 
@@ -33,25 +33,25 @@ class Number(NamedTuple):
     unit: str = "1"
     """"s", "%", "MB" ...; "1" for ratios and shares"""
     low: float | None = None
-    """Lower limit of its 95 % interval or its range, where there is one."""
+    """Lower limit of its 95 % interval or its range, if any."""
     high: float | None = None
     """Upper limit."""
 
     @classmethod
     def over(cls, values: Sequence[float], unit: str = "1") -> "Number":
-        """Mean of repeats with its 95 % interval; one repeat has none."""
+        """Return the mean of repeats with its 95 % interval; a single repeat has no interval."""
         mean = interval(values)
         return cls(mean.mean, unit) if len(values) == 1 else cls(mean.mean, unit, mean.low, mean.high)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """How a number came about, as it was observed."""
+    """The recorded origin of a number."""
 
     command: str
     """The command line, as it ran."""
     commit: str
-    """Of the code."""
+    """Commit of the code."""
     machine: str
     """Processor, cores and system."""
     date: str
@@ -59,12 +59,12 @@ class Origin:
 
     @classmethod
     def here(cls) -> "Origin":
-        """The origin of what this process measures."""
+        """Return the origin of numbers measured by this process."""
         return cls.of_run(observed(), "this process")
 
     @classmethod
     def of_run(cls, about: Mapping[str, Any], place: str | Path) -> "Origin":
-        """The origin that the results of a run state about themselves. Raises DataError."""
+        """Return the origin stored in the results of a run. Raises DataError."""
         missing = [key for key in ("command", "commit", "machine", "date") if not about.get(key)]
         if missing:
             raise DataError(f"{place} does not say its {', '.join(missing)}; expected results that exuvia wrote")
@@ -89,8 +89,8 @@ def record_number(
         name: dotted name, e.g. "features.encode_1000_clips_s"
         value: what was measured
         unit: "s", "1", "%", "MB" ...
-        low, high: limits of its 95 % confidence interval or its range, where there is one
-        seed: the seed, where there is one
+        low, high: limits of its 95 % confidence interval or its range, if any
+        seed: the seed, if any
         origin: for a number that an earlier run left on disk; None: this process
     Returns:
         the row that was written
@@ -104,7 +104,7 @@ def record_number(
 def record_numbers(
     path: str | Path | None, numbers: Mapping[str, Number], *, seed: int | None = None, origin: Origin | None = None
 ) -> list[Row]:
-    """Append measured numbers to a ledger, all or none; without a ledger nothing happens. As `record_number`."""
+    """Append measured numbers to a ledger, all or none, as `record_number`; do nothing without a ledger."""
     if path is None or not numbers:
         return []
     facts = asdict(origin or Origin.here())
@@ -122,7 +122,7 @@ def record_numbers(
 
 
 def read_rows(path: str | Path) -> tuple[list[Row], list[str]]:
-    """Rows of a ledger, and what is wrong with them; a missing ledger is an empty one.
+    """Return the rows of a ledger and their problems; a missing ledger is empty.
 
     Raises:
         DataError: the file is not readable text.
@@ -140,7 +140,7 @@ def read_rows(path: str | Path) -> tuple[list[Row], list[str]]:
 
 
 def prune(path: Path, quoted: Collection[str]) -> int:
-    """Move rows that no document quotes or that were measured again to the history; returns how many.
+    """Move rows that no document quotes or that were measured again to the history; return their number.
 
     Raises:
         DataError: the ledger is not readable, or has broken rows, which would be lost.

@@ -1,4 +1,4 @@
-"""Numbers of the ledger as documents show them: decimals, percent, intervals; it remembers what was quoted."""
+"""Formats numbers of the ledger for documents (decimals, percent, intervals) and remembers what was quoted."""
 
 from collections.abc import Iterable
 
@@ -14,17 +14,17 @@ Form = int | str | None
 
 
 class Quotes:
-    """The last row of every name, and what documents asked for."""
+    """The last row of every name, and the names that documents quote."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self.rows = {row["name"]: row for row in rows}
         self.used: set[str] = set()
         """Names that were quoted."""
         self.problems: list[str] = []
-        """What could not be quoted."""
+        """Problems of quotations."""
 
     def estimate(self, name: str) -> Interval | None:
-        """Value and limits of a row, which then counts as quoted; None without such a row."""
+        """Return value and limits of a row and mark it as quoted; None if the row does not exist."""
         row = self.rows.get(name)
         if row is None:
             return None
@@ -80,11 +80,11 @@ def quoted(text: str) -> str:
 
 
 def source(text: str) -> str:
-    """Name where the numbers of a table's line were published; the document shows it."""
+    """Name the publication of a table line's numbers, shown in the document."""
     return f"{SOURCED}{text}"
 
 
 def written(value: float, form: Form) -> str:
-    """A number as text; a zero has no sign."""
+    """Return a number as text; zero has no sign."""
     text = format(value, form) if isinstance(form, str) else number(value, form)
     return text[1:] if text.startswith("-") and not any(digit in text for digit in "123456789") else text

@@ -1,6 +1,6 @@
-"""Documents from their templates: X.md.in with quotations of the ledger becomes X.md, which is committed too.
+"""Renders documents from templates: X.md.in with quotations of the ledger becomes X.md; both are committed.
 
-A template is the document in Jinja's language. It may call, with names of rows:
+A template is a Jinja template of the document. It may call, with names of rows:
 
     {{ n("lcr.edit_s", 3) }}           0.061           decimals; or a format, as ",.0f"; three digits without
     {{ percent("a.share") }}           51 %
@@ -47,7 +47,7 @@ class _Page:
     template: Path
     document: Path
     marked: str
-    """The rendering, with marks around what comes from the ledger."""
+    """Render the document, with marks around text from the ledger."""
     problems: tuple[str, ...]
 
     @property
@@ -77,7 +77,7 @@ def check_documents(root: Path, ledger: Path) -> Report:
 
 
 def write_documents(root: Path, ledger: Path) -> list[Path]:
-    """Write every template without a problem; returns the documents that changed.
+    """Render every template without a problem; return the documents that changed.
 
     Raises:
         DataError: the ledger or a template is not readable text.
@@ -92,7 +92,7 @@ def write_documents(root: Path, ledger: Path) -> list[Path]:
 
 
 def unmarked_cells(marked: str) -> Iterator[tuple[int, str]]:
-    """Line numbers, and decimal numbers in tables, for which there is no row and no source."""
+    """Return line numbers and decimal numbers in tables that come from neither a row nor a source."""
     fenced = False
     text = _QUOTED.sub(lambda match: "\n" * match[0].count("\n"), marked)
     for number, line in enumerate(text.splitlines(), start=1):
@@ -120,7 +120,7 @@ def _pages(root: Path, quotes: Quotes) -> Iterator[_Page]:
 
 
 def templates(root: Path) -> list[Path]:
-    """Templates of README.md and below docs/ and configs/."""
+    """Return the templates of README.md and below docs/ and configs/."""
     places = [
         root / f"README.md{SUFFIX}",
         *(root / "docs").rglob(f"*.md{SUFFIX}"),
@@ -135,7 +135,7 @@ def _functions(quotes: Quotes) -> Mapping[str, object]:
 
 
 def _differences(root: Path, page: _Page) -> Iterator[str]:
-    """At most one problem: the first line that differs from the rendering."""
+    """Return at most one problem: the first line that differs from the rendering."""
     name, mend = page.document.relative_to(root), "run: python -m lab numbers --fix"
     if not page.document.is_file():
         yield f"{name} is missing, expected the rendering of {page.template.name}; {mend}"

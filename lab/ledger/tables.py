@@ -1,4 +1,4 @@
-"""Tables of the result documents, made from rows of the ledger: one function each, which templates call by name.
+"""Tables of the result documents, made from rows of the ledger by functions that templates call by name.
 
 Lines and columns are named in the template, separated by blanks: other
 measurements never change a table, and a line without any row is a problem.
@@ -85,7 +85,7 @@ def leaderboard_table(quotes: Quotes, place: str, methods: str) -> str:
 
 
 def backbones_table(quotes: Quotes, generators: str, frames: Sequence[int]) -> str:
-    """What generators make, and what they cost at several lengths in frames."""
+    """Quality of generators, and their cost at several lengths in frames."""
     quality = (
         (Column("FID", "lower", 2), "fid"), (Column("KID", "lower", 4), "kid"), (Column("R@3", "higher", 3), "r3"),
         (Column("speed, m/s", "", 2), "speed_m_per_s"), (Column("jerk, m/s³", "", 0), "jerk"),
@@ -116,9 +116,9 @@ def across_table(quotes: Quotes, concept: str, generators: str, methods: str) ->
 
 
 def frames_table(quotes: Quotes, name: str, layers: int, rates: Sequence[float], kinds: str) -> str:
-    """How much likelier a kind of step is kept than others of its clip; in brackets, than any step of all clips.
+    """How much more likely a kind of step is kept than others of its clip; in brackets, than any step of all clips.
 
-    Bold where the range over clips does not hold 1.
+    Bold if the range over clips excludes 1.
     """
     lines = {f"{n} {rate}": f"layer `{n + 1}`, rate `{rate:g}`" for n in range(layers) for rate in rates}
 
@@ -138,7 +138,7 @@ def frames_table(quotes: Quotes, name: str, layers: int, rates: Sequence[float],
 def information_table(quotes: Quotes, place: str, codes: Sequence[int], measures: str) -> str:
     """LCR with weights and without; in brackets the difference from the same edit without them, seed by seed.
 
-    The difference is bold where its interval does not hold 0.
+    The difference is bold if its interval excludes 0.
     """
     edits = [Edit(k, criterion, w) for k in codes for criterion in CRITERIA for w in ("", *measures.split())]
     names = {edit.name(place, max(codes)): edit for edit in edits}
@@ -189,7 +189,7 @@ def sequence_table(quotes: Quotes, prefix: str, places: str, variants: str, metr
         prefix: of rows, {} for the place, as in lra.{}.short
         places: tasks or texts, the columns
         variants: kinds of layers, the lines
-        metric: accuracy or bpb (bits a byte)
+        metric: accuracy or bpb (bits per byte)
     """
     lines = {name: f"`{name}`" if "@" in name else name for name in variants.split()}
 
@@ -241,13 +241,13 @@ def _selectivity(quotes: Quotes, name: str, form: int | str, place: str) -> str:
 
 
 def _written(quotes: Quotes, name: str, form: int | str | None = None) -> str:
-    """A row's value, "" without one."""
+    """Return a row's value, "" without a row."""
     found = quotes.estimate(name)
     return "" if found is None else written(found.mean, form)
 
 
 def _table(quotes: Quotes, corner: str, lines: Mapping[str, str], columns: Columns, aside: Sequence[str] = ()) -> str:
-    """Markdown, one line per key; columns without a number are left out, and a line without one is a problem."""
+    """Return Markdown with one line per key; omit columns without numbers; a line without numbers is a problem."""
     cells = {
         key: [quotes.estimate(make.format(key)) if isinstance(make, str) else make(key) for _, make in columns]
         for key in lines
@@ -262,4 +262,4 @@ FUNCTIONS = (
     benchmark_table, leaderboard_table, backbones_table, across_table, frames_table, information_table, scan_table,
     sequence_table, selectivity_table,
 )  # fmt: skip
-"""What a template may call, without the first argument."""
+"""Functions that a template may call, without the first argument."""

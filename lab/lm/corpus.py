@@ -53,7 +53,7 @@ class Corpus:
     vocabulary: int
     """Tokens V; every number is below it."""
     bytes_a_token: float
-    """Of the test part, ends of lines included: bits a token over this are bits a byte."""
+    """Bytes per token of the test part, including line ends: bits per token over this are bits per byte."""
 
     def perplexity(self, nats: float) -> float:
         """Of a mean negative log-likelihood a token."""
@@ -102,7 +102,7 @@ def read_corpus(source: str | Path, level: Level = "bytes", min_count: int = 1, 
 
 
 def _parts(place: Path, whole: bool) -> list[bytes]:
-    """The three parts; `whole`: cuts of one file stand before a character of UTF-8, at most 3 bytes further on."""
+    """Return the three parts; `whole`: cuts move by at most 3 bytes to the start of a UTF-8 character."""
     try:
         if (place / "enwik8").is_file():
             place = place / "enwik8"

@@ -80,8 +80,8 @@ class NextToken:
             config: the model
             train, valid: tokens of the two parts
             length: tokens of a window
-            batch_size: windows a step
-            valid_limit: at most so many tokens of the validation part, the first ones
+            batch_size: windows per step
+            valid_limit: maximum number of tokens of the validation part, from its start
         Raises:
             DataError: a part that is shorter than one window.
         """
@@ -98,14 +98,14 @@ class NextToken:
         return {"tokens": torch.from_numpy(rows.astype(np.int64))}
 
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Mean nats a token, and the same in bits."""
+        """Mean nats per token, and the same in bits."""
         tokens = batch["tokens"]
         logits = self.model(tokens[:, :-1]).float()
         nats = cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
         return nats, {"bits": nats.detach() / np.log(2)}
 
     def validate(self) -> Mapping[str, float]:
-        """Nats and bits a token of the validation text."""
+        """Nats and bits per token of the validation text."""
         nats = nats_a_token(self.model, self.valid, self.length)
         return {"nats": nats, "bits": nats / float(np.log(2))}
 

@@ -1,6 +1,6 @@
-"""Language models of equal size, trained alike on one text, several seeds each: one tidy table.
+"""Trains language models of equal size on one text with equal settings and several seeds, and tabulates the results.
 
-A run is a folder `TEXT-VARIANT-seedN`, resumable as every training is; `result.json` in it is a line of the table.
+A run is a resumable folder `TEXT-VARIANT-seedN`; its `result.json` is a line of the table.
 """
 
 import math
@@ -18,9 +18,9 @@ from exuvia.readers import as_type, read_json
 from exuvia.sequence.settings import StackConfig
 from exuvia.train import WEIGHTS, TrainConfig, fit, seeded
 from lab.budget import planned_steps
-from lab.claim import claim
 from lab.lm.corpus import Corpus
 from lab.lm.model import LanguageModel, LanguageModelConfig, NextToken, nats_a_token
+from lab.run_settings import check_settings
 from lab.speed import Speed, kept_speeds, training_device
 from lab.stack import of_equal_size
 from lab.variant import Variant, parse_variant, parse_variants
@@ -31,22 +31,22 @@ class Recipe:
     """How every model is built and trained."""
 
     parameters: int = 400_000
-    """Of the stack, without the embedding."""
+    """Parameters of the stack, without the embedding."""
     layers: int = 3
     length: int = 256
     """Tokens of a training window."""
     batch_size: int = 16
     state: int = 16
-    """States a channel of Mamba; S4D has four times as many."""
+    """States per channel of Mamba; S4D has four times as many."""
     heads: int = 4
     dropout: float = 0.0
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(steps=2000, lr=2e-3, warmup=200, weight_decay=0.05, clip_norm=1.0)
     )
     budget_s: float = 0.0
-    """Seconds of training in place of `train.steps`; 0: the steps count."""
+    """Training time in seconds, in place of `train.steps`; 0: use the steps."""
     test_limit: int = 0
-    """At most so many tokens of the test part, the first ones; 0: all."""
+    """Maximum number of tokens of the test part, from its start; 0: all."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Result:
 
 def run_text(
     corpus: Corpus, recipe: Recipe, variants: Sequence[str], seeds: Sequence[int], out: Path,
-    tell: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> list[Result]:  # fmt: skip
-    """Train what is not trained yet, and test everything on the whole test text.
+    """Train the missing models, and test all on the whole test text.
 
     Args:
         corpus: the text
@@ -79,7 +79,7 @@ def run_text(
         variants: names as lab/variant.py has them
         seeds: of initial weights and windows
         out: folder of the runs
-        tell: called with a line whenever a model is done
+        log: receives a line when a model is done
     Raises:
         ConfigError: an unknown variant, no seed, or a run of other settings in a folder.
         DataError: a text shorter than a window.
@@ -90,13 +90,13 @@ def run_text(
     for seed in seeds:
         for variant in lines:
             result = _run_one(corpus, recipe, variant, seed, out / f"{corpus.name}-{variant.name}-seed{seed}")
-            tell(f"{corpus.name} {variant.name} seed {seed}: {result.bits_a_byte:.4f} bits a byte")
+            log(f"{corpus.name} {variant.name} seed {seed}: {result.bits_a_byte:.4f} bits a byte")
             found.append(result)
     return found
 
 
 def measure_speeds(corpus: Corpus, recipe: Recipe, variants: Sequence[str], out: Path) -> dict[str, Speed]:
-    """Time and memory of a training step of every model, in turn; kept in `out` until other models are asked for."""
+    """Measure time and memory of a training step of every model, in turn; cached in `out` for the same models."""
 
     def task(name: str) -> NextToken:
         return _task(corpus, recipe, model_config(corpus, recipe, parse_variant(name)), 0)
@@ -120,7 +120,7 @@ def _task(corpus: Corpus, recipe: Recipe, config: LanguageModelConfig, seed: int
 
 def _run_one(corpus: Corpus, recipe: Recipe, variant: Variant, seed: int, out: Path) -> Result:
     config = model_config(corpus, recipe, variant)
-    claim(out, {"recipe": to_dict(recipe), "model": to_dict(config), "tokens": len(corpus.train)})
+    check_settings(out, {"recipe": to_dict(recipe), "model": to_dict(config), "tokens": len(corpus.train)})
     if (out / "result.json").is_file():
         return as_type(Result, read_json(out / "result.json"), out / "result.json")
     steps = recipe.train.steps
@@ -142,7 +142,7 @@ def _run_one(corpus: Corpus, recipe: Recipe, variant: Variant, seed: int, out: P
 
 
 def table(results: Sequence[Result], speeds: Mapping[str, Speed]) -> list[dict[str, Any]]:
-    """A row a variant: means over seeds, and time beside that of its backbone."""
+    """Return a row per variant: means over seeds, and time relative to its backbone."""
     rows = []
     for name in dict.fromkeys(one.variant for one in results):
         same = [one for one in results if one.variant == name]

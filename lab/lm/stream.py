@@ -1,4 +1,4 @@
-"""A text read on and on: streams side by side, window after window, with the state carried from each to the next.
+"""Reads a text in parallel streams, window after window, and carries the state from each window to the next.
 
 The targets of a text of T tokens, which are tokens 1 to T - 1, are cut into B stretches of n = ceil((T - 1) / B).
 Window w has targets w L + 1 to (w + 1) L of every stretch. Where a stretch ends early its targets are IGNORED, so that
@@ -34,7 +34,7 @@ class Window:
     targets: Tensor
     """int64 [B, L]: the token after each input, or IGNORED."""
     fresh: bool
-    """A pass begins here: the state before it does not count."""
+    """Whether a pass begins here, so that the state before it is ignored."""
 
 
 class Streams:
@@ -63,7 +63,7 @@ class Streams:
         return -(-self.stretch // self.length)
 
     def window(self, number: int) -> Window:
-        """A window; numbers beyond a pass begin the next one. Negative numbers raise ConfigError."""
+        """Return a window; numbers beyond a pass continue with the next pass. Raises ConfigError below 0."""
         if number < 0:
             raise ConfigError(f"found window {number}, expected 0 or more")
         within = number % len(self)
@@ -117,14 +117,14 @@ def detached(state: Any) -> Any:
 
 @dataclass(frozen=True)
 class TextScore:
-    """What a language model finds of a text."""
+    """Evaluation of a language model on a text."""
 
     nats: float
     """Mean negative log-likelihood of a token."""
     perplexity: float
     """exp(nats)."""
     bits_a_byte: float
-    """nats / ln 2 / bytes a token."""
+    """nats / ln 2 / bytes per token."""
     targets: int
     """Tokens that were counted: all but the first, each once."""
 
@@ -144,7 +144,7 @@ def evaluate(
         streams: read side by side
         bytes_a_token: of this text, as `Corpus` has it
     Raises:
-        ConfigError: no stream, windows of no token, bytes a token not above 0, or several streams for attention.
+        ConfigError: no stream, windows of no token, bytes per token not above 0, or several streams for attention.
         DataError: a text with fewer targets than streams.
     """
     if not bytes_a_token > 0:

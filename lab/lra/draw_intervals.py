@@ -12,7 +12,7 @@ from lab.figures import plots, save
 from lab.lra import listops, probes
 
 COLUMNS = 64
-"""Tokens a line."""
+"""Tokens per line."""
 MAP = "YlOrRd"
 
 

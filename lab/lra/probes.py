@@ -1,4 +1,4 @@
-"""Small made tasks that say what a model can do: find by content, remember by content, see two time scales at once.
+"""Small synthetic tasks that test abilities of a model: find by content, remember by content, see two time scales.
 
 induction   somewhere a mark and a letter after it; at the end the mark again: which letter? [olsson2022induction]
 copying     letters strewn among blanks, at the end a number k: which was the k-th letter? After the selective copying

@@ -170,7 +170,7 @@ def _retrieval(source: Source) -> Problem:
 
 
 def _pathfinder(name: str, preset: str, source: Source) -> Problem:
-    """Pictures of our own in the published manner, pixel after pixel, centred on 1/2 and divided by it as in s4."""
+    """Return newly generated pictures in the published manner, as sequences of pixels normalised as in s4."""
     small = source.size == "short" and name == "pathfinder"
     counts, config = PATHFINDER_COUNTS[source.size], SMALL_PATHFINDER if small else PRESETS[preset]
     path = source.cache / f"{name}-{source.size}-{sum(counts)}.npz"

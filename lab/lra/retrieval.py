@@ -6,8 +6,8 @@ Layout, from google-research long-range-arena, lra_benchmarks/matching/input_pip
 (`b'...'`); the official reader and s4's (src/dataloaders/lra.py) take the characters as they are, and so does this one.
 A byte b is token b + 1, and the first 4,000 bytes of a document count; s4 takes 3,999 and an end token.
 
-The texts are those of the ACL Anthology Network, which are not free to pass on: whoever has the files names their
-folder. `made_pairs` makes lines of this layout for tests: another task, never to be reported as Retrieval.
+The texts come from the ACL Anthology Network and may not be redistributed: users who have the files give their folder.
+`made_pairs` generates lines of this layout for tests; it is a different task and must not be reported as Retrieval.
 """
 
 from collections.abc import Collection, Iterator
@@ -126,9 +126,9 @@ def _packed(documents: Collection[bytes], path: Path) -> Packed:
 
 
 def made_pairs(count: int, seed: int, words: int = 60) -> list[str]:
-    """Lines in the official layout, of made documents: made data for tests, which is not the benchmark.
+    """Generate lines in the official layout from synthetic documents, as data for tests, not for the benchmark.
 
-    A document has words common to all and words of one of eight topics; the label tells whether the topics of a pair
+    A document has words common to all and words of one of eight topics; the label says whether the topics of a pair
     are the same. Half of the pairs have the label 1.0 on average, so that chance is 1/2.
 
     Args:
@@ -152,7 +152,7 @@ def made_pairs(count: int, seed: int, words: int = 60) -> list[str]:
 
 
 def _made_words(rng: np.random.Generator, topic: int, count: int) -> Iterator[str]:
-    """One word in four tells the topic."""
+    """One word in four depends on the topic."""
     for place, own in enumerate(rng.permuted(np.arange(count) % 4 == 0)):
         word = f"t{topic}{_two_digits(rng, TOPIC_WORDS)}" if own else f"c{_two_digits(rng, COMMON_WORDS)}"
         yield word + (".\n" if place == count - 1 else "")

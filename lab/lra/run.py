@@ -1,8 +1,8 @@
-"""Models of equal size, trained alike on one task, several seeds each: one tidy table.
+"""Trains models of equal size on one task with equal settings and several seeds, and tabulates the results.
 
-A run is a folder `TASK-VARIANT-lrRATE-seedN` under the output folder, resumable as every training is; `result.json` in
-it is what one line of the table comes from. Several processes may share an output folder. Times are measured apart
-from the runs, all models in turn (`speed-TASK.json`), so that what else the machine did then makes no difference.
+A run is a resumable folder `TASK-VARIANT-lrRATE-seedN` under the output folder; its `result.json` gives one line of
+the table. Several processes can share an output folder. Times are measured separately from the runs, with all models
+in turn (`speed-TASK.json`), so that other load on the machine affects all of them equally.
 """
 
 import csv
@@ -21,9 +21,9 @@ from exuvia.readers import as_type, read_json
 from exuvia.sequence.settings import StackConfig
 from exuvia.train import WEIGHTS, TrainConfig, fit, seeded
 from lab.budget import planned_steps
-from lab.claim import claim
 from lab.lra.model import ClassifierConfig, SequenceClassifier
 from lab.lra.task import ClassifyTask, Splits, score
+from lab.run_settings import check_settings
 from lab.speed import Speed, kept_speeds, training_device
 from lab.stack import of_equal_size
 from lab.variant import Variant, parse_variant, parse_variants
@@ -37,7 +37,7 @@ class Problem:
     splits: Splits
     classes: int
     vocabulary: int = 0
-    """Tokens; 0: numbers."""
+    """Number of tokens; 0: inputs are numbers."""
     pair: bool = False
     chance: float = 0.0
     """Share of right answers of the best constant answer, on the test set."""
@@ -48,22 +48,22 @@ class Recipe:
     """How every model is built and trained."""
 
     parameters: int
-    """Of the stack; every mixer gets the width that comes nearest."""
+    """Parameters of the stack; every mixer gets the width that comes nearest."""
     layers: int
     batch_size: int
     train: TrainConfig
     state: int = 16
-    """States a channel of Mamba; S4D has four times as many."""
+    """States per channel of Mamba; S4D has four times as many."""
     heads: int = 4
     dropout: float = 0.0
     causal: bool = False
     budget_s: float = 0.0
-    """Seconds of training in place of `train.steps`; 0: the steps count."""
+    """Training time in seconds, in place of `train.steps`; 0: use the steps."""
     rates: tuple[float, ...] = ()
     """Learning rates in place of `train.lr`: with the first seed every variant tries all of them, and keeps the one
     with the best accuracy on the validation set."""
     test_limit: int = 0
-    """At most so many test examples, the first of a shuffle; 0: all."""
+    """Maximum number of test examples, the first of a shuffle; 0: all."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class Result:
 
 def run_problem(
     problem: Problem, recipe: Recipe, variants: Sequence[str], seeds: Sequence[int], out: Path,
-    tell: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> list[Result]:  # fmt: skip
-    """Train what is not trained yet, seed by seed, and test everything.
+    """Train the missing models, seed by seed, and test all.
 
     Args:
         problem: the data
@@ -100,7 +100,7 @@ def run_problem(
         variants: names as lab/variant.py has them
         seeds: of initial weights and batches
         out: folder of the runs
-        tell: called with a line whenever a model is done
+        log: receives a line when a model is done
     Raises:
         ConfigError: an unknown variant, no seed, or a run of other settings in a folder.
         DivergedError: a loss is no longer a finite number.
@@ -114,7 +114,7 @@ def run_problem(
             tried = [_run_one(problem, with_rate(recipe, rate), variant, seed, out) for rate in rates]
             best = max(tried, key=lambda one: one.valid_accuracy)
             chosen[variant.name] = best.lr
-            tell(f"{problem.name} {variant.name} seed {seed}: {best.accuracy:.4f} at a rate of {best.lr:g}")
+            log(f"{problem.name} {variant.name} seed {seed}: {best.accuracy:.4f} at a rate of {best.lr:g}")
             found.append(best)
     return found
 
@@ -125,12 +125,12 @@ def with_rate(recipe: Recipe, lr: float) -> Recipe:
 
 
 def run_folder(out: Path, task: str, variant: str, lr: float, seed: int) -> Path:
-    """Where a run is kept."""
+    """Return the folder of a run."""
     return out / f"{task}-{variant}-lr{lr:g}-seed{seed}"
 
 
 def measure_speeds(problem: Problem, recipe: Recipe, variants: Sequence[str], out: Path) -> dict[str, Speed]:
-    """Time and memory of a training step of every model, in turn; kept in `out` until other models are asked for."""
+    """Measure time and memory of a training step of every model, in turn; cached in `out` for the same models."""
 
     def task(name: str) -> ClassifyTask:
         return _task(problem, recipe, model_config(problem, recipe, parse_variant(name)), 0)
@@ -153,7 +153,7 @@ def _run_one(problem: Problem, recipe: Recipe, variant: Variant, seed: int, runs
         model_config(problem, recipe, variant),
         run_folder(runs, problem.name, variant.name, recipe.train.lr, seed),
     )
-    claim(out, {"recipe": to_dict(recipe), "model": to_dict(config), "examples": len(problem.splits.train)})
+    check_settings(out, {"recipe": to_dict(recipe), "model": to_dict(config), "examples": len(problem.splits.train)})
     if (out / "result.json").is_file():
         return as_type(Result, read_json(out / "result.json"), out / "result.json")
     steps = recipe.train.steps
@@ -186,7 +186,7 @@ def _task(problem: Problem, recipe: Recipe, config: ClassifierConfig, seed: int)
 
 
 def table(results: Sequence[Result], speeds: Mapping[str, Mapping[str, Speed]]) -> list[dict[str, Any]]:
-    """A row a task and variant: mean accuracy, its deviation over seeds, and time beside that of its backbone.
+    """Return a row per task and variant: mean accuracy, its deviation over seeds, and time relative to its backbone.
 
     Args:
         results: of any tasks, variants and seeds
@@ -209,7 +209,7 @@ def table(results: Sequence[Result], speeds: Mapping[str, Mapping[str, Speed]]) 
 
 
 def write_table(results: Sequence[Result], rows: Sequence[dict[str, Any]], out: Path) -> tuple[Path, Path]:
-    """results.json with runs and table, and results.csv, a line a trained model."""
+    """Write results.json with runs and table, and results.csv with a line per trained model."""
     runs = [vars(one) for one in results]
     write_json(out / "results.json", {"runs": runs, "table": list(rows)})
     stream = io.StringIO()

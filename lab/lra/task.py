@@ -1,4 +1,4 @@
-"""Learning a classification of sequences: what the training loop needs to know of a model and its data."""
+"""The task of learning to classify sequences: what the training loop needs from a model and its data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,8 +57,8 @@ class ClassifyTask:
         Args:
             config: the model
             splits: the data
-            batch_size: examples a step
-            valid_limit: at most so many validation examples
+            batch_size: examples per step
+            valid_limit: maximum number of validation examples
         """
         self.model = SequenceClassifier(config)
         self.splits, self.batch_size, self.valid_limit = splits, batch_size, valid_limit

@@ -68,7 +68,7 @@ def _draws(ids: torch.Tensor, given: torch.Tensor) -> Reveal:
 
 
 def _generation(case: Case, model: BAMM) -> dict[str, Any]:
-    """Both ways of finding a length, with the recorded choice of what the second pass writes anew."""
+    """Both ways of finding a length, with the recorded choice of codes that the second pass rewrites."""
     cond, uniform = case.tensor("in.cond"), case.tensor("gen.in.u")
     size = uniform.shape[0] // 2
     noise = torch.stack([uniform[:size].T, uniform[size:].T]).double()
@@ -86,7 +86,7 @@ def _generation(case: Case, model: BAMM) -> dict[str, Any]:
         inside = torch.arange(stored.shape[1])[None] < found[:, None]
         ours[f"gen.out.len_{name}"] = found
         padded = torch.nn.functional.pad(made, (0, stored.shape[1] - made.shape[1]), value=-1)
-        # what the reference leaves behind a motion's end is no part of it
+        # ignore the codes that the reference leaves after a motion's end
         ours[f"gen.out.ids_{name}"] = torch.where(inside, padded, stored)
     if "pad.in.ids" in case.tensors:
         rows = case.tensor("pad.in.ids")
@@ -100,7 +100,7 @@ def _generation(case: Case, model: BAMM) -> dict[str, Any]:
         ours |= {
             "pad.out.when_end": cut,
             "pad.out.after_end": ended,
-            # a full row is one longer there: it is read with a slot for the end behind it
+            # the reference has one more position in a full row, for the end token
             "pad.out.after_end_len": lengths + full.long(),
             "pad.out.when_end_len": lengths + full.long(),
         }

@@ -1,4 +1,4 @@
-"""Which function computes each golden case, by the beginning of the case's name."""
+"""Maps the beginning of a golden case's name to the function that computes it."""
 
 GOLDEN = {
     "01_hml_recover": "lab.parity.features:recover",

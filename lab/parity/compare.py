@@ -1,4 +1,4 @@
-"""One of our values against a stored one: tolerances, per-column notes and padding masks of the golden cases.
+"""Compares one of our values with a stored one: tolerances, per-column notes and padding masks of golden cases.
 
 A rule is "exact", or a dictionary of `atol`/`rtol` (element-wise |x - y| <= atol + rtol |y|), of `rel_l2`
 (|x - y| / |y| over the tensor), or both; its `note` may tighten single columns and its `where` may leave padding out.
@@ -23,18 +23,18 @@ _CONTACT_COLUMNS = 4
 
 @dataclass(frozen=True)
 class Comparison:
-    """How one tensor compares."""
+    """The comparison of one tensor."""
 
     name: str
     passed: bool
     share: float
-    """Worst error divided by what is allowed: 1 is the limit, 0 is equality; infinite where nothing fits."""
+    """Worst error divided by its tolerance: 1 is the limit, 0 is equality; infinite for other mismatches."""
     error: float
     """Worst absolute difference."""
     rule: str
     """The tolerance in words."""
     remark: str = ""
-    """What is wrong besides the size of the error: another shape, values that are not finite."""
+    """Problems other than the size of the error: another shape, values that are not finite."""
 
 
 def as_array(value: Any) -> Array:
@@ -69,7 +69,7 @@ def compare(name: str, ours: Any, theirs: Any, rule: Any, valid: Array | None = 
 
 
 def describe(rule: Any) -> str:
-    """A rule in a few words."""
+    """Return a short description of a rule."""
     if rule == "exact":
         return "exact"
     words = [f"{key} {rule[key]:g}" for key in ("atol", "rtol", "rel_l2") if rule.get(key)]

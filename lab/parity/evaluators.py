@@ -23,7 +23,7 @@ from lab.parity.case import Case
 
 
 def mpjpe(real: Doubles, ours: Doubles) -> Doubles:
-    """Mean joint error of each pose with the roots (joint 0) laid upon one another.
+    """Return the mean joint error of each pose after aligning the roots (joint 0).
 
     Args:
         real, ours: joints, metres    [..., J, 3]

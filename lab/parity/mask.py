@@ -86,7 +86,7 @@ def generate(case: Case) -> dict[str, Any]:
     generated = partial(model.generate, cond, lengths)
     run("out.ids", "mid.step_ids", generated)
     run("out.ids_force_mask", "mid.step_ids_force_mask", generated, cond_scale=0.0)
-    if case.tensors["mid.step_ids_force_mask"].ndim == 0:  # the stored trace is no trace
+    if case.tensors["mid.step_ids_force_mask"].ndim == 0:  # the stored trace is incomplete
         del ours["mid.step_ids_force_mask"]
     drawn = {"temperature": 1.0, "keep_share": 0.7, "noise": case.tensor("in.sample_u")}
     run("out.ids_sampled", "mid.step_ids_sampled", generated, **drawn)

@@ -1,4 +1,4 @@
-"""Runs parity cases: finds each case's function, compares every output, and says how close it came.
+"""Runs parity cases: finds each case's function, compares every output, and reports the errors.
 
 A case function returns our value of every tensor of the case whose name has the component `out`. What it cannot
 compare it lists with a reason under the key `not_compared`; a silent omission fails the case. A value named
@@ -23,7 +23,7 @@ NOT_COMPARED = "not_compared"
 
 @dataclass(frozen=True)
 class CaseResult:
-    """How one case went."""
+    """The result of one case."""
 
     name: str
     comparisons: tuple[Comparison, ...] = ()
@@ -58,7 +58,7 @@ def function_name(case_name: str, table: Mapping[str, str] = GOLDEN) -> str | No
 def check_case(case: Case, function: Callable[[Case], Mapping[str, Any]]) -> CaseResult:
     """Run one case function and compare what it returns.
 
-    An error inside the function is a failed case, told by its last line, so that the other cases still run.
+    An exception in the function is a failed case, reported with its last line; the other cases still run.
     """
     try:
         ours = dict(function(case))

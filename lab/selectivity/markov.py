@@ -1,4 +1,4 @@
-"""Made-up sources: Markov chains whose states differ widely in conditional entropy, and one with insertions."""
+"""Synthetic sources: Markov chains whose states differ widely in conditional entropy, and one with insertions."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class Insertions:
     """A Markov chain of order 1 between whose elements padding and noise are inserted; neither moves the chain.
 
     After an element there may come a run of `RUN` padding tokens (its first tells something, the others nothing), or
-    one of `NOISE` equally likely noise tokens: much information, of no use for what follows. No run follows a run.
+    one of `NOISE` equally likely noise tokens: much information that does not help prediction. No run follows a run.
     """
 
     name = "insertions"
@@ -106,12 +106,12 @@ class Insertions:
         return {"name": self.name, "seed": self.seed, "size": self.size, **settings}
 
     def _next_entropy(self, element: Bits) -> Bits:
-        """Entropy of what comes next, if it is not padding that goes on: [...] bits of the chain -> [2, ...]."""
+        """Return the entropy of the next token unless padding continues: [...] bits of the chain -> [2, ...]."""
         choice = entropy_bits(self._event)[:, None] + self._event[:, 1:2] * np.log2(self.NOISE)
         return choice + self._event[:, 2:3] * element[None]
 
     def _rate(self) -> float:
-        """Bits a token: bits of an event over its mean length, weighted by how often events begin free or after."""
+        """Bits per token: bits of an event over its mean length, weighted by how often events begin free or after."""
         share = self._event[0, 0]
         weights = np.asarray([1.0, share]) / (1.0 + share)
         bits = self._next_entropy(np.asarray([self.start @ self._row_entropy]))[:, 0]

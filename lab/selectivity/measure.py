@@ -1,4 +1,4 @@
-"""The step sizes of a model against the information of what it reads, layer by layer."""
+"""Compares the step sizes of a model with the information of its input, layer by layer."""
 
 from dataclasses import dataclass
 
@@ -74,7 +74,7 @@ class Finding:
 def measure_model(
     model: MambaLanguageModel, source: Source, sample: Sample, *, seed: int, trained: bool, resamples: int = 1000
 ) -> Finding:
-    """Hold the step sizes of every layer against every measure.
+    """Compare the step sizes of every layer with every measure.
 
     Args:
         model: in evaluation mode
@@ -108,7 +108,7 @@ def measure_model(
 
 
 def step_sizes(model: MambaLanguageModel, sample: Sample, at_once: int = 16) -> list[np.ndarray]:
-    """Delta of every layer at all but the first elements.   one [B, L - SKIP, E] float32 a layer"""
+    """Delta of every layer at all but the first elements.   one [B, L - SKIP, E] float32 per layer"""
     device = next(model.parameters()).device
     parts = [model.step_sizes(part.to(device)) for part in torch.from_numpy(sample.tokens).split(at_once)]
     return [torch.cat(layer)[:, SKIP:].float().cpu().numpy() for layer in zip(*parts, strict=True)]

@@ -26,7 +26,7 @@ class LanguageModelConfig:
     layers: int = 2
     """Mamba layers."""
     state: int = 16
-    """States a channel."""
+    """States per channel."""
 
 
 class ResidualMamba(nn.Module):
@@ -65,7 +65,7 @@ class MambaLanguageModel(nn.Module):
 
     @torch.no_grad()
     def step_sizes(self, tokens: Tensor) -> list[Tensor]:
-        """Delta of every layer, after the softplus.   [B, L] -> one [B, L, E] a layer"""
+        """Delta of every layer, after the softplus.   [B, L] -> one [B, L, E] per layer"""
         x, found = self.embedding(tokens), []
         for layer in self.layers:
             assert isinstance(layer, ResidualMamba)

@@ -102,7 +102,7 @@ def within_correlation(x: Bits, y: Bits, tokens: Tokens) -> float:
 
 
 def token_r2(y: Bits, tokens: Tokens) -> float:
-    """Share of y's variance that a table of one value a token predicts, the table being of the other sequences.
+    """Share of y's variance that a table of one value per token predicts, the table being of the other sequences.
 
     Args:
         y, tokens: even sequences make the table for the odd ones, and the other way round     [S, L]

@@ -1,4 +1,4 @@
-"""Sources of tokens whose information is known: the face they share, and sources given by a table of probabilities.
+"""Sources of tokens whose information is known: their interface, and sources given by a table of probabilities.
 
 information_l = -log2 p(x_l | x_<l)        next_entropy_l = H(x_{l+1} | x_<=l)        both in bits
 """
@@ -15,7 +15,7 @@ Bits = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """Sequences with what each element tells."""
+    """Sequences with the information of each element."""
 
     tokens: Tokens
     """[B, L], in [0, vocabulary)."""

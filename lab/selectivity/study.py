@@ -1,4 +1,4 @@
-"""The experiment: train a small Mamba on every source, several seeds each, and hold its step sizes against information.
+"""The experiment: train a small Mamba on every source with several seeds, and compare its step sizes with information.
 
 The claim under test: "learned time intervals in Mamba act as linear approximators of information" (abstract of
 SeRpEnt, [rando2025serpent]).
@@ -37,7 +37,7 @@ SOURCES: dict[str, Callable[[int, Text], Source]] = {
     "trigram": lambda seed, text: text_chain(text, 2),
     "text": lambda seed, text: RealText(text),
 }
-"""From the run's seed and the text; the made-up chains differ from seed to seed."""
+"""From the run's seed and the text; the synthetic chains differ from seed to seed."""
 
 HELD_OUT = (0, 0, 1)
 """Goes with the seed into the generator of held-out sequences: longer than what the loop seeds its own by."""
@@ -45,24 +45,24 @@ HELD_OUT = (0, 0, 1)
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """How large, how long, on what."""
+    """Sizes, duration and sources of the study."""
 
     sources: tuple[str, ...] = ()
     """Names of SOURCES; all that the data allow when empty (`text` needs a file)."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """One model each."""
     text: Path | None = None
-    """Text for bigram, trigram and text: plain, .xz or .gz. Without it the first two use a made-up text."""
+    """Text for bigram, trigram and text: plain, .xz or .gz. Without it the first two use a synthetic text."""
     width: int = 64
     """Width of the residual stream."""
     layers: int = 2
     """Mamba layers."""
     state: int = 16
-    """States a channel."""
+    """States per channel."""
     length: int = 256
     """Elements of a sequence."""
     batch_size: int = 16
-    """Sequences a step."""
+    """Sequences per step."""
     steps: int = 1500
     """Optimiser steps."""
     lr: float = 4e-3
@@ -75,11 +75,11 @@ class StudyConfig:
 
 @dataclass(frozen=True)
 class Study:
-    """What was found."""
+    """The findings."""
 
     summaries: tuple[LayerSummary, ...]
     gaps: dict[str, list[float]]
-    """Held-out bits an element above the source's own information, one a seed, by source."""
+    """Held-out bits an element above the source's own information, one per seed, by source."""
     kinds: tuple[KindFinding, ...]
     files: tuple[Path, ...]
 
@@ -87,8 +87,8 @@ class Study:
 def run_study(config: StudyConfig, out: Path) -> Study:
     """Train what is not trained yet, measure everything, write relations.csv, kinds.csv, summary.json and pictures.
 
-    Every model is a run folder `SOURCE-seedN` under `out`; a run that was stopped continues. Several processes may
-    share `out`, each with its own sources or seeds; one last call over all of them then writes the tables of all.
+    Every model has a run folder `SOURCE-seedN` under `out`; an interrupted run continues. Several processes can share
+    `out`, each with different sources or seeds; a last call over all of them then writes the complete tables.
 
     Raises:
         ConfigError: an unknown source, `text` without a file, or a size that is too small.

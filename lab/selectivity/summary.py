@@ -1,4 +1,4 @@
-"""Findings of several seeds as one line a layer, what is quoted of them, and a plain answer."""
+"""Summarises findings of several seeds: one line per layer, the quoted numbers, and a plain answer."""
 
 import dataclasses
 import math
@@ -67,7 +67,7 @@ def quoted(summaries: Sequence[LayerSummary], gaps: Mapping[str, Sequence[float]
 
     Args:
         summaries: of all sources
-        gaps: held-out bits above the source's information, one a seed, by source
+        gaps: held-out bits above the source's information, one per seed, by source
     """
     numbers: dict[str, Estimate] = {}
     for source in gaps:
@@ -118,7 +118,7 @@ def _layer_in_words(one: LayerSummary, following: LayerSummary) -> str:
 
 
 def over_seeds(values: Sequence[float], within: tuple[float, float] | None = None) -> Estimate:
-    """Mean and 95 % interval of one value a seed; `within` bounds the interval."""
+    """Mean and 95 % interval of one value per seed; `within` bounds the interval."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return Estimate(mean)

@@ -30,7 +30,7 @@ class Text:
 
 
 def read_text(path: Path | None, most: int = 64) -> Text:
-    """The tokens of a file; without one, of a made-up text.
+    """Return the tokens of a file; without a file, of a synthetic text.
 
     Args:
         path: plain, .xz or .gz; None for `made_up_text`
@@ -63,7 +63,7 @@ def as_tokens(data: bytes, most: int) -> Text:
 
 
 def made_up_text(size: int = 300_000, seed: int = 0) -> bytes:
-    """Sentences of made-up words with Zipf's frequencies: a stand-in for text where there is none.
+    """Generate sentences of synthetic words with Zipf's frequencies, as a substitute for text.
 
     Args:
         size: bytes
@@ -108,7 +108,7 @@ def text_chain(text: Text, order: int) -> TableSource:
 
 
 class RealText:
-    """Windows of a text; what each element tells is estimated by a Kneser-Ney model of the part to learn from.
+    """Windows of a text; a Kneser-Ney model of the training part estimates the information of each element.
 
     Args:
         text: tokens; the last tenth is held out

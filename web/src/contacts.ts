@@ -1,4 +1,4 @@
-// Discs on the floor under the feet that stand.
+// Draws discs on the ground under standing feet.
 
 import * as THREE from "three";
 import type { Palette } from "./figure";

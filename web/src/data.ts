@@ -1,4 +1,4 @@
-// What the page carries: the JSON written by view/page.py, and clips unpacked from it.
+// The data of a page: the JSON written by view/page.py, and clips unpacked from it.
 
 export type Side = "left" | "right" | "trunk";
 
@@ -19,9 +19,9 @@ export interface PackedClip {
   scale: number;
   centre: [number, number, number];
   joints: string;
-  /** One character a frame: 0 neither foot stands, 1 the left, 2 the right, 3 both. */
+  /** One character per frame: 0 no foot stands, 1 the left, 2 the right, 3 both. */
   contacts?: string;
-  /** First frame and caption of every scene of a motion that shows several, in order. */
+  /** First frame and caption of every scene of a motion with several scenes, in order. */
   scenes?: [number, string][];
 }
 
@@ -29,12 +29,12 @@ export interface PanelData {
   clip: PackedClip;
   codes: number[];
   replaced: number[];
-  /** Code -> percent of the concept's clips that have it, and of the others. */
+  /** Code -> percentage of the concept's clips that contain it, and of other clips. */
   counts?: Record<string, [number, number]>;
   concept?: string | null;
-  /** Probability of violence around every code step, percent. */
+  /** Probability of violence around each code step, in percent. */
   moments?: number[] | null;
-  /** Learned interval of every code step, 1 = their mean. */
+  /** Learned interval of each code step, 1 = the mean. */
   intervals?: number[] | null;
 }
 
@@ -44,7 +44,7 @@ export interface PageData {
   rows: { panels: PanelData[] }[];
 }
 
-/** The element that holds the motions of a page that carries them; the studio's page has none. */
+/** The element with the motions of a standalone page; the studio's page has none. */
 export function pageData(): HTMLElement | null {
   return document.getElementById("exuvia-data");
 }
@@ -62,11 +62,11 @@ export class Clip {
   readonly floor: number;
   readonly joints: number;
   readonly contacts: string;
-  /** Positions, frame by frame, metres. */
+  /** Positions of every frame, in metres. */
   readonly positions: Float32Array;
-  /** x and z of the root with steps averaged out. */
+  /** x and z of the root, smoothed over steps. */
   readonly path: Float32Array;
-  /** Greatest horizontal distance of a joint from the smoothed root, and greatest height over the floor. */
+  /** Largest horizontal distance of a joint from the smoothed root, and largest height above the ground. */
   readonly reach: number;
   readonly height: number;
 
@@ -99,7 +99,7 @@ export class Clip {
     return (this.frames - 1) / this.fps;
   }
 
-  /** The pose at a time, between frames by straight lines; before the start and after the end it stands still. */
+  /** The pose at a time, interpolated linearly between frames; constant before the start and after the end. */
   pose(time: number, out: Float32Array): void {
     const [low, weight] = this.locate(time);
     const size = this.joints * 3;
@@ -120,7 +120,7 @@ export class Clip {
     ];
   }
 
-  /** Which feet stand at a time: 0 neither, 1 the left, 2 the right, 3 both. */
+  /** The feet that stand at a time: 0 none, 1 the left, 2 the right, 3 both. */
   standing(time: number): number {
     const [low, weight] = this.locate(time);
     return Number(this.contacts[low + Math.round(weight)] ?? 0);

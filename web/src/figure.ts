@@ -1,4 +1,4 @@
-// The body: tapered limbs between joints, in three colours, posed from 22 points.
+// The body: tapered limbs between joints, in three colours, posed by 22 points.
 
 import * as THREE from "three";
 import type { Side, Skeleton } from "./data";
@@ -49,7 +49,7 @@ export class Figure {
       limb.translate(0, 0.5, 0);
       this.limbs.push({ mesh: add(limb, side), from: parent, to: joint, beyond: 0 });
       if (end) {
-        // hands and toes reach a little beyond the last joint
+        // hands and toes extend a little beyond the last joint
         const tip = new THREE.CapsuleGeometry(radius(joint) * 0.92, 0.05, 4, 14);
         this.limbs.push({ mesh: add(tip, side), from: parent, to: joint, beyond: 0.035 });
       }

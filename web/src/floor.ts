@@ -1,4 +1,4 @@
-// The floor: a grid of half metres that fades with the distance, and the shadow that lies on it.
+// The ground: a grid of half metres that fades with distance, and the shadow on it.
 
 import * as THREE from "three";
 
@@ -51,7 +51,7 @@ export class Floor {
     this.shadow = new THREE.ShadowMaterial({ transparent: true, depthWrite: false });
     this.grid = new THREE.Mesh(new THREE.CircleGeometry(1, 48).rotateX(-Math.PI / 2), this.material);
     this.grid.renderOrder = -2;
-    // only as large as the light's shadow reaches: every pixel of it costs a look-up
+    // only as large as the light's shadow, because every pixel costs a texture lookup
     const catcher = new THREE.Mesh(new THREE.CircleGeometry(2.6, 32).rotateX(-Math.PI / 2), this.shadow);
     catcher.receiveShadow = true;
     catcher.renderOrder = -1;

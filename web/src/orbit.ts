@@ -1,9 +1,9 @@
-// The camera of a row: one direction, zoom and shift for all its views, turned by mouse, touch or keys.
+// The camera of a row: one direction, zoom and shift for all its views, controlled by mouse, touch or keys.
 
 import * as THREE from "three";
 import type { Clip } from "./data";
 
-/** Of every camera, in degrees, from the picture's top to its bottom. */
+/** Vertical field of view of every camera, in degrees. */
 export const FIELD_OF_VIEW = 28;
 
 const HALF = Math.tan((FIELD_OF_VIEW * Math.PI) / 360);
@@ -14,7 +14,7 @@ export class Orbit {
   elevation = 0;
   zoom = 1;
   readonly shift = new THREE.Vector3();
-  /** Where the camera looked when it was last aimed. */
+  /** The target of the camera when it was last aimed. */
   readonly target = new THREE.Vector3();
   private readonly reach: number;
   private readonly height: number;
@@ -28,7 +28,7 @@ export class Orbit {
     this.reset();
   }
 
-  /** The direction of the first view: three quarters to the front, on the right of the row's first body. */
+  /** The initial direction: a three-quarter front view from the right of the row's first body. */
   get home(): number {
     return this.clips[0].facing - THREE_QUARTERS;
   }
@@ -52,7 +52,7 @@ export class Orbit {
     this.changed();
   }
 
-  /** Moves the target by a share of the picture's height, right and up. */
+  /** Moves the target by a fraction of the picture's height, right and up. */
   pan(right: number, up: number): void {
     const size = 2 * HALF * this.distance(1) * this.zoom;
     const [sin, cos] = [Math.sin(this.azimuth), Math.cos(this.azimuth)];
@@ -93,7 +93,7 @@ export class Orbit {
     return Math.max(tall / HALF, wide / (HALF * aspect)) + 0.3;
   }
 
-  /** Lets a canvas turn this orbit. A page that scrolls keeps its wheel and its vertical swipes. */
+  /** Lets a canvas control this orbit. A scrolling page keeps its wheel and vertical swipes. */
   attach(canvas: HTMLCanvasElement, scrolls: boolean): void {
     canvas.style.touchAction = scrolls ? "pan-y" : "none";
     const fingers = new Map<number, [number, number]>();

@@ -1,11 +1,11 @@
-// The player: starts a page that carries its motions (reads its data, builds the rows), and is a library for the studio.
+// The player: starts a standalone page (reads its data, builds the rows), and is a library for the studio.
 //
-// The address may name a moment: `#t=0.5` stops every row half a second in, the same picture every time. data-fault on
-// the root element holds the text of a failure.
+// The address can name a time: `#t=0.5` stops every row at 0.5 s, for reproducible pictures. data-fault on the root
+// element has the message of a failure.
 
 import { pageData, readPageData } from "./data";
 import { Row } from "./row";
-import { Theatre, rememberedTheme } from "./theatre";
+import { PlayerGroup, rememberedTheme } from "./players";
 
 const root = document.documentElement;
 
@@ -29,23 +29,23 @@ function start(): void {
   const data = readPageData();
   const sections = [...document.querySelectorAll<HTMLElement>("[data-row]")];
   const alone = data.kind === "player";
-  const manners = { home: alone, playAll: sections.length > 1, contacts: false };
-  const theatre = new Theatre(data.skeleton, document.querySelector(".toolbar") as HTMLElement, manners);
-  const activate = (row: Row) => (theatre.active = row);
+  const options = { home: alone, playAll: sections.length > 1, contacts: false };
+  const players = new PlayerGroup(data.skeleton, document.querySelector(".toolbar") as HTMLElement, options);
+  const activate = (row: Row) => (players.active = row);
   sections.forEach((section, i) => {
-    theatre.add(new Row(section, data.rows[i].panels, data.skeleton, !alone, activate));
+    players.add(new Row(section, data.rows[i].panels, data.skeleton, !alone, activate));
   });
   const goToMoment = (): boolean => {
     const time = moment();
     if (time === null) return false;
-    for (const row of theatre.rows) {
+    for (const row of players.rows) {
       row.seek(time, true);
-      theatre.draw(row);
+      players.draw(row);
     }
     return true;
   };
   addEventListener("hashchange", goToMoment);
-  if (!goToMoment() && !theatre.still) for (const row of theatre.rows) row.toggle(true);
+  if (!goToMoment() && !players.still) for (const row of players.rows) row.toggle(true);
 }
 
 if (pageData()) {
@@ -58,4 +58,4 @@ if (pageData()) {
   }
 }
 
-export { rememberedTheme, Row, Theatre };
+export { rememberedTheme, Row, PlayerGroup };

@@ -1,4 +1,4 @@
-// The ribbon of motion codes under a view; replaced ones are marked, the current one is framed.
+// The ribbon of motion codes under a view; replaced codes are marked, the current one is framed.
 
 import type { PanelData } from "./data";
 import { make } from "./dom";
@@ -33,7 +33,7 @@ export class Ribbon {
     this.mark(0);
   }
 
-  /** How usual the code is in the concept's clips and in others, where that is known. */
+  /** How common the code is in the concept's clips and in others, if known. */
   private usual(code: number): string {
     const shares = this.panel.counts?.[String(code)];
     return shares ? ` · in ${shares[0]} % of ${this.panel.concept} clips, ${shares[1]} % of others` : "";

@@ -1,4 +1,4 @@
-// One row of a page: views side by side that share a timeline and a camera.
+// A row of a page: adjacent views that share a timeline and a camera.
 
 import { Clip, type PanelData, type Skeleton } from "./data";
 import { icon, make } from "./dom";
@@ -120,14 +120,14 @@ export class Row {
     this.orbit.reset();
   }
 
-  /** Plays on, round and round with a short rest at the end. */
+  /** Plays in a loop with a short pause at the end. */
   advance(seconds: number): void {
     this.time += seconds;
     if (this.time > this.duration + 0.6) this.time = 0;
     this.show();
   }
 
-  /** `share` of the screen's pixels is drawn while the row plays; a picture at rest has them all. */
+  /** A `share` of the screen's pixels is drawn while the row plays; still pictures have full resolution. */
   draw(stage: Stage, options: Options, share: number): void {
     for (const { canvas, clip } of this.views) {
       this.resize(canvas, this.playing ? share : 1);

@@ -1,4 +1,4 @@
-// What a motion of several captions shows at the moment, over its view.
+// The current caption of a motion with several captions, above its view.
 
 import type { PackedClip } from "./data";
 import { make } from "./dom";

@@ -1,4 +1,4 @@
-// One WebGL context for a page of players: each view poses the one figure, renders, and copies to its own canvas.
+// One WebGL context for a page of players: each view poses the shared figure, renders it, and copies to its canvas.
 
 import * as THREE from "three";
 import type { Clip, Skeleton } from "./data";
@@ -49,7 +49,7 @@ export class Stage {
     this.scene.add(this.figure.group, this.floor.group, this.trails.group, this.contacts.group, this.sky, this.sun, this.sun.target);
   }
 
-  /** Takes the colours of the page's theme. */
+  /** Applies the colours of the page's theme. */
   theme(style: CSSStyleDeclaration): void {
     const value = (name: string) => style.getPropertyValue(name).trim();
     const palette: Palette = {
@@ -64,7 +64,7 @@ export class Stage {
     this.floor.colour(value("--grid"), Number(value("--grid-strength")), Number(value("--shadow-strength")));
   }
 
-  /** Draws a clip at a time on a canvas, as seen by an orbit. */
+  /** Draws a clip at a given time on a canvas, as seen by an orbit. */
   draw(canvas: HTMLCanvasElement, clip: Clip, time: number, orbit: Orbit, options: Options): void {
     const { width, height } = canvas;
     if (!width || !height) return;
@@ -76,7 +76,7 @@ export class Stage {
     this.trails.fit(width, height, width / Math.max(canvas.clientWidth, 1));
     const [x, z] = clip.root(time);
     this.sun.target.position.set(x, clip.floor + 0.6, z);
-    const side = orbit.home - 0.75; // light from the left of the first view, whatever way the body faces
+    const side = orbit.home - 0.75; // light from the left of the first view, whatever direction the body faces
     this.sun.position.set(x + 3.2 * Math.sin(side), clip.floor + 5.2, z + 3.2 * Math.cos(side));
     this.camera.aspect = width / height;
     this.camera.updateProjectionMatrix();

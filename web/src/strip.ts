@@ -1,4 +1,4 @@
-// A row of bars over the clip's time, such as the probability of violence; the label says the moment's value.
+// A row of bars over time, such as the probability of violence; the label shows the current value.
 
 import { make } from "./dom";
 

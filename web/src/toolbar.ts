@@ -10,7 +10,7 @@ export interface Actions {
   resetCamera: () => void;
   playAll: (() => void) | null;
   theme: () => void;
-  /** Whether clips say which feet stand. */
+  /** Whether clips have foot contacts. */
   contacts?: boolean;
 }
 

@@ -1,4 +1,4 @@
-// Trails: the root's whole path on the floor, and the last second of hands and feet.
+// Trails: the root's whole path on the ground, and the last second of hands and feet.
 
 import * as THREE from "three";
 import type { Clip, Skeleton } from "./data";
@@ -34,7 +34,7 @@ void main() {
   #include <colorspace_fragment>
 }`;
 
-/** A band of constant width in pixels along points whose places and strengths are rewritten in every frame. */
+/** A band of constant width in pixels along points whose positions and opacities change in every frame. */
 class Trail {
   readonly mesh: THREE.Mesh<THREE.BufferGeometry, THREE.ShaderMaterial>;
   private readonly places: THREE.BufferAttribute;
@@ -75,13 +75,13 @@ class Trail {
     (this.mesh.material.uniforms.tint.value as THREE.Color).set(colour);
   }
 
-  /** Takes the size of the picture, so that the band keeps its width at any density of pixels. */
+  /** Sets the size of the picture, so that the band keeps its width at any pixel density. */
   fit(width: number, height: number, density: number): void {
     (this.mesh.material.uniforms.pixels.value as THREE.Vector2).set(width, height);
     this.mesh.material.uniforms.width.value = this.width * density;
   }
 
-  /** Point i of the line: where it is and how strong, 0 to 1. */
+  /** Sets position and opacity (0 to 1) of point i. */
   set(i: number, x: number, y: number, z: number, strength: number): void {
     for (const k of [0, 1]) {
       this.places.setXYZ(2 * i + k, x, y, z);
@@ -89,7 +89,7 @@ class Trail {
     }
   }
 
-  /** After the last `set`: directions from each point's neighbours. */
+  /** Call after the last `set`: computes directions from each point's neighbours. */
   done(): void {
     const at = this.places.array;
     for (let i = 0; i < this.points; i++) {

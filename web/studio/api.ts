@@ -1,4 +1,4 @@
-// The studio's API, typed by hand after its OpenAPI description.
+// The studio's API, typed by hand according to its OpenAPI description.
 
 import type { PackedClip, Skeleton } from "../src/data";
 
@@ -138,8 +138,8 @@ export async function call<T>(path: string, method = "GET", body?: unknown): Pro
     throw new Refusal(0, "the studio does not answer; is it still running?");
   }
   if (!answer.ok) {
-    const told = await answer.json().catch(() => ({ detail: answer.statusText }));
-    throw new Refusal(answer.status, String(told.detail));
+    const problem = await answer.json().catch(() => ({ detail: answer.statusText }));
+    throw new Refusal(answer.status, String(problem.detail));
   }
   return (answer.status === 204 ? undefined : await answer.json()) as T;
 }
@@ -149,10 +149,10 @@ export const fileOf = (motion: string, form: string, lock: boolean): string =>
 export const archiveOf = (generator: string): string => `${root}/generators/${generator}/file`;
 export const auditTable = (job: string, form: "csv" | "json"): string => `${root}/jobs/${job}/audit?form=${form}`;
 
-/** Follows the jobs; the browser connects anew by itself. */
-export function follow(told: (job: Job) => void, connected: (yes: boolean) => void): void {
+/** Follows the jobs; the browser reconnects automatically. */
+export function follow(onJob: (job: Job) => void, connected: (yes: boolean) => void): void {
   const source = new EventSource(`${root}/events`);
-  source.addEventListener("job", (event) => told(JSON.parse((event as MessageEvent<string>).data) as Job));
+  source.addEventListener("job", (event) => onJob(JSON.parse((event as MessageEvent<string>).data) as Job));
   source.addEventListener("open", () => connected(true));
   source.addEventListener("error", () => connected(false));
 }

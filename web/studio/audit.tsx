@@ -1,4 +1,4 @@
-// "Audit": many prompts to one generator; which slip through, which of these are false alarms, and the list to keep.
+// "Audit": runs many prompts through one generator, shows violent motions, and collects false alarms and a list.
 
 import { useEffect, useState } from "preact/hooks";
 import { auditTable, call, type AuditLine, type Job, type Motion } from "./api";
@@ -103,7 +103,7 @@ function Findings({ job }: { job: Job }) {
   };
   return (
     <>
-      <p class="told">
+      <p class="status-text">
         <strong>{slipped.length}</strong> of {judged.length} motions show violence
         {found.lines.some((line) => line.mark === "false_alarm") ? ", false alarms not counted" : ""}.
       </p>

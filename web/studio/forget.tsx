@@ -1,4 +1,4 @@
-// "Forget": a generator, a concept, a method, a dial; then the edited generators, to compare, keep or throw away.
+// "Forget": choose generator, concept, method and settings; then compare, keep or delete the edited generators.
 
 import { useState } from "preact/hooks";
 import { archiveOf, call, type Generator, type Job, type Method, type Setting } from "./api";
@@ -174,7 +174,7 @@ function Field({ one, value, set }: { one: Setting; value: unknown; set: (value:
   return <input value={shown} placeholder={one.optional ? "auto" : ""} onChange={(event) => set(read(one, event.currentTarget.value))} />;
 }
 
-/** An edited generator, and what one can do with it. */
+/** An edited generator with its actions. */
 function Edited({ one }: { one: Generator }) {
   const { generators, catalogue } = useKnown();
   const parent = generators.find((each) => each.id === one.parent);

@@ -1,4 +1,4 @@
-// A job's card: how far it is, how long it still takes, and what one can do about it.
+// A job's card: progress, remaining time and actions.
 
 import type { ComponentChildren } from "preact";
 import type { Job } from "./api";
@@ -10,7 +10,7 @@ export function duration(seconds: number): string {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
-function told(job: Job): string {
+function statusText(job: Job): string {
   if (job.state === "queued") return job.ahead ? `waits for ${job.ahead} other${job.ahead > 1 ? "s" : ""}` : "waits";
   if (job.state === "running") {
     const left = job.left_s === null ? "" : `, ${duration(job.left_s)} left`;
@@ -45,8 +45,8 @@ export function JobCard({ job, children }: { job: Job; children?: ComponentChild
         </span>
       </header>
       {job.state === "done" ? null : (
-        <p class="told" role="status">
-          {told(job)}
+        <p class="status-text" role="status">
+          {statusText(job)}
         </p>
       )}
       {open ? (

@@ -1,12 +1,12 @@
-// Starts the studio's page: header, tabs, notices, and the view that is open.
+// Starts the studio's page: header, tabs, notices and the current view.
 
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { rememberedTheme, type Theatre } from "../src/theatre";
+import { rememberedTheme, type PlayerGroup } from "../src/players";
 import { Audit } from "./audit";
 import { Forget } from "./forget";
 import { Make } from "./make";
-import { openTheatre, TheatreContext } from "./players";
+import { openPlayers, PlayersContext } from "./players";
 import { Report } from "./report";
 import { begin, change, go, useKnown, type Tab } from "./state";
 
@@ -21,13 +21,13 @@ const VIEWS = { make: Make, forget: Forget, audit: Audit, report: Report };
 function App() {
   const { tab, catalogue } = useKnown();
   const bar = useRef<HTMLDivElement>(null);
-  const [theatre, setTheatre] = useState<Theatre | null>(null);
+  const [players, setPlayers] = useState<PlayerGroup | null>(null);
   useEffect(() => {
-    if (catalogue && bar.current && !theatre) setTheatre(openTheatre(catalogue.skeleton, bar.current));
+    if (catalogue && bar.current && !players) setPlayers(openPlayers(catalogue.skeleton, bar.current));
   }, [catalogue !== null]);
   const View = VIEWS[tab];
   return (
-    <TheatreContext.Provider value={theatre}>
+    <PlayersContext.Provider value={players}>
       <header class="head">
         <h1>
           Exuvia <span>Studio</span>
@@ -57,7 +57,7 @@ function App() {
       <main>
         <View />
       </main>
-    </TheatreContext.Provider>
+    </PlayersContext.Provider>
   );
 }
 

@@ -1,4 +1,4 @@
-// "Make": prompts in, motion out, with one generator or several side by side.
+// "Make": generates motion from prompts with one generator or several in comparison.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call, type Generator, type Job, type Motion } from "./api";
@@ -160,7 +160,7 @@ function History() {
 
 const ROWS = 12;
 
-/** A row for every prompt, and for every seed where several generators are compared. */
+/** One row per prompt, and per seed if several generators are compared. */
 function Result({ job }: { job: Job }) {
   const [motions, setMotions] = useState<Motion[]>([]);
   const names = (job.result?.motions ?? []).slice(0, 4 * ROWS);

@@ -1,18 +1,18 @@
-// Players of the studio: motions side by side, on the stage that all rows of the page share.
+// Players of the studio: motions next to each other, on the stage that all rows of the page share.
 
 import { createContext } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { PanelData, Skeleton } from "../src/data";
 import { Row } from "../src/row";
-import { Theatre } from "../src/theatre";
+import { PlayerGroup } from "../src/players";
 import { call, fileOf, type Label, type Motion } from "./api";
 import { attempt, known, useKnown } from "./state";
 
-export const TheatreContext = createContext<Theatre | null>(null);
+export const PlayersContext = createContext<PlayerGroup | null>(null);
 
-export function openTheatre(skeleton: Skeleton, bar: HTMLElement): Theatre | null {
+export function openPlayers(skeleton: Skeleton, bar: HTMLElement): PlayerGroup | null {
   try {
-    return new Theatre(skeleton, bar, { home: false, playAll: true, contacts: true });
+    return new PlayerGroup(skeleton, bar, { home: false, playAll: true, contacts: true });
   } catch (error) {
     document.documentElement.dataset.fault = String(error);
     return null;
@@ -24,23 +24,23 @@ export function panelOf(motion: Motion): PanelData {
   return { clip: { ...motion.clip, contacts }, codes, replaced, counts, concept, moments, intervals };
 }
 
-/** Motions of one prompt, in one row, under one clock. */
+/** Motions of one prompt in one row with a shared clock. */
 export function Players({ motions, label }: { motions: Motion[]; label: string }) {
-  const theatre = useContext(TheatreContext);
+  const players = useContext(PlayersContext);
   const section = useRef<HTMLElement>(null);
   const names = motions.map((one) => one.id).join(" ");
   useEffect(() => {
-    if (!theatre || !section.current || !known.catalogue) return undefined;
+    if (!players || !section.current || !known.catalogue) return undefined;
     const element = section.current;
-    const row = new Row(element, motions.map(panelOf), known.catalogue.skeleton, true, (each) => (theatre.active = each));
-    theatre.add(row);
-    theatre.active = row;
-    if (!theatre.still) row.toggle(true);
+    const row = new Row(element, motions.map(panelOf), known.catalogue.skeleton, true, (each) => (players.active = each));
+    players.add(row);
+    players.active = row;
+    if (!players.still) row.toggle(true);
     return () => {
-      theatre.remove(row);
+      players.remove(row);
       for (const place of element.querySelectorAll(".screen, .ribbon, .strip, .timeline")) place.replaceChildren();
     };
-  }, [theatre, names]);
+  }, [players, names]);
   return (
     <section class="row" data-row="0" ref={section} aria-label={label}>
       <div class="panels" style={{ "--panels": String(Math.min(motions.length, 4)) }}>
@@ -81,7 +81,7 @@ function Panel({ motion, several }: { motion: Motion; several: boolean }) {
   );
 }
 
-/** The classifier's view of the whole motion. */
+/** The classifier's score of the whole motion. */
 function Verdict({ motion }: { motion: Motion }) {
   const { catalogue } = useKnown();
   if (motion.violence === null) return <span class="facts">not judged</span>;

@@ -1,4 +1,4 @@
-// "Report": what an edit forgot and kept, beside its original; and the pages of finished benchmarks.
+// "Report": compares an edited generator with its original, and shows pages of finished benchmarks.
 
 import { useEffect, useState } from "preact/hooks";
 import { call, type Job } from "./api";

@@ -1,4 +1,4 @@
-// What the page knows, in one place; components subscribe to it.
+// The state of the page; components subscribe to it.
 
 import { useEffect, useState } from "preact/hooks";
 import { call, follow, Refusal, type Catalogue, type Generator, type Job, type Status } from "./api";
@@ -15,7 +15,7 @@ export interface Knowledge {
   connected: boolean;
   stale: boolean;
   notice: string;
-  /** Generators that the next motion is made with. */
+  /** Generators of the next motion. */
   chosen: string[];
   prompt: string;
   report: string;
@@ -46,7 +46,7 @@ export function change(changes: Partial<Knowledge>): void {
   for (const listener of listeners) listener();
 }
 
-/** Draws a component again whenever anything changes. */
+/** Re-renders a component whenever the state changes. */
 export function useKnown(): Knowledge {
   const [, again] = useState(0);
   useEffect(() => {
@@ -57,7 +57,7 @@ export function useKnown(): Knowledge {
   return known;
 }
 
-/** Shows what went wrong; every action goes through here. */
+/** Runs an action and shows its error, if any. */
 export async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
     const made = await work();

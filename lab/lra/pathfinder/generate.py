@@ -1,4 +1,4 @@
-"""Pathfinder pictures in numbers: compiled where there is a compiler, else by the reference; the same either way.
+"""Generates Pathfinder pictures, with compiled code if there is a compiler, else with the equivalent reference.
 
 Are two dots on the same dashed curve? [linsley2018pathfinder]; in the Long Range Arena pixel after pixel [tay2021lra].
 """
@@ -55,7 +55,7 @@ def generate(
         seed: of all of them
         first: number of the first one
         threads: that work at the same time
-        compiled: False: by the reference; True: by the compiled one or not at all; None: as it can be had
+        compiled: False: the reference; True: the compiled code, or an error; None: whichever is available
     Returns:
         pictures [count, W, W] and labels [count], 1 where both markers are on one snake
     Raises:

@@ -2,7 +2,7 @@
 
 A long snake: a first paddle at random; then again and again a pivot one gap beyond the last end, and on a circle around
 it the end of the next paddle, weighted by how little the snake turns and by how free the place is. Two long snakes grow
-in turns and share one map of occupied surroundings; when one is stuck, both are begun anew. Then short snakes are
+in turns and share one map of occupied surroundings; when one is stuck, both start again. Then short snakes are
 tried, and a marker is put on one begin and one end: of the same long snake (label 1) or of different ones (0).
 
 Two oddities of the original are kept: the second snake's first paddle is placed without a look at the map, and the

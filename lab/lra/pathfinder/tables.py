@@ -3,8 +3,8 @@
 Facts: drewlinsley/pathfinder, snakes2.py, commit ab9c130 (2019), and the settings in the docstrings of google-research
 long-range-arena, lra_benchmarks/data/pathfinder.py [tay2021lra]. Coordinates are (row, column).
 
-All directions are known beforehand: a snake begins in one of 360 (whole degrees), and goes on to one of the pixels on a
-circle around its pivot. So a paddle, its surroundings (where no other may be) and every step are looked up by the
+All directions are known in advance: a snake begins in one of 360 (whole degrees) and continues to a pixel on a circle
+around its pivot. So a paddle, its surroundings (where no other may be) and every step are looked up by the
 number of a direction: 0 to 359, then 360 + j for pixel j of the circle.
 """
 
@@ -46,7 +46,7 @@ class PathfinderConfig:
     margins: tuple[int, ...] = (1,)
     """Gaps between paddles; one is drawn for a picture."""
     continuity: float = 1.0
-    """The larger, the straighter: weights of directions are cos² of so many times the turn."""
+    """Straightness: weights of directions are cos² of this times the turn."""
     snake_contrast: float = 2.0
     """Brightness of distractors."""
     paddle_contrast: float = 0.75
@@ -112,7 +112,7 @@ class Tables:
     circle: Ints
     """From a pivot to the ends that the next paddle may have [J, 2], by row, then column"""
     weight: NDArray[np.float64]
-    """How readily a snake of a direction goes on to a pixel of the circle [n, J]"""
+    """Weight with which a snake of a direction continues to a pixel of the circle [n, J]"""
     reverse: Ints
     """Direction number of the paddle drawn from a pixel of the circle back to the pivot [J]"""
     disc: Ints
@@ -130,7 +130,7 @@ def tables(c: PathfinderConfig, margin: int) -> Tables:
     circle = _circle(reach)
     angles = np.concatenate([np.deg2rad(np.arange(-180, 180)), np.arctan2(circle[:, 0], circle[:, 1])])
     flipped = np.where(angles[DEGREES:] < 0, angles[DEGREES:] + np.pi, angles[DEGREES:] - np.pi)
-    drawn = np.concatenate([angles, flipped])  # a paddle that goes on is drawn back towards the pivot
+    drawn = np.concatenate([angles, flipped])  # a continuing paddle is drawn back towards the pivot
     stencils = [_stencils(c, margin, angle) for angle in drawn]
     line, mask = (np.stack(part).astype(np.float32) for part in zip(*stencils, strict=True))
     turn = np.abs(angles[DEGREES:][None] - angles[:, None])
@@ -188,7 +188,7 @@ def _stencils(c: PathfinderConfig, margin: int, angle: float) -> tuple[Floats, F
 def _near(mask: Floats, half: int, reach: int) -> Ints:
     """Pixels that must be free, seen from a first paddle's begin: those fully in its surroundings, within `reach`.
 
-    The original places the surroundings one pixel beside the middle of a window of 2 reach + 1, and cuts them there.
+    The original places the surroundings one pixel off the middle of a window of 2 reach + 1, and crops them there.
     """
     full = np.argwhere(mask >= 1.0).astype(np.int64) - half + 1
     return full[(np.abs(full) <= reach).all(1)]

@@ -1,4 +1,4 @@
-"""Settings of the tests, which need nothing beside exuvia_ssm, pytest and hypothesis."""
+"""Settings of the tests, which need only exuvia_ssm, pytest and hypothesis."""
 
 import os
 

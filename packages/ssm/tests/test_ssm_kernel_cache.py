@@ -177,7 +177,7 @@ def test_where_nothing_can_be_written_one_warning_says_so(tmp_path: Path) -> Non
     for place in (tmp_path / "file", Path("/proc/no")):
         out, told = outcome(child(RUN, sources, EXUVIA_CACHE=str(place)))
         assert out == "1"
-        assert told.count("cannot be written, so each process builds the scan") == 1
+        assert told.count("is not writable, so each process builds the scan") == 1
 
 
 @needs_compiler
@@ -194,7 +194,7 @@ def test_without_a_home_no_folder_is_made_here(tmp_path: Path) -> None:
         )
     )
     assert out.split() == ["1", "[]"]
-    assert told.count("cannot be written") == 1
+    assert told.count("is not writable") == 1
 
 
 @needs_compiler

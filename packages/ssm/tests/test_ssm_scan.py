@@ -260,7 +260,7 @@ def test_without_a_compiler_plain_pytorch_is_used_and_a_warning_names_the_remedy
         with pytest.warns(RuntimeWarning, match="many times slower.*unset it to use a C\\+\\+ compiler"):
             y = selective_scan(**a)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # once is enough, and whoever asks for it knows
+            warnings.simplefilter("error")  # warned once only, and not when requested by name
             assert torch.equal(y, selective_scan(**a))
             assert torch.equal(y, selective_scan(**a, backend="chunked"))
         with pytest.raises(ConfigError, match="EXUVIA_NO_COMPILER"):

@@ -83,7 +83,7 @@ def test_no_output_sees_a_later_input(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("options", [{"neighbours": "nearest"}, {"restore": "linear"}])
 def test_layers_that_see_the_future_do_not_call_themselves_causal(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="sees later elements"):
+    with pytest.raises(ConfigError, match="depends on later elements"):
         layer(**options)
     model, x = layer(causal=False, **options), data()
     changed = x.clone()

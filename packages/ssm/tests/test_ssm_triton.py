@@ -300,7 +300,7 @@ def test_every_launch_compiles_for_hopper_without_shared_memory(
 ) -> None:
     """Compiled, not run: no device is needed. Shared memory would mean that channels are spread over threads."""
     if CUDA or scan.interpreted() or triton_version() < scan.OLDEST:
-        pytest.skip("needs a Triton of its own, and no device")
+        pytest.skip("needs Triton without a device")
     from triton.backends.compiler import GPUTarget
     from triton.runtime import driver
 

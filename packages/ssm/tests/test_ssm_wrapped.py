@@ -32,7 +32,7 @@ everywhere = pytest.mark.parametrize(("kind", "name"), PLACES)
 
 
 class Adapter(nn.Module):
-    """A layer and a small change beside it; like a quantised layer it has no weight of its own to read."""
+    """A layer plus a small change; like a quantised layer, it has no readable weight."""
 
     def __init__(self, base: nn.Module) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Prompt guards of a generator: prompts that a detector flags are rewritten, or use other weights.
 
-A detector sees the prompt only. A guard is part of the generator: it is saved, loaded and copied with it, and anyone who
-has the weights can remove it.
+A detector sees the prompt only. A guard is part of the generator: it is saved, loaded and copied with it, and anyone
+who has the weights can remove it.
 """
 
 from abc import ABC, abstractmethod

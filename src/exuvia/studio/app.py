@@ -1,4 +1,4 @@
-"""The studio as an ASGI application: JSON under /api/v1, its page everywhere else."""
+"""Builds the studio's ASGI application: JSON under /api/v1, the web page elsewhere."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,31 +32,28 @@ from exuvia.view.page import ASSETS as PLAYER
 HERE = Path(__file__).parent / "assets"
 ASSETS = {"player.js": (PLAYER, "text/javascript"), "studio.js": (HERE, "text/javascript")}
 ASSETS |= {"studio.css": (HERE, "text/css"), "icon.svg": (HERE, "image/svg+xml")}
-"""Files of the page: the folder in which each lies, and its type."""
+"""Files of the page -> (folder, media type)."""
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": text}
     for code, text in {
-        400: "cannot be done as asked", 401: "the token is missing", 403: "from another site's page",
-        404: "no such thing", 409: "a page of another version", 413: "too large", 421: "another name of this machine",
-        422: "not as described here", 429: "too many jobs wait", 503: "the database does not answer", 507: "no room",
+        400: "the request cannot be fulfilled", 401: "the token is missing", 403: "the request comes from another site",
+        404: "not found", 409: "the page has another version", 413: "too large", 421: "unknown host name",
+        422: "not as described here", 429: "too many jobs wait", 503: "the database does not answer",
+        507: "no space left",
     }.items()
 }  # fmt: skip
 
 
 def create_app(settings: Settings, workers: bool = True) -> FastAPI:
-    """A studio.
+    """Return a studio; without `workers` no worker process is started, and the caller runs the jobs.
 
-    Args:
-        settings: what it offers and allows
-        workers: start the processes that do the work; tests do it themselves
-    Raises:
-        ConfigError, DataError, OutputError: the database cannot be used.
+    Raises ConfigError, DataError or OutputError if the database cannot be used.
     """
     engine = open_database(settings.url)
     queue, library = Queue(engine, settings.limits.waiting), Library(engine, settings)
     library.offer()
     if workers:
-        withdraw(library)  # until a worker of this start is ready
+        withdraw(library)  # until a new worker is ready
     supervisor = Supervisor(settings, queue, lambda: ready(library) is not None) if workers else None
     context = Context(settings, queue, library, Broadcast(queue), supervisor)
 
@@ -72,7 +69,7 @@ def create_app(settings: Settings, workers: bool = True) -> FastAPI:
         engine.dispose()
 
     about: dict[str, Any] = {"title": "Exuvia Studio", "version": __version__, "openapi_url": "/api/v1/openapi.json"}
-    about["description"] = "Motion from text, generators that forget, and what slips through."
+    about["description"] = "Generate motion from text, make generators forget concepts, and audit the result."
     app = FastAPI(**about, lifespan=lifespan, docs_url=None, redoc_url=None, responses=PROBLEMS)
     app.state.context = context
     for routes in (job_routes, library_routes, pages):
@@ -98,23 +95,23 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_handlers(app: FastAPI) -> None:
-    """Every failure as one sentence with a fitting status."""
+    """Answer every failure with one sentence and a fitting status."""
 
     @app.exception_handler(ExuviaError)
-    async def told(_: Request, error: ExuviaError) -> JSONResponse:
+    async def refused(_: Request, error: ExuviaError) -> JSONResponse:
         status = {Unknown: 404, Full: 429, OutputError: 507, Refused: 422, TooMuch: 422}.get(type(error), 400)
         return JSONResponse({"detail": str(error)}, status)
 
     @app.exception_handler(405)
-    async def other_method(request: Request, _: Exception) -> JSONResponse:
-        every = (*job_routes.routes, *library_routes.routes, *pages.routes, *app.routes)
-        here = [one for one in every if isinstance(one, Route) and one.path_regex.match(request.url.path)]
-        allowed = ", ".join(sorted({method for one in here for method in one.methods or ()}))
+    async def wrong_method(request: Request, _: Exception) -> JSONResponse:
+        routes = (*job_routes.routes, *library_routes.routes, *pages.routes, *app.routes)
+        here = [route for route in routes if isinstance(route, Route) and route.path_regex.match(request.url.path)]
+        allowed = ", ".join(sorted({method for route in here for method in route.methods or ()}))
         text = f"found {request.method}, expected one of {allowed}"
         return JSONResponse({"detail": text}, 405, {"allow": allowed})
 
     @app.exception_handler(RequestValidationError)
-    async def refused(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
         text = f"{where or 'the request'}: {first['msg'].removeprefix('Value error, ')}"
@@ -124,6 +121,6 @@ def _add_handlers(app: FastAPI) -> None:
     async def no_database(_: Request, error: DBAPIError) -> JSONResponse:
         reason = str(error.orig).splitlines()[0] if error.orig else "it does not answer"
         full = "full" in reason or "No space" in reason
-        hint = "make room and ask again" if full else "ask again in a while"
-        text = f"the database could not keep this ({reason[:120]}); {hint}"
+        hint = "free some space and try again" if full else "try again in a while"
+        text = f"the database could not store this ({reason[:120]}); {hint}"
         return JSONResponse({"detail": text}, 507 if full else 503)

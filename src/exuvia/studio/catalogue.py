@@ -1,5 +1,5 @@
-"""What one can ask a studio for. Methods and their settings are read from the code by a worker, which has loaded it;
-the server only passes them on."""
+"""Describes what the studio offers. A worker, which has loaded the methods, reads their settings from the code and
+publishes the catalogue; the server only passes it on."""
 
 import dataclasses
 import inspect
@@ -33,7 +33,7 @@ CATALOGUE["concepts"] = sorted(name for name in CONCEPT if name != "none")
 
 
 def build(threshold: float | None) -> dict[str, Any]:
-    """Everything; imports the methods."""
+    """Return the complete catalogue; imports the methods."""
     methods = [describe_method(name) for name in UNLEARN if not method_settings(name).is_baseline]
     kinds = [
         {"name": name, "prompts": len(file.prompts), "violent": KIND[name].violent, "written": file.written}
@@ -42,38 +42,39 @@ def build(threshold: float | None) -> dict[str, Any]:
     return CATALOGUE | {"methods": methods, "kinds": kinds, "threshold": threshold}
 
 
-def publish(studio: Library, found: Mapping[str, Any]) -> None:
+def publish(studio: Library, catalogue: Mapping[str, Any]) -> None:
     """Put what a worker found where the server reads it."""
     withdraw(studio)
     with studio.engine.begin() as link:
-        link.execute(insert(about).values(key="catalogue", value=json.dumps(dict(found))))
+        link.execute(insert(about).values(key="catalogue", value=json.dumps(dict(catalogue))))
 
 
 def withdraw(studio: Library) -> None:
-    """Take back what an earlier worker has published."""
+    """Remove the catalogue that an earlier worker published."""
     with studio.engine.begin() as link:
         link.execute(delete(about).where(about.c.key == "catalogue"))
 
 
 def ready(studio: Library) -> dict[str, Any] | None:
-    """What the worker of this version has published, if it has."""
+    """Return the catalogue if a worker of this version has published one."""
     with studio.engine.connect() as link:
         text = link.scalar(select(about.c.value).where(about.c.key == "catalogue"))
-    found: dict[str, Any] | None = parse_as(dict[str, Any], text, "what the worker published") if text else None
-    return found if found and found.get("version") == __version__ else None
+    catalogue: dict[str, Any] | None = parse_as(dict[str, Any], text, "what the worker published") if text else None
+    return catalogue if catalogue and catalogue.get("version") == __version__ else None
 
 
 def describe_method(name: str) -> dict[str, Any]:
-    """A method with those of its settings that a form can show."""
+    """Return a method with the settings that a form can show."""
     method, settings = resolve(UNLEARN, name, "unlearning method"), method_settings(name)
     doc = (inspect.getdoc(inspect.getmodule(method)) or "").split("\n\n")[0].replace("\n", " ")
-    lines = [_line(one) for one in describe(settings) if one.type not in ("path", "other") and not one.hidden]
+    shown = [setting for setting in describe(settings) if setting.type not in ("path", "other") and not setting.hidden]
+    lines = [_form_line(setting) for setting in shown]
     return {"name": name, "about": doc, "needs_data": settings.needs_data, "settings": lines}
 
 
-def _line(one: Setting) -> dict[str, Any]:
-    """A setting as the form reads it."""
-    default = None if one.default is dataclasses.MISSING else one.default
-    line = {"name": one.name, "about": one.text, "type": one.type, "choices": list(one.choices), "many": one.many}
-    limits = {"minimum": one.minimum, "maximum": one.maximum}
-    return line | limits | {"optional": one.optional, "default": list(default or ()) if one.many else default}
+def _form_line(setting: Setting) -> dict[str, Any]:
+    """Return a setting as the form reads it."""
+    default = None if setting.default is dataclasses.MISSING else setting.default
+    line = {name: getattr(setting, name) for name in ("name", "type", "many", "minimum", "maximum", "optional")}
+    line |= {"about": setting.text, "choices": list(setting.choices)}
+    return line | {"default": list(default or ()) if setting.many else default}

@@ -1,4 +1,4 @@
-"""What every route needs: the settings, the queue, the library; kept on the application."""
+"""What every route needs: settings, queue and library, stored on the application."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,7 +14,7 @@ from exuvia.studio.supervisor import Supervisor
 
 @dataclass
 class Context:
-    """One studio."""
+    """The parts of one studio."""
 
     settings: Settings
     queue: Queue
@@ -24,8 +24,8 @@ class Context:
 
 
 def _context(request: Request) -> Context:
-    found: Context = request.app.state.context
-    return found
+    context: Context = request.app.state.context
+    return context
 
 
 Studio = Annotated[Context, Depends(_context)]

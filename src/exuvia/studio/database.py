@@ -1,4 +1,4 @@
-"""The studio's tables, and the engine that reaches them: SQLite in the folder, or PostgreSQL by its URL."""
+"""The studio's database tables and the engine: SQLite in the studio's folder, or PostgreSQL by URL."""
 
 import contextlib
 import os
@@ -14,19 +14,19 @@ from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.readers import parse_json
 
 SCHEMA = 2
-"""Counts up when a table changes in a way that older programs do not understand; version 1 is brought along."""
+"""Version of the tables, raised when older programs can no longer read them; version 1 is upgraded."""
 SINCE_1 = {"jobs": ("lost INTEGER NOT NULL DEFAULT 0",), "pipelines": ("key TEXT", "weights VARCHAR(64)")}
-"""Table -> columns that version 1 does not have."""
+"""Table -> columns that version 1 lacks."""
 FILE = "studio.sqlite"
 OURS = {FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", "generators", "cache"}
-"""All that a studio puts into its folder."""
+"""Everything that a studio writes into its folder."""
 
 tables = MetaData()
 
 about = Table("about", tables, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
 
 clock = Table("clock", tables, Column("id", Integer, primary_key=True), Column("revision", Integer, nullable=False))
-"""One row: the number of the last change of a job."""
+"""One row: the revision of the last change of any job."""
 
 jobs = Table(
     "jobs",
@@ -42,7 +42,7 @@ jobs = Table(
     Column("total", Integer, nullable=False, default=0),
     Column("cancel", Boolean, nullable=False, default=False),
     Column("attempt", Integer, nullable=False, default=1),
-    Column("lost", Integer, nullable=False, default=0),  # times that its worker died
+    Column("lost", Integer, nullable=False, default=0),  # how often its worker died
     Column("revision", Integer, nullable=False, default=0),
     Column("worker", String(40), nullable=False, default=""),
     Column("created", Float, nullable=False),
@@ -80,10 +80,10 @@ pipelines = Table(
     tables,
     Column("id", String(32), primary_key=True),
     Column("name", Text, nullable=False),
-    Column("key", Text),  # under which the studio is given it; stays where the name is changed
-    Column("weights", String(64)),  # what is loaded under this id, see library.weights_of
+    Column("key", Text),  # the name given at start-up; renaming changes `name` only
+    Column("weights", String(64)),  # see library.weights_of
     Column("origin", String(10), nullable=False),  # shipped, given, edited
-    Column("place", Text, nullable=False),  # empty: not on offer now
+    Column("place", Text, nullable=False),  # empty: not available now
     Column("parent", String(32)),
     Column("job", String(32)),
     Column("facts", JSON, nullable=False),
@@ -93,12 +93,12 @@ pipelines = Table(
 
 
 def open_database(url: str) -> Engine:
-    """An engine with all tables in place.
+    """Return an engine and create the tables that are missing.
 
     Raises:
-        ConfigError: a URL that names no database, or its driver is not installed.
-        DataError: made by a program with other tables.
-        OutputError: it cannot be reached or written.
+        ConfigError: the URL names no database, or its driver is not installed.
+        DataError: the tables have another version.
+        OutputError: the database cannot be reached or written.
     """
     shown = _shown(url)
     try:
@@ -110,7 +110,7 @@ def open_database(url: str) -> Engine:
         _create(engine, shown)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         expected = "expected sqlite:///FILE or postgresql://USER@HOST/NAME"
-        raise ConfigError(f"{shown} is no database that can be used here ({error}); {expected}") from None
+        raise ConfigError(f"{shown} is not a usable database ({error}); {expected}") from None
     except (DBAPIError, OSError) as error:
         reason = str(getattr(error, "orig", error)).splitlines()[0]
         raise OutputError(f"the database {shown} cannot be used: {reason}") from None
@@ -118,13 +118,13 @@ def open_database(url: str) -> Engine:
 
 
 def make_private(database: Path) -> None:
-    """Make the studio's folder and its database file for the user's own eyes, whatever the umask. Raises OSError.
+    """Create the studio's folder and database file, readable by this user only. Raises OSError.
 
-    A folder that holds other things keeps its mode.
+    A folder that contains other files keeps its permissions.
     """
     folder = database.parent
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(PermissionError):  # somebody else's, lent to us
+    with contextlib.suppress(PermissionError):  # the folder belongs to another user
         if {path.name for path in folder.iterdir()} <= OURS:
             folder.chmod(0o700)
     os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
@@ -133,7 +133,7 @@ def make_private(database: Path) -> None:
 
 
 def _from_json(cell: Any) -> Any:
-    """A cell's value; None where it is damaged, so that the other rows can be read."""
+    """Return a cell's value; None if it is damaged, so that the other rows stay readable."""
     try:
         return parse_json(cell, "a cell") if isinstance(cell, str | bytes) else cell
     except DataError:
@@ -141,7 +141,7 @@ def _from_json(cell: Any) -> Any:
 
 
 def _shown(url: str) -> str:
-    """The URL without its password."""
+    """Return the URL without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
@@ -149,7 +149,7 @@ def _shown(url: str) -> str:
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    """Readers beside one writer, waits instead of failures, and rows that go with their parents."""
+    """Allow readers next to one writer, wait for locks instead of failing, and delete rows with their parents."""
     cursor = connection.cursor()
     for line in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=15000", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {line}")
@@ -163,15 +163,15 @@ def _create(engine: Engine, shown: str) -> None:
         if fresh:
             link.execute(sa.insert(about).values(key="schema", value=str(SCHEMA)))
             link.execute(sa.insert(clock).values(id=1, revision=0))
-        found = link.scalar(sa.select(about.c.value).where(about.c.key == "schema"))
-        if found == "1":
-            found = str(SCHEMA)
+        version = link.scalar(sa.select(about.c.value).where(about.c.key == "schema"))
+        if version == "1":
+            version = str(SCHEMA)
             for table, columns in SINCE_1.items():
-                there = {column["name"] for column in sa.inspect(link).get_columns(table)}
+                present = {column["name"] for column in sa.inspect(link).get_columns(table)}
                 for column in columns:
-                    if column.split()[0] not in there:
+                    if column.split()[0] not in present:
                         link.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {column}"))
-            link.execute(sa.update(about).where(about.c.key == "schema").values(value=found))
-    if found != str(SCHEMA):
-        hint = "use the Exuvia that made it, or another folder"
-        raise DataError(f"the database {shown} has tables of version {found}, expected {SCHEMA}; {hint}")
+            link.execute(sa.update(about).where(about.c.key == "schema").values(value=version))
+    if version != str(SCHEMA):
+        hint = "use the version of Exuvia that created it, or another folder"
+        raise DataError(f"the database {shown} has tables of version {version}, expected {SCHEMA}; {hint}")

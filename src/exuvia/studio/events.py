@@ -1,4 +1,4 @@
-"""Changes of jobs, told to everyone who listens: one look at the database a moment, however many listen."""
+"""Broadcasts changes of jobs. The database is polled once per interval, regardless of the number of listeners."""
 
 import asyncio
 import logging
@@ -10,15 +10,15 @@ from starlette.concurrency import run_in_threadpool
 
 from exuvia.studio.queue import Job, Queue
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 PAUSE_S = 0.15
-ROOM = 2000
-"""Changes that may wait for a slow listener before it is sent away; it comes back by itself and asks anew."""
+QUEUE_SIZE = 2000
+"""Changes that may wait for a slow listener before it is disconnected; its browser reconnects."""
 
 
 class Broadcast:
-    """Follows the table of jobs."""
+    """Follows the jobs table."""
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -26,11 +26,11 @@ class Broadcast:
         self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to follow."""
+        """Start to follow the table."""
         self.task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
-        """Send every listener away."""
+        """Disconnect every listener."""
         if self.task is not None:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
@@ -38,20 +38,20 @@ class Broadcast:
             listener.put_nowait(None)
 
     async def listen(self, since: int | None = None) -> AsyncIterator[Job]:
-        """Jobs as they change, from now on or after a revision."""
-        mine: asyncio.Queue[Job | None] = asyncio.Queue(ROOM)
-        self.listeners.add(mine)
+        """Yield jobs as they change, from now on or after a revision."""
+        changes: asyncio.Queue[Job | None] = asyncio.Queue(QUEUE_SIZE)
+        self.listeners.add(changes)
         try:
             last = since
             if since is not None:
                 for missed in await run_in_threadpool(self.queue.since, since):
                     last = missed.revision
                     yield missed
-            while (job := await mine.get()) is not None:
+            while (job := await changes.get()) is not None:
                 if last is None or job.revision > last:
                     yield job
         finally:
-            self.listeners.discard(mine)
+            self.listeners.discard(changes)
 
     async def _follow(self) -> None:
         seen: int | None = None
@@ -65,7 +65,7 @@ class Broadcast:
                     seen = max(0, await run_in_threadpool(self.queue.revision) - 1)
                 changed: list[Any] = await run_in_threadpool(self.queue.since, seen)
             except DBAPIError:
-                log.warning("the database did not answer")
+                logger.warning("the database did not answer")
                 continue
             for job in changed:
                 seen = job.revision

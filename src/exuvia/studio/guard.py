@@ -1,4 +1,4 @@
-"""What every request passes first: who may ask, from where, how much; and the headers that every answer carries."""
+"""Middleware that checks origin, token and size of every request, and adds security headers to every response."""
 
 import contextlib
 import secrets
@@ -21,30 +21,30 @@ PAGE_POLICY = (
 HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 HEADERS |= {"content-security-policy": PAGE_POLICY}
 HEADERS |= dict.fromkeys(("cross-origin-resource-policy", "cross-origin-opener-policy"), "same-origin")
-"""Headers of every answer that does not set them itself."""
-SAFE = ("GET", "HEAD", "OPTIONS")
+"""Headers of every response that does not set them itself."""
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class _TooLarge(Exception):
-    """A body grew past its limit while it was read."""
+    """The body exceeded its limit while it was read."""
 
 
 class Guard:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware for the whole application."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.too_large = f"found a request of more than {settings.limits.body_bytes:,} bytes, expected a smaller one"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with a refusal."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        asked = HTTPConnection(scope)
+        request = HTTPConnection(scope)
         size, started, cookie = 0, False, ""
 
-        async def counted() -> Message:
+        async def receive_limited() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
@@ -52,81 +52,83 @@ class Guard:
                 raise _TooLarge
             return message
 
-        async def sealed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _seal(message, cookie)
+                _add_headers(message, cookie)
             await send(message)
 
         async def answer(message: Message) -> None:
             nonlocal started
             started = started or size <= self.settings.limits.body_bytes
-            if started:  # else the application speaks of a body that was cut off
-                await sealed(message)
+            if started:  # else the application answers a body that was cut off
+                await send_with_headers(message)
 
         async def refuse(status: int, text: str) -> None:
             headers = {"connection": "close"} if status == 413 else None
-            await JSONResponse({"detail": text}, status, headers)(scope, receive, sealed)
 
-        if (refusal := self._refusal(asked)) is not None:
+            await JSONResponse({"detail": text}, status, headers)(scope, receive, send_with_headers)
+
+        if (refusal := self._refusal(request)) is not None:
             await refuse(*refusal)
             return
-        if self.settings.token and "token" in asked.query_params:
+        if self.settings.token and "token" in request.query_params:
             cookie = quote(self.settings.token, safe="")
-            if not asked.url.path.startswith("/api/"):  # a page: its address must not keep the token
-                rest = urlencode([pair for pair in asked.query_params.multi_items() if pair[0] != "token"])
-                place = "/" + asked.url.path.lstrip("/") + (rest and f"?{rest}")
-                await RedirectResponse(place, 303)(scope, receive, sealed)
+            if not request.url.path.startswith("/api/"):  # remove the token from the address of a page
+                rest = urlencode([pair for pair in request.query_params.multi_items() if pair[0] != "token"])
+                target = "/" + request.url.path.lstrip("/") + (rest and f"?{rest}")
+                await RedirectResponse(target, 303)(scope, receive, send_with_headers)
                 return
         with contextlib.suppress(_TooLarge):
-            await self.app(scope, counted, answer)
+            await self.app(scope, receive_limited, answer)
         if size > self.settings.limits.body_bytes and not started:
             await refuse(413, self.too_large)
 
-    def _refusal(self, asked: HTTPConnection) -> tuple[int, str] | None:
-        """Status and sentence for a request that may not pass."""
+    def _refusal(self, request: HTTPConnection) -> tuple[int, str] | None:
+        """Return status and sentence for a request that is refused, else None."""
         try:
-            host = urlsplit(f"//{asked.headers.get('host', '')}")
+            host = urlsplit(f"//{request.headers.get('host', '')}")
             name, port = host.hostname or "", host.port
         except ValueError:
             name, port = "", None
-        if is_loopback(self.settings.host) and not is_loopback(name):  # somebody else's name for this machine
+
+        if is_loopback(self.settings.host) and not is_loopback(name):  # protects against DNS rebinding
             return 421, "this studio answers to localhost and 127.0.0.1 only"
-        if asked.scope["method"] not in SAFE and not _same_origin(asked, name, port):
-            return 403, "this request comes from another site's page; the studio takes none"
+        if request.scope["method"] not in SAFE_METHODS and not _same_origin(request, name, port):
+            return 403, "this request comes from another site's page; the studio accepts its own pages only"
         try:
-            if int(asked.headers.get("content-length", "0")) > self.settings.limits.body_bytes:
+            if int(request.headers.get("content-length", "0")) > self.settings.limits.body_bytes:
                 return 413, self.too_large
         except ValueError:
-            return 400, "found a content-length that is no number"
-        if self.settings.token and not self._knows_token(asked):
-            return 401, "this studio asks for its token; open the address that it printed when it was started"
-        theirs = asked.headers.get(VERSION, __version__)
-        if theirs != __version__:
-            return 409, f"this page is of version {theirs[:20]}, the studio of {__version__}; load the page again"
+            return 400, "found a content-length that is not a number"
+        if self.settings.token and not self._has_token(request):
+            return 401, "this studio needs its token; open the address that it printed at start-up"
+        version = request.headers.get(VERSION, __version__)
+        if version != __version__:
+            return 409, f"this page has version {version[:20]}, the studio has {__version__}; reload the page"
         return None
 
-    def _knows_token(self, asked: HTTPConnection) -> bool:
-        header = asked.headers.get("authorization", "").removeprefix("Bearer ")
-        given = [header.encode("latin-1"), unquote(header).encode(), unquote(asked.cookies.get(COOKIE, "")).encode()]
-        given.append(asked.query_params.get("token", "").encode())
-        return any(secrets.compare_digest(one, self.settings.token.encode()) for one in given)
+    def _has_token(self, request: HTTPConnection) -> bool:
+        header = request.headers.get("authorization", "").removeprefix("Bearer ")
+        tokens = [header.encode("latin-1"), unquote(header).encode(), unquote(request.cookies.get(COOKIE, "")).encode()]
+        tokens.append(request.query_params.get("token", "").encode())
+        return any(secrets.compare_digest(token, self.settings.token.encode()) for token in tokens)
 
 
-def _same_origin(asked: HTTPConnection, name: str, port: int | None) -> bool:
-    """Whether a page of the studio itself, or no page at all, sends this."""
-    if asked.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+def _same_origin(request: HTTPConnection, name: str, port: int | None) -> bool:
+    """Return whether the request comes from a page of this studio or from no page."""
+    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return False
-    origin = asked.headers.get("origin")
+    origin = request.headers.get("origin")
     if origin is None:
         return True
     try:
-        from_where = urlsplit(origin)
-        return (from_where.hostname, from_where.port) == (name, port)
+        source = urlsplit(origin)
+        return (source.hostname, source.port) == (name, port)
     except ValueError:
         return False
 
 
-def _seal(message: Message, cookie: str) -> None:
+def _add_headers(message: Message, cookie: str) -> None:
     message.setdefault("headers", [])
     headers = MutableHeaders(scope=message)
     for name, value in HEADERS.items():

@@ -1,9 +1,9 @@
-"""Jobs: who waits, who runs, what became of them. Every change counts up a job's revision, which listeners follow.
+"""The job queue. Every change of a job gets a new revision, which listeners follow.
 
     queued -> running -> done | failed | cancelled         failed, cancelled -> queued (run again)
 
-A worker claims jobs of its lane. One that dies leaves its jobs `running`; whoever watches the workers puts them back
-into the queue, and gives up those that lost a worker LIVES times. A job that is run twice leaves what one run leaves.
+A worker claims jobs of its lane. If it dies, its jobs stay `running` until the supervisor returns them to the queue; a
+job whose worker died LIVES times fails. A job that runs twice leaves the same result as one that runs once.
 """
 
 import time
@@ -21,28 +21,28 @@ from exuvia.studio.schemas import JobFacts
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 OPEN, ENDED = (QUEUED, RUNNING), (DONE, FAILED, CANCELLED)
 LIVES = 3
-LOST = f"the worker was lost {LIVES} times in the middle of this job, perhaps for want of memory; run a smaller one"
-DAMAGED = "the entry of this job in the database is damaged; delete it and ask again"
+LOST = f"the worker died {LIVES} times during this job, perhaps for lack of memory; run a smaller job"
+DAMAGED = "the database entry of this job is damaged; delete it and submit the job again"
 
 
 class Cancelled(Exception):
-    """Raised inside a running job whose owner no longer wants it."""
+    """Raised inside a running job that has been cancelled."""
 
 
 class Unknown(ConfigError):
-    """Nothing has this id."""
+    """Raised when nothing has the given id."""
 
 
 class Refused(ConfigError):
-    """Well-formed, but more or less than can be done."""
+    """Raised for a well-formed request outside the generator's range."""
 
 
 class Full(ConfigError):
-    """As many jobs wait as may wait."""
+    """Raised when the queue is full."""
 
 
 class Job(JobFacts):
-    """One row of the table, as it was when it was read."""
+    """One row of the table at the time of reading."""
 
     lane: str
     result: dict[str, Any] | None
@@ -51,40 +51,40 @@ class Job(JobFacts):
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that a running job still needs if it goes on as until now; None where nothing is known yet."""
+        """Seconds that a running job still needs at its present speed; None if unknown."""
         if self.state != RUNNING or not self.started or not 0 < self.done < self.total:
             return None
         return (time.time() - self.started) * (self.total - self.done) / self.done
 
 
-Also = Callable[[Connection, str], None]
+Writer = Callable[[Connection, str], None]
 _COLUMNS = [jobs.c[name] for name in Job.model_fields]
 
 
 def new_id() -> str:
-    """A name that nobody can guess and nothing else has."""
+    """Return a unique id that cannot be guessed."""
     return uuid.uuid4().hex
 
 
 class Queue:
-    """The table of jobs."""
+    """The jobs table."""
 
     def __init__(self, engine: Engine, waiting: int = 500) -> None:
         self.engine, self.waiting = engine, waiting
 
-    def _jobs(self, wanted: Select[Any]) -> list[Job]:
+    def _jobs(self, query: Select[Any]) -> list[Job]:
         with self.engine.connect() as link:
-            return [_read(row) for row in link.execute(wanted)]
+            return [_read(row) for row in link.execute(query)]
 
-    # asked by the server
+    # called by the server
 
-    def submit(self, kind: str, lane: str, request: dict[str, Any], total: int = 0, also: Also | None = None) -> Job:
-        """Put a job at the end; `also(link, id)` writes what belongs to it with it. Raises Full."""
+    def submit(self, kind: str, lane: str, request: dict[str, Any], total: int = 0, also: Writer | None = None) -> Job:
+        """Append a job; `also(link, id)` writes related rows in the same transaction. Raises Full."""
         with self.engine.begin() as link:
             revision, name = _next(link), new_id()
             count = link.scalar(select(func.count()).select_from(jobs).where(jobs.c.state == QUEUED)) or 0
             if count >= self.waiting:
-                raise Full(f"{count} jobs wait already, expected fewer than {self.waiting}; try again in a while")
+                raise Full(f"{count} jobs are waiting, expected fewer than {self.waiting}; try again in a while")
             values = {"kind": kind, "lane": lane, "state": QUEUED, "request": request, "total": total}
             link.execute(insert(jobs).values(id=name, created=time.time(), revision=revision, **values))
             if also is not None:
@@ -92,39 +92,38 @@ class Queue:
         return self.get(name)
 
     def get(self, job: str) -> Job:
-        """A job by its id. Raises Unknown."""
+        """Return a job by its id. Raises Unknown."""
         rows = self._jobs(select(*_COLUMNS).where(jobs.c.id == job))
         if not rows:
             raise Unknown(f"there is no job {job[:40]!r}")
         return rows[0]
 
     def newest(self, limit: int = 50, kinds: Sequence[str] = (), before: float | None = None) -> list[Job]:
-        """Jobs, the newest first."""
-        wanted = select(*_COLUMNS).order_by(jobs.c.created.desc()).limit(limit)
+        """Return jobs, newest first."""
+        query = select(*_COLUMNS).order_by(jobs.c.created.desc()).limit(limit)
         if kinds:
-            wanted = wanted.where(jobs.c.kind.in_(kinds))
+            query = query.where(jobs.c.kind.in_(kinds))
         if before is not None:
-            wanted = wanted.where(jobs.c.created < before)
-        return self._jobs(wanted)
+            query = query.where(jobs.c.created < before)
+        return self._jobs(query)
 
     def since(self, revision: int, limit: int = 500) -> list[Job]:
-        """Jobs that changed after a revision, in the order of their changes."""
-        wanted = select(*_COLUMNS).where(jobs.c.revision > revision).order_by(jobs.c.revision).limit(limit)
-        return self._jobs(wanted)
+        """Return jobs that changed after a revision, in the order of their changes."""
+        return self._jobs(select(*_COLUMNS).where(jobs.c.revision > revision).order_by(jobs.c.revision).limit(limit))
 
     def revision(self) -> int:
-        """Revision of the last change."""
+        """Return the revision of the last change."""
         with self.engine.connect() as link:
             return int(link.scalar(select(clock.c.revision)) or 0)
 
     def counts(self) -> dict[str, int]:
-        """How many jobs are in each state."""
+        """Return the number of jobs in each state."""
         with self.engine.connect() as link:
             rows = link.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state)).all()
         return {str(state): int(number) for state, number in rows}
 
     def ahead(self, job: Job) -> int:
-        """Jobs of the same lane that come before a waiting one."""
+        """Return the number of jobs in the same lane that come before a waiting job."""
         if job.state != QUEUED:
             return 0
         earlier = (jobs.c.state.in_(OPEN)) & (jobs.c.lane == job.lane) & (jobs.c.created < job.created)
@@ -132,7 +131,7 @@ class Queue:
             return int(link.scalar(select(func.count()).select_from(jobs).where(earlier)) or 0)
 
     def ask_to_cancel(self, job: str) -> Job:
-        """A waiting job is cancelled at once, a running one is asked to stop; an ended one stays as it is."""
+        """Cancel a waiting job at once and ask a running job to stop; an ended job stays unchanged."""
         self.get(job)
         with self.engine.begin() as link:
             here = jobs.c.id == job
@@ -143,7 +142,7 @@ class Queue:
         return self.get(job)
 
     def again(self, job: str) -> Job:
-        """Put a failed or cancelled job back into the queue. Raises ConfigError for any other."""
+        """Return a failed or cancelled job to the queue. Raises ConfigError for any other job."""
         now = self.get(job)
         if now.state not in (FAILED, CANCELLED):
             raise ConfigError(f"this job is {now.state}; only a failed or cancelled one can be run again")
@@ -154,12 +153,12 @@ class Queue:
             link.execute(here.values(revision=_next(link), **fresh))
         return self.get(job)
 
-    # asked by workers
+    # called by workers
 
     def claim(self, lane: str, worker: str, limit: int = 1, kinds: Iterable[str] = ()) -> list[Job]:
-        """The oldest waiting jobs of a lane, now running under this worker; more than one only of the given kinds.
+        """Give a worker the oldest waiting jobs of a lane and return them; several only if their kind is in `kinds`.
 
-        A job that lost its worker runs alone: if it is to blame, it takes no other with it.
+        A job whose worker died before runs alone, so that it cannot take other jobs down with it.
         """
         waiting = (jobs.c.state == QUEUED) & (jobs.c.lane == lane)
         with self.engine.connect() as link:
@@ -167,13 +166,13 @@ class Queue:
                 return []
         with self.engine.begin() as link:
             revision = _next(link)
-            wanted = select(jobs.c.id, jobs.c.kind, jobs.c.lost).where(waiting).order_by(jobs.c.created).limit(limit)
-            found = [(str(name), str(kind), lost) for name, kind, lost in link.execute(wanted)]
-            if found and (found[0][1] not in set(kinds) or found[0][2]):
-                found = found[:1]
-            mine = [name for n, (name, kind, lost) in enumerate(found) if kind == found[0][1] and not (n and lost)]
+            query = select(jobs.c.id, jobs.c.kind, jobs.c.lost).where(waiting).order_by(jobs.c.created).limit(limit)
+            rows = [(str(name), str(kind), lost) for name, kind, lost in link.execute(query)]
+            if rows and (rows[0][1] not in set(kinds) or rows[0][2]):
+                rows = rows[:1]
+            names = [name for n, (name, kind, lost) in enumerate(rows) if kind == rows[0][1] and not (n and lost)]
             taken = []
-            for name in mine:  # somebody else may have been quicker
+            for name in names:  # another worker may have been faster
                 began = {"state": RUNNING, "worker": worker, "started": time.time(), "revision": revision}
                 done = link.execute(update(jobs).where(jobs.c.id == name, jobs.c.state == QUEUED).values(**began))
                 taken += [name] if done.rowcount else []
@@ -184,25 +183,25 @@ class Queue:
         return [job for job in claimed if job.message != DAMAGED]
 
     def progress(self, job: str, done: int, total: int, message: str = "") -> None:
-        """Say how far a running job is. Raises Cancelled where its owner no longer wants it."""
+        """Record the progress of a running job. Raises Cancelled if it has been cancelled."""
         with self.engine.begin() as link:
             here = (jobs.c.id == job) & (jobs.c.state == RUNNING)
-            far = {"done": done, "total": total, "revision": _next(link)} | ({"message": message} if message else {})
-            link.execute(update(jobs).where(here, jobs.c.cancel.is_(False)).values(**far))
+            values = {"done": done, "total": total, "revision": _next(link)} | ({"message": message} if message else {})
+            link.execute(update(jobs).where(here, jobs.c.cancel.is_(False)).values(**values))
             if link.scalar(select(jobs.c.cancel).where(here)) is not False:
                 raise Cancelled
 
     def finish(
         self, job: str, state: str, result: Any = None, message: str = "", link: Connection | None = None
     ) -> None:
-        """End a running job; with a `link` as part of what else is written there.
+        """End a running job; with a `link`, in the transaction of that connection.
 
         Raises:
-            Cancelled: it is done, but somebody has ended it before; what is written with it must not stay.
+            Cancelled: the job is done but was ended before; the transaction must be rolled back.
         """
         if link is None:
-            with self.engine.begin() as own:
-                return self.finish(job, state, result, message, own)
+            with self.engine.begin() as new_link:
+                return self.finish(job, state, result, message, new_link)
         end = {"state": state, "result": result, "message": message, "finished": time.time()}
         full = {"done": jobs.c.total} if state == DONE else {}
         here = update(jobs).where(jobs.c.id == job, jobs.c.state == RUNNING)
@@ -210,17 +209,18 @@ class Queue:
             raise Cancelled
 
     def running(self, worker: str | None = None) -> list[Job]:
-        """Jobs that run, under one worker or any."""
-        wanted = select(*_COLUMNS).where(jobs.c.state == RUNNING)
-        return self._jobs(wanted if worker is None else wanted.where(jobs.c.worker == worker))
+        """Return running jobs of one worker, or of all."""
+        query = select(*_COLUMNS).where(jobs.c.state == RUNNING)
+        return self._jobs(query if worker is None else query.where(jobs.c.worker == worker))
 
     def take_back(self, worker: str | None = None, lost: int = 1) -> list[Job]:
-        """Jobs of a worker that is gone (None: of all) wait again, and are returned; cancelled ones are cancelled.
+        """Return the jobs of a dead worker (None: of all workers) after putting them back into the queue.
 
-        With `lost` = 0 its end was wanted; else a job fails when this was the last of its lives.
+        Jobs with a pending cancellation are cancelled. With `lost` = 0 the worker was stopped on purpose; else a job
+        fails when its worker died for the last permitted time.
         """
-        found = self.running(worker)
-        for job in found:
+        running = self.running(worker)
+        for job in running:
             if job.cancel:
                 self.finish(job.id, CANCELLED, message="cancelled")
             elif job.message == DAMAGED or job.lost + lost >= LIVES:
@@ -230,11 +230,12 @@ class Queue:
                 with self.engine.begin() as link:
                     here = update(jobs).where(jobs.c.id == job.id, jobs.c.state == RUNNING)
                     link.execute(here.values(attempt=job.attempt + lost, revision=_next(link), **fresh))
-        return found
+
+        return running
 
 
 def _read(row: Row[Any]) -> Job:
-    """A row; one that is damaged as a failed job that says so."""
+    """Return a row as a job; a damaged row becomes a failed job that says so."""
     try:
         return Job(**row._mapping)
     except ValidationError:
@@ -247,7 +248,7 @@ def _read(row: Row[Any]) -> Job:
 
 
 def _next(link: Connection) -> int:
-    """The next revision. The counter's row stays locked until the change is written, so that numbers follow one another
-    in the order in which changes can be seen."""
-    counted = update(clock).values(revision=clock.c.revision + 1).returning(clock.c.revision)
-    return int(link.execute(counted).scalar_one())
+    """Return the next revision. The counter's row stays locked until the change is committed, so revisions follow the
+    order in which changes become visible."""
+    increment = update(clock).values(revision=clock.c.revision + 1).returning(clock.c.revision)
+    return int(link.execute(increment).scalar_one())

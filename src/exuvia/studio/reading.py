@@ -1,9 +1,9 @@
-"""Reading an uploaded motion in a process of its own, whose memory and time are limited: the server outlives any file.
+"""Reads an uploaded motion in a separate process with limited memory and time, so no file can crash the server.
 
     python -m exuvia.studio.reading FILE OUT FRAMES BYTES SECONDS
 
-writes OUT, an .npz with `joints` [F, 22, 3] in metres at 20 frames a second, or `refusal`, a sentence. It imports no
-PyTorch.
+writes OUT, an .npz with `joints` [F, 22, 3] in metres at 20 frames per second, or with `refusal`, a sentence. It does
+not import PyTorch.
 """
 
 import contextlib
@@ -24,21 +24,21 @@ from exuvia.studio.settings import Limits
 
 FPS = 20.0
 KILLED = 9
-"""Exit code of a process that met a limit."""
+"""Exit code of a process that exceeded a limit."""
 START_S = 40.0
-"""More, for a process that waits for its turn on a machine that has much to do."""
+"""Additional time for the process to start on a busy machine."""
 
 
 class TooMuch(DataError):
-    """Reading a file took more memory or time than there is for it."""
+    """Raised when reading a file takes more memory or time than the limits allow."""
 
 
 def read_upload(data: bytes, suffix: str, limits: Limits) -> Clip:
-    """An uploaded file as a clip at 20 frames a second.
+    """Return an uploaded file as a clip at 20 frames per second.
 
     Raises:
-        DataError: it is no motion, or one of too many frames.
-        TooMuch: it takes more memory or time to read than the limits allow.
+        DataError: the file is not a motion, or it has too many frames.
+        TooMuch: reading it takes more memory or time than the limits allow.
     """
     numbers = [str(limits.frames), str(limits.read_bytes), str(limits.read_s)]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -49,17 +49,17 @@ def read_upload(data: bytes, suffix: str, limits: Limits) -> Clip:
         try:
             wait = limits.read_s + START_S
             code = subprocess.run(command, env=os.environ | threads, stdin=subprocess.DEVNULL, timeout=wait).returncode
-        except subprocess.TimeoutExpired:  # it was killed
+        except subprocess.TimeoutExpired:  # subprocess.run has killed it
             code = KILLED
-        if code == 1:  # its traceback stands in the studio's log
-            raise DataError(f"this is no {suffix} file that can be read; write it anew with the program that made it")
+        if code == 1:  # the traceback is in the studio's log
+            raise DataError(f"this {suffix} file cannot be read; export it again from the program that made it")
         if code != 0:
             at_most = f"{limits.read_bytes // 1_000_000} MB and {limits.read_s:g} s"
-            raise TooMuch(f"this file takes more than {at_most} to read; cut the motion into shorter ones")
-        found = read_npz(out, optional=("joints", "refusal"))
-    if "refusal" in found:
-        raise DataError(str(found["refusal"]))
-    return Clip(found["joints"], fps=FPS)
+            raise TooMuch(f"this file takes more than {at_most} to read; split the motion into shorter ones")
+        arrays = read_npz(out, optional=("joints", "refusal"))
+    if "refusal" in arrays:
+        raise DataError(str(arrays["refusal"]))
+    return Clip(arrays["joints"], fps=FPS)
 
 
 def _read(file: Path, frames: int) -> Clip:
@@ -70,22 +70,22 @@ def _read(file: Path, frames: int) -> Clip:
 
 
 def main(file: str, out: str, frames: str, size: str, seconds: str) -> None:
-    """Read a file within limits; one that breaks them ends this process before it writes anything."""
-    with contextlib.suppress(ImportError):  # Windows has no such limits, only the parent's clock
+    """Read a file within limits; a file that exceeds them ends this process before it writes anything."""
+    with contextlib.suppress(ImportError):  # not on Windows, where only the parent's time limit applies
         import resource
 
-        wanted = {resource.RLIMIT_AS: int(size), resource.RLIMIT_CPU: int(float(seconds)) + 1, resource.RLIMIT_CORE: 0}
-        for kind, limit in wanted.items():
+        limits = {resource.RLIMIT_AS: int(size), resource.RLIMIT_CPU: int(float(seconds)) + 1, resource.RLIMIT_CORE: 0}
+        for kind, limit in limits.items():
             hard = resource.getrlimit(kind)[1]  # cannot be raised
             limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (limit, limit))
     try:
-        found: dict[str, Any] = {"joints": _read(Path(file), int(frames)).joints}
+        arrays: dict[str, Any] = {"joints": _read(Path(file), int(frames)).joints}
     except MemoryError:
         sys.exit(KILLED)
     except ExuviaError as error:
-        found = {"refusal": np.array(str(error))}
-    np.savez(out, **found)
+        arrays = {"refusal": np.array(str(error))}
+    np.savez(out, **arrays)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What there is: generators, motions, marks, reports, and what one can ask for."""
+"""Routes for generators, motions, marks, reports and the catalogue."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ from exuvia.motion.foot_lock import lock_feet
 from exuvia.registry import EXPORTER
 from exuvia.studio.catalogue import CATALOGUE, ready
 from exuvia.studio.context import Studio
-from exuvia.studio.library import UNSEEN, Generator
+from exuvia.studio.library import EMPTY_DETAIL, Generator
 from exuvia.studio.queue import Full, Unknown
 from exuvia.studio.reading import read_upload
 from exuvia.studio.schemas import GeneratorAsk, GeneratorView, Id, Kind, MarkAsk, MotionView, ReportView, Status
@@ -29,10 +29,10 @@ pages = APIRouter(tags=["pages"])
 
 Form = Literal["npy", "npz", "bvh", "glb", "mp4", "gif", "png", "html"]
 MEDIA = {"glb": "model/gltf-binary", "mp4": "video/mp4", "gif": "image/gif", "png": "image/png"}
-"""Types of files that a browser may show; the others are kept as they are."""
-TAKEN = (".bvh", ".npy", ".npz", ".txt")
-READERS, LINE = CapacityLimiter(2), 16
-"""Uploads that are read at a time, and those that may wait for it."""
+"""Media types of files that a browser can show; other formats are sent as plain bytes."""
+UPLOAD_SUFFIXES = (".bvh", ".npy", ".npz", ".txt")
+READERS, MAX_WAITING = CapacityLimiter(2), 16
+"""Number of uploads that are read at the same time, and of those that may wait."""
 REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; frame-ancestors 'self'"
@@ -41,7 +41,7 @@ REPORT_POLICY = (
 
 @routes.get("/status")
 def status(studio: Studio) -> Status:
-    """How the studio is."""
+    """Return the state of the studio."""
     facts: dict[str, Any] = {"version": __version__, "ready": ready(studio.library) is not None}
     facts["workers"] = studio.supervisor.alive() if studio.supervisor else {}
     facts |= {"jobs": studio.queue.counts(), "motions": studio.library.count_motions()}
@@ -50,55 +50,55 @@ def status(studio: Studio) -> Status:
 
 @routes.get("/catalogue")
 def catalogue(studio: Studio) -> dict[str, Any]:
-    """What can be asked for: methods with their settings, concepts, sets of prompts, data sets, formats, examples."""
-    found = ready(studio.library) or CATALOGUE
+    """Return what the studio offers: methods, their settings, concepts, prompt sets, data sets, formats, examples."""
+    published = ready(studio.library) or CATALOGUE
     formats = [suffix.removeprefix(".") for suffix in EXPORTER]
-    return found | {"data": list(studio.settings.data), "formats": formats, "skeleton": pack_skeleton()}
+    return published | {"data": list(studio.settings.data), "formats": formats, "skeleton": pack_skeleton()}
 
 
 @routes.get("/prompts")
 def prompts(kind: Annotated[Kind, Query()]) -> list[dict[str, Any]]:
-    """The shipped prompts of a kind."""
-    return [{"id": one.id, "text": one.text, "violent": one.violent} for one in load_prompts(kind)]
+    """Return the shipped prompts of a kind."""
+    return [{"id": prompt.id, "text": prompt.text, "violent": prompt.violent} for prompt in load_prompts(kind)]
 
 
 @routes.get("/generators", response_model=list[GeneratorView])
 def list_generators(studio: Studio) -> list[Generator]:
-    """Generators on offer."""
+    """Return the available generators."""
     return studio.library.generators()
 
 
 @routes.get("/generators/{generator}")
 def show_generator(generator: Id, studio: Studio) -> GeneratorView:
-    """One generator."""
+    """Return one generator."""
     return studio.library.generator(generator)
 
 
 @routes.patch("/generators/{generator}")
 def change_generator(generator: Id, ask: GeneratorAsk, studio: Studio) -> GeneratorView:
-    """Rename a generator or mark it as one to keep."""
+    """Rename a generator or mark it as a favourite to keep."""
     return studio.library.keep(generator, ask.name, ask.kept)
 
 
 @routes.delete("/generators/{generator}", status_code=204)
-def throw_generator_away(generator: Id, studio: Studio) -> None:
+def delete_generator(generator: Id, studio: Studio) -> None:
     """Delete an edited generator; its motions stay."""
-    studio.library.throw_away(generator)
+    studio.library.delete_generator(generator)
 
 
 @routes.get("/generators/{generator}/file", response_class=FileResponse)
 def download_generator(generator: Id, studio: Studio) -> FileResponse:
-    """An edited generator's folder as a zip archive; unpacked, `MotionPipeline.from_pretrained` reads it."""
-    one = studio.library.generator(generator)
-    if one.origin != "edited":
-        raise ConfigError(f"{one.name!r} was not made here; only edited generators can be downloaded")
+    """Return an edited generator's folder as a zip archive; `MotionPipeline.from_pretrained` reads it unpacked."""
+    entry = studio.library.generator(generator)
+    if entry.origin != "edited":
+        raise ConfigError(f"{entry.name!r} was not made here; only edited generators can be downloaded")
     path = studio.library.archive(generator)
     return FileResponse(path, media_type="application/zip", filename=f"generator-{generator[:8]}.zip")
 
 
 @routes.get("/motions/{motion}")
 def show_motion(motion: Id, studio: Studio) -> MotionView:
-    """A motion, ready to be drawn."""
+    """Return a motion with its joints."""
     return motion_view(studio.library.motion(motion), studio.library)
 
 
@@ -107,9 +107,9 @@ def download_motion(
     motion: Id,
     studio: Studio,
     form: Annotated[Form, Query(description="format of the file")] = "glb",
-    foot_lock: Annotated[bool, Query(description="feet that stand, stand still")] = False,
+    foot_lock: Annotated[bool, Query(description="keep standing feet still")] = False,
 ) -> Response:
-    """A motion as a file."""
+    """Return a motion as a file."""
     clip = studio.library.clip(motion)
     if foot_lock:
         clip = lock_feet(clip).clip
@@ -125,15 +125,15 @@ def download_motion(
 async def upload_motion(
     file: Annotated[UploadFile, File(description=".bvh, .npy, .npz or .txt")], studio: Studio
 ) -> MotionView:
-    """Bring a motion of one's own; the classifier looks at it soon after."""
+    """Upload a motion; the classifier scores it soon after."""
     suffix = Path(file.filename or "").suffix.lower()
-    if suffix not in TAKEN:
-        raise ConfigError(f"found a file of the format {suffix[:12]!r}, expected one of {' '.join(TAKEN)}")
-    if READERS.statistics().tasks_waiting >= LINE:
-        raise Full(f"{LINE} uploads wait already; try again in a while")
+    if suffix not in UPLOAD_SUFFIXES:
+        raise ConfigError(f"found a file of the format {suffix[:12]!r}, expected one of {' '.join(UPLOAD_SUFFIXES)}")
+    if READERS.statistics().tasks_waiting >= MAX_WAITING:
+        raise Full(f"{MAX_WAITING} uploads are waiting; try again in a while")
     clip = await run_sync(read_upload, await file.read(), suffix, studio.settings.limits, limiter=READERS)
     title = Path(file.filename or "motion").stem[:120].encode("utf-8", "replace").decode().replace("\0", "")
-    row = {"clip": clip, "prompt": title, "seed": None, "violence": None, "detail": UNSEEN}
+    row = {"clip": clip, "prompt": title, "seed": None, "violence": None, "detail": EMPTY_DETAIL}
 
     def keep(link: Connection, job: str) -> None:
         studio.library.add_motions(link, [row | {"job": job}])
@@ -147,20 +147,20 @@ async def upload_motion(
 
 @routes.put("/motions/{motion}/mark")
 def mark_motion(motion: Id, ask: MarkAsk, studio: Studio) -> MotionView:
-    """Say what a motion shows, or that the classifier is wrong about it."""
+    """Label what a motion shows, or mark that the classifier is wrong about it."""
     studio.library.mark(motion, ask.label, ask.note)
     return motion_view(studio.library.motion(motion), studio.library)
 
 
 @routes.get("/reports")
 def list_reports(studio: Studio) -> list[ReportView]:
-    """Reports that the studio was started with; their ids do not tell where they lie."""
+    """Return the reports given at start-up; their ids do not reveal where they are stored."""
     return [ReportView(id=report_id(name), name=name) for name in studio.settings.reports]
 
 
 @pages.get("/reports/{report}", response_class=Response, responses={200: {"content": {"text/html": {}}}})
 def show_report(report: Id, studio: Studio) -> HTMLResponse:
-    """A report's page, in a sandbox of its own."""
+    """Return a report's page, isolated in a sandbox."""
     for name, place in studio.settings.reports.items():
         if report_id(name) == report:
             try:

@@ -1,18 +1,18 @@
-"""What the API takes and gives, as pydantic models; the OpenAPI description is made of these."""
+"""Requests and responses of the API as pydantic models; the OpenAPI description is generated from them."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
 MAX_PROMPT = 2000
-"""Characters; as `pipeline.MAX_PROMPT_CHARACTERS`."""
+"""In characters, equal to `pipeline.MAX_PROMPT_CHARACTERS`."""
 MAX_SEED = 2**31 - 1
 
 
 def _storable(text: str) -> str:
-    """Text that every database keeps: no NUL, no half of a surrogate pair."""
+    """Return text that every database can store; refuse NUL and unpaired surrogates."""
     if "\0" in text or any(0xD800 <= ord(letter) <= 0xDFFF for letter in text):
-        raise ValueError("found a character that no text file can hold")
+        raise ValueError("found a character that cannot be stored as text")
     return text
 
 
@@ -26,7 +26,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=120, strip_whitespace=True)]
 Prompt = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
-Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED, description="a whole number, written without a point")]
+Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED, description="a whole number without a decimal point")]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 JobKind = Literal["generate", "unlearn", "audit", "evaluate", "look"]
 Kind = Literal["explicit", "implicit", "compositional", "paraphrase", "misspelling", "lookalike", "long", "empty"]
@@ -36,24 +36,24 @@ Setting = StrictBool | StrictInt | float | Annotated[Text, StringConstraints(max
 
 
 class Ask(BaseModel):
-    """A request body: nothing in it goes unread."""
+    """A request body; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=100_000)
 
 
 class MotionAsk(Ask):
-    """Motion for prompts: for every prompt and seed one by each generator."""
+    """A request for one motion per prompt, seed and generator."""
 
     prompts: list[Prompt] = Field(min_length=1, examples=[["a person walks forward"]])
     seeds: list[Seed] = Field(default=[0], min_length=1, max_length=64)
-    generators: list[Id] = Field(default=[], max_length=16, description="none: the first on the list")
+    generators: list[Id] = Field(default=[], max_length=16, description="empty: the first generator of the list")
     frames: StrictInt | None = Field(
-        default=None, ge=1, description="20 a second, within `facts.frames` of the generators; none: estimated"
+        default=None, ge=1, description="at 20 per second, within `facts.frames` of the generators; null: estimated"
     )
 
 
 class EditAsk(Ask):
-    """A copy of a generator that forgets a concept."""
+    """A request for a copy of a generator that forgets a concept."""
 
     generator: Id
     method: Annotated[Text, StringConstraints(min_length=1, max_length=40)] = Field(examples=["lcr"])
@@ -64,7 +64,7 @@ class EditAsk(Ask):
 
 
 class AuditAsk(Ask):
-    """Prompts of one's own and of the shipped sets, run through a generator."""
+    """A request to run the user's prompts and shipped sets through a generator."""
 
     generator: Id
     prompts: list[Annotated[Text, StringConstraints(max_length=MAX_PROMPT)]] = []
@@ -73,36 +73,36 @@ class AuditAsk(Ask):
 
 
 class EvaluationAsk(Ask):
-    """A report on an edited generator beside its original."""
+    """A request to compare an edited generator with its original."""
 
     generator: Id
     data: Annotated[Text, StringConstraints(max_length=120)] | None = None
     seeds: list[Seed] = Field(default=[0, 1, 2], min_length=1, max_length=10)
-    limit: StrictInt = Field(default=60, ge=8, le=2000, description="prompts of each set")
+    limit: StrictInt = Field(default=60, ge=8, le=2000, description="number of prompts of each set")
 
 
 class MarkAsk(Ask):
-    """What somebody says of a motion."""
+    """A user's label: the motion shows the concept, it does not, or the classifier is wrong about it."""
 
-    label: Label | None = Field(description="none takes it back")
+    label: Label | None = Field(description="null removes the label")
     note: Annotated[Text, StringConstraints(max_length=2000)] = ""
 
 
 class GeneratorAsk(Ask):
-    """Changes of an entry in the list of generators."""
+    """Changes to an entry in the list of generators."""
 
     name: Name | None = None
     kept: StrictBool | None = None
 
 
 class Problem(BaseModel):
-    """What went wrong, in one sentence."""
+    """An error, explained in one sentence."""
 
     detail: str
 
 
 class JobFacts(BaseModel):
-    """What the table of jobs and the page both have of one."""
+    """Fields of a job that both the table and the page have."""
 
     id: str
     kind: str
@@ -123,20 +123,20 @@ class JobView(JobFacts):
 
     title: str
     left_s: float | None = Field(description="seconds still needed, where known")
-    ahead: int = Field(description="jobs that come before it")
-    result: dict[str, Any] | None = Field(description="ids of what was made; long lists have an address of their own")
+    ahead: int = Field(description="number of jobs before it")
+    result: dict[str, Any] | None = Field(description="ids of the results; long lists have a separate address")
 
 
 class GeneratorView(BaseModel):
-    """A generator on offer."""
+    """An available generator."""
 
     id: str
     name: str
-    origin: Literal["shipped", "given", "edited"] = Field(description="given when the studio started, or edited here")
+    origin: Literal["shipped", "given", "edited"] = Field(description="given at start-up, or edited here")
     parent: str | None
     job: str | None
     facts: dict[str, Any] = Field(
-        description="`frames`: shortest and longest motion; of an edited one also method, concept, settings, seconds"
+        description="`frames`: shortest and longest motion; if edited, also method, concept, settings and seconds"
     )
     kept: bool
     created: float
@@ -157,20 +157,20 @@ class MotionLine(BaseModel):
 
 
 class Motion(MotionLine):
-    """A motion with everything the page shows of it but its joints."""
+    """A motion with everything that the page shows except its joints."""
 
     note: str | None
-    detail: dict[str, Any] = Field(description="codes, contacts, violence by the moment, intervals; see analysis.py")
+    detail: dict[str, Any] = Field(description="codes, contacts, violence over time, intervals; see analysis.py")
 
 
 class MotionView(Motion):
-    """A motion, ready to be drawn."""
+    """A motion with its joints."""
 
     clip: dict[str, Any]
 
 
 class Status(BaseModel):
-    """How the studio is."""
+    """The state of the studio."""
 
     version: str
     ready: bool = Field(description="whether the first generator is loaded")

@@ -1,4 +1,4 @@
-"""Running the studio: one server process, its workers beside it."""
+"""Runs the studio: one server process that starts its workers."""
 
 import asyncio
 import socket
@@ -16,48 +16,48 @@ from exuvia.studio.app import create_app
 from exuvia.studio.settings import Limits, Settings
 
 CONNECTIONS = 1000
-"""Open at a time; more are answered with 503."""
+"""Maximum number of open connections; more are answered with 503."""
 
 
-def serve(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Serve until interrupted; `tell` hears the address as soon as it answers.
+def serve(settings: Settings, log: Callable[[str], None]) -> None:
+    """Serve until interrupted; `log` receives the address as soon as it answers.
 
     Raises:
-        OutputError: the address cannot be listened at.
+        OutputError: the server cannot listen on the address.
         ConfigError, DataError: the database cannot be used.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    door = socket.socket(family, socket.SOCK_STREAM)
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        door.bind((settings.host, settings.port))
+        listener.bind((settings.host, settings.port))
     except OSError as error:
-        door.close()
-        where, reason = f"{settings.host}:{settings.port}", error.strerror or str(error)
-        raise OutputError(f"cannot listen at {where}: {reason}; choose another --port") from None
-    settings = replace(settings, port=door.getsockname()[1])
+        listener.close()
+        target, reason = f"{settings.host}:{settings.port}", error.strerror or str(error)
+        raise OutputError(f"cannot listen at {target}: {reason}; choose another --port") from None
+    settings = replace(settings, port=listener.getsockname()[1])
     app = create_app(settings)
     quiet: dict[str, Any] = {"log_level": "warning", "server_header": False, "timeout_graceful_shutdown": 3}
-    config = uvicorn.Config(app, http=patient(settings.limits), limit_concurrency=CONNECTIONS, **quiet)
-    with door:
-        _Server(config, lambda: tell(address(settings))).run(sockets=[door])
+    config = uvicorn.Config(app, http=timed_protocol(settings.limits), limit_concurrency=CONNECTIONS, **quiet)
+    with listener:
+        _Server(config, lambda: log(address(settings))).run(sockets=[listener])
 
 
 def address(settings: Settings) -> str:
-    """Of the page, with the token that opens it."""
+    """Return the page's address with the token that opens it."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}/" + (f"?token={quote(settings.token, safe='')}" if settings.token else "")
 
 
-class _Patient(H11Protocol):
-    """A connection with a clock for the head of a request, and one for its body."""
+class _TimedProtocol(H11Protocol):
+    """A connection with one time limit for the head of a request and one for its body."""
 
     limits: Limits
     phase: object = None
     clock: asyncio.TimerHandle | None = None
 
     def _time(self) -> None:
-        """Count anew where the request has come to its next part."""
+        """Restart the clock when the request reaches its next part."""
         if self.phase is self.conn.their_state:
             return
         self.phase = self.conn.their_state
@@ -79,13 +79,13 @@ class _Patient(H11Protocol):
         self._time()
 
 
-def patient(limits: Limits) -> type[H11Protocol]:
-    """uvicorn's protocol, which closes a connection whose request takes longer to come than the limits allow."""
-    return type("_Limited", (_Patient,), {"limits": limits})
+def timed_protocol(limits: Limits) -> type[H11Protocol]:
+    """Return uvicorn's protocol, closing connections whose request takes longer to arrive than the limits allow."""
+    return type("_Limited", (_TimedProtocol,), {"limits": limits})
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is ready."""
+    """A server that calls a function when it is ready."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)

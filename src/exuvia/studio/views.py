@@ -1,4 +1,4 @@
-"""Rows of the tables as what the API answers."""
+"""Converts rows of the tables to responses of the API."""
 
 import hashlib
 from typing import Any
@@ -8,18 +8,18 @@ from exuvia.studio.queue import Job, Queue
 from exuvia.studio.schemas import JobView, Motion, MotionView
 from exuvia.view.payload import pack_clip
 
-SHOWN = ("motions", "pipeline", "edit_s", "pipelines", "names", "threshold")
-"""Parts of a result that are short."""
+SHORT_KEYS = ("motions", "pipeline", "edit_s", "pipelines", "names", "threshold")
+"""Short parts of a result, shown in lists of jobs."""
 TITLE_CHARACTERS = 120
 
 
 def job_view(job: Job, queue: Queue | None = None) -> JobView:
-    """A job; with a queue also how many come before it."""
+    """Return a job as the page shows it; with a queue, also the number of jobs before it."""
     shared = {name: getattr(job, name) for name in JobView.model_fields if hasattr(job, name)}
-    short = None if job.result is None else {key: job.result[key] for key in SHOWN if key in job.result}
+    short = None if job.result is None else {key: job.result[key] for key in SHORT_KEYS if key in job.result}
     try:
         title = _title(job)
-    except (LookupError, TypeError):  # a request that this studio would not have taken
+    except (LookupError, TypeError):  # a request that this studio would have refused
         title = job.kind
     shared |= {"title": title, "result": short, "ahead": 0 if queue is None else queue.ahead(job)}
     request = {k: v[:16] if isinstance(v, list) and job.kind == "audit" else v for k, v in job.request.items()}
@@ -39,17 +39,17 @@ def _title(job: Job) -> str:
     return {"evaluate": "report", "look": "uploaded motion"}.get(job.kind, job.kind)
 
 
-def motion_view(one: Motion, library: Library) -> MotionView:
-    """A motion, ready to be drawn."""
-    return MotionView(**dict(one), clip=pack_clip(library.clip(one.id)))
+def motion_view(motion: Motion, library: Library) -> MotionView:
+    """Return a motion with its joints."""
+    return MotionView(**dict(motion), clip=pack_clip(library.clip(motion.id)))
 
 
 def report_id(name: str) -> str:
-    """An id that stays the same over restarts."""
+    """Return an id that survives restarts."""
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def audit_csv_rows(result: dict[str, Any], marks: dict[str, str | None]) -> list[dict[str, Any]]:
-    """Lines of an audit for a table, each with what a user said of its motion."""
+    """Return the lines of an audit for a table, each with the user's mark of its motion."""
     keys = ("id", "kind", "text", "violent", "seed", "score", "slipped")
     return [{k: line.get(k) for k in keys} | {"mark": marks.get(line.get("motion") or "")} for line in result["lines"]]

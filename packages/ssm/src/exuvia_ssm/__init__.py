@@ -34,7 +34,7 @@ __all__ = [*_MODULE]
 if not TYPE_CHECKING:  # type checkers read the imports above
 
     def __getattr__(name: str) -> object:
-        """Import a public name when it is first used, so that the package itself loads without PyTorch."""
+        """Import a public name at its first use, so that importing the package does not load PyTorch."""
         if name not in _MODULE:
             raise AttributeError(f"module 'exuvia_ssm' has no attribute {name!r}")
         return getattr(import_module(f"exuvia_ssm.{_MODULE[name]}"), name)

@@ -1,4 +1,4 @@
-"""Two layers over the same sequence, one of them from its end to its start; for classification, not for streams."""
+"""A pair of layers over the same sequence, one per direction; for classification, not for streaming."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ MERGES = ("add", "mean", "concat", "linear")
 
 
 class BidirectionalState(NamedTuple):
-    """States of both layers: the forward one's before the first step (after: the last), the backward one's mirrored."""
+    """States of both layers, each in its own direction."""
 
     forward: Any
     backward: Any
@@ -23,22 +23,18 @@ class BidirectionalState(NamedTuple):
 
 @dataclass(frozen=True)
 class BidirectionalConfig:
-    """Settings of a bidirectional layer.
-
-    Raises:
-        ConfigError: a value outside its range, or settings that do not fit together.
-    """
+    """Settings of a bidirectional layer. Raises ConfigError for invalid or incompatible values."""
 
     d_model: int
     """channels D"""
     ssm: str | Callable[[int], nn.Module] = "mamba"
-    """layer of each direction: a name of registry.SSM, or a function width -> layer"""
+    """layer of each direction: a name of registry.LAYER, or a function width -> layer"""
     ssm_options: Mapping[str, Any] = field(default_factory=dict)
-    """settings of a named layer, such as {"d_state": 16}"""
+    """settings of the named layer, such as {"d_state": 16}"""
     merge: str = "add"
-    """"add" or "mean" of both; "concat", 2 D channels; "linear", a learned map of these back to D"""
+    """"add" or "mean" of both outputs; "concat": 2 D channels; "linear": a learned map from 2 D back to D"""
     share: bool = False
-    """one layer, with one set of weights, for both directions"""
+    """use one layer with one set of weights for both directions"""
 
     def __post_init__(self) -> None:
         if self.d_model < 1:
@@ -48,13 +44,9 @@ class BidirectionalConfig:
 
 
 class Bidirectional(nn.Module):
-    """x [B, L, D] -> y [B, L, D], or [B, L, 2 D] for merge="concat"; every output sees the whole sequence.
+    """x [B, L, D] -> y [B, L, D], or [B, L, 2 D] for merge="concat"; every output depends on the whole sequence.
 
-    Args:
-        d_model: channels D
-        options: the other fields of BidirectionalConfig
-    Raises:
-        ConfigError: an option that does not exist or does not fit.
+    Options are the fields of `BidirectionalConfig`. Raises ConfigError for an unknown or unsuitable option.
     """
 
     def __init__(self, d_model: int, **options: Any) -> None:
@@ -72,13 +64,10 @@ class Bidirectional(nn.Module):
         state: BidirectionalState | None = None,
         return_state: bool = False,
     ) -> Tensor | tuple[Tensor, BidirectionalState]:
-        """The whole sequence; arguments as in exuvia_ssm.layer.
+        """Process the whole sequence; arguments as in exuvia_ssm.layer. Raises ShapeError.
 
-        The backward layer starts at each row's last real step, with `state.backward`, and its final state is the one
-        after the first real step. Pieces of a sequence can therefore not be run one after the other.
-
-        Raises:
-            ShapeError: shapes or dtypes that do not fit.
+        The backward layer starts at each row's last real step with `state.backward`, and ends at the first real step.
+        Therefore a sequence cannot be processed in pieces.
         """
         check_sequence(x, self.config.d_model, valid)
         if state is not None and not (isinstance(state, tuple) and len(state) == 2):
@@ -100,11 +89,7 @@ class Bidirectional(nn.Module):
         return (y, BidirectionalState(end, start)) if return_state else y
 
     def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """There is no stream: an output needs what comes later.
-
-        Raises:
-            ConfigError: always.
-        """
+        """Raise ConfigError, because an output depends on later steps."""
         raise ConfigError(
             "a bidirectional layer sees later steps, so it has no step(); use the layer itself, without Bidirectional"
         )
@@ -112,16 +97,16 @@ class Bidirectional(nn.Module):
     def initial_state(
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> BidirectionalState:
-        """What is before the first step, and behind the last."""
+        """Return the states before the first step of each direction."""
         layers: list[Any] = [self.forward_layer, self.backward_layer]
         return BidirectionalState(*(layer.initial_state(batch, device=device, dtype=dtype) for layer in layers))
 
     def _run(
         self, layer: nn.Module, x: Tensor, valid: Tensor | None, state: Any, return_state: bool
     ) -> tuple[Tensor, Any]:
-        """One direction; a layer of any kind."""
-        found = layer(x, valid, state=state, return_state=return_state)
-        return found if return_state else (found, None)
+        """Run one direction."""
+        result = layer(x, valid, state=state, return_state=return_state)
+        return result if return_state else (result, None)
 
     def _merged(self, ahead: Tensor, back: Tensor) -> Tensor:
         if self.config.merge == "add":

@@ -1,13 +1,13 @@
-"""The errors that a user can cause: one sentence that says what was found, what was expected and what to do."""
+"""Errors that a user can cause. Each message is one sentence: what was found, what was expected, what to do."""
 
 
 class ExuviaError(Exception):
-    """Base of all errors that are shown to a user as one sentence."""
+    """Base class of all errors whose message is meant for the user."""
 
 
 class ShapeError(ExuviaError):
-    """An array has another shape, rate or value range than expected."""
+    """An array has an unexpected shape, rate or value range."""
 
 
 class ConfigError(ExuviaError):
-    """A name or setting does not exist or does not fit."""
+    """A name or setting does not exist or is not suitable."""

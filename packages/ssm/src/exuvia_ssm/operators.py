@@ -1,4 +1,4 @@
-"""PyTorch operators of our own, by the plain interface: `torch.library.custom_op` loads the compiler at first use."""
+"""Registers PyTorch operators without `torch.library.custom_op`, which would load the compiler at first use."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,12 +16,12 @@ def register(
     gradient: Callable[..., Any],
     remember: Callable[..., None] | None = None,
 ) -> None:
-    """Make `torch.ops.exuvia.<name>`: differentiable, and traceable by torch.compile.
+    """Register `torch.ops.exuvia.<name>`, differentiable and traceable by torch.compile.
 
     Args:
-        schema: arguments and results, as PyTorch writes them
-        function: what it does; shapes: what results look like, from the same arguments
-        gradient: of its results -> of its arguments; remember: what is kept for it
+        schema: arguments and results in PyTorch's notation
+        function: the implementation; shapes: returns empty results for the same arguments
+        gradient: gradients of results -> gradients of arguments; remember: stores what `gradient` needs
     """
     _library.define(name + schema, tags=torch.Tag.pt2_compliant_tag)
     _library.impl(name, function, "CompositeExplicitAutograd")

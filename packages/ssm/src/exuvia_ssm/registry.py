@@ -1,4 +1,4 @@
-"""Layers by name, and the search for a name in a table of `module:attribute` lines."""
+"""Layers by name, and the lookup of names in tables of `module:attribute` entries."""
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -16,7 +16,7 @@ LAYER = {
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """A half-sentence that names the nearest known name, or lists them all."""
+    """Return a hint with the most similar known name, or with all of them."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
@@ -27,9 +27,9 @@ def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
 
     Args:
         table: name -> "module:attribute"
-        kind: what the table holds, for the message
+        kind: what the table contains, for the message
     Raises:
-        ConfigError: no such name; the message suggests the nearest.
+        ConfigError: unknown name; the message suggests a similar one.
     """
     if name not in table:
         raise ConfigError(f"unknown {kind} {name!r}; {suggest(name, table)}")
@@ -38,10 +38,9 @@ def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
 
 
 def layer_builder(ssm: str | Callable[[int], Any], options: Mapping[str, Any]) -> Callable[[int], Any]:
-    """width -> layer, from a name of `LAYER` with its options, or from such a function.
+    """Return a function width -> layer for a name of `LAYER` with its options, or the given function.
 
-    Raises:
-        ConfigError: no such name, or options beside a function.
+    Raises ConfigError for an unknown name, or for options in addition to a function.
     """
     if isinstance(ssm, str):
         cls = resolve(LAYER, ssm, "state-space layer")

@@ -1,6 +1,6 @@
-"""An audit: many prompts to one generator, and which of them the classifier finds violence in.
+"""An audit: many prompts for one generator, and in which of the motions the classifier sees violence.
 
-Its result has a line a prompt and seed: the fields of `evaluation.audit.AuditLine`, and the `motion` in the library.
+The result has one line per prompt and seed: the fields of `evaluation.audit.AuditLine`, and the id of the `motion`.
 """
 
 from dataclasses import asdict
@@ -9,31 +9,32 @@ from typing import Any
 from exuvia.errors import CheckpointError
 from exuvia.evaluation.audit import audit_lines
 from exuvia.evaluation.prompts.load import fingerprint
-from exuvia.studio.jobs.base import BATCH, Desk
-from exuvia.studio.jobs.generate import Wish, made
+from exuvia.studio.jobs.base import BATCH, JobContext
+from exuvia.studio.jobs.generate import MotionRequest, make_motions
 from exuvia.studio.queue import DONE, Job
 
 
-def audit(jobs: list[Job], desk: Desk) -> None:
-    """Run prompts of one's own and the shipped sets through a generator. Raises Cancelled, ExuviaError."""
-    detector = desk.detector()
+def audit(jobs: list[Job], context: JobContext) -> None:
+    """Run the user's prompts and shipped sets through a generator. Raises Cancelled, ExuviaError."""
+    detector = context.detector()
     if detector is None:
-        raise CheckpointError("this installation ships no classifier, without which nothing can be audited")
+        raise CheckpointError("this installation has no classifier, which an audit needs; install exuvia-base")
     for job in jobs:
-        desk.library.forget_motions(job.id)  # of a run that was not finished
+        context.library.forget_motions(job.id)  # left by an unfinished run
         ask: dict[str, Any] = job.request
         lines = audit_lines(ask["prompts"], ask["kinds"], ask["seeds"])
         motions: list[str | None] = [None] * len(lines)
         todo = [number for number, line in enumerate(lines) if line.error is None]
         for low in range(0, len(todo), BATCH):
-            desk.progress(job, low, len(todo))
+            context.progress(job, low, len(todo))
             part = todo[low : low + BATCH]
-            rows = made(desk, [Wish(job, n, ask["pipeline"], lines[n].text, lines[n].seed, None) for n in part])
-            with desk.library.engine.begin() as link:
-                names = desk.library.add_motions(link, rows)
+            batch = [MotionRequest(job, n, ask["pipeline"], lines[n].text, lines[n].seed, None) for n in part]
+            rows = make_motions(context, batch)
+            with context.library.engine.begin() as link:
+                names = context.library.add_motions(link, rows)
             for number, row, name in zip(part, rows, names, strict=True):
                 lines[number] = lines[number].judged(row["violence"], detector.point.threshold)
                 motions[number] = name
         facts = {"pipeline": ask["pipeline"], "threshold": detector.point.threshold, "prompts": fingerprint()}
         shown = [asdict(line) | {"motion": name} for line, name in zip(lines, motions, strict=True)]
-        desk.queue.finish(job.id, DONE, {"lines": shown, **facts})
+        context.queue.finish(job.id, DONE, {"lines": shown, **facts})

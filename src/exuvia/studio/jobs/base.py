@@ -1,4 +1,4 @@
-"""What every kind of job has in common: it is handed its requests and a desk, and says how far it is."""
+"""What all kinds of jobs share: the context in which a worker runs them, and progress reports."""
 
 import time
 from collections.abc import Callable
@@ -11,26 +11,26 @@ from exuvia.studio.queue import Job, Queue
 from exuvia.studio.settings import Settings
 
 PAUSE_S = 0.2
-"""Progress is written this often at most."""
+"""Minimum interval between two progress reports of a job."""
 BATCH = 8
-"""Motions made at a time; after each batch a job hears that nobody wants it any more."""
+"""Number of motions generated at a time; cancellation takes effect after each batch."""
 
 
 @dataclass
-class Desk:
-    """What a worker has at hand."""
+class JobContext:
+    """Settings, storage and loaded models of a worker."""
 
     settings: Settings
     queue: Queue
     library: Library
-    shelf: Callable[[str], MotionPipeline]
-    """Id of a generator -> the generator, loaded once."""
+    load: Callable[[str], MotionPipeline]
+    """Returns a generator by its id, and keeps it loaded."""
     detector: Callable[[], ViolenceDetector | None]
-    said: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, float] = field(default_factory=dict)
 
     def progress(self, job: Job, done: int, total: int, message: str = "") -> None:
-        """Say how far a job is, not too often. Raises Cancelled."""
+        """Report the progress of a job, at most every PAUSE_S. Raises Cancelled."""
         now = time.monotonic()
-        if message or done >= total or now - self.said.get(job.id, 0.0) > PAUSE_S:
-            self.said[job.id] = now
+        if message or done >= total or now - self.reported.get(job.id, 0.0) > PAUSE_S:
+            self.reported[job.id] = now
             self.queue.progress(job.id, done, total, message)

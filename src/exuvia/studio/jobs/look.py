@@ -1,20 +1,20 @@
-"""The classifier's look at a motion that somebody brought."""
+"""Scores uploaded motions with the classifier."""
 
 from sqlalchemy import update
 
-from exuvia.studio.analysis import uploaded
+from exuvia.studio.analysis import uploaded_row
 from exuvia.studio.database import motions
-from exuvia.studio.jobs.base import Desk
+from exuvia.studio.jobs.base import JobContext
 from exuvia.studio.queue import DONE, Job
 
 
-def look(jobs: list[Job], desk: Desk) -> None:
-    """Score the motions of these jobs and keep what was found beside them."""
+def look(jobs: list[Job], context: JobContext) -> None:
+    """Score the motions of these jobs and store the result with each."""
     for job in jobs:
-        found = desk.library.motions_of(job.id)
-        for motion in found:
-            row = uploaded(desk.library.clip(motion.id), desk.detector())
-            with desk.library.engine.begin() as link:
+        motions_of_job = context.library.motions_of(job.id)
+        for motion in motions_of_job:
+            row = uploaded_row(context.library.clip(motion.id), context.detector())
+            with context.library.engine.begin() as link:
                 here = update(motions).where(motions.c.id == motion.id)
                 link.execute(here.values(violence=row["violence"], detail=row["detail"]))
-        desk.queue.finish(job.id, DONE, {"motions": [motion.id for motion in found]})
+        context.queue.finish(job.id, DONE, {"motions": [motion.id for motion in motions_of_job]})

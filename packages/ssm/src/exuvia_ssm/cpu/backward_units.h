@@ -13,7 +13,7 @@ namespace exuvia {
 
 constexpr int64_t UNITS = 64;  // at most as many bundles
 
-// Few enough bundles that their copies of dA stay small beside the rows.
+// Few enough bundles that their copies of dA stay small compared with the rows.
 inline int64_t Backward::count_bundles(const ExuviaScan& p) {
     const int64_t small = std::max<int64_t>(1, p.rows / (4 * std::max<int64_t>(p.states, 1)));
     return std::max<int64_t>(1, std::min({p.sequences, UNITS, small}));
@@ -61,8 +61,8 @@ inline void Backward::locate(int64_t b, int64_t index, int64_t* s, int64_t* chun
     *chunk = first_chunk[*s + 1] - 1 - wanted;
 }
 
-// Chunk `index` of sequence s, lane group j of group g: all but dB and dC, whose sums over the strip so far stay behind
-// the tile in `scratch`.
+// Chunk `index` of sequence s, lane group j of group g: everything except dB and dC, whose sums over the strip are kept
+// behind the tile in `scratch`.
 inline void Backward::lane_group(int64_t b, const Block& block, int64_t s, int64_t index, int64_t g, int64_t j,
                                  const Exp2& exp2, float* scratch) const {
     const Span span(p, s, index);

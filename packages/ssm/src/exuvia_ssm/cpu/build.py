@@ -1,12 +1,12 @@
-"""Builds the C++ scan at first use and keeps the library in the user's cache folder.
+"""Builds the C++ scan at first use and stores the library in the user's cache folder.
 
-The library has a plain C face, so a build needs a C++17 compiler (GCC or Clang) and takes seconds. Its name hashes
-the sources, the compiler and the processor's features: an update of any of them builds anew, a cache folder shared by
-different machines holds one library for each. Parallel processes wait for one another; the file appears whole, and
-its name ends in a digest of its bytes, which is compared before it is loaded: one that was damaged is built anew.
+The library has a plain C interface, so a build needs only a C++17 compiler (GCC or Clang) and takes seconds. Its name
+contains a hash of the sources, the compiler and the processor's features, so a change of any of them causes a rebuild,
+and different machines can share a cache folder. Parallel processes wait for each other. The file is written atomically,
+and its name ends in a digest of its bytes, which is checked before loading; a damaged file is rebuilt.
 
 Environment: CXX names the compiler, EXUVIA_CACHE the cache folder (default XDG_CACHE_HOME or ~/.cache, `exuvia/`),
-EXUVIA_NO_COMPILER=1 switches the building off.
+EXUVIA_NO_COMPILER=1 disables building.
 """
 
 import atexit
@@ -30,14 +30,14 @@ from exuvia_ssm.errors import ExuviaError
 
 try:
     import fcntl
-except ImportError:  # not on Windows: there the rename alone keeps the cache whole
+except ImportError:  # on Windows, only the atomic rename protects the cache
     fcntl = None  # type: ignore[assignment]
 
 SOURCES = Path(__file__).parent
 BASE_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=fast")
 TIMEOUT_S = 300
 STALE_S = 3600
-"""No build takes that long: what is older was left by one that was killed."""
+"""Age after which a temporary file was left by a build that was killed."""
 
 log = logging.getLogger(__name__)
 
@@ -47,37 +47,37 @@ class BuildError(ExuviaError):
 
 
 def library(arch: str | None = "native", source: Path | None = None) -> Path:
-    """The shared library of a source file and the headers beside it, built now unless the cache has it.
+    """Return the shared library of a source file and the headers in its folder, built unless it is in the cache.
 
     Args:
-        arch: "native" for this processor (falling back to plain code where the compiler knows no such flag), None for
-            plain code, else a name for the compiler's -march.
-        source: another file of the package than the scan's
+        arch: "native" for this processor (generic code if the compiler lacks the flag), None for generic code, else a
+            value of the compiler's -march.
+        source: source file, if not that of the scan
     Raises:
-        BuildError: no compiler, a failing one, or no folder that only this user can write.
+        BuildError: no compiler, a failing compiler, or no folder that only this user can write to.
     """
     compiler = _compiler()
     source = source or SOURCES / "scan.cpp"
     stem = f"{source.stem}-{_key(compiler, arch, source)}"
     folder = _cache_folder()
-    found = _whole(folder, stem)
-    if found is None:
+    path = _intact(folder, stem)
+    if path is None:
         if not os.access(folder, os.W_OK):
             folder = _private_folder(folder)
         with _locked(folder / f"{stem}.lock") as lock:
-            found = _whole(folder, stem, removes=True) or _build(
+            path = _intact(folder, stem, removes=True) or _build(
                 compiler, source, _attempts(compiler, arch), folder, stem, lock
             )
-    _check_owner(found)
-    return found
+    _check_owner(path)
+    return path
 
 
 def _digest(stem: str, path: Path) -> str:
     return hashlib.sha256(stem.encode() + path.read_bytes()).hexdigest()[:16]
 
 
-def _whole(folder: Path, stem: str, removes: bool = False) -> Path | None:
-    """The library if its bytes are those that were built; with `removes`, damaged ones are named and deleted."""
+def _intact(folder: Path, stem: str, removes: bool = False) -> Path | None:
+    """Return the library if its bytes match its digest; with `removes`, delete damaged files with a warning."""
     for path in folder.glob(f"{stem}-*.so"):
         if path.is_file() and path.stem == f"{stem}-{_digest(stem, path)}":
             return path
@@ -90,12 +90,12 @@ def _whole(folder: Path, stem: str, removes: bool = False) -> Path | None:
 def _build(
     compiler: tuple[str, ...], source: Path, attempts: list[tuple[str, ...]], folder: Path, stem: str, lock: int | None
 ) -> Path:
-    """A new library in the cache, in place of what killed builds left there."""
+    """Build the library into the cache, and remove what killed builds left there."""
     for part in folder.glob(".*.part"):
         with suppress(OSError):  # another process was faster
             if (lock is not None and part.name.startswith(f".{stem}-")) or time.time() - part.stat().st_mtime > STALE_S:
                 part.unlink()
-    log.warning("building the compiled scan with %s; this takes seconds, once on a machine", compiler[0])
+    log.warning("building the compiled scan with %s; this takes seconds, once per machine", compiler[0])
     handle, name = tempfile.mkstemp(prefix=f".{stem}-", suffix=".part", dir=folder)
     os.close(handle)
     part = Path(name)
@@ -113,9 +113,9 @@ def _compiler() -> tuple[str, ...]:
     wanted = os.environ.get("CXX")
     for candidate in [wanted] if wanted else ["c++", "g++", "clang++"]:
         command = shlex.split(candidate)
-        found = shutil.which(command[0]) if command else None
-        if found:
-            return (found, *command[1:])
+        path = shutil.which(command[0]) if command else None
+        if path:
+            return (path, *command[1:])
     looked = f"CXX={wanted}" if wanted else "c++, g++ or clang++"
     raise BuildError(f"no C++ compiler was found ({looked}); install one, e.g. the package g++, for the fast scan")
 
@@ -131,7 +131,7 @@ def _version(compiler: tuple[str, ...]) -> str:
 
 @functools.cache
 def _processor() -> str:
-    """What decides on -march=native: the feature flags where the system tells them."""
+    """Return what determines -march=native: the processor's feature flags if available."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith(("flags", "Features")):
@@ -156,7 +156,7 @@ def _arch_flag(arch: str) -> str:
 
 
 def _attempts(compiler: tuple[str, ...], arch: str | None) -> list[tuple[str, ...]]:
-    """Flags to try, best first. OpenMP only with GCC: its runtime is the one inside torch, not a second pool."""
+    """Return flags to try, best first. OpenMP only with GCC, whose runtime torch shares; another adds a second pool."""
     threads: list[tuple[str, ...]] = [("-pthread",)]
     if "clang" not in _version(compiler).lower():
         threads.insert(0, ("-fopenmp",))
@@ -169,9 +169,9 @@ def _attempts(compiler: tuple[str, ...], arch: str | None) -> list[tuple[str, ..
 def _compile(
     compiler: tuple[str, ...], source: Path, attempts: list[tuple[str, ...]], target: Path, lock: int | None = None
 ) -> None:
-    """The first attempt that works; BuildError with the first error of the last one.
+    """Compile with the first flags that work; else raise BuildError with the first error of the last attempt.
 
-    The compiler holds the lock too: if this process is killed, the next one waits until the compiler has ended.
+    The compiler inherits the lock: if this process is killed, the next one waits until the compiler has ended.
     """
     message = ""
     kept = () if lock is None else (lock,)
@@ -191,8 +191,8 @@ def _compile(
 
 @functools.cache
 def _private_folder(instead: Path) -> Path:
-    """A folder of this process alone, where no cache can be written; removed at exit."""
-    log.warning("%s cannot be written, so each process builds the scan; set EXUVIA_CACHE to a folder", instead)
+    """Return a temporary folder for this process, used if the cache is read-only; removed at exit."""
+    log.warning("%s is not writable, so each process builds the scan; set EXUVIA_CACHE to a writable folder", instead)
     folder = Path(tempfile.mkdtemp(prefix="exuvia-"))
     atexit.register(shutil.rmtree, folder, True)
     return folder
@@ -213,7 +213,7 @@ def _cache_folder() -> Path:
 
 
 def _check_owner(path: Path) -> None:
-    """Code is loaded only from where nobody else could have put it."""
+    """Refuse to load code from a place to which another user can write."""
     if not hasattr(os, "geteuid"):
         return
     facts = path.stat()
@@ -226,7 +226,7 @@ def _check_owner(path: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int | None]:
-    """One process at a time; where locks do not work (some network folders: None), builds may run twice, harmlessly."""
+    """Let one process build at a time; without working locks (some network folders: None), two builds are harmless."""
     with open(path, "wb") as file:
         lock = None
         with suppress(OSError):
@@ -236,5 +236,5 @@ def _locked(path: Path) -> Iterator[int | None]:
         try:
             yield lock
         finally:
-            if lock is not None:  # also for a compiler that outlived its time
+            if lock is not None:  # also if a compiler that timed out still holds it
                 fcntl.flock(file, fcntl.LOCK_UN)

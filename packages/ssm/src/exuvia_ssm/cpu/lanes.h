@@ -81,12 +81,13 @@ struct Lanes {
 };
 
 // 2^y for the scan's decays: relative error below 1.2e-7, exactly 1 at y = 0, exactly 0 below -126 (denormals are zero
-// where the processor can be told so), +inf above 128, NaN stays NaN.
+// where the processor supports it), +inf above 128, NaN stays NaN.
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 // y = k + j/W + f with a table of 2^(j/W) in one register, |f| <= 1/(2W), and a cubic in f. Adding 1.5 * 2^23 / W
-// leaves round(W y) in the low bits of the sum; the integer clamps cost nothing beside the multiplications. The
+// leaves round(W y) in the low bits of the sum; the integer clamps are hidden by the multiplications. The
 // table holds bits(2^(j/W)) - j * 2^23/W: adding the low bits shifted up puts k into the exponent, j cancels.
-// A table of 32 and a quadratic save a multiplication, but are wrong by a share of f: slow decays add that up.
+// A table of 32 and a quadratic would save a multiplication, but their error is proportional to f, and slow decays
+// accumulate it.
 struct Exp2 {
     static constexpr int shift = W == 16 ? 19 : 20;
     static constexpr float magic = 12582912.0f / W;
@@ -122,7 +123,7 @@ struct Exp2 {
     template <bool Tame>
     V power(V x, V rate) const {
         V y = x * rate;
-        EXUVIA_OPAQUE(y);  // not contracted: additions have pipes of their own, multiplications are what is short
+        EXUVIA_OPAQUE(y);  // not contracted: additions have separate pipes, multiplications are the bottleneck
         V z = y + magic;
         EXUVIA_OPAQUE(z);
         const V f = y - (z - magic);

@@ -1,7 +1,7 @@
-"""The scan on the processor's vector units: the compiled library behind torch tensors.
+"""The scan on the CPU's vector units: calls the compiled library with torch tensors.
 
-`forward` and `backward` release the interpreter's lock while they run and use torch.get_num_threads() threads; results
-are the same to the bit for every number of threads.
+`forward` and `backward` release the interpreter lock and use torch.get_num_threads() threads; results are bitwise equal
+for every number of threads.
 """
 
 import ctypes
@@ -35,17 +35,20 @@ class NativeError(ExuviaError):
 
 @functools.cache
 def _state() -> tuple[ctypes.CDLL | None, str | None]:
-    """The library, or the reason why there is none."""
+    """Return the library, or the reason why there is none."""
     try:
         return load(), None
     except build.BuildError as error:
         return None, str(error)
     except OSError as error:
-        return None, f"the compiled scan cannot be written or loaded ({error}); set EXUVIA_CACHE to a folder with room"
+        return (
+            None,
+            f"the compiled scan cannot be written or loaded ({error}); set EXUVIA_CACHE to a folder with free space",
+        )
 
 
 def load(arch: str | None = "native") -> ctypes.CDLL:
-    """The library of one architecture (see build.library), built if need be. Raises BuildError or OSError."""
+    """Return the library of one architecture (see build.library), built if needed. Raises BuildError or OSError."""
     library = ctypes.CDLL(str(build.library(arch)))
     for name in ("exuvia_scan_forward", "exuvia_scan_backward"):
         getattr(library, name).argtypes = [ctypes.POINTER(_Scan)]
@@ -57,29 +60,29 @@ def load(arch: str | None = "native") -> ctypes.CDLL:
 
 
 def available() -> bool:
-    """Whether the compiled scan can be used; the first call builds it (seconds, once on a machine)."""
+    """Return whether the compiled scan can be used; the first call builds it (seconds, once per machine)."""
     return _state()[0] is not None
 
 
 def unavailable_reason() -> str | None:
-    """Why it cannot be used, in a sentence; None where it can."""
+    """Return why it cannot be used, as a sentence; None if it can."""
     return _state()[1]
 
 
 def steps_between_states() -> int:
-    """Steps after which `forward` keeps a state for `backward`: R // this + S states [D, N] in all."""
+    """Return the steps after which `forward` stores a state for `backward`: R // this + S states [D, N] in total."""
     return int(_library().exuvia_scan_chunk())
 
 
 def lanes() -> int:
-    """Channels that one vector register holds: 16 (AVX-512), 8 (AVX2 with FMA) or 4."""
+    """Return the channels per vector register: 16 (AVX-512), 8 (AVX2 with FMA) or 4."""
     return int(_library().exuvia_scan_lanes())
 
 
 def forward(
     rows: ScanRows, save: bool, library: ctypes.CDLL | None = None
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """y [R, D] (0 in rows of no sequence), final states [S, D, N], and what `backward` needs (some states).
+    """Return y [R, D] (0 in rows of no sequence), final states [S, D, N], and the states that `backward` needs.
 
     Raises:
         ShapeError: a tensor that the kernel cannot read safely (dtype, layout, device, rows out of range).
@@ -106,7 +109,7 @@ def backward(
     grad_final: Tensor | None,
     library: ctypes.CDLL | None = None,
 ) -> ScanGradients:
-    """Gradients of every tensor of `rows`; the same to the bit for every number of threads. Raises as `forward`."""
+    """Return gradients of every tensor of `rows`, bitwise equal for every number of threads. Raises as `forward`."""
     library = library or _library()
     steps = _check(rows, library)
     _check_tensor("grad_y", grad_y, tuple(rows.x.shape))
@@ -130,10 +133,10 @@ def backward(
 
 
 def measured_roofline(threads: int = 1) -> tuple[float, float]:
-    """What the machine can do at best: (GB/s of a streaming triad, exponentials per second in registers).
+    """Return the machine's peak rates: (GB/s of a streaming triad, exponentials per second in registers).
 
-    Each thread's own processor time is counted and the best burst kept, so that other load disturbs little. The
-    exponential is the kernel's own. The triad counts two reads and one write over arrays of 64 MB.
+    Measures each thread's CPU time and keeps the best burst, so that other load has little effect. The exponential is
+    that of the kernel. The triad counts two reads and one write over arrays of 64 MB.
     """
     triad, exponentials = ctypes.c_double(), ctypes.c_double()
     _raise_on(_library().exuvia_scan_roofline(threads, ctypes.byref(triad), ctypes.byref(exponentials)))
@@ -161,7 +164,7 @@ def _raise_on(status: int) -> None:
 
 
 def _chunks(rows: ScanRows, library: ctypes.CDLL) -> int:
-    """At least as many checkpoints as the sequences have chunks; from sizes alone, so that it can be traced."""
+    """Return an upper bound of the number of chunks, from sizes only, so that it can be traced."""
     return rows.x.shape[0] // int(library.exuvia_scan_chunk()) + rows.lengths.numel()
 
 
@@ -175,7 +178,7 @@ def _shapes(rows: ScanRows) -> Iterator[tuple[str, Tensor | None, tuple[int, ...
 
 
 def _check(rows: ScanRows, library: ctypes.CDLL) -> int:
-    """What a wrong pointer would turn into a crash; the steps of all sequences together."""
+    """Check everything that would otherwise crash, and return the total steps of all sequences."""
     for name, tensor, shape in _shapes(rows):
         if tensor is not None:
             _check_tensor(name, tensor, shape)
@@ -185,7 +188,9 @@ def _check(rows: ScanRows, library: ctypes.CDLL) -> int:
         if index.dtype != torch.int64 or index.device.type != "cpu" or not index.is_contiguous() or index.ndim != 1:
             raise ShapeError(f"found {name} {index.dtype} on {index.device}; expected contiguous int64 [S] on the CPU")
     if rows.offsets.numel() != rows.lengths.numel():
-        raise ShapeError(f"found {rows.offsets.numel()} offsets and {rows.lengths.numel()} lengths; expected as many")
+        raise ShapeError(
+            f"found {rows.offsets.numel()} offsets and {rows.lengths.numel()} lengths; expected equal numbers"
+        )
     bounds = (rows.lengths.numel(), rows.offsets.data_ptr(), rows.lengths.data_ptr())
     steps = int(library.exuvia_scan_steps(*bounds, rows.x.shape[0]))
     if steps < 0:

@@ -1,4 +1,4 @@
-// The scan as the caller hands it over (plain C), and its division into units of work.
+// The arguments of the scan (plain C), and its division into units of work.
 #pragma once
 
 #include <algorithm>
@@ -96,7 +96,7 @@ inline std::vector<Block> make_blocks(const ExuviaScan& p, const Layout& layout,
     return blocks;
 }
 
-// No thread is woken for less than some tens of microseconds of work.
+// No thread is started for less than some tens of microseconds of work.
 inline int64_t useful_threads(const ExuviaScan& p) {
     const int64_t work = p.rows * p.channels * std::max<int64_t>(p.states, 4);
     return std::max<int64_t>(1, std::min(p.threads, work / WORK_OF_THREAD));
@@ -123,7 +123,7 @@ struct Span {
     }
 };
 
-// Rows of the tile that is worked on next: the inner loops ask for one line a step, while they compute.
+// Rows of the next tile: the inner loops prefetch one line per step while they compute.
 struct Ahead {
     static constexpr int most = 8;
     const float* bases[most];

@@ -1,4 +1,4 @@
-// What the machine can do at best: bytes per second of a triad, exponentials per second in registers.
+// Peak rates of the machine: bytes per second of a triad, exponentials per second in registers.
 #pragma once
 
 #include <ctime>

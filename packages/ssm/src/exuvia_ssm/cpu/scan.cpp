@@ -1,4 +1,4 @@
-// The library's C face: every function returns 0, or 1 when memory ran out; nothing throws out of it.
+// The library's C interface: every function returns 0, or 1 when out of memory; no exception leaves it.
 #include "backward.h"
 #include "roofline.h"
 #include "forward.h"

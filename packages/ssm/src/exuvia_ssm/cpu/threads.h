@@ -37,18 +37,18 @@ void parallel_for(int64_t tasks, int threads, const Body& body) {
     std::vector<std::thread> others;
     try {
         for (int worker = 1; worker < threads; ++worker) others.emplace_back(work, worker);
-    } catch (...) {  // no more threads to be had: those that started, and this one, do the work
+    } catch (...) {  // no more threads are available: the started ones and this one do the work
     }
     work(0);
     for (auto& thread : others) thread.join();
 #endif
 }
 
-// How far a task has come, on a cache line of its own.
+// Progress of a task, on a separate cache line.
 class alignas(64) Progress {
   public:
     void reach(int64_t steps) { steps_.store(steps, std::memory_order_release); }
-    // Returns when the task has come so far; what it wrote until then can be read.
+    // Returns when the task has reached this point; its writes up to then are visible.
     void wait(int64_t steps) const {
         for (int turns = 0; steps_.load(std::memory_order_acquire) < steps; ++turns) {
 #if defined(__SSE2__)

@@ -1,12 +1,12 @@
-"""The backward kernels. With g_t the gradient of h_t, sums over states n and channels d as they stand:
+"""The backward kernels. With g_t the gradient of h_t, and sums over states n and channels d as written:
 
     g_t = C_t gy_t + a_{t+1} g_{t+1}        dC_t[n] = sum_d gy_t h_t        dB_t[n] = sum_d g_t dt_t x_t
     du_t = sum_n g_t B_t  (u = dt x)        ddt_t = x_t du_t + sum_n A g_t a_t h_{t-1}
     dA = sum_t dt_t g_t a_t h_{t-1}         dh_0 = a_1 g_1
 
-A chunk's states are computed again from the one kept before it, and with the same exponentials, all in registers, its
-gradients. Sums over channels and sequences are written in parts and added up in order: no atomics, the same bits
-every time.
+A chunk's states are recomputed from the stored state before it, and the same exponentials are used for its gradients,
+all in registers. Sums over channels and sequences are written in parts and added in order, without atomics, so results
+are bitwise reproducible.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from exuvia_ssm.gpu.tiles import FREE, also, channels_of, clear_around, rows_of,
 
 @triton.jit
 def gradient_before_gate(grad_y, z, base, tile, real) -> Any:
-    """What comes back to y as it is before the gate, of a tile."""
+    """Return the gradient of y before the gate, for a tile."""
     given = tl.load(grad_y + base + tile, real, 0.0).to(tl.float32)
     if z is not None:
         given *= tiles.silu_tile(z, base, tile, real)
@@ -29,33 +29,18 @@ def gradient_before_gate(grad_y, z, base, tile, real) -> Any:
 
 @triton.jit(do_not_specialize=FREE)
 def adjoint_ends(
-    dt,
-    z,
-    rates,
-    maps_c,
-    bias,
-    grad_y,
-    ends,
-    sums,
-    offsets,
-    lengths,
-    width,
-    size,
-    sequences,
-    groups,
-    per_group,
-    segment,
-    SOFTPLUS: tl.constexpr,
-    REVERSE: tl.constexpr,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> None:
-    """ends [segments, N, D]: a_1 g_1 at the start of each segment, 0 entering at its end; sums [segments, D] of dt."""
+    dt, z, rates, maps_c, bias, grad_y,  # inputs
+    ends, sums,  # outputs
+    offsets, lengths, width, size, sequences, groups, per_group, segment,  # sizes
+    SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr,
+) -> None:  # fmt: skip
+    """Store a_1 g_1 at the start of each segment, with 0 entering at its end, in ends [segments, N, D], and the sums of
+    dt in sums [segments, D]."""
     blocks = groups * per_group
     part = (tl.program_id(0) // blocks).to(tl.int64)
     group, channel, here = channels_of(tl.program_id(0) % blocks, width, groups, per_group, WIDTH)
     s, offset, length, begin = segment_of(offsets, lengths, sequences, part, segment, True)
-    if (begin == 0) | (begin >= length):  # before the first segment nothing asks
+    if (begin == 0) | (begin >= length):  # no segment precedes the first
         return
     slot = offset // STEPS + s + begin // STEPS
     place = ends + part * width * size + channel
@@ -88,7 +73,7 @@ def adjoint_ends(
 
 @triton.jit
 def enter(place, entering, first, by_state, there, here, width, size, WIDTH: tl.constexpr) -> None:
-    """The adjoints that come from behind a segment to `place`: `first` + n `by_state` of `entering`, else zeros."""
+    """Store the adjoints that enter a segment's end at `place`: `entering` at `first` + n `by_state`, else zeros."""
     for n in range(size):
         adjoint = tl.zeros((WIDTH,), tl.float32)
         if entering is not None:
@@ -98,7 +83,7 @@ def enter(place, entering, first, by_state, there, here, width, size, WIDTH: tl.
 
 @triton.jit
 def leave(place, grad_initial, first, here, width, size) -> None:
-    """The adjoints at `place`, those of the state before a sequence, to `first` of `grad_initial`, where wanted."""
+    """Store the adjoints at `place`, those of the state before a sequence, in `grad_initial` at `first`, if wanted."""
     if grad_initial is not None:
         for n in range(size):
             tl.store(grad_initial + first + n, tl.load(place + n * width, here, 0.0), here)
@@ -106,29 +91,15 @@ def leave(place, grad_initial, first, here, width, size) -> None:
 
 @triton.jit
 def chunk_gradients(
-    rates,
-    maps_b,
-    maps_c,
-    before,
-    place,
-    rate_sums,
-    parts_b,
-    parts_c,
-    sizes,
-    u,
-    given,
-    here,
-    width,
-    size,
-    z,
-    REVERSE: tl.constexpr,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> Any:
-    """du, the part of ddt / log(2) from the decays, and C h (zeros without a gate z), [STEPS, WIDTH] each.
+    rates, maps_b, maps_c, before,  # inputs of the scan
+    place, rate_sums, parts_b, parts_c,  # adjoints and sums in memory
+    sizes, u, given, here, width, size, z,  # the tile
+    REVERSE: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr,
+) -> Any:  # fmt: skip
+    """Return du, the part of ddt / log(2) from the decays, and C h (zeros without a gate z), [STEPS, WIDTH] each.
 
-    From the states `before` the chunk and the adjoints at `place`, which become those of its start; parts of dB and dC
-    are written, those of dA added to `rate_sums`.
+    Reads the states `before` the chunk and the adjoints at `place`, which it replaces by those at the chunk's start;
+    stores parts of dB and dC, and adds those of dA to `rate_sums`.
     """
     grad_u = tl.zeros((STEPS, WIDTH), tl.float32)
     grad_sizes = tl.zeros((STEPS, WIDTH), tl.float32)
@@ -160,7 +131,7 @@ def chunk_gradients(
 
 @triton.jit
 def step_gradient(grad_u, grad_sizes, inputs, dt, base, tile, real, shift, SOFTPLUS: tl.constexpr) -> Any:
-    """ddt of a tile, before bias and softplus."""
+    """Return ddt of a tile, before bias and softplus."""
     grad_step = grad_u * inputs + grad_sizes * 0.6931471805599453
     if SOFTPLUS:
         grad_step *= tiles.sigmoid(tl.load(dt + base + tile, real, 0.0).to(tl.float32) + shift[None, :])
@@ -169,7 +140,7 @@ def step_gradient(grad_u, grad_sizes, inputs, dt, base, tile, real, shift, SOFTP
 
 @triton.jit
 def store_gate_gradient(grad_z, z, grad_y, out, skip, inputs, base, tile, real) -> None:
-    """dz = gy (out + skip x) SiLU'(z), where there is a gate."""
+    """Store dz = gy (out + skip x) SiLU'(z), if there is a gate."""
     if z is not None:
         gate = tl.load(z + base + tile, real, 0.0).to(tl.float32)
         share = tiles.sigmoid(gate)
@@ -181,51 +152,16 @@ def store_gate_gradient(grad_z, z, grad_y, out, skip, inputs, base, tile, real) 
 
 @triton.jit(do_not_specialize=FREE)
 def scan_backward(
-    x,
-    dt,
-    z,
-    rates,
-    maps_b,
-    maps_c,
-    skip,
-    bias,
-    grad_y,
-    entering,
-    kept,
-    grad_x,
-    grad_dt,
-    grad_z,
-    grad_rates,
-    parts_b,
-    parts_c,
-    grad_skip,
-    grad_bias,
-    grad_initial,
-    passing,
-    offsets,
-    lengths,
-    rows,
-    width,
-    size,
-    sequences,
-    groups,
-    per_group,
-    segment,
-    segments,
-    lanes,
-    apart,
-    by_part,
-    by_channel,
-    by_state,
-    SOFTPLUS: tl.constexpr,
-    REVERSE: tl.constexpr,
-    SPLIT: tl.constexpr,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> None:
+    x, dt, z, rates, maps_b, maps_c, skip, bias, grad_y, entering, kept,  # inputs
+    grad_x, grad_dt, grad_z, grad_rates, parts_b, parts_c, grad_skip, grad_bias, grad_initial,  # outputs
+    passing,  # adjoints between chunks
+    offsets, lengths, rows, width, size, sequences, groups, per_group, segment, segments, lanes, apart,  # sizes
+    by_part, by_channel, by_state,  # strides of `entering`
+    SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr, SPLIT: tl.constexpr, STEPS: tl.constexpr, WIDTH: tl.constexpr,
+) -> None:  # fmt: skip
     """kept [slots, N, D] from `scan_forward`; parts [per_group, slots, G, N, STEPS], `apart` values each; grad_rates
     (zeros at first) and passing [lanes, N, D]; grad_skip and grad_bias [lanes, D].
-    Programs: lanes x blocks of channels; a lane goes through every lanes-th segment."""
+    Programs: lanes x blocks of channels; a lane processes every lanes-th segment."""
     blocks = groups * per_group
     lane, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
     group, channel, here = channels_of(block, width, groups, per_group, WIDTH)

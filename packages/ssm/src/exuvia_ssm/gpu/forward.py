@@ -1,8 +1,8 @@
-"""The forward kernel: one segment of a sequence, WIDTH channels, STEPS steps at a time, one state number after another.
+"""The forward kernel: one segment of a sequence, WIDTH channels, STEPS steps at a time, one state index after another.
 
-States pass from chunk to chunk through memory: with KEEP every chunk has its own place, and they are what the backward
-pass starts from; without, there is one place a segment. With ENDS only the end of each segment is wanted, begun from
-zero, and the sum of its step sizes: the first of the three phases of a sequence in segments.
+States pass from chunk to chunk through memory. With KEEP, every chunk stores its state for the backward pass; without,
+each segment has one place. With ENDS, only the end state of each segment, started from zero, and the sum of its step
+sizes are computed: the first of the three phases for split sequences.
 """
 
 import triton
@@ -14,39 +14,13 @@ from exuvia_ssm.gpu.tiles import FREE, also, channels_of, clear_around, rows_of,
 
 @triton.jit(do_not_specialize=FREE)
 def scan_forward(
-    x,
-    dt,
-    z,
-    rates,
-    maps_b,
-    maps_c,
-    skip,
-    bias,
-    entering,
-    kept,
-    y,
-    final,
-    sums,
-    offsets,
-    lengths,
-    rows,
-    width,
-    size,
-    sequences,
-    groups,
-    per_group,
-    segment,
-    by_part,
-    by_channel,
-    by_state,
-    SOFTPLUS: tl.constexpr,
-    REVERSE: tl.constexpr,
-    SPLIT: tl.constexpr,
-    KEEP: tl.constexpr,
-    ENDS: tl.constexpr,
-    STEPS: tl.constexpr,
-    WIDTH: tl.constexpr,
-) -> None:
+    x, dt, z, rates, maps_b, maps_c, skip, bias, entering,  # inputs
+    kept, y, final, sums,  # outputs
+    offsets, lengths, rows, width, size, sequences, groups, per_group, segment,  # sizes
+    by_part, by_channel, by_state,  # strides of `entering`
+    SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr, SPLIT: tl.constexpr, KEEP: tl.constexpr, ENDS: tl.constexpr,
+    STEPS: tl.constexpr, WIDTH: tl.constexpr,
+) -> None:  # fmt: skip
     """rates [N, D] = A log2(e); maps [slots, G, N, STEPS]; entering strided by (part, channel, state); kept [.., N, D];
     sums [segments, D]. Programs: segments x blocks of channels."""
     blocks = groups * per_group

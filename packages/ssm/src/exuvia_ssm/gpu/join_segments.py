@@ -1,7 +1,7 @@
-"""The kernel between the two passes over a sequence in segments: from what each segment adds to what enters each.
+"""The kernel between the two passes over split sequences: computes the state that enters each segment.
 
-Over a segment with step sizes dt_t a state from outside decays by exp(A sum_t dt_t), and so does an adjoint that goes
-the other way; so one number a channel and one state a segment are enough to join the segments.
+Over a segment with step sizes dt_t, an entering state decays by exp(A sum_t dt_t), and so does an adjoint in the other
+direction; so one number per channel and one state per segment suffice to join the segments.
 """
 
 import triton
@@ -14,9 +14,9 @@ from exuvia_ssm.gpu.tiles import FREE, also
 def join_segments(
     ends, sums, rates, entering, offsets, lengths, width, size, segment, ADJOINT: tl.constexpr, CELLS: tl.constexpr
 ) -> None:
-    """ends [segments, N, D], in place, from the end a segment reaches from zero to the state that enters it; sums
-    [segments, D]; entering [S, D, N] or none. ADJOINT: from a sequence's last segment to its first. Programs:
-    sequences x blocks of N D."""
+    """Replace ends [segments, N, D], the end states of segments started from zero, by the states that enter them. sums
+    [segments, D]; entering [S, D, N] or None. ADJOINT: from a sequence's last segment to its first. Programs: sequences
+    x blocks of N D."""
     s = tl.program_id(0).to(tl.int64)
     cells = width * size
     cell = tl.program_id(1) * CELLS + tl.arange(0, CELLS)
@@ -34,7 +34,7 @@ def join_segments(
     end = tl.load(ends + at * cells + cell, several, 0.0)
     total = tl.load(sums + at * width + channel, several, 0.0)
     for k in range(count):
-        # the next segment's values are asked for before this one's are written, so that they are there in time
+        # the next segment's values are loaded before this one's are stored, to hide the latency
         ahead = also(here, k + 2 < count)
         next_end = tl.load(ends + (at + way) * cells + cell, ahead, 0.0)
         next_total = tl.load(sums + (at + way) * width + channel, ahead, 0.0)

@@ -1,8 +1,8 @@
-"""The selective scan on a GPU through Triton: launches of the kernels beside this file.
+"""The selective scan on a GPU through Triton: launches the kernels of this folder.
 
-Float32, bfloat16 and float16 are read as they are and computed in float32; the results of every call are the same to
-the bit. Nothing waits for the device. Triton is loaded at the first question whether it is there; with
-TRITON_INTERPRET=1 in the environment the kernels run on the processor, step by step, for tests.
+The kernels read float32, bfloat16 and float16 and compute in float32; results are bitwise reproducible. Nothing waits
+for the device. Triton is imported when its availability is first checked; with TRITON_INTERPRET=1 in the environment
+the kernels run on the CPU, step by step, for tests.
 """
 
 import functools
@@ -20,23 +20,23 @@ from exuvia_ssm.gpu.partition import STEPS, Plan, plan
 from exuvia_ssm.scan.kernel_arguments import TENSORS, ScanGradients, ScanRows
 
 OLDEST = (3, 3)
-"""Version of Triton (that of PyTorch 2.7) from which on the kernels are known to compile."""
+"""Oldest version of Triton (that of PyTorch 2.7) for which the kernels are known to compile."""
 
 FORWARD_REGISTERS = 160
-"""A thread of the forward kernel: 12 warps on a Hopper multiprocessor, nothing of the inner loop in memory."""
+"""Registers per thread of the forward kernel: 12 warps on a Hopper multiprocessor, no spills in the inner loop."""
 
 CELLS = 128
-"""States that a program of the kernel between the passes joins."""
+"""States per program of the kernel that joins segments."""
 
 
 def interpreted() -> bool:
-    """Whether Triton runs its kernels on the processor (TRITON_INTERPRET=1)."""
+    """Return whether Triton interprets its kernels on the CPU (TRITON_INTERPRET=1)."""
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes")
 
 
 @functools.cache
 def unavailable_reason() -> str | None:
-    """Why the scan cannot run on a GPU here, in a sentence; None where it can."""
+    """Return why the scan cannot run on a GPU here, as a sentence; None if it can."""
     if not interpreted() and not torch.cuda.is_available():
         return "PyTorch sees no CUDA device"
     try:
@@ -49,22 +49,20 @@ def unavailable_reason() -> str | None:
 
 
 def available() -> bool:
-    """Whether the scan can run on a GPU here: a CUDA device (or the interpreter) and Triton."""
+    """Return whether the scan can run on a GPU here, which needs Triton and a CUDA device (or the interpreter)."""
     return unavailable_reason() is None
 
 
 def steps_between_states() -> int:
-    """Steps after which `forward` keeps a state for `backward`: R // this + S states [D, N] in all."""
+    """Return the steps after which `forward` stores a state for `backward`: R // this + S states [D, N] in total."""
     return STEPS
 
 
 def forward(rows: ScanRows, save: bool, segment: int | None = None) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """y [R, D] in x's dtype (0 in rows of no sequence), final states [S, D, N], and the states that `backward` needs.
+    """Return y [R, D] in x's dtype (0 in rows of no sequence), final states [S, D, N], and states for `backward`.
 
-    `segment` cuts sequences into segments of so many steps; left open, the device decides.
-
-    Raises:
-        ConfigError: no Triton or no device, or tensors where the kernels do not run.
+    `segment` sets the steps of a segment; None: chosen for the device. Raises ConfigError without Triton or a GPU, or
+    for tensors on another device.
     """
     _require(rows)
     x, (channels, size) = rows.x, rows.A.shape
@@ -90,7 +88,7 @@ def forward(rows: ScanRows, save: bool, segment: int | None = None) -> tuple[Ten
 def backward(
     rows: ScanRows, saved: tuple[Tensor, ...], grad_y: Tensor, grad_final: Tensor | None, segment: int | None = None
 ) -> ScanGradients:
-    """Gradients of every tensor of `rows`, in its dtype; the same to the bit at every call. Raises as `forward`."""
+    """Return gradients of every tensor of `rows`, in its dtype, bitwise reproducible. Raises as `forward`."""
     _require(rows)
     (channels, size), x = rows.A.shape, rows.x
     if not _anything(rows):
@@ -124,7 +122,7 @@ def backward(
 
 
 class _Launches:
-    """The kernels of one call with the arguments that they share."""
+    """Launches the kernels of one call with their common arguments."""
 
     def __init__(self, rows: ScanRows, segment: int | None) -> None:
         steps, channels = rows.x.shape
@@ -139,13 +137,7 @@ class _Launches:
         self.bounds = {"offsets": rows.offsets, "lengths": rows.lengths}
         self.way = {"sequences": count, "REVERSE": rows.reverse, "STEPS": STEPS}
         self.sizes: dict[str, Any] = {"width": channels, "size": rows.A.shape[1], "segment": self.plan.segment}
-        self.sizes |= {
-            "groups": groups,
-            "per_group": self.per_group,
-            "WIDTH": self.plan.width,
-            **self.bounds,
-            **self.way,
-        }
+        self.sizes |= {"groups": groups, "per_group": self.per_group, "WIDTH": self.plan.width} | self.bounds | self.way
         self.sizes |= {"rates": self.rates, "dt": rows.dt, "z": rows.z, "bias": rows.dt_bias, "SOFTPLUS": rows.softplus}
         self.scan = {**self.sizes, "x": rows.x, "skip": rows.D, "rows": steps, "SPLIT": self.split}
         by_channel, by_state = (1, channels) if self.split else (rows.A.shape[1], 1)  # of what enters a segment
@@ -159,7 +151,7 @@ class _Launches:
         return torch.empty(shape, device=self.rows.x.device, dtype=torch.float32)
 
     def pack(self) -> tuple[Tensor, Tensor]:
-        """B and C in chunks, [slots, G, N, STEPS]."""
+        """Return B and C in chunks, [slots, G, N, STEPS]."""
         _, groups, size = self.rows.B.shape
         packed = (self.empty(self.slots, groups, size, STEPS), self.empty(self.slots, groups, size, STEPS))
         sizes = {"cells": groups * size, "CELLS": 16, **self.bounds, **self.way}
@@ -168,7 +160,7 @@ class _Launches:
         return packed
 
     def unpack(self, parts_b: Tensor, parts_c: Tensor, grad_b: Tensor, grad_c: Tensor, apart: int) -> None:
-        """Ordered sums of the parts of the gradients of B and C, back in rows."""
+        """Sum the parts of the gradients of B and C in order, and write them to rows."""
         cells = grad_b.shape[1] * grad_b.shape[2]
         sizes = {"cells": cells, "CELLS": 16, "parts": self.per_group, "apart": apart, **self.bounds, **self.way}
         grid = (self.slots, math.ceil(cells / 16))
@@ -180,7 +172,7 @@ class _Launches:
         _launch("forward", "scan_forward", grid, maps_b=maps[0], maps_c=maps[1], **others, **self.scan, **limit)
 
     def join(self, ends: Tensor, sums: Tensor, entering: Tensor | None, ADJOINT: bool) -> None:
-        """`ends` becomes what enters each segment."""
+        """Replace `ends` by the states that enter each segment."""
         names = ("rates", "width", "size", "segment")
         shared = {name: self.sizes[name] for name in names} | self.bounds
         grid = (self.rows.lengths.numel(), math.ceil(self.rates.numel() / CELLS))
@@ -199,14 +191,14 @@ class _Launches:
 
 
 def _launch(module: str, name: str, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
-    """Run a kernel; one warp a program unless said otherwise. Multiply-adds are fused, whatever Triton's default."""
+    """Run a kernel, by default with one warp per program and with fused multiply-adds."""
     kernel = getattr(importlib.import_module(f"exuvia_ssm.gpu.{module}"), name)
     kernel[grid](*arguments, **{"num_warps": 1, "enable_fp_fusion": True, **options})
 
 
 @functools.cache
 def _processors(device: torch.device) -> int:
-    """Multiprocessors of the device; none for the interpreter, so that nothing is cut to keep it busy."""
+    """Return the number of multiprocessors; 0 for the interpreter, so that no sequence is split."""
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 0
 
 
@@ -214,7 +206,7 @@ def _require(rows: ScanRows) -> None:
     if reason := unavailable_reason():
         raise ConfigError(f"the Triton scan is not available: {reason}")
     if not rows.x.is_cuda and not interpreted():
-        raise ConfigError(f"found tensors on {rows.x.device}; expected a CUDA device, or leave the backend open")
+        raise ConfigError(f"found tensors on {rows.x.device}; expected a CUDA device; move them, or use backend=None")
 
 
 def _anything(rows: ScanRows) -> bool:
@@ -222,7 +214,7 @@ def _anything(rows: ScanRows) -> bool:
 
 
 def _nothing(rows: ScanRows, grad_final: Tensor | None) -> ScanGradients:
-    """Gradients where there is no step to differentiate."""
+    """Return zero gradients for a batch without steps."""
     grads = ScanGradients(*(None if t is None else torch.zeros_like(t) for t in rows[:TENSORS]))  # type: ignore[arg-type]
     if rows.initial is not None and grad_final is not None:
         grads = grads._replace(initial=grad_final.to(rows.initial.dtype))

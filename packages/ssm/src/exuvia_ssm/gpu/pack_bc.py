@@ -1,7 +1,7 @@
-"""Kernels that turn the maps B and C round: rows [R, G, N] to chunks [slots, G, N, STEPS], and their gradients back.
+"""Kernels that transpose the maps B and C from rows [R, G, N] to chunks [slots, G, N, STEPS], and their gradients back.
 
-A chunk's steps lie side by side and on a boundary of 16 values, whatever the sequences' offsets, so that a thread of
-the scan reads them by fours; steps that are not real are 0.
+A chunk's steps are contiguous and aligned to 16 values, whatever the sequences' offsets, so that a thread of the scan
+loads four at a time; masked steps are 0.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from exuvia_ssm.gpu.tiles import FREE, owner
 
 @triton.jit
 def chunk_rows(offsets, lengths, sequences, slot, REVERSE: tl.constexpr, STEPS: tl.constexpr) -> Any:
-    """Rows of a slot's chunk in the order of memory, and which of them are real."""
+    """Return the rows of a slot's chunk in memory order, and which of them are real."""
     s = owner(offsets, sequences, slot, STEPS)
     offset = tl.load(offsets + s)
     length = tl.load(lengths + s)
@@ -25,18 +25,10 @@ def chunk_rows(offsets, lengths, sequences, slot, REVERSE: tl.constexpr, STEPS: 
 
 @triton.jit(do_not_specialize=FREE)
 def pack_maps(
-    b,
-    c,
-    packed_b,
-    packed_c,
-    offsets,
-    lengths,
-    cells,
-    sequences,
-    REVERSE: tl.constexpr,
-    STEPS: tl.constexpr,
-    CELLS: tl.constexpr,
-) -> None:
+    b, c, packed_b, packed_c,  # inputs and outputs
+    offsets, lengths, cells, sequences,  # sizes
+    REVERSE: tl.constexpr, STEPS: tl.constexpr, CELLS: tl.constexpr,
+) -> None:  # fmt: skip
     """Programs: slots x blocks of `cells` = G N."""
     slot = tl.program_id(0).to(tl.int64)
     row, real = chunk_rows(offsets, lengths, sequences, slot, REVERSE, STEPS)
@@ -51,20 +43,10 @@ def pack_maps(
 
 @triton.jit(do_not_specialize=FREE)
 def unpack_gradients(
-    parts_b,
-    parts_c,
-    grad_b,
-    grad_c,
-    offsets,
-    lengths,
-    cells,
-    sequences,
-    parts,
-    apart,
-    REVERSE: tl.constexpr,
-    STEPS: tl.constexpr,
-    CELLS: tl.constexpr,
-) -> None:
+    parts_b, parts_c, grad_b, grad_c,  # inputs and outputs
+    offsets, lengths, cells, sequences, parts, apart,  # sizes
+    REVERSE: tl.constexpr, STEPS: tl.constexpr, CELLS: tl.constexpr,
+) -> None:  # fmt: skip
     """Sum of `parts` arrays [slots, G, N, STEPS], `apart` values from one to the next, in their order."""
     slot = tl.program_id(0).to(tl.int64)
     row, real = chunk_rows(offsets, lengths, sequences, slot, REVERSE, STEPS)

@@ -1,9 +1,9 @@
-"""Causal depthwise convolution over [B, L, D], with a state in and out, and one step at a time.
+"""Causal depthwise convolution over [B, L, D], with states for pieces of a sequence and for single steps.
 
     y_t[d] = bias[d] + sum_k weight[d, k] x_{t-W+1+k}[d],   k = 0 .. W-1
 
 The state holds the last W inputs, newest last, [B, D, W], as in mamba_simple.py of state-spaces/mamba; its oldest
-column is never read again. Where something is wrapped around the module of the filters, that is called instead.
+column is never read. If the module of the filters is wrapped, the wrapper is called instead.
 """
 
 from typing import Any
@@ -30,11 +30,11 @@ def causal_convolution(
 
     Args:
         x: input                                                     [B, L, D]
-        weight: filters, the newest input's factor last              [D, W]
+        weight: filters, the weight of the newest input last         [D, W]
         bias:                                                        [D]
         state: the last W inputs before x; None is zeros             [B, D, W]
-        lengths: real steps of each row, where x is padded to the right; they end the state, not y   [B] int64
-        return_state: also the last W inputs
+        lengths: real steps of each right-padded row; they affect the state, not y   [B] int64
+        return_state: also return the last W inputs
     Returns:
         y [B, L, D] in x's dtype, state [B, D, W] or None
     """
@@ -49,7 +49,7 @@ def causal_convolution(
 
 
 def convolution_step(x_t: Tensor, weight: Filters, bias: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
-    """One step: x_t [B, D], state [B, D, W] -> y_t [B, D], state."""
+    """Process one step: x_t [B, D], state [B, D, W] -> y_t [B, D], state."""
     state = torch.cat([state[:, :, 1:].to(x_t.dtype), x_t[:, :, None]], dim=2)
     if isinstance(weight, tuple):
         return weight[0](state).squeeze(-1).to(x_t.dtype), state
@@ -60,8 +60,8 @@ def convolution_step(x_t: Tensor, weight: Filters, bias: Tensor | None, state: T
 def _convolve(extended: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """extended [B, W - 1 + L, D], weight [D, W] -> [B, L, D].
 
-    A compiler fuses the sum of shifted products into one pass, and transforms know it; otherwise the library's kernel
-    for images with channels last reads this layout as it lies (on CPU a third of the time of either other way).
+    torch.compile fuses the sum of shifted products into one pass, and torch.func supports it. Otherwise PyTorch's
+    channels-last image kernel reads this layout directly (on CPU in a third of the time of the alternatives).
     """
     width = weight.shape[1]
     length = extended.shape[1] - width + 1
@@ -75,15 +75,14 @@ def _convolve(extended: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _as_image(x: Tensor) -> Tensor:
-    """[B, L, D] -> [B, D, 1, L], the same memory: an image of one line, channels last."""
+    """[B, L, D] -> [B, D, 1, L], a view: an image of one line, channels last."""
     return x.transpose(1, 2).unsqueeze(2)
 
 
 class _Depthwise(torch.autograd.Function):
-    """Correlation of every channel with its filter; both gradients in the same layout.
+    """Correlates every channel with its filter; both gradients use the same layout. Twice differentiable.
 
-    The input's gradient is again a convolution, with the filter turned around; the library's own takes ten times as
-    long on CPU. Differentiable twice.
+    The input's gradient is a convolution with the flipped filter; PyTorch's own takes ten times as long on CPU.
     """
 
     @staticmethod
@@ -95,7 +94,7 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Gradients of all three."""
+        """Return the gradients of all three inputs."""
         extended, weight = ctx.saved_tensors
         grad = grads[0].contiguous()
         grad_input = grad_weight = None
@@ -104,14 +103,14 @@ class _Depthwise(torch.autograd.Function):
             grad_input = _Depthwise.apply(F.pad(grad, (0, 0, edge, edge)), weight.flip(1), None)
         if ctx.needs_input_grad[1]:
             images = (_as_image(grad), _as_image(extended), weight[:, None, None], None)
-            plainly = ([1, 1], [0, 0], [1, 1], False, [0, 0])  # stride, padding, dilation, transposed, output padding
-            found = torch.ops.aten.convolution_backward(*images, *plainly, weight.shape[0], [False, True, False])
-            grad_weight = found[1].view_as(weight)
+            settings = ([1, 1], [0, 0], [1, 1], False, [0, 0])  # stride, padding, dilation, transposed, output padding
+            grads_of = torch.ops.aten.convolution_backward(*images, *settings, weight.shape[0], [False, True, False])
+            grad_weight = grads_of[1].view_as(weight)
         return grad_input, grad_weight, grad.sum((0, 1)) if ctx.needs_input_grad[2] else None
 
 
 def _last_inputs(x: Tensor, before: Tensor | None, width: int, lengths: Tensor | None) -> Tensor:
-    """The last W real inputs of each row, newest last   [B, D, W].
+    """Return the last W real inputs of each row, newest last   [B, D, W].
 
     Args:
         x: input                        [B, L, D]

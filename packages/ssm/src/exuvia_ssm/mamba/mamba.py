@@ -1,4 +1,4 @@
-"""S6, the selective state-space model alone, and Mamba, the block around it; official weights load unchanged.
+"""S6, the selective state-space model, and Mamba, the block around it; official weights load unchanged.
 
 Source: Gu and Dao [gu2023mamba], Sec. 3.2 (Algorithm 2) and Fig. 3; mamba_simple.py of state-spaces/mamba.
 """
@@ -18,14 +18,14 @@ from exuvia_ssm.mamba.selective_layer import S6Config, SelectiveLayer
 
 
 class S6State(NamedTuple):
-    """What S6 keeps between pieces of a sequence."""
+    """State of S6 between pieces of a sequence."""
 
     ssm: Tensor
     """[B, D, N] float32 (float64)"""
 
 
 class MambaState(NamedTuple):
-    """What Mamba keeps between pieces of a sequence, as its official step() does."""
+    """State of Mamba between pieces of a sequence, as in the official step()."""
 
     conv: Tensor
     """last inputs of the convolution, newest last   [B, E, W]"""
@@ -35,11 +35,7 @@ class MambaState(NamedTuple):
 
 @dataclass(frozen=True)
 class MambaConfig(S6Config):
-    """Settings of a Mamba block.
-
-    Raises:
-        ConfigError: a value outside its range.
-    """
+    """Settings of a Mamba block. Raises ConfigError for invalid values."""
 
     d_conv: int = 4
     """width W of the convolution"""
@@ -62,13 +58,9 @@ class MambaConfig(S6Config):
 
 
 class S6(SelectiveLayer):
-    """The selective SSM alone, x [B, L, D] -> y [B, L, D]: no gate, no convolution.   Algorithm 2 [gu2023mamba]
+    """The selective SSM, x [B, L, D] -> y [B, L, D], without gate and convolution.   Algorithm 2 [gu2023mamba]
 
-    Args:
-        d_model: channels D
-        options: the other fields of S6Config
-    Raises:
-        ConfigError: an option that does not exist or does not fit.
+    Options are the fields of `S6Config`. Raises ConfigError for an unknown or unsuitable option.
     """
 
     def __init__(self, d_model: int, **options: Any) -> None:
@@ -78,7 +70,7 @@ class S6(SelectiveLayer):
     def initial_state(
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> S6State:
-        """Zeros."""
+        """Return a zero state."""
         return S6State(_zeros(self, self._state_shapes(batch)[0], device, dtype or self.D.dtype, held=True))
 
     def _state_shapes(self, batch: int) -> list[tuple[int, ...]]:
@@ -101,14 +93,9 @@ class Mamba(SelectiveLayer):
 
         (M11)  u, z = in_proj x;   u = SiLU(conv1d u);   y = out_proj (S6(u) * SiLU(z))
 
-    Args:
-        d_model: channels D
-        options: the other fields of MambaConfig
-    Raises:
-        ConfigError: an option that does not exist or does not fit.
-
-    Under torch.autocast the projections follow it; the scan computes in float32. A_log and D are trained without weight
-    decay officially (mamba_simple.py).
+    Options are the fields of `MambaConfig`. Raises ConfigError for an unknown or unsuitable option. Under
+    torch.autocast the projections follow it and the scan computes in float32. The official code trains A_log and D
+    without weight decay (mamba_simple.py).
     """
 
     config: MambaConfig
@@ -125,7 +112,7 @@ class Mamba(SelectiveLayer):
     def initial_state(
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> MambaState:
-        """Zeros; the convolution's in `dtype`, by default that of its weights."""
+        """Return a zero state; the convolution's part in `dtype`, by default that of its weights."""
         conv, ssm = self._state_shapes(batch)
         kind = dtype or next((p.dtype for p in self.conv1d.parameters() if p.is_floating_point()), self.D.dtype)
         return MambaState(_zeros(self, conv, device, kind), _zeros(self, ssm, device, kind, held=True))
@@ -153,13 +140,13 @@ class Mamba(SelectiveLayer):
 
     @property
     def _filters(self) -> tuple[Filters, Tensor | None]:
-        """What convolves, and its bias."""
+        """Filters of the convolution, and their bias."""
         if plain(self.conv1d, nn.Conv1d):
             return self.conv1d.weight.squeeze(1), self.conv1d.bias
         return (self.conv1d, self.config.d_conv), None
 
     def _split_input(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The two halves of in_proj, [..., E] each."""
+        """Return the two halves of in_proj, [..., E] each."""
         u, z = self.in_proj(x).chunk(2, dim=-1)
         return u, z
 
@@ -171,7 +158,7 @@ def _zeros(
     dtype: torch.dtype,
     held: bool = False,
 ) -> Tensor:
-    """A zero state on the layer's device; a held one (the scan's) is never narrower than float32."""
+    """Return a zero state on the layer's device; with `held` (the scan's state) in at least float32."""
     if held and dtype != torch.float64:
         dtype = torch.float32
     return torch.zeros(shape, device=device or layer.D.device, dtype=dtype)

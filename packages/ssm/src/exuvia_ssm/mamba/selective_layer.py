@@ -1,4 +1,4 @@
-"""What S6 and Mamba share: selective parameters (B, C and the step size from the input), the scan and its steps.
+"""Base of S6 and Mamba: selective parameters (B, C and step sizes from the input), the scan and single steps.
 
 Source: Gu and Dao [gu2023mamba], Sec. 3.2 (Algorithm 2) and 3.6; names and initial values of parameters as in
 mamba_simple.py of state-spaces/mamba. With A = -exp(A_log) [E, N] and u [B, L, E]:
@@ -25,30 +25,26 @@ from exuvia_ssm.scan.selective_scan import selective_scan
 
 @dataclass(frozen=True)
 class S6Config:
-    """Settings of a selective layer.
-
-    Raises:
-        ConfigError: a value outside its range.
-    """
+    """Settings of a selective layer. Raises ConfigError for invalid values."""
 
     d_model: int
     """channels D"""
     d_state: int = 16
-    """states N of each channel"""
+    """number of states N per channel"""
     dt_rank: int | str = "auto"
     """rank of the map to step sizes; "auto" is d_model / 16, rounded up (Sec. 3.6)"""
     dt_min: float = 0.001
-    """step sizes start log-uniform between this"""
+    """smallest initial step size; step sizes start log-uniform (Sec. 3.6)"""
     dt_max: float = 0.1
-    """and this (Sec. 3.6)"""
+    """largest initial step size"""
     dt_init: str = "random"
-    """dt_proj's weight: "random", uniform in +- dt_scale / sqrt(rank), or "constant" """
+    """initial weight of dt_proj: "random", uniform in +- dt_scale / sqrt(rank), or "constant" """
     dt_scale: float = 1.0
-    """factor of dt_proj's first weight"""
+    """scale of dt_proj's initial weight"""
     dt_init_floor: float = 1e-4
-    """least first step size"""
+    """lower bound of initial step sizes"""
     backend: str | None = None
-    """of the scan: None = the fastest that fits, or "reference", "chunked", "cpu", "triton" """
+    """backend of the scan: None = the fastest suitable one, or "reference", "chunked", "cpu", "triton" """
 
     def __post_init__(self) -> None:
         if min(self.d_model, self.d_state, self.rank) < 1:
@@ -75,7 +71,7 @@ class S6Config:
 
 
 class SelectiveLayer(nn.Module):
-    """Base of S6 and Mamba: the calling convention around `_sequence` and `_single`, which they define."""
+    """The calling convention around `_sequence` and `_single`, which S6 and Mamba define."""
 
     x_proj: nn.Linear
     dt_proj: nn.Linear
@@ -89,13 +85,9 @@ class SelectiveLayer(nn.Module):
     def forward(
         self, x: Tensor, valid: Tensor | None = None, state: Any = None, return_state: bool = False
     ) -> Tensor | tuple[Tensor, Any]:
-        """The whole sequence; arguments as in exuvia_ssm.layer.
+        """Process the whole sequence; arguments as in exuvia_ssm.layer. Raises ShapeError.
 
-        Values that are not finite spread to later steps of their row, as arithmetic has it; in steps that are not
-        real they do nothing.
-
-        Raises:
-            ShapeError: shapes or dtypes that do not fit.
+        Values that are not finite spread to later steps of their row; in masked steps they have no effect.
         """
         steps = self._checked(x, valid, state)
         packed, lengths = (x, None) if steps is None else (steps.pack(x), steps.lengths)
@@ -104,18 +96,14 @@ class SelectiveLayer(nn.Module):
         return (y, final) if return_state else y
 
     def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step of a stream, x_t [B, D] -> (y_t [B, D], state), equal to the same step of `forward`.
-
-        Raises:
-            ShapeError: shapes or dtypes that do not fit.
-        """
+        """Process one step, x_t [B, D] -> (y_t [B, D], state), as the same step of `forward`. Raises ShapeError."""
         check_step(x_t, self.config.d_model)
         self._check_dtype(x_t)
         check_state(state, self._state_shapes(x_t.shape[0]))
         return self._single(x_t, state)
 
     def step_sizes(self, x: Tensor, valid: Tensor | None = None, state: Any = None) -> Tensor:
-        """Delta after the softplus, as the scan takes it: [B, L, E] float32 (float64), 0 where not valid."""
+        """Return Delta after the softplus, as the scan uses it: [B, L, E] float32 (float64), 0 where not valid."""
         steps = self._checked(x, valid, state)
         dt, bias, _, _ = self._selection(self._scanned(x if steps is None else steps.pack(x), state))
         sizes = F.softplus(dt.to(working_dtype(dt.dtype)) + bias)
@@ -129,14 +117,14 @@ class SelectiveLayer(nn.Module):
         return None if valid is None else RealSteps.of(valid)
 
     def _sequence(self, x: Tensor, lengths: Tensor | None, state: Any, return_state: bool) -> tuple[Tensor, Any]:
-        """x [B, L, D], padded to the right -> y, state or None."""
+        """x [B, L, D], right-padded -> y, state or None."""
         raise NotImplementedError
 
     def _single(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
         raise NotImplementedError
 
     def _scanned(self, x: Tensor, state: Any) -> Tensor:
-        """What the scan is run over, u [B, L, E]."""
+        """Return the input of the scan, u [B, L, E]."""
         raise NotImplementedError
 
     def _state_shapes(self, batch: int) -> list[tuple[int, ...]]:
@@ -152,7 +140,7 @@ class SelectiveLayer(nn.Module):
             )
 
     def _make_selection(self, width: int) -> None:
-        """Parameters for E = width channels, with the initial values of Sec. 3.6 [gu2023mamba]."""
+        """Create the parameters for E = width channels, with the initial values of Sec. 3.6 [gu2023mamba]."""
         config = self.config
         self.x_proj = nn.Linear(width, config.rank + 2 * config.d_state, bias=False)
         self.dt_proj = nn.Linear(config.rank, width)
@@ -164,13 +152,13 @@ class SelectiveLayer(nn.Module):
                 self.dt_proj.weight.uniform_(-scale, scale)
             low, high = math.log(config.dt_min), math.log(config.dt_max)
             sizes = torch.exp(torch.rand(width) * (high - low) + low).clamp(min=config.dt_init_floor)
-            self.dt_proj.bias.copy_(sizes + torch.log(-torch.expm1(-sizes)))  # softplus of it is the size
+            self.dt_proj.bias.copy_(sizes + torch.log(-torch.expm1(-sizes)))  # the inverse of softplus
         states = torch.arange(1, config.d_state + 1, dtype=torch.float32)
         self.A_log = nn.Parameter(states.log().repeat(width, 1))
         self.D = nn.Parameter(torch.ones(width))
 
     def _selection(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """u [..., E] -> dt before bias and softplus [..., E], its bias [E] float32 (float64), B and C [..., N]."""
+        """u [..., E] -> dt before bias and softplus [..., E], its bias [E] float32 (float64), B and C [..., N]"""
         delta, B, C = self.x_proj(u).split([self.config.rank, self.config.d_state, self.config.d_state], dim=-1)
         if plain(self.dt_proj, nn.Linear) and self.dt_proj.bias is not None:
             return F.linear(delta, self.dt_proj.weight), self.dt_proj.bias.to(working_dtype(u.dtype)), B, C
@@ -185,8 +173,8 @@ class SelectiveLayer(nn.Module):
         with no_autocast(u.device):
             run = partial(selective_scan, dt_softplus=True, return_state=return_state, backend=self.config.backend)
             rates, skip = -torch.exp(self.A_log.to(work)), self.D.to(work)
-            found = run(u, dt, rates, B, C, skip, z, bias, initial_state=h, lengths=lengths)
-        return (found[0], found[1]) if isinstance(found, tuple) else (found, None)
+            result = run(u, dt, rates, B, C, skip, z, bias, initial_state=h, lengths=lengths)
+        return (result[0], result[1]) if isinstance(result, tuple) else (result, None)
 
     def _advance(self, u: Tensor, z: Tensor | None, h: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the scan: u, z [B, E], h [B, E, N] -> y [B, E], h."""

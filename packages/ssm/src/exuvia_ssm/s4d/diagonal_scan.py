@@ -5,8 +5,8 @@ Glossary: H channels · P modes · T steps of a chunk · R = B I rows, the chunk
 
     y = u K + s_i read          s_{i+1} = a^T s_i + u write          (products over the steps of a chunk, K Toeplitz)
 
-Linear in L, and nothing larger than a segment of the input is kept beside input and output: long inputs are walked
-through in segments whose first states are all that the backward pass needs. Deterministic: no atomic sums anywhere.
+The cost is linear in L. Long inputs are processed in segments; the backward pass only needs the state before each
+segment, so no temporary is larger than a segment. Deterministic, because no sum is atomic.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from exuvia_ssm.s4d.diagonal_system import ChunkTables, Modes, powers
 
 _SEGMENT = {"cpu": 1 << 21}
 _SEGMENT_ELSEWHERE = 1 << 25
-"""Elements of the input that are worked on at a time."""
+"""Elements of the input that are processed at a time."""
 
 _SCHEMA = (
     "(Tensor u, Tensor kernel, Tensor write, Tensor read, Tensor decay, Tensor? initial, Tensor last)"
@@ -36,16 +36,16 @@ _BACKWARD_SCHEMA = (
 def diagonal_scan(
     u: Tensor, modes: Modes, tables: ChunkTables, initial: Tensor | None = None, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Outputs and final state, differentiable in everything.
+    """Return outputs and final state, differentiable in all tensors.
 
     Args:
         u: input, float32 or float64   [B, L, H]
         modes: the discretised system
-        tables: its chunk tables in u's dtype; a skip connection D u may be added to `tables.kernel[:, 0]`
+        tables: its chunk tables in u's dtype; a skip connection D u can be added to `tables.kernel[:, 0]`
         initial: state before the first step, complex   [B, H, P]; None is zero
         lengths: real steps of each row, int64   [B]; None: all
     Returns:
-        y [B, L, H], meaningless after a row's last real step; state after each row's last real step, complex [B, H, P]
+        y [B, L, H], undefined after a row's last real step; state after each row's last real step, complex [B, H, P]
     """
     batch, length, _ = u.shape
     chunk = tables.kernel.shape[-1]
@@ -65,7 +65,7 @@ def diagonal_scan(
 
 
 def _last_steps(u: Tensor, ends: Tensor, last: Tensor, chunk: int) -> Tensor:
-    """The steps of each row's last chunk, moved so that the last real step comes last; zeros before.   [B, T, H]"""
+    """Return each row's last chunk, shifted so that the last real step comes last; zeros before it.   [B, T, H]"""
     if not u.shape[1]:
         return u.new_zeros(u.shape[0], chunk, u.shape[2])
     index = ends[:, None] - chunk + torch.arange(chunk, device=u.device)
@@ -74,19 +74,19 @@ def _last_steps(u: Tensor, ends: Tensor, last: Tensor, chunk: int) -> Tensor:
 
 
 def _segment_steps(u: Tensor, chunk: int) -> int:
-    """Steps of a segment, whole chunks."""
+    """Return the number of steps of a segment, a multiple of `chunk`."""
     room = _SEGMENT.get(u.device.type, _SEGMENT_ELSEWHERE)
     return max(1, room // max(1, u.shape[0] * u.shape[2] * chunk)) * chunk
 
 
 def _segments(u: Tensor, chunk: int) -> list[tuple[int, int]]:
-    """First and one-past-last step of each segment; all but the last are whole chunks. None without elements."""
+    """Return first and one-past-last step of each segment; all but the last consist of whole chunks."""
     length, steps = u.shape[1], _segment_steps(u, chunk)
     return [(first, min(first + steps, length)) for first in range(0, length, steps)] if u.numel() else []
 
 
 def _to_rows(u: Tensor, chunk: int) -> Tensor:
-    """Chunks as rows, channels first, an empty row in front.   [B, n, H] -> [H, 1 + B I, T]"""
+    """Return chunks as rows, channels first, after one row of zeros.   [B, n, H] -> [H, 1 + B I, T]"""
     batch, steps, channels = u.shape
     count = -(-steps // chunk)
     rows = u.new_empty(channels, 1 + batch * count, chunk)
@@ -98,14 +98,14 @@ def _to_rows(u: Tensor, chunk: int) -> Tensor:
 
 
 def _from_rows(rows: Tensor, batch: int, out: Tensor) -> None:
-    """Rows [H, B I, T] back into `out` [B, n, H]."""
+    """Copy rows [H, B I, T] into `out` [B, n, H]."""
     out.copy_(rows.view(rows.shape[0], batch, -1)[..., : out.shape[1]].permute(1, 2, 0))
 
 
 def _states(rows: Tensor, write: Tensor, decay: Tensor, initial: Tensor) -> Tensor:
-    """State before every chunk.   rows [H, 1 + B I, T], initial [H, B, 2P] -> [H, B, I, 2P]"""
+    """Return the state before every chunk.   rows [H, 1 + B I, T], initial [H, B, 2P] -> [H, B, I, 2P]"""
     channels, batch, width = initial.shape
-    states = torch.bmm(rows[:, :-1], write).view(channels, batch, -1, width)  # row r holds what chunk r - 1 writes
+    states = torch.bmm(rows[:, :-1], write).view(channels, batch, -1, width)  # row r has the input of chunk r - 1
     states[:, :, 0] = initial
     waves = torch.view_as_complex(states.unflatten(-1, (-1, 2)))
     factors = _factors(decay, waves.dtype)
@@ -116,14 +116,14 @@ def _states(rows: Tensor, write: Tensor, decay: Tensor, initial: Tensor) -> Tens
 
 
 def _factors(decay: Tensor, dtype: torch.dtype) -> list[Tensor]:
-    """Summands in the working dtype of the float64 factor: one rounding a chunk would add up over thousands."""
+    """Split the float64 factor into summands of the working dtype, because rounding errors add up over many chunks."""
     exact = torch.view_as_complex(decay)[:, None]
     high = exact.to(dtype)
     return [high] if dtype == exact.dtype else [high, (exact - high).to(dtype)]
 
 
 def _after(rows: Tensor, states: Tensor, write: Tensor, decay: Tensor) -> Tensor:
-    """State after the last chunk.   [H, B, 2P]"""
+    """Return the state after the last chunk.   [H, B, 2P]"""
     channels, batch, count, _ = states.shape
     final = rows[:, 1:].view(channels, batch, count, -1)[:, :, -1]
     waves = torch.view_as_complex(states[:, :, -1].unflatten(-1, (-1, 2)))
@@ -132,22 +132,22 @@ def _after(rows: Tensor, states: Tensor, write: Tensor, decay: Tensor) -> Tensor
 
 
 def _toeplitz(kernel: Tensor) -> Tensor:
-    """Element (j, t) = K_{t-j}, zero for t < j.   [H, T] -> [H, T, T]"""
+    """Return the matrix with elements (j, t) = K_{t-j}, zero for t < j.   [H, T] -> [H, T, T]"""
     steps = torch.arange(kernel.shape[1], device=kernel.device)
     lag = steps - steps[:, None]
     return torch.where(lag >= 0, kernel[:, lag.clamp_min(0)], 0)
 
 
 def _diagonal_sums(matrix: Tensor) -> Tensor:
-    """Gradient of `_toeplitz`: sum over t - j = k for every k >= 0.   [H, T, T] -> [H, T]"""
+    """Return the gradient of `_toeplitz`: sums over t - j = k for every k >= 0.   [H, T, T] -> [H, T]"""
     channels, chunk, _ = matrix.shape
-    skewed = torch.nn.functional.pad(matrix.flip(1), (0, chunk)).flatten(1)  # rows one step too long slide apart
+    skewed = torch.nn.functional.pad(matrix.flip(1), (0, chunk)).flatten(1)  # rows one step too long are skewed
     sums = skewed[:, : chunk * (2 * chunk - 1)].view(channels, chunk, 2 * chunk - 1).sum(1)
     return sums[:, chunk - 1 :]
 
 
 def _where_marked(last: Tensor, first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Row numbers, the chunk of each row inside this segment, and whether it lies there."""
+    """Return row numbers, the index of each row's last chunk in this segment, and whether it is in this segment."""
     inside = (last >= first) & (last < first + count)
     return torch.arange(len(last), device=last.device), (last - first).clamp(0, count - 1), inside
 
@@ -155,7 +155,7 @@ def _where_marked(last: Tensor, first: int, count: int) -> tuple[Tensor, Tensor,
 def _scan(
     u: Tensor, kernel: Tensor, write: Tensor, read: Tensor, decay: Tensor, initial: Tensor | None, last: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y [B, L, H]; mark: state before chunk last[b] [B, H, 2P]; state before each segment [segments, H, B, 2P]."""
+    """Return y [B, L, H], mark (state before chunk last[b]) [B, H, 2P], states before segments [segments, H, B, 2P]."""
     batch, _, channels = u.shape
     chunk, width = kernel.shape[1], write.shape[2]
     state = u.new_zeros(channels, batch, width) if initial is None else initial.transpose(0, 1).contiguous()
@@ -198,7 +198,7 @@ def _backward(
     wants_u: bool,
     wants_tables: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of u, kernel, write, read, decay and initial; the first five are empty where not wanted."""
+    """Return the gradients of u, kernel, write, read, decay and initial; the first five are empty if not wanted."""
     batch, _, channels = u.shape
     chunk = kernel.shape[1]
     grad_u = u.new_empty(u.shape if wants_u else (0,))
@@ -236,7 +236,7 @@ def _backward(
 def _adjoints(
     out: Tensor, read: Tensor, decay: Tensor, after: Tensor, last: Tensor, first: int, grad_mark: Tensor
 ) -> Tensor:
-    """Adjoint of the state before every chunk, from that of the state after the segment.   [H, B, I, 2P]"""
+    """Return the adjoint of the state before every chunk, given that after the segment.   [H, B, I, 2P]"""
     channels, batch, width = after.shape
     waves = torch.bmm(out, read.transpose(1, 2)).view(channels, batch, -1, width)
     row, index, inside = _where_marked(last, first, waves.shape[2])
@@ -252,7 +252,7 @@ def _adjoints(
 
 
 def _pole_gradient(states: Tensor, later: Tensor) -> Tensor:
-    """Sum over rows of adjoint times conjugate state.   two of [H, R, 2P] -> [H, P, 2]"""
+    """Return the sum over rows of adjoint times conjugate state.   two of [H, R, 2P] -> [H, P, 2]"""
     z, g = states.unflatten(-1, (-1, 2)), later.unflatten(-1, (-1, 2))
     real = (z * g).sum((1, 3))
     imag = (z[..., 0] * g[..., 1] - z[..., 1] * g[..., 0]).sum(1)
@@ -277,8 +277,8 @@ def _differentiate(ctx, grad_y, grad_mark, _):  # type: ignore[no-untyped-def]
     grads = torch.ops.exuvia.diagonal_scan_backward(
         grad_y.contiguous(), grad_mark, u, kernel, write, read, decay, last, starts, wants[0], any(wants[1:5])
     )
-    found = [grad if want else None for grad, want in zip(grads[:5], wants[:5], strict=True)]
-    return *found, grads[5] if ctx.has_initial else None, None
+    wanted = [grad if want else None for grad, want in zip(grads[:5], wants[:5], strict=True)]
+    return *wanted, grads[5] if ctx.has_initial else None, None
 
 
 def _differentiate_again(ctx, *grads):  # type: ignore[no-untyped-def]

@@ -1,12 +1,12 @@
-"""A complex diagonal system in discrete time: its powers, its kernel, and the tables of its chunked form.
+"""A complex diagonal system in discrete time: powers of its poles, kernel, and tables of the chunked form.
 
 Glossary: H channels (D of the layers) · P = N/2 complex modes, one of each conjugate pair · a = exp(dt A) discretised
 pole · c = C (a - 1) / A under zero-order hold, so that the input matrix is 1. The system is
 
     h_t = a h_{t-1} + u_t,   y_t = 2 Re(sum_p c_p h_t,p),   K_l = 2 Re(sum_p c_p a_p^l)      Sec. 2, 3 [gu2022s4d]
 
-Poles are kept as logarithm of the radius and angle in turns, both float64: a^k then costs no digits at k = 262,144,
-where an angle in float32 has lost four. Tables are returned in the working dtype.
+Poles are stored as log radius and angle in turns, both float64, so a^k keeps its precision at k = 262,144, where an
+angle in float32 has lost four digits. Tables are returned in the working dtype.
 """
 
 import math
@@ -34,7 +34,7 @@ class Modes:
 
 @dataclass(frozen=True)
 class ChunkTables:
-    """What one chunk of T steps does, for diagonal_scan: `y = K * u + read(state)`, `state' = a^T state + write(u)`."""
+    """Tables of a chunk of T steps for diagonal_scan: `y = K * u + read(state)`, `state' = a^T state + write(u)`."""
 
     kernel: Tensor
     """first T values of the kernel   [H, T]"""
@@ -47,7 +47,7 @@ class ChunkTables:
 
 
 def discretise(real: Tensor, imag: Tensor, c_real: Tensor, c_imag: Tensor, dt: Tensor, rule: str) -> Modes:
-    """Sample the continuous system x' = A x + u, y = 2 Re(C x) at interval dt.   Sec. 3 [gu2022s4d]
+    """Discretise the continuous system x' = A x + u, y = 2 Re(C x) at interval dt.   Sec. 3 [gu2022s4d]
 
     Zero-order hold: a = exp(dt A), c = C (a - 1) / A. Bilinear: a = (1 + dt A / 2) / (1 - dt A / 2),
     c = C dt / (1 - dt A / 2).
@@ -77,7 +77,7 @@ def discretise(real: Tensor, imag: Tensor, c_real: Tensor, c_imag: Tensor, dt: T
 
 
 def powers(modes: Modes, exponents: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Real and imaginary part of a^k, the angle reduced to one turn in float64.
+    """Return real and imaginary part of a^k, with the angle reduced to one turn in float64.
 
     Args:
         exponents: k, float64   [K]
@@ -91,10 +91,10 @@ def powers(modes: Modes, exponents: Tensor, dtype: torch.dtype) -> tuple[Tensor,
 
 
 def kernel(modes: Modes, length: int, dtype: torch.dtype) -> Tensor:
-    """The convolution kernel K [H, L], without a [H, P, L] table.   Vandermonde product, Sec. 3 [gu2022s4d]
+    """Return the convolution kernel K [H, L] without a [H, P, L] table.   Vandermonde product, Sec. 3 [gu2022s4d]
 
     l = T i + j with T about sqrt(L): K = 2 Re((c a^(T i)) . a^j) is one batched product [H, L/T, 2P] x [H, 2P, T], so
-    only about 2 sqrt(L) powers of each pole are computed, in the backward pass too.
+    only about 2 sqrt(L) powers of each pole are computed, also in the backward pass.
     """
     chunk = 1
     while chunk * chunk < length:
@@ -110,7 +110,7 @@ def kernel(modes: Modes, length: int, dtype: torch.dtype) -> Tensor:
 
 
 def chunk_tables(modes: Modes, chunk: int, dtype: torch.dtype) -> ChunkTables:
-    """The tables of one chunk of `chunk` steps."""
+    """Return the tables for chunks of `chunk` steps."""
     steps = torch.arange(chunk + 1, dtype=torch.float64, device=modes.turns.device)
     real, imag = powers(modes, steps, dtype)
     c_real, c_imag = modes.c_real.to(dtype)[..., None], modes.c_imag.to(dtype)[..., None]

@@ -1,4 +1,4 @@
-"""The dynamics of an S4D layer: settings, poles at the start, parameters, and the tables made of them."""
+"""The dynamics of an S4D layer: settings, initial poles, parameters, and tables computed from them."""
 
 import math
 from collections.abc import Callable
@@ -27,26 +27,26 @@ class S4DConfig:
     d_model: int
     """channels D"""
     d_state: int = 64
-    """real states N of a channel, even; N/2 complex modes are stored"""
+    """number of real states N per channel, even; stored as N/2 complex modes"""
     dropout: float = 0.0
-    """share of channels dropped before the output map, the same ones at every step of a sequence"""
+    """probability of dropping a channel before the output map, for all steps of a sequence"""
     init: str = "lin"
-    """imaginary parts at the start: "lin", "legs", "inv", or "real" (real poles -1, -2, ..., and they stay real)"""
+    """initial imaginary parts: "lin", "legs", "inv", or "real" (poles -1, -2, ... that stay real)"""
     dt_min: float = 0.001
-    """smallest interval at the start; intervals are log-uniform"""
+    """smallest initial interval; intervals start log-uniform"""
     dt_max: float = 0.1
-    """largest interval at the start"""
+    """largest initial interval"""
     discretization: str = "zoh"
     """"zoh" (zero-order hold, as published) or "bilinear" """
     output: str = "glu"
     """"glu": GELU, dropout, linear map to 2D, gate; "none": the bare state-space output"""
     method: str = "auto"
-    """"fft", "chunked", or "auto": the cheaper one; whenever a state enters or leaves, chunks are used"""
+    """"fft", "chunked", or "auto": the cheaper one; with a state, always "chunked" """
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
-            if (found := getattr(self, name)) not in known:
-                raise ConfigError(f"S4D has no {name} {found!r}; {suggest(str(found), known)}")
+            if (value := getattr(self, name)) not in known:
+                raise ConfigError(f"S4D has no {name} {value!r}; {suggest(str(value), known)}")
         if self.d_model < 1:
             raise ConfigError(f"S4D has d_model {self.d_model}; it needs at least 1 channel")
         if self.d_state < 2 or self.d_state % 2:
@@ -58,7 +58,7 @@ class S4DConfig:
 
 
 def initial_poles(init: str, d_state: int) -> tuple[Tensor, Tensor]:
-    """Real and imaginary parts of A at the start, N/2 each, float64.   Sec. 4 [gu2022s4d]
+    """Return the real and imaginary parts of the initial A, N/2 each, float64.   Sec. 4 [gu2022s4d]
 
     lin: -1/2 + i pi n; inv: -1/2 + i N/pi (N/(2n+1) - 1); legs: -1/2 + i times the positive eigenfrequencies of the
     skew-symmetric part of HiPPO-LegS, S_nk = -sqrt((2n+1)(2k+1))/2 for n > k; real: -(n+1).
@@ -96,26 +96,26 @@ class S4DKernel(nn.Module):
         self._kept: dict[str, tuple[Any, Any, Any]] = {}
 
     def dynamics(self) -> list[Tensor]:
-        """The parameters that want a small learning rate and no weight decay."""
+        """Return the parameters that need a small learning rate and no weight decay."""
         return [p for p in (self.log_dt, self.log_A_real, self.A_imag) if isinstance(p, nn.Parameter)]
 
     def modes(self, rate: float = 1.0) -> Modes:
-        """The discretised system at `rate` times the learned interval."""
+        """Return the discretised system at `rate` times the learned interval."""
         imag = self.get_buffer("A_imag") if "A_imag" in self._buffers else self.A_imag
         dt = self.log_dt.double().exp() * rate
         return discretise(-self.log_A_real.double().exp(), imag, self.C[..., 0], self.C[..., 1], dt, self.rule)
 
     def forward(self, length: int, rate: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
-        """The convolution kernel, without D   [D, L]."""
+        """Return the convolution kernel, without D   [D, L]."""
         return self._keep("kernel", (length, rate, dtype), lambda: kernel(self.modes(rate), length, dtype))
 
     def tables(self, chunk: int, rate: float, dtype: torch.dtype) -> tuple[Modes, ChunkTables]:
-        """The discretised system and the tables of a chunk."""
+        """Return the discretised system and the tables of a chunk."""
         key = (chunk, rate, dtype)
         return self._keep("tables", key, lambda: (modes := self.modes(rate), chunk_tables(modes, chunk, dtype)))
 
     def recurrence(self, rate: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Pole and output factor of one step, complex   two of [D, N/2]."""
+        """Return pole and output factor of one step, complex   two of [D, N/2]."""
 
         def build() -> tuple[Tensor, Tensor]:
             modes = self.modes(rate)
@@ -125,7 +125,7 @@ class S4DKernel(nn.Module):
         return self._keep("recurrence", (rate, dtype), build)
 
     def _keep(self, kind: str, key: Any, build: Callable[[], Any]) -> Any:
-        """The last value of a kind, rebuilt when a parameter has changed; only in evaluation mode without gradients."""
+        """Cache the last value of a kind until a parameter changes; only in evaluation mode without gradients."""
         tensors = (self.C, self.log_dt, self.log_A_real, self.A_imag)
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return build()
@@ -133,7 +133,7 @@ class S4DKernel(nn.Module):
             return build()
         key = (key, *((t.data_ptr(), t._version, t.dtype, t.device) for t in tensors))
         if kind not in self._kept or self._kept[kind][0] != key:
-            held = [t.detach() for t in tensors]  # or others could come to lie at the same addresses
+            held = [t.detach() for t in tensors]  # keeps the addresses from being reused
             self._kept[kind] = (key, build(), held)
         return self._kept[kind][1]
 

@@ -1,8 +1,8 @@
-"""Causal convolution over a whole sequence by FFT: an operator with a cheap, repeatable, twice differentiable backward.
+"""Causal convolution over a whole sequence by FFT: an operator with a deterministic, differentiable backward pass.
 
-The transforms of u, of the filter and of the gradient are real ones of a fast size >= 2L - 1, computed channel block by
-channel block and not kept between forward and backward: beside input and output only one block of spectra is in memory.
-Both operators are bilinear, so each one's gradient is made of the two again, to any order.
+Real transforms of a fast size >= 2L - 1 are computed in blocks of channels and not stored for the backward pass, so
+only one block of spectra is in memory at a time. Both operators are bilinear, so their gradients consist of the same
+two operators, to any order.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _BACKWARD = "(Tensor grad, Tensor u, Tensor kernel, bool wants_u, bool wants_ker
 
 
 def convolve(u: Tensor, kernel: Tensor) -> Tensor:
-    """y_t = sum over j <= t of K_j u_{t-j}, one filter a channel.
+    """Return y_t = sum over j <= t of K_j u_{t-j}, with one filter per channel.
 
     Args:
         u: input, float32 or float64   [B, L, H]
@@ -38,7 +38,7 @@ def convolve(u: Tensor, kernel: Tensor) -> Tensor:
 
 
 def fast_size(least: int) -> int:
-    """The smallest even 2^i 3^j 5^k that is not below `least`."""
+    """Return the smallest even 2^i 3^j 5^k >= `least`."""
     best = 1 << max(1, (least - 1).bit_length())
     three = 1
     while three < best:
@@ -51,7 +51,7 @@ def fast_size(least: int) -> int:
 
 
 def _blocks(u: Tensor, size: int) -> Iterator[slice]:
-    """Slices of channels whose spectra fit into one block."""
+    """Yield slices of channels whose spectra fit into one block."""
     batch, _, channels = u.shape
     room = _BLOCK.get(u.device.type, _BLOCK_ELSEWHERE)
     width = max(1, room // max(1, batch * size))
@@ -72,7 +72,7 @@ def _convolution(u: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _correlation(grad: Tensor, u: Tensor, kernel: Tensor, wants_u: bool, wants_kernel: bool) -> tuple[Tensor, Tensor]:
-    """sum_t g_t K_{t-s} [B, L, H] and sum_{b,t} g_t u_{t-j} [H, L]; empty where not wanted."""
+    """Return sum_t g_t K_{t-s} [B, L, H] and sum_{b,t} g_t u_{t-j} [H, L]; empty if not wanted."""
     length = grad.shape[1]
     size = fast_size(2 * length - 1)
     to_u = u.new_empty(u.shape if wants_u else (0,))
@@ -116,7 +116,7 @@ def _keep_correlation(ctx, inputs, output) -> None:  # type: ignore[no-untyped-d
 
 
 def _derive_correlation(ctx, up_u, up_kernel):  # type: ignore[no-untyped-def]
-    """With p, q the gradients of both results: g gets p * K + u * q; u and K get the correlations of g with q and p."""
+    """With gradients p, q of the results, g gets p * K + u * q; u and K get the correlations of g with q and p."""
     grad, u, kernel = ctx.saved_tensors
     up_u = up_u if ctx.had_u else torch.zeros_like(u)
     up_kernel = up_kernel if ctx.had_kernel else torch.zeros_like(kernel)

@@ -1,4 +1,4 @@
-"""S4D: a linear state-space layer with complex diagonal dynamics, as convolution, in chunks, or step by step.
+"""S4D: a linear state-space layer with complex diagonal dynamics, run as a convolution, in chunks, or step by step.
 
 Source: Gu, Gupta, Goel, Re [gu2022s4d]; parameter names and output of models/s4/s4d.py (state-spaces/s4), whose weights
 load unchanged. With A = -exp(log_A_real) + i A_imag and dt = exp(log_dt), every channel is
@@ -24,11 +24,11 @@ from exuvia_ssm.s4d.dynamics import S4DConfig, S4DKernel
 from exuvia_ssm.s4d.long_convolution import convolve
 
 _FFT_STEPS_PER_MODE = 64
-"""Up to this many steps a mode one transform is cheaper than chunks (measured on CPU, float32)."""
+"""Up to this many steps per mode, one transform is cheaper than chunks (measured on CPU, float32)."""
 
 
 class S4DState(NamedTuple):
-    """What an S4D layer keeps between two pieces of a sequence."""
+    """State of an S4D layer between pieces of a sequence."""
 
     h: Tensor
     """complex modes after the last real step, for input matrix 1   [B, D, N/2]"""
@@ -37,13 +37,8 @@ class S4DState(NamedTuple):
 class S4D(nn.Module):
     """x [B, L, D] -> y [B, L, D], causal, linear in time.
 
-    Args:
-        d_model: channels D
-        options: the other fields of S4DConfig
-    Raises:
-        ConfigError: an option that does not exist or does not fit.
-
-    A value that is not finite spoils its sequence and channel, as far back as the chunk or transform that holds it.
+    Options are the fields of `S4DConfig`. Raises ConfigError for an unknown or unsuitable option. A value that is not
+    finite affects its sequence and channel from the start of its chunk or transform.
     """
 
     def __init__(self, d_model: int, **options: Any) -> None:
@@ -63,18 +58,18 @@ class S4D(nn.Module):
         *,
         rate: float = 1.0,
     ) -> Any:
-        """The whole sequence.
+        """Process the whole sequence.
 
         Args:
             x: input   [B, L, D]
-            valid: True where a step is real, anywhere in the row; the others are passed over   [B, L] bool
+            valid: True where a step is real, in any pattern; other steps are skipped   [B, L] bool
             state: state before the first step; None is zero
-            return_state: also the state after each row's last real step
-            rate: interval relative to training: 0.5 for a sequence sampled twice as often. One value for a whole stream
+            return_state: also return the state after each row's last real step
+            rate: interval relative to training: 0.5 for a sequence sampled twice as often; constant within a stream
         Returns:
             y [B, L, D], 0 where not valid; or (y, state)
         Raises:
-            ShapeError: shapes or dtypes that do not fit.
+            ShapeError: unsuitable shapes or dtypes.
             ConfigError: a rate that is not positive.
         """
         check_sequence(x, self.config.d_model, valid)
@@ -91,7 +86,7 @@ class S4D(nn.Module):
     def _sequence(
         self, x: Tensor, lengths: Tensor | None, entering: Tensor | None, wants_state: bool, rate: float
     ) -> tuple[Tensor, Tensor | None]:
-        """Convolution and skip, steps packed to the left   [B, L, D], final state [B, D, N/2] where wanted."""
+        """Return convolution plus skip of right-padded steps   [B, L, D], and the final state [B, D, N/2] if wanted."""
         length, method = x.shape[1], self.config.method
         if method == "auto" or transformed():
             method = "fft" if transformed() or length <= _FFT_STEPS_PER_MODE * self.config.d_state // 2 else "chunked"
@@ -109,7 +104,7 @@ class S4D(nn.Module):
     def _recurrence(
         self, x: Tensor, lengths: Tensor | None, entering: Tensor | None, rate: float
     ) -> tuple[Tensor, Tensor]:
-        """(D1) as it reads, for transforms: as `_sequence`, always with the state."""
+        """Run (D1) step by step, for torch.func transforms: as `_sequence`, always with the state."""
         pole, factor = self.kernel.recurrence(rate, x.dtype)
         h = torch.zeros_like(pole).expand(x.shape[0], *pole.shape) if entering is None else entering
         outputs = []
@@ -120,11 +115,11 @@ class S4D(nn.Module):
         return (torch.stack(outputs, 1) if outputs else x), h
 
     def _read(self, factor: Tensor, h: Tensor, now: Tensor) -> Tensor:
-        """y of a state after the input `now` [B, D].   (D1)"""
+        """Return y of a state after the input `now` [B, D].   (D1)"""
         return 2 * (factor.real * h.real - factor.imag * h.imag).sum(-1) + self.D.to(now.dtype) * now
 
     def step(self, x_t: Tensor, state: S4DState, *, rate: float = 1.0) -> tuple[Tensor, S4DState]:
-        """One step of a stream, equal to the same step of `forward`; without dropout.
+        """Process one step, equal to the same step of `forward`; without dropout.
 
         Args:
             x_t: input   [B, D]
@@ -145,13 +140,13 @@ class S4D(nn.Module):
     def initial_state(
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> S4DState:
-        """The zero state; complex128 for float64 layers, complex64 otherwise."""
+        """Return the zero state; complex128 for float64 layers, complex64 otherwise."""
         kind = dtype if dtype is not None and dtype.is_complex else working_dtype(dtype or self.D.dtype).to_complex()
         shape = (batch, self.config.d_model, self.config.d_state // 2)
         return S4DState(torch.zeros(shape, dtype=kind, device=device or self.D.device))
 
     def optim_groups(self, lr: float, weight_decay: float, ssm_lr: float = 0.001) -> list[dict[str, Any]]:
-        """Parameter groups for an optimiser; see the function of the same name."""
+        """Return parameter groups for an optimiser; see the function of the same name."""
         return optim_groups(self, lr, weight_decay, ssm_lr)
 
     def _entering(self, state: S4DState | None, x: Tensor) -> Tensor | None:
@@ -160,15 +155,15 @@ class S4D(nn.Module):
         h = state[0] if isinstance(state, tuple) and len(state) == 1 else None
         expected = (x.shape[0], self.config.d_model, self.config.d_state // 2)
         if not isinstance(h, Tensor) or tuple(h.shape) != expected or not h.is_complex():
-            found = f"{list(h.shape)} of {h.dtype}" if isinstance(h, Tensor) else f"of type {type(state).__name__}"
+            given = f"{list(h.shape)} of {h.dtype}" if isinstance(h, Tensor) else f"of type {type(state).__name__}"
             raise ShapeError(
-                f"S4D was given a state {found}; expected one complex tensor {list(expected)}: "
+                f"S4D was given a state {given}; expected one complex tensor {list(expected)}: "
                 "take it from initial_state or from an earlier call of the same layer"
             )
         return h.to(working_dtype(x.dtype).to_complex())
 
     def _output(self, y: Tensor, drops: bool) -> Tensor:
-        """GELU, dropout of whole channels of a sequence, gated linear map."""
+        """Apply GELU, dropout of whole channels, and the gated linear map."""
         if self.config.output == "none":
             return y
         y = F.gelu(y)
@@ -179,20 +174,20 @@ class S4D(nn.Module):
         if plain(maps, nn.Sequential) and plain(maps[0], nn.Conv1d) and plain(maps[1], nn.GLU):
             linear = cast(nn.Conv1d, maps[0])
             given = y if cast_later else y.to(linear.weight.dtype)
-            found = F.glu(F.linear(given, linear.weight.squeeze(-1), linear.bias), -1)
+            out = F.glu(F.linear(given, linear.weight.squeeze(-1), linear.bias), -1)
         elif 0 in y.shape[1:]:
-            found = y
+            out = y
         else:
             given = y if cast_later else y.to(self.D.dtype)
-            found = maps((given if y.dim() == 3 else given[:, None]).transpose(1, 2)).transpose(1, 2).reshape(y.shape)
-        return found if cast_later else found.to(y.dtype)
+            out = maps((given if y.dim() == 3 else given[:, None]).transpose(1, 2)).transpose(1, 2).reshape(y.shape)
+        return out if cast_later else out.to(y.dtype)
 
 
 def optim_groups(model: nn.Module, lr: float, weight_decay: float, ssm_lr: float = 0.001) -> list[dict[str, Any]]:
-    """Parameter groups of a whole model: dt and A of every S4D layer at a small rate, without decay; the rest as given.
+    """Return parameter groups of a model: dt and A of every S4D layer with a small learning rate and no weight decay.
 
-    As S4 is trained: at most 0.001 for log_dt, log_A_real and A_imag (configs/experiment/lra and example.py of
-    state-spaces/s4), where decay would pull the dynamics to arbitrary values.
+    The S4 authors train with at most 0.001 for log_dt, log_A_real and A_imag (configs/experiment/lra and example.py of
+    state-spaces/s4); weight decay would pull the dynamics to arbitrary values.
     """
     slow = [p for module in model.modules() if isinstance(module, S4DKernel) for p in module.dynamics()]
     names = {id(p) for p in slow}
@@ -210,7 +205,7 @@ def _checked(rate: float) -> float:
 
 
 def _chunk(length: int, device: torch.device) -> int:
-    """Steps of a chunk: 64; fewer for short sequences, more where every chunk costs a kernel launch."""
+    """Return the steps of a chunk: 64; fewer for short sequences, more on devices where each chunk costs a launch."""
     if device.type == "cpu" or length <= 4096:
         return next((size for size in (16, 32) if length <= size), 64)
     return min(512, 1 << (math.isqrt(length).bit_length() - 1))

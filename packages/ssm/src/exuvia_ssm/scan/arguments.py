@@ -1,4 +1,4 @@
-"""The arguments of `selective_scan`: what they may be, and how they are brought to one dtype and form."""
+"""Checks the arguments of `selective_scan` and converts them to one dtype and layout."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from exuvia_ssm.scan.kernel_arguments import ScanRows
 
 
 class ScanInput(NamedTuple):
-    """The arguments of `selective_scan` in its order; after `checked` of one dtype, B and C [B, L, G, N]."""
+    """The arguments of `selective_scan` in its order; after `checked`, of one dtype and with B and C [B, L, G, N]."""
 
     x: Tensor
     dt: Tensor
@@ -30,27 +30,27 @@ class ScanInput(NamedTuple):
     reverse: bool
 
     def rows(self) -> ScanRows:
-        """The same for a kernel: batch and time in one, every sequence with its first row and length."""
+        """Return the arguments for a kernel: batch and time flattened, with first row and length of every sequence."""
         batch, length, _ = self.x.shape
         device = self.x.device
         if self.cu_seqlens is not None:
-            bounds = self.cu_seqlens.to(device)
-            offsets, lengths = bounds[:-1], bounds.diff()
+            starts = self.cu_seqlens.to(device)
+            offsets, lengths = starts[:-1], starts.diff()
         else:
             offsets = torch.arange(batch, device=device) * length
             lengths = torch.full_like(offsets, length) if self.lengths is None else self.lengths.to(device)
         x, dt, B, C = (tensor.flatten(0, 1).contiguous() for tensor in (self.x, self.dt, self.B, self.C))
         z = None if self.z is None else self.z.flatten(0, 1).contiguous()
         D, bias, initial = (None if t is None else t.contiguous() for t in (self.D, self.dt_bias, self.initial))
-        where = (offsets.contiguous(), lengths.contiguous())
-        return ScanRows(x, dt, self.A.contiguous(), B, C, D, z, bias, initial, *where, self.softplus, self.reverse)
+        bounds = (offsets.contiguous(), lengths.contiguous())
+        return ScanRows(x, dt, self.A.contiguous(), B, C, D, z, bias, initial, *bounds, self.softplus, self.reverse)
 
 
 def checked(call: ScanInput) -> ScanInput:
-    """The arguments in the dtype of the computation.
+    """Return the arguments in the dtype of the computation.
 
     Raises:
-        ShapeError: shapes, dtypes, devices, lengths or bounds that do not fit.
+        ShapeError: unsuitable shapes, dtypes, devices, lengths or bounds.
         ConfigError: lengths and cu_seqlens together.
     """
     x, A, lengths, bounds = call.x, call.A, call.lengths, call.cu_seqlens
@@ -72,25 +72,25 @@ def checked(call: ScanInput) -> ScanInput:
     check_shapes(shapes, (call.dt, call.z, call.D, call.dt_bias, call.initial))
     B, C = (_map(name, m, batch, length, width, states) for name, m in (("B", call.B), ("C", call.C)))
     if B.shape != C.shape:
-        groups = math.lcm(B.shape[2], C.shape[2])  # of divisors of the width: divides it too
+        groups = math.lcm(B.shape[2], C.shape[2])  # both divide the width, so this does too
         B, C = (m.repeat_interleave(groups // m.shape[2], 2) for m in (B, C))
     x, dt, A, B, C = (tensor.to(work) for tensor in (x, call.dt, A, B, C))
-    sometimes = (call.D, call.z, call.dt_bias, call.initial)
-    D, z, bias, initial = (None if tensor is None else tensor.to(work) for tensor in sometimes)
+    optional = (call.D, call.z, call.dt_bias, call.initial)
+    D, z, bias, initial = (None if tensor is None else tensor.to(work) for tensor in optional)
     return ScanInput(x, dt, A, B, C, D, z, bias, initial, lengths, bounds, call.softplus, call.reverse)
 
 
 def check_shapes(shapes: Mapping[str, Sequence[int]], given: Sequence[Tensor | None]) -> None:
-    """Raises ShapeError unless what there is of `given` is floating point of these shapes, by name."""
+    """Raise ShapeError unless every tensor of `given` that is not None is floating point of the named shape."""
     for (name, shape), t in zip(shapes.items(), given, strict=True):
         if t is not None and (tuple(t.shape) != tuple(shape) or not t.is_floating_point()):
             raise ShapeError(f"found {name} {list(t.shape)} of {t.dtype}; expected real {list(shape)}")
 
 
 def check_dense(needed: Sequence[Tensor], others: Sequence[Tensor | None] = ()) -> torch.dtype:
-    """The dtype of the computation: float64 if a tensor is, else float32.
+    """Return the dtype of the computation: float64 if any tensor is float64, else float32.
 
-    Raises ShapeError unless all of `needed`, and of `others` what is there, are dense tensors on one device.
+    Raises ShapeError unless all of `needed`, and all of `others` that are not None, are dense tensors on one device.
     """
     given = [*needed, *(t for t in others if t is not None)]
     for t in given:
@@ -103,7 +103,7 @@ def check_dense(needed: Sequence[Tensor], others: Sequence[Tensor | None] = ()) 
 
 
 def _map(name: str, given: Tensor, batch: int, length: int, width: int, states: int) -> Tensor:
-    """B or C as [B, L, G, N]."""
+    """Return B or C as [B, L, G, N]."""
     shape = tuple(given.shape)
     if given.is_floating_point():
         if shape == (batch, length, states):
@@ -125,7 +125,9 @@ def _lengths(lengths: Tensor, batch: int, length: int) -> Tensor:
     seen, lengths = readable(lengths), lengths.long()
     if seen and batch and not 0 <= int(lengths.min()) <= int(lengths.max()) <= length:
         raise ShapeError(f"found lengths from {int(lengths.min())} to {int(lengths.max())}; expected 0 to {length}")
-    return lengths if seen else lengths.clamp(0, length)  # no waiting for a device, no foreign memory
+    return (
+        lengths if seen else lengths.clamp(0, length)
+    )  # without waiting for the device; clamped to stay inside the memory
 
 
 def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
@@ -137,8 +139,8 @@ def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
         )
     seen, starts = readable(starts), starts.long()
     if seen:
-        whole = int(starts[0]) == 0 and int(starts[-1]) == length and bool((starts.diff() >= 0).all())
-        if not whole:
+        complete = int(starts[0]) == 0 and int(starts[-1]) == length and bool((starts.diff() >= 0).all())
+        if not complete:
             raise ShapeError(f"found cu_seqlens {starts.tolist()}; expected to rise from 0 to the length {length}")
         return starts
     return starts.clamp(0, length).cummax(0).values

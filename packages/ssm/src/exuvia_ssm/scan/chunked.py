@@ -1,13 +1,13 @@
-"""The selective scan in plain PyTorch, for machines without a compiler: chunks of steps that stay in the cache.
+"""The selective scan in plain PyTorch, for machines without a compiler, in chunks of steps that fit the cache.
 
 Glossary: B batch · T steps of a chunk · G groups · P channels of a group · N states. Equations (M1) to (M3) of
-reference.py. Only the states before each chunk are kept; the backward pass makes a chunk's states again and walks
+reference.py. Only the state before each chunk is stored; the backward pass recomputes a chunk's states and runs
 
     (M4)  g_t = C_t gy_t + a_{t+1} g_{t+1},     g = dLoss/dh
 
-back through it, so memory is that of the inputs and one chunk. The tensors of a chunk are made once and written over:
-fresh ones, with a small state kept between each two, cost the C library gigabytes in holes. A product of decays is
-never divided out, so no step size can overflow.
+backwards through it, so the memory is that of the inputs and one chunk. The tensors of a chunk are allocated once and
+reused, because repeated allocation fragments memory by gigabytes. No product of decays is divided out, so no step size
+can overflow.
 """
 
 from typing import Any
@@ -18,24 +18,24 @@ from torch import Tensor
 from exuvia_ssm.errors import ConfigError
 
 _ELEMENTS = 1 << 19
-"""Of one [T, B, D, N] tensor: 2 MB in float32."""
+"""Elements of one [T, B, D, N] tensor: 2 MB in float32."""
 
 
 def scan_chunked(
     x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, initial: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Outputs and final state; arguments and result as of `reference.scan_reference`, differentiable once."""
+    """Return outputs and final state, once differentiable; arguments and result as in `reference.scan_reference`."""
     if initial is None:
         initial = x.new_zeros(x.shape[0], *A.shape)
-    found: tuple[Tensor, Tensor] = _ChunkedScan.apply(x, dt, A, B, C, initial)
-    return found
+    result: tuple[Tensor, Tensor] = _ChunkedScan.apply(x, dt, A, B, C, initial)
+    return result
 
 
 class _Chunk:
-    """One chunk, time first: its decays and its states, in tensors that the next chunk writes over."""
+    """The decays and states of one chunk, time first, in tensors that the next chunk reuses."""
 
     def __init__(self, x: Tensor, rates: Tensor, steps: int, kept: int) -> None:
-        """x [L, B, G, P], rates [G, P, N], steps of a chunk, and how many tensors of a chunk are wanted."""
+        """x [L, B, G, P], rates [G, P, N], steps of a chunk, and the number of tensors of a chunk"""
         shape = (steps, *x.shape[1:], rates.shape[-1])
         self.rates, self.room = rates, [x.new_empty(shape) for _ in range(kept)]
 
@@ -51,7 +51,7 @@ class _Chunk:
         return self.states
 
     def adjoints(self, C: Tensor, grad_y: Tensor, after: Tensor) -> Tensor:
-        """g_t of every step; `after` is that which comes back from the later chunk.   (M4)"""
+        """Return g_t of every step; `after` is the adjoint from the following chunk.   (M4)"""
         adjoints = torch.mul(grad_y[..., None], C[:, :, :, None], out=self.room[2][: len(C)])
         adjoints[-1] += after
         steps = adjoints.unbind(0)
@@ -60,7 +60,7 @@ class _Chunk:
         return adjoints
 
     def exponents(self, adjoints: Tensor, before: Tensor) -> Tensor:
-        """dLoss/d(dt A) of every step, g_t a_t h_{t-1}, in the place of the adjoints."""
+        """Return dLoss/d(dt A) of every step, g_t a_t h_{t-1}, in place of the adjoints."""
         adjoints.mul_(self.decay)
         adjoints[0].mul_(before)
         adjoints[1:].mul_(self.states[:-1])
@@ -96,7 +96,7 @@ class _ChunkedScan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        if torch.is_grad_enabled():  # create_graph=True: what follows would be silently wrong
+        if torch.is_grad_enabled():  # with create_graph=True the result would be silently wrong
             raise ConfigError("the chunked scan has no second derivative; use backend='reference'")
         x, dt, A, B, C, borders = ctx.saved_tensors
         grad_y, grad_final = grads

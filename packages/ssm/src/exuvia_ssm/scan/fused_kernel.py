@@ -3,7 +3,7 @@
 A kernel is a module with
 
     available() -> bool                    unavailable_reason() -> str or None
-    steps_between_states() -> int          what `forward` saves has at most R // this + S states [D, N]
+    steps_between_states() -> int          `forward` saves at most R // this + S states [D, N]
     forward(rows, save) -> y [R, D], final [S, D, N], (states,) or ()
     backward(rows, (states,), grad_y, grad_final) -> ScanGradients
 """
@@ -22,7 +22,7 @@ from exuvia_ssm.operators import register
 from exuvia_ssm.scan.kernel_arguments import TENSORS, ScanRows
 
 KERNEL = {"cpu": "exuvia_ssm.cpu.native", "triton": "exuvia_ssm.gpu.launch"}
-"""Kernels by name. One more is one module and one line here."""
+"""Kernels by name. A new kernel needs one module and one line here."""
 
 _TYPE = {Tensor: "Tensor", Tensor | None: "Tensor?", bool: "bool"}
 _ROWS = ", ".join(f"{_TYPE[kind]} {name}" for name, kind in get_type_hints(ScanRows).items())
@@ -33,13 +33,13 @@ _BACKWARD_SCHEMA = (
 
 
 def kernel(name: str) -> Any:
-    """The module of a kernel."""
+    """Return the module of a kernel."""
     return import_module(KERNEL[name])
 
 
 @constant
 def unavailable_reason(name: str) -> str:
-    """Why a kernel cannot be used; empty where it can. The same for the life of a process."""
+    """Return why a kernel cannot be used, or an empty string; constant within a process."""
     try:
         module = kernel(name)
     except ImportError as error:  # a machine without Triton
@@ -49,7 +49,7 @@ def unavailable_reason(name: str) -> str:
 
 @constant
 def available_or_warn(name: str) -> bool:
-    """Whether a kernel can be used; where it cannot, a warning says once why and what to do."""
+    """Return whether a kernel can be used; if not, warn once with the reason and the remedy."""
     reason = unavailable_reason(name)
     if reason:
         _warn_once(f"the selective scan runs in plain PyTorch, which is many times slower: {reason}")
@@ -67,7 +67,7 @@ def _chunk(name: str) -> int:
 
 
 def fused_scan(rows: ScanRows, name: str) -> tuple[Tensor, Tensor]:
-    """y [R, D] and final states [S, D, N] of a batch, differentiable in every tensor of `rows`."""
+    """Return y [R, D] and final states [S, D, N] of a batch, differentiable in every tensor of `rows`."""
     save = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in rows[:TENSORS])
     most = rows.x.shape[0] // _chunk(name) + rows.lengths.shape[0] if save else 0
     y, final, _ = torch.ops.exuvia.scan_rows(*rows, save, most, name)

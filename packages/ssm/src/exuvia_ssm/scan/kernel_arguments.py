@@ -1,4 +1,4 @@
-"""What a fused scan kernel is given and gives back: sequences of one batch as rows of flat tensors."""
+"""Arguments and gradients of a fused scan kernel: the sequences of a batch as rows of flat tensors."""
 
 from typing import Final, NamedTuple
 
@@ -8,9 +8,9 @@ from torch import Tensor
 class ScanRows(NamedTuple):
     """Arguments of a selective scan, contiguous, of one dtype (float32) and device, checked by arguments.py.
 
-    Channel d reads group d // (D // G) of B and C. Sequence s is the lengths[s] rows from offsets[s] on; with
-    `reverse` it is run from its last row to its first. The order of the fields is that of the operator's schema, of
-    ExuviaScan in cpu/problem.h and, for the first nine, of `ScanGradients`.
+    Channel d reads group d // (D // G) of B and C. Sequence s has lengths[s] rows from offsets[s] on; with `reverse` it
+    runs from its last row to its first. The operator's schema, ExuviaScan in cpu/problem.h and, for the first nine
+    fields, `ScanGradients` have the same order.
     """
 
     x: Tensor
@@ -42,7 +42,7 @@ class ScanRows(NamedTuple):
 
 
 class ScanGradients(NamedTuple):
-    """Gradients of the first tensors of a `ScanRows`, None where there was none."""
+    """Gradients of the first tensors of a `ScanRows`; None for absent tensors."""
 
     x: Tensor
     dt: Tensor
@@ -56,4 +56,4 @@ class ScanGradients(NamedTuple):
 
 
 TENSORS: Final = 9
-"""Fields of a `ScanRows` that have a gradient."""
+"""Number of fields of a `ScanRows` that have a gradient."""

@@ -1,4 +1,4 @@
-"""The scan by plain PyTorch: packed rows are padded, backward runs turned round, skip and gate added."""
+"""The scan in plain PyTorch: pads packed sequences, reverses reversed scans, adds skip and gate."""
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +14,9 @@ PLAIN = {"reference": scan_reference, "chunked": scan_chunked}
 
 
 def plain_scan(call: ScanInput, name: str) -> tuple[Tensor, Tensor]:
-    """y [B, L, D] and final states, by one of `PLAIN`."""
+    """Return y [B, L, D] and final states, computed by one of `PLAIN`."""
     given_x, dt, z = call.x, call.dt, call.z
-    if call.lengths is not None:  # before all else: what is not finite there would reach shared gradients as 0 x NaN
+    if call.lengths is not None:  # first, because 0 x NaN of padding would reach shared gradients
         ours = (torch.arange(given_x.shape[1], device=dt.device) < call.lengths.to(dt.device)[:, None])[..., None]
         given_x, dt = torch.where(ours, given_x, 0), torch.where(ours, dt, 0)
         z = None if z is None else torch.where(ours, z, 0)
@@ -27,13 +27,13 @@ def plain_scan(call: ScanInput, name: str) -> tuple[Tensor, Tensor]:
     if places is not None:
         core = [t.flatten(0, 1)[places] for t in core]
     x, dt, B, C = core
-    if real is not None:  # a step that is not real has no size and holds nothing
+    if real is not None:  # a masked step has size 0 and input 0
         x, dt = (torch.where(real[..., None], t, 0) for t in (x, dt))
         B, C = (torch.where(real[..., None, None], t, 0) for t in (B, C))
     y, state = PLAIN[name](x, dt, call.A, B, C, call.initial)
     if places is not None:
         rows = call.x.shape[0] * call.x.shape[1]
-        back = call.x.new_zeros(rows + 1, call.x.shape[2])  # the last row takes what is not real
+        back = call.x.new_zeros(rows + 1, call.x.shape[2])  # the last row receives masked steps
         at = places if real is None else torch.where(real, places, rows)
         y = back.index_put((at,), y)[:-1].view(call.x.shape)
     if call.D is not None:
@@ -46,7 +46,7 @@ def plain_scan(call: ScanInput, name: str) -> tuple[Tensor, Tensor]:
 
 
 def _places(call: ScanInput) -> tuple[Tensor | None, Tensor | None]:
-    """For each step of each sequence in the order it is run: its row, and whether it is real; None: as they stand."""
+    """Return the row of each step in the order of the scan, and whether it is real; None: the order of x, all real."""
     batch, length, _ = call.x.shape
     device = call.x.device
     if call.cu_seqlens is not None:

@@ -1,13 +1,13 @@
-"""The selective scan as its equations read, one step after the other: slow, of any precision, twice differentiable.
+"""The selective scan, written like its equations, step by step: slow, any precision, twice differentiable.
 
-With the step sizes dt_t already past the softplus, for every channel d and state n   (Eq. 2a, Sec. 3.2 [gu2023mamba])
+With step sizes dt_t after the softplus, for every channel d and state n   (Eq. 2a, Sec. 3.2 [gu2023mamba])
 
     (M1)  a_t[d, n] = exp(dt_t[d] A[d, n])
     (M2)  h_t[d, n] = a_t[d, n] h_{t-1}[d, n] + dt_t[d] x_t[d] B_t[n]
     (M3)  y_t[d]    = sum_n C_t[n] h_t[d, n]
 
-The input enters with dt B, not with the zero-order hold of B, as in the published code (selective_scan_ref of
-state-spaces/mamba). A step of size 0 leaves the state as it is: that is how padding is passed over.
+B is discretised as dt B, not by zero-order hold, as in the published code (selective_scan_ref of state-spaces/mamba).
+A step of size 0 leaves the state unchanged; padding uses this.
 
 Backward, with g_t = dL/dh_t and v_t = dL/dy_t, from the last step to the first:
 
@@ -25,11 +25,11 @@ from torch import Tensor
 def scan_reference(
     x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, initial: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Outputs and final state.
+    """Return outputs and final state.
 
     Args:
         x: input                                                            [B, L, D]
-        dt: step sizes, 0 where a step is not real                          [B, L, D]
+        dt: step sizes, 0 for masked steps                                  [B, L, D]
         A: decay rates, negative                                            [D, N]
         B, C: input and output maps; channel d reads group d // (D // G)    [B, L, G, N]
         initial: state before the first step; None is zero                  [B, D, N]
@@ -45,4 +45,4 @@ def scan_reference(
         a_t = torch.exp(dt_t[..., None] * A)  # (M1)
         h = a_t * h + (dt_t * x_t)[..., None] * B_t.repeat_interleave(share, 1)  # (M2)
         out.append((h * C_t.repeat_interleave(share, 1)).sum(-1))  # (M3)
-    return (torch.stack(out, 1) if out else x * dt * (A.sum() + B.sum() + C.sum())), h  # no step: gradients of zeros
+    return (torch.stack(out, 1) if out else x * dt * (A.sum() + B.sum() + C.sum())), h  # no steps: zero gradients

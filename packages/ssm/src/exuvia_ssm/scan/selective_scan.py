@@ -1,11 +1,11 @@
-"""`selective_scan`: the recurrence of S6 and Mamba over whole sequences, by the fastest means the machine has.
+"""`selective_scan`: the recurrence of S6 and Mamba over whole sequences, on the fastest available backend.
 
-    dt <- softplus(dt + dt_bias)                                        where asked for
+    dt <- softplus(dt + dt_bias)                                        if requested
     h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t                            Sec. 3.2 [gu2023mamba]
-    y_t = C_t . h_t + D x_t,    times SiLU(z_t) where there is a gate
+    y_t = C_t . h_t + D x_t,    times SiLU(z_t) with a gate
 
-Means: "cpu", a C++ kernel built at first use; "triton" on CUDA; "chunked", plain PyTorch anywhere; "reference", the
-loop that spells the equations and has second derivatives. All give the same values and gradients.
+Backends: "cpu", a C++ kernel built at first use; "triton" on CUDA; "chunked", plain PyTorch on any device; "reference",
+a loop over steps that has second derivatives. All give the same values and gradients.
 """
 
 import os
@@ -21,7 +21,7 @@ from exuvia_ssm.scan.fused_kernel import KERNEL, available_or_warn, fused_scan, 
 from exuvia_ssm.scan.plain import PLAIN, plain_scan
 
 BACKEND_VARIABLE = "EXUVIA_SCAN_BACKEND"
-"""Environment variable that names the backend where a call leaves it open."""
+"""Environment variable that names the backend of calls that do not choose one."""
 
 
 def selective_scan(
@@ -48,7 +48,7 @@ def selective_scan(
         x: input                                                                     [B, L, D]
         dt: step sizes, before bias and softplus                                     [B, L, D]
         A: decay rates, real, negative                                               [D, N]
-        B, C: input and output maps: one, or one a group of channels, or constant    [B, L, N], [B, L, G, N] or [D, N]
+        B, C: input and output maps: one, one per group of channels, or constant     [B, L, N], [B, L, G, N] or [D, N]
         D: skip                                                                      [D]
         z: gate, before SiLU                                                         [B, L, D]
         dt_bias: added to dt                                                         [D]
@@ -57,35 +57,35 @@ def selective_scan(
         lengths: real steps of each row, padding to the right                        [B] whole numbers
         cu_seqlens: where packed sequences begin, and the end; B must be 1           [S + 1] whole numbers
         reverse: run every sequence from its last real step to its first
-        return_state: also the final state, differentiable
-        backend: None (the fastest that fits), or "cpu", "triton", "chunked", "reference"
+        return_state: also return the final state, differentiable
+        backend: None (the fastest suitable one), or "cpu", "triton", "chunked", "reference"
     Returns:
         y [B, L, D] in x's dtype, 0 past a row's length; with return_state also the state [B or S, D, N], float32, or
         float64 if an input is
     Raises:
-        ShapeError: shapes, dtypes or devices that do not fit, lengths out of range (on a device, and under
-            torch.compile, where they are not looked at, they are clamped).
-        ConfigError: an unknown or unavailable backend, or arguments that exclude one another.
+        ShapeError: unsuitable shapes, dtypes or devices, or lengths out of range (lengths on a device or under
+            torch.compile are clamped instead).
+        ConfigError: an unknown or unavailable backend, or mutually exclusive arguments.
 
-    Half precision is computed in float32. Under transforms of torch.func, in forward mode and in exports "reference"
-    runs in place of "chunked", and of kernels where the choice is open (in exports they stay). What is not finite
-    spreads to later steps of its sequence and channel.
+    Half precision is computed in float32. Under torch.func transforms, forward-mode AD and torch.export, "reference"
+    replaces "chunked", and also kernels that were chosen automatically (except under export). Values that are not
+    finite spread to later steps of their sequence and channel.
     """
     call = checked(ScanInput(x, dt, A, B, C, D, z, dt_bias, initial_state, lengths, cu_seqlens, dt_softplus, reverse))
     fits_kernels = call.x.dtype == torch.float32 and B.dim() > 2 and C.dim() > 2
     chosen = _chosen(x.device, fits_kernels, backend)
     with no_autocast(x.device):
         if x.numel() == 0 or A.numel() == 0:
-            chosen = "reference"  # nothing to run: any shape is right there
+            chosen = "reference"  # empty tensors; this backend supports every shape
         y, state = fused_scan(call.rows(), chosen) if chosen in KERNEL else plain_scan(call, chosen)
     y = y.view(x.shape).to(x.dtype)
     return (y, state) if return_state else y
 
 
 def _chosen(device: torch.device, fits_kernels: bool, wanted: str | None) -> str:
-    """Name of the backend that runs the call."""
+    """Return the name of the backend for a call."""
     wanted = wanted or os.environ.get(BACKEND_VARIABLE) or None
-    anywhere = "reference" if transformed() or exporting() else "chunked"  # of PyTorch's own operators alone, or fast
+    anywhere = "reference" if transformed() or exporting() else "chunked"  # PyTorch operators only, or fast
     if wanted is None:
         name = None if transformed() else {"cpu": "cpu", "cuda": "triton"}.get(device.type)
         return name if name and fits_kernels and available_or_warn(name) else anywhere
@@ -95,13 +95,15 @@ def _chosen(device: torch.device, fits_kernels: bool, wanted: str | None) -> str
         raise ConfigError(f"unknown scan backend {wanted!r}; {suggest(wanted, (*PLAIN, *KERNEL))}")
     if transformed():
         raise ConfigError(
-            f"scan backend {wanted!r} knows no transform of torch.func and no forward-mode derivative; "
-            "leave the choice open, or use 'reference'"
+            f"scan backend {wanted!r} supports neither torch.func transforms nor forward-mode derivatives; "
+            "use backend=None or 'reference'"
         )
     if not fits_kernels or device.type == "meta":
-        return anywhere  # float64, and constant B or C, are for checks
+        return anywhere  # kernels support neither float64 nor constant B or C
     if reason := unavailable_reason(wanted):
         raise ConfigError(f"scan backend {wanted!r} is not available: {reason}")
     if wanted == "cpu" and device.type != "cpu":
-        raise ConfigError(f"scan backend 'cpu' was given tensors on {device}; move them, or leave the choice open")
+        raise ConfigError(
+            f"scan backend 'cpu' was given tensors on {device}; move them to the CPU, or use backend=None"
+        )
     return wanted

@@ -1,4 +1,4 @@
-"""`scan_step`: one step of the selective scan, for streams: the same equations as `scan.selective_scan`."""
+"""`scan_step`: one step of the selective scan for streaming; same equations as `selective_scan`."""
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +21,13 @@ def scan_step(
     softplus: bool = False,
     state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Outputs of one step and the state after it, (M1) to (M3) of reference.py.
+    """Return the output of one step and the state after it, (M1) to (M3) of reference.py.
 
     Args:
         x_t: input                                                       [B, D]
         dt_t: step sizes, before bias and softplus                       [B, D]
         A: decay rates, real, negative                                   [D, N]
-        B_t, C_t: input and output maps: one, one a group, or constant   [B, N], [B, G, N] or [D, N]
+        B_t, C_t: input and output maps: one, per group, or constant     [B, N], [B, G, N] or [D, N]
         D: skip                                                          [D]
         z_t: gate, before SiLU                                           [B, D]
         dt_bias: added to dt_t                                           [D]
@@ -36,7 +36,7 @@ def scan_step(
     Returns:
         y_t [B, D] in x_t's dtype, state [B, D, N], float32, or float64 if an input is
     Raises:
-        ShapeError: shapes that do not fit. Where B = D, maps [B, N] are read as one a row.
+        ShapeError: unsuitable shapes. If B = D, maps [B, N] are read as one per row.
     """
     work = check_dense((x_t, dt_t, A, B_t, C_t), (D, z_t, dt_bias, state))
     if x_t.dim() != 2 or A.dim() != 2 or A.shape[0] != x_t.shape[1]:
@@ -61,16 +61,16 @@ def scan_step(
 
 
 def _per_channel(name: str, given: Tensor, batch: int, shape: torch.Size) -> Tensor:
-    """B_t or C_t, broadcast to [B, D, N]."""
+    """Return B_t or C_t in a shape that broadcasts to [B, D, N]."""
     width, states = shape
-    found = tuple(given.shape)
-    if found == (batch, states):
+    size = tuple(given.shape)
+    if size == (batch, states):
         return given[:, None]
-    if found == (width, states):
+    if size == (width, states):
         return given[None]
-    if len(found) == 3 and found[0] == batch and found[2] == states and found[1] and width % found[1] == 0:
-        return given.repeat_interleave(width // found[1], 1)
+    if len(size) == 3 and size[0] == batch and size[2] == states and size[1] and width % size[1] == 0:
+        return given.repeat_interleave(width // size[1], 1)
     raise ShapeError(
-        f"found {name} {list(found)}; expected [{batch}, {states}], [{batch}, groups that divide {width}, {states}] "
+        f"found {name} {list(size)}; expected [{batch}, {states}], [{batch}, groups that divide {width}, {states}] "
         f"or [{width}, {states}]"
     )

@@ -22,51 +22,50 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class SeRpEntConfig:
-    """Settings of a SeRpEnt layer; [inferred] marks what the figures do not show.
+    """Settings of a SeRpEnt layer; [inferred] marks details that the figures do not show.
 
-    Raises:
-        ConfigError: a value outside its range, or choices that do not fit together.
+    Raises ConfigError for invalid or incompatible values.
     """
 
     d_model: int
     """channels D"""
     ssm: str | Callable[[int], nn.Module] = "mamba"
-    """layer of each branch: a name of registry.SSM, or a function width -> layer"""
+    """layer of each branch: a name of registry.LAYER, or a function width -> layer"""
     ssm_options: Mapping[str, Any] = field(default_factory=dict)
-    """settings of a named layer, such as {"d_state": 16}"""
+    """settings of the named layer, such as {"d_state": 16}"""
     rates: tuple[float, ...] = (0.5, 0.3, 0.2)
-    """kappa of every branch: at least this share of the elements stays (Fig. 3)"""
+    """kappa of every branch: the minimum share of elements that are kept (Fig. 3)"""
     K: int = 3
     """elements stacked at each grid time (Fig. 2)"""
     branch_width: int | None = None
-    """channels of each branch's layer; None = about d_model / branches, so that all together have about one
-    plain layer's parameters [inferred]"""
+    """channels of each branch's layer; None = about d_model / branches, so the branches together have about as many
+    parameters as one plain layer [inferred]"""
     intervals: str = "learned"
-    """"learned", or "uniform": every interval is kappa (ablation)"""
+    """"learned"; or "uniform": every interval is kappa (ablation)"""
     interval_bias: float = -3.0
-    """b at the start: sigmoid(-3) = 0.05: M starts near kappa L, where the slope, 0.045, is a fifth of its most
+    """initial b: sigmoid(-3) = 0.05, so M starts near kappa L, and the slope, 0.045, is a fifth of its maximum
     [inferred]"""
     phase: float = 0.0
     """time before the first element, in [0, 1); Fig. 2 starts at 0"""
     neighbours: str = "trailing"
-    """"trailing", as drawn, causal; "nearest" in time, as the caption says, sees the future [inferred]"""
+    """"trailing": as drawn, causal; "nearest": nearest in time, as the caption says, not causal [inferred]"""
     expansion: str = "gaussian"
     """"gaussian" or "none": phi of the time differences in (S6) and (S7) [place inferred]"""
     num_centres: int = 8
-    """Gaussian bumps J [inferred]"""
+    """number of Gaussians J [inferred]"""
     centre_width: float | None = None
-    """width of a bump in grid intervals; None = the distance between centres [inferred]"""
+    """width of a Gaussian in grid intervals; None = the distance between centres [inferred]"""
     mix: str = "full"
-    """"full" linear map of the stack (Fig. 2), "depthwise" taps a channel (cheap), "none" (K = 1)"""
+    """"full": linear map of the stack (Fig. 2); "depthwise": one filter per channel (cheap); "none": K = 1 only"""
     restore: str = "hold"
-    """"hold" the last value, causal; "linear" interpolation, sees the future; "blank", as drawn, causal [inferred]"""
+    """"hold": repeat the last value, causal; "linear": interpolate, not causal; "blank": as drawn, causal [inferred]"""
     combine: str = "linear"
-    """"linear" map of the concatenated branches [inferred], or "none" (one branch of full width)"""
+    """"linear": a map of the concatenated branches [inferred]; "none": only for one branch of full width"""
     skip: bool = True
     """add the input (Fig. 3)"""
     causal: bool = True
-    """promise that no output sees a later input; refused where the choices break it (the branches' layer is taken to
-    keep it too)"""
+    """require that no output depends on a later input; settings that violate it are refused (the branches' layer is
+    assumed to be causal)"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rates", tuple(check_rate(rate) for rate in self.rates))
@@ -83,7 +82,7 @@ class SeRpEntConfig:
             raise ConfigError(f"found phase = {self.phase}; expected 0 <= phase < 1 grid interval")
         if self.causal and (self.neighbours != "trailing" or self.restore == "linear"):
             raise ConfigError(
-                f"neighbours={self.neighbours!r} with restore={self.restore!r} sees later elements; "
+                f"neighbours={self.neighbours!r} with restore={self.restore!r} depends on later elements; "
                 'choose "trailing" and "hold" or "blank", or set causal=False'
             )
         if self.combine == "none" and (len(self.rates) != 1 or self.width != self.d_model):
@@ -94,7 +93,7 @@ class SeRpEntConfig:
 
     @property
     def width(self) -> int:
-        """Channels of each branch: d_model / branches, from 16 on to the nearest 8 (vector units)."""
+        """Channels of each branch: d_model / branches, rounded to a multiple of 8 from 16 on (vector units)."""
         if self.branch_width is not None:
             return self.branch_width
         share = self.d_model / len(self.rates)

@@ -1,4 +1,4 @@
-"""Gaussian expansion of a time difference: one bump per centre."""
+"""Expands a time difference in Gaussians, one per centre."""
 
 import torch
 from torch import Tensor, nn
@@ -7,14 +7,11 @@ from exuvia_ssm.errors import ConfigError
 
 
 class GaussianBasis(nn.Module):
-    """phi_j(u) = exp(-(u - c_j)^2 / (2 s^2)), J centres c_j evenly over [low, high].   (S5)
+    """phi_j(u) = exp(-(u - c_j)^2 / (2 s^2)), J centres c_j evenly spaced over [low, high].   (S5)
 
-    A Gaussian basis of time differences is what is known of SeRpEnt [rando2025serpent]; the number, range and width
-    of the bumps are inferred. ``width`` s is in grid intervals; None means the distance between centres, so that
-    neighbouring bumps overlap and the sum is nearly flat.
-
-    Raises:
-        ConfigError: fewer than one centre, or a width that is not positive.
+    SeRpEnt expands time differences in a Gaussian basis [rando2025serpent]; number, range and width of the Gaussians
+    are inferred. ``width`` s is in grid intervals; None is the distance between centres, so that neighbours overlap
+    and the sum is nearly flat. Raises ConfigError for fewer than one centre or a width that is not positive.
     """
 
     centres: Tensor
@@ -30,11 +27,11 @@ class GaussianBasis(nn.Module):
         self.register_buffer("centres", torch.linspace(low, high, num_centres), persistent=False)
 
     def forward(self, differences: Tensor) -> Tensor:
-        """Differences [...] -> [..., J], in the dtype given."""
+        """Differences [...] -> [..., J], in the same dtype."""
         scaled = (differences.unsqueeze(-1) - self.centres.to(differences.dtype)) * (0.5**0.5 / self.width)
         return torch.exp(-scaled.square())
 
     def extra_repr(self) -> str:
-        """Shown by print(module)."""
+        """Return the text that print(module) shows."""
         low, high = float(self.centres[0]), float(self.centres[-1])
         return f"{self.centres.numel()} centres in [{low:g}, {high:g}], width={self.width:g}"

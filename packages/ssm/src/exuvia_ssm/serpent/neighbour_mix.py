@@ -1,8 +1,8 @@
-"""How the K stacked neighbours become one element of the compressed sequence.
+"""Combines the K stacked neighbours to one element of the compressed sequence.
 
-At the start the selected element passes as it is (turned, where the width changes) and its neighbours hardly: a branch
-that keeps everything then begins as the layer it holds. With PyTorch's usual start, a third of the variance and mostly
-of the neighbours, SeRpEnt learned more slowly than its backbone even where nothing was left out [own choice].
+Initially the selected element passes unchanged (rotated, if the width changes) and its neighbours contribute little,
+so a branch that keeps every element starts as its inner layer. With PyTorch's default initialisation, SeRpEnt learned
+more slowly than its backbone even if no element was dropped [own choice].
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from exuvia_ssm.errors import ConfigError
 
 NEIGHBOURS = 0.1
-"""Size of the neighbours' weights at the start, of those that would keep the variance."""
+"""Initial scale of the neighbours' weights, relative to weights that preserve the variance."""
 
 
 class FullMix(nn.Module):
-    """z = W [x_1 .. x_K, phi_1 .. phi_K] + b: "Linear" of Fig. 2 [rando2025serpent]; phi's place is inferred.   (S6)"""
+    """z = W [x_1 .. x_K, phi_1 .. phi_K] + b: "Linear" in Fig. 2 [rando2025serpent]; phi's place is inferred.   (S6)"""
 
     def __init__(self, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class FullMix(nn.Module):
 
 
 class DepthwiseMix(nn.Module):
-    """z = P (sum_k a_k * x_k) + W phi + b, taps a_k per channel; P only where the width changes [inferred, cheap]."""
+    """z = P (sum_k a_k * x_k) + W phi + b, weights a_k per channel; P only if the width changes [inferred, cheap]."""
 
     def __init__(self, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class DepthwiseMix(nn.Module):
 
 
 class NoMix(nn.Module):
-    """The selected element as it is; only for K = 1 and an unchanged width, and it looks at no time difference."""
+    """Returns the selected element unchanged and ignores time differences; only for K = 1 and an unchanged width."""
 
     def __init__(self, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> None:
         super().__init__()
@@ -77,4 +77,4 @@ MIX: dict[str, Callable[[int, int, int, int, int], nn.Module]] = {
     "depthwise": DepthwiseMix,
     "none": NoMix,
 }
-"""By the names of `SeRpEntConfig.mix`: from d_model, width, K, number of features, and the selected element's place."""
+"""`SeRpEntConfig.mix` -> module, built from d_model, width, K, number of features and the selected element's index."""

@@ -1,15 +1,15 @@
 """Learned intervals: running time, the elements at which it crosses the grid, and their neighbours.
 
-Time is counted in grid intervals (Delta = 1). Equations (S1) to (S4) stand in serpent.py, with m = 1 .. M = floor(t_L)
+Time is measured in grid intervals (Delta = 1). Equations (S1) to (S4) are in serpent.py, with m = 1 .. M = floor(t_L)
 [rando2025serpent].
 
-Since Delta_l <= 1 an element crosses at most one multiple, so all i_m differ; since Delta_l >= kappa,
-floor(kappa L) <= M <= L. Both hold to the last bit because the running time is kept in whole *ticks* of 2**-40
-(int64): integer sums do not depend on their order, so a long sequence, the same one in pieces, one element at a
-time, and any device select the same elements; kappa = 1 gives t_l = l exactly. 2**23 intervals fit.
+Since Delta_l <= 1, an element crosses at most one multiple, so all i_m differ; since Delta_l >= kappa,
+floor(kappa L) <= M <= L. Both hold exactly, because the running time is stored in integer *ticks* of 2**-40 (int64).
+Integer sums do not depend on their order, so a whole sequence, its pieces, single steps and every device select the
+same elements; kappa = 1 gives t_l = l exactly. 2**23 intervals fit.
 
-Which element is selected is piecewise constant in the intervals and has no gradient. The times t_l do have one
-(``Times.values``): everything that looks at t_l - m (the Gaussian expansion, interpolation weights) trains them.
+The choice of elements is piecewise constant in the intervals and has no gradient. The times t_l have one
+(``Times.values``): everything that uses t_l - m (the Gaussian expansion, interpolation weights) trains the intervals.
 """
 
 from dataclasses import dataclass
@@ -28,21 +28,17 @@ ONE = 1 << TICK_BITS
 
 
 def check_rate(rate: float) -> float:
-    """A compression rate kappa.
-
-    Raises:
-        ConfigError: not in (0, 1].
-    """
+    """Return a compression rate kappa as a float. Raises ConfigError unless it is in (0, 1]."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate <= 1:
-        raise ConfigError(f"found a compression rate of {rate!r}; expected 0 < kappa <= 1, the least share kept")
+        raise ConfigError(f"found a compression rate of {rate!r}; expected 0 < kappa <= 1, the minimum share kept")
     return float(rate)
 
 
 def bounded_steps(logits: Tensor, rates: tuple[float, ...]) -> Tensor:
-    """Intervals of every branch.   (S1), the bounding map is inferred from "kappa determines the min and max"
+    """Return every interval.   (S1), the bounding map is inferred from "kappa determines the min and max"
 
     Args:
-        logits: w.x_l + b, one row a branch                  [n, B, L]
+        logits: w.x_l + b, one row per branch                [n, B, L]
         rates: kappa of each branch                          n numbers in (0, 1]
     Returns:
         intervals, kappa <= Delta_l <= 1                     [n, B, L] float64, grid intervals
@@ -52,13 +48,13 @@ def bounded_steps(logits: Tensor, rates: tuple[float, ...]) -> Tensor:
 
 
 def uniform_steps(rates: tuple[float, ...], batch: int, length: int, device: torch.device) -> Tensor:
-    """The ablation without learning: every interval is kappa, [n, B, L] float64."""
+    """Return the ablation without learning: every interval is kappa, [n, B, L] float64."""
     kappa = torch.tensor(rates, dtype=torch.float64, device=device)
     return kappa.view(-1, 1, 1).expand(-1, batch, length)
 
 
 def ticks_of(steps: Tensor, rates: tuple[float, ...]) -> Tensor:
-    """Intervals in whole ticks, kept inside [kappa, 1] (a NaN becomes kappa): [n, B, L] int64."""
+    """Return the intervals in integer ticks, clamped to [kappa, 1] (NaN becomes kappa): [n, B, L] int64."""
     floor = torch.tensor([min(ONE, -int(-rate * ONE // 1)) for rate in rates], device=steps.device).view(-1, 1, 1)
     return (steps.detach() * ONE).round().long().clamp(min=floor).clamp(max=ONE)
 
@@ -69,7 +65,7 @@ class Times(NamedTuple):
     ticks: Tensor
     """exact, in ticks [n, B, L] int64"""
     values: Tensor
-    """the same in grid intervals, with a gradient into the intervals [n, B, L] float64"""
+    """the same in grid intervals, differentiable in the intervals [n, B, L] float64"""
 
 
 def running_times(steps: Tensor, rates: tuple[float, ...], valid: Tensor | None, start: Tensor) -> Times:
@@ -77,7 +73,7 @@ def running_times(steps: Tensor, rates: tuple[float, ...], valid: Tensor | None,
 
     Args:
         steps: intervals                                     [n, B, L] float64
-        valid: real elements; time stands still elsewhere    [B, L] or None
+        valid: real elements; time stops elsewhere           [B, L] or None
         start: time before the first element, in ticks       [n, B] int64
     """
     ticks = ticks_of(steps, rates)
@@ -92,7 +88,7 @@ def running_times(steps: Tensor, rates: tuple[float, ...], valid: Tensor | None,
 
 
 class _WithGradient(torch.autograd.Function):
-    """The value is the exact time; the gradient is that of the running sum, d t_l / d Delta_i = 1 for i <= l."""
+    """Returns the exact time with the gradient of the running sum, d t_l / d Delta_i = 1 for i <= l."""
 
     @staticmethod
     def forward(ctx: Any, steps: Tensor, ticks: Tensor) -> Tensor:
@@ -101,15 +97,15 @@ class _WithGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        """Sum over all later times."""
+        """Return the sums over all later times."""
         return suffix_sums(grads[0]), None
 
 
 def suffix_sums(values: Tensor, block: int = 256) -> Tensor:
     """s_i = sum of values_l over l >= i along the last axis.
 
-    CUDA's floating-point cumsum is not deterministic, so there, when deterministic algorithms are asked for, the sum
-    is a product with a triangle of ones, block by block.
+    CUDA's floating-point cumsum is not deterministic. If deterministic algorithms are requested there, the sums are
+    products with a triangular matrix of ones, block by block.
     """
     if not (values.is_cuda and torch.are_deterministic_algorithms_enabled()):
         return values.flip(-1).cumsum(-1).flip(-1)
@@ -117,7 +113,7 @@ def suffix_sums(values: Tensor, block: int = 256) -> Tensor:
 
 
 def blocked_suffix_sums(values: Tensor, block: int) -> Tensor:
-    """`suffix_sums` by matrix products only: within blocks, then over the totals of the blocks."""
+    """Return `suffix_sums` by matrix products only: within blocks, then over the totals of the blocks."""
     length = values.shape[-1]
     if length <= block:
         ones = torch.ones(length, length, dtype=values.dtype, device=values.device)
@@ -129,25 +125,25 @@ def blocked_suffix_sums(values: Tensor, block: int) -> Tensor:
 
 
 def counts(ticks: Tensor, start: Tensor) -> Tensor:
-    """M of every branch and row: the multiples that lie in (start, t_L].   [n, B] int64"""
+    """Return M of every branch and row: the number of multiples in (start, t_L].   [n, B] int64"""
     if ticks.shape[-1] == 0:
         return torch.zeros_like(start)
     return (ticks[..., -1] >> TICK_BITS) - (start >> TICK_BITS)
 
 
 def selected_mask(ticks: Tensor, start: Tensor) -> Tensor:
-    """Elements at which the running time crosses a multiple of the grid interval: [n, B, L] bool.   Fig. 2"""
+    """Return where the running time crosses a multiple of the grid interval: [n, B, L] bool.   Fig. 2"""
     grid = ticks >> TICK_BITS
     before = torch.cat([(start >> TICK_BITS).unsqueeze(-1), grid[..., :-1]], dim=-1) if grid.shape[-1] else grid
     return grid > before
 
 
 def crossings(ticks: Tensor, most: int) -> Tensor:
-    """i_m for m = 1 .. most: the first position with t_l >= m (the last position where there is none).   (S3)
+    """Return i_m for m = 1 .. most: the first position with t_l >= m (the last position if there is none).   (S3)
 
     Args:
         ticks: running time from a start below one grid interval     [B, L] int64
-        most: columns of the result, the largest M of the batch
+        most: number of columns of the result, the largest M of the batch
     Returns:
         [B, most] int64
     """
@@ -158,7 +154,7 @@ def crossings(ticks: Tensor, most: int) -> Tensor:
 
 @dataclass(frozen=True)
 class RealElements:
-    """Positions of a padded batch <-> ranks among the real elements of each row."""
+    """Converts positions of a padded batch to ranks among the real elements of each row, and back."""
 
     running: Tensor | None
     """number of real elements up to each position, itself included [B, L] int64; None = all are real"""
@@ -171,23 +167,23 @@ class RealElements:
         return cls(None if valid is None else valid.long().cumsum(-1), length)
 
     def rank(self, position: Tensor) -> Tensor:
-        """How many real elements lie before each (real) position, [B, ...] int64."""
+        """Return the number of real elements before each (real) position, [B, ...] int64."""
         if self.running is None:
             return position
         return self.running.gather(1, position.flatten(1)).view_as(position) - 1
 
     def position(self, rank: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the elements of these ranks lie, and whether they exist: [B, ...] int64 and bool."""
+        """Return the positions of the elements of these ranks, and whether they exist: [B, ...] int64 and bool."""
         if self.running is None:
             return rank.clamp(0, max(0, self.length - 1)), (rank >= 0) & (rank < self.length)
         total = self.running[:, -1:] if self.length else self.running.new_zeros(self.running.shape[0], 1)
         exists = (rank >= 0) & (rank < total.view(-1, *[1] * (rank.dim() - 1)))
-        found = torch.searchsorted(self.running, (rank.flatten(1) + 1).contiguous()).view_as(rank)
-        return found.clamp_(0, max(0, self.length - 1)), exists
+        position = torch.searchsorted(self.running, (rank.flatten(1) + 1).contiguous()).view_as(rank)
+        return position.clamp_(0, max(0, self.length - 1)), exists
 
 
 def trailing_neighbours(selected: Tensor, width: int, real: RealElements) -> tuple[Tensor, Tensor]:
-    """The selected element and the K - 1 real elements before it, in order of time; causal.   (S4) as drawn in Fig. 2
+    """Return the selected element and the K - 1 real elements before it, in temporal order; causal.   (S4), Fig. 2
 
     Args:
         selected: positions i_m                  [B, M]
@@ -200,10 +196,10 @@ def trailing_neighbours(selected: Tensor, width: int, real: RealElements) -> tup
 
 
 def nearest_neighbours(selected: Tensor, width: int, real: RealElements, ticks: Tensor) -> tuple[Tensor, Tensor]:
-    """The K real elements with the smallest |t - m|, ties to the earlier, in order of time; sees the future.
+    """Return the K real elements with the smallest |t - m|, in temporal order, ties to the earlier; not causal.
 
-    The other reading of "K closest neighbors" (caption of Fig. 2) [inferred]. Arguments and result as in
-    `trailing_neighbours`; ticks [B, L]. Times grow strictly, so the K lie among the K before i_m and the K from it on.
+    This is the other reading of "K closest neighbors" (caption of Fig. 2) [inferred]. Arguments and result as in
+    `trailing_neighbours`; ticks [B, L]. Times grow strictly, so candidates are the K elements before i_m and K from it.
     """
     lags = torch.arange(-width, width, device=selected.device)
     position, exists = real.position(real.rank(selected).unsqueeze(-1) + lags)
@@ -215,8 +211,5 @@ def nearest_neighbours(selected: Tensor, width: int, real: RealElements, ticks: 
 
 
 def gather_rows(table: Tensor, index: Tensor) -> Tensor:
-    """Rows of a table [R, D] at an index of any shape: [..., D].
-
-    Through the embedding look-up, whose backward adds rows in a fixed order on CPU and CUDA.
-    """
+    """Return rows of a table [R, D] at an index of any shape: [..., D]; the backward pass is deterministic."""
     return functional.embedding(index, table)

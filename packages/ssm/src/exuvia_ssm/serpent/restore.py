@@ -1,7 +1,7 @@
-"""Back to full length: which compressed elements each position reads, and with which weights.
+"""Restores the full length: which compressed elements each position reads, and with which weights.
 
-Every mode is a sparse matrix with one or two entries a row, so all branches are restored by one weighted row sum.
-Slots count from 0 (slot m - 1 is the element of grid time m); slot -1 means "none yet".
+Every mode is a sparse matrix with one or two entries per row, so one weighted sum of rows restores all branches. Slots
+count from 0 (slot m - 1 is the element of grid time m); slot -1 means "none yet".
 """
 
 from typing import NamedTuple
@@ -15,33 +15,33 @@ from exuvia_ssm.serpent.resample import TICK_BITS, Times, gather_rows
 
 
 class Reading(NamedTuple):
-    """What every position reads from the compressed sequence of one branch."""
+    """The entries that every position reads from the compressed sequence of one branch."""
 
     slots: Tensor
     """[B, L, c] int64, -1 = none; c = 1, or 2 when interpolating"""
     weights: Tensor | None
-    """[B, L, c] float64 with a gradient into the intervals; None = 1"""
+    """[B, L, c] float64, differentiable in the intervals; None = 1"""
     marked: Tensor
-    """positions that carry the expansion of the time since the grid, [B, L] bool"""
+    """positions that receive the expansion of the time since the grid time, [B, L] bool"""
 
 
 def hold(times: Times) -> Reading:
-    """y_l = the value of the last selected element; causal.   (S7) [inferred]"""
+    """y_l is the value of the last selected element; causal.   (S7) [inferred]"""
     slots = (times.ticks >> TICK_BITS) - 1
     return Reading(slots.unsqueeze(-1), None, slots >= 0)
 
 
 def blank(times: Times, selected: Tensor) -> Reading:
-    """y_l = the value where l is selected, 0 elsewhere: causal, as drawn in Fig. 3 [rando2025serpent].   (S7)"""
+    """y_l is the value where l is selected, else 0; causal, as drawn in Fig. 3 [rando2025serpent].   (S7)"""
     slots = ((times.ticks >> TICK_BITS) - 1).masked_fill(~selected, -1)
     return Reading(slots.unsqueeze(-1), None, selected)
 
 
 def interpolate(times: Times, index: Tensor, count: Tensor) -> Reading:
-    """y_l on the line between the two selected elements around t_l; sees the future.   (S7) [inferred]
+    """y_l is interpolated linearly between the two selected elements around t_l; not causal.   (S7) [inferred]
 
-    Before the first and after the last selected element their value is kept. "Interpolation techniques similar to those
-    in the compression step" is all that is known. The weights carry the gradient into the intervals.
+    Before the first and after the last selected element, its value is repeated. The source only says "interpolation
+    techniques similar to those in the compression step". The weights are differentiable in the intervals.
 
     Args:
         times: ticks and values           [B, L] each
@@ -65,12 +65,12 @@ def interpolate(times: Times, index: Tensor, count: Tensor) -> Reading:
 
 
 def read_rows(rows: list[Tensor], held: Tensor | None, readings: list[Reading]) -> Tensor:
-    """Sum over branches and entries of weight x compressed row.
+    """Return the sum over branches and entries of weight times compressed row.
 
     Args:
         rows: compressed output of each branch               [B, M_j, D]
         held: value before the first selected element        [B, n, D], None = 0
-        readings: what each position reads                   one a branch
+        readings: what each position reads                   one per branch
     Returns:
         [B, L, D]
     """
@@ -92,7 +92,7 @@ def read_rows(rows: list[Tensor], held: Tensor | None, readings: list[Reading]) 
         parts = [torch.ones_like(r.slots, dtype=torch.float64) if r.weights is None else r.weights for r in readings]
         weights = torch.cat(parts, -1).flatten(0, 1).to(table.dtype)
     if transformed():
-        found = gather_rows(table, bags)
-        return (found if weights is None else found * weights[..., None]).sum(-2).view(batch, length, width)
+        entries = gather_rows(table, bags)
+        return (entries if weights is None else entries * weights[..., None]).sum(-2).view(batch, length, width)
     summed = functional.embedding_bag(bags, table, mode="sum", per_sample_weights=weights)
     return summed.view(batch, length, width)

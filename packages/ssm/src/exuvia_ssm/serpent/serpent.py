@@ -1,8 +1,8 @@
-"""SeRpEnt: sequences resampled at learned intervals, one state-space layer per compression rate, back to full length.
+"""SeRpEnt: resample a sequence at learned intervals, run one layer per compression rate, and restore the full length.
 
-Built from Figures 2 and 3 and the abstract [rando2025serpent]; the paper's equations and tables could not be had, so
-every choice marked "inferred" is one reading, and has a switch in `SeRpEntConfig`. Glossary: kappa = rate, Delta_l =
-steps, t_l = times (the grid interval is 1), i_m = selected, K = neighbours stacked, phi = Gaussian expansion.
+Built from Figures 2 and 3 and the abstract [rando2025serpent]. The paper's equations and tables were not available, so
+choices marked "inferred" are one reading and have an option in `SeRpEntConfig`. Glossary: kappa = rate, Delta_l =
+steps, t_l = times (the grid interval is 1), i_m = selected, K = stacked neighbours, phi = Gaussian expansion.
 
     (S1)  Delta_l = kappa + (1 - kappa) sigmoid(w.x_l + b)                    [bounding map inferred]
     (S2)  t_l = phase + Delta_1 + ... + Delta_l                               Fig. 2
@@ -14,16 +14,16 @@ steps, t_l = times (the grid interval is 1), i_m = selected, K = neighbours stac
     (S7)  y_l = y_m restored to length L, + V phi(t_l - m)                    Fig. 3 [inferred]
     (S8)  out_l = x_l + O [y_l of every branch] + b                           Fig. 3 [the map O inferred]
 
-Gradient of the intervals. Which element is selected has no gradient; the time differences do: Delta_l learns through
-phi in (S6), through phi in (S7), and through the weights of restore="linear". Without all three (expansion="none",
-restore not "linear") w and b get exactly zero. The difference t_l - m moves with *every* interval before l, so the
-exact gradient of b is a sum over the whole past.
+Gradient of the intervals. The choice of elements has no gradient, but the time differences have one: Delta_l learns
+through phi in (S6) and (S7), and through the weights of restore="linear". Without all three (expansion="none", restore
+not "linear"), the gradients of w and b are exactly zero. t_l - m depends on *every* interval before l, so the exact
+gradient of b is a sum over the whole past.
 
-Cost. (S3) keeps about kappa L elements a branch: the SSMs run over sum(kappa) L elements, the mixing gathers K times as
-many rows, and O is applied to compressed rows *before* they are restored (O is linear and restoring only copies or
-averages rows, so the result is the same). Most of what the resampling itself costs is matrix products. On CUDA one host
-synchronisation reads M; under torch.compile that is the one graph break, and M becomes a dynamic size after a few
-recompilations.
+Cost. (S3) keeps about kappa L elements per branch: the SSMs run over sum(kappa) L elements, the mixing gathers K times
+as many rows, and O is applied to compressed rows *before* they are restored (the result is the same, because O is
+linear and restoring only copies or averages rows). Matrix products dominate the cost of resampling. On CUDA, reading M
+synchronises with the host once; under torch.compile this is the only graph break, and M becomes a dynamic size after a
+few recompilations.
 """
 
 from functools import partial
@@ -50,8 +50,8 @@ from exuvia_ssm.serpent.windows import Elements, History, Windows, differences, 
 class SeRpEnt(nn.Module):
     """Selective resampling: x [B, L, D] -> y [B, L, D].   Figs. 2, 3 [rando2025serpent]; equations in the module
 
-    A row in which no element is selected (a short one: kappa L < 1) passes through the skip connection alone. With
-    one rate of 1, K = 1, full width and expansion, mix and combine "none" the layer is x + SSM(x) exactly.
+    A row without a selected element (kappa L < 1) passes through the skip connection only. With one rate of 1, K = 1,
+    full width, and expansion, mix and combine "none", the layer is exactly x + SSM(x).
     """
 
     config: SeRpEntConfig
@@ -68,7 +68,7 @@ class SeRpEnt(nn.Module):
         self.mixes = nn.ModuleList(MIX[c.mix](d_model, c.width, c.K, c.num_features, own) for _ in c.rates)
         self.layers = nn.ModuleList(build(c.width) for _ in c.rates)
         self.output = nn.Linear(n * c.width, d_model) if c.combine == "linear" else None
-        if self.output is not None:  # as loud as what goes in
+        if self.output is not None:  # preserves the variance
             nn.init.normal_(self.output.weight, std=(n * c.width) ** -0.5)
             nn.init.zeros_(self.output.bias)
         low, high = (1 - c.K, 1) if c.neighbours == "trailing" else (-c.K, c.K)
@@ -86,7 +86,7 @@ class SeRpEnt(nn.Module):
 
         Raises:
             ShapeError: other shapes or types.
-            ConfigError: a state is given or asked for and the layer is not causal.
+            ConfigError: a state is given or requested but the layer is not causal.
         """
         self._check(x, valid, state)
         if state is not None or return_state:
@@ -94,13 +94,13 @@ class SeRpEnt(nn.Module):
         if valid is not None:
             x = x.masked_fill(~valid.unsqueeze(-1), 0)
         if x.shape[0] * x.shape[1] == 0:
-            if torch.is_grad_enabled():  # no element, and a gradient of zeros for every parameter
+            if torch.is_grad_enabled():  # every parameter gets a zero gradient
                 x = x + 0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
             return (x, state or self.initial_state(x.shape[0], x.device, x.dtype)) if return_state else x
         start = self._start(x) if state is None else state.ticks.transpose(0, 1)
         times = resample.running_times(self._steps(x), self.config.rates, valid, start)
         count = resample.counts(times.ticks, start)
-        if hidden(x) or hidden(count):  # every count that can be
+        if hidden(x) or hidden(count):  # allow every possible count
             sizes = [[0, x.shape[1]]] * len(self.config.rates)
         else:
             sizes = torch.stack([count.amin(1), count.amax(1)], 1).tolist()  # the one host synchronisation
@@ -123,13 +123,10 @@ class SeRpEnt(nn.Module):
         return (y, self._final(elements, times, count, rows, inner, state)) if return_state else y
 
     def step(self, x_t: Tensor, state: SeRpEntState) -> tuple[Tensor, SeRpEntState]:
-        """One element: x_t [B, D] -> y_t [B, D], equal to `forward` over the whole sequence.
+        """Process one element: x_t [B, D] -> y_t [B, D], equal to `forward` over the whole sequence.
 
-        A branch's layer steps only in the rows whose grid is crossed; on CPU it is skipped where there is none.
-        No gradient flows into the intervals here: train with `forward`.
-
-        Raises:
-            ConfigError: the layer is not causal.
+        A branch's layer advances only in rows that cross the grid; on CPU it is skipped if there is none. The intervals
+        get no gradient here: train with `forward`. Raises ConfigError if the layer is not causal.
         """
         c = self.config
         self._need_causal("step()")
@@ -167,7 +164,7 @@ class SeRpEnt(nn.Module):
     def initial_state(
         self, batch: int, device: torch.device | None = None, dtype: torch.dtype | None = None
     ) -> SeRpEntState:
-        """The state before the first element: nothing selected, no history, time = phase."""
+        """Return the state before the first element: nothing selected, no history, time = phase."""
         c = self.config
         n = len(c.rates)
         weight = next(self.parameters(), torch.empty(0))
@@ -182,7 +179,7 @@ class SeRpEnt(nn.Module):
         return SeRpEntState(now, history, started, held, inner)
 
     def resampling(self, x: Tensor, valid: Tensor | None = None) -> tuple[Resampling, ...]:
-        """Intervals, times and selected elements of every branch for x [B, L, D]."""
+        """Return intervals, times and selected elements of every branch for x [B, L, D]."""
         self._check(x, valid)
         if valid is not None:
             x = x.masked_fill(~valid.unsqueeze(-1), 0)
@@ -197,7 +194,7 @@ class SeRpEnt(nn.Module):
         )
 
     def _inner(self, j: int) -> Any:
-        """The layer of branch j."""
+        """Return the layer of branch j."""
         return self.layers[j]
 
     def _check(self, x: Tensor, valid: Tensor | None, state: SeRpEntState | None = None) -> None:
@@ -221,7 +218,7 @@ class SeRpEnt(nn.Module):
             )
 
     def _steps(self, x: Tensor) -> Tensor:
-        """Intervals [n, B, L] float64; at least float32 inside, also under autocast.   (S1)"""
+        """Return the intervals [n, B, L] float64, computed in at least float32, also under autocast.   (S1)"""
         if self.interval is None:
             return resample.uniform_steps(self.config.rates, x.shape[0], x.shape[1], x.device)
         kind = torch.promote_types(x.dtype, torch.float32)
@@ -232,12 +229,12 @@ class SeRpEnt(nn.Module):
         return resample.bounded_steps(logits.permute(2, 0, 1), self.config.rates)
 
     def _features(self, basis: GaussianBasis, offsets: Tensor, exists: Tensor, dtype: torch.dtype) -> Tensor:
-        """phi of time differences, 0 where there is none: [..., J] in dtype.   (S5)"""
+        """Return phi of time differences, 0 where there is none: [..., J] in dtype.   (S5)"""
         kind = torch.promote_types(dtype, torch.float32)
         return basis(offsets.to(kind)).masked_fill(~exists.unsqueeze(-1), 0.0).to(dtype)
 
     def _mix(self, elements: Elements, j: int, part: Windows) -> Tensor:
-        """z_1 .. z_M of branch j: [B, M, width].   (S6)"""
+        """Return z_1 .. z_M of branch j: [B, M, width].   (S6)"""
         rows = gather_rows(elements.table, part.rows)
         features = None
         if self.window_basis is not None:
@@ -248,14 +245,14 @@ class SeRpEnt(nn.Module):
     def _run(
         self, j: int, mixed: Tensor, count: Tensor, fewest: int, state: Any, return_state: bool
     ) -> tuple[Tensor, Any]:
-        """The layer of branch j over the compressed batch, and its part of the output map: [B, M, D], state."""
+        """Run the layer of branch j over the compressed batch and apply its part of O: [B, M, D], state."""
         batch, most, _ = mixed.shape
         if most == 0:
             if state is None and return_state:
                 state = self._inner(j).initial_state(batch, device=mixed.device, dtype=mixed.dtype)
             return mixed.new_zeros(batch, 0, self._held_width), state
         valid = None
-        if torch.compiler.is_compiling() or fewest < most:  # compiled: one graph for both
+        if torch.compiler.is_compiling() or fewest < most:  # one compiled graph for both cases
             valid = torch.arange(most, device=mixed.device) < count.unsqueeze(-1)
         if state is None and not return_state:
             return self._mapped(j, self._inner(j)(mixed, valid)), None
@@ -264,34 +261,34 @@ class SeRpEnt(nn.Module):
 
     @property
     def _early(self) -> bool:
-        """Whether O, being no more than its weight, is applied before (S7); else it is called after it."""
+        """Whether O is a plain linear map and can be applied before (S7); else it is called after (S7)."""
         return self.output is None or plain(self.output, nn.Linear)
 
     @property
     def _held_width(self) -> int:
-        """Channels of a branch's compressed rows."""
+        """Number of channels of a branch's compressed rows."""
         return self.config.d_model if self._early else self.config.width
 
     def _mapped(self, j: int, y: Tensor) -> Tensor:
-        """O's columns of branch j applied to its compressed rows.   (S8), before (S7) because both are linear"""
+        """Apply O's columns of branch j to its compressed rows.   (S8), before (S7) because both are linear"""
         if self.output is None or not self._early:
             return y
         width = self.config.width
         return functional.linear(y, self.output.weight[:, j * width : (j + 1) * width])
 
     def _reading(self, j: int, times: Times, selected: Tensor, part: Windows, count: Tensor) -> Reading:
-        """What every position reads of branch j.   (S7)"""
-        mine = Times(times.ticks[j], times.values[j])
+        """Return the entries of branch j that every position reads.   (S7)"""
+        own = Times(times.ticks[j], times.values[j])
         if self.config.restore == "hold":
-            return hold(mine)
+            return hold(own)
         if self.config.restore == "blank":
-            return blank(mine, selected[j])
-        return interpolate(mine, part.selected, count)
+            return blank(own, selected[j])
+        return interpolate(own, part.selected, count)
 
     def _restore(
         self, x: Tensor, rows: list[Tensor], readings: list[Reading], times: Times, state: SeRpEntState | None
     ) -> Tensor:
-        """Compressed rows back to full length, with phi, bias and skip."""
+        """Restore compressed rows to full length, with phi, bias and skip."""
         holds = self.config.restore == "hold" and state is not None
         held = state.held if state is not None and holds else None
         if self.output is None or self._early:
@@ -307,7 +304,7 @@ class SeRpEnt(nn.Module):
         return self._close(x, total, since.permute(1, 2, 0), marked)
 
     def _close(self, x: Tensor, total: Tensor, since: Tensor, marked: Tensor) -> Tensor:
-        """Add phi of the time since the grid, the bias and the skip: x, total [..., D]; since, marked [..., n]."""
+        """Add phi of the time since the grid time, bias and skip: x, total [..., D]; since, marked [..., n]."""
         bias = None if self.output is None or not self._early else self.output.bias
         if self.since is not None and self.since_basis is not None:
             features = self._features(self.since_basis, since, marked, x.dtype)
@@ -327,7 +324,7 @@ class SeRpEnt(nn.Module):
         inner: list[Any],
         state: SeRpEntState | None,
     ) -> SeRpEntState:
-        """The state after the last element."""
+        """Return the state after the last element."""
         end = times.ticks[..., -1]
         now = end & (ONE - 1)
         held = []
@@ -344,9 +341,9 @@ class SeRpEnt(nn.Module):
 
 
 def _room(most: int, rate: float) -> int:
-    """Rows made for M selected elements: the next multiple of 8.
+    """Return the number of rows for M selected elements: the next multiple of 8.
 
-    M depends on the whole sequence, and a matrix product may round a row differently when the number of rows changes;
-    with whole blocks it does not (seen on x86), so not even the last bit of an early output shows what comes later.
+    M depends on the whole sequence, and a matrix product may round a row differently if the number of rows changes.
+    With whole blocks of rows it does not (observed on x86), so early outputs are causal to the last bit.
     """
     return most if rate == 1 else -(-most // 8) * 8

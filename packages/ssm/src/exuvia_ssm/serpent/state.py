@@ -1,4 +1,4 @@
-"""What a SeRpEnt layer keeps between pieces of a sequence, and what it shows of its resampling."""
+"""The state of a SeRpEnt layer between pieces of a sequence, and the description of its resampling."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,10 +10,10 @@ from exuvia_ssm.serpent.windows import History
 
 
 class SeRpEntState(NamedTuple):
-    """What a SeRpEnt layer keeps between pieces of a sequence; every tensor begins with the batch.
+    """The state between pieces of a sequence; the first axis of every tensor is the batch.
 
-    Times are relative to the grid interval that is open, so they stay small in an endless stream. No gradient goes
-    through them: intervals of an earlier piece learn from that piece only.
+    Times are relative to the current grid interval, so they stay small in an endless stream. They carry no gradient:
+    the intervals of a piece learn from that piece only.
     """
 
     ticks: Tensor
@@ -21,7 +21,7 @@ class SeRpEntState(NamedTuple):
     history: History
     """the last K - 1 elements"""
     started: Tensor
-    """whether a branch has selected anything yet [B, n] bool"""
+    """whether a branch has selected an element yet [B, n] bool"""
     held: Tensor
     """last value of every branch after the output map [B, n, D]"""
     inner: tuple[Any, ...]
@@ -30,7 +30,7 @@ class SeRpEntState(NamedTuple):
 
 @dataclass(frozen=True)
 class Resampling:
-    """How one branch resamples a batch, for pictures and analysis."""
+    """The resampling of a batch by one branch, for figures and analysis."""
 
     rate: float
     steps: Tensor
@@ -44,7 +44,7 @@ class Resampling:
 
 
 def select_rows(chosen: Tensor, new: Any, old: Any) -> Any:
-    """Rows of the new state where chosen [B], of the old one elsewhere; states are nested tuples of [B, ...]."""
+    """Return the new state in the chosen rows [B] and the old one elsewhere; states are nested tuples of [B, ...]."""
     if isinstance(new, Tensor):
         return torch.where(chosen.view(-1, *[1] * (new.dim() - 1)), new, old.to(new.dtype))
     parts = [select_rows(chosen, a, b) for a, b in zip(new, old, strict=True)]

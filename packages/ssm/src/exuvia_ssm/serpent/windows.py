@@ -1,4 +1,4 @@
-"""From a sequence to the windows of every branch: what is stacked at each grid time, and at which time difference."""
+"""Extracts the windows of every branch: the elements stacked at each grid time, and their time differences."""
 
 from typing import NamedTuple
 
@@ -17,16 +17,16 @@ class History(NamedTuple):
     ticks: Tensor
     """their running times, relative to the start's grid interval [B, n, K - 1] int64"""
     valid: Tensor
-    """whether they exist [B, K - 1] bool"""
+    """which of them exist [B, K - 1] bool"""
 
 
 class Elements(NamedTuple):
     """History and sequence laid end to end: P + L positions."""
 
     table: Tensor
-    """rows of the whole batch and one zero row at the end [B (P + L) + 1, D]"""
+    """rows of the whole batch, followed by one zero row [B (P + L) + 1, D]"""
     times: Times
-    """of every branch [n, B, P + L]"""
+    """running times of every branch [n, B, P + L]"""
     real: RealElements
 
 
@@ -34,19 +34,19 @@ class Windows(NamedTuple):
     """The K elements stacked at each grid time of one branch."""
 
     selected: Tensor
-    """positions i_m [B, M]; where a row has fewer crossings, its last position"""
+    """positions i_m [B, M]; the last position where a row has fewer crossings"""
     rows: Tensor
-    """rows of `Elements.table` [B, M, K]; missing neighbours name the zero row"""
+    """rows of `Elements.table` [B, M, K]; the zero row for missing neighbours"""
     exists: Tensor
     """[B, M, K] bool"""
 
 
 def lay_out(x: Tensor, times: Times, valid: Tensor | None, history: History | None) -> Elements:
-    """Put the history in front, and one row of zeros for missing neighbours at the end.
+    """Prepend the history, and append one row of zeros for missing neighbours.
 
     Args:
         x: the sequence; zero where not valid     [B, L, D]
-        times: of the sequence                    [n, B, L]
+        times: running times of the sequence      [n, B, L]
     """
     batch, length, width = x.shape
     if history is not None and history.rows.shape[1]:
@@ -60,7 +60,7 @@ def lay_out(x: Tensor, times: Times, valid: Tensor | None, history: History | No
 
 
 def windows_of(elements: Elements, branch: int, most: int, K: int, neighbours: str) -> Windows:
-    """Selected elements of one branch and their neighbours ("trailing" or "nearest").   (S3), (S4)"""
+    """Return the selected elements of one branch and their neighbours ("trailing" or "nearest").   (S3), (S4)"""
     ticks = elements.times.ticks[branch]
     selected = resample.crossings(ticks, most)
     if neighbours == "trailing":
@@ -74,17 +74,17 @@ def windows_of(elements: Elements, branch: int, most: int, K: int, neighbours: s
 def differences(elements: Elements, branch: int, windows: Windows) -> Tensor:
     """t_{n_k(m)} - m in grid intervals, 0 where a neighbour is missing: [B, M, K] float64.   argument of phi in (S6)"""
     values = elements.times.values[branch].reshape(-1, 1)
-    found = gather_rows(values, windows.rows.clamp(max=max(0, values.shape[0] - 1))).squeeze(-1)
+    times = gather_rows(values, windows.rows.clamp(max=max(0, values.shape[0] - 1))).squeeze(-1)
     grid = torch.arange(1, windows.rows.shape[1] + 1, device=values.device, dtype=values.dtype)
-    return (found - grid.view(1, -1, 1)).masked_fill(~windows.exists, 0.0)
+    return (times - grid.view(1, -1, 1)).masked_fill(~windows.exists, 0.0)
 
 
 def last_elements(elements: Elements, width: int, rebase: Tensor) -> History:
-    """The last real elements, for the next piece of the sequence.
+    """Return the last real elements, for the next piece of the sequence.
 
     Args:
-        width: how many, K - 1
-        rebase: whole grid intervals that have passed, in ticks     [n, B]
+        width: their number, K - 1
+        rebase: completed grid intervals, in ticks     [n, B]
     """
     ticks = elements.times.ticks
     n, batch, length = ticks.shape

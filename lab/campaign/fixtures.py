@@ -1,4 +1,4 @@
-"""Small good things that the project's own writers make, each at its first use: what campaigns damage and interrupt."""
+"""Small valid files, stores and models, created at their first use, which campaigns damage and interrupt."""
 
 import os
 import site
@@ -17,13 +17,13 @@ TESTS = Path(__file__).resolve().parents[2] / "tests"
 
 
 def made_by(module: str) -> Any:
-    """One of the modules by which the tests make small files and models."""
+    """Import a module of the tests that makes small files and models."""
     site.addsitedir(str(TESTS))
     return import_module(module)
 
 
-class Shelf:
-    """A folder of good files, stores and models."""
+class Fixtures:
+    """A folder of valid files, stores and models."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -61,7 +61,7 @@ class Shelf:
 
 
 def put(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write files, by name."""
+    """Write files by name."""
     for name, data in files.items():
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def put(folder: Path, files: Mapping[str, str | bytes]) -> None:
 
 
 def body_model(path: Path) -> None:
-    """A made-up body model [joints as vertices] in the layout of SMPL-H."""
+    """Return a synthetic body model [joints as vertices] in the layout of SMPL-H."""
     from exuvia.motion.skeleton import SMPL22
 
     rest = np.zeros((22, 3))

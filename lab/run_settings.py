@@ -1,4 +1,4 @@
-"""A run folder belongs to one set of settings: what was made with others is never taken for it."""
+"""Ties a run folder to one set of settings, so that results of other settings are never mistaken for its own."""
 
 import json
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from exuvia.files import write_json
 from exuvia.readers import parse_json, read_json
 
 
-def claim(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Keep the settings (JSON-ready) in settings.json, or compare them with what is kept there.
+def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings (ready for JSON) to settings.json, or compare them with those stored there.
 
     Raises:
         ConfigError: the folder has other settings; the first few that differ are named.

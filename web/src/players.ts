@@ -1,6 +1,6 @@
-// What all pages of players share: one stage, the rows on it, one clock, the keys.
+// The players of a page: one stage, its rows, one clock, and the keys.
 //
-// The root element and each row say in data-drawn which moment they show.
+// data-drawn on the root element and on each row has the time that they show.
 
 import type { Skeleton } from "./data";
 import type { Row } from "./row";
@@ -9,8 +9,8 @@ import { Toolbar } from "./toolbar";
 
 const root = document.documentElement;
 
-export interface Manners {
-  /** Home goes to the start, instead of to the page's top. */
+export interface PlayerOptions {
+  /** The Home key goes to the start of the motion instead of the top of the page. */
   home: boolean;
   playAll: boolean;
   contacts: boolean;
@@ -33,7 +33,7 @@ function isDark(): boolean {
   return (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 }
 
-export class Theatre {
+export class PlayerGroup {
   readonly rows = new Set<Row>();
   readonly toolbar: Toolbar;
   readonly still = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -42,7 +42,7 @@ export class Theatre {
   private last = performance.now();
   private share = 1;
   private slow = 0;
-  /** Only rows on the screen are drawn. */
+  /** Draws only rows that are on the screen. */
   private readonly observer = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
@@ -55,15 +55,15 @@ export class Theatre {
   constructor(
     skeleton: Skeleton,
     bar: HTMLElement,
-    private readonly manners: Manners,
+    private readonly options: PlayerOptions,
   ) {
     this.stage = new Stage(skeleton);
     this.toolbar = new Toolbar(bar, {
       changed: () => this.redraw(),
       resetCamera: () => this.resetCameras(),
-      playAll: manners.playAll ? () => this.playAll() : null,
+      playAll: options.playAll ? () => this.playAll() : null,
       theme: () => this.flipTheme(),
-      contacts: manners.contacts,
+      contacts: options.contacts,
     });
     this.applyTheme();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.applyTheme());
@@ -102,7 +102,7 @@ export class Theatre {
     requestAnimationFrame((next) => this.tick(next));
   }
 
-  /** Where the machine cannot keep up, moving pictures are drawn with fewer pixels. */
+  /** Draws moving pictures with fewer pixels if the machine is too slow. */
   private adapt(passed: number): void {
     const playing = [...this.rows].some((row) => row.visible && row.playing);
     this.slow = playing && passed > 45 && passed < 2000 ? this.slow + 1 : 0;
@@ -129,7 +129,7 @@ export class Theatre {
     try {
       localStorage.setItem("exuvia-theme", root.dataset.theme);
     } catch {
-      // a page opened from a file may have no storage; the choice then lasts until it is closed
+      // a page opened from a file may lack storage; the choice then lasts until it is closed
     }
     this.applyTheme();
   }
@@ -158,9 +158,9 @@ export class Theatre {
       d: () => this.flipTheme(),
       a: () => this.playAll(),
     };
-    if (this.manners.contacts) actions.c = () => this.toolbar.flip("contacts");
+    if (this.options.contacts) actions.c = () => this.toolbar.flip("contacts");
     const action = actions[event.key];
-    if (!action || (event.key === "Home" && !this.manners.home)) return;
+    if (!action || (event.key === "Home" && !this.options.home)) return;
     event.preventDefault();
     action();
   }

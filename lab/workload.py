@@ -1,4 +1,4 @@
-"""What a benchmark times: a forward call, the tensors it has gradients for, and what it must agree with."""
+"""The workloads of a benchmark: a forward call, the tensors that get gradients, and the reference result."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,23 +21,23 @@ class Work:
     facts: Mapping[str, float] = field(default_factory=dict)
     """what else is worth a column, such as the number of parameters"""
     expected: Callable[[], "Work"] | None = None
-    """makes the work whose output and gradients must be the same, leaf by leaf (the last two axes may be exchanged)"""
+    """returns reference work with equal output and gradients, leaf by leaf (the last two axes may be swapped)"""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to compute something, timed against others of its kind."""
+    """An implementation that is timed against others of its kind."""
 
     title: str
-    """in the table"""
+    """title in the table"""
     kind: str
-    """"scan", "block" (projections and convolution too), "attention" or "layer": only scans have a floor"""
+    """"scan", "block" (projections and convolution too), "attention" or "layer"; only scans have a roofline"""
     build: Callable[[Size, str], Work]
-    """(size, device) -> work; raises ExuviaError or ImportError with the reason where the method cannot run"""
+    """(size, device) -> work; raises ExuviaError or ImportError with the reason if the method cannot run"""
 
 
 def caller(work: Work, which: Pass) -> Callable[[], Any]:
-    """The call to time: the output without gradients, or the output and the gradients of all leaves."""
+    """Return the call to time: the output without gradients, or the output and the gradients of all leaves."""
     if which == "forward":
 
         def forward() -> Tensor:
@@ -57,7 +57,7 @@ def caller(work: Work, which: Pass) -> Callable[[], Any]:
 
 
 def difference(found: Work, expected: Work) -> float:
-    """Largest difference of outputs and gradients, each relative to the largest expected value."""
+    """Return the largest difference of outputs and gradients, each relative to the largest expected value."""
     worst = 0.0
     for ours, theirs in zip(caller(found, "fwd_bwd")(), caller(expected, "fwd_bwd")(), strict=True):
         same = ours if ours.shape == theirs.shape else ours.transpose(-1, -2)

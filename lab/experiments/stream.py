@@ -1,4 +1,4 @@
-"""`python -m lab long`: how motion without an end joins, drifts, and what it costs, beside clips laid end to end."""
+"""`python -m lab long`: measures joins, drift and cost of endless motion, compared with clips laid end to end."""
 
 import itertools
 import time
@@ -26,11 +26,11 @@ PROMPTS = (
 
 
 @settings(kw_only=True)
-class LongBench:
-    """How long a motion."""
+class StreamBench:
+    """Length of the motion."""
 
     minutes: float = 10.0
-    """Of the longer motion; the shorter one is a tenth of it."""
+    """Minutes of the longer motion; the shorter one is a tenth of it."""
     frames: int = 100
     """Frames of each scene."""
     pipeline: str = "base"
@@ -42,17 +42,17 @@ class LongBench:
     record: Path | None = None
     """Ledger to append the results to."""
     tag: str = ""
-    """Put behind the names in the ledger, such as .causal."""
+    """Suffix of the names in the ledger, such as .causal."""
 
 
-def bench_long(config: LongBench) -> None:
-    """Stream one long motion of many scenes, and look at its joins, its floor, its time and its memory.
+def bench_stream(config: StreamBench) -> None:
+    """Stream one long motion of many scenes, and measure its joins, drift from the ground, time and memory.
 
     Examples:
         python -m lab long --minutes 2
 
     Raises:
-        ConfigError: no time, or scenes that are longer than the motion.
+        ConfigError: no duration, or scenes that are longer than the motion.
         CheckpointError: the pipeline cannot be loaded.
         OutputError: the ledger cannot be written.
     """
@@ -86,18 +86,18 @@ def bench_long(config: LongBench) -> None:
     record_numbers(config.record, {name + config.tag: number for name, number in numbers.items()}, seed=config.seed)
 
 
-def _scenes(config: LongBench, count: int) -> Iterator[Any]:
+def _scenes(config: StreamBench, count: int) -> Iterator[Any]:
     return (Scene(prompt, config.frames) for prompt in itertools.islice(itertools.cycle(PROMPTS), count))
 
 
-def _consumed(pipe: Any, config: LongBench, count: int) -> None:
-    """Pieces are looked at and let go, as a player does."""
+def _consumed(pipe: Any, config: StreamBench, count: int) -> None:
+    """Process the pieces one after another, like a player."""
     for _ in stream(pipe, _scenes(config, count), seed=config.seed):
         pass
 
 
 def join_jump_ratio(joints: Sequence[np.ndarray], fps: float = 20.0) -> float:
-    """Mean joint acceleration in the frames around joins over that of all other frames; 1: a join is like any frame.
+    """Return mean joint acceleration around joins over that of all other frames; 1: a join is like any frame.
 
     Args:
         joints: pieces [F, J, 3], metres, in order
@@ -105,7 +105,7 @@ def join_jump_ratio(joints: Sequence[np.ndarray], fps: float = 20.0) -> float:
         ConfigError: fewer than two pieces.
     """
     if len(joints) < 2:
-        raise ConfigError(f"found {len(joints)} piece(s), expected at least 2 to look at how they join")
+        raise ConfigError(f"found {len(joints)} piece(s), expected at least 2 to measure a join")
     whole = np.concatenate(list(joints))
     acceleration = np.linalg.norm(np.diff(whole, n=2, axis=0), axis=-1).mean(-1) * fps**2
     near = np.zeros(len(acceleration), bool)
@@ -115,7 +115,7 @@ def join_jump_ratio(joints: Sequence[np.ndarray], fps: float = 20.0) -> float:
 
 
 def _laid(clips: Sequence[Any]) -> list[Any]:
-    """Clips end to end on the floor: each begins where the one before ended, and faces the way it was made."""
+    """Lay clips end to end on the ground: each begins where the previous one ended, with its own heading."""
     found, place = [], np.zeros(3)
     for clip in clips:
         joints = clip.joints + (place - clip.joints[0, 0]) * (1, 0, 1)

@@ -1,4 +1,4 @@
-"""The numbers of a scan benchmark that documents quote: speed against each peer, the floors, memory, growth with L."""
+"""Numbers of a scan benchmark for documents: speed against each peer and the roofline, memory, growth with L."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from lab.cells import MEASURED, Cell, ratio
 from lab.ledger.numbers import Number
 from lab.methods import METHODS
 from lab.results import Results
-from lab.roofline import PASSES, Size, floor_ms, input_bytes
+from lab.roofline import PASSES, Size, input_bytes, roofline_ms
 
 MEGABYTE = 1e6
 
@@ -18,14 +18,14 @@ class Bound(NamedTuple):
 
     value: float
     at_least: bool
-    """the slower of the two was ended at its limit"""
+    """the slower of the two was stopped at its time limit"""
 
 
 def worst(bounds: Iterable[Bound | None], *, largest: bool = False) -> Number | None:
-    """The least (or the largest) of several ratios, low and high their range over the sizes; None without any.
+    """Return the smallest (or largest) ratio, with the range over the sizes as low and high; None without ratios.
 
-    The unit says "at least" where the truth may be larger. A bound above a measured least one changes nothing; any
-    bound may be above the largest.
+    The unit says "at least" if the true value may be larger. A lower bound above the smallest measured ratio does not
+    matter; any lower bound may exceed the largest.
     """
     found = [bound for bound in bounds if bound is not None]
     if not found:
@@ -37,41 +37,41 @@ def worst(bounds: Iterable[Bound | None], *, largest: bool = False) -> Number | 
 
 
 def times_faster(results: Results, peer: str, ours: str, which: str, sizes: Sequence[Size]) -> list[Bound | None]:
-    """How many times longer the peer took, size by size."""
+    """Return how many times longer the peer took, for each size."""
     return [_bound(results.at(peer, size, which), results.at(ours, size, which)) for size in sizes]
 
 
 def scan_numbers(results: Results, sizes: Sequence[Size], attention_sizes: Sequence[Size]) -> dict[str, Number]:
-    """Name after "scan.cpu." or "scan.gpu." -> number, of everything that was measured.
+    """Return all numbers by their name after "scan.cpu." or "scan.gpu.".
 
     Args:
-        results: of the scan benchmark
-        sizes: over which the worst is taken
-        attention_sizes: more sizes, for attention only
+        results: results of the scan benchmark
+        sizes: sizes over which the worst ratio is taken
+        attention_sizes: additional sizes, for attention only
     """
     found: dict[str, Number | None] = {}
     for which, prefix in (("fwd_bwd", "fwd_bwd_speedup"), ("forward", "forward_speedup")):
         for peer in (name for name, method in METHODS.items() if method.kind in ("scan", "block")):
-            mine = "kernel" if METHODS[peer].kind == "scan" else "block"
-            if peer != mine:
-                found[f"{prefix}.{peer}"] = worst(times_faster(results, peer, mine, which, sizes))
+            own = "kernel" if METHODS[peer].kind == "scan" else "block"
+            if peer != own:
+                found[f"{prefix}.{peer}"] = worst(times_faster(results, peer, own, which, sizes))
     every = [*sizes, *attention_sizes]
     both = [times_faster(results, "attention", "kernel", which, every) for which in PASSES]
     found["speed_vs_attention"] = worst(bound for bounds in both for bound in bounds)
     both = [times_faster(results, "mamba_ssm", "kernel", which, sizes) for which in PASSES]
     found["speed_vs_mamba_ssm"] = worst(bound for bounds in both for bound in bounds)
-    for which, floor, memory in (("forward", "", ".forward"), ("fwd_bwd", ".fwd_bwd", "")):
+    for which, suffix, memory in (("forward", "", ".forward"), ("fwd_bwd", ".fwd_bwd", "")):
         cells = _ours(results, which, sizes)
         extra = [_over(cell.extra_bytes, input_bytes(cell.size)) for cell in cells]
         found[f"memory_vs_inputs{memory}"] = worst(extra, largest=True)
         if results.rates is not None:
-            times = [_over(cell.ms, floor_ms(cell.size, cell.which, results.rates)) for cell in cells]
-            found[f"times_bandwidth_floor{floor}"] = worst(times, largest=True)
-            best = [_over(cell.best_ms, floor_ms(cell.size, cell.which, results.rates)) for cell in cells]
-            found[f"times_bandwidth_floor{floor}.best"] = worst(best, largest=True)
-            for cell, times_floor in zip(cells, best, strict=True):
-                if times_floor is not None:
-                    found[f"times_bandwidth_floor{floor}.best.{cell.size}"] = Number(times_floor.value)
+            times = [_over(cell.ms, roofline_ms(cell.size, cell.which, results.rates)) for cell in cells]
+            found[f"times_bandwidth_floor{suffix}"] = worst(times, largest=True)
+            best = [_over(cell.best_ms, roofline_ms(cell.size, cell.which, results.rates)) for cell in cells]
+            found[f"times_bandwidth_floor{suffix}.best"] = worst(best, largest=True)
+            for cell, ratio_to_roofline in zip(cells, best, strict=True):
+                if ratio_to_roofline is not None:
+                    found[f"times_bandwidth_floor{suffix}.best.{cell.size}"] = Number(ratio_to_roofline.value)
     found.update(cell_numbers(results))
     if results.rates is not None:
         found["triad_gb_s"] = Number(results.rates.bytes_per_s / 1e9, "GB/s")
@@ -80,7 +80,7 @@ def scan_numbers(results: Results, sizes: Sequence[Size], attention_sizes: Seque
 
 
 def cell_numbers(results: Results) -> dict[str, Number | None]:
-    """ms.SIZE.PASS.METHOD and mb.SIZE.PASS.METHOD of every cell."""
+    """Return ms.SIZE.PASS.METHOD and mb.SIZE.PASS.METHOD of every cell."""
     found: dict[str, Number | None] = {}
     for cell in results.cells:
         place = f"{cell.size}.{cell.which}.{cell.method}"
@@ -92,7 +92,7 @@ def cell_numbers(results: Results) -> dict[str, Number | None]:
 
 
 def long_numbers(results: Results, method: str = "kernel") -> dict[str, Number]:
-    """Growth with L of one method, and every cell; names are those after "scan.cpu.long.".
+    """Return the growth of one method with L, and every cell, by their names after "scan.cpu.long.".
 
     `exponent[.forward]` is the slope of log time over log L (least squares; 1 = linear), `memory_vs_inputs[.forward]`
     the largest ratio over the lengths.
@@ -111,7 +111,7 @@ def long_numbers(results: Results, method: str = "kernel") -> dict[str, Number]:
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:
-    """p of the curve c x^p nearest to points (x, y), by least squares of logarithms."""
+    """Return p of the curve c x^p that fits points (x, y), by least squares of logarithms."""
     xs, ys = [math.log(x) for x, _ in points], [math.log(y) for _, y in points]
     mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
     spread = sum((x - mean_x) ** 2 for x in xs)
@@ -119,7 +119,7 @@ def exponent(points: Sequence[tuple[float, float]]) -> float:
 
 
 def largest_differences(results: Results) -> Mapping[str, float]:
-    """Of every method that was compared: its largest difference from what it must agree with."""
+    """Return every compared method's largest difference from its reference."""
     found: dict[str, float] = {}
     for cell in results.cells:
         if cell.difference is not None:
