@@ -86,7 +86,7 @@ def _run(words: list[str]) -> None:
         code: object = main(rest)
     elif words[:3] == ["python", "-m", "lab"]:
         code = lab_main(words[3:])
-    elif program == "python" and rest[0].endswith(".py"):  # a process of its own, as for a reader
+    elif program == "python" and rest[0].endswith(".py"):  # a separate process, as for a reader
         done = subprocess.run([sys.executable, *rest], capture_output=True, text=True, check=False)
         print(done.stdout)
         assert not done.returncode, done.stderr

@@ -1,4 +1,4 @@
-"""Pictures and notebooks of the documentation: small, described, and made again by what stands beside them."""
+"""Pictures and notebooks of the documentation: small, described, and reproduced by the commands next to them."""
 
 import json
 import re

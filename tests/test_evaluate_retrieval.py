@@ -1,4 +1,4 @@
-"""Motion-text retrieval and NCS: padding, training that goes on, ranks, and refinement of forget sets."""
+"""Motion-text retrieval and NCS: padding, resumed training, ranks, and refinement of forget sets."""
 
 from pathlib import Path
 

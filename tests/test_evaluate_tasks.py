@@ -1,4 +1,4 @@
-"""Training of evaluator and classifier on made-up clips: batches, wrong pairs, a run written and read again."""
+"""Training of evaluator and classifier on synthetic clips: batches, wrong pairs, a run written and read again."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`exuvia gallery`: prompts of a file or of the package, as one page, alone or beside another generator."""
+"""`exuvia gallery`: prompts of a file or of the package, as one page, alone or next to another generator."""
 
 from pathlib import Path
 

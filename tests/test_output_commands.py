@@ -48,7 +48,7 @@ OTHERS = {
     "demo",
 }
 OTHERS |= {"list", "checkpoint finish", *(f"train {part}" for part in PARTS)}
-"""Commands that write files under names of their own, or go on in a folder of their own."""
+"""Commands that write files under generated names, or continue in their own folder."""
 
 
 def test_every_command_is_known_here() -> None:

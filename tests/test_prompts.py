@@ -55,7 +55,7 @@ def test_every_kind_has_sixty_prompts_numbered_without_gaps(kind: str) -> None:
 
 def test_a_changed_prompt_counts_its_version_up() -> None:
     versions = {kind: file.version for kind, file in library().items()}
-    assert (versions, fingerprint()) == PINNED, "count up `version` of the changed file, then pin both anew"
+    assert (versions, fingerprint()) == PINNED, "count up `version` of the changed file, then pin both again"
 
 
 @pytest.mark.parametrize("kind", KIND)

@@ -1,4 +1,4 @@
-"""Numbers that nobody means are refused where they are typed, before any work."""
+"""Numbers out of range are refused at input, before any work."""
 
 import dataclasses
 import math

@@ -50,7 +50,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(folder: Path, store: Store, generator: Path, *what: str, hashes: int) -> subprocess.Popen[str]:
-    """A process of seeded_runs.py in a folder, with an order of sets of its own."""
+    """A process of seeded_runs.py in a folder, with its own order of sets."""
     folder.mkdir(exist_ok=True)
     environment = {**os.environ, "PYTHONHASHSEED": str(hashes), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])

@@ -81,10 +81,10 @@ def test_the_cache_changes_nothing(blocks: str, states: int, lengths: list[int] 
         ids = torch.nn.functional.pad(ids, (0, 1), value=net.pad_id)
         ids[place > ends[:, None]] = net.pad_id
         ids[place == ends[:, None]] = net.end_id
-        anew = torch.zeros(3, size + 1, dtype=torch.bool)
+        remasked = torch.zeros(3, size + 1, dtype=torch.bool)
         for row, end in enumerate(ends.tolist()):
-            anew[row, sure[row, :end].argsort(stable=True)[: max(1, round(end / 2))]] = True
-        kept = (place <= ends[:, None]) & ~anew
+            remasked[row, sure[row, :end].argsort(stable=True)[: max(1, round(end / 2))]] = True
+        kept = (place <= ends[:, None]) & ~remasked
         for k in range(size):
             logits = guided_logits(net, ids, cond, kept, valid, cond_scale=3)[:, :11, k]
             cdf = logits.double().softmax(-1).cumsum(-1)

@@ -24,11 +24,7 @@ REFUSED = {
     r"\btake (it|them) off again\b": "undo it",
     r"\bwere it to\b": "if it",
     r"\bwhoever\b": "users who, anyone who",
-    r"\bso many (as|of)\b": "as many as",
-    r"\bfor so (many|long)\b": "for that many",
     r"\bof (its|their|his) own kind\b": "of the same kind",
-    r"\bgoes? on (at|with|where)\b": "continues",
-    r"(?-i:\bis none\b)": "is not one",
     r"\bthat nobody\b": "that no one, unused",
     r"\bnot they\b": "others",
     r"\bas wished\b": "as requested",
@@ -42,8 +38,9 @@ REFUSED = {
     r"\bby (itself|themselves) alone\b": "alone",
     r"\bmuch the same\b": "similar",
     r"\bstands? beside (it|them)\b": "is next to it",
-    r"\bbeside these\b": "in addition",
-    r"\bbeside that\b": "in addition",
+    r"\bbeside (the|it|its|them|their|these|that|each|a|an|one|which)\b": "next to, in addition to",
+    r"\bso many\b": "this many",
+    r"\bgoes on\b": "continues",
 }
 """Phrase, without regard to capitals -> what to write instead."""
 

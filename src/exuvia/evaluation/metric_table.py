@@ -133,7 +133,7 @@ METRICS: dict[str, Metric] = {
         Metric("mean_jerk_m_per_s3", "jerk, m/s³", 0, "closer", "m/s³", "mean third derivative of the joints",
                _mean_of("mean_jerk_m_per_s3")),
         Metric("range_m", "range, m", 2, "closer", "m",
-               "mean diagonal of the box that a joint visits beside the pelvis", _mean_of("range_m")),
+               "mean diagonal of the box that a joint visits relative to the pelvis", _mean_of("range_m")),
         Metric("foot_skate_rate", "skating", 2, "lower", "share",
                "share of time in which a foot on the floor slides", _mean_of("foot_skate_rate")),
         Metric("floor_penetration_m", "penetration, m", 3, "lower", "m",
