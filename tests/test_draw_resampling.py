@@ -57,5 +57,5 @@ def test_a_motion_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
 def test_a_text_without_the_sentence_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("nothing here " * 200, encoding="utf-8")
     config = resampling.ResamplingConfig("sentence", text=tmp_path / "t.txt", steps=1)
-    with pytest.raises(DataError, match="does not hold the sentence"):
+    with pytest.raises(DataError, match="does not contain the sentence"):
         resampling.resampling(config)

@@ -245,6 +245,9 @@ def test_what_is_no_motion_is_refused(studio: Made, name: str, data: bytes, told
     assert studio.get("/status")["motions"] == before
 
 
+EDIT = {"generator": "BASE", "method": "lcr", "concept": "violence"}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "told"),
     [
@@ -260,6 +263,10 @@ def test_what_is_no_motion_is_refused(studio: Made, name: str, data: bytes, told
         ("/audits", {"generator": "BASE"}, 400, "found no prompt and no set"),
         ("/evaluations", {"generator": "BASE"}, 400, "was not edited here"),
         ("/edits", {"generator": "BASE", "method": "lcr", "concept": "violence", "data": "x"}, 400, "no data set 'x'"),
+        ("/edits", {"generator": "BASE", "method": "forget", "concept": "violence"}, 422, "unlearning method"),
+        ("/edits", {"generator": "BASE", "method": "lcr", "concept": "smiling"}, 422, "smiling"),
+        ("/edits", EDIT | {"settings": {"num_codes": 0}}, 422, "num_codes"),
+        ("/edits", EDIT | {"settings": {"speed": 1}}, 422, "speed"),
     ],
 )
 def test_what_cannot_be_asked_is_told_in_a_sentence(

@@ -26,8 +26,8 @@ PLOTS = (
 READING = (
     "Mean and half the 95 % interval over seeds; bold: the best method, and those within its interval. A small second "
     "number is the difference from the untouched generator, pale where its interval holds zero. A model that freezes "
-    "or collapses also forgets: read violence together with speed, freezing and the retain set, and take retrain, which never "
-    "saw the concept, as the yardstick. FID is biased upwards on small sets."
+    "or collapses also forgets: read violence together with speed, freezing and the retain set, and take retrain, "
+    "which never saw the concept, as the yardstick. FID is biased upwards on small sets."
 )
 Clips = dict[str, NDArray[np.float16]]
 FOLDER = "report page"

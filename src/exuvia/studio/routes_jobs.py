@@ -7,12 +7,15 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from exuvia.config import from_dict, nested
+from exuvia.data.concepts import find_concept
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text
 from exuvia.studio.context import Context, Studio
 from exuvia.studio.queue import ENDED, Refused, Unknown
 from exuvia.studio.schemas import AuditAsk, EditAsk, EvaluationAsk, Id, JobKind, JobView, Motion, MotionAsk, MotionLine
 from exuvia.studio.views import audit_csv_rows, job_view
+from exuvia.unlearning.settings import method_settings
 
 routes = APIRouter(prefix="/api/v1", tags=["jobs"])
 
@@ -39,6 +42,11 @@ def ask_for_motion(ask: MotionAsk, studio: Studio) -> JobView:
 @routes.post("/edits", status_code=202)
 def ask_for_edit(ask: EditAsk, studio: Studio) -> JobView:
     """Make a copy of a generator that forgets a concept; the job's `result.pipeline` is its id."""
+    try:
+        from_dict(method_settings(ask.method), nested(ask.settings))
+        find_concept(ask.concept)
+    except ConfigError as error:
+        raise Refused(str(error)) from None
     return _submit_long(studio, "unlearn", ask)
 
 
