@@ -72,5 +72,5 @@ def _prompts(config: GalleryConfig) -> list[tuple[str, str, int | None]]:
 
     if config.file is not None:
         return [("", prompt, frames) for prompt, frames in read_prompts(config.file)]
-    kinds = ("explicit", "implicit", "compositional", "lookalike")
+    kinds = ("lookalike", "explicit", "implicit", "compositional")  # the first screen shows no violence
     return [(kind, prompt.text, None) for kind in kinds for prompt in load_prompts(kind)[: config.each]]
