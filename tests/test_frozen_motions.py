@@ -48,7 +48,7 @@ MODELS: dict[str, dict[str, Any]] = {
 HASHES = {  # of the shipped generator and of a copy with a filter, as version 0.1 had them
     "base": "2d39953360efa470b91cb2807a01fb1c5fe11faa4c3a6680c29d7f44713c7013",
     "codes": "20c4f1fb48a84f9b50d123bcec80e69aff7495b3a3a1327586b47282ae9def3c",
-    "prompt_filter": "fbe89808a7112c9e71695c01b354ff1f219455301ba152504195191751751c0f",
+    "prompt_filter": "d2f74d87b6018f62f02895b4f42fe7c7e61ab87a72572bb826622f096e6fd41a",
 }
 
 Arrays = dict[str, NDArray[Any]]

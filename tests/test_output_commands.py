@@ -25,6 +25,7 @@ FOLDER_COMMANDS = {
     "import evaluator": "import evaluator gone --glove gone",
     "export momask": "export momask tiny",
     "export humanml3d": "export humanml3d store",
+    "export prompts": "export prompts",
     **{f"unlearn {name}": f"unlearn {name} --pipeline tiny" for name in UNLEARN},
     "undo": "undo tiny record",
     "evaluate": "evaluate tiny --original tiny",
@@ -47,7 +48,7 @@ OTHERS = {
     "studio",
     "demo",
 }
-OTHERS |= {"list", "checkpoint finish", *(f"train {part}" for part in PARTS)}
+OTHERS |= {"list", "export hub", "checkpoint finish", *(f"train {part}" for part in PARTS)}
 """Commands that write files under generated names, or continue in their own folder."""
 
 
@@ -81,7 +82,7 @@ def test_a_folder_of_something_else_is_left_alone(
     words = FOLDER_COMMANDS[name].split()
     place = (
         [str(tmp_path / "work")]
-        if name in ("export momask", "export humanml3d", "checkpoint unpack", "checkpoint shrink")
+        if name.startswith("export") or name in ("checkpoint unpack", "checkpoint shrink")
         else ["--out", str(tmp_path / "work")]
     )
     assert cli.main([*words, *place]) == 2

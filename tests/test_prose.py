@@ -13,7 +13,7 @@ prose = __import__("prose")
 
 @pytest.mark.parametrize(
     ("text", "phrase"),
-    [("Read it anew.", "anew"), ("The time that\nis to be had", "is to be had"), ("# Whoever asks", "Whoever")],
+    [("Read it anew.", "anew"), ("The time is to be\nhad", "is to be had"), ("# Whoever asks", "Whoever")],
 )
 def test_a_refused_phrase_is_named_with_its_line(text: str, phrase: str, tmp_path: Path) -> None:
     for name in ("a.md", "b.py", "c.tsx"):
