@@ -24,6 +24,8 @@ from tiny import tiny_pipeline
 
 pytest.importorskip("huggingface_hub")
 COMMIT = "c" * 40
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = os.pathsep.join(map(str, (ROOT / "src", *ROOT.glob("packages/*/src"))))
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -112,7 +114,7 @@ def hub() -> Iterator[tuple[str, type[Hub]]]:
 def run(code: str, address: str, home: Path, token: str = "good") -> subprocess.CompletedProcess[str]:
     """Run Python whose huggingface_hub asks the server: it reads its address when it is imported."""
     about = {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1"}
-    about |= {"NO_PROXY": "*", "PYTHONPATH": os.pathsep.join(sys.path)}
+    about |= {"NO_PROXY": "*", "PYTHONPATH": SOURCES}
     words = [sys.executable, "-c", code]
     return subprocess.run(words, env=os.environ | about, capture_output=True, text=True, timeout=120)
 

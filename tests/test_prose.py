@@ -4,11 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import prose
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-prose = __import__("prose")
 
 
 @pytest.mark.parametrize(
