@@ -314,7 +314,7 @@ def test_methods_are_described_for_a_form(studio: Made) -> None:
     assert (settings["num_codes"]["type"], settings["num_codes"]["default"]) == ("int", 64)
     assert settings["criterion"]["choices"] == ["both", "ratio", "frequency"]
     assert settings["levels"]["many"]
-    assert "Codes to replace" in settings["num_codes"]["about"]
+    assert "codes to replace" in settings["num_codes"]["about"]
     assert 0 < found["threshold"] < 1
 
 
