@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -243,7 +244,7 @@ def load_run(
     """
     config = read_config(folder, kind, holds=holds)
     settings = from_dict(sizes, config["model"])
-    return built(lambda: make(settings), load_tensors(Path(folder) / WEIGHTS), f"the {kind} model of {folder}"), config
+    return built(partial(make, settings), load_tensors(Path(folder) / WEIGHTS), f"the {kind} model of {folder}"), config
 
 
 def provenance(**facts: Any) -> dict[str, Any]:
