@@ -263,10 +263,10 @@ EDIT = {"generator": "BASE", "method": "lcr", "concept": "violence"}
         ("/audits", {"generator": "BASE"}, 400, "found no prompt and no set"),
         ("/evaluations", {"generator": "BASE"}, 400, "was not edited here"),
         ("/edits", {"generator": "BASE", "method": "lcr", "concept": "violence", "data": "x"}, 400, "no data set 'x'"),
-        ("/edits", {"generator": "BASE", "method": "forget", "concept": "violence"}, 422, "unlearning method"),
-        ("/edits", {"generator": "BASE", "method": "lcr", "concept": "smiling"}, 422, "smiling"),
-        ("/edits", EDIT | {"settings": {"num_codes": 0}}, 422, "num_codes"),
-        ("/edits", EDIT | {"settings": {"speed": 1}}, 422, "speed"),
+        ("/edits", EDIT | {"method": "lrc"}, 422, "did you mean 'lcr'"),
+        ("/edits", EDIT | {"concept": "vilence"}, 422, "did you mean 'violence'"),
+        ("/edits", EDIT | {"settings": {"num_codes": 0}}, 422, "expected at least 1"),
+        ("/edits", EDIT | {"settings": {"codes": 3}}, 422, "has no setting 'codes'"),
     ],
 )
 def test_what_cannot_be_asked_is_told_in_a_sentence(
@@ -277,23 +277,12 @@ def test_what_cannot_be_asked_is_told_in_a_sentence(
     assert told in found["detail"]
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"method": "lrc"}, "did you mean 'lcr'"),
-        ({"concept": "vilence"}, "did you mean 'violence'"),
-        ({"settings": {"num_codes": 0}}, "expected at least 1"),
-        ({"settings": {"codes": 3}}, "has no setting 'codes'"),
-        ({"method": "esd"}, "needs motion data"),
-    ],
-)
-def test_an_edit_that_cannot_be_made_fails_with_its_reason(studio: Made, change: dict[str, Any], told: str) -> None:
-    ask = {"generator": studio.base, "method": "lcr", "concept": "violence"} | change
-    job = studio.ask("/edits", ask)
+def test_an_edit_that_cannot_be_made_fails_with_its_reason(studio: Made) -> None:
+    job = studio.ask("/edits", {"generator": studio.base, "method": "esd", "concept": "violence"})
     studio.work()
     found = studio.get(f"/jobs/{job['id']}")
     assert found["state"] == "failed"
-    assert told in found["message"]
+    assert "needs motion data" in found["message"]
 
 
 def test_text_of_every_kind_comes_back_as_it_was(studio: Made) -> None:
