@@ -136,7 +136,7 @@ def test_what_is_pushed_can_be_loaded_by_its_name(hub: tuple[str, type[Hub]], tm
     for words_of_card in (
         "license: cc-by-nc-4.0",
         "- motion-unlearning",
-        "`prompt_filter`: without violence",
+        "## Edit: prompt_filter",
         "team/safe",
     ):
         assert words_of_card in card
@@ -148,7 +148,7 @@ def test_what_is_pushed_can_be_loaded_by_its_name(hub: tuple[str, type[Hub]], tm
 
 def test_a_refusal_of_the_hub_is_one_sentence(hub: tuple[str, type[Hub]], tmp_path: Path) -> None:
     folder = tiny_pipeline().save_pretrained(tmp_path / "pipe")
-    code = "from exuvia.__main__ import main\nfor name in ('team/safe', 'no good name'):\n"
+    code = "from exuvia.__main__ import main\nfor name in ('team/safe', 'team/--safe'):\n"
     code += f"    print(main(['export', 'hub', {str(folder)!r}, name, '--licence', 'mit']))"
     done = run(code, hub[0], tmp_path / "home", token="bad")
     assert done.stdout.split() == ["2", "2"], done.stderr
@@ -180,7 +180,9 @@ def test_a_card_keeps_its_head_and_text() -> None:
     for words in ("license: other", "license_name: research", "- mine", "- text-to-motion", "# Ours", "our own data"):
         assert words in card
     assert card.count("# Ours") == 1
-    assert "## Edits" not in card
+    assert "## Edit" not in card
+    with pytest.raises(ConfigError, match="the weights' card says 'research'"):
+        model_card(pipe, "team/ours", "mit")
     with pytest.raises(ConfigError, match="names no licence"):
         model_card(tiny_pipeline(), "team/ours")
 

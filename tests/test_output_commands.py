@@ -203,3 +203,23 @@ def test_too_little_memory_is_one_sentence(home: Path, tmp_path: Path) -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "not enough memory" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_inside_the_edited_folder_is_refused_before_work(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["unlearn", "uce", "--pipeline", str(home / "tiny"), "--out", str(tmp_path / "safe")]
+    assert cli.main([*words, "--undo", str(tmp_path / "safe" / "undo.safetensors")]) == 2
+    assert "lies inside --out" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", ["export prompts", "unlearn uce --pipeline tiny --out", "undo tiny record --out"])
+def test_a_name_that_is_too_long_is_one_sentence(
+    words: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(home)
+    assert cli.main([*words.split(), "x" * 300]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "too long" in said or "record" in said

@@ -162,7 +162,7 @@ def test_what_goes_wrong_is_told_on_the_page(browser: Any, studio: Running) -> N
     page.click("text=Forget")
     page.fill("#concept", "vilence")
     page.click(".go")
-    assert "did you mean 'violence'?" in visit.see('[role="alert"]').inner_text()
+    assert "did you mean 'violence'?" in visit.see('.job[data-state="failed"] .status-text').inner_text()
     visit.complaints = [one for one in visit.complaints if "422" not in one]
     visit.leave()
 

@@ -180,7 +180,7 @@ def test_a_plain_state_dictionary_is_read_and_a_program_is_not(folder: Path, tmp
 def test_missing_files_raise_with_a_remedy(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "none")
-    with pytest.raises(ConfigError, match="huggingface-cli download"):
+    with pytest.raises(ConfigError, match="hf download"):
         CLIPText()
     with pytest.raises(ConfigError, match="not a weights file"):
         CLIPText(tmp_path / "none")

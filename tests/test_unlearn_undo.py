@@ -39,12 +39,15 @@ def pipe() -> MotionPipeline:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_edit_can_be_taken_back(name: str, pipe: MotionPipeline, store: Store, tmp_path: Path) -> None:
+    pipe.card = "# Tiny\n"
     safe = unlearn(name, pipe, data=store, **METHODS[name])
+    assert f"## Edit: {name}" in safe.card
     record = save_undo(tmp_path / "undo.safetensors", pipe, safe)
     loaded = MotionPipeline.from_pretrained(safe.save_pretrained(tmp_path / "safe"))
     restored = undo(loaded, record)
     assert pipeline_hash(restored) == pipeline_hash(pipe)
     assert restored.provenance["edits"] == []
+    assert restored.card == pipe.card
     assert pipeline_hash(loaded) == pipeline_hash(safe)  # the edited one stays
 
 

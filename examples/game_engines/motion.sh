@@ -34,5 +34,12 @@ for _ in $(seq 240); do
   sleep 0.5
   job=$(answer "$url/jobs/$(value id <<<"$job")")
 done
-"${ask[@]}" --output "$target" "$url/motions/$(value result motions 0 <<<"$job")/file?form=${target##*.}&foot_lock=true"
+[ "$(value state <<<"$job")" = done ] || { echo "the motion is not ready after two minutes" >&2; exit 1; }
+file="$url/motions/$(value result motions 0 <<<"$job")/file?form=${target##*.}&foot_lock=true"
+if ! "${ask[@]}" --output "$target.part" "$file"; then
+  value detail <"$target.part" >&2 2>/dev/null || echo "cannot write $target" >&2
+  rm -f "$target.part"
+  exit 1
+fi
+mv "$target.part" "$target"
 echo "wrote $target"

@@ -26,6 +26,7 @@ from exuvia.registry import resolve, suggest
 from exuvia.signals import Ended, ended_by_signals
 
 _FULL_OR_LOCKED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+_UNUSABLE = {*_FULL_OR_LOCKED, errno.ENAMETOOLONG, errno.ELOOP}
 _NO_MEMORY = re.compile("can't allocate memory|out of memory|not enough memory|bad_alloc|can't start new thread")
 _HELP = {"-h", "--help", "help"}
 
@@ -61,10 +62,10 @@ def main(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        if error.errno not in _FULL_OR_LOCKED:
+        if error.errno not in _UNUSABLE:
             raise
-        where = f" {error.filename}" if error.filename else ""
-        return _refuse(f"cannot write or read{where}: {error.strerror}; free some space or choose another folder")
+        where = f" {str(error.filename)[:80]}" if error.filename else ""
+        return _refuse(f"cannot write or read{where}: {error.strerror}; free some space or choose another place")
     except BrokenExecutor:
         return _refuse("the system ended a worker process, probably for lack of memory; run again to continue")
     except (MemoryError, RuntimeError) as error:

@@ -37,8 +37,8 @@ def gallery(config: GalleryConfig) -> None:
     prompts = _prompts(config)
     if not prompts:
         raise ConfigError(f"found no prompt in {config.file}, expected one per line")
-    if config.gif is not None and config.gif.suffix != ".gif":
-        raise ConfigError(f"found {config.gif} as the animated picture, expected a name that ends in .gif")
+    if config.gif is not None and (config.gif.suffix != ".gif" or config.gif == config.out):
+        raise ConfigError(f"found {config.gif} as the animated picture, expected a name of its own that ends in .gif")
     texts = [text for _, text, _ in prompts]
     frames = [length for _, _, length in prompts if length is not None] or None
     if frames and len(frames) < len(texts):

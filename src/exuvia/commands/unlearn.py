@@ -10,7 +10,7 @@ import tyro
 
 from exuvia.commands.switches import OverwriteSwitch
 from exuvia.config import settings
-from exuvia.errors import OutputError
+from exuvia.errors import ConfigError, OutputError
 from exuvia.files import check_folder
 from exuvia.unlearning.settings import MethodSettings, NoneConfig, method_settings
 
@@ -50,6 +50,10 @@ def unlearn(config: UnlearnConfig) -> None:
 
     sources = [read for read in (config.pipeline, config.data) if read]
     _refuse_taken(config.out, config.overwrite, sources)
+    if config.undo is not None and config.out.resolve() in config.undo.resolve().parents:
+        raise ConfigError(
+            f"--undo {config.undo} lies inside --out {config.out}; keep the record apart from the weights"
+        )
     pipe = MotionPipeline.from_pretrained(config.pipeline)
     started = time.perf_counter()
     options = {f.name: getattr(config.settings, f.name) for f in fields(config.settings)}  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 The head of the card follows the hub's documentation, "Model Cards": licence, library, tags.
 """
 
+import re
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +48,8 @@ def push_to_hub(
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise ConfigError(f"found the name {name!r}, expected OWNER/NAME, such as my-team/momask-safe")
     card = model_card(pipe, name, licence)
     refusals: Any = (*HfHubHTTPError.__bases__, OSError, ValueError)  # the bases: what the HTTP library raises
     with TemporaryDirectory() as place:
@@ -54,7 +57,7 @@ def push_to_hub(
         api = HfApi(token=token, library_name="exuvia")
         try:
             api.create_repo(name, private=private, exist_ok=True)
-            message = f"Upload a text-to-motion generator with {len(edits(pipe))} edits"
+            message = f"Upload a text-to-motion generator with {len(pipe.provenance.get('edits', []))} edits"
             done = api.upload_folder(repo_id=name, folder_path=folder, ignore_patterns=[MARKER], commit_message=message)
         except refusals as error:
             reason = str(error).partition("\n")[0][:200] or type(error).__name__
@@ -62,28 +65,21 @@ def push_to_hub(
     return str(done.commit_url)
 
 
-def edits(pipe: MotionPipeline) -> list[dict[str, Any]]:
-    """What was unlearned, in order: method, concept and settings of each edit."""
-    return list(pipe.provenance.get("edits", []))
-
-
 def model_card(pipe: MotionPipeline, name: str, licence: str = "") -> str:
-    """The generator's card with the hub's head and its edits; see `push_to_hub`. Raises ConfigError."""
+    """The generator's card with the hub's head; see `push_to_hub`. Raises ConfigError."""
     from huggingface_hub import ModelCard
 
     text = pipe.card if pipe.card.startswith("---") else f"---\nlanguage: en\n---\n{pipe.card}"
     card = ModelCard(text, ignore_metadata_errors=True)
-    if licence:
-        card.data["license"] = licence
-    if not card.data.get("license"):
+    known = card.data.get("license")
+    if not (licence or known):
         raise ConfigError("the generator's card names no licence; say under which terms you share the weights")
+    if licence and known not in (None, licence):
+        terms = card.data.get("license_name") or known
+        raise ConfigError(f"found the licence {licence!r}, but the weights' card says {terms!r}; edit README.md first")
+    card.data["license"] = licence or known
     card.data["library_name"] = "exuvia"
-    done = edits(pipe)
-    wanted = TAGS + ["motion-unlearning"] * bool(done)
+    wanted = TAGS + ["motion-unlearning"] * bool(pipe.provenance.get("edits"))
     card.data["tags"] = [*(tag for tag in card.data.get("tags") or () if tag not in wanted), *wanted]
     title = "" if card.text.strip().startswith("# ") else f"# {name}\n\n"
-    lines = [f"- `{edit.get('method')}`: without {edit.get('forget')}" for edit in done]
-    made = ["## Edits\n", *lines, "", "Anyone who has the original weights can use those instead.", ""] if done else []
-    return "\n".join(
-        [f"---\n{card.data.to_yaml()}\n---\n", title + card.text.strip(), "", *made, _USE.format(name=name)]
-    )
+    return f"---\n{card.data.to_yaml()}\n---\n\n{title}{card.text.strip()}\n\n{_USE.format(name=name)}"

@@ -90,7 +90,7 @@ def find_clip(weights: str | Path | None = None) -> Path:
         if place.is_file():
             return place
     raise ConfigError(
-        f"CLIP's weights were not found; download them with: huggingface-cli download {REPOSITORY}, "
+        f"CLIP's weights were not found; download them with: hf download {REPOSITORY}, "
         "or give a path, or use the caption encoder 'minilm'"
     )
 

@@ -126,6 +126,10 @@ class Evidence:
         return facts | {"rule": actual_rule(self.store, self.concept, self.rule, self.clips)}
 
 
+EDIT_HEAD = "\n## Edit: "
+"""Beginning of the section of a model card that describes an edit."""
+
+
 def unlearn(
     name: str,
     pipe: MotionPipeline,
@@ -175,6 +179,9 @@ def unlearn(
     else:
         entry |= evidence.facts() | method.edit(edited, evidence)
     edited.provenance["edits"] = [*edited.provenance.get("edits", []), entry]
+    edited.card += (
+        f"{EDIT_HEAD}{name}\n\nThis copy was edited to forget {concept.name}. What is above describes it before.\n"
+    )
     return edited
 
 

@@ -16,6 +16,7 @@ from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.parts import PARTS
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.unlearning.base import EDIT_HEAD
 
 
 def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline) -> Path:
@@ -63,6 +64,7 @@ def undo(pipe: MotionPipeline, path: str | Path) -> MotionPipeline:
     restored.guards = restored.guards[: int(counts["guards"])]
     restored.codebook_noise = restored.codebook_noise[: int(counts["codebook_noise"])]
     restored.provenance["edits"] = restored.provenance["edits"][: int(counts["edits"])]
+    restored.card = EDIT_HEAD.join(restored.card.split(EDIT_HEAD)[: int(counts["edits"]) + 1])
     if pipeline_hash(restored) != facts["parent"]:
         raise CheckpointError(f"{path} is damaged: what it restores is not the generator before the edit")
     return restored
