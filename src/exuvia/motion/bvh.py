@@ -71,8 +71,9 @@ def _parse_hierarchy(bvh: Bvh, tokens: Iterator[str], ended: bool) -> None:
             if word in ("ROOT", "JOINT"):
                 pending = bvh.add(next(tokens), stack[-1] if stack else -1)
             elif word == "END":
-                next(tokens)
-                pending = bvh.add(f"{bvh.names[stack[-1]]}_end", stack[-1])
+                stack.append(bvh.add(f"{bvh.names[stack[-1]]}_end", stack[-1]))
+                while next(tokens) != "{":  # a name or a comment may follow "Site"
+                    pass
             elif word == "{":
                 stack.append(pending)
             elif word == "}":

@@ -22,6 +22,7 @@ from exuvia.files import whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.legacy import renamed
+from exuvia.pipeline.origin import origin_of_weights
 from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
 from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
 from exuvia.pipeline.settings import GenerationConfig, History, PipelineFacts, PipelineFile, Sampling, check_prompts
@@ -221,8 +222,9 @@ class MotionPipeline:
             prompts, seed=seed, frames=frames, batch_size=batch_size, progress=progress, **sampling
         )
         features = self.decode(codes, lengths, smoothing=replace(self.generation, **sampling).smoothing, seeds=seeds)
+        origin = origin_of_weights(self.provenance, self.card)
         clips = [
-            clip_of(rows, self.representation, caption=text, meta={"seed": clip_seed, "prompt": text})
+            clip_of(rows, self.representation, caption=text, meta={"seed": clip_seed, "prompt": text, **origin})
             for rows, text, clip_seed in zip(features, prompts, seeds, strict=True)
         ]
         return Generation(clips, codes, lengths, features)
