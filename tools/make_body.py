@@ -132,13 +132,33 @@ def surface(shapes: list) -> tuple[np.ndarray, np.ndarray]:
         points = np.stack((np.full(y.size, x), y.ravel(), z.ravel()), axis=1)
         values[i] = fields(points, shapes).reshape(y.shape)
     values = np.maximum(values, -(axes[1][None, :, None] - 0.004))  # the soles are flat
-    vertices, triangles, _, _ = marching_cubes(values, 0.0, spacing=(STEP_M,) * 3)
-    vertices, triangles = simplify(
-        (vertices + low).astype(np.float32), triangles.astype(np.int64), target_count=TRIANGLES
-    )
+    fine, faces, _, _ = marching_cubes(values + np.float32(1e-5), 0.0, spacing=(STEP_M,) * 3)  # no value is zero
+    for count in range(
+        TRIANGLES, TRIANGLES + 2000, 50
+    ):  # simplifying may join two sheets at an edge; then less is taken
+        vertices, triangles = simplify((fine + low).astype(np.float32), faces.astype(np.int64), target_count=count)
+        vertices, triangles = welded(vertices, triangles)
+        if closed(triangles):
+            break
+    else:
+        raise SystemExit("no closed surface was found")
     corners = vertices[triangles].astype(np.float64)
     volume = np.einsum("ti,ti->t", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum()
-    return vertices.astype(np.float64), triangles if volume > 0 else triangles[:, ::-1]
+    return vertices, triangles if volume > 0 else triangles[:, ::-1]
+
+
+def welded(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One vertex for each place on a grid of 0.1 mm, without triangles of no area."""
+    vertices, same = np.unique(np.round(vertices.astype(np.float64), 4), axis=0, return_inverse=True)
+    triangles = same.reshape(-1)[triangles]
+    sides = triangles != np.roll(triangles, 1, axis=1)
+    return vertices, triangles[sides.all(1)]
+
+
+def closed(triangles: np.ndarray) -> bool:
+    """Whether every edge has two triangles."""
+    edges = np.sort(np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))]), axis=1)
+    return bool((np.unique(edges, axis=0, return_counts=True)[1] == 2).all())
 
 
 def weights(vertices: np.ndarray, places: np.ndarray, joint_count: int = 22) -> tuple[np.ndarray, np.ndarray]:
