@@ -1,5 +1,6 @@
 """`exuvia generate`: generates motion files from prompts."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +81,6 @@ def generate(config: GenerateConfig) -> None:
     wanted = requests(config)
     suffixes = _suffixes(config, len(wanted))
     pipe = MotionPipeline.from_pretrained(config.pipeline, device=config.device)
-    cleaned = "".join(
-        f"_without_{edit['forget']}" for edit in pipe.provenance.get("edits", [])[-1:] if "forget" in edit
-    )
     together: dict[str, Any] = {}
     sampling = {name: value for name in SAMPLING if (value := getattr(config, name)) is not None}
     for known in (True, False):
@@ -98,11 +96,17 @@ def generate(config: GenerateConfig) -> None:
                 if not suffixes and len(wanted) > 1:
                     together[request.name] = clip
                     continue
-                names = [config.out / f"{request.name}{cleaned}{suffix}" for suffix in suffixes]
+                names = [config.out / f"{request.name}{_cleaned(clip)}{suffix}" for suffix in suffixes]
                 for target in names or [config.out]:
                     print(config.save(clip, target))
     if together:
         print(config.save_all([together[request.name] for request in wanted], config.out))
+
+
+def _cleaned(clip: Any) -> str:
+    """Part of a file name that names the concepts which the generator has forgotten."""
+    concepts = re.sub(r"\W+", "_", str(clip.meta.get("concept", "")))
+    return f"_without_{concepts}" if concepts else ""
 
 
 def requests(config: GenerateConfig) -> list[Request]:

@@ -7,6 +7,7 @@ what follows `End Site`, so the origin of the motion stands there once.
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,14 +74,6 @@ def bvh_text(
     return _hierarchy(posed, 1.0 / unit_m, as_comment(clip) if origin else "") + header + rows.getvalue()
 
 
-def write_bvh(
-    clip: Clip,
-    path: str | Path,
-    *,
-    unit_m: float = 1.0,
-    rig: str = "exact",
-    root_bone: bool = False,
-    origin: bool = True,
-) -> None:
-    """Write a clip as a BVH file (see bvh_text). Raises OutputError, ConfigError, ShapeError."""
-    write_text(path, bvh_text(clip, unit_m, rig=rig, root_bone=root_bone, origin=origin))
+def write_bvh(clip: Clip, path: str | Path, **options: Any) -> None:
+    """Write a clip as a BVH file; options are those of `bvh_text`. Raises OutputError, ConfigError, ShapeError."""
+    write_text(path, bvh_text(clip, **options))

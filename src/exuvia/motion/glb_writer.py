@@ -50,18 +50,14 @@ class _Binary:
         return len(self.accessors) - 1
 
 
-def write_glb(
-    clip: Clip, path: str | Path, *, rig: str = "exact", root_bone: bool = False, origin: bool = True
-) -> None:
+def write_glb(clip: Clip, path: str | Path, **options: Any) -> None:
     """Write one clip (see `glb_bytes`). Raises OutputError, ConfigError, ShapeError."""
-    write_glb_clips([clip], path, rig=rig, root_bone=root_bone, origin=origin)
+    write_glb_clips([clip], path, **options)
 
 
-def write_glb_clips(
-    clips: Sequence[Clip], path: str | Path, *, rig: str = "exact", root_bone: bool = False, origin: bool = True
-) -> None:
+def write_glb_clips(clips: Sequence[Clip], path: str | Path, **options: Any) -> None:
     """Write several clips as animations of one body (see `glb_bytes`). Raises OutputError, ConfigError, ShapeError."""
-    content = glb_bytes(clips, rig=rig, root_bone=root_bone, origin=origin)
+    content = glb_bytes(clips, **options)
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 

@@ -20,9 +20,9 @@ from exuvia.features.normaliser import Normaliser
 from exuvia.features.representation import Representation
 from exuvia.files import whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
+from exuvia.motion.origin import origin_of_weights
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.legacy import renamed
-from exuvia.pipeline.origin import origin_of_weights
 from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
 from exuvia.pipeline.prompt_guard import Detour, Route, load_detours, routes, save_detours
 from exuvia.pipeline.settings import GenerationConfig, History, PipelineFacts, PipelineFile, Sampling, check_prompts
