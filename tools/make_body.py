@@ -197,7 +197,7 @@ def weights(vertices: np.ndarray, places: np.ndarray, joint_count: int = 22) -> 
 
 
 def smoothed(
-    order: np.ndarray, share: np.ndarray, triangles: np.ndarray, rounds: int = 4
+    order: np.ndarray, share: np.ndarray, triangles: np.ndarray, rounds: int = 12
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights averaged over neighbours."""
     dense = np.zeros((len(order), 22))
