@@ -151,8 +151,8 @@ def _least_change(steps: Array, steps_world: Array, hold: Array) -> Array:
         off = np.abs(wrapped(levels[None] - step[:, None]))
         return off**2 + 10 * np.maximum(off - LARGE, 0) ** 2
 
-    moves, stay = cost(steps) + np.maximum(cost(steps_world) - LARGE**2, 0), hold[:, None] * levels**2
-    total, origin = stay[0], np.empty((len(steps), LEVELS), np.int64)
+    moves, stay = 3 * cost(steps) + np.maximum(cost(steps_world) - LARGE**2, 0), 3 * hold[:, None] * levels**2
+    total, origin = stay[0], np.empty((len(steps), LEVELS), np.uint8)
     for frame, move in enumerate(moves):
         ways = total[:, None] + move[change]
         origin[frame] = ways.argmin(0)
@@ -169,8 +169,7 @@ def _least_change(steps: Array, steps_world: Array, hold: Array) -> Array:
     smooth: Array = solveh_banded(banded, right)
 
     def worst(twist: Array) -> float:
-        left = [np.abs(wrapped(np.diff(twist) - step)).max() for step in (steps, steps_world)]
-        return max(LARGE, *left)
+        return max(LARGE, *(np.abs(wrapped(np.diff(twist) - step)).max() for step in (steps, steps_world)))
 
     return smooth if worst(smooth) <= worst(rough) else rough
 
