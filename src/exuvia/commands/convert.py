@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from exuvia.commands.out_switches import OutSwitches
 from exuvia.commands.switches import SourceSwitches, in_switches, written_suffix
 from exuvia.config import FrameRate, Workers, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
@@ -18,13 +19,13 @@ from exuvia.registry import IMPORTER
 
 
 @settings
-class ConvertConfig(SourceSwitches):
+class ConvertConfig(OutSwitches, SourceSwitches):
     """Files to convert, and options."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Motion file, or a folder, of which all motions are converted, including sub-folders."""
     target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
-    """Output file, or for a folder the output folder, in which names are kept."""
+    """Output file, or for a folder the output folder, in which names are kept, or one .glb file for all motions."""
     to: str | None = None
     """Format of the files in an output folder, such as glb."""
     fps: FrameRate | None = None
@@ -53,10 +54,15 @@ def convert(config: ConvertConfig) -> None:
         raise DataError(f"{config.source} does not exist; expected a motion file or a folder of them")
     jobs = list(_jobs(config))
     if not config.overwrite:
-        there = [target for _, target in jobs if target.exists()]
+        there = [target for target in dict.fromkeys(target for _, target in jobs) if target.exists()]
         if there:
             raise ConfigError(f"{there[0]} exists already ({len(there)} of {len(jobs)}); --overwrite replaces files")
+    config.check(target.suffix.lower() for _, target in jobs)
     work = partial(_convert, config=config)
+    if len({target for _, target in jobs}) < len(jobs):
+        clips = [_read(source, config)[0] for source, _ in jobs]
+        print(f"{config.save_all(clips, config.target)}: {len(clips)} motions")
+        return
     if config.source.is_file():
         only = work(jobs[0], fail=True)
         print(f"{only.target}{only.note}")
@@ -80,12 +86,16 @@ def _jobs(config: ConvertConfig) -> Iterator[tuple[Path, Path]]:
         yield config.source, config.target
         written_suffix(config.target.suffix)
         return
-    if not config.to:
+    together = config.target.suffix.lower() == ".glb" and not config.to
+    if not (config.to or together):
         raise ConfigError(f"{config.source} is a folder; name the format of the files in {config.target} with --to")
-    suffix = written_suffix(config.to)
+    suffix = written_suffix(config.to or config.target.suffix)
     files = [path for path in sorted(config.source.rglob("*")) if path.suffix.lower() in IMPORTER and path.is_file()]
     if not files:
         raise DataError(f"{config.source} holds no motion file ({' '.join(sorted(IMPORTER))})")
+    if together:
+        yield from ((path, config.target) for path in files)
+        return
     targets = [config.target / path.relative_to(config.source).with_suffix(suffix) for path in files]
     twice = {target for target in targets if targets.count(target) > 1}
     for path, target in zip(files, targets, strict=True):
@@ -102,23 +112,28 @@ def _each(work: Any, jobs: list[tuple[Path, Path]], workers: int) -> Iterator[Do
 
 def _convert(job: tuple[Path, Path], *, config: ConvertConfig, fail: bool = False) -> Done:
     """Convert one file; errors are returned, or raised if `fail` is set."""
-    from exuvia.motion.foot_lock import lock_feet
-    from exuvia.motion.load import load_clip
-
     source, target = job
     try:
-        clip = load_clip(source, config.fps, source=config.as_source())
-        note = ""
-        if config.foot_lock:
-            locked = lock_feet(clip)
-            clip = locked.clip
-            before, after = 100 * locked.skate_before_m_per_s, 100 * locked.skate_after_m_per_s
-            jerk = f"{locked.jerk_before_m_per_s3:.0f} to {locked.jerk_after_m_per_s3:.0f} m/s³"
-            note = f": feet near the floor slide at {after:.1f} cm/s (before: {before:.1f}), jerk {jerk}"
+        clip, note = _read(source, config)
         target.parent.mkdir(parents=True, exist_ok=True)
-        clip.save(target)
+        config.save(clip, target)
     except ExuviaError as error:
         if fail:
             raise
         return Done(source, target, problem=str(error))
     return Done(source, target, note=note)
+
+
+def _read(source: Path, config: ConvertConfig) -> tuple[Any, str]:
+    """The finished clip of a file, and a note on its feet if they were locked."""
+    from exuvia.motion.foot_lock import lock_feet
+    from exuvia.motion.load import load_clip
+
+    clip, note = load_clip(source, config.fps, source=config.as_source()), ""
+    if config.foot_lock:
+        locked = lock_feet(clip)
+        clip = locked.clip
+        before, after = 100 * locked.skate_before_m_per_s, 100 * locked.skate_after_m_per_s
+        jerk = f"{locked.jerk_before_m_per_s3:.0f} to {locked.jerk_after_m_per_s3:.0f} m/s³"
+        note = f": feet near the floor slide at {after:.1f} cm/s (before: {before:.1f}), jerk {jerk}"
+    return config.finished(clip), note

@@ -16,6 +16,7 @@ from exuvia.errors import DataError
 from exuvia.motion.chain import forward_kinematics, matrix_from_euler
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import canonical, clip_from_joints, leg_length, smpl22_from_rig
+from exuvia.motion.origin import from_comment
 from exuvia.motion.source import BLOCK, Source, check_size, read_text
 from exuvia.shapes import Array
 
@@ -71,8 +72,9 @@ def _parse_hierarchy(bvh: Bvh, tokens: Iterator[str], ended: bool) -> None:
             if word in ("ROOT", "JOINT"):
                 pending = bvh.add(next(tokens), stack[-1] if stack else -1)
             elif word == "END":
-                next(tokens)
-                pending = bvh.add(f"{bvh.names[stack[-1]]}_end", stack[-1])
+                stack.append(bvh.add(f"{bvh.names[stack[-1]]}_end", stack[-1]))
+                while next(tokens) != "{":  # a name or a comment may follow "Site"
+                    pass
             elif word == "{":
                 stack.append(pending)
             elif word == "}":
@@ -213,10 +215,10 @@ def starts_with_calibration_pose(joints: Array) -> bool:
 
 def read_bvh(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
     """Read a BVH file as a Clip in metres at the file's own rate. Raises DataError, or ShapeError for NaN."""
-    bvh = parse_bvh(read_text(path), source)
+    bvh = parse_bvh(text := read_text(path), source)
     thorax = restore_thorax(bvh)
     joints, rig = smpl22_from_rig(bvh.names, lambda chosen: pose(bvh, chosen))
     dropped = starts_with_calibration_pose(joints)
-    meta = {"file": Path(path).name, "format": "bvh", "source_fps": bvh.fps, "rig": rig}
+    meta = from_comment(text) | {"file": Path(path).name, "format": "bvh", "source_fps": bvh.fps, "rig": rig}
     meta |= {"restored_thorax": thorax, "dropped_first_frame": dropped}
     return clip_from_joints(joints[1:] if dropped else joints, bvh.fps, source, meta)

@@ -20,6 +20,7 @@ from exuvia.features.normaliser import Normaliser
 from exuvia.features.representation import Representation
 from exuvia.files import whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
+from exuvia.motion.origin import origin_of_weights
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
@@ -223,8 +224,9 @@ class MotionPipeline:
             prompts, seed=seed, frames=frames, batch_size=batch_size, progress=progress, **sampling
         )
         features = self.decode(codes, lengths, smoothing=replace(self.generation, **sampling).smoothing, seeds=seeds)
+        origin = origin_of_weights(self.provenance, self.card)
         clips = [
-            clip_of(rows, self.representation, caption=text, meta={"seed": clip_seed, "prompt": text})
+            clip_of(rows, self.representation, caption=text, meta={"seed": clip_seed, "prompt": text, **origin})
             for rows, text, clip_seed in zip(features, prompts, seeds, strict=True)
         ]
         return Generation(clips, codes, lengths, features)
