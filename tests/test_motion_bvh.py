@@ -124,8 +124,6 @@ def test_text_that_is_not_bvh_is_refused_in_one_sentence(tmp_path: Path) -> None
     _refused(tmp_path, bytes(range(256)) * 4, "HIERARCHY")
     _refused(tmp_path, SMALL[: SMALL.index("MOTION")], "MOTION")
     _refused(tmp_path, SMALL[:-200], "truncated")
-    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 0"), "0 frame")
-    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 3000000"), "truncated")
     _refused(tmp_path, SMALL.replace("0.05000000", "0"), "frame time")
     _refused(tmp_path, SMALL.replace("Zrotation", "Wrotation"), "Wrotation")
     _refused(tmp_path, SMALL.replace("CHANNELS 3", "CHANNELS 300000000"), "channel")

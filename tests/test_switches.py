@@ -21,14 +21,13 @@ def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     return capsys.readouterr().err
 
 
-def test_facts_of_a_source_are_switches_of_both_commands() -> None:
+def test_facts_of_a_source_are_switches_of_all_commands_that_read_motion() -> None:
     for name in {field.name for field in fields(Source)} - {"max_frames"}:
-        for kind in (ConvertConfig, ImportConfig):
+        for kind in (ConvertConfig, ImportConfig, PrepareConfig):
             sentence = in_switches(f"say so with Source({name}=...)", kind)
             switch = sentence.rpartition(" ")[2]
             assert switch.startswith("--")
             assert switch[2:].replace("-", "_") in {field.name for field in fields(kind)}
-    assert in_switches("Source(unit_m=...)", PrepareConfig) == "--source-unit-m (of exuvia import motion)"
     assert in_switches("pass data=, a store", PrepareConfig) == "pass data=, a store"
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from exuvia.commands.switches import SourceSwitches, in_switches, written_suffix
+from exuvia.commands.switches import SourceSwitches, in_switches, show_warnings_in_switches, written_suffix
 from exuvia.config import FrameRate, Workers, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
 from exuvia.progress import progress_bar
@@ -23,8 +23,10 @@ class ConvertConfig(SourceSwitches):
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Motion file, or a folder, of which all motions are converted, including sub-folders."""
-    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
+    target: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")] = None
     """Output file, or for a folder the output folder, in which names are kept."""
+    explain: bool = False
+    """Whether to only print how a file is understood: joints, unit, upward axis, rate, and how sure that is."""
     to: str | None = None
     """Format of the files in an output folder, such as glb."""
     fps: FrameRate | None = None
@@ -51,7 +53,12 @@ def convert(config: ConvertConfig) -> None:
     """Convert a motion file, or all readable files of a folder, to another format."""
     if not config.source.exists():
         raise DataError(f"{config.source} does not exist; expected a motion file or a folder of them")
-    jobs = list(_jobs(config))
+    show_warnings_in_switches(config)
+    if config.explain:
+        return _explain(config)
+    if config.target is None:
+        raise ConfigError(f"found no TARGET for {config.source}, expected an output file or folder")
+    jobs = list(_jobs(config, config.target))
     if not config.overwrite:
         there = [target for _, target in jobs if target.exists()]
         if there:
@@ -74,19 +81,27 @@ def convert(config: ConvertConfig) -> None:
         raise DataError(f"{len(bad)} of {len(done)} files could not be converted; they are named above")
 
 
-def _jobs(config: ConvertConfig) -> Iterator[tuple[Path, Path]]:
+def _explain(config: ConvertConfig) -> None:
+    from exuvia.motion.load import explain, load_clip
+
+    if not config.source.is_file():
+        raise ConfigError(f"{config.source} is a folder, expected one motion file for --explain")
+    print(in_switches(explain(load_clip(config.source, config.fps, source=config.as_source())), config))
+
+
+def _jobs(config: ConvertConfig, out: Path) -> Iterator[tuple[Path, Path]]:
     """Sources and targets, in the order of their names. Raises ConfigError, DataError."""
     if config.source.is_file():
-        yield config.source, config.target
-        written_suffix(config.target.suffix)
+        yield config.source, out
+        written_suffix(out.suffix)
         return
     if not config.to:
-        raise ConfigError(f"{config.source} is a folder; name the format of the files in {config.target} with --to")
+        raise ConfigError(f"{config.source} is a folder; name the format of the files in {out} with --to")
     suffix = written_suffix(config.to)
     files = [path for path in sorted(config.source.rglob("*")) if path.suffix.lower() in IMPORTER and path.is_file()]
     if not files:
         raise DataError(f"{config.source} holds no motion file ({' '.join(sorted(IMPORTER))})")
-    targets = [config.target / path.relative_to(config.source).with_suffix(suffix) for path in files]
+    targets = [out / path.relative_to(config.source).with_suffix(suffix) for path in files]
     twice = {target for target in targets if targets.count(target) > 1}
     for path, target in zip(files, targets, strict=True):
         yield path, target.with_name(path.name.replace(".", "_") + suffix) if target in twice else target

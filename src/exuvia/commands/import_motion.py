@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from exuvia.commands.switches import SourceSwitches, in_switches, written_suffix
+from exuvia.commands.switches import SourceSwitches, in_switches, show_warnings_in_switches, written_suffix
 from exuvia.config import FrameRate, settings
 from exuvia.errors import ConfigError, ExuviaError
 
@@ -34,6 +34,7 @@ def import_motion(config: ImportConfig) -> int:
     """
     from exuvia.motion.load import load_clip
 
+    show_warnings_in_switches(config)
     source = config.as_source()
     pairs = targets(config)
     failed = 0
