@@ -41,7 +41,7 @@ class Names:
 
 
 def _limbs(words: str) -> tuple[str, ...]:
-    return tuple("" if word == "-" else word.replace("_", " ") if "~" in word else word for word in words.split())
+    return tuple(word.strip("-") for word in words.split())
 
 
 _MB = _limbs("{}UpLeg {}Leg {}Foot {}ToeBase {}Shoulder {}Arm {}ForeArm {}Hand")
@@ -56,7 +56,8 @@ RIGS = {
                     _limbs("{}UpLeg {}Leg {}Foot {}Toe {}Shoulder {}Arm {}ForeArm {}Hand")),
     "100style": Names("Hips", ("Chest", "Chest2", "Chest3", "Chest4"), ("Neck",), "Head", _JOINTS),
     "bandai": Names("Hips", ("Spine", "Chest"), ("Neck",), "Head", _limbs(
-        "UpperLeg_{} LowerLeg_{} Foot_{} Toes_{} Shoulder_{} UpperArm_{} LowerArm_{} Hand_{}"), ("L", "R"), "joint_Root"),
+        "UpperLeg_{} LowerLeg_{} Foot_{} Toes_{} Shoulder_{} UpperArm_{} LowerArm_{} Hand_{}"), ("L", "R"),
+        "joint_Root"),
     "beat": Names("Hips", ("Spine", "Spine1", "Spine2", "Spine3"), ("Neck", "Neck1"), "Head", _MB),
     "rokoko": Names("Hips", ("Spine1", "Spine2", "Spine3", "Spine4"), ("Neck",), "Head",
                     _limbs("{}Thigh {}Shin {}Foot {}Toe {}Shoulder {}Arm {}ForeArm {}Hand")),
@@ -68,20 +69,22 @@ RIGS = {
                     extra=(("{}InHandIndex", "wrist"), ("{}HandThumb1", "wrist"))),
     "unity": Names("Hips", ("Spine", "Chest", "UpperChest"), ("Neck",), "Head", _limbs(
         "{}UpperLeg {}LowerLeg {}Foot {}Toes {}Shoulder {}UpperArm {}LowerArm {}Hand")),
-    "unreal4": Names("pelvis", ("spine_01", "spine_02", "spine_03"), ("neck_01",), "head", _UE, ("l", "r"), "root", extra=_UE_EXTRA),
-    "unreal5": Names("pelvis", ("spine_01", "spine_02", "spine_03", "spine_04", "spine_05"), ("neck_01", "neck_02"), "head",
-                     _UE, ("l", "r"), "root", extra=(*_UE_EXTRA, ("ik_hand_{}", "wrist"))),
-    "vrm": Names("J_Bip_C_Hips", ("J_Bip_C_Spine", "J_Bip_C_Chest", "J_Bip_C_UpperChest"), ("J_Bip_C_Neck",), "J_Bip_C_Head",
-                 _limbs("J_Bip_{}_UpperLeg J_Bip_{}_LowerLeg J_Bip_{}_Foot J_Bip_{}_ToeBase J_Bip_{}_Shoulder "
-                        "J_Bip_{}_UpperArm J_Bip_{}_LowerArm J_Bip_{}_Hand"), ("L", "R"), "Root",
-                 extra=(("J_Sec_{}_Bust1", "collar"), ("J_Sec_{}_Skirt1", "hip"))),
+    "unreal4": Names("pelvis", ("spine_01", "spine_02", "spine_03"), ("neck_01",), "head", _UE, ("l", "r"), "root",
+                     extra=_UE_EXTRA),
+    "unreal5": Names("pelvis", ("spine_01", "spine_02", "spine_03", "spine_04", "spine_05"), ("neck_01", "neck_02"),
+                     "head", _UE, ("l", "r"), "root", extra=(*_UE_EXTRA, ("ik_hand_{}", "wrist"))),
+    "vrm": Names("J_Bip_C_Hips", ("J_Bip_C_Spine", "J_Bip_C_Chest", "J_Bip_C_UpperChest"), ("J_Bip_C_Neck",),
+                 "J_Bip_C_Head", tuple(f"J_Bip_{{}}_{word}" for word in (
+                     "UpperLeg", "LowerLeg", "Foot", "ToeBase", "Shoulder", "UpperArm", "LowerArm", "Hand")),
+                 ("L", "R"),
+                 "Root", extra=(("J_Sec_{}_Bust1", "collar"), ("J_Sec_{}_Skirt1", "hip"))),
     "rigify": Names("spine", ("spine.001", "spine.002", "spine.003"), ("spine.004", "spine.005"), "spine.006", _limbs(
         "thigh.{} shin.{} foot.{} toe.{} shoulder.{} upper_arm.{} forearm.{} hand.{}"), ("L", "R"),
         extra=(("palm.01.{}", "wrist"), ("heel.02.{}", "ankle"), ("pelvis.{}", "pelvis"), ("breast.{}", "collar"))),
     "biped": Names("Bip01 Pelvis", ("Bip01 Spine", "Bip01 Spine1", "Bip01 Spine2"), ("Bip01 Neck",), "Bip01 Head",
                    tuple(f"Bip01 {{}} {word}" for word in (
-                       "Thigh", "Calf", "Foot", "Toe0", "Clavicle", "UpperArm", "Forearm", "Hand")), ("L", "R"), "Bip01",
-                   extra=(("Bip01 {} Finger0", "wrist"),)),
+                       "Thigh", "Calf", "Foot", "Toe0", "Clavicle", "UpperArm", "Forearm", "Hand")), ("L", "R"),
+                   "Bip01", extra=(("Bip01 {} Finger0", "wrist"),)),
     "motive": Names("Hip", ("Ab", "Chest"), ("Neck",), "Head",
                     _limbs("{}Thigh {}Shin {}Foot {}Toe {}Shoulder {}UArm {}FArm {}Hand"), ("L", "R")),
     "slimevr": Names("HIP", ("WAIST", "CHEST", "UPPER_CHEST"), ("NECK",), "HEAD", _limbs(

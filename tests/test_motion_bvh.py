@@ -1,5 +1,6 @@
 """BVH: any hierarchy is read, damaged text is refused, and a written clip reads back as the same motion."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -131,12 +132,76 @@ def test_text_that_is_not_bvh_is_refused_in_one_sentence(tmp_path: Path) -> None
     _refused(tmp_path, SMALL.replace("{", "", 1), "hierarchy")
 
 
+_SPELLINGS = {
+    "lower case": lambda text: text.lower(),
+    "upper case": lambda text: text.upper(),
+    "MOTION in lower case": lambda text: text.replace("MOTION", "motion"),
+    "glued braces": lambda text: re.sub(r"\s*\n\s*\{", "{", text),
+    "glued braces on both sides": lambda text: re.sub(r"\s*\n\s*([{}])", r" \1", text),
+    "blank lines": lambda text: text.replace("\n", "\n\n"),
+    "Windows lines": lambda text: text.replace("\n", "\r\n"),
+    "old Macintosh lines": lambda text: text.replace("\n", "\r"),
+    "tabs": lambda text: text.replace("  ", "\t"),
+    "wide spaces": lambda text: text.replace(" ", "   "),
+    "spaces at the ends of lines": lambda text: text.replace("\n", " \t\n"),
+    "no indentation": lambda text: re.sub(r"\n[ \t]+", "\n", text),
+    "Frames :": lambda text: text.replace("Frames:", "Frames :"),
+    "Frame  Time :": lambda text: text.replace("Frame Time:", "Frame  Time :"),
+    "FrameTime:": lambda text: text.replace("Frame Time:", "FrameTime:"),
+    "a comment before": lambda text: "# made by a tool\n" + text,
+    "a comment within": lambda text: text.replace("MOTION", "# prompt: a MOTION of a man\nMOTION"),
+    "a byte-order mark": lambda text: "\ufeff" + text,
+    "control-Z": lambda text: text + "\x1a",
+    "a zero byte": lambda text: text + "\x00\n",
+    "no last newline": lambda text: text.rstrip(),
+    "frames broken over lines": lambda text: re.sub(r"(\n-?\d\S* \S+ \S+) ", r"\1\n", text),
+    "names of several words": lambda text: re.sub(r"(JOINT|ROOT) (\w+?)_(\w+)", r"\1 \2 \3", text),
+    "names with tabs": lambda text: re.sub(r"(JOINT|ROOT) (\w+)", "\\1\t \\2\t", text),
+    "a joint named after a keyword": lambda text: text.replace("JOINT head", "JOINT head\n").replace(
+        "_base", " motion"
+    ),
+    "ends without a word": lambda text: text.replace("End Site", "End"),
+    "ends with names": lambda text: text.replace("End Site", "End Site tip of it"),
+    "channels in the line of the offset": lambda text: re.sub(r"\n\s*CHANNELS", " CHANNELS", text),
+}
+
+
+@pytest.mark.parametrize("spelling", _SPELLINGS)
+def test_harmless_spellings_are_read(spelling: str, tmp_path: Path) -> None:
+    text = _SPELLINGS[spelling](SMALL)
+    assert text != SMALL
+    (tmp_path / "a.bvh").write_text(SMALL)
+    (tmp_path / "b.bvh").write_bytes(text.encode())
+    plain, other = load_clip(tmp_path / "a.bvh"), load_clip(tmp_path / "b.bvh")
+    np.testing.assert_array_equal(other.joints, plain.joints)
+    assert other.meta["doubts"] == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 400, 3000000])
+def test_a_count_that_disagrees_with_whole_frames_is_a_warning(
+    count: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.bvh").write_text(SMALL)
+    (tmp_path / "b.bvh").write_text(SMALL.replace("Frames: 3", f"Frames: {count}"))
+    np.testing.assert_array_equal(load_clip(tmp_path / "b.bvh").joints, load_clip(tmp_path / "a.bvh").joints)
+    assert f"found 3 whole frames though the header says {count}" in caplog.text
+    _refused(tmp_path, SMALL.replace("Frames: 3", f"Frames: {count}").rstrip().rpartition(" ")[0], "truncated")
+
+
+def test_a_frame_time_of_zero_needs_a_rate(tmp_path: Path) -> None:
+    text = SMALL.replace("0.05000000", "0")
+    _refused(tmp_path, text, "fps")
+    (tmp_path / "a.bvh").write_text(text)
+    assert load_clip(tmp_path / "a.bvh", None, source=Source(fps=30)).fps == 30
+
+
 def test_nan_single_frames_and_giants_are_refused(tmp_path: Path) -> None:
     head, _, rows = SMALL.partition("0.05000000\n")
     lines = rows.splitlines()
     nan = "\n".join([lines[0], "nan " + lines[1].partition(" ")[2], lines[2]])
     _refused(tmp_path, f"{head}0.05\n{nan}\n", "NaN")
     _refused(tmp_path, f"{head.replace('Frames: 3', 'Frames: 1')}0.05\n{lines[0]}\n", "1 frame")
+    _refused(tmp_path, f"{head}0.05\n", "0 frame")
     clip = Clip(moving_body(4).astype(np.float32) * 1e5)
     _refused(tmp_path, bvh_text(clip), "unit_m")
 

@@ -71,16 +71,25 @@ def test_names_may_share_a_beginning_and_an_end(
     assert max(error_mm(read(tmp_path_factory.mktemp("rig"), text), truth).values()) < 0.1
 
 
+@pytest.mark.parametrize("before", ["Actor1", "ABC", "abc", "Rig|", "take_03:", "Hips_"])
+def test_a_beginning_may_touch_the_name(before: str, tmp_path: Path) -> None:
+    text, truth = bvh_of(RIGS["lafan1"].renamed(before))
+    assert max(error_mm(read(tmp_path, text), truth).values()) < 0.1
+
+
 _SIDES = [("Left", "Right"), ("L", "R"), ("l", "r"), ("left", "right"), ("LEFT", "RIGHT")]
 _FORMS = ["{}_WORD", "WORD_{}", "WORD.{}", "{} WORD", "bone_{}_WORD", "WORD.{}.001", "{}.WORD"]
-_WORDS = ["Thigh Shin Foot Toe Clavicle UpperArm Forearm Hand", "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
-          "Hip Knee Ankle Foot Collar Shoulder Elbow Wrist", "upper_leg lower_leg foot toes shoulder upper_arm lower_arm hand",
-          ]  # fmt: skip
+_WORDS = [
+    "Thigh Shin Foot Toe Clavicle UpperArm Forearm Hand",
+    "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand",
+    "Hip Knee Ankle Foot Collar Shoulder Elbow Wrist",
+    "upper_leg lower_leg foot toes shoulder upper_arm lower_arm hand",
+]
 
 
 @settings(max_examples=60, deadline=None)
-@given(sides=st.sampled_from(_SIDES), form=st.sampled_from(_FORMS), words=st.sampled_from(_WORDS), spines=st.integers(1, 6),
-       necks=st.integers(0, 2), toes=st.booleans(), collars=st.booleans())  # fmt: skip
+@given(sides=st.sampled_from(_SIDES), form=st.sampled_from(_FORMS), words=st.sampled_from(_WORDS),
+       spines=st.integers(1, 6), necks=st.integers(0, 2), toes=st.booleans(), collars=st.booleans())  # fmt: skip
 def test_sides_stand_anywhere_and_joints_may_be_missing(
     sides: tuple[str, str], form: str, words: str, spines: int, necks: int, toes: bool, collars: bool,
     tmp_path_factory: pytest.TempPathFactory,
@@ -95,7 +104,8 @@ def test_sides_stand_anywhere_and_joints_may_be_missing(
     clip = read(tmp_path_factory.mktemp("rig"), text)
     assert max(error_mm(clip, truth).values()) < 0.1
     at = {joint: clip.joints[:, k] for k, joint in enumerate(SMPL22.joints)}
-    assert (at["spine3"][:, 1] < at["neck"][:, 1]).all() and (at["neck"][:, 1] < at["head"][:, 1]).all()
+    assert (at["spine3"][:, 1] < at["neck"][:, 1]).all()
+    assert (at["neck"][:, 1] < at["head"][:, 1]).all()
     for side in ("left", "right"):
         foot = np.linalg.norm(at[f"{side}_foot"] - at[f"{side}_ankle"], axis=-1)
         assert ((foot > 0.08) & (foot < 0.3)).all()
@@ -193,7 +203,9 @@ def test_a_crawl_keeps_its_axis_without_a_doubt(tmp_path: Path) -> None:
     joints = np.repeat(read(tmp_path, bvh_of(RIGS["lafan1"])[0]).joints[:1], 12, 0)
     trunk = [0, 3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
     bent = joints[:, trunk] - joints[:, :1]
-    joints[:, trunk] = joints[:, :1] + bent[..., [0, 2, 1]] * np.float32([1, -1, 1])  # the trunk is level, thighs upright
+    joints[:, trunk] = joints[:, :1] + bent[..., [0, 2, 1]] * np.float32(
+        [1, -1, 1]
+    )  # the trunk is level, thighs upright
     np.save(tmp_path / "crawl.npy", joints)
     clip = load_clip(tmp_path / "crawl.npy")
     assert (clip.meta["up"], clip.meta["doubts"]) == ("y", [])
@@ -216,7 +228,11 @@ def test_a_file_of_names_serves_any_rig(tmp_path: Path, capsys: pytest.CaptureFi
     table.write_text("".join(f'{joint} = "{name}"\n' for joint, name in odd.items()))
     assert main(f"convert {tmp_path}/odd.bvh {tmp_path}/a.npy --names {table}".split()) == 0
     assert max(error_mm(load_clip(tmp_path / "a.npy"), truth).values()) < 0.1
-    for wrong, message in (('tail = "b0"', "'tail'"), ('pelvis = "b77"', "'b77'"), ('pelvis = "b0"', "no line for left_hip")):
+    for wrong, message in (
+        ('tail = "b0"', "'tail'"),
+        ('pelvis = "b77"', "'b77'"),
+        ('pelvis = "b0"', "no line for left_hip"),
+    ):
         table.write_text(wrong)
         with pytest.raises(DataError, match=message):
             load_clip(tmp_path / "odd.bvh", source=Source(names=table))

@@ -133,25 +133,23 @@ def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]
 def _joints(array: NDArray[Any], source: Source) -> tuple[NDArray[Any], str]:
     """Joints [F, J, 3] in the only reading of an array, and the name of its layout. Raises ShapeError, DataError."""
     shape, known = array.shape, {**SMPL_FAMILY, 21: "KIT"}
-    if array.ndim > 3 and shape[0] != 1 and {22, 3} <= set(shape[1:]):
-        raise ShapeError(f"found a batch of {shape[0]} motions {shape}, expected one (frames, 22, 3); save one a file")
-    if array.ndim > 2:
-        array = array.reshape([size for size in shape if size != 1] if array.ndim > 3 else shape)
-    if array.ndim == 2 and (features := _FEATURES.get(array.shape[1])):
-        return _recovered(array, features, source), f"{features} features"
-    if array.ndim == 2 and (tall := [a for a in (array, array.T) if a.shape[1] % 3 == 0 and a.shape[1] // 3 in known]):
-        array = tall[0].reshape(len(tall[0]), -1, 3)
-    if array.ndim == 3:
-        orders = [
-            order for order in permutations(range(3)) if array.shape[order[2]] == 3 and array.shape[order[1]] in known
-        ]
+    for form in (array, array.squeeze()):
+        if form.ndim == 2 and (features := _FEATURES.get(form.shape[1])):
+            return _recovered(form, features, source), f"{features} features"
+        if form.ndim == 2:
+            flat = (rows for rows in (form, form.T) if rows.shape[1] % 3 == 0 and rows.shape[1] // 3 in known)
+            form = next((rows.reshape(len(rows), -1, 3) for rows in flat), form)
+        axes = permutations(range(3)) if form.ndim == 3 else ()
+        orders = [order for order in axes if form.shape[order[2]] == 3 and form.shape[order[1]] in known]
         if len(orders) == 1 or orders[:1] == [(0, 1, 2)]:
-            array = array.transpose(orders[0])
-            return array, known[array.shape[1]]
+            joints = form.transpose(orders[0])
+            return joints, known[joints.shape[1]]
         if orders:
             raise ShapeError(
                 f"found an array of shape {shape}, which can be read in several ways; save (frames, 22, 3)"
             )
+    if array.ndim == 4 and {22, 3} <= set(shape[1:]):
+        raise ShapeError(f"found a batch of {shape[0]} motions {shape}, expected one (frames, 22, 3); save one a file")
     counts = ", ".join(map(str, SMPL_FAMILY))
     raise ShapeError(f"found an array of shape {shape}, expected (frames, J, 3) with J = {counts}, or 21 (KIT)")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exuvia.errors import DataError, ShapeError
+from exuvia.errors import DataError
 from exuvia.motion.chain import forward_kinematics, matrix_from_euler
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, leg_length, smpl22_from_rig
@@ -148,8 +148,6 @@ def _parse_motion(bvh: Bvh, text: str, source: Source) -> None:
         values = np.array(words, dtype=np.float64)
     except ValueError as error:
         raise DataError(f"found motion values that are not numbers ({str(error)[:60]}); the file is damaged") from None
-    if not np.isfinite(values).all():
-        raise ShapeError("found NaN or infinite values in the motion, expected finite numbers; repair or drop the file")
     bvh.motion = values.reshape(rows, width)
     bvh.fps = source.fps or rate_from_frame_time(match[2])
 

@@ -70,11 +70,11 @@ def explain(clip: Clip) -> str:
     """What `load_clip` took for what, as lines: format, rate, unit, upward axis, joints, doubts."""
     about, joints = clip.meta, clip.meta.get("joints", {})
     unit = next((name for name, unit_m in UNITS_M.items() if unit_m == about["unit_m"]), "of your own")
-    rate = f"{clip.frames} frames at {clip.fps:g} a second"
+    rate = f"{clip.frames} frames at {clip.fps:g} a second{' (assumed)' if about.get('rate_assumed') else ''}"
     lines = [
-        f"format    {about['format']}, {rate}{' (assumed)' if about.get('rate_assumed') else ''}",
+        f"format    {about['format']}, {rate}",
         f"unit      {unit}, {about['unit_m']:.4g} m; thigh and shin are {about['leg_m']:.2f} m long",
-        f"up        {about['up']}; the cosine between that axis and the body is {about['upright']:.2f} (median of frames)",
+        f"up        {about['up']}; the cosine of that axis and the body is {about['upright']:.2f} (median of frames)",
         f"joints    by {about['rig']}",
     ]
     for joint in SMPL22.joints if joints else ():

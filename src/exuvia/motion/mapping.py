@@ -41,6 +41,7 @@ def smpl22_from_rig(
         sample: positions of all joints in some frames [S, J, 3]
         pose: returns the positions [F, K, 3] of K joints by index, in the unit of `sample`
     """
+    _check_finite(sample)
     index = read_names(source.names, names) if source.names else Body(names, parents, sample).smpl_joints()
     positions = pose(list(index.values()))
     known = {joint: positions[:, row] for row, joint in enumerate(index)}
@@ -50,6 +51,11 @@ def smpl22_from_rig(
     }
     facts["cmu"] = any(canonical(name) in ("lhipjoint", "rhipjoint") for name in names)
     return complete(known), facts
+
+
+def _check_finite(joints: Array) -> None:
+    if not np.isfinite(joints).all():
+        raise ShapeError("found NaN or infinite values in the motion, expected finite numbers; repair or drop the file")
 
 
 def complete(known: Mapping[str, Array]) -> Array:
@@ -167,10 +173,11 @@ def find_up(joints: Array, usual: str = "y") -> tuple[str, str]:
 
 def _lies_along(joints: Array, axis: int) -> bool:
     """Whether a body that stands along an axis may rather lie there: it stays in place, and not on a floor at 0."""
-    leg, low = leg_length(joints), np.abs(joints.min((0, 1)))
+    low = joints.min((0, 1)) / leg_length(joints)
     across = [other for other in range(3) if other != axis]
-    travel = np.linalg.norm(np.ptp(joints[:, 0][:, across], axis=0))
-    return bool(travel < 0.5 * leg and low[axis] > 0.15 * leg and low[across].min() < 0.15 * leg)
+    travel = np.linalg.norm(np.ptp(joints[:, 0][:, across], axis=0)) / leg_length(joints)
+    floors = (low > -0.04) & (low < 0.15)
+    return bool(travel < 0.5 and not floors[axis] and floors[across].any())
 
 
 def clip_from_joints(
@@ -187,8 +194,7 @@ def clip_from_joints(
     """
     if len(joints) < 2:
         raise ShapeError(f"found a motion of {len(joints)} frame(s), expected at least 2")
-    if not np.isfinite(joints).all():
-        raise ShapeError("found NaN or infinite values in the motion, expected finite numbers; repair or drop the file")
+    _check_finite(joints)
     up, doubt = (source.up, "") if source.up else find_up(joints, usual)
     doubts = [doubt]
     order, signs = TO_Y_UP[up]

@@ -52,9 +52,9 @@ def bare_names(names: Sequence[str]) -> list[str]:
 
 
 def _in_word(name: str, cut: int) -> bool:
-    """Whether both characters at a cut are letters of one case."""
-    pair = name[cut - 1 : cut + 1]
-    return pair.isalpha() and (pair.islower() or pair.isupper())
+    """Whether a cut divides a word: letters of one case are on both sides, and no CamelCase word begins there."""
+    pair, after = name[cut - 1 : cut + 1], name[cut + 1 : cut + 2]
+    return pair.isalpha() and (pair.islower() or (pair.isupper() and not after.islower()))
 
 
 def parse_name(name: str) -> tuple[str, str]:
