@@ -229,7 +229,7 @@ def test_a_file_of_names_serves_any_rig(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(f"convert {tmp_path}/odd.bvh {tmp_path}/a.npy --names {table}".split()) == 0
     assert max(error_mm(load_clip(tmp_path / "a.npy"), truth).values()) < 0.1
     for wrong, message in (
-        ('tail = "b0"', "'tail'"),
+        ('tail = "b0"', "says tail"),
         ('pelvis = "b77"', "'b77'"),
         ('pelvis = "b0"', "no line for left_hip"),
     ):

@@ -4,6 +4,7 @@ Layouts: [F, 22, 3] (HumanML3D), larger models of the SMPL family with the same 
 in any order of axes, flat or in a batch of one, and HumanML3D's and KIT's features [F, 263 or 251].
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import permutations
@@ -65,25 +66,25 @@ def read_npz(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
         if key in content:
             rated = source if source.fps or fps is None else replace(source, fps=fps)
             return clip_from_array(content[key], rated, meta)
+    trans = content.get("trans", content.get("transl"))
     for group in _POSES:
-        trans = content.get("trans", content.get("transl"))
         if trans is not None and set(group) <= set(content):
-            columns = [
-                content[part].reshape(len(content[part]), -1) if content[part].size else content[part] for part in group
-            ]
-            if {len(part) for part in columns} != {len(trans)}:
-                shapes = ", ".join(f"{part} {content[part].shape}" for part in group)
-                raise ShapeError(f"found {shapes} and positions {trans.shape}, expected as many frames in each")
-            amass = {
-                **content,
-                "poses": np.concatenate(columns, axis=1) if len(columns) > 1 else columns[0],
-                "trans": trans,
-            }
+            amass = {**content, "poses": _joined([content[part] for part in group]), "trans": trans}
             return joints_from_amass(amass, _gender(path), fps, source, meta)
     names = ", ".join(sorted(readers.npz_names(path))[:8]) or "no arrays"
     raise DataError(
         f"found {names}, expected {', '.join(_JOINTS)}, or AMASS's poses (or {' and '.join(_POSES[1])}) and trans"
     )
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """Parts of poses [F, ...] as one array [F, C]. Raises ShapeError if they differ in frames."""
+    if len(parts) > 1 and len({part.shape[:1] for part in parts}) > 1:
+        raise ShapeError(
+            f"found parts of poses {' and '.join(str(p.shape) for p in parts)}, expected as many frames in each"
+        )
+    flat = [part.reshape(*part.shape[:1], math.prod(part.shape[1:])) for part in parts]
+    return np.concatenate(flat, axis=-1) if len(flat) > 1 else parts[0]
 
 
 def _gender(path: str | Path) -> str:
@@ -157,15 +158,13 @@ def _joints(array: NDArray[Any], source: Source) -> tuple[NDArray[Any], str]:
 def _recovered(features: NDArray[Any], name: str, source: Source) -> Array:
     """Joints of features [F, 263] or [F, 251] that are not normalised. Raises DataError."""
     check_size(len(features), len(SMPL22.joints), source)
-    joints: Array = resolve(REPRESENTATION, name, "representation").recover(np.asarray(features, np.float32))
-    units = (1.0,) if name == "humanml3d" else (1.0, 0.001)  # KIT's features are in millimetres
-    legs = [(4, 1), (5, 2), (7, 4), (8, 5)] if name == "humanml3d" else [(12, 11), (13, 12), (17, 16), (18, 17)]
-    bones = np.median([np.linalg.norm(joints[:, a] - joints[:, b], axis=-1) for a, b in legs], axis=1).sum() / 2
-    if not any(0.3 < bones * unit < 1.6 for unit in units):
+    height = float(np.median(np.asarray(features[:, 3], np.float64)))  # of the pelvis (KIT: in mm)
+    if not (0.25 < height < 2.5 or 250 < height < 2500):
         raise DataError(
-            f"found {features.shape[1]} features whose legs are {bones:.3g} long, expected features that are not "
-            "normalised; multiply by Std.npy and add Mean.npy of their data set first"
+            f"found {features.shape[1]} features with the pelvis at a height of {height:.2f}, expected features that are "
+            "not normalised; multiply by Std.npy and add Mean.npy of their data set first"
         )
+    joints: Array = resolve(REPRESENTATION, name, "representation").recover(np.asarray(features, np.float32))
     return joints
 
 

@@ -45,12 +45,9 @@ def smpl22_from_rig(
     index = read_names(source.names, names) if source.names else Body(names, parents, sample).smpl_joints()
     positions = pose(list(index.values()))
     known = {joint: positions[:, row] for row, joint in enumerate(index)}
-    facts: dict[str, Any] = {
-        "rig": "names of a file" if source.names else "names",
-        "joints": {j: names[at] for j, at in index.items()},
-    }
-    facts["cmu"] = any(canonical(name) in ("lhipjoint", "rhipjoint") for name in names)
-    return complete(known), facts
+    rig = "names of a file" if source.names else "names"
+    cmu = any(canonical(name) == "lhipjoint" for name in names)
+    return complete(known), {"rig": rig, "joints": {joint: names[at] for joint, at in index.items()}, "cmu": cmu}
 
 
 def _check_finite(joints: Array) -> None:
@@ -131,8 +128,7 @@ def find_unit(joints: Array, cmu: bool = False) -> tuple[str, str]:
         return outside, (unit == "CMU's unit") != cmu, abs(np.log(leg_m / LEG_M))
 
     unit = min(UNITS_M, key=misfit)
-    leg_m = leg * UNITS_M[unit]
-    if not 0.3 <= leg_m <= 1.6:
+    if not 0.3 <= leg * UNITS_M[unit] <= 1.6:
         raise DataError(
             f"found legs (thigh + shin) of {leg:.4g} units, which is not a human body in {', '.join(UNITS_M)}; "
             "give the unit with Source(unit_m=...)"
@@ -173,11 +169,10 @@ def find_up(joints: Array, usual: str = "y") -> tuple[str, str]:
 
 def _lies_along(joints: Array, axis: int) -> bool:
     """Whether a body that stands along an axis may rather lie there: it stays in place, and not on a floor at 0."""
-    low = joints.min((0, 1)) / leg_length(joints)
-    across = [other for other in range(3) if other != axis]
-    travel = np.linalg.norm(np.ptp(joints[:, 0][:, across], axis=0)) / leg_length(joints)
-    floors = (low > -0.04) & (low < 0.15)
-    return bool(travel < 0.5 and not floors[axis] and floors[across].any())
+    bodies = joints / max(leg_length(joints), 1e-12)
+    low, travel = bodies.min((0, 1)), np.ptp(bodies[:, 0], axis=0)
+    floors = (low > -0.04) & (low < 0.2)
+    return bool(np.delete(travel, axis).max() < 1.5 and not floors[axis] and floors.any())
 
 
 def clip_from_joints(
@@ -196,16 +191,15 @@ def clip_from_joints(
         raise ShapeError(f"found a motion of {len(joints)} frame(s), expected at least 2")
     _check_finite(joints)
     up, doubt = (source.up, "") if source.up else find_up(joints, usual)
-    doubts = [doubt]
+    doubts = [*meta.get("doubts", ()), doubt]
     order, signs = TO_Y_UP[up]
     joints = joints[..., order] * np.asarray(signs, float)
-    facts: dict[str, Any] = {"up": up, "upright": round(float(upright(joints)[1]), 2)}
     if (unit_m := source.unit_m or unit_m) is None:
         unit, doubt = find_unit(joints, bool(meta.get("cmu")))
         unit_m = UNITS_M[unit]
         doubts.append(doubt)
-    facts |= {"unit_m": unit_m, "leg_m": round(leg_length(joints) * unit_m, 3)}
-    facts["doubts"] = [*meta.get("doubts", ()), *filter(None, doubts)]
+    facts = {"up": up, "upright": round(float(upright(joints)[1]), 2), "unit_m": unit_m}
+    facts |= {"leg_m": round(leg_length(joints) * unit_m, 3), "doubts": [*filter(None, doubts)]}
     return Clip((joints * unit_m).astype(np.float32), float(source.fps or fps), meta={**meta, **facts})
 
 

@@ -8,9 +8,7 @@ rigs.toml.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,13 +20,12 @@ from exuvia.readers import read_toml
 from exuvia.shapes import Array
 
 _WORDS = read_toml(Path(__file__).with_name("rigs.toml"))
+_LIMB_WORDS = {*_WORDS["leg"], *_WORDS["arm"]}
 _PLACES = {"leg": ("hip", "knee", "ankle", "foot"), "arm": ("collar", "shoulder", "elbow", "wrist")}
 _SIDES = {"l": "left", "left": "left", "lt": "left", "lft": "left", "r": "right", "right": "right", "rt": "right"}
 _PELVIS = {"pelvis", "hips", "hip"}
 _NOISE = {"c", "j", "def", "bip", "jnt", "jt", "bone", "bind"}
-OPTIONAL = {
-    "spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar", "left_foot", "right_foot",
-}  # fmt: skip
+OPTIONAL = set("spine1 spine2 spine3 neck head left_collar right_collar left_foot right_foot".split())
 """Joints that a rig may lack: they are derived from their neighbours."""
 MAX_CANDIDATES = 12
 
@@ -63,59 +60,40 @@ def parse_name(name: str) -> tuple[str, str]:
     tokens = [token for token in tokens if token not in _NOISE] or tokens
     sides = {_SIDES[token] for token in tokens if token in _SIDES}
     word = "".join(token for token in tokens if token not in _SIDES)
-    if len(sides) == 1 and _is_limb(word):
+    if len(sides) == 1 and word in _LIMB_WORDS:
         return sides.pop(), word
     whole = "".join(tokens)
     for mark, side in _SIDES.items():
         for rest in (whole.removeprefix(mark), whole.removesuffix(mark)):
-            if rest != whole and _is_limb(rest):
+            if rest != whole and rest in _LIMB_WORDS:
                 return side, rest
     return "", whole
 
 
-def _is_limb(word: str) -> bool:
-    return word in _WORDS["leg"] or word in _WORDS["arm"]
-
-
-@dataclass
 class Body:
     """A tree of named joints with sample positions; finds the SMPL joints in it."""
 
-    names: Sequence[str]
-    """Joint names; the end of a leaf bone is "<joint>_end" and follows its joint."""
-    parents: Sequence[int]
-    sample: Array
-    """Positions of all joints in some frames [S, J, 3]."""
+    def __init__(self, names: Sequence[str], parents: Sequence[int], sample: Array) -> None:
+        """Parse the names.
 
-    @cached_property
-    def is_end(self) -> list[bool]:
-        """Whether each joint is the end of a leaf bone."""
-        return [p >= 0 and name == f"{self.names[p]}_end" for name, p in zip(self.names, self.parents, strict=True)]
-
-    @cached_property
-    def parsed(self) -> list[tuple[str, str]]:
-        """Side and word of each joint, bone ends like the joint before them."""
+        Args:
+            names: joint names; the end of a leaf bone is "<joint>_end" and follows its joint
+            parents: index of each joint's parent, which precedes it; -1 for a root
+            sample: positions of all joints in some frames [S, J, 3]
+        """
+        self.names, self.parents, self.sample = names, parents, sample
+        self.is_end = [p >= 0 and name == f"{names[p]}_end" for name, p in zip(names, parents, strict=True)]
         real = [index for index, end in enumerate(self.is_end) if not end]
-        bare = dict(zip(real, bare_names([self.names[index] for index in real]), strict=True))
-        return [parse_name(bare.get(index, bare.get(self.parents[index], ""))) for index in range(len(self.names))]
-
-    @cached_property
-    def line(self) -> list[list[int]]:
-        """Each joint and its ancestors, nearest first."""
-        lines: list[list[int]] = []
-        for index, parent in enumerate(self.parents):
-            lines.append([index, *(lines[parent] if parent >= 0 else [])])
-        return lines
+        bare = dict(zip(real, map(parse_name, bare_names([names[index] for index in real])), strict=True))
+        self.parsed = [bare.get(index, bare.get(parent, ("", ""))) for index, parent in enumerate(parents)]
+        self.line: list[list[int]] = []  # each joint and its ancestors, nearest first
+        for index, parent in enumerate(parents):
+            self.line.append([index, *(self.line[parent] if parent >= 0 else [])])
+        self.size = float(np.median(np.linalg.norm(sample - sample.mean(1, keepdims=True), axis=-1).max(1)))
 
     def apart(self, a: int, b: int) -> float:
-        """Median distance of two joints."""
-        return float(np.median(np.linalg.norm(self.sample[:, a] - self.sample[:, b], axis=-1)))
-
-    @cached_property
-    def size(self) -> float:
-        """Extent of the body: the largest distance of a joint from the middle of all."""
-        centre = self.sample.mean(1, keepdims=True)
-        return float(np.median(np.linalg.norm(self.sample - centre, axis=-1).max(1)))
+        """Median distance of two joints, as a share of the body's extent from its middle."""
+        return float(np.median(np.linalg.norm(self.sample[:, a] - self.sample[:, b], axis=-1))) / (self.size or 1.0)
 
     def limb(self, limb: str, side: str) -> dict[str, int]:
         """The best chain of joints for a limb: place -> joint."""
@@ -133,9 +111,7 @@ class Body:
                 return 0.0, {}
             top = best(place + 1, last)
             for index, known in chosen.items():
-                follows = last < 0 or (
-                    index != last and last in self.line[index] and self.apart(index, last) > 0.01 * self.size
-                )
+                follows = last < 0 or (last in self.line[index] and self.apart(index, last) > 0.01)
                 if places[place] in known and follows:
                     score, rest = best(place + 1, index)
                     if score + known[places[place]] > top[0] + 1e-9:
@@ -153,18 +129,14 @@ class Body:
         meet, chest = self.meeting(legs), self.meeting(arms)
         if meet < 0 or chest < 0:
             return {}
-        near = 0.35 * self.size
-        named = (i for i in self.line[meet] if self.parsed[i][1] in _PELVIS and self.apart(i, legs[0]) < near)
+        named = (i for i in self.line[meet] if self.parsed[i][1] in _PELVIS and self.apart(i, legs[0]) < 0.35)
         pelvis = next(named, meet)
         found = {"pelvis": pelvis}
-        below = self.line[pelvis]
-        spine = self._apart([i for i in self.line[chest][::-1] if i not in below], pelvis)
+        spine = self._apart([i for i in self.line[chest][::-1] if i not in self.line[pelvis]], pelvis)
         above = self._apart(self._above(chest, arms), chest)
-        if len(above) > 2 and all(self.apart(above[0], arm) < 0.02 * self.size for arm in arms):
+        if len(above) > 2 and all(self.apart(above[0], arm) < 0.02 for arm in arms):
             spine.append(above.pop(0))  # CMU's conversions: the arms begin at a joint named neck, which is the thorax
-            above.append(
-                next((i for i, end in enumerate(self.is_end) if end and self.parents[i] == above[-1]), above[-1])
-            )
+            above += self._ends(above[-1])
         if len(above) > 1 or (above and "neck" in self.parsed[above[0]][1]):
             found["neck"] = above[0]
         if above and above[-1] != found.get("neck"):
@@ -180,26 +152,24 @@ class Body:
         """The joints of a chain that are not in the same place as the one before."""
         kept = [start]
         for index in chain:
-            if self.apart(index, kept[-1]) > 0.01 * self.size:
-                kept.append(index)
+            kept += [index] if self.apart(index, kept[-1]) > 0.01 else []
         return kept[1:]
 
+    def _ends(self, joint: int) -> list[int]:
+        return [i for i, end in enumerate(self.is_end) if end and self.parents[i] == joint]
+
     def _above(self, chest: int, arms: Sequence[int]) -> list[int]:
-        """Joints from above the chest up to the head."""
-        taken = {i for arm in arms for i in self.line[arm]}
-        ours = [i for i in range(len(self.names)) if chest in self.line[i] and i != chest and i not in taken]
-        ours = [i for i in ours if not any(arm in self.line[i] for arm in arms) and not self.parsed[i][0]]
-        joints = [i for i in ours if not self.is_end[i]]
+        """Joints from above the chest up to the head; without a joint named head, the highest of the neck or spine."""
+        arm_lines = {i for arm in arms for i in self.line[arm]}
+        ours = [i for i, line in enumerate(self.line) if chest in line and not {*arms} & {*line} and i not in arm_lines]
+        joints = [i for i in ours if not self.is_end[i] and not self.parsed[i][0]]
         alike = {"neck", self.parsed[chest][1]}
-        heads = [i for i in joints if self.parsed[i][1] == "head"] or [i for i in joints if self.parsed[i][1] in alike][
-            -1:
-        ]
-        if not heads and joints:
-            heads = [max(joints, key=lambda i: len(self.line[i]))]
-        top = heads[:1]
-        if top and "neck" in self.parsed[top[0]][1]:
-            top = [i for i in ours if self.parents[i] == top[0] and self.is_end[i]] or top
-        return [i for i in self.line[top[0]][::-1] if i in ours] if top else []
+        words = {i: self.parsed[i][1] for i in joints}
+        top = max(joints, key=lambda i: (words[i] == "head", words[i] in alike, len(self.line[i])), default=None)
+        if top is None:
+            return []
+        tip = self._ends(top) if words[top] == "neck" else []
+        return [i for i in self.line[top][::-1] if i in ours] + tip
 
     def smpl_joints(self) -> dict[str, int]:
         """SMPL joint -> joint of this rig, for all that it has. Raises DataError if a limb is not found."""
@@ -230,16 +200,12 @@ def _by_table(names: Sequence[str], table: Mapping[str, str]) -> dict[str, int]:
 def read_names(path: Path, names: Sequence[str]) -> dict[str, int]:
     """SMPL joint -> index by a user's table: lines `left_hip = "Bone.017"` (TOML). Raises DataError."""
     table, at = read_toml(path), {name: index for index, name in reversed(list(enumerate(names)))}
-    wrong = next(_mistakes(table, at), None)
-    missing = [joint for joint in SMPL22.joints if joint not in table and joint not in OPTIONAL]
-    if wrong or missing:
-        raise DataError(f'{path}: {wrong or f"no line for {missing[0]}"}; write lines such as left_hip = "Thigh_L"')
-    return {joint: at[table[joint]] for joint in SMPL22.joints if joint in table}
-
-
-def _mistakes(table: Mapping[str, object], at: Mapping[str, int]) -> Iterator[str]:
     for joint, name in table.items():
-        if joint not in SMPL22.joints:
-            yield f"found {joint!r}, expected one of {', '.join(SMPL22.joints)}"
-        elif name not in at:
-            yield f"found no joint {str(name)[:40]!r} in the motion, whose joints are {', '.join(list(at)[:8])} ..."
+        if joint not in SMPL22.joints or name not in at:
+            ours, theirs = ", ".join(SMPL22.joints), ", ".join(list(at)[:8])
+            raise DataError(
+                f"{path} says {joint} = {name!r}, expected one of {ours} = one of the motion's {theirs} ..."
+            )
+    if missing := [joint for joint in SMPL22.joints if joint not in table and joint not in OPTIONAL]:
+        raise DataError(f'{path} has no line for {missing[0]}; write lines such as left_hip = "Thigh_L"')
+    return {joint: at[table[joint]] for joint in SMPL22.joints if joint in table}
