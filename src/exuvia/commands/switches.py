@@ -63,12 +63,13 @@ def in_switches(sentence: str, config: Any) -> str:
 
 def show_warnings_in_switches(config: Any) -> None:
     """Let the warnings of motion readers name the command's switches."""
+    from exuvia.motion.load import logger
 
     def translate(record: logging.LogRecord) -> bool:
         record.msg, record.args = in_switches(record.getMessage(), config), ()
         return True
 
-    logging.getLogger("exuvia.motion.load").filters[:] = [translate]
+    logger.filters[:] = [translate]
 
 
 def written_suffix(name: str) -> str:

@@ -161,8 +161,8 @@ def _recovered(features: NDArray[Any], name: str, source: Source) -> Array:
     height = float(np.median(np.asarray(features[:, 3], np.float64)))  # of the pelvis (KIT: in mm)
     if not (0.25 < height < 2.5 or 250 < height < 2500):
         raise DataError(
-            f"found {features.shape[1]} features with the pelvis at a height of {height:.2f}, expected features that are "
-            "not normalised; multiply by Std.npy and add Mean.npy of their data set first"
+            f"found {features.shape[1]} features with the pelvis at a height of {height:.2f}, expected features that "
+            "are not normalised; multiply by Std.npy and add Mean.npy of their data set first"
         )
     joints: Array = resolve(REPRESENTATION, name, "representation").recover(np.asarray(features, np.float32))
     return joints
