@@ -1,9 +1,14 @@
-"""BVH files of bodies named by many tools, made with their true joints, for tests of the readers."""
+"""BVH and glTF files of bodies named by many tools, made with their true joints, for tests of the readers."""
 
+import base64
+import json
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
+from exuvia.motion.bvh import parse_bvh
 
 LIMBS = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
 OFFSETS = {  # of a body of about 1.7 m, in metres, y up, the left side at +x
@@ -221,3 +226,39 @@ def _text(
     rows = [[*root[f], *(value for joint in order for value in turns[joint][f])] for f in range(len(root))]
     values = "\n".join(" ".join(f"{value:.6f}" for value in row) for row in rows)
     return "\n".join(lines) + f"\nMOTION\nFrames: {len(rows)}\nFrame Time: 0.05\n{values}\n"
+
+
+def gltf_of(bvh_text: str, *, scale: float = 1.0, z_up: bool = False, style: str = "LINEAR") -> str:
+    """A .gltf text with the motion of a BVH text, below an armature node that scales it and turns it to y up."""
+    bvh = parse_bvh(bvh_text)
+    frames, data = len(bvh.motion), bytearray()
+    views: list[dict[str, Any]] = []
+    accessors: list[dict[str, Any]] = []
+
+    def add(values: np.ndarray, kind: str) -> int:
+        views.append({"buffer": 0, "byteOffset": len(data), "byteLength": 4 * values.size})
+        accessors.append({"bufferView": len(views) - 1, "componentType": 5126, "count": len(values), "type": kind})
+        data.extend(values.astype("<f4").tobytes())
+        return len(accessors) - 1
+
+    times = add(np.arange(frames)[:, None] / bvh.fps, "SCALAR")
+    turn = Y_TO_Z.inv().as_quat().tolist() if z_up else [0.0, 0.0, 0.0, 1.0]
+    nodes: list[dict[str, Any]] = [{"name": "Armature", "scale": [1 / scale] * 3, "rotation": turn, "children": [1]}]
+    samplers, channels, column = [], [], 0
+    for j, name in enumerate(bvh.names):
+        offset = scale * np.asarray(bvh.offsets[j])
+        children = [k + 1 for k, parent in enumerate(bvh.parents) if parent == j]
+        nodes.append({"name": name, "translation": offset.tolist()} | ({"children": children} if children else {}))
+        values = bvh.motion[:, column : column + len(bvh.channels[j])]
+        column += len(bvh.channels[j])
+        paths = {"rotation": Rotation.from_euler("ZXY", values[:, -3:], degrees=True).as_quat()} if values.size else {}
+        paths |= {"translation": scale * values[:, :3]} if len(bvh.channels[j]) == 6 else {}
+        for path, rows in paths.items():
+            keys = np.repeat(rows, 3, 0) if style == "CUBICSPLINE" else rows
+            samplers.append({"input": times, "output": add(keys, f"VEC{rows.shape[1]}"), "interpolation": style})
+            channels.append({"sampler": len(samplers) - 1, "target": {"node": j + 1, "path": path}})
+    uri = "data:application/octet-stream;base64," + base64.b64encode(bytes(data)).decode()
+    gltf = {"asset": {"version": "2.0"}, "nodes": nodes, "scenes": [{"nodes": [0]}], "bufferViews": views}
+    skins = [{"joints": list(range(1, len(nodes)))}]
+    gltf |= {"skins": skins, "buffers": [{"uri": uri, "byteLength": len(data)}], "accessors": accessors}
+    return json.dumps(gltf | {"animations": [{"samplers": samplers, "channels": channels}]})
