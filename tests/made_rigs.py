@@ -99,6 +99,23 @@ RIGS = {
                           "Hip", "Knee", "Ankle", "Foot", "Collar", "Shoulder", "Elbow", "Wrist")), ("L", "R")),
     "maya": Names("Hips", ("Spine", "Spine1", "Spine2"), ("Neck",), "Head", _limbs(
         "Thigh_{} Shin_{} Foot_{} Toe_{} Shoulder_{} Arm_{} ForeArm_{} Hand_{}"), ("L", "R")),
+    "genesis8": Names("hip", ("abdomenLower", "abdomenUpper", "chestLower", "chestUpper"), ("neckLower", "neckUpper"),
+                      "head", _limbs("{}ThighBend {}Shin {}Foot {}Toe {}Collar {}ShldrBend {}ForearmBend {}Hand"),
+                      ("l", "r"), extra=(("{}ThighTwist", "hip"), ("{}Metatarsals", "ankle"), ("{}Eye", "pelvis"))),
+    "character-creator": Names(
+        "CC_Base_Pelvis", ("CC_Base_Waist", "CC_Base_Spine01", "CC_Base_Spine02"), ("CC_Base_NeckTwist01",),
+        "CC_Base_Head", tuple(f"CC_Base_{{}}_{word}" for word in (
+            "Thigh", "Calf", "Foot", "ToeBase", "Clavicle", "Upperarm", "Forearm", "Hand")), ("L", "R"), "CC_Base_Hip",
+        extra=(("CC_Base_{}_ThighTwist01", "hip"), ("CC_Base_{}_BigToe1", "foot"))),
+    "advanced-skeleton": Names("Root_M", ("Spine1_M", "Spine2_M", "Chest_M"), ("Neck_M",), "Head_M", _limbs(
+        "Hip_{} Knee_{} Ankle_{} Toes_{} Scapula_{} Shoulder_{} Elbow_{} Wrist_{}"), ("L", "R")),
+    "auto-rig-pro": Names("root.x", ("spine_01.x", "spine_02.x", "spine_03.x"), ("neck.x",), "head.x", _limbs(
+        "thigh_stretch.{} leg_stretch.{} foot.{} toes_01.{} shoulder.{} arm_stretch.{} forearm_stretch.{} hand.{}"),
+        ("l", "r"), extra=(("thigh_twist.{}", "hip"), ("index1.{}", "wrist"))),
+    "kinect": Names("SpineBase", ("SpineMid", "SpineShoulder"), ("Neck",), "Head", _limbs(
+        "Hip{} Knee{} Ankle{} Foot{} - Shoulder{} Elbow{} Wrist{}"), extra=(("Hand{}", "wrist"), ("Thumb{}", "wrist"))),
+    "roblox": Names("LowerTorso", ("UpperTorso",), (), "Head", _limbs(
+        "{}UpperLeg {}LowerLeg {}Foot - - {}UpperArm {}LowerArm {}Hand"), root="HumanoidRootPart"),
     "numbered": Names("pelvis", ("spine1", "spine2", "spine3"), ("neck1",), "head1", _limbs(
         "leg_{}_1 leg_{}_2 foot_{} toe_{} clavicle_{} upper_arm_{} lower_arm_{} hand_{}"), ("l", "r")),
 }  # fmt: skip

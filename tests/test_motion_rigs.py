@@ -42,6 +42,8 @@ def error_mm(clip: Clip, truth: dict[str, np.ndarray]) -> dict[str, float]:
 def test_rigs_of_many_tools_meet_their_true_joints(name: str, tmp_path: Path) -> None:
     text, truth = bvh_of(RIGS[name], unit_m=0.01)
     clip = read(tmp_path, text)
+    if len(RIGS[name].spine) == 1:
+        del truth["spine1"]  # one joint of the spine may be any of the three
     off = error_mm(clip, truth)
     assert max(off.values()) < 0.1, off
     assert not clip.meta["doubts"]
@@ -68,6 +70,8 @@ def test_names_may_share_a_beginning_and_an_end(
     name: str, before: str, join: str, after: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     text, truth = bvh_of(RIGS[name].renamed(before + join, after), unit_m=0.01)
+    if len(RIGS[name].spine) == 1:
+        del truth["spine1"]
     assert max(error_mm(read(tmp_path_factory.mktemp("rig"), text), truth).values()) < 0.1
 
 

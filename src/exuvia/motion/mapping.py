@@ -133,11 +133,8 @@ def find_unit(joints: Array, cmu: bool = False) -> tuple[str, str]:
             f"found legs (thigh + shin) of {leg:.4g} units, which is not a human body in {', '.join(UNITS_M)}; "
             "give the unit with Source(unit_m=...)"
         )
-    others = [other for other in UNITS_M if other not in (unit, "CMU's unit") and misfit(other)[0] == 0]
-    if misfit(unit)[0] == 0 and (cmu or not others):
-        return unit, ""
-    reading = f" ({' or '.join(others)} are possible too)" if others else ""
-    return unit, f"found legs of {leg:.4g} units, read as {unit}{reading}; if not, give Source(unit_m=...)"
+    sure = misfit(unit)[0] == 0 and (cmu or unit != "CMU's unit")
+    return unit, "" if sure else f"found legs of {leg:.4g} units, read as {unit}; if not, give Source(unit_m=...)"
 
 
 def upright(joints: Array) -> Array:

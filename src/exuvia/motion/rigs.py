@@ -24,7 +24,7 @@ _LIMB_WORDS = {*_WORDS["leg"], *_WORDS["arm"]}
 _PLACES = {"leg": ("hip", "knee", "ankle", "foot"), "arm": ("collar", "shoulder", "elbow", "wrist")}
 _SIDES = {"l": "left", "left": "left", "lt": "left", "lft": "left", "r": "right", "right": "right", "rt": "right"}
 _PELVIS = {"pelvis", "hips", "hip"}
-_NOISE = {"c", "j", "def", "bip", "jnt", "jt", "bone", "bind"}
+_NOISE = {"c", "m", "x", "j", "def", "bip", "jnt", "jt", "bone", "bind"}
 OPTIONAL = set("spine1 spine2 spine3 neck head left_collar right_collar left_foot right_foot".split())
 """Joints that a rig may lack: they are derived from their neighbours."""
 MAX_CANDIDATES = 12
