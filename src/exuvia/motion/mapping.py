@@ -156,10 +156,10 @@ def find_up(joints: Array, usual: str = "y") -> tuple[str, str]:
     stands = upright(joints)
     score = {axis: float(stands["xyz".index(axis)]) for axis in TO_Y_UP}
     other = "z" if usual == "y" else "y"
-    if score[other] > 0.75 and score[other] > score[usual] + 0.5 and not _lies_along(joints, "xyz".index(other)):
+    if score[other] > max(0.5, score[usual] + 0.3) and not _lies_along(joints, "xyz".index(other)):
         return other, ""
     odd = np.abs(stands)
-    doubt = score[usual] < 0.3 and odd.max() > 0.75
+    doubt = score[usual] < 0.3 and odd.max() > 0.5
     where = f"found a body that stands along {'-' if stands[odd.argmax()] < 0 else ''}{'xyz'[odd.argmax()]}"
     return usual, f"{where}, read as {usual} up; if not, give Source(up=...)" if doubt else ""
 
