@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import ConfigError, DataError, ShapeError
-from exuvia.motion.bvh import parse_bvh, pose, rate_from_frame_time, read_bvh
+from exuvia.motion.bvh import hold_easing, parse_bvh, pose, rate_from_frame_time, read_bvh
 from exuvia.motion.bvh_writer import bvh_text, write_bvh
 from exuvia.motion.clip import Clip
 from exuvia.motion.load import load_clip
@@ -186,6 +186,19 @@ def test_a_count_that_disagrees_with_whole_frames_is_a_warning(
     np.testing.assert_array_equal(load_clip(tmp_path / "b.bvh").joints, load_clip(tmp_path / "a.bvh").joints)
     assert f"found 3 whole frames though the header says {count}" in caplog.text
     _refused(tmp_path, SMALL.replace("Frames: 3", f"Frames: {count}").rstrip().rpartition(" ")[0], "truncated")
+
+
+def test_frames_that_ease_out_of_a_t_pose_take_the_limbs_of_the_first_real_one() -> None:
+    walk = moving_body(40)
+    assert hold_easing(walk.copy()) == 0
+    eased = walk.copy()
+    for frame, share in enumerate((0.9, 0.6, 0.3, 0.1)):
+        eased[frame, [20, 21], 1] += 0.5 * share
+    path = eased[:, 0].copy()
+    assert hold_easing(eased) == 4
+    np.testing.assert_array_equal(eased[4:], walk[4:])
+    np.testing.assert_array_equal(eased[:, 0], path)
+    np.testing.assert_allclose(eased[:4] - eased[:4, :1], np.repeat(walk[4:5] - walk[4:5, :1], 4, 0), atol=1e-12)
 
 
 def test_a_frame_time_of_zero_needs_a_rate(tmp_path: Path) -> None:

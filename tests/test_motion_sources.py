@@ -73,6 +73,8 @@ def test_calibration_frames_are_dropped_and_real_first_frames_kept(shared_data: 
     raw = shared_data / "mocap" / "raw"
     dropped = {file.name: load_clip(file).meta["dropped_first_frame"] for file in raw.glob("*.bvh")}
     assert {name for name, gone in dropped.items() if gone} == {"cmu_02_05_cgspeed.bvh", "cmu_60_10_daz.bvh"}
+    held = {file.name: load_clip(file).meta["held_frames"] for file in raw.glob("*.bvh")}
+    assert {name: count for name, count in held.items() if count} == {"cmu_60_10_daz.bvh": 4}
 
 
 def test_motion_with_the_wrong_skeleton_or_none(shared_data: Path, tmp_path: Path) -> None:

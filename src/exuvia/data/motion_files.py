@@ -56,7 +56,7 @@ class MotionFiles(FileSource):
             fps=clip.fps,
             captions=captions,
             caption_kind="human" if captions else "",
-            provenance={**clip.meta, "file": path.relative_to(self.root).as_posix()},
+            provenance={**clip.meta, "joints": None, "file": path.relative_to(self.root).as_posix()},
         )
 
     def files(self) -> list[Path]:
