@@ -13,6 +13,8 @@ DATA_SET = {"mocap": "exuvia.data.mocap:MocapFolder", "humanml3d": "exuvia.data.
 IMPORTER = {
     ".bvh": "exuvia.motion.bvh:read_bvh",
     ".amc": "exuvia.motion.asfamc:read_amc",
+    ".glb": "exuvia.motion.glb_reader:read_glb",
+    ".gltf": "exuvia.motion.glb_reader:read_glb",
     ".npy": "exuvia.motion.arrays:read_npy",
     ".npz": "exuvia.motion.arrays:read_npz",
     ".txt": "exuvia.motion.deepmimic:read_deepmimic",

@@ -8,6 +8,7 @@ https://mano.is.tue.mpg.de (SMPL-H) or https://smpl-x.is.tue.mpg.de.
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,4 +117,4 @@ def joints_from_amass(
         parts.append(forward_kinematics(offsets, SMPL22.parents, rotations)[0])
     joints = np.concatenate(parts) if parts else np.zeros((0, BODY_JOINTS, 3))
     about = {**meta, "rig": "AMASS", "body_model": model.name, "gender": gender, "source_fps": float(rate)}
-    return clip_from_joints(joints, rate, Source(fps=rate, unit_m=source.unit_m or 1.0, up="z"), about)
+    return clip_from_joints(joints, rate, replace(source, fps=rate), about, usual="z", unit_m=1.0)

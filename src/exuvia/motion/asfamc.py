@@ -234,6 +234,8 @@ def read_amc(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
     except DataError as error:
         raise DataError(f"skeleton {skeleton.name}: {error}") from None
     motion = parse_amc(read_text(path), asf, source)
-    joints, rig = smpl22_from_rig([bone.name for bone in asf.bones], lambda chosen: pose(asf, motion, chosen))
-    meta = {"file": Path(path).name, "format": "amc", "skeleton": skeleton.name, "rig": rig}
-    return clip_from_joints(joints, CAPTURE_FPS, source, meta | {"source_fps": source.fps or CAPTURE_FPS})
+    names = [bone.name for bone in asf.bones]
+    few = pose(asf, {name: values[:1] for name, values in motion.items()})
+    joints, facts = smpl22_from_rig(names, asf.parents, few, lambda chosen: pose(asf, motion, chosen), source)
+    facts |= {"file": Path(path).name, "format": "amc", "skeleton": skeleton.name, "rate_assumed": not source.fps}
+    return clip_from_joints(joints, CAPTURE_FPS, source, facts | {"source_fps": source.fps or CAPTURE_FPS})

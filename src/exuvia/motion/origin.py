@@ -33,7 +33,7 @@ def origin_of(clip: Clip) -> dict[str, Any]:
 
 def as_comment(clip: Clip) -> str:
     """Return the facts as ` # exuvia key=value; ...` in ASCII, or nothing; values are percent-encoded (RFC 3986)."""
-    pairs = [f"{key}={quote(str(value), safe=' ,.')}" for key, value in origin_of(clip).items()]
+    pairs = [f"{key}={quote(str(value), safe=',.')}" for key, value in origin_of(clip).items()]
     return f" # exuvia {'; '.join(pairs)}" if pairs else ""
 
 
