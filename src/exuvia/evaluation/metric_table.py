@@ -8,7 +8,7 @@ import numpy as np
 
 from exuvia.evaluation.mm_safe import mm_safe
 from exuvia.evaluation.ncs import KS
-from exuvia.evaluation.sample import Doubles, Need, Sample
+from exuvia.evaluation.sample import RIGID, Doubles, Need, Sample
 from exuvia.judges.metrics import BATCH, diversity, fid, kid, mm_dist, r_precision
 from exuvia.tables import Better, Column
 
@@ -89,9 +89,16 @@ def _ncs(k: int) -> Callable[[Sample], float]:
     return lambda sample: float((sample.motions.ranks <= k).mean())
 
 
-def _mean_of(measure: str) -> Callable[[Sample], float]:
-    return lambda sample: float(np.mean([getattr(one, measure) for one in sample.motions.kinematics]))
+def _mean_of(measure: str, kinematics: str = "kinematics") -> Callable[[Sample], float]:
+    return lambda sample: float(np.mean([getattr(clip, measure) for clip in getattr(sample.motions, kinematics)]))
 
+
+RIGID_METRICS: tuple[tuple[str, str, int, Better, str], ...] = (
+    ("mean_jerk_m_per_s3", "jerk, m/s³", 0, "closer", "m/s³"),
+    ("foot_skate_rate", "skating", 2, "lower", "share"),
+    ("floor_penetration_m", "penetration, m", 3, "lower", "m"),
+)
+"""Measures of the motion that users receive, next to those of the decoder's."""
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -138,6 +145,10 @@ METRICS: dict[str, Metric] = {
                "share of time in which a foot on the floor slides", _mean_of("foot_skate_rate")),
         Metric("floor_penetration_m", "penetration, m", 3, "lower", "m",
                "mean depth of the lowest joint below the floor", _mean_of("floor_penetration_m")),
+        *(Metric(f"rigid_{name}", f"rigid: {head}", decimals, better, unit,
+                 f"the same of rigid bodies with locked feet, as the pipeline returns them (first {RIGID} motions)",
+                 _mean_of(name, "rigid_kinematics"))
+          for name, head, decimals, better, unit in RIGID_METRICS),
     )
 }  # fmt: skip
 """The metrics in the order of a report's lines."""

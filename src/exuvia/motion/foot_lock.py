@@ -29,7 +29,7 @@ BARRED_M2 = 0.01
 MISS_M = 0.01
 """Distance of a toe from its place at which the leg counts as too short."""
 ROUNDS = 3
-HOLD, EDGE = 1e4, 10.0
+HOLD, EDGE = 1e4, 30.0
 """Weights of a toe's motion within a stance, and between a stance and a swing."""
 SMOOTHINGS_S = (0.05, 0.07, 0.1, 0.15)
 """Smoothing of the toes' paths: the values to try."""
@@ -159,7 +159,9 @@ def toe_path(toe: Array, held: Mask, smooth_frames: float) -> Array:
 def place_foot(joints: Array, leg: tuple[int, ...], path: Array) -> None:
     """Move a toe along a path [F, 3] as far as its leg reaches, in place; all bones of the leg keep their lengths."""
     hip, knee, ankle, toe = (joints[:, joint] for joint in leg)
-    thigh, shin, sole = (np.linalg.norm(bone, axis=1, keepdims=True) for bone in (knee - hip, ankle - knee, toe - ankle))
+    thigh, shin, sole = (
+        np.linalg.norm(bone, axis=1, keepdims=True) for bone in (knee - hip, ankle - knee, toe - ankle)
+    )
     shift = (path - toe) * (1.0, PITCH, 1.0)
     heel = path + _unit(ankle + shift - path) * sole
     forward = _hips_forward(joints)

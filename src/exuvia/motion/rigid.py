@@ -18,7 +18,6 @@ from exuvia.motion.smoothing import SHORTEST_CURVE, smoothed, smoothed_between
 from exuvia.shapes import Array
 
 PARENTS = np.asarray(SMPL22.parents)
-MIRROR = np.asarray(SMPL22.mirror)
 SWEEPS = 20
 """Number of passes over all bones."""
 TRUST_M = 0.05
@@ -46,19 +45,17 @@ _GROUPS = [(joint, np.flatnonzero(PARENTS == joint)) for joint in ORDER[::-1] if
 def fit_body(joints: Array) -> Array:
     """Bone vectors [22, 3] in metres of the body that a clip's joints [F, 22, 3] show, each in the axes of its start.
 
-    Bones have their median lengths over time, and the bones of pelvis and upper spine their median angles to one
-    another; left and right are equal.
+    Bones have their median lengths over time, and the bones of pelvis and upper spine their median angles.
     """
     bones = joints - joints[:, np.maximum(PARENTS, 0)]
     sizes = np.linalg.norm(bones, axis=-1)
-    lengths = np.median(sizes + sizes[:, MIRROR], axis=0) / 2
+    lengths = np.median(sizes, axis=0)
     body = lengths[:, None] * (1.0, 0.0, 0.0)
     for _, ends in _GROUPS:
         if len(ends) > 1:
             units = bones[:, ends] / np.maximum(sizes[:, ends, None], 1e-9)
             cosines = np.median(units @ np.swapaxes(units, 1, 2), axis=0)
-            swapped = np.argsort(MIRROR[ends])
-            values, axes = np.linalg.eigh((cosines + cosines[swapped][:, swapped]) / 2)
+            values, axes = np.linalg.eigh(cosines)
             shape = axes * np.sqrt(np.maximum(values, 0))
             if np.median(np.linalg.det(units)) * np.linalg.det(shape) < 0:
                 shape[:, 0] *= -1

@@ -182,7 +182,13 @@ class MotionPipeline:
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is also a Sequence[str]; the first match counts
-        self, prompt: str, *, seed: Each = 0, frames: Each | None = None, raw: bool = False, **sampling: Unpack[Sampling]
+        self,
+        prompt: str,
+        *,
+        seed: Each = 0,
+        frames: Each | None = None,
+        raw: bool = False,
+        **sampling: Unpack[Sampling],
     ) -> Clip: ...
 
     @overload
