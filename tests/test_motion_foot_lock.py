@@ -85,14 +85,10 @@ def walk(frames: int, slow_m_per_s: float = 0.1) -> np.ndarray:
 
 def test_time_is_split_where_the_toe_is_slow() -> None:
     toe = walk(60)
-    spans = stances(toe, FPS, np.zeros(60), np.zeros(60))
-    spans = [(start, end) for start, end in spans if end < 60]  # the clip cuts the last one off
-    assert len(spans) == 3
-    for (start, end), wanted in zip(spans, (0, 20, 40), strict=True):
-        assert abs(start - wanted) <= 2
-        assert abs(end - wanted - 10) <= 2
-    assert stances(toe + (0.0, 0.3, 0.0), FPS, np.zeros(60), np.zeros(60)) == [], "high above the floor"
-    assert stances(toe * (1, 1, 0), FPS, np.zeros(60), np.zeros(60)) == [(0, 60)], "a toe that never moves"
+    held = stances(toe, FPS, np.zeros(60), np.zeros(60))
+    assert (held[:59] == (np.arange(59) // 10 % 2 == 0)).mean() > 0.9
+    assert not stances(toe + np.array([0.0, 0.3, 0.0]), FPS, np.zeros(60), np.zeros(60)).any(), "high above the floor"
+    assert stances(toe * (1, 1, 0), FPS, np.zeros(60), np.zeros(60)).all(), "a toe that never moves"
 
 
 def test_a_toe_stands_still_or_swings_high() -> None:

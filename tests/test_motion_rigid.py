@@ -1,5 +1,6 @@
 """Rigid bodies: bones of constant length, the nearest pose, feet on the floor, the same in any company, exact files."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +34,15 @@ def tumbling(frames: int, seed: int, noise_m: float = 0.0) -> np.ndarray:
              for _ in range(22)]  # fmt: skip
     world = [turns[0]] * 22
     for chain in SMPL22.chains:
-        for start, joint in zip(chain, chain[1:], strict=False):
+        for start, joint in itertools.pairwise(chain):
             rest[:, joint] = rest[:, start] + world[start].apply(spine[joint])
             world[joint] = world[start] * turns[joint]
-    return rest + (0.0, 1.0, 0.0) + rng.normal(0, noise_m, rest.shape)
+    return rest + np.array([0.0, 1.0, 0.0]) + rng.normal(0, noise_m, rest.shape)
 
 
 def distances(joints: np.ndarray, group: list[int]) -> np.ndarray:
     """Distances between the ends of three bones [F, 3]."""
-    return np.linalg.norm(joints[:, group] - joints[:, group[1:] + group[:1]], axis=-1)
+    return np.linalg.norm(joints[:, group] - joints[:, np.roll(group, -1)], axis=-1)
 
 
 @settings(max_examples=20, deadline=None)

@@ -79,19 +79,18 @@ def bench_formats(config: FormatsBench) -> None:
 
 def measured(clips: Sequence[Clip], walks: Sequence[Clip]) -> dict[str, Number]:
     """Means over clips as they were decoded or recorded; of feet over walks."""
-    rigid = [rigid_clip(clip) for clip in clips]
-    again = [_files(clip) for clip in rigid]
-    steps = [(slides(clip.joints, clip.fps), slides(rigid_clip(clip).joints, clip.fps)) for clip in walks]
-    jerks = [
-        (mean_jerk_m_per_s3(clip.joints, clip.fps), mean_jerk_m_per_s3(rigid_clip(clip).joints, clip.fps))
-        for clip in walks
-    ]
-    moved = [_apart_mm(one.joints, _projected(clip)) for clip, one in zip(clips, rigid, strict=True)]
-    below = [1000 * max(0.0, -float(clip.joints[..., 1].min())) for clip in rigid]
+    bodies, posed = [rigid_clip(clip) for clip in clips], [_projected(clip) for clip in clips]
+    again = [_files(clip) for clip in bodies]
+    pairs = [pair for pair in zip(clips, bodies, strict=True) if any(pair[0] is walk for walk in walks)]
+    steps = [[slides(clip.joints, clip.fps) for clip in pair] for pair in pairs]
+    jerks = [[mean_jerk_m_per_s3(clip.joints, clip.fps) for clip in pair] for pair in pairs]
+    moved = [_apart_mm(body.joints, pose) for body, pose in zip(bodies, posed, strict=True)]
+    fitted = [_apart_mm(clip.joints, pose) for clip, pose in zip(clips, posed, strict=True)]
+    below = [1000 * max(0.0, -float(clip.joints[..., 1].min())) for clip in bodies]
     values: dict[str, tuple[Any, str]] = {
-        "rigid.bone_spread": (max(bone_spread_m(clip.joints) for clip in rigid), "m"),
+        "rigid.bone_spread": (max(bone_spread_m(clip.joints) for clip in bodies), "m"),
         "rigid.displacement_mm": (np.mean(moved), "mm"),
-        "rigid.projection_mm": (np.mean([_apart_mm(_projected(clip), clip.joints) for clip in clips]), "mm"),
+        "rigid.projection_mm": (np.mean(fitted), "mm"),
         "rigid.below_floor_mm": (max(below), "mm"),
         "feet.skate.before": (np.mean([before for before, _ in steps]), "1"),
         "feet.skate.after": (np.mean([after for _, after in steps]), "1"),
@@ -171,7 +170,7 @@ def glb_joints(path: Path) -> Array:
 
 
 def free_turns(text: str) -> float:
-    """Share of steps in which a node turns by over 60 degrees more than its bone swings, and joints move below 0.3 m."""
+    """Share of steps in which a node turns by over 60 degrees more than its bone swings; joints move below 0.3 m."""
     bvh = parse_bvh(text)
     frames, nodes = len(bvh.motion), len(bvh.names)
     local, column = np.tile(np.eye(3), (frames, nodes, 1, 1)), 0

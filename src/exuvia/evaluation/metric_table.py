@@ -1,7 +1,7 @@
 """The metrics of reports: name, meaning, requirements and function of each."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -93,13 +93,6 @@ def _mean_of(measure: str, kinematics: str = "kinematics") -> Callable[[Sample],
     return lambda sample: float(np.mean([getattr(clip, measure) for clip in getattr(sample.motions, kinematics)]))
 
 
-RIGID_METRICS: tuple[tuple[str, str, int, Better, str], ...] = (
-    ("mean_jerk_m_per_s3", "jerk, m/s³", 0, "closer", "m/s³"),
-    ("foot_skate_rate", "skating", 2, "lower", "share"),
-    ("floor_penetration_m", "penetration, m", 3, "lower", "m"),
-)
-"""Measures of the motion that users receive, next to those of the decoder's."""
-
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -145,13 +138,14 @@ METRICS: dict[str, Metric] = {
                "share of time in which a foot on the floor slides", _mean_of("foot_skate_rate")),
         Metric("floor_penetration_m", "penetration, m", 3, "lower", "m",
                "mean depth of the lowest joint below the floor", _mean_of("floor_penetration_m")),
-        *(Metric(f"rigid_{name}", f"rigid: {head}", decimals, better, unit,
-                 f"the same of rigid bodies with locked feet, as the pipeline returns them (first {RIGID} motions)",
-                 _mean_of(name, "rigid_kinematics"))
-          for name, head, decimals, better, unit in RIGID_METRICS),
     )
 }  # fmt: skip
 """The metrics in the order of a report's lines."""
+for _name in ("mean_jerk_m_per_s3", "foot_skate_rate", "floor_penetration_m"):  # the motion that users receive
+    _metric = METRICS[_name]
+    _head, _meaning = f"rigid: {_metric.head}", f"{_metric.meaning}; of rigid bodies, first {RIGID} motions"
+    _of = _mean_of(_name, "rigid_kinematics")
+    METRICS[f"rigid_{_name}"] = replace(_metric, name=f"rigid_{_name}", head=_head, meaning=_meaning, of=_of)
 
 
 def scales(names: Collection[str]) -> dict[str, Scale]:

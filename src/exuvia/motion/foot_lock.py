@@ -38,7 +38,7 @@ PITCH = 0.3
 REACH = 0.995
 """Share of its length to which a leg stretches."""
 STRAIGHT_M = 0.02
-"""A knee nearer than this to the line from hip to ankle bends forward."""
+"""How far forward a straight knee bends."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,18 @@ def lock_feet(clip: Clip) -> FootLock:
 
 def locked(joints: Array, fps: float, floor_m: float = 0.0, smooth_s: float = SMOOTHINGS_S[0]) -> Array:
     """Joints [F ≥ 4, 22, 3] whose feet stand or swing; hips and the upper body do not change."""
-    toes = [joints[:, leg[3]] - (0.0, floor_m, 0.0) for leg in LEGS]
+    floor = np.asarray([0.0, floor_m, 0.0])
+    toes = [joints[:, leg[3]] - floor for leg in LEGS]
     grounded = np.minimum(toes[0][:, 1], toes[1][:, 1]) < LIFT_M
     held, barred = np.zeros((2, len(joints)), bool), np.zeros((2, len(joints)))
     moved = joints.copy()
     for number in range(ROUNDS):
         for foot in (0, 1, 0) if number == 0 else (1, 0):
             alone = grounded & ~held[1 - foot] & held.any()
-            held[foot] = _held(stances(toes[foot], fps, barred[foot], ALONE_M2 * alone), len(joints))
+            held[foot] = stances(toes[foot], fps, barred[foot], ALONE_M2 * alone)
         missed = np.zeros_like(held)
         for foot, leg in enumerate(LEGS):
-            path = toe_path(toes[foot], held[foot], smooth_s * fps) + (0.0, floor_m, 0.0)
+            path = toe_path(toes[foot], held[foot], smooth_s * fps) + floor
             moved[:, leg] = joints[:, leg]
             place_foot(moved, leg, path)
             missed[foot] = held[foot] & (np.linalg.norm(moved[:, leg[3]] - path, axis=1) > MISS_M)
@@ -96,8 +97,8 @@ def locked(joints: Array, fps: float, floor_m: float = 0.0, smooth_s: float = SM
     return moved
 
 
-def stances(toe: Array, fps: float, down_m2: Array, up_m2: Array) -> list[tuple[int, int]]:
-    """First frame of each stance, and the frame after its last: the split that moves the toe least.
+def stances(toe: Array, fps: float, down_m2: Array, up_m2: Array) -> Mask:
+    """The frames in which a foot stands [F], by the split into stances and swings that moves the toe least.
 
     A stance costs the squared horizontal distances to its mean place, a swing the squared lifts to `LIFT_M`.
 
@@ -127,23 +128,16 @@ def stances(toe: Array, fps: float, down_m2: Array, up_m2: Array) -> list[tuple[
         cost = down[ends] - swing[ends] + swing[end] + STEP_M2
         if len(ends) and cost.min() < air[end]:
             air[end], left[end] = cost.min(), ends[cost.argmin()]
-    spans, end = [], frames if down[frames] <= air[frames] else left[frames]
+    held, end = np.zeros(frames, bool), frames if down[frames] <= air[frames] else left[frames]
     while end > 0:
-        spans.append((int(begin[end]), int(end)))
+        held[begin[end] : end] = True
         end = left[begin[end]]
-    return spans[::-1]
+    return held
 
 
 def _running(values: Array) -> Array:
     """Sums of all frames before each one, [F + 1, ...]."""
     return np.concatenate((np.zeros_like(values[:1]), np.cumsum(values, axis=0)))
-
-
-def _held(spans: list[tuple[int, int]], frames: int) -> Mask:
-    held = np.zeros(frames, bool)
-    for start, end in spans:
-        held[start:end] = True
-    return held
 
 
 def toe_path(toe: Array, held: Mask, smooth_frames: float) -> Array:
@@ -164,7 +158,7 @@ def place_foot(joints: Array, leg: tuple[int, ...], path: Array) -> None:
     )
     shift = (path - toe) * (1.0, PITCH, 1.0)
     heel = path + _unit(ankle + shift - path) * sole
-    forward = _hips_forward(joints)
+    forward = _unit(np.cross(joints[:, LEGS[0][0]] - joints[:, LEGS[1][0]], (0.0, 1.0, 0.0)))
     longest = np.maximum((thigh + shin) * REACH, np.linalg.norm(ankle - hip, axis=1, keepdims=True))
     raised, tip = _bend(hip, heel, path, (longest, sole), forward, longest + sole)
     far = np.linalg.norm(heel - hip, axis=1, keepdims=True) > longest
@@ -176,35 +170,18 @@ def place_foot(joints: Array, leg: tuple[int, ...], path: Array) -> None:
 def _bend(
     hip: Array, knee: Array, ankle: Array, lengths: tuple[Array, Array], forward: Array, longest: Array
 ) -> tuple[Array, Array]:
-    """Knee and ankle [F, 3] of a leg whose bones keep their lengths, by two-bone inverse kinematics.
+    """Knee and ankle [F, 3] of a leg with bones of the given lengths [F, 1], by two-bone inverse kinematics.
 
-    Args:
-        hip: start of the leg [F, 3]
-        knee: the side to which the leg bends [F, 3]; only its direction counts
-        ankle: wanted end of the leg [F, 3]; the leg stops on the way to an ankle that is out of reach
-        lengths: lengths of thigh and shin [F, 1] each
-        forward: direction in which a straight leg bends [F, 3]
-        longest: furthest reach [F, 1]
+    The leg bends towards the given knee, or forward if it is straight, and stops at its longest reach [F, 1].
     """
     first, second = lengths
-    aim = ankle - hip
-    size = np.linalg.norm(aim, axis=1, keepdims=True)
-    along = aim / np.maximum(size, 1e-9)
+    size = np.linalg.norm(ankle - hip, axis=1, keepdims=True)
+    along = (ankle - hip) / np.maximum(size, 1e-9)
     reach = np.clip(size, np.abs(first - second) * (2 - REACH), longest)
-    out = _unit(_perpendicular(knee - hip + STRAIGHT_M * forward, along))
+    side = knee - hip + STRAIGHT_M * forward
+    side = _unit(side - (side * along).sum(1, keepdims=True) * along)
     ahead = (first**2 - second**2 + reach**2) / (2 * np.maximum(reach, 1e-9))
-    aside = np.sqrt(np.maximum(first**2 - ahead**2, 0))
-    return hip + along * ahead + out * aside, hip + along * reach
-
-
-def _hips_forward(joints: Array) -> Array:
-    """Direction in which the hips of joints [F, 22, 3] face [F, 3], unit vectors on the floor."""
-    return _unit(np.cross(joints[:, LEGS[0][0]] - joints[:, LEGS[1][0]], (0.0, 1.0, 0.0)))
-
-
-def _perpendicular(vector: Array, along: Array) -> Array:
-    """Component of vectors [F, 3] at right angles to unit vectors [F, 3]."""
-    return vector - (vector * along).sum(1, keepdims=True) * along
+    return hip + along * ahead + side * np.sqrt(np.maximum(first**2 - ahead**2, 0)), hip + along * reach
 
 
 def _unit(vector: Array) -> Array:

@@ -143,7 +143,8 @@ class RigidStream:
     def __init__(self, fps: float) -> None:
         self.fps, self.look = fps, round(LOOK_S * fps)
         self.body: Array | None = None
-        self.joints = self.solved = np.zeros((0, SMPL22.num_joints, 3))
+        self.joints: Array = np.zeros((0, SMPL22.num_joints, 3))
+        self.solved = self.joints
         self.past = 0
         """Number of the held frames that were already returned."""
 

@@ -10,7 +10,6 @@ SHORTEST_CURVE = 4
 MOST_FRAMES = 60.0
 """Longest reach; beyond it rounding errors of the solver become visible."""
 ROUNDS = 8
-THIRD = (-1.0, 3.0, -3.0, 1.0)
 
 
 def smoothed(values: Array, reach_frames: float, weights: Array | None = None, ties: Array | None = None) -> Array:
@@ -31,9 +30,9 @@ def smoothed(values: Array, reach_frames: float, weights: Array | None = None, t
         bands[0, :-1] += ties
         bands[0, 1:] += ties
         bands[1, :-1] -= ties
-    for i, one in enumerate(THIRD):
-        for j, other in enumerate(THIRD[: i + 1]):
-            bands[i - j, j : frames - 3 + j] += penalty * one * other
+    third = (-1.0, 3.0, -3.0, 1.0)
+    for i, j in zip(*np.tril_indices(4), strict=True):
+        bands[i - j, j : frames - 3 + j] += penalty * third[i] * third[j]
     curves: Array = solveh_banded(bands, weights[:, None] * values, lower=True)
     return curves
 

@@ -217,7 +217,7 @@ class MotionPipeline:
             prompt: description of the motion, in English
             seed: one for all prompts, or one each; a prompt and seed give the same motion alone or in any batch
             frames: length in frames (20 per second, KIT-ML 12.5), one for all or one each; None: estimated
-            raw: return the decoder's joints, whose bones change their lengths, instead of a rigid body (motion/rigid.py)
+            raw: return the decoder's joints, whose bones change length, instead of a rigid body (motion/rigid.py)
             sampling: settings of `GenerationConfig` to change
         Raises:
             ConfigError: empty or overlong prompt, length out of range, unknown setting.
