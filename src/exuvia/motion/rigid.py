@@ -144,7 +144,7 @@ class RigidStream:
         self.fps, self.look = fps, round(LOOK_S * fps)
         self.body: Array | None = None
         self.joints: Array = np.zeros((0, SMPL22.num_joints, 3))
-        self.solved = self.joints
+        self.solved: Array = self.joints
         self.past = 0
         """Number of the held frames that were already returned."""
 
