@@ -111,7 +111,7 @@ def test_the_bench_measures_both_ways(tmp_path: Path, capsys: pytest.CaptureFixt
     assert lab_main(f"formats --clips 2 --record {tmp_path}/numbers.jsonl".split()) == 0
     out = capsys.readouterr().out
     assert "bvh.roundtrip_mm" in out
-    assert "footlock.skate_after_cm_s" in (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
+    assert "feet.skate.after" in (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
 
 
 def test_a_folder_becomes_one_file_with_an_animation_for_each_motion(folder: Path, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def audit(
     progress(0, len(todo))
     for low in range(0, len(todo), BATCH):
         part = todo[low : low + BATCH]
-        features = pipe.generate([lines[n].text for n in part], seed=[lines[n].seed for n in part]).features
+        features = pipe.generate([lines[n].text for n in part], seed=[lines[n].seed for n in part], raw=True).features
         scores = detector.violence_probability(features)
         for number, score in zip(part, scores, strict=True):
             judged[number] = lines[number].judged(float(score), detector.point.threshold)

@@ -13,15 +13,19 @@ from exuvia.data.concepts import Concept
 from exuvia.evaluation.mm_safe import masked_captions
 from exuvia.evaluation.ncs import ConceptRanker
 from exuvia.evaluation.prompt_sets import PromptSet
+from exuvia.features.clips import clip_of
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.judges.metrics import diversity_pairs
 from exuvia.judges.roc import OperatingPoint
 from exuvia.motion.kinematics import Kinematics, measure
+from exuvia.motion.rigid import rigid_clip
 from exuvia.shapes import Features
 
 Doubles = NDArray[np.float64]
 Need = Literal["reference", "repeats", "detector", "ranker", "concept"]
 FPS = 20.0
+RIGID = 16
+"""Number of motions of a repeat whose rigid bodies are measured."""
 
 
 class Embedder(Protocol):
@@ -61,8 +65,13 @@ class Motions:
 
     @cached_property
     def kinematics(self) -> list[Kinematics]:
-        """Physical measures of each motion."""
+        """Physical measures of each motion as the decoder made it."""
         return [measure(HUMANML3D.recover(clip), FPS) for clip in self.clips]
+
+    @cached_property
+    def rigid_kinematics(self) -> list[Kinematics]:
+        """Physical measures of the first `RIGID` motions as the pipeline returns them."""
+        return [measure(rigid_clip(clip_of(rows, HUMANML3D)).joints, FPS) for rows in self.clips[:RIGID]]
 
     @cached_property
     def violent_share(self) -> float:

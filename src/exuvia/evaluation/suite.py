@@ -148,6 +148,7 @@ def _notes(sets: Sequence[PromptSet], store: Store | None, detector: Detector | 
     notes = ["Intervals: 95 % by Student's t over seeds with fixed prompts."]
     if repeats == 1:
         notes[0] = "One seed only, so there are no intervals."
+    notes.append("Metrics are taken on the decoder's motion; rows `rigid:` on the rigid bodies that users receive.")
     smallest = min(map(len, sets))
     if smallest < SMALL:
         notes.append(

@@ -21,6 +21,7 @@ from exuvia.features.representation import Representation
 from exuvia.files import whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
 from exuvia.motion.origin import origin_of_weights
+from exuvia.motion.rigid import rigid_clip
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
@@ -51,13 +52,13 @@ class Generation:
     """Clips with the codes and features they were decoded from."""
 
     clips: list[Clip]
-    """One motion per prompt."""
+    """One motion per prompt: rigid bodies that stand on their feet, or what the decoder made if `raw` was set."""
     codes: Tensor
     """[B, T, Q]; -1 beyond a clip's length"""
     lengths: Tensor
     """Number of code steps of each clip [B]"""
     features: list[np.ndarray]
-    """Un-normalised features [F, C] of each clip"""
+    """Un-normalised features [F, C] of each clip as the decoder made them; metrics are taken on these"""
 
 
 @dataclass
@@ -184,16 +185,34 @@ class MotionPipeline:
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is also a Sequence[str]; the first match counts
-        self, prompt: str, *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
+        self,
+        prompt: str,
+        *,
+        seed: Each = 0,
+        frames: Each | None = None,
+        raw: bool = False,
+        **sampling: Unpack[Sampling],
     ) -> Clip: ...
 
     @overload
     def __call__(
-        self, prompt: Sequence[str], *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
+        self,
+        prompt: Sequence[str],
+        *,
+        seed: Each = 0,
+        frames: Each | None = None,
+        raw: bool = False,
+        **sampling: Unpack[Sampling],
     ) -> list[Clip]: ...
 
     def __call__(
-        self, prompt: str | Sequence[str], *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
+        self,
+        prompt: str | Sequence[str],
+        *,
+        seed: Each = 0,
+        frames: Each | None = None,
+        raw: bool = False,
+        **sampling: Unpack[Sampling],
     ) -> Clip | list[Clip]:
         """Generate motion for one prompt (a `Clip`) or several (a list of clips).
 
@@ -201,12 +220,13 @@ class MotionPipeline:
             prompt: description of the motion, in English
             seed: one for all prompts, or one each; a prompt and seed give the same motion alone or in any batch
             frames: length in frames (20 per second, KIT-ML 12.5), one for all or one each; None: estimated
+            raw: return the decoder's joints, whose bones change length, instead of a rigid body (motion/rigid.py)
             sampling: settings of `GenerationConfig` to change
         Raises:
             ConfigError: empty or overlong prompt, length out of range, unknown setting.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        clips = self.generate(prompts, seed=seed, frames=frames, **sampling).clips
+        clips = self.generate(prompts, seed=seed, frames=frames, raw=raw, **sampling).clips
         return clips[0] if isinstance(prompt, str) else clips
 
     def generate(
@@ -215,6 +235,7 @@ class MotionPipeline:
         *,
         seed: Each = 0,
         frames: Each | None = None,
+        raw: bool = False,
         batch_size: int = BATCH,
         progress: Callable[[int, int], None] | None = None,
         **sampling: Unpack[Sampling],
@@ -229,7 +250,7 @@ class MotionPipeline:
             clip_of(rows, self.representation, caption=text, meta={"seed": clip_seed, "prompt": text, **origin})
             for rows, text, clip_seed in zip(features, prompts, seeds, strict=True)
         ]
-        return Generation(clips, codes, lengths, features)
+        return Generation(clips if raw else list(map(rigid_clip, clips)), codes, lengths, features)
 
     def generate_codes(
         self,
@@ -291,9 +312,9 @@ class MotionPipeline:
             rows.append(real)
         return rows
 
-    def stream(self, scenes: Iterable[Scene], *, seed: int = 0) -> Iterator[Clip]:
+    def stream(self, scenes: Iterable[Scene], *, seed: int = 0, raw: bool = False) -> Iterator[Clip]:
         """Generate one motion of any length, a piece at a time; see `exuvia.pipeline.stream.stream`."""
-        yield from stream(self, scenes, seed=seed)
+        yield from stream(self, scenes, seed=seed, raw=raw)
 
     def _embed(self, texts: Sequence[str]) -> Tensor:
         return encode_alone(self.text, texts).pooled
