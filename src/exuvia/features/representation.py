@@ -57,12 +57,9 @@ class Representation:
     def encode(self, clips: Sequence[Joints], offsets: Floats | None = None, retarget: bool = True) -> list[Features]:
         """Features of several clips, one array [F-1, C] each; finite for every finite input.
 
-        Args:
-            clips: joints of each clip                      [F, J, 3]   metres, y up (KIT: millimetres)
-            offsets: target bone vectors; None: those of the skeleton   [J, 3]
-            retarget: give every clip the target's bone lengths (the published pre-processing)
-        Raises:
-            ShapeError: wrong joint count, fewer than 2 frames, or values that are not finite.
+        Joints are [F, J, 3] in metres, y up (KIT: millimetres). `retarget` gives every clip the lengths of the bone
+        vectors `offsets` [J, 3] (None: the skeleton's), which is the published pre-processing. Raises ShapeError for a
+        wrong joint count, fewer than 2 frames, or values that are not finite.
         """
         lengths = self._target_lengths(offsets) if retarget else None
         for number, clip in enumerate(clips):

@@ -33,10 +33,7 @@ MODELS_VARIABLE = "SMPL_MODELS"
 def find_body_model(folder: str | Path | None, gender: str) -> Path:
     """Path of the body model of a gender: the given file, or the first of the usual names in the given folder.
 
-    Args:
-        folder: file or folder; None reads the environment variable SMPL_MODELS
-    Raises:
-        DataError: there is none; the message says what to download and where to put it.
+    None reads the variable SMPL_MODELS. Raises DataError if there is no model, and says what to download.
     """
     place = folder or os.environ.get(MODELS_VARIABLE)
     if not place:

@@ -113,11 +113,9 @@ def _rate(content: Mapping[str, Any]) -> float | None:
 
 
 def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]) -> Clip:
-    """A Clip from joints [F, J, 3] of the SMPL family or of KIT.
+    """A Clip from joints [F, J, 3] of the SMPL family or of KIT, or from their features.
 
-    Raises:
-        ShapeError: the array has another shape or type; the message says what the array may be.
-        DataError: the array holds normalised features, or its unit is not plausible.
+    Raises ShapeError for another shape or type, and DataError for normalised features or an implausible unit.
     """
     if array.dtype.kind not in "fiu":
         raise ShapeError(f"found values of type {array.dtype}, expected real numbers in joints (frames, 22, 3)")

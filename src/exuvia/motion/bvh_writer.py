@@ -48,16 +48,11 @@ def bvh_text(
 ) -> str:
     """Return a clip as BVH text, angles in the order Z X Y.
 
-    Args:
-        clip: the motion
-        unit_m: metres in one unit of the file: 1 for Blender, 0.01 for programs that work in centimetres
-        rig: names and rest pose: "exact" (names of SMPL22, and nodes of length zero with which every joint is posed
-            exactly), "smpl", "mixamo", "unity" or "unreal"
-        root_bone: whether a bone on the floor carries the pelvis (always for "unreal")
-        origin: whether to add prompt, seed, generator, edits, concept and licence, where they are known
-    Raises:
-        ConfigError: unit_m is not positive, or the rig is unknown.
-        ShapeError: all joints are at one place.
+    One unit of the file is `unit_m` metres: 1 for Blender, 0.01 for programs that work in centimetres. The rig gives
+    names and rest pose: "exact" (names of SMPL22, and nodes of length zero with which every joint is posed exactly),
+    "smpl", "mixamo", "unity" or "unreal". `root_bone` puts a bone on the floor that carries the pelvis (always for
+    "unreal"), and `origin` adds prompt, seed, generator, edits, concept and licence, where they are known. Raises
+    ConfigError for an unknown rig or a unit that is not positive, ShapeError if all joints are at one place.
     """
     if not (np.isfinite(unit_m) and unit_m > 0):
         raise ConfigError(f"found unit_m = {unit_m}, expected a positive number of metres")

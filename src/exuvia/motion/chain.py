@@ -43,12 +43,10 @@ def qbetween(a: Array, b: Array) -> Array:
 
 
 def forward_kinematics(offsets: Array, parents: Sequence[int], rotations: Array) -> tuple[Array, Array]:
-    """Positions [F, J, 3] in the offsets' unit, and global rotations [F, J, 3, 3].
+    """Positions [F, J, 3] and global rotations [F, J, 3, 3] from local rotations [F, J, 3, 3].
 
-    Args:
-        offsets: position of each joint in its parent's frame (root: in the world)   [J, 3] or [F, J, 3]
-        parents: index of each joint's parent, which precedes it; -1 for a root      [J]
-        rotations: local rotation matrices                                           [F, J, 3, 3]
+    Offsets [J, 3] or [F, J, 3] are positions in the parent's frame (root: in the world). Parents precede their
+    children; a root has -1.
     """
     frames, joints = rotations.shape[:2]
     offsets = np.broadcast_to(offsets, (frames, joints, 3))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -100,9 +99,8 @@ def _triangle_frame(left: Array, right: Array, up: Array) -> Array | None:
 def rest_places(offsets: Array) -> Array:
     """Positions of the joints in the rest pose, lowest joint on the floor   [22, 3] metres."""
     places = np.zeros((SMPL22.num_joints, 3))
-    for chain in SMPL22.chains:
-        for parent, joint in pairwise(chain):
-            places[joint] = places[parent] + offsets[joint]
+    for joint, parent in enumerate(SMPL22.parents[1:], 1):
+        places[joint] = places[parent] + offsets[joint]
     places[:, 1] -= places[:, 1].min()
     return places
 

@@ -1,7 +1,6 @@
 """Finishing touches for games: motion in place, and motion that loops."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -46,10 +45,9 @@ def looped(clip: Clip) -> Clip:
     pelvis[:, [0, 2]] = end[0, 0, [0, 2]] + np.pad(np.cumsum(steps, axis=0), ((1, 0), (0, 0)))[:, [0, 2]]
     mixed = np.empty_like(end)
     mixed[:, 0] = pelvis
-    for chain in SMPL22.chains:
-        for parent, joint in pairwise(chain):
-            first, last = end[:, joint] - end[:, parent], start[:, joint] - start[:, parent]
-            mixed[:, joint] = mixed[:, parent] + _between(first, last, share)
+    for joint, parent in enumerate(SMPL22.parents[1:], 1):
+        first, last = end[:, joint] - end[:, parent], start[:, joint] - start[:, parent]
+        mixed[:, joint] = mixed[:, parent] + _between(first, last, share)
     out[-blend - 1 :] = mixed
     return replace(clip, joints=out.astype(np.float32), meta={**clip.meta, "loop": True})
 

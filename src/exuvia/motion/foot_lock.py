@@ -100,13 +100,8 @@ def locked(joints: Array, fps: float, floor_m: float = 0.0, smooth_s: float = SM
 def stances(toe: Array, fps: float, down_m2: Array, up_m2: Array) -> Mask:
     """The frames in which a foot stands [F], by the split into stances and swings that moves the toe least.
 
-    A stance costs the squared horizontal distances to its mean place, a swing the squared lifts to `LIFT_M`.
-
-    Args:
-        toe: positions above the floor [F, 3], metres
-        fps: frames a second
-        down_m2: additional cost of standing in a frame [F]
-        up_m2: additional cost of swinging in a frame [F]
+    A stance costs the squared horizontal distances of the toe [F, 3] to its mean place, a swing the squared lifts to
+    `LIFT_M`; `down_m2` and `up_m2` [F] add to the cost of standing and of swinging in a frame.
     """
     frames = len(toe)
     shortest, gap, longest = (max(1, round(seconds * fps)) for seconds in (STANCE_S, SWING_S, LONGEST_S))

@@ -40,10 +40,9 @@ def load_clip(
         source: facts that the file does not state (rate, unit, axis, joint names, skeleton, body models)
         normalise_scale: scale the body to a median thigh + shin of 0.80 m
         max_frames: longest motion to read, in frames of the file and of the returned clip
-    Raises:
-        ConfigError: the suffix is unknown, or the rate out of range.
-        DataError: the file is missing or damaged.
-        ShapeError: wrong joint count, NaN or too few frames.
+
+    Raises ConfigError for an unknown suffix or a rate out of range, DataError for a missing or damaged file, and
+    ShapeError for a wrong joint count, NaN or too few frames.
     """
     if fps is not None and not 0 < fps <= 1000:
         raise ConfigError(f"found fps = {fps}, expected a rate above 0 and up to 1000")

@@ -5,7 +5,6 @@
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ def build_body(offsets: Array) -> Mesh:
     joints = np.asarray(body["joints"], np.int64)
     thick = float(np.clip(np.ptp(new[:, 1]) / np.ptp(old[:, 1]), *THIN))
     turns, moved = np.tile(np.eye(3), (SMPL22.num_joints, 1, 1)), np.zeros((SMPL22.num_joints, *points.shape))
-    for joint, parent in _in_order():
+    for joint, parent in enumerate(SMPL22.parents):  # parents first
         bones = [child for child, above in enumerate(SMPL22.parents) if above == joint]
         stretch = np.eye(3) * thick
         if len(bones) == 1:
@@ -74,11 +73,6 @@ def build_body(offsets: Array) -> Mesh:
     rows, triangles = np.asarray(body["rows"], np.int64), np.asarray(body["triangles"], np.int64)
     normals, texture = _normals(vertices, rows[triangles]), np.asarray(body["texture"]) / 65535.0
     return Mesh(vertices[rows], normals[rows], triangles, texture, joints[rows], weights[rows])
-
-
-def _in_order() -> list[tuple[int, int]]:
-    """Joints with their parents, parents first."""
-    return [(0, -1), *((joint, parent) for chain in SMPL22.chains for parent, joint in pairwise(chain))]
 
 
 def _normals(vertices: Array, triangles: NDArray[np.int64]) -> Array:

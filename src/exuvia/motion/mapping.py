@@ -35,11 +35,8 @@ def smpl22_from_rig(
 ) -> tuple[Array, dict[str, Any]]:
     """The 22 SMPL joints of a posed rig [F, 22, 3], and facts for the clip's meta.
 
-    Args:
-        names: joint names; the end of a leaf bone is "<joint>_end"
-        parents: index of each joint's parent, which precedes it; -1 for a root
-        sample: positions of all joints in some frames [S, J, 3]
-        pose: returns the positions [F, K, 3] of K joints by index, in the unit of `sample`
+    The end of a leaf bone is named "<joint>_end"; parents precede their children and are -1 for a root; `sample` poses
+    all joints in some frames [S, J, 3], and `pose` the joints with the given indices in all frames [F, K, 3].
     """
     _check_finite(sample)
     index = read_names(source.names, names) if source.names else Body(names, parents, sample).smpl_joints()
@@ -177,12 +174,8 @@ def clip_from_joints(
 ) -> Clip:
     """A Clip in metres, y up, from joints [F, 22, 3] in the source's unit and axes, or in the likeliest ones.
 
-    Args:
-        usual: upward axis that the format has
-        unit_m: unit that the format has; None: the one that makes a human body
-    Raises:
-        ShapeError: fewer than two frames, or NaN.
-        DataError: no unit is plausible.
+    The format has the upward axis `usual` and the unit `unit_m`; without one, the unit is what makes a human body.
+    Raises ShapeError for fewer than two frames or NaN, and DataError if no unit is plausible.
     """
     if len(joints) < 2:
         raise ShapeError(f"found a motion of {len(joints)} frame(s), expected at least 2")

@@ -74,13 +74,7 @@ class Body:
     """A tree of named joints with sample positions; finds the SMPL joints in it."""
 
     def __init__(self, names: Sequence[str], parents: Sequence[int], sample: Array) -> None:
-        """Parse the names.
-
-        Args:
-            names: joint names; the end of a leaf bone is "<joint>_end" and follows its joint
-            parents: index of each joint's parent, which precedes it; -1 for a root
-            sample: positions of all joints in some frames [S, J, 3]
-        """
+        """Take names, parents and `sample` poses [S, J, 3] as in `mapping.smpl22_from_rig`; ends follow their joint."""
         self.names, self.parents, self.sample = names, parents, sample
         self.is_end = [p >= 0 and name == f"{names[p]}_end" for name, p in zip(names, parents, strict=True)]
         real = [index for index, end in enumerate(self.is_end) if not end]

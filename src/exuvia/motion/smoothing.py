@@ -15,11 +15,8 @@ ROUNDS = 8
 def smoothed(values: Array, reach_frames: float, weights: Array | None = None, ties: Array | None = None) -> Array:
     """Curves [F ≥ 4, C] that minimise Σ w |z - values|² + Σ ties |Δz|² + reach⁶ Σ |Δ³z|².
 
-    Args:
-        values: given curves [F, C]
-        reach_frames: waves shorter than about six times this are removed
-        weights: w [F]; 1 by default
-        ties: weights of the steps between neighbours [F - 1]; a large one makes both frames equal
+    Waves shorter than about six times the reach are removed. The weights w [F] are 1 by default; a large tie [F - 1]
+    makes two neighbouring frames equal.
     """
     frames = len(values)
     penalty = min(reach_frames, MOST_FRAMES) ** 6

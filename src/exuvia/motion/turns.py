@@ -51,13 +51,8 @@ class Node:
 def solve_rotations(joints: Array, nodes: Sequence[Node], offsets: Array, fps: float) -> Array:
     """Local rotations [F, N, 3, 3] that rotate the rest bones to the joints [F, 22, 3].
 
-    Each bone starts where its rigid parent ends and aims at the joint, so errors of bone lengths do not add up.
-
-    Args:
-        joints: positions in metres
-        nodes: the tree, parents first
-        offsets: rest offset of each joint from its parent joint [22, 3], metres
-        fps: frames a second
+    Nodes stand parents first; offsets are the rest bones [22, 3] in metres. Each bone starts where its rigid parent
+    ends and aims at the joint, so errors of bone lengths do not add up.
     """
     frames = len(joints)
     world, places = np.empty((frames, len(nodes), 3, 3)), np.empty((frames, len(nodes), 3))

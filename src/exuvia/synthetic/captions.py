@@ -109,11 +109,7 @@ def _pair(subject: str, pronoun: str, phrase: Callable[[int, str], str], kind: i
 def captions(parts: Sequence[Part], style: Style, rng: np.random.Generator, count: int = 4) -> tuple[str, ...]:
     """One to `count` different lower-case sentences about one to three actions in sequence.
 
-    Args:
-        parts: actions in order; a count of 0 means that the number of repetitions is not mentioned
-        style: style of the actions, which some sentences mention
-        rng: source of random choices
-        count: largest number of sentences
+    Some sentences mention the style. A part with a count of 0 is described without its number of repetitions.
     """
     sentences: list[str] = []
     for _ in range(4 * count):

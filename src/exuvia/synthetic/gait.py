@@ -86,15 +86,10 @@ def travel(
     actor: Actor, gait: Gait, steps: int, way_m: float, *, direction: float = 0.0, turn: float = 0.0,
     first: str = "left", arms: bool = True,
 ) -> None:  # fmt: skip
-    """Take steps along a path, and come to a stop.
+    """Take at least 2 steps along a path of the pelvis that is `way_m` metres long, and bring the feet together.
 
-    Args:
-        steps: number of steps, at least 2; the last one brings the feet together
-        way_m: length of the pelvis's path
-        direction: direction of the path relative to the heading, degrees to the left
-        turn: change of heading along the path, degrees to the left
-        first: foot that steps first
-        arms: whether the arms swing
+    `direction` is that of the path relative to the heading, and `turn` the change of heading along it, both in degrees
+    to the left. `first` is the foot that steps first; `arms` says whether the arms swing.
     """
     gait = _personal(gait, actor)
     start, count, pace = actor.now, max(2, steps), gait.step_s / actor.style.tempo

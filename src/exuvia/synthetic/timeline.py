@@ -20,12 +20,8 @@ _DRIFT = {
 def eased(times: Array, key_times: Sequence[float], key_values: Sequence[float]) -> Array:
     """A smooth curve through keys without overshoot: flat between equal keys, and at rest at both ends.
 
-    Cubic Hermite pieces with Fritsch and Carlson's slopes (harmonic mean of the neighbouring slopes, 0 at extrema).
-
-    Args:
-        times: times of the samples                     [F] seconds
-        key_times: strictly increasing times of keys    [K] seconds
-        key_values: values of the keys                  [K]
+    Samples are at times [F]; keys are strictly increasing times and values [K]. Cubic Hermite pieces with Fritsch and
+    Carlson's slopes (harmonic mean of the neighbouring slopes, 0 at extrema).
     """
     if len(key_times) == 1:
         return np.full(len(times), key_values[0])

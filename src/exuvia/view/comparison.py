@@ -22,13 +22,8 @@ def write_side_by_side(
 ) -> None:
     """Write a looping GIF that shows one row of clips after the other; the shorter clips of a row wait at their end.
 
-    Args:
-        rows: a heading, such as the prompt, and a clip for each name.
-        names: what stands above the clips, such as "before" and "after".
-        size: width and height of each clip's picture, pixels.
-    Raises:
-        ConfigError: no rows, or a row with another number of clips than there are names.
-        OutputError: the file cannot be written.
+    A row has a heading, such as the prompt, and a clip for each name, such as "before" and "after", in a picture of
+    `size` x `size` pixels. Raises ConfigError without rows or for another number of clips than of names, OutputError.
     """
     if not rows or any(len(clips) != len(names) for _, clips in rows):
         raise ConfigError(f"found no rows, or a row that does not have {len(names)} clips; expected one for each name")

@@ -70,13 +70,9 @@ def check_size(size: tuple[int, int]) -> None:
 
 
 def draw_frame(clip: Clip, frame: int, size: tuple[int, int], *, shot: Shot, label: str = "") -> Image.Image:
-    """Draw one frame of a clip as an RGB picture.
+    """Draw one frame of a clip as an RGB picture of `size` (width, height) pixels.
 
-    Args:
-        frame: index of the frame; 0 <= frame < clip.frames.
-        size: width and height, pixels.
-        shot: the clip's camera, `Shot.of(clip, width / height)`.
-        label: short text for the lower left corner, such as the time.
+    The camera is `Shot.of(clip, width / height)`; the label is a short text in the lower left corner, such as the time.
     """
     large = (size[0] * _SMOOTH, size[1] * _SMOOTH)
     image = Image.new("RGB", large, PAPER)

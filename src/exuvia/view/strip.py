@@ -24,13 +24,8 @@ def write_strip(
     The camera shows a three-quarter view from the body's right and follows the root, so that forward runs from left to
     right. Left limbs are blue, right limbs orange, and the root's path over the floor is green.
 
-    Args:
-        frames: number of poses; a shorter clip shows each of its frames once.
-        size: width and height of one pose, pixels.
-        title: line at the top; None: the clip's caption.
-    Raises:
-        ConfigError: the number of poses or the size is out of range.
-        OutputError: the file cannot be written.
+    A clip shorter than `frames` poses shows each of its frames once. A pose is `size` (width, height) pixels large, and
+    the title is the caption by default. Raises ConfigError for a number of poses or size out of range, OutputError.
     """
     check_size(size)
     if not 1 <= frames <= 64:

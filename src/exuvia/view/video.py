@@ -21,14 +21,8 @@ def write_video(clip: Clip, path: str | Path, *, size: tuple[int, int] = (512, 5
     """Write a clip as an MP4 (H.264) or a looping GIF, depending on the path's suffix, at the clip's own rate.
 
     A GIF counts time in hundredths of a second. Delays are rounded such that the total duration is kept, and a clip of
-    more than 50 frames a second is resampled to 50.
-
-    Args:
-        size: width and height, pixels; both even for an MP4.
-        title: line at the top; None: the clip's caption.
-    Raises:
-        ConfigError: the suffix or size is not supported; for an MP4 also an odd size, or PyAV is not installed.
-        OutputError: the file cannot be written.
+    more than 50 frames a second is resampled to 50. The size is in pixels, even for an MP4; the title is the caption by
+    default. Raises ConfigError for a suffix or size that is not supported or an MP4 without PyAV, OutputError.
     """
     check_size(size)
     suffix = Path(path).suffix.lower()
@@ -67,13 +61,7 @@ def _write_gif(clip: Clip, path: str | Path, size: tuple[int, int], title: str) 
 
 
 def save_gif(pictures: Sequence[Image.Image], fps: float, path: str | Path) -> None:
-    """Write pictures of one size as a looping GIF with one palette.
-
-    Args:
-        fps: pictures a second, at most 50; the last picture stays as long as the others.
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Write pictures of one size as a looping GIF with one palette, at most 50 a second. Raises OutputError."""
     width, height = pictures[0].size
     chosen = [pictures[len(pictures) * n // 12] for n in range(12)]
     swatch = Image.new("RGB", (width, height * len(chosen)))
