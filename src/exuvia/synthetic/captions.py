@@ -6,16 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from exuvia.synthetic.actor import Part
+from exuvia.synthetic.body import TABLES
 from exuvia.synthetic.catalogue import ACTION
 from exuvia.synthetic.style import Style
 
-_SUBJECTS = (
-    ("a person", "their", "they", 9.0), ("the person", "their", "they", 3.0), ("a man", "his", "he", 4.0),
-    ("the man", "his", "he", 2.0), ("someone", "their", "they", 2.0), ("a figure", "its", "it", 1.0),
-    ("the figure", "its", "it", 1.5), ("person", "their", "they", 1.0), ("this person", "their", "they", 1.0),
-    ("a woman", "her", "she", 1.0), ("he", "his", "he", 1.0), ("a human", "their", "they", 0.4),
-    ("the individual", "their", "they", 0.4), ("a person", "his", "he", 2.0), ("a guy", "his", "he", 0.4),
-)  # fmt: skip
+_SUBJECTS = TABLES["subjects"]
 _SHARES = np.asarray([subject[3] for subject in _SUBJECTS]) / sum(subject[3] for subject in _SUBJECTS)
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _DOUBLED = {"squat"}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Joints
-from exuvia.synthetic.body import STANDING_REACH, Body
+from exuvia.synthetic.body import STANDING_REACH, TABLES, Body
 
 Array = NDArray[np.float64]
 Channels = Mapping[str, Array]
@@ -21,18 +21,11 @@ Channels = Mapping[str, Array]
 SIDES = ("left", "right")
 SIGN = {"left": 1.0, "right": -1.0}
 
-_MIDDLE = {
-    "x": 0.0, "z": 0.0, "heading": 0.0, "height": 1.0, "pelvis_pitch": 2.0, "pelvis_roll": 0.0, "pelvis_yaw": 0.0,
-    "spine_pitch": 3.0, "spine_roll": 0.0, "spine_yaw": 0.0, "head_pitch": 0.0, "head_roll": 0.0, "head_yaw": 0.0,
-}  # fmt: skip
-ARM_REST = {"el": -88.0, "az": 0.0, "elbow": 14.0, "swivel": 12.0, "spread": 7.0, "shrug": 0.0, "protract": 0.0}
-_LEG = {
-    "foot_x": 0.0, "foot_y": 0.0, "foot_z": 0.0, "foot_yaw": 0.0, "foot_pitch": 0.0, "plant": 1.0, "knee_out": 0.0,
-    "free": 0.0, "thigh_el": -88.0, "thigh_az": 0.0, "knee": 8.0, "thigh_swivel": 0.0, "toe": 0.0,
-}  # fmt: skip
-CHANNELS = _MIDDLE | {f"{side}_{name}": value for side in SIDES for name, value in (ARM_REST | _LEG).items()}
-"""All control channels with their values in a neutral stance. `height` is in standing pelvis heights, positions are in
-metres; `plant` 1: the foot carries weight; `free` 1: the leg is posed by its angles instead of its foot's position."""
+ARM_REST: dict[str, float] = TABLES["arm"]
+CHANNELS: dict[str, float] = TABLES["middle"] | {
+    f"{side}_{name}": value for side in SIDES for name, value in (ARM_REST | TABLES["leg"]).items()
+}
+"""All control channels with their values in a neutral stance; positions are in metres."""
 ARM_FOLLOWS_TORSO = 0.35
 """Share of the torso's lean that the arms follow; otherwise they hang."""
 CLEARANCE_M = 0.05

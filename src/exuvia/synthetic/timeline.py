@@ -4,16 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from exuvia.synthetic.rig import Array
+from exuvia.synthetic.body import TABLES
+from exuvia.synthetic.rig import SIDES, Array
 
 FPS = 20.0
 
-_DRIFT = {
-    "x": 0.006, "z": 0.006, "pelvis_pitch": 0.5, "pelvis_roll": 0.5, "pelvis_yaw": 0.8, "spine_pitch": 1.0,
-    "spine_roll": 0.9, "spine_yaw": 1.4, "head_pitch": 2.5, "head_roll": 1.5, "head_yaw": 5.0,
-    "left_el": 1.6, "left_az": 2.0, "left_elbow": 2.2, "left_swivel": 2.5, "left_spread": 0.8, "left_shrug": 0.6,
-    "right_el": 1.6, "right_az": 2.0, "right_elbow": 2.2, "right_swivel": 2.5, "right_spread": 0.8, "right_shrug": 0.6,
-}  # fmt: skip
+_DRIFT = TABLES["drift"] | {f"{side}_{name}": size for side in SIDES for name, size in TABLES["arm_drift"].items()}
 """Amplitude of the drift of each channel, in degrees, or metres for x and z."""
 
 
@@ -81,6 +77,6 @@ class Timeline:
             curves[name] = curves[name] + wave
         breath = np.sin(2 * np.pi * rng.uniform(0.2, 0.35) * times + rng.uniform(0, 2 * np.pi))
         curves["spine_pitch"] = curves["spine_pitch"] - 0.8 * breath
-        for side in ("left", "right"):
+        for side in SIDES:
             curves[f"{side}_shrug"] = curves[f"{side}_shrug"] + 1.2 * breath
         return curves
