@@ -29,7 +29,7 @@ SMPL_FAMILY = {22: "HumanML3D", 24: "SMPL", 45: "SMPL output", 52: "SMPL-H", 55:
                127: "SMPL-X output", 144: "SMPL-X output"}  # fmt: skip
 """Joint counts of layouts that begin with the 22 joints of SMPL."""
 FPS_KEYS = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate")
-_LEG = ("hip", "knee", "ankle", "foot")
+_LEG = {"hip": 0, "knee": 1, "ankle": 2, "foot": 4}
 _FEATURES = {263: "humanml3d", 251: "kit"}
 _POSES = (("poses",), ("root_orient", "pose_body"), ("global_orient", "body_pose"))
 """Arrays whose columns are AMASS's poses, joined: whole, of AMASS's SMPL-X files, of SMPL-X's Python package."""
@@ -175,18 +175,13 @@ def smpl22_from_kit(joints: Array) -> Array:
     up = joints[:, KIT21.index("neck")] - joints[:, 0]
     forward = joints[:, [15, 20]].mean(1) - joints[:, [13, 18]].mean(1)
     left = np.cross(up, forward)
-    arms = ("left", "right") if _first_is_left(joints[:, 5] - joints[:, 8], left) else ("right", "left")
-    legs = ("left", "right") if _first_is_left(joints[:, 11] - joints[:, 16], left) else ("right", "left")
     known = {"pelvis": 0, "spine1": 1, "spine2": 2, "neck": 3, "head": 4}
-    for side, start in zip(arms, (5, 8), strict=True):
-        known |= {f"{side}_{joint}": start + place for place, joint in enumerate(("shoulder", "elbow", "wrist"))}
-    for side, start in zip(legs, (11, 16), strict=True):
-        known |= {f"{side}_{joint}": start + place for joint, place in zip(_LEG, (0, 1, 2, 4), strict=True)}
+    for chain, (one, two) in (({"shoulder": 0, "elbow": 1, "wrist": 2}, (5, 8)), (_LEG, (11, 16))):
+        ahead = np.einsum("fc,fc->f", joints[:, one] - joints[:, two], left) > 0
+        sides = ("left", "right") if ahead.mean() >= 0.5 else ("right", "left")
+        for side, start in zip(sides, (one, two), strict=True):
+            known |= {f"{side}_{joint}": start + place for joint, place in chain.items()}
     return complete({joint: joints[:, index] for joint, index in known.items()})
-
-
-def _first_is_left(across: Array, left: Array) -> bool:
-    return bool((np.einsum("fc,fc->f", across, left) > 0).mean() >= 0.5)
 
 
 def write_npy(clip: Clip, path: str | Path) -> None:

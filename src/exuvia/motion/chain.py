@@ -1,10 +1,14 @@
 """Rotations (Euler angles, shortest arcs) and forward kinematics of a joint tree, vectorised over frames."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from exuvia.shapes import Array
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 
 def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
@@ -40,6 +44,13 @@ def qbetween(a: Array, b: Array) -> Array:
     half_turn = np.concatenate((np.zeros_like(w)[..., None], axis / np.where(length > 0, length, 1)), axis=-1)
     half_turn[..., 0] = np.where(length[..., 0] > 0, 0.0, 1.0)
     return np.where(degenerate[..., None], half_turn, q / np.where(norm > 0, norm, 1)).astype(q.dtype)
+
+
+def rotation_between(a: Array, b: Array) -> "Rotation":
+    """Rotations of the shortest arcs from a to b [..., 3], as in `qbetween`."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_quat(qbetween(a, b)[..., [1, 2, 3, 0]])
 
 
 def forward_kinematics(offsets: Array, parents: Sequence[int], rotations: Array) -> tuple[Array, Array]:

@@ -23,17 +23,13 @@ SHORT_M = 1e-3
 
 @dataclass(frozen=True)
 class ExportRig:
-    """Names and rest pose of a rig."""
+    """Names and rest pose of a rig; export_rigs.toml explains the fields."""
 
     name: str
     names: tuple[str, ...]
-    """Name of each of the 22 SMPL joints."""
     rest: Mapping[str, Vector]
-    """Direction of each bone at rest, by the part at its far end, for the left side."""
     root: str = ""
-    """Name of a bone on the floor above the pelvis; empty for none."""
     helpers: bool = False
-    """Whether a node of length zero precedes each bone of pelvis and upper spine, so that it poses exactly."""
 
 
 @dataclass(frozen=True)
@@ -76,24 +72,18 @@ def rest_offsets(joints: Array, rig: ExportRig = RIGS["exact"]) -> Array:
         offsets[joint] = direction / np.linalg.norm(direction) * lengths[joint]
     for names in _TRIANGLES.values():
         places = [SMPL22.index(name) for name in names]
-        frame = _triangle_frame(*(bones[:, place] for place in places))
-        if frame is None:
+        left, right, up = (bones[:, place] for place in places)
+        ahead = np.cross(left - right, up)
+        frame = np.stack((left - right, np.cross(ahead, left - right), ahead), axis=1)
+        sizes = np.linalg.norm(frame, axis=-1, keepdims=True)
+        if not (sizes > 1e-9).all():  # parallel bones
             continue
-        local = np.einsum("frc,fkc->fkr", frame, bones[:, places]).mean(0)
+        local = np.einsum("frc,fkc->fkr", frame / sizes, bones[:, places]).mean(0)
         norm = np.linalg.norm(local, axis=-1, keepdims=True)
         fits = (norm > 1e-6)[:, 0]
         offsets[np.asarray(places)[fits]] = (local / np.where(norm > 0, norm, 1) * lengths[places, None])[fits]
     offsets[0] = 0
     return offsets
-
-
-def _triangle_frame(left: Array, right: Array, up: Array) -> Array | None:
-    """Axes [F, 3, 3] as rows: x to the left, y up, z forward; None where the bones are parallel."""
-    x = left - right
-    z = np.cross(x, up)
-    rows = np.stack((x, np.cross(z, x), z), axis=1)
-    norm = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return rows / norm if (norm > 1e-9).all() else None
 
 
 def rest_places(offsets: Array) -> Array:

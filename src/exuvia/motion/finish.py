@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exuvia.errors import ShapeError
-from exuvia.motion.chain import qbetween
+from exuvia.motion.chain import rotation_between
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Array
@@ -60,7 +60,7 @@ def _heading(pose: Array) -> float:
 
 def _between(start: Array, end: Array, share: Array) -> Array:
     """Vectors [F, 3] on the arc from start to end at a share [F, 1] of its angle, and of the difference of lengths."""
-    arc = Rotation.from_quat(qbetween(start, end)[:, [1, 2, 3, 0]]).as_rotvec()
+    arc = rotation_between(start, end).as_rotvec()
     from_size, to_size = (np.linalg.norm(vector, axis=1, keepdims=True) for vector in (start, end))
     turned: Array = Rotation.from_rotvec(arc * share).apply(start)
     return turned * (from_size + (to_size - from_size) * share) / np.maximum(from_size, 1e-9)

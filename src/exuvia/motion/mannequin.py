@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
-from exuvia.motion.chain import qbetween
+from exuvia.motion.chain import rotation_between
 from exuvia.motion.export_rig import rest_places
 from exuvia.motion.skeleton import SMPL22
 from exuvia.readers import read_npz
@@ -63,7 +62,7 @@ def build_body(offsets: Array) -> Mesh:
         stretch = np.eye(3) * thick
         if len(bones) == 1:
             start, end = old[bones[0]] - old[joint], new[bones[0]] - new[joint]
-            turns[joint] = Rotation.from_quat(qbetween(start, end)[[1, 2, 3, 0]]).as_matrix()
+            turns[joint] = rotation_between(start, end).as_matrix()
             axis, lengths = start / np.linalg.norm(start), (np.linalg.norm(start), np.linalg.norm(end))
             stretch += (np.clip(lengths[1] / lengths[0], *THIN) - thick) * np.outer(axis, axis)
         elif not bones:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation
 
-from exuvia.motion.chain import qbetween
+from exuvia.motion.chain import rotation_between
 from exuvia.shapes import Array
 
 Vector = tuple[float, float, float]
@@ -67,7 +67,11 @@ def solve_rotations(joints: Array, nodes: Sequence[Node], offsets: Array, fps: f
             places[:, index] = joints[:, 0]
         aims = list(node.aims)
         own = joints[:, aims] - joints[:, node.joint, None]
-        bones = own + _at_most(joints[:, node.joint, None] - places[:, index, None], own)
+        shift = (
+            joints[:, node.joint, None] - places[:, index, None]
+        )  # at most half a bone, which turns it by 30 degrees
+        size, most = (np.linalg.norm(vector, axis=-1, keepdims=True) for vector in (shift, own / 2))
+        bones = own + shift * np.minimum(1, most / np.maximum(size, 1e-9))
         if not aims:
             local[:, index] = np.eye(3)
         elif len(aims) == 1:
@@ -92,21 +96,9 @@ def euler_deg(matrices: Array) -> Array:
     return np.rad2deg(angles)
 
 
-def _at_most(shift: Array, bones: Array) -> Array:
-    """Shifts of at most half the length of the bones, which turn them by at most 30 degrees."""
-    size, most = (np.linalg.norm(vector, axis=-1, keepdims=True) for vector in (shift, bones / 2))
-    return shift * np.minimum(1, most / np.maximum(size, 1e-9))
-
-
 def wrapped(angle: Array) -> Array:
     """Angles in [-pi, pi)."""
     return (angle + np.pi) % (2 * np.pi) - np.pi
-
-
-def _arc(start: Array, end: Array) -> Array:
-    """Matrices [F, 3, 3] of the shortest arcs."""
-    matrices: Array = Rotation.from_quat(qbetween(start, end)[:, [1, 2, 3, 0]]).as_matrix()
-    return matrices
 
 
 def _swing(above: Array, rest: Array, bone: Array, fps: float) -> Array:
@@ -117,7 +109,7 @@ def _swing(above: Array, rest: Array, bone: Array, fps: float) -> Array:
     axis, along = rest / length, (np.swapaxes(above, -1, -2) @ bone[:, :, None])[..., 0]
     size = np.linalg.norm(along, axis=1, keepdims=True)
     along = np.where(size > 1e-9, along / np.maximum(size, 1e-9), axis)
-    local = _arc(np.broadcast_to(axis, along.shape), along)
+    local = rotation_between(np.broadcast_to(axis, along.shape), along).as_matrix()
     steps = _twist_steps(local, along, axis)
     if np.abs(steps).max(initial=0) < SMALL:
         return local
@@ -130,7 +122,7 @@ def _swing(above: Array, rest: Array, bone: Array, fps: float) -> Array:
 
 def _twist_steps(turns: Array, along: Array, axis: Array) -> Array:
     """Angle [F-1] about the bone by which each frame's rotation must be twisted to follow the frame before."""
-    carried = _arc(along[:-1], along[1:]) @ turns[:-1]
+    carried = rotation_between(along[:-1], along[1:]).as_matrix() @ turns[:-1]
     side = np.cross(axis, np.eye(3)[np.abs(axis).argmin()])
     side /= np.linalg.norm(side)
     moved = (np.swapaxes(turns[1:], -1, -2) @ carried) @ side

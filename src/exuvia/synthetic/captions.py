@@ -79,26 +79,13 @@ def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> 
     if len(parts) == 2:
         if progressive:
             return f"{subject} is {phrase(0, 'gerund')} and then {phrase(1, 'gerund')}"
-        return _pair(subject, pronoun, phrase, int(rng.integers(0, 8)))
+        template, one, two = TABLES["pairs"][int(rng.integers(0, 8))]
+        two = ("base" if pronoun == "they" else "third") if two == "pronoun" else two
+        return str(template.format(who=subject, pronoun=pronoun, first=phrase(0, one), second=phrase(1, two)))
     links = (", then ", ", and then "), (", ", ", and "), (" and then ", ", and finally "), (", then ", " before ")
     first, second = links[int(rng.integers(len(links)))]
     last = phrase(2, "gerund" if second == " before " else "third")
     return f"{subject} {phrase(0, 'third')}{first}{phrase(1, 'third')}{second}{last}"
-
-
-def _pair(subject: str, pronoun: str, phrase: Callable[[int, str], str], kind: int) -> str:
-    """Two actions in one sentence or two."""
-    if kind < 4:
-        link = (", then ", " and then ", " then ", " and ")[kind]
-        return f"{subject} {phrase(0, 'third')}{link}{phrase(1, 'third')}"
-    if kind == 4:
-        return f"{subject} {phrase(0, 'third')} before {phrase(1, 'gerund')}"
-    if kind == 5:
-        return f"after {phrase(0, 'gerund')}, {subject} {phrase(1, 'third')}"
-    plain = "base" if pronoun == "they" else "third"
-    if kind == 6:
-        return f"{subject} {phrase(0, 'third')}, after that {pronoun} {phrase(1, plain)}"
-    return f"{subject} {phrase(0, 'third')}. {pronoun} then {phrase(1, plain)}"
 
 
 def captions(parts: Sequence[Part], style: Style, rng: np.random.Generator, count: int = 4) -> tuple[str, ...]:

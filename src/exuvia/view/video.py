@@ -28,7 +28,8 @@ def write_video(clip: Clip, path: str | Path, *, size: tuple[int, int] = (512, 5
     suffix = Path(path).suffix.lower()
     title = clip.caption or "" if title is None else title
     if suffix == ".gif":
-        _write_gif(clip, path, size, title)
+        clip = clip.resampled(_GIF_MAX_FPS) if clip.fps > _GIF_MAX_FPS else clip
+        save_gif(list(_pictures(clip, size, title)), clip.fps, path)
     elif suffix == ".mp4":
         _write_mp4(clip, path, size, title)
     else:
@@ -53,11 +54,6 @@ def _pictures(clip: Clip, size: tuple[int, int], title: str) -> Iterator[Image.I
             right -= font(small).getlength(word) + small * 0.8
         draw.rectangle((0, size[1] - 4, (size[0] - 1) * (frame + 1) / clip.frames, size[1] - 1), PATH)
         yield image
-
-
-def _write_gif(clip: Clip, path: str | Path, size: tuple[int, int], title: str) -> None:
-    clip = clip.resampled(_GIF_MAX_FPS) if clip.fps > _GIF_MAX_FPS else clip
-    save_gif(list(_pictures(clip, size, title)), clip.fps, path)
 
 
 def save_gif(pictures: Sequence[Image.Image], fps: float, path: str | Path) -> None:
