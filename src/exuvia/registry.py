@@ -21,7 +21,7 @@ IMPORTER = {
 }
 EXPORTER = {
     ".npy": "exuvia.motion.arrays:write_npy",
-    ".npz": "exuvia.features.archive:write_npz",
+    ".npz": "exuvia.features.clips:write_npz",
     ".bvh": "exuvia.motion.bvh_writer:write_bvh",
     ".glb": "exuvia.motion.glb_writer:write_glb",
     ".mp4": "exuvia.view.video:write_video",

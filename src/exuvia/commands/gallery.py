@@ -31,8 +31,8 @@ class GalleryConfig:
 def gallery(config: GalleryConfig) -> None:
     """Write one self-contained page; it needs no network. With `gif`, write an animated picture as well."""
     from exuvia.pipeline.pipeline import MotionPipeline
-    from exuvia.view.comparison import write_side_by_side
     from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
+    from exuvia.view.video import write_side_by_side
 
     prompts = _prompts(config)
     if not prompts:

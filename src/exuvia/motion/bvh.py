@@ -250,22 +250,15 @@ def read_bvh(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
     joints, facts = smpl22_from_rig(bvh.names, bvh.parents, few, lambda chosen: pose(bvh, chosen), source)
     dropped = starts_with_calibration_pose(joints)
     joints = joints[1:] if dropped else joints
-    facts |= from_comment(text) | {
-        "file": Path(path).name,
-        "format": "bvh",
-        "source_fps": bvh.fps,
-        "doubts": bvh.doubts,
-    }
-    facts |= {"restored_thorax": thorax, "dropped_first_frame": dropped}
+    facts |= from_comment(text) | {"file": Path(path).name, "format": "bvh", "source_fps": bvh.fps}
+    facts |= {"doubts": bvh.doubts, "restored_thorax": thorax, "dropped_first_frame": dropped}
     facts["held_frames"] = hold_easing(joints) if dropped else 0
     return clip_from_joints(joints, bvh.fps, source, facts, _rest_axis(bvh, facts["joints"]))
 
 
 def _rest_axis(bvh: Bvh, joints: dict[str, str]) -> str:
     """The axis along which the head of the rest pose lies above its feet: "z" or "y"."""
-    rest = forward_kinematics(
-        np.asarray(bvh.offsets), bvh.parents, np.broadcast_to(np.eye(3), (1, len(bvh.names), 3, 3))
-    )
+    rest = forward_kinematics(np.asarray(bvh.offsets), bvh.parents, np.tile(np.eye(3), (1, len(bvh.names), 1, 1)))
     at = [bvh.names.index(joints.get(name, joints["left_shoulder"])) for name in ("head", "left_ankle", "right_ankle")]
     head, left, right = rest[0][0, at]
     body = head - 0.5 * (left + right)

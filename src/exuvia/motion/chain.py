@@ -25,6 +25,11 @@ def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
     return matrix
 
 
+def unit(vectors: Array) -> Array:
+    """Vectors [..., 3] of length 1; zero stays zero."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
 def qbetween(a: Array, b: Array) -> Array:
     """Unit quaternion of the shortest arc from a to b, w ≥ 0; [..., 3] each -> [..., 4].
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from exuvia.motion.chain import unit
 from exuvia.motion.clip import Clip
 from exuvia.motion.kinematics import foot_skate_m_per_s, mean_jerk_m_per_s3
 from exuvia.motion.skeleton import SMPL22
@@ -43,15 +44,13 @@ STRAIGHT_M = 0.02
 
 @dataclass(frozen=True)
 class FootLock:
-    """The result of locking the feet of a clip."""
+    """The result of locking the feet of a clip: the motion, or the original where nothing helped, and its measures."""
 
     clip: Clip
-    """The motion with locked feet, or the original where nothing helped."""
     skate_before_m_per_s: float
-    """Mean horizontal speed of the feet near the floor (`kinematics.foot_skate_m_per_s`)."""
     skate_after_m_per_s: float
+    """Mean horizontal speed of the feet near the floor (`kinematics.foot_skate_m_per_s`)."""
     jerk_before_m_per_s3: float
-    """Mean over joints and frames (`kinematics.mean_jerk_m_per_s3`)."""
     jerk_after_m_per_s3: float
 
 
@@ -152,8 +151,8 @@ def place_foot(joints: Array, leg: tuple[int, ...], path: Array) -> None:
         np.linalg.norm(bone, axis=1, keepdims=True) for bone in (knee - hip, ankle - knee, toe - ankle)
     )
     shift = (path - toe) * (1.0, PITCH, 1.0)
-    heel = path + _unit(ankle + shift - path) * sole
-    forward = _unit(np.cross(joints[:, LEGS[0][0]] - joints[:, LEGS[1][0]], (0.0, 1.0, 0.0)))
+    heel = path + unit(ankle + shift - path) * sole
+    forward = unit(np.cross(joints[:, LEGS[0][0]] - joints[:, LEGS[1][0]], (0.0, 1.0, 0.0)))
     longest = np.maximum((thigh + shin) * REACH, np.linalg.norm(ankle - hip, axis=1, keepdims=True))
     raised, tip = _bend(hip, heel, path, (longest, sole), forward, longest + sole)
     far = np.linalg.norm(heel - hip, axis=1, keepdims=True) > longest
@@ -174,10 +173,6 @@ def _bend(
     along = (ankle - hip) / np.maximum(size, 1e-9)
     reach = np.clip(size, np.abs(first - second) * (2 - REACH), longest)
     side = knee - hip + STRAIGHT_M * forward
-    side = _unit(side - (side * along).sum(1, keepdims=True) * along)
+    side = unit(side - (side * along).sum(1, keepdims=True) * along)
     ahead = (first**2 - second**2 + reach**2) / (2 * np.maximum(reach, 1e-9))
     return hip + along * ahead + side * np.sqrt(np.maximum(first**2 - ahead**2, 0)), hip + along * reach
-
-
-def _unit(vector: Array) -> Array:
-    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation
 
-from exuvia.motion.chain import rotation_between
+from exuvia.motion.chain import rotation_between, unit
 from exuvia.shapes import Array
 
 Vector = tuple[float, float, float]
@@ -167,7 +167,7 @@ def _best_fit(above: Array, rest: Array, bones: Array) -> Array:
     Where the bones nearly lie in a line, or one of them jumps, the best rotation jumps. No rotation turns by more than
     `SLACK` beyond the smallest swing of its bones since the frame before.
     """
-    units = bones / np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-9)
+    units = unit(bones)
     bones, carried = bones @ above, units @ above  # in the parent's frame
     u, _, vt = np.linalg.svd(np.einsum("fki,kj->fij", bones, rest))
     u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]

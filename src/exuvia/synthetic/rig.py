@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia.motion.chain import unit
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Joints
 from exuvia.synthetic.body import STANDING_REACH, TABLES, Body
@@ -46,11 +47,6 @@ def rotation(yaw: Array, pitch: Array, roll: Array) -> Array:
 def turn(matrix: Array, vector: Array) -> Array:
     """Vectors [F, 3] or [3] rotated by matrices [F, 3, 3]."""
     return np.einsum("fij,...fj->...fi", matrix, np.broadcast_to(vector, matrix.shape[:-1]))
-
-
-def unit(vector: Array) -> Array:
-    """Vectors [..., 3] of length 1."""
-    return vector / np.maximum(np.sqrt((vector * vector).sum(-1, keepdims=True)), 1e-9)
 
 
 def limb(el: Array, az: Array, bend: Array, swivel: Array, sign: float, forward_bend: bool) -> tuple[Array, Array]:
