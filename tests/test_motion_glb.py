@@ -22,7 +22,7 @@ from exuvia.motion.bvh_writer import bvh_text
 from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
 from exuvia.motion.export_rig import RIGS, rest_offsets, rest_places
-from exuvia.motion.glb_writer import glb_bytes, write_glb_clips
+from exuvia.motion.glb_writer import glb_bytes, write_glb
 from exuvia.motion.load import load_clip
 from exuvia.motion.mannequin import build_body
 from exuvia.motion.skeleton import SMPL22
@@ -108,7 +108,7 @@ def test_forward_kinematics_reproduces_the_clip() -> None:
 
 def test_animations_are_named_timed_and_smooth(tmp_path: Path) -> None:
     first, second = rigid(30, 1), rigid(50, 2)
-    write_glb_clips([first, second], tmp_path / "two.glb")
+    write_glb([first, second], tmp_path / "two.glb")
     about, binary = read((tmp_path / "two.glb").read_bytes())
     assert [animation["name"] for animation in about["animations"]] == ["a person walks ✓"] * 2
     for clip, moves in zip((first, second), about["animations"], strict=True):
@@ -217,7 +217,7 @@ def test_khronos_validator_reports_no_problem(tmp_path: Path) -> None:
     if node is None or not (WEB / "node_modules" / "gltf-validator").is_dir():
         pytest.skip("needs node and `npm ci` in web/ for gltf-validator")
     path = tmp_path / "two.glb"
-    write_glb_clips([rigid(30, 1), Clip(body(40, 3), caption='</script>"')], path)
+    write_glb([rigid(30, 1), Clip(body(40, 3), caption='</script>"')], path)
     code = (
         "const v = require('gltf-validator'), fs = require('fs');"
         "v.validateBytes(new Uint8Array(fs.readFileSync(process.argv[1])))"

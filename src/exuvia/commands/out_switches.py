@@ -55,9 +55,9 @@ class OutSwitches:
 
     def save_all(self, clips: Sequence["Clip"], target: Path) -> Path:
         """Write finished clips as the animations of one .glb file."""
-        from exuvia.motion.glb_writer import write_glb_clips
+        from exuvia.motion.glb_writer import write_glb
 
-        write_glb_clips(clips, target, **self._skeleton())
+        write_glb(clips, target, **self._skeleton())
         return target
 
     def _skeleton(self) -> dict[str, Any]:

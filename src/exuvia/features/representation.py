@@ -27,10 +27,8 @@ from exuvia.features.recover import recover_joints, yawed
 from exuvia.motion.skeleton import Skeleton
 from exuvia.shapes import Features, Floats, Joints
 
-SMOOTHING_FRAMES = 20.0
-"""Standard deviation of the Gaussian that smooths the heading."""
-CHUNK_FRAMES = 8192
-"""Frames processed at a time, so that temporaries stay in the processor's cache."""
+SMOOTHING_FRAMES = 20.0  # standard deviation of the Gaussian that smooths the heading
+CHUNK_FRAMES = 8192  # frames processed at a time, so that temporaries stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,10 @@ class Representation:
     name: str
     skeleton: Skeleton
     fps: float
-    facing: tuple[int, int, int, int]
-    """Right hip, left hip, right shoulder, left shoulder."""
-    leg: tuple[int, int]
-    """The two bones whose lengths set the scale."""
-    feet: tuple[int, int, int, int]
-    """Left ankle, left toe, right ankle, right toe."""
-    contact_threshold: float
-    """Squared displacement per frame below which a foot is in contact (m², or mm² for KIT)."""
+    facing: tuple[int, int, int, int]  # right hip, left hip, right shoulder, left shoulder
+    leg: tuple[int, int]  # the two bones whose lengths set the scale
+    feet: tuple[int, int, int, int]  # left ankle, left toe, right ankle, right toe
+    contact_threshold: float  # squared displacement per frame below which a foot is in contact (m², or mm² for KIT)
 
     @property
     def dim(self) -> int:

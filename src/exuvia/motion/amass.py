@@ -25,8 +25,7 @@ from exuvia.readers import read_npz
 from exuvia.shapes import Array
 
 BODY_JOINTS = 22
-MAX_VERTICES = 100_000
-"""Most vertices of a body model; SMPL-X has 10,475."""
+MAX_VERTICES = 100_000  # most vertices of a body model; SMPL-X has 10,475
 MODELS_VARIABLE = "SMPL_MODELS"
 
 

@@ -12,8 +12,7 @@ from exuvia.motion.source import MAX_FRAMES
 from exuvia.registry import EXPORTER, resolve
 from exuvia.shapes import Joints
 
-FAR_M = 1e6
-"""Distance from the origin beyond which float32 cannot separate the joints of a body."""
+FAR_M = 1e6  # distance from the origin beyond which float32 cannot separate the joints of a body
 
 
 @dataclass(frozen=True)

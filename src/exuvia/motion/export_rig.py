@@ -17,8 +17,7 @@ TIPS_M: dict[str, Vector | float] = {"head": (0.0, 0.12, 0.0), "foot": 0.06, "wr
 """Vector from the last joint of a chain to the tip of its body part in metres, or its length along the bone."""
 _TRIANGLES = {"pelvis": ("left_hip", "right_hip", "spine1"), "spine3": ("left_collar", "right_collar", "neck")}
 """Joints with three bones: left, right and upward."""
-SHORT_M = 1e-3
-"""A body whose longest bone is shorter cannot be posed."""
+SHORT_M = 1e-3  # a body whose longest bone is shorter cannot be posed
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,8 @@ class Posed:
     """A skeleton and its motion."""
 
     nodes: list[Node]
-    turns: Array
-    """Local rotations [F, N, 3, 3]"""
-    paths: Mapping[int, Array]
-    """Local positions [F, 3] in metres of the nodes that move: pelvis, and root on the floor."""
+    turns: Array  # local rotations [F, N, 3, 3]
+    paths: Mapping[int, Array]  # local positions [F, 3] in metres of the nodes that move: pelvis, and root on the floor
 
 
 RIGS: dict[str, ExportRig] = read_table(__file__, "export_rigs.toml", ExportRig)

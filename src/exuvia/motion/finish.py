@@ -11,10 +11,8 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Array
 
-BLEND_S = 0.4
-"""Time in which the end of a loop blends into its start."""
-KEPT_TURN = np.deg2rad(45)
-"""A larger difference of heading between start and end is a turn of the motion, and is kept."""
+BLEND_S = 0.4  # time in which the end of a loop blends into its start
+KEPT_TURN = np.deg2rad(45)  # a larger difference of heading between start and end is a turn of the motion, and is kept
 
 
 def in_place(clip: Clip) -> Clip:

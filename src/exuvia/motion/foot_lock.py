@@ -19,27 +19,18 @@ from exuvia.shapes import Array, Mask
 
 _LEG = ("hip", "knee", "ankle", "foot")
 LEGS = tuple(tuple(SMPL22.index(f"{side}_{joint}") for joint in _LEG) for side in ("left", "right"))
-STANCE_S, SWING_S, LONGEST_S = 0.15, 0.2, 30.0
-"""Shortest stance, shortest swing and longest stance."""
-REST_M, LIFT_M = 0.03, 0.056
-"""Largest height of a standing toe, and smallest height of a swinging one."""
+STANCE_S, SWING_S, LONGEST_S = 0.15, 0.2, 30.0  # shortest stance, shortest swing and longest stance
+REST_M, LIFT_M = 0.03, 0.056  # largest height of a standing toe, and smallest height of a swinging one
 STEP_M2, SWING_M2, ALONE_M2 = 0.004, 0.0004, 0.0225
 """Costs in squared metres: of a step, of a frame of a swing, of a frame without a foot on the floor."""
-BARRED_M2 = 0.01
-"""Cost of a stance in a frame in which the leg was too short."""
-MISS_M = 0.01
-"""Distance of a toe from its place at which the leg counts as too short."""
+BARRED_M2 = 0.01  # cost of a stance in a frame in which the leg was too short
+MISS_M = 0.01  # distance of a toe from its place at which the leg counts as too short
 ROUNDS = 3
-HOLD, EDGE = 1e4, 30.0
-"""Weights of a toe's motion within a stance, and between a stance and a swing."""
-SMOOTHINGS_S = (0.05, 0.07, 0.1, 0.15)
-"""Smoothing of the toes' paths: the values to try."""
-PITCH = 0.3
-"""Share of a toe's rise that the ankle follows; the foot pitches by the rest."""
-REACH = 0.995
-"""Share of its length to which a leg stretches."""
-STRAIGHT_M = 0.02
-"""How far forward a straight knee bends."""
+HOLD, EDGE = 1e4, 30.0  # weights of a toe's motion within a stance, and between a stance and a swing
+SMOOTHINGS_S = (0.05, 0.07, 0.1, 0.15)  # smoothing of the toes' paths: the values to try
+PITCH = 0.3  # share of a toe's rise that the ankle follows; the foot pitches by the rest
+REACH = 0.995  # share of its length to which a leg stretches
+STRAIGHT_M = 0.02  # how far forward a straight knee bends
 
 
 @dataclass(frozen=True)
@@ -48,8 +39,7 @@ class FootLock:
 
     clip: Clip
     skate_before_m_per_s: float
-    skate_after_m_per_s: float
-    """Mean horizontal speed of the feet near the floor (`kinematics.foot_skate_m_per_s`)."""
+    skate_after_m_per_s: float  # mean horizontal speed of the feet near the floor (`kinematics.foot_skate_m_per_s`)
     jerk_before_m_per_s3: float
     jerk_after_m_per_s3: float
 

@@ -50,14 +50,9 @@ class _Binary:
         return len(self.accessors) - 1
 
 
-def write_glb(clip: Clip, path: str | Path, **options: Any) -> None:
-    """Write one clip (see `glb_bytes`). Raises OutputError, ConfigError, ShapeError."""
-    write_glb_clips([clip], path, **options)
-
-
-def write_glb_clips(clips: Sequence[Clip], path: str | Path, **options: Any) -> None:
-    """Write several clips as animations of one body (see `glb_bytes`). Raises OutputError, ConfigError, ShapeError."""
-    content = glb_bytes(clips, **options)
+def write_glb(clips: Clip | Sequence[Clip], path: str | Path, **options: Any) -> None:
+    """Write clips as animations of one body (see `glb_bytes`). Raises OutputError, ConfigError, ShapeError."""
+    content = glb_bytes([clips] if isinstance(clips, Clip) else clips, **options)
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 

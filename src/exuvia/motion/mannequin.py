@@ -17,26 +17,19 @@ from exuvia.motion.skeleton import SMPL22
 from exuvia.readers import read_npz
 from exuvia.shapes import Array
 
-THIN = (0.6, 1.6)
-"""Limits of the factor of thickness and length between the stored body and a fitted one."""
+THIN = (0.6, 1.6)  # limits of the factor of thickness and length between the stored body and a fitted one
 
 
 @dataclass(frozen=True)
 class Mesh:
     """Triangles of a body in its rest pose, and the joints that move them."""
 
-    vertices: Array
-    """[V, 3] metres; vertices on a seam of the texture stand there twice"""
-    normals: Array
-    """[V, 3]"""
-    triangles: NDArray[np.int64]
-    """Vertices of each triangle, counter-clockwise seen from outside [T, 3]"""
-    texture: Array
-    """Texture coordinates [V, 2], from the upper left corner"""
-    joints: NDArray[np.int64]
-    """The four SMPL joints that a vertex follows [V, 4]"""
-    weights: Array
-    """Weight of each of these joints; they add up to 1 [V, 4]"""
+    vertices: Array  # [V, 3] metres; vertices on a seam of the texture stand there twice
+    normals: Array  # [V, 3]
+    triangles: NDArray[np.int64]  # vertices of each triangle, counter-clockwise seen from outside [T, 3]
+    texture: Array  # texture coordinates [V, 2], from the upper left corner
+    joints: NDArray[np.int64]  # the four SMPL joints that a vertex follows [V, 4]
+    weights: Array  # weight of each of these joints; they add up to 1 [V, 4]
 
 
 @cache

@@ -18,10 +18,8 @@ from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.source import Source
 from exuvia.shapes import Array
 
-LEG_M = 0.80
-"""Length of thigh + shin to which clips are scaled on request."""
-LEGS_M = (0.40, 1.02)
-"""Thigh + shin of bodies 0.9 to 2.1 m tall."""
+LEG_M = 0.80  # length of thigh + shin to which clips are scaled on request
+LEGS_M = (0.40, 1.02)  # thigh + shin of bodies 0.9 to 2.1 m tall
 UNITS_M = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001, "inches": 0.0254, "decimetres": 0.1,
            "CMU's unit": 0.0254 / 0.45}  # fmt: skip
 """Units that occur in motion files; CMU's unit is an inch / 0.45 (`:units length 0.45` in every .asf)."""

@@ -7,8 +7,7 @@ from urllib.parse import quote, unquote
 
 from exuvia.motion.clip import Clip
 
-ORIGIN = ("prompt", "seed", "generator", "edits", "concept", "licence", "file")
-"""Keys of `Clip.meta` that files state."""
+ORIGIN = ("prompt", "seed", "generator", "edits", "concept", "licence", "file")  # keys of `Clip.meta` that files state
 _LICENCE = re.compile(r"^(license_name|license):[ \t]*(\S+)", re.MULTILINE)
 _COMMENT = re.compile(r"# exuvia ([^\r\n]*)")
 

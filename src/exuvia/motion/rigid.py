@@ -18,24 +18,19 @@ from exuvia.motion.smoothing import SHORTEST_CURVE, smoothed, smoothed_between
 from exuvia.shapes import Array
 
 PARENTS = np.asarray(SMPL22.parents)
-SWEEPS = 20
-"""Number of passes over all bones."""
-TRUST_M = 0.05
-"""Mean distance of the body from a frame's joints at which the frame counts half in smoothing."""
+SWEEPS = 20  # number of passes over all bones
+TRUST_M = 0.05  # mean distance of the body from a frame's joints at which the frame counts half in smoothing
 CALMS_S = ((0.015, 0.05), (0.03, 0.05), (0.045, 0.06), (0.06, 0.08))
 """Smoothing of the joints, and of the toes' paths: the pairs to try."""
-LOOK_S = 2.0
-"""Time before and after a frame of a stream that decides on its feet."""
-LIFT_S = 0.15
-"""Smoothing of the height by which a body is lifted."""
+LOOK_S = 2.0  # time before and after a frame of a stream that decides on its feet
+LIFT_S = 0.15  # smoothing of the height by which a body is lifted
 
 
 def _beyond(joint: int) -> list[int]:
     return [joint, *(far for child in np.flatnonzero(PARENTS == joint) for far in _beyond(int(child)))]
 
 
-ORDER = np.asarray(_beyond(0))
-"""The joints depth first: a joint is followed by all that it carries."""
+ORDER = np.asarray(_beyond(0))  # the joints depth first: a joint is followed by all that it carries
 _PLACE = np.argsort(ORDER)
 _ENDS = [place + len(_beyond(int(joint))) for place, joint in enumerate(ORDER)]
 _GROUPS = [(joint, np.flatnonzero(PARENTS == joint)) for joint in ORDER[::-1] if (PARENTS == joint).any()]

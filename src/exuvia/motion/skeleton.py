@@ -15,19 +15,14 @@ from exuvia.shapes import Floats
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A kinematic tree with named joints."""
+    """A kinematic tree with named joints; skeletons.toml explains the fields."""
 
     name: str
     joints: tuple[str, ...]
-    """Joint names in index order; index 0 is the root."""
     chains: tuple[tuple[int, ...], ...]
-    """Kinematic chains, each from its first joint outwards."""
     directions: tuple[tuple[int, int, int], ...]
-    """Unit direction of each joint's bone in the rest pose (left is +x, up is +y, forward is +z)."""
     lengths_m: tuple[float, ...] = ()
-    """Target length of each joint's bone (0 for the root)."""
     mirror: tuple[int, ...] = ()
-    """Index of every joint's mirror image."""
 
     @property
     def num_joints(self) -> int:

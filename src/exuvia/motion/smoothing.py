@@ -5,10 +5,8 @@ from scipy.linalg import solveh_banded
 
 from exuvia.shapes import Array
 
-SHORTEST_CURVE = 4
-"""Fewest frames that have a third difference."""
-MOST_FRAMES = 60.0
-"""Longest reach; beyond it rounding errors of the solver become visible."""
+SHORTEST_CURVE = 4  # fewest frames that have a third difference
+MOST_FRAMES = 60.0  # longest reach; beyond it rounding errors of the solver become visible
 ROUNDS = 8
 
 

@@ -6,12 +6,9 @@ from pathlib import Path
 from exuvia.errors import ConfigError, DataError
 
 MAX_TEXT_BYTES = 1 << 30
-MAX_FRAMES = 500_000
-"""Longest motion that is read unless the caller allows less: over an hour at 120 frames a second."""
-MAX_JOINTS = 512
-"""Joints and bone ends of the largest rig; bodies with fingers and a face have up to about 200."""
-BLOCK = 4096
-"""Frames that are posed at a time, so that only the 22 SMPL joints of a whole motion are in memory."""
+MAX_FRAMES = 500_000  # longest motion that is read unless the caller allows less: over an hour at 120 frames a second
+MAX_JOINTS = 512  # joints and bone ends of the largest rig; bodies with fingers and a face have up to about 200
+BLOCK = 4096  # frames that are posed at a time, so that only the 22 SMPL joints of a whole motion are in memory
 JOINTS_A_FRAME = 100
 """Largest rig for which `MAX_FRAMES` frames are read; the limit on frames falls in proportion for larger rigs."""
 

@@ -19,16 +19,11 @@ from exuvia.shapes import Array
 
 Vector = tuple[float, float, float]
 EULER = "ZXY"
-LEVELS = 72
-"""Number of twist angles that are compared."""
-SMALL = np.deg2rad(15)
-"""Twist between frames below which the shortest arc is kept."""
-LARGE = np.deg2rad(35)
-"""Twist between frames above which the cost of a change rises steeply."""
-RETURN_S = 0.4
-"""Time in which an added twist returns to zero, for a bone near its rest direction."""
-SLACK = np.deg2rad(50)
-"""Angle by which the rotation of several bones may exceed their smallest swing between frames."""
+LEVELS = 72  # number of twist angles that are compared
+SMALL = np.deg2rad(15)  # twist between frames below which the shortest arc is kept
+LARGE = np.deg2rad(35)  # twist between frames above which the cost of a change rises steeply
+RETURN_S = 0.4  # time in which an added twist returns to zero, for a bone near its rest direction
+SLACK = np.deg2rad(50)  # angle by which the rotation of several bones may exceed their smallest swing between frames
 
 
 @dataclass(frozen=True)
@@ -36,16 +31,11 @@ class Node:
     """One node of the tree."""
 
     name: str
-    parent: int
-    """Index of the parent node, -1 for the first."""
-    offset: Vector
-    """Rest offset from the parent, metres."""
-    joint: int
-    """SMPL joint at the node's position, -1 for a root on the floor."""
-    aims: tuple[int, ...]
-    """SMPL joints at the far ends of the bones that the node rotates; empty for a leaf."""
-    tip: Vector | None = None
-    """Vector to the tip of a leaf, metres."""
+    parent: int  # index of the parent node, -1 for the first
+    offset: Vector  # rest offset from the parent, metres
+    joint: int  # SMPL joint at the node's position, -1 for a root on the floor
+    aims: tuple[int, ...]  # SMPL joints at the far ends of the bones that the node rotates; empty for a leaf
+    tip: Vector | None = None  # vector to the tip of a leaf, metres
 
 
 def solve_rotations(joints: Array, nodes: Sequence[Node], offsets: Array, fps: float) -> Array:

@@ -12,12 +12,9 @@ from exuvia.synthetic.rig import ARM_REST, CHANNELS, SIDES, SIGN, reach, solve
 from exuvia.synthetic.style import Style
 from exuvia.synthetic.timeline import FPS, Timeline
 
-OTHER = {"left": "right", "right": "left"}
-"""The opposite of each side."""
-BALL_AHEAD_M = 0.09
-"""Distance of the ball of a standing foot ahead of the pelvis."""
-UNSTEADY_DEG = 1.4
-"""Standard deviation of a limb from its target angle, so that no two repetitions are the same."""
+OTHER = {"left": "right", "right": "left"}  # the opposite of each side
+BALL_AHEAD_M = 0.09  # distance of the ball of a standing foot ahead of the pelvis
+UNSTEADY_DEG = 1.4  # standard deviation of a limb from its target angle, so that no two repetitions are the same
 _HANG = {"el": 5.0, "elbow": 9.0, "swivel": 10.0, "spread": 4.0}
 """Range in which the angles of hanging arms differ between people, in degrees."""
 
@@ -26,14 +23,10 @@ _HANG = {"el": 5.0, "elbow": 9.0, "swivel": 10.0, "spread": 4.0}
 class Part:
     """One action of a script, with all facts that its caption can mention."""
 
-    action: str
-    """Name in the catalogue."""
-    side: str = ""
-    """left, right, or empty if the action has no side."""
-    count: int = 1
-    """Number of repetitions."""
-    level: str = ""
-    """Variant of the action: low, middle, high, forward, up ..."""
+    action: str  # name in the catalogue
+    side: str = ""  # left, right, or empty if the action has no side
+    count: int = 1  # number of repetitions
+    level: str = ""  # variant of the action: low, middle, high, forward, up
 
 
 class Actor:

@@ -6,8 +6,7 @@ from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
 from exuvia.synthetic.body import TABLES
 from exuvia.synthetic.rig import SIDES, SIGN, reach
 
-GUARD_YAW = 20.0
-"""Angle by which the chest is turned away from the leading side in a guard, in degrees."""
+GUARD_YAW = 20.0  # angle by which the chest is turned away from the leading side in a guard, in degrees
 
 
 def toward(x: float, y: float, z: float, away: float, elbow_out: float = 10.0) -> dict[str, float]:
@@ -18,8 +17,7 @@ def toward(x: float, y: float, z: float, away: float, elbow_out: float = 10.0) -
 
 FRONT_HAND = toward(-0.06, 0.06, 0.5, GUARD_YAW, elbow_out=12)
 REAR_HAND = toward(-0.22, 0.04, 0.4, -GUARD_YAW, elbow_out=16)
-LEVEL = {"low": -34.0, "middle": -4.0, "high": 22.0}
-"""Elevation of the kicking leg by level, in degrees."""
+LEVEL = {"low": -34.0, "middle": -4.0, "high": 22.0}  # elevation of the kicking leg by level, in degrees
 
 
 def guard(actor: Actor, lead: str, seconds: float) -> None:

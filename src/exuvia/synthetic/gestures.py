@@ -196,19 +196,6 @@ def drum(actor: Actor, part: Part) -> None:
     actor.settle(actor.beat(0.6))
 
 
-def _dance_arms(actor: Actor, side: str, start: float, end: float) -> None:
-    """Move an arm to one of the poses of a dance."""
-    size = actor.style.size
-    poses = (
-        {"el": -62.0, "az": 20.0, "elbow": 88.0, "swivel": 18.0},
-        {"el": -30.0 * size, "az": 60.0, "elbow": 82.0, "swivel": 4.0},
-        {"el": 52.0 * size, "az": 40.0, "elbow": 42.0, "swivel": 0.0},
-        {"el": -98.0, "az": 20.0, "elbow": 70.0, "swivel": 16.0},
-        {"el": -8.0, "az": 84.0, "elbow": 32.0, "swivel": 8.0},
-    )
-    actor.arm(side, start, end, **poses[actor.rng.integers(0, 5)])
-
-
 def dance(actor: Actor, part: Part) -> None:
     """Sway the hips, bounce, step from side to side and move the arms to a beat, with kicks at the level `kick`."""
     beat = actor.beat(0.5, 0.12)
@@ -230,7 +217,8 @@ def dance(actor: Actor, part: Part) -> None:
             actor.step(side, start, start + 0.7 * beat, BALL_AHEAD_M, sign * out, lift=0.05, yaw=10.0)
         for arm in SIDES:
             if actor.rng.random() < 0.75:
-                _dance_arms(actor, arm, start, end)
+                pose, el, by_size = TABLES["dance"][actor.rng.integers(0, 5)]
+                actor.arm(arm, start, end, el=el + by_size * size, **pose)
         actor.wait(beat)
         side = OTHER[side]
     actor.settle(actor.beat(0.6))

@@ -27,10 +27,8 @@ CHANNELS: dict[str, float] = TABLES["middle"] | {
     f"{side}_{name}": value for side in SIDES for name, value in (ARM_REST | TABLES["leg"]).items()
 }
 """All control channels with their values in a neutral stance; positions are in metres."""
-ARM_FOLLOWS_TORSO = 0.35
-"""Share of the torso's lean that the arms follow; otherwise they hang."""
-CLEARANCE_M = 0.05
-"""Distance that a free leg keeps its foot above the floor."""
+ARM_FOLLOWS_TORSO = 0.35  # share of the torso's lean that the arms follow; otherwise they hang
+CLEARANCE_M = 0.05  # distance that a free leg keeps its foot above the floor
 
 
 def rotation(yaw: Array, pitch: Array, roll: Array) -> Array:

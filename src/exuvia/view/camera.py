@@ -48,14 +48,10 @@ def smooth_root(joints: Joints, fps: float, window_s: float = 0.8) -> Floats:
 class Shot:
     """A camera for one clip; it moves with the root and keeps its direction and distance."""
 
-    targets: Floats
-    """Point in the middle of the picture in each frame [F, 3], metres."""
-    azimuth_rad: float
-    """Angle of the camera around the target; 0 is at +z."""
-    distance_m: float
-    """Distance from the camera to the target."""
-    floor_m: float
-    """Height of the floor."""
+    targets: Floats  # point in the middle of the picture in each frame [F, 3], metres
+    azimuth_rad: float  # angle of the camera around the target; 0 is at +z
+    distance_m: float  # distance from the camera to the target
+    floor_m: float  # height of the floor
     elevation_rad: float = float(ELEVATION_RAD)
     """Angle of the camera above the target."""
 

@@ -60,15 +60,13 @@ def write_page(clips: Clip | Sequence[Clip], path: str | Path, *, title: str | N
     The page needs no network and no other file. `#t=0.5` at the end of its address opens it at half a second. The
     default title is the caption of a single clip, or the number of clips or captions. Raises ConfigError, OutputError.
     """
-    single = isinstance(clips, Clip)
     chosen: list[Clip] = [clips] if isinstance(clips, Clip) else list(clips)
     if not chosen:
         raise ConfigError("found no clips for the page, expected at least one")
     scenes = len(chosen[0].meta.get("scenes", ()))
-    if single:
-        heading = title or (f"{scenes} captions, one motion" if scenes > 1 else chosen[0].caption) or "Motion"
-    else:
-        heading = title or f"{len(chosen)} motions"
+    caption = f"{scenes} captions, one motion" if scenes > 1 else chosen[0].caption or "Motion"
+    single = isinstance(clips, Clip)
+    heading = title or (caption if single else f"{len(chosen)} motions")
     names = [clip.caption or f"Motion {i}" for i, clip in enumerate(chosen, 1)]
     rows = [ComparisonRow(name, [Panel("", clip)], note=_facts(clip)) for name, clip in zip(names, chosen, strict=True)]
     notes = [_facts(chosen[0])] if single else []

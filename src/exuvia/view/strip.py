@@ -44,7 +44,12 @@ def write_strip(
         sheet.paste(draw_frame(clip, frame, size, shot=shot, label=f"{frame / clip.fps:.2f} s"), (left, top))
         if column:
             draw.line((left, top, left, top + size[1]), _LINE, 1)
-    _draw_legend(draw, width, sheet.height)
+    right, middle = float(width - _EDGE), sheet.height - _EDGE / 2 - _SMALL / 2  # the meaning of the colours
+    for word, colour in (("root path", PATH), ("right limbs", RIGHT), ("left limbs", LEFT)):
+        draw.text((right, middle), word, MUTED, font(_SMALL), anchor="rm")
+        right -= font(_SMALL).getlength(word) + 16
+        draw.ellipse((right, middle - 5, right + 10, middle + 5), colour)
+        right -= 16
     with whole_file(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
 
@@ -54,13 +59,3 @@ def pose_indices(count: int, frames: int) -> list[int]:
     if frames == 1:
         return [count // 2]
     return [int(i) for i in np.unique(np.linspace(0, count - 1, min(frames, count)).round())]
-
-
-def _draw_legend(draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
-    """Draw the meaning of the colours in the lower right corner."""
-    right, middle = float(width - _EDGE), height - _EDGE / 2 - _SMALL / 2
-    for word, colour in (("root path", PATH), ("right limbs", RIGHT), ("left limbs", LEFT)):
-        draw.text((right, middle), word, MUTED, font(_SMALL), anchor="rm")
-        right -= font(_SMALL).getlength(word) + 16
-        draw.ellipse((right, middle - 5, right + 10, middle + 5), colour)
-        right -= 16

@@ -15,10 +15,8 @@ from exuvia.view.camera import Shot
 from exuvia.view.frame import INK, LEFT, MUTED, PAPER, PATH, RIGHT, check_size, draw_frame, fit_text, font
 
 _GIF_MAX_FPS = 50.0  # viewers play a delay under 20 ms as 100 ms
-SIDE_BY_SIDE_FPS = 10.0
-"""Pictures a second: half of a clip's frames, at half the size of the file."""
-HOLD_S = 0.8
-"""Seconds for which the last frame of a row stays."""
+SIDE_BY_SIDE_FPS = 10.0  # pictures a second: half of a clip's frames, at half the size of the file
+HOLD_S = 0.8  # seconds for which the last frame of a row stays
 
 
 def write_video(clip: Clip, path: str | Path, *, size: tuple[int, int] = (512, 512), title: str | None = None) -> None:
