@@ -182,9 +182,8 @@ class FrameBatch:
         p = self.points
         across = (p[:, :, left_hip] - p[:, :, right_hip]) + (p[:, :, right_shoulder] - p[:, :, left_shoulder])
         size = np.sqrt((across.astype(np.float64) ** 2).sum(0))
-        forward = np.stack((across[2], -across[0])) / np.where(
-            size > 0, size, 1
-        )  # shorter than 1 if the body tilts sideways
+        # shorter than 1 if the body tilts sideways
+        forward = np.stack((across[2], -across[0])) / np.where(size > 0, size, 1)
         smooth = np.empty_like(forward)
         for start, count in zip(self.starts, self.counts, strict=True):
             part = slice(start, start + count)

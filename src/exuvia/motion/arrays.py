@@ -120,10 +120,9 @@ def clip_from_array(array: NDArray[Any], source: Source, meta: Mapping[str, Any]
     if array.dtype.kind not in "fiu":
         raise ShapeError(f"found values of type {array.dtype}, expected real numbers in joints (frames, 22, 3)")
     array, layout = _joints(array, source)
-    shape = array.shape
-    check_size(shape[0], 22, source)
+    check_size(len(array), 22, source)
     values: Array = np.asarray(array[:, :22], np.float64)
-    is_kit = shape[1] == 21
+    is_kit = array.shape[1] == 21
     fps = 12.5 if is_kit else 20.0
     joints = smpl22_from_kit(values) if is_kit else values
     return clip_from_joints(joints, fps, source, {**meta, "rig": layout, "source_fps": float(source.fps or fps)})

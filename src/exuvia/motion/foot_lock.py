@@ -137,9 +137,8 @@ def toe_path(toe: Array, held: Mask, smooth_frames: float) -> Array:
 def place_foot(joints: Array, leg: tuple[int, ...], path: Array) -> None:
     """Move a toe along a path [F, 3] as far as its leg reaches, in place; all bones of the leg keep their lengths."""
     hip, knee, ankle, toe = (joints[:, joint] for joint in leg)
-    thigh, shin, sole = (
-        np.linalg.norm(bone, axis=1, keepdims=True) for bone in (knee - hip, ankle - knee, toe - ankle)
-    )
+    bones = (knee - hip, ankle - knee, toe - ankle)
+    thigh, shin, sole = (np.linalg.norm(bone, axis=1, keepdims=True) for bone in bones)
     shift = (path - toe) * (1.0, PITCH, 1.0)
     heel = path + unit(ankle + shift - path) * sole
     forward = unit(np.cross(joints[:, LEGS[0][0]] - joints[:, LEGS[1][0]], (0.0, 1.0, 0.0)))

@@ -13,7 +13,6 @@ from exuvia.synthetic.style import Style
 _SUBJECTS = TABLES["subjects"]
 _SHARES = np.asarray([subject[3] for subject in _SUBJECTS]) / sum(subject[3] for subject in _SUBJECTS)
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
-_DOUBLED = {"squat"}
 
 
 def third(verb: str) -> str:
@@ -27,7 +26,7 @@ def gerund(verb: str) -> str:
     """The -ing form: wave -> waving, sit -> sitting, kick -> kicking."""
     if verb.endswith("e") and not verb.endswith("ee"):
         return verb[:-1] + "ing"
-    if verb in _DOUBLED or re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb) or verb.endswith("step"):
+    if verb == "squat" or re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb) or verb.endswith("step"):
         return verb + verb[-1] + "ing"
     return verb + "ing"
 

@@ -10,7 +10,6 @@ from exuvia.synthetic.rig import SIDES, Array
 FPS = 20.0
 
 _DRIFT = TABLES["drift"] | {f"{side}_{name}": size for side in SIDES for name, size in TABLES["arm_drift"].items()}
-"""Amplitude of the drift of each channel, in degrees, or metres for x and z."""
 
 
 def eased(times: Array, key_times: Sequence[float], key_values: Sequence[float]) -> Array:
