@@ -58,15 +58,9 @@ class ClipSet:
     def choose(
         self, split: str | None = None, *, sensors: Sequence[str] = (), captioned: bool = False, rows: int = 0
     ) -> "ClipSet":
-        """Select some of these clips.
+        """Clips of a split and of sensors (empty: all), with a caption, or with a minimum of feature rows, if asked.
 
-        Args:
-            split: train, val or test; None: all
-            sensors: only clips of these sensors; empty: all
-            captioned: only clips with a caption
-            rows: only clips with at least this many feature rows
-        Raises:
-            ConfigError: no clip is left.
+        Raises ConfigError if no clip is left.
         """
 
         def fits(clip: ClipRecord) -> bool:
@@ -106,9 +100,8 @@ class ClipSet:
 def open_corpus(config: CorpusConfig) -> tuple[ClipSet, dict[str, Any]]:
     """Clips of all splits to learn from, and facts for the provenance: every store with its data hash.
 
-    Raises:
-        ConfigError: there are no stores, shares for only some stores, an unknown concept, or no clips left.
-        DataError: a store cannot be opened.
+    Raises ConfigError if there are no stores, shares for only some stores, an unknown concept, or no clips left;
+    DataError if a store cannot be opened.
     """
     if config.shares and len(config.shares) != len(config.data):
         raise ConfigError(f"found {len(config.shares)} shares for {len(config.data)} stores, expected one each")

@@ -28,19 +28,13 @@ FOLDER = "HumanML3D export"
 def export_humanml3d(
     store: Store, out: str | Path, *, overwrite: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Write a store in HumanML3D's layout, and return the folder.
+    """Write a store in HumanML3D's layout, and return the folder; an older export in it is replaced.
 
     Clips without captions are left out, since the official loaders fail on them. Statistics cover only the train clips
-    (the official ones include the test set).
+    (the official ones include the test set). `progress` is called with (clips done, clips in total) from time to time.
 
-    Args:
-        store: the store to export.
-        out: target folder; an older export in it is replaced.
-        overwrite: see `files.check_folder`
-        progress: function that is called with (clips done, clips in total) from time to time.
-    Raises:
-        DataError: no train clip has a caption.
-        OutputError: the folder holds something else, or cannot be written.
+    Raises DataError if no train clip has a caption, OutputError if the folder holds something else or cannot be
+    written.
     """
     rules: dict[str, Any] = {"overwrite": overwrite, "sources": [store.folder]}
     check_folder(out, FOLDER, **rules)

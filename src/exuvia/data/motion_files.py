@@ -16,15 +16,9 @@ class MotionFiles(FileSource):
     name = "motion-files"
 
     def __init__(self, place: Path, fps: float, seed: int = 0, facts: Source = Source()) -> None:  # noqa: B008
-        """Find the files.
+        """Find the files below a folder, or take the one file; `fps` is the clips' rate, `seed` that of the split.
 
-        Args:
-            place: a folder, which is searched with its subfolders, or one motion file.
-            fps: rate of the resampled clips.
-            seed: seed of the split by hash.
-            facts: facts that the files do not state.
-        Raises:
-            DataError: there is no importable file.
+        Raises DataError if there is no importable file.
         """
         self.root = place if place.is_dir() else place.parent
         files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]

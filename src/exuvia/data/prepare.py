@@ -58,14 +58,10 @@ def prepare(
     Args:
         source: a folder in HumanML3D's layout, a folder with clips.npz and clips.jsonl, a folder of motion files,
             one motion file, the word `synthetic`, or several of these (a list, or joined with '+').
-        out: folder of the store.
         mirror: add mirrored twins of train clips, unless the source already has twins.
-        representation: name of the feature layout (humanml3d, kit).
         limit: use at most this many clips, evenly spread over the source.
-        seed: seed of synthetic motion and of splits by hash.
-        count: number of synthetic clips.
+        seed, count: seed of synthetic motion and of splits by hash, and number of synthetic clips.
         motion: facts that motion files do not state.
-        progress: function that is called with (clips done, clips in total) after every shard.
     Raises:
         DataError: the source cannot be read, or none of its clips can be used.
         ConfigError: a setting is wrong, or `out` was made with other settings or from another source.

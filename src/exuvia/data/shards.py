@@ -112,17 +112,11 @@ class _Column:
 
 
 def assemble(shards: Sequence[Path], target: Path, work: Path, joints: int, dim: int, about: dict[str, Any]) -> None:
-    """Join shards to a store, and rename it to `target`, which must not exist.
+    """Join shards to a store of J = `joints` and C = `dim`, and rename it to `target`, which must not exist.
 
-    Args:
-        shards: shard files in order.
-        work: folder on the same file system, for the unfinished store.
-        joints: J of the joints column.
-        dim: C of the features column.
-        about: further facts for the manifest (representation, settings, source, ...).
-    Raises:
-        DataError: no clip is left, or a shard is damaged; it is then removed, and the next run writes it again.
-        OutputError: the store cannot be written.
+    The unfinished store is in `work`, on the same file system; `about` has further facts for the manifest. Raises
+    DataError if no clip is left, or a shard is damaged; it is then removed, and the next run writes it again. Raises
+    OutputError.
     """
     folder = work / "store"
     with as_output_error(target), ExitStack() as files:

@@ -80,13 +80,9 @@ class Store:
 
     @classmethod
     def open(cls, folder: str | Path, verify: bool = False) -> "Store":
-        """Open a prepared folder.
+        """Open a folder that `prepare` wrote; `verify` also compares all files with their SHA-256.
 
-        Args:
-            folder: folder that `prepare` wrote.
-            verify: compare every file with its SHA-256, too (this reads all files).
-        Raises:
-            DataError: the folder is not a store or has another version, or a file is damaged.
+        Raises DataError if the folder is not a store or has another version, or a file is damaged.
         """
         path = Path(folder)
         if not (path / "manifest.json").is_file():
@@ -161,11 +157,9 @@ class Store:
     def select(self, **wanted: Any) -> NDArray[np.int64]:
         """Numbers of the clips that have all the given values.
 
-        Args:
-            wanted: values of split, source, sensor, licence, caption_kind, or any label (violent, side, mirrored, ...).
-                A list of values matches any of them, and a label that is a list matches each of its elements.
-        Raises:
-            ConfigError: no clip has one of the names; the message suggests the nearest.
+        Names are split, source, sensor, licence, caption_kind, or any label (violent, side, mirrored, ...). A list of
+        values matches any of them, and a label that is a list matches each of its elements. Raises ConfigError for an
+        unknown name; the message suggests the nearest.
         """
         fields = {"split", "source", "sensor", "licence", "caption_kind"}
         known = fields.union(*(clip.labels for clip in self.clips))

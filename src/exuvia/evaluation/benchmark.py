@@ -131,15 +131,11 @@ class Plan:
 
 
 def run_benchmark(plan: Plan, out: Path, workers: int = 2, log: Callable[[str], None] = lambda line: None) -> Path:
-    """Run the missing methods, and write report.json and examples.safetensors.
+    """Run the missing methods, write report.json and examples.safetensors, and return the path of report.json.
 
-    Args:
-        plan: the comparison
-        out: folder of the run; results of another plan are reused if they also belong to this plan
-        workers: number of processes; 0: one method after another in this process
-        log: called with a line after every method
-    Returns:
-        path of report.json
+    Results of another plan in `out` are reused if they also belong to this plan. `log` is called with a line after
+    every method. Without `workers`, one method runs after another in this process.
+
     Raises:
         ConfigError: unknown names, no clip shows the concept, or the folder's run used other data.
         CheckpointError: there is no generator of that name.

@@ -214,13 +214,7 @@ class Report:
         }
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write report.json, report.csv, report.md and report.tex; an older report is replaced.
-
-        Args:
-            overwrite: see `files.check_folder`
-        Raises:
-            OutputError: the folder holds something else, or cannot be written.
-        """
+        """Write report.json, report.csv, report.md and report.tex; an older report is replaced. Raises OutputError."""
         with whole_folder(folder, FOLDER, overwrite=overwrite) as out:
             self.write_into(out)
         return Path(folder)
@@ -263,11 +257,7 @@ class _About(TypedDict, total=False):
 
 
 def read_report(path: str | Path) -> Report:
-    """Read a report.json, or the one in a folder.
-
-    Raises:
-        DataError: there is none, or it is damaged or of another version.
-    """
+    """Read a report.json, or the one in a folder. Raises DataError if it is missing, damaged or of another version."""
     file = Path(path) / FILE if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise DataError(f"{path} has no {FILE}, expected a report of `exuvia evaluate` or `exuvia benchmark`")

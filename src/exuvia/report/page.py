@@ -35,17 +35,10 @@ FOLDER = "report page"
 
 
 def write_report(report: Report, folder: str | Path, clips: Clips | None = None, *, overwrite: bool = False) -> Path:
-    """Write index.html, report.json, report.csv, report.md and report.tex; nothing is measured again.
+    """Write index.html, report.json, report.csv, report.md and report.tex; nothing is measured again. Returns the page.
 
-    Args:
-        report: the report
-        folder: output folder; an older page there is replaced
-        clips: joints [F, 22, 3] by the names in the report's examples
-        overwrite: see `files.check_folder`
-    Returns:
-        path of index.html
-    Raises:
-        OutputError: the folder holds something else, or cannot be written.
+    `clips` are joints [F, 22, 3] by the names in the report's examples. An older page in the folder is replaced. Raises
+    OutputError if the folder holds something else, or cannot be written.
     """
     with whole_folder(folder, FOLDER, overwrite=overwrite) as made:
         report.write_into(made)

@@ -95,10 +95,8 @@ pipelines = Table(
 def open_database(url: str) -> Engine:
     """Return an engine and create the tables that are missing.
 
-    Raises:
-        ConfigError: the URL names no database, or its driver is not installed.
-        DataError: the tables have another version.
-        OutputError: the database cannot be reached or written.
+    Raises ConfigError if the URL names no database or its driver is not installed, DataError if the tables have another
+    version, and OutputError if the database cannot be reached or written.
     """
     shown = _shown(url)
     try:

@@ -22,9 +22,7 @@ CONNECTIONS = 1000
 def serve(settings: Settings, log: Callable[[str], None]) -> None:
     """Serve until interrupted; `log` receives the address as soon as it answers.
 
-    Raises:
-        OutputError: the server cannot listen on the address.
-        ConfigError, DataError: the database cannot be used.
+    Raises OutputError if the server cannot listen there, ConfigError or DataError if the database cannot be used.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)

@@ -32,13 +32,9 @@ class _Plain(pickle.Unpickler):
 
 
 def read_words(words: Path, index: Path | None = None) -> list[str]:
-    """Return the words in the order of the vectors' rows.
+    """Words of a pickled list, in the order of the vectors' rows, which a pickled dictionary word -> row may give.
 
-    Args:
-        words: a pickled list of words
-        index: a pickled dictionary word -> row, if there is one
-    Raises:
-        DataError: a file is missing, damaged, too large, or holds anything but plain values.
+    Raises DataError if a file is missing, damaged, too large, or holds anything but plain values.
     """
     listed = _load(words)
     if not isinstance(listed, list | tuple) or not all(isinstance(word, str) for word in listed):
