@@ -52,11 +52,16 @@ class Done:
 
 def convert(config: ConvertConfig) -> None:
     """Convert a motion file, or all readable files of a folder, to another format."""
+    from exuvia.motion.load import explain, load_clip
+
     if not config.source.exists():
         raise DataError(f"{config.source} does not exist; expected a motion file or a folder of them")
     show_warnings_in_switches(config)
     if config.explain:
-        return _explain(config)
+        if not config.source.is_file():
+            raise ConfigError(f"{config.source} is a folder, expected one motion file for --explain")
+        print(in_switches(explain(load_clip(config.source, config.fps, source=config.as_source())), config))
+        return
     if config.target is None:
         raise ConfigError(f"found no TARGET for {config.source}, expected an output file or folder")
     jobs = list(_jobs(config, config.target))
@@ -85,14 +90,6 @@ def convert(config: ConvertConfig) -> None:
     print(f"{config.target}: {len(done) - len(bad)} motions")
     if bad:
         raise DataError(f"{len(bad)} of {len(done)} files could not be converted; they are named above")
-
-
-def _explain(config: ConvertConfig) -> None:
-    from exuvia.motion.load import explain, load_clip
-
-    if not config.source.is_file():
-        raise ConfigError(f"{config.source} is a folder, expected one motion file for --explain")
-    print(in_switches(explain(load_clip(config.source, config.fps, source=config.as_source())), config))
 
 
 def _jobs(config: ConvertConfig, out: Path) -> Iterator[tuple[Path, Path]]:

@@ -47,10 +47,8 @@ def gallery(config: GalleryConfig) -> None:
     clips = []
     for name in names:
         with progress_bar("gallery", "motions") as progress:
-            made = MotionPipeline.from_pretrained(name).generate(
-                texts, seed=config.seed, frames=frames, progress=progress
-            )
-        clips.append(made.clips)
+            pipe = MotionPipeline.from_pretrained(name)
+            clips.append(pipe.generate(texts, seed=config.seed, frames=frames, progress=progress).clips)
     if len(clips) == 1:
         write_page(clips[0], config.out, title=f"{Path(config.pipeline).name}: {len(texts)} motions")
     else:

@@ -18,7 +18,6 @@ from exuvia.data.store import Store
 from exuvia.errors import DataError
 from exuvia.features.normaliser import Normaliser
 from exuvia.files import check_folder, whole_folder
-from exuvia.shapes import Joints
 from exuvia.text.tags import tag
 
 FOLDER = "HumanML3D export"
@@ -47,9 +46,12 @@ def export_humanml3d(
         for part in ("new_joint_vecs", "new_joints", "texts"):
             (folder / part).mkdir()
         for done, (number, name) in enumerate(zip(chosen, names, strict=True), 1):
-            np.save(folder / "new_joint_vecs" / f"{name}.npy", store.features(number))
-            np.save(folder / "new_joints" / f"{name}.npy", _joints(store, number))
-            lines = [caption_line(caption) for caption in store.clips[number].captions]
+            clip, features, joints = store.clips[number], store.features(number), store.joints(number)
+            if clip.frames != clip.rows:  # as many frames as features, as published
+                joints = store.representation.recover(np.asarray(features))
+            np.save(folder / "new_joint_vecs" / f"{name}.npy", features)
+            np.save(folder / "new_joints" / f"{name}.npy", joints)
+            lines = [caption_line(caption) for caption in clip.captions]
             (folder / "texts" / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
             if progress is not None and (done % 256 == 0 or done == len(chosen)):
                 progress(done, len(chosen))
@@ -59,8 +61,8 @@ def export_humanml3d(
         lists["all"] = names
         for list_name, ids in lists.items():
             (folder / f"{list_name}.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
-        joints = store.representation.skeleton.num_joints
-        normaliser = Normaliser.fit((store.features(number) for number in train), joints)
+        features_of_train = (store.features(number) for number in train)
+        normaliser = Normaliser.fit(features_of_train, store.representation.skeleton.num_joints)
         np.save(folder / "Mean.npy", normaliser.mean)
         np.save(folder / "Std.npy", normaliser.std)
     return Path(out)
@@ -85,11 +87,3 @@ def caption_line(caption: Caption) -> str:
     text = " ".join(caption.text.replace("#", " ").split())
     tokens = caption.tokens or " ".join(f"{word}/{pos}" for word, pos in tag(text) if not set(word) & set("/# "))
     return Caption(text, tokens, caption.start_s, caption.end_s).line
-
-
-def _joints(store: Store, number: int) -> Joints:
-    """Joints with as many frames as features, as published; recovered from the features where the store has more."""
-    clip = store.clips[number]
-    if clip.frames == clip.rows:
-        return store.joints(number)
-    return store.representation.recover(np.asarray(store.features(number)))

@@ -16,10 +16,7 @@ class MotionFiles(FileSource):
     name = "motion-files"
 
     def __init__(self, place: Path, fps: float, seed: int = 0, facts: Source = Source()) -> None:  # noqa: B008
-        """Find the files below a folder, or take the one file; `fps` is the clips' rate, `seed` that of the split.
-
-        Raises DataError if there is no importable file.
-        """
+        """Find the files below a folder, or take one file; `seed` is that of the split. Raises DataError if none."""
         self.root = place if place.is_dir() else place.parent
         files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
         self.paths = [path for path in files if _is_motion(path)]

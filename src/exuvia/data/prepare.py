@@ -52,8 +52,7 @@ def prepare(
 ) -> Store:
     """Prepare a data set: convert clips of any source to one store, and open it.
 
-    Running it again does nothing. After a kill, the next run continues where the first one stopped and writes the same
-    bytes.
+    Running it again does nothing; after a kill, it continues where the first run stopped and writes the same bytes.
 
     Args:
         source: a folder in HumanML3D's layout, a folder with clips.npz and clips.jsonl, a folder of motion files,

@@ -53,8 +53,6 @@ class DamagedShard(DataError):
 
 
 class _Index(TypedDict):
-    """Index of a shard."""
-
     clips: list[str]
     skipped: list[tuple[str, str]]
 
@@ -66,18 +64,13 @@ def write_shard(path: Path, clips: Sequence[ReadyClip], skipped: Sequence[Skippe
         arrays["joints"] = np.concatenate([clip.joints for clip in clips])
         arrays["features"] = np.concatenate([clip.features for clip in clips])
         if any(clip.frame_labels is not None for clip in clips):
-            arrays["frame_labels"] = np.concatenate([_labels(clip) for clip in clips])
+            labels = ((np.full(c.record.frames, -1) if c.frame_labels is None else c.frame_labels) for c in clips)
+            arrays["frame_labels"] = np.concatenate(list(labels)).astype(np.int16)
     reasons = [[clip.id, clip.reason] for clip in skipped]
     index = {"clips": [clip.record.to_json() for clip in clips], "skipped": reasons}
     arrays["index"] = np.frombuffer(json.dumps(index).encode(), np.uint8)
     with whole_file(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
-
-
-def _labels(clip: ReadyClip) -> NDArray[np.int16]:
-    if clip.frame_labels is None:
-        return np.full(clip.record.frames, -1, np.int16)
-    return clip.frame_labels.astype(np.int16)
 
 
 def is_whole(path: Path) -> bool:

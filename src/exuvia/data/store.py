@@ -80,10 +80,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: str | Path, verify: bool = False) -> "Store":
-        """Open a folder that `prepare` wrote; `verify` also compares all files with their SHA-256.
-
-        Raises DataError if the folder is not a store or has another version, or a file is damaged.
-        """
+        """Open a folder that `prepare` wrote; `verify` compares all files with their SHA-256. Raises DataError."""
         path = Path(folder)
         if not (path / "manifest.json").is_file():
             raise DataError(f"{path} has no manifest.json, so it is not a prepared data set; {REMEDY} SOURCE {path}")

@@ -134,13 +134,9 @@ def run_benchmark(plan: Plan, out: Path, workers: int = 2, log: Callable[[str], 
     """Run the missing methods, write report.json and examples.safetensors, and return the path of report.json.
 
     Results of another plan in `out` are reused if they also belong to this plan. `log` is called with a line after
-    every method. Without `workers`, one method runs after another in this process.
-
-    Raises:
-        ConfigError: unknown names, no clip shows the concept, or the folder's run used other data.
-        CheckpointError: there is no generator of that name.
-        DataError: the data cannot be read.
-        OutputError: the folder holds something else, or another process runs a benchmark there.
+    every method. Without `workers`, one method runs after another in this process. Raises ConfigError for unknown
+    names, a concept that no clip shows, or a folder of a run on other data; CheckpointError, DataError, and OutputError
+    if the folder holds something else or another process runs a benchmark there.
     """
     store = Store.open(Path(plan.data))
     sets_of(plan, store)  # raises now rather than in every process
@@ -224,7 +220,6 @@ def _edited(
 ) -> MotionPipeline:
     """The edited generator, read from models/LABEL if the same edit made it, else made and stored there."""
     folder = out / "models" / spec.label
-
     facts = [spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
     costs = recall_json(folder / "edit.json", facts)
     if costs is None:

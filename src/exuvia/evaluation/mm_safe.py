@@ -44,10 +44,7 @@ def masked_captions(
 
 
 def mm_safe(masked_text: NDArray[np.float64], motion: NDArray[np.float64], masked: NDArray[np.bool_]) -> float:
-    """Mean distance of motions to their masked captions, over masked captions only; embeddings [N, E], masked [N].
-
-    Raises ShapeError if no caption is masked.
-    """
+    """Mean distance of motions to captions [N, E] where `masked` [N]. Raises ShapeError if no caption is masked."""
     if not masked.any():
         raise ShapeError("found no caption with a word of the concept, expected at least one")
     return mm_dist(masked_text[masked], motion[masked])

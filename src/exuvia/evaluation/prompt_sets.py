@@ -178,7 +178,6 @@ class Generations:
         seeds = [100_003 * seed + i for i in rows]
         settings = to_dict(self.pipe.generation) | self.sampling
         facts = [texts, frames, seeds, repr(sorted(settings.items()))]
-
         kept = recall_arrays(self.folder, "motions", facts)
         if kept is None:
             codes, lengths = self._codes(texts, frames, seeds, facts)

@@ -203,15 +203,7 @@ class Report:
             mean, low, high = row.estimate.mean, row.estimate.low, row.estimate.high
             limits = {"low": None, "high": None} if low == high else {"low": low, "high": high}
             rows.append(to_dict(row) | {"mean": mean, **limits})
-        return {
-            "format": FORMAT,
-            "about": dict(self.about),
-            "methods": [to_dict(method) for method in self.methods],
-            "metrics": {name: to_dict(scale) for name, scale in self.metrics.items()},
-            "rows": rows,
-            "notes": list(self.notes),
-            "examples": [to_dict(example) for example in self.examples],
-        }
+        return {"format": FORMAT} | to_dict(self) | {"rows": rows}
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write report.json, report.csv, report.md and report.tex; an older report is replaced. Raises OutputError."""

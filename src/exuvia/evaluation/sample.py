@@ -98,17 +98,8 @@ class Questions:
         return self.evaluator.embed_text(self.prompts.texts, self.prompts.tokens).double().cpu().numpy()
 
     @cached_property
-    def masked(self) -> NDArray[np.bool_]:
-        """Captions that name the concept [N]."""
-        return self._hidden[1]
-
-    @cached_property
-    def without_concept(self) -> Doubles:
-        """Embeddings [N, E] of the captions with the concept's words hidden."""
-        return self._hidden[0]
-
-    @cached_property
-    def _hidden(self) -> tuple[Doubles, NDArray[np.bool_]]:
+    def hidden(self) -> tuple[Doubles, NDArray[np.bool_]]:
+        """Embeddings [N, E] of the captions with the concept's words hidden, and whether each has such words [N]."""
         if self.concept is None or not self.concept.terms:
             return np.zeros((0, 0)), np.zeros(len(self.prompts), np.bool_)
         lines, masked = masked_captions(self.prompts.texts, self.prompts.tokens, self.concept)
@@ -152,5 +143,5 @@ class Sample:
             "repeats": lambda: len(self.repeats) > 1,
             "detector": lambda: self.motions.detector is not None,
             "ranker": lambda: self.motions.ranker is not None,
-            "concept": lambda: bool(self.questions.masked.any()),
+            "concept": lambda: bool(self.questions.hidden[1].any()),
         }[need]()

@@ -70,15 +70,14 @@ def _page(report: Report, clips: Clips) -> str:
 
 def _charts(report: Report) -> tuple[list[Markup], list[str]]:
     """The plots; without matplotlib, a note on how to install it."""
+    charts = []
     try:
-        return [Markup(_plot(report, *plot)) for plot in PLOTS], []
+        for title, forget, retain in PLOTS:
+            kept, forgotten = f"kept: {axis_name(report, retain[1])}", f"forgotten: {axis_name(report, forget[1])}"
+            charts.append(Markup(draw(points_of(report, forget, retain), title, kept, forgotten)))
     except ConfigError as error:
         return [], [str(error)]
-
-
-def _plot(report: Report, title: str, forget: tuple[str, str], retain: tuple[str, str]) -> str:
-    kept, forgotten = f"kept: {axis_name(report, retain[1])}", f"forgotten: {axis_name(report, forget[1])}"
-    return draw(points_of(report, forget, retain), title, kept, forgotten)
+    return charts, []
 
 
 def _players(report: Report, clips: Clips) -> list[ComparisonRow]:

@@ -229,7 +229,6 @@ class Queue:
                 with self.engine.begin() as link:
                     here = update(jobs).where(jobs.c.id == job.id, jobs.c.state == RUNNING)
                     link.execute(here.values(attempt=job.attempt + lost, revision=_next(link), **fresh))
-
         return running
 
 

@@ -34,10 +34,7 @@ class TooMuch(DataError):
 
 
 def read_upload(data: bytes, suffix: str, limits: Limits) -> Clip:
-    """Return an uploaded file as a clip at 20 frames per second.
-
-    Raises DataError if the file is not a motion, or has too many frames; TooMuch if reading it exceeds memory or time.
-    """
+    """Return an uploaded file as a clip at 20 frames per second. Raises DataError, and TooMuch beyond a limit."""
     numbers = [str(limits.frames), str(limits.read_bytes), str(limits.read_s)]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as folder:
@@ -60,13 +57,6 @@ def read_upload(data: bytes, suffix: str, limits: Limits) -> Clip:
     return Clip(arrays["joints"], fps=FPS)
 
 
-def _read(file: Path, frames: int) -> Clip:
-    clip = load_clip(file, FPS)
-    if clip.frames > frames:
-        raise DataError(f"found {clip.frames} frames, expected at most {frames}")
-    return clip
-
-
 def main(file: str, out: str, frames: str, size: str, seconds: str) -> None:
     """Read a file within limits; a file that exceeds them ends this process before it writes anything."""
     with contextlib.suppress(ImportError):  # not on Windows, where only the parent's time limit applies
@@ -78,7 +68,10 @@ def main(file: str, out: str, frames: str, size: str, seconds: str) -> None:
             limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (limit, limit))
     try:
-        arrays: dict[str, Any] = {"joints": _read(Path(file), int(frames)).joints}
+        clip = load_clip(Path(file), FPS)
+        if clip.frames > int(frames):
+            raise DataError(f"found {clip.frames} frames, expected at most {frames}")
+        arrays: dict[str, Any] = {"joints": clip.joints}
     except MemoryError:
         sys.exit(KILLED)
     except ExuviaError as error:

@@ -110,10 +110,7 @@ class PretrainedEncoder(ABC):
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> TextStates:
-        """Embed captions; the empty text has the states of the two marks, and text beyond `max_tokens` is lost.
-
-        Raises ConfigError if max_tokens, which includes the marks, is out of range.
-        """
+        """Embed captions, cut to `max_tokens` with both marks. Raises ConfigError if this is out of range."""
         most = self.default_tokens if max_tokens is None else max_tokens
         if not self.limits[0] <= most <= self.limits[1]:
             raise ConfigError(f"found max_tokens {most}, expected {self.limits[0]} to {self.limits[1]}")

@@ -141,10 +141,7 @@ def same_text(text: str) -> str:
 
 
 def read_prompts(path: Path, known: Mapping[str, Prompt] | None = None) -> PromptFile:
-    """One file `KIND.toml`; `known` has the prompts that may be named as sources, by id.
-
-    Raises DataError if it is missing, is no TOML, or an entry breaks a rule of its kind; the message names the entry.
-    """
+    """Read `KIND.toml`; `known` prompts may be sources. Raises DataError, which names the entry that breaks a rule."""
     raw = read_toml(path)
     if path.stem not in KIND:
         raise DataError(f"{path} is named after no prompt kind; {suggest(path.stem, KIND)}")
