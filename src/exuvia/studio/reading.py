@@ -57,6 +57,13 @@ def read_upload(data: bytes, suffix: str, limits: Limits) -> Clip:
     return Clip(arrays["joints"], fps=FPS)
 
 
+def _read(file: Path, frames: int) -> Clip:
+    clip = load_clip(file, FPS)
+    if clip.frames > frames:
+        raise DataError(f"found {clip.frames} frames, expected at most {frames}")
+    return clip
+
+
 def main(file: str, out: str, frames: str, size: str, seconds: str) -> None:
     """Read a file within limits; a file that exceeds them ends this process before it writes anything."""
     with contextlib.suppress(ImportError):  # not on Windows, where only the parent's time limit applies
@@ -68,10 +75,7 @@ def main(file: str, out: str, frames: str, size: str, seconds: str) -> None:
             limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
             resource.setrlimit(kind, (limit, limit))
     try:
-        clip = load_clip(Path(file), FPS)
-        if clip.frames > int(frames):
-            raise DataError(f"found {clip.frames} frames, expected at most {frames}")
-        arrays: dict[str, Any] = {"joints": clip.joints}
+        arrays: dict[str, Any] = {"joints": _read(Path(file), int(frames)).joints}
     except MemoryError:
         sys.exit(KILLED)
     except ExuviaError as error:
