@@ -130,14 +130,8 @@ class MotionPipeline:
         return cls(*parts, normaliser, text, about, history, statistics, card, guards, noise, dtype)
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False, overwrite: bool = False) -> Path:
-        """Write a folder that `from_pretrained` reads; an older pipeline there is replaced.
-
-        Args:
-            half: store weights as float16 (half the size; widened again on load)
-            overwrite: see `files.check_folder`
-        Raises:
-            OutputError: the folder holds something else, or cannot be written.
-        """
+        """Write a folder that `from_pretrained` reads; an older pipeline there is replaced, other content as
+        `files.check_folder` says. `half` stores float16 weights, widened again on load. Raises OutputError."""
         with whole_folder(folder, "pipeline", overwrite=overwrite) as out:
             sizes = {}
             for part in PARTS:
@@ -263,10 +257,7 @@ class MotionPipeline:
         **sampling: Unpack[Sampling],
     ) -> tuple[Tensor, Tensor, list[int]]:
         """Generate codes for `decode`, without using the codebook; see `generate`.
-
-        Returns:
-            codes [B, T, Q], -1 beyond a clip's length; number of steps [B]; one seed per prompt
-        """
+        Returns codes [B, T, Q], -1 beyond a clip's length; the number of steps [B]; one seed per prompt."""
         check_prompts(prompts)
         warn_of_unknown(prompts, self.text)
         settings = replace(self.generation, **sampling)

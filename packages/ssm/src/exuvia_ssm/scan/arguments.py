@@ -48,11 +48,7 @@ class ScanInput(NamedTuple):
 
 def checked(call: ScanInput) -> ScanInput:
     """Return the arguments in the dtype of the computation.
-
-    Raises:
-        ShapeError: unsuitable shapes, dtypes, devices, lengths or bounds.
-        ConfigError: lengths and cu_seqlens together.
-    """
+    Raises ShapeError for unsuitable tensors, ConfigError for lengths and cu_seqlens together."""
     x, A, lengths, bounds = call.x, call.A, call.lengths, call.cu_seqlens
     work = check_dense((x, call.dt, A, call.B, call.C), (call.D, call.z, call.dt_bias, call.initial))
     if x.dim() != 3 or not x.is_floating_point():
