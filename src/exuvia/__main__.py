@@ -70,8 +70,7 @@ def main(
 
 
 def run(args: list[str], commands: Mapping[str, Entry], program: str = "exuvia") -> int:
-    """Find the command that the first words name (else ConfigError with the nearest one), parse the rest and call
-    it."""
+    """Parse the rest of a command line for the command that it names, and call it. Raises ConfigError if none is."""
     if args[:1] == ["--version"]:
         print(f"exuvia {__version__}")
         return 0

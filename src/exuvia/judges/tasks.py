@@ -198,8 +198,7 @@ class _EvaluatorRun(ScaledRun):
 
 
 def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> MotionTextEvaluator:
-    """Load the evaluator of a run of EvaluatorTask, with its statistics; default vectors: those in the folder, else
-    MiniLM's.
+    """Load the evaluator of a finished run, with its statistics; vectors default to those in the folder or MiniLM's.
     Raises CheckpointError for no such run, weights that do not fit, or word vectors other than in the training."""
     model, config = load_run(folder, EvaluatorTask.kind, GuoEvaluator, GuoConfig, _EvaluatorRun)
     glove = Path(folder) / GLOVE_FOLDER

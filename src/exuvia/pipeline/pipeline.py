@@ -144,9 +144,8 @@ class MotionPipeline:
             if self.statistics is not None:
                 save_tensors(out / "code_statistics.safetensors", self.statistics)
             extra: dict[str, Any] = {"guards": save_guards(out, self.guards)} if self.guards else {}
-            extra |= (
-                {"codebook_noise": [noise.describe() for noise in self.codebook_noise]} if self.codebook_noise else {}
-            )
+            if self.codebook_noise:
+                extra["codebook_noise"] = [noise.describe() for noise in self.codebook_noise]
             write_config(out, "pipeline", {**sizes, **self.config, **extra})
             write_json(out / "provenance.json", self.provenance)
             if self.card:

@@ -33,11 +33,8 @@ def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline
             raise ConfigError(f"the {part} has other sizes after the edit, and weights alone cannot undo it")
         tensors |= {f"{part}.{k}": v for k, v in old.items() if not torch.equal(v, new[k])}
     facts = {"parent": parent, "edited": pipeline_hash(edited), "edits": str(before)}
-    save_tensors(
-        path,
-        tensors,
-        facts | {"guards": str(len(original.guards)), "codebook_noise": str(len(original.codebook_noise))},
-    )
+    facts |= {"guards": str(len(original.guards)), "codebook_noise": str(len(original.codebook_noise))}
+    save_tensors(path, tensors, facts)
     return Path(path)
 
 

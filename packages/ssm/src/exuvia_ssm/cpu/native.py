@@ -41,10 +41,8 @@ def _state() -> tuple[ctypes.CDLL | None, str | None]:
     except build.BuildError as error:
         return None, str(error)
     except OSError as error:
-        return (
-            None,
-            f"the compiled scan cannot be written or loaded ({error}); set EXUVIA_CACHE to a folder with free space",
-        )
+        remedy = "set EXUVIA_CACHE to a folder with free space"
+        return None, f"the compiled scan cannot be written or loaded ({error}); {remedy}"
 
 
 def load(arch: str | None = "native") -> ctypes.CDLL:

@@ -103,8 +103,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _last_inputs(x: Tensor, before: Tensor | None, width: int, lengths: Tensor | None) -> Tensor:
-    """Return the last W real inputs of each row [B, D, W], newest last; `before` x come others [B, W, D], None =
-    zeros."""
+    """Return the last W real inputs of each row [B, D, W], newest last; those `before` x are [B, W, D] or zeros."""
     batch, length, channels = x.shape
     if before is None:
         before = x.new_zeros(batch, width, channels)

@@ -121,9 +121,7 @@ def _lengths(lengths: Tensor, batch: int, length: int) -> Tensor:
     seen, lengths = readable(lengths), lengths.long()
     if seen and batch and not 0 <= int(lengths.min()) <= int(lengths.max()) <= length:
         raise ShapeError(f"found lengths from {int(lengths.min())} to {int(lengths.max())}; expected 0 to {length}")
-    return (
-        lengths if seen else lengths.clamp(0, length)
-    )  # without waiting for the device; clamped to stay inside the memory
+    return lengths if seen else lengths.clamp(0, length)  # unread, to not wait for the device; clamped to stay inside
 
 
 def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
@@ -135,8 +133,7 @@ def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
         )
     seen, starts = readable(starts), starts.long()
     if seen:
-        complete = int(starts[0]) == 0 and int(starts[-1]) == length and bool((starts.diff() >= 0).all())
-        if not complete:
+        if int(starts[0]) != 0 or int(starts[-1]) != length or bool((starts.diff() < 0).any()):
             raise ShapeError(f"found cu_seqlens {starts.tolist()}; expected to rise from 0 to the length {length}")
         return starts
     return starts.clamp(0, length).cummax(0).values
