@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,14 @@ def test_violent_pictures_are_closed_until_asked_for() -> None:
 @pytest.mark.slow
 def test_the_commands_of_the_gallery_make_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    pictures = tmp_path / "docs" / "pictures"
+    pictures.mkdir(parents=True)
+    shutil.copy(DOCS / "pictures" / "before-after.txt", pictures)
     run_page(read_page(DOCS / "gallery.md"), {})
+    with Image.open(DOCS / "pictures" / "before-after.gif") as ours, Image.open(pictures / "before-after.gif") as again:
+        assert ours.n_frames == again.n_frames
+        middle = [np.asarray(picture.convert("L"), float) for picture in (ours, again)]
+    assert np.abs(middle[0] - middle[1]).mean() < 4
     for path in GALLERY.iterdir():
         ours, again = (np.asarray(Image.open(p).convert("L"), float) for p in (path, tmp_path / path.name))
         assert ours.shape == again.shape
