@@ -40,7 +40,8 @@ def push_to_hub(
     Returns:
         the address of the commit
     Raises:
-        ConfigError: no licence is known, or huggingface_hub is not installed.
+        ConfigError: the name is not OWNER/NAME, no licence is known, the card names another one, or huggingface_hub is
+            missing.
         OutputError: the hub refuses the name, the token or the files, or cannot be reached.
     """
     if find_spec("huggingface_hub") is None:
