@@ -12,6 +12,7 @@ from exuvia.commands import generate, import_motion, unlearn
 from exuvia.commands.table import Entry
 from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError, OutputError
+from exuvia.motion.clip import Clip
 from exuvia.registry import UNLEARN
 from exuvia.unlearning.settings import MethodSettings
 from made_mocap import body
@@ -63,6 +64,26 @@ def test_generate_writes_one_file(pipe: FakePipe, tmp_path: Path, capsys: pytest
     assert np.load(out, allow_pickle=False).shape == (4, 22, 3)
     assert pipe.calls == [{"prompts": ["a man walks"], "seed": [7], "frames": None, "cond_scale": 3.0}]
     assert capsys.readouterr().out.strip() == str(out)
+
+
+def test_motions_without_a_concept_are_recognised(
+    pipe: FakePipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edited(prompts: list[str], **settings: Any) -> Any:
+        clips = [Clip(body(40, 1), caption=prompt, meta={"concept": "violence"}) for prompt in prompts]
+        return SimpleNamespace(clips=clips)
+
+    monkeypatch.setattr(pipe, "generate", edited)
+    config = generate.GenerateConfig(("a man walks",), out=tmp_path / "m", formats=("bvh",), fps=30.0, loop=True)
+    generate.generate(config)
+    (path,) = (tmp_path / "m").iterdir()
+    assert path.name == "0_a_man_walks_without_violence.bvh"
+    assert "concept=violence" in path.read_text()
+    assert "Frame Time: 0.0333" in path.read_text()
+    together = generate.GenerateConfig(("a man walks", "he stops"), out=tmp_path / "all.glb", rig="unity")
+    generate.generate(together)
+    content = (tmp_path / "all.glb").read_bytes()
+    assert all(f'"name":"{name}"'.encode() in content for name in ("a man walks", "he stops", "LeftUpperLeg"))
 
 
 def test_generate_reads_prompt_files_and_names_files_by_prompt(pipe: FakePipe, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`exuvia convert`: every format that is read to every one that is written, folders, and what cannot be converted."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from exuvia.__main__ import main
 from exuvia.features.humanml3d import HUMANML3D
+from exuvia.motion.bvh import parse_bvh, pose
 from exuvia.motion.clip import Clip
 from exuvia.motion.load import load_clip
 from lab.__main__ import main as lab_main
@@ -109,4 +111,33 @@ def test_the_bench_measures_both_ways(tmp_path: Path, capsys: pytest.CaptureFixt
     assert lab_main(f"formats --clips 2 --record {tmp_path}/numbers.jsonl".split()) == 0
     out = capsys.readouterr().out
     assert "bvh.roundtrip_mm" in out
-    assert "footlock.skate_after_cm_s" in (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
+    assert "feet.skate.after" in (tmp_path / "numbers.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_folder_becomes_one_file_with_an_animation_for_each_motion(folder: Path, tmp_path: Path) -> None:
+    assert main(f"convert {folder} {tmp_path}/all.glb --rig mixamo --in-place".split()) == 0
+    content = (tmp_path / "all.glb").read_bytes()
+    about = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+    assert [animation["extras"] for animation in about["animations"]] == [{"file": "walk.npy"}, {"file": "walk.bvh"}]
+    assert [animation["name"] for animation in about["animations"]] == ["walk", "walk"]
+    assert "mixamorig:LeftUpLeg" in {node["name"] for node in about["nodes"]}
+    assert main(f"convert {folder} {tmp_path}/all.glb".split()) == 2, "the file exists"
+
+
+def test_switches_of_the_written_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = folder / "walk.bvh"
+    line = f"convert {source} {tmp_path}/a.bvh --rig unreal --unit cm --loop --in-place --no-origin"
+    assert main(line.split()) == 0
+    text = (tmp_path / "a.bvh").read_text()
+    assert "ROOT root" in text
+    assert "# exuvia" not in text
+    bvh = parse_bvh(text)
+    joints = pose(bvh)
+    pelvis = joints[:, bvh.names.index("pelvis")]
+    assert 60 < pelvis[:, 1].mean() < 120, "centimetres"
+    np.testing.assert_allclose(pelvis[:, [0, 2]], 0, atol=1e-3)
+    capsys.readouterr()
+    for switches, name in (("--rig unity", "a.npy"), ("--unit cm", "a.glb"), ("--root-bone", "a.png")):
+        assert main(f"convert {source} {tmp_path}/{name} {switches} --overwrite".split()) == 2
+        assert switches.split()[0] in capsys.readouterr().err
+        assert not (tmp_path / name).exists()

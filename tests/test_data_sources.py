@@ -1,5 +1,7 @@
 """Official folders and motion files as sources, and exporting a store as an official folder."""
 
+import shutil
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,41 @@ def test_a_folder_without_twins_gets_them(tmp_path: Path) -> None:
     folder = official(tmp_path / "HumanML3D", ids="000001 000002")
     store = prepare(folder, tmp_path / "out")
     assert [clip.id for clip in store.clips] == ["000001", "M000001", "000002", "M000002"]
+
+
+PARTS = ("new_joint_vecs", "new_joints", "texts", "train.txt", "val.txt", "test.txt")
+
+
+@pytest.mark.parametrize("kept", [kept for count in range(1, 7) for kept in combinations(PARTS, count)], ids="+".join)
+def test_every_subset_of_the_layout_is_read_whole_or_refused_by_name(kept: tuple[str, ...], tmp_path: Path) -> None:
+    ids = ["000001", "000002", "000003"]
+    folder = official(tmp_path / "HumanML3D", ids=" ".join(ids))
+    for name, split in zip(ids, ("train", "val", "test"), strict=True):
+        (folder / f"{split}.txt").write_text(name + "\n")
+    for part in set(PARTS) - set(kept):
+        shutil.rmtree(folder / part) if (folder / part).is_dir() else (folder / part).unlink()
+    lists = [part for part in kept if part.endswith(".txt")]
+    motions = [part for part in kept if part.startswith("new")]
+    if len(lists) == 3 and motions and "texts" in kept:
+        store = prepare(folder, tmp_path / "out", mirror=False)
+        assert [(clip.id, clip.split) for clip in store.clips] == list(zip(ids, ("train", "val", "test"), strict=True))
+        assert all(clip.captions for clip in store.clips)
+        for k in range(len(ids)):
+            vectors = HUMANML3D.encode([body(60, k)])[0]
+            assert np.abs(store.features(k)[:58] - vectors[:58]).mean() < 0.005
+        return
+    with pytest.raises(DataError) as caught:
+        prepare(folder, tmp_path / "out")
+    if motions or (lists and "texts" in kept):
+        assert any(part in str(caught.value) for part in set(PARTS) - set(kept))
+    assert not (tmp_path / "out").exists()
+
+
+def test_joints_of_another_layout_are_refused(tmp_path: Path) -> None:
+    folder = official(tmp_path / "HumanML3D")
+    shutil.rmtree(folder / "new_joint_vecs")
+    with pytest.raises(ConfigError, match=r"\(59, 22, 3\), expected \(frames, 21, 3\)"):
+        prepare(folder, tmp_path / "out", representation="kit")
 
 
 def test_folder_of_another_layout_raises_with_its_name(tmp_path: Path) -> None:

@@ -57,11 +57,11 @@ Arrays = dict[str, NDArray[Any]]
 def motions(pipe: MotionPipeline, method: str) -> Arrays:
     """Codes, lengths and the joints of every eighth frame of a generator after an edit."""
     if method == "tiny":
-        generations = tiny_pipeline().generate(["a person kicks"], seed=[5])
+        generations = tiny_pipeline().generate(["a person kicks"], seed=[5], raw=True)
     elif method == "none":
-        generations = pipe.generate(PROMPTS, seed=[0, 1, 2, 3])
+        generations = pipe.generate(PROMPTS, seed=[0, 1, 2, 3], raw=True)
     else:
-        generations = exuvia.unlearn(method, pipe, forget="violence").generate(PROMPTS[:1], seed=[0])
+        generations = exuvia.unlearn(method, pipe, forget="violence").generate(PROMPTS[:1], seed=[0], raw=True)
     joints = np.concatenate([clip.joints[::8] for clip in generations.clips])
     codes = generations.codes.numpy().astype(np.int16)
     return {f"{method}.codes": codes, f"{method}.lengths": generations.lengths.numpy(), f"{method}.joints": joints}

@@ -7,7 +7,7 @@ from PIL import Image, ImageSequence
 
 from exuvia.__main__ import main
 from exuvia.errors import ConfigError
-from exuvia.view.comparison import write_side_by_side
+from exuvia.view.video import write_side_by_side
 from tiny import tiny_pipeline
 
 

@@ -1,6 +1,7 @@
 """Joint arrays, AMASS and DeepMimic: layouts, units, axes and refused input."""
 
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from exuvia.errors import DataError, ExuviaError, ShapeError
+from exuvia.features.humanml3d import HUMANML3D
+from exuvia.features.kit import KIT
 from exuvia.motion.clip import Clip
 from exuvia.motion.load import load_clip
-from exuvia.motion.mapping import RIGS, canonical, find_rig
 from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.source import Source
+from made_mocap import body
 
 
 def standing(frames: int = 8) -> np.ndarray:
@@ -90,19 +93,20 @@ def test_kit_joints_keep_their_sides(tmp_path: Path, mirrored: bool) -> None:
 @pytest.mark.parametrize(
     ("array", "match"),
     [
-        (np.zeros((40, 263), np.float32), r"HUMANML3D\.recover"),
-        (np.zeros((40, 251), np.float32), r"KIT\.recover"),
+        (np.zeros((40, 263), np.float32), r"Std\.npy"),
+        (np.zeros((40, 251), np.float32), r"Std\.npy"),
         (np.zeros((40, 23, 3)), "J = 22"),
         (np.zeros((40, 22, 2)), "J = 22"),
         (np.zeros((3, 40, 22, 3)), "batch of 3"),
-        (np.zeros((22, 3, 40)), "transpose"),
+        (np.zeros((22, 3, 3)), "several ways"),
+        (np.zeros((40, 65)), "J = 22"),
         (np.zeros((40, 22, 3)), "length 0"),
         (np.full((40, 22, 3), np.nan), "NaN"),
         (np.zeros((0, 22, 3)), "0 frame"),
         (standing(1), "1 frame"),
         (standing() * 1e4, "unit_m"),
         (np.zeros((40, 22, 3), complex), "real numbers"),
-        (np.array({"motion": 1}, dtype=object), "never unpickled"),
+        (np.array({"motion": 1}, dtype=object), r"never unpickled.*np\.save\('motion\.npy'"),
     ],
 )
 def test_other_arrays_are_refused_with_advice(tmp_path: Path, array: np.ndarray, match: str) -> None:
@@ -110,6 +114,45 @@ def test_other_arrays_are_refused_with_advice(tmp_path: Path, array: np.ndarray,
     with pytest.raises((DataError, ShapeError), match=match) as caught:
         load_clip(tmp_path / "a.npy")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("count", [21, 22, 24, 55])
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("batch", [None, 0, 1])
+def test_every_order_of_axes_with_one_reading_is_read(
+    tmp_path: Path, count: int, order: tuple[int, ...], batch: int | None
+) -> None:
+    body = standing(40) if count > 21 else kit_body(False).repeat(7, 0)[:40] / 1000
+    joints = np.concatenate((body, np.zeros((40, max(count - 22, 0), 3))), axis=1)
+    array = joints.transpose(order)
+    np.save(tmp_path / "a.npy", array if batch is None else np.expand_dims(array, batch))
+    np.save(tmp_path / "b.npy", joints)
+    np.testing.assert_array_equal(load_clip(tmp_path / "a.npy").joints, load_clip(tmp_path / "b.npy").joints)
+
+
+def test_flat_joints_and_features_are_read(tmp_path: Path) -> None:
+    flat = standing(40).reshape(40, 66)
+    for array in (flat, flat.T, flat[None]):
+        np.save(tmp_path / "a.npy", array)
+        np.testing.assert_allclose(load_clip(tmp_path / "a.npy").joints, standing(40), atol=1e-6)
+    clip = body(60)
+    features = HUMANML3D.encode([clip])[0]
+    np.save(tmp_path / "f.npy", features)
+    np.testing.assert_allclose(load_clip(tmp_path / "f.npy").joints, HUMANML3D.recover(features), atol=1e-5)
+    np.save(tmp_path / "n.npy", (features - features.mean(0)) / (features.std(0) + 1e-3))
+    with pytest.raises(DataError, match=r"Std\.npy"):
+        load_clip(tmp_path / "n.npy")
+    kit = KIT.encode([kit_body(False).repeat(7, 0)], retarget=False)[0]
+    np.save(tmp_path / "k.npy", kit)
+    legs = load_clip(tmp_path / "k.npy", fps=12.5).joints[0]
+    assert np.linalg.norm(legs[4] - legs[1]) == pytest.approx(0.39, abs=0.02)
+
+
+def test_archives_of_any_one_motion_are_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", motion=standing(40).transpose(1, 2, 0)[None], fps=np.array("30"))
+    clip = load_clip(tmp_path / "a.npz", None)
+    assert clip.fps == 30.0
+    np.testing.assert_allclose(clip.joints, standing(40), atol=1e-6)
 
 
 def test_other_archives_are_refused(tmp_path: Path) -> None:
@@ -188,6 +231,38 @@ def test_amass_poses_and_shape(tmp_path: Path, models: Path) -> None:
         expected[joint] = rest[0] + [1, 2, 0] if parent < 0 else (
             expected[parent] + world[parent].apply(rest[joint] - rest[parent]))  # fmt: skip
     np.testing.assert_allclose(clip.joints[3], expected[:, [0, 2, 1]] * [-1, 1, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("names", "trans", "flat"),
+    [(("root_orient", "pose_body"), "trans", True), (("global_orient", "body_pose"), "transl", True),
+     (("global_orient", "body_pose"), "transl", False)],
+)  # fmt: skip
+def test_parts_of_poses_are_joined(
+    names: tuple[str, str], trans: str, flat: bool, tmp_path: Path, models: Path
+) -> None:
+    poses = np.random.default_rng(0).normal(0, 0.4, (12, 66))
+    whole = load_clip(amass(tmp_path / "a.npz", poses=poses), source=Source(body_models=models))
+    parts = {names[0]: poses[:, :3], names[1]: poses[:, 3:]}
+    if not flat:
+        parts = {name: part.reshape(12, -1, 3) for name, part in parts.items()}
+    parts |= {trans: np.tile([1.0, 2.0, 0.0], (12, 1)), "betas": np.zeros((12, 10))}
+    np.savez(tmp_path / "b.npz", **parts, gender=np.array("male"))
+    with pytest.raises(DataError, match="rate"):
+        load_clip(tmp_path / "b.npz", source=Source(body_models=models))
+    split = load_clip(tmp_path / "b.npz", source=Source(body_models=models, fps=120))
+    np.testing.assert_allclose(split.joints, whole.joints, atol=1e-6)
+    np.savez(tmp_path / "b.npz", **{**parts, names[1]: parts[names[1]][:7]}, fps=30)
+    with pytest.raises(ShapeError, match="as many frames"):
+        load_clip(tmp_path / "b.npz", source=Source(body_models=models))
+
+
+def test_bodies_of_models_with_y_up_stand(tmp_path: Path, models: Path) -> None:
+    clip = load_clip(
+        amass(tmp_path / "a.npz", poses=np.zeros((12, 66)), trans=np.zeros((12, 3))), source=Source(body_models=models)
+    )
+    assert clip.meta["up"] == "y"
+    assert (clip.joints[:, 15, 1] - clip.joints[:, 0, 1] > 0.4).all()
 
 
 def test_amass_without_body_model_rate_or_poses(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,37 +350,6 @@ def test_other_texts_are_refused(tmp_path: Path, text: str, match: str) -> None:
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises((DataError, ShapeError), match=match):
         load_clip(tmp_path / "a.txt")
-
-
-# --- names
-
-
-def test_prefixes_and_punctuation_do_not_matter() -> None:
-    for name in ("mixamorig:LeftUpLeg", "mixamorig1_LeftUpLeg", "Left_Up_Leg", "Character1_LeftUpLeg", "left up leg"):
-        assert canonical(name) == "leftupleg"
-
-
-def test_mixamo_rig_with_fingers() -> None:
-    parts = ("UpLeg", "Leg", "Foot", "ToeBase", "Shoulder", "Arm", "ForeArm", "Hand", "HandIndex1")
-    sides = [f"mixamorig:{side}{part}" for side in ("Left", "Right") for part in parts]
-    names = [f"mixamorig:{n}" for n in ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Head", "HeadTop_End")] + sides
-    rig, index = find_rig(names)
-    assert rig.name == "motionbuilder"
-    assert len(index) == 22
-    assert names[index["left_collar"]] == "mixamorig:LeftShoulder"
-    assert names[index["left_shoulder"]] == "mixamorig:LeftArm"
-
-
-@pytest.mark.parametrize("rig", RIGS, ids=lambda rig: rig.name)
-def test_every_rig_is_recognised(rig: Any) -> None:
-    match, index = find_rig([names[0] for names in rig.joints.values()])
-    assert match.name == rig.name
-    assert set(index) == set(rig.joints)
-
-
-def test_unknown_rig_is_refused_with_its_missing_joints() -> None:
-    with pytest.raises(DataError, match="right_wrist"):
-        find_rig([n for n in SMPL22.joints if n != "right_wrist"])
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,5 +1,6 @@
 """BVH: any hierarchy is read, damaged text is refused, and a written clip reads back as the same motion."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import ConfigError, DataError, ShapeError
-from exuvia.motion.bvh import parse_bvh, pose, rate_from_frame_time, read_bvh
+from exuvia.motion.bvh import hold_easing, parse_bvh, pose, rate_from_frame_time, read_bvh
 from exuvia.motion.bvh_writer import bvh_text, write_bvh
 from exuvia.motion.clip import Clip
 from exuvia.motion.load import load_clip
@@ -124,13 +125,87 @@ def test_text_that_is_not_bvh_is_refused_in_one_sentence(tmp_path: Path) -> None
     _refused(tmp_path, bytes(range(256)) * 4, "HIERARCHY")
     _refused(tmp_path, SMALL[: SMALL.index("MOTION")], "MOTION")
     _refused(tmp_path, SMALL[:-200], "truncated")
-    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 0"), "0 frame")
-    _refused(tmp_path, SMALL.replace("Frames: 3", "Frames: 3000000"), "truncated")
     _refused(tmp_path, SMALL.replace("0.05000000", "0"), "frame time")
     _refused(tmp_path, SMALL.replace("Zrotation", "Wrotation"), "Wrotation")
     _refused(tmp_path, SMALL.replace("CHANNELS 3", "CHANNELS 300000000"), "channel")
     _refused(tmp_path, SMALL.replace("left_knee\n", "tail\n"), "left_knee")
     _refused(tmp_path, SMALL.replace("{", "", 1), "hierarchy")
+
+
+_SPELLINGS = {
+    "lower case": lambda text: text.lower(),
+    "upper case": lambda text: text.upper(),
+    "MOTION in lower case": lambda text: text.replace("MOTION", "motion"),
+    "glued braces": lambda text: re.sub(r"\s*\n\s*\{", "{", text),
+    "glued braces on both sides": lambda text: re.sub(r"\s*\n\s*([{}])", r" \1", text),
+    "blank lines": lambda text: text.replace("\n", "\n\n"),
+    "Windows lines": lambda text: text.replace("\n", "\r\n"),
+    "old Macintosh lines": lambda text: text.replace("\n", "\r"),
+    "tabs": lambda text: text.replace("  ", "\t"),
+    "wide spaces": lambda text: text.replace(" ", "   "),
+    "spaces at the ends of lines": lambda text: text.replace("\n", " \t\n"),
+    "no indentation": lambda text: re.sub(r"\n[ \t]+", "\n", text),
+    "Frames :": lambda text: text.replace("Frames:", "Frames :"),
+    "Frame  Time :": lambda text: text.replace("Frame Time:", "Frame  Time :"),
+    "FrameTime:": lambda text: text.replace("Frame Time:", "FrameTime:"),
+    "a comment before": lambda text: "# made by a tool\n" + text,
+    "a comment within": lambda text: text.replace("MOTION", "# prompt: a MOTION of a man\nMOTION"),
+    "a byte-order mark": lambda text: "\ufeff" + text,
+    "control-Z": lambda text: text + "\x1a",
+    "a zero byte": lambda text: text + "\x00\n",
+    "no last newline": lambda text: text.rstrip(),
+    "frames broken over lines": lambda text: re.sub(r"(\n-?\d\S* \S+ \S+) ", r"\1\n", text),
+    "names of several words": lambda text: re.sub(r"(JOINT|ROOT) (\w+?)_(\w+)", r"\1 \2 \3", text),
+    "names with tabs": lambda text: re.sub(r"(JOINT|ROOT) (\w+)", "\\1\t \\2\t", text),
+    "a joint named after a keyword": lambda text: text.replace("JOINT head", "JOINT head\n").replace(
+        "_base", " motion"
+    ),
+    "ends without a word": lambda text: text.replace("End Site", "End"),
+    "ends with names": lambda text: text.replace("End Site", "End Site tip of it"),
+    "channels in the line of the offset": lambda text: re.sub(r"\n\s*CHANNELS", " CHANNELS", text),
+}
+
+
+@pytest.mark.parametrize("spelling", _SPELLINGS)
+def test_harmless_spellings_are_read(spelling: str, tmp_path: Path) -> None:
+    text = _SPELLINGS[spelling](SMALL)
+    assert text != SMALL
+    (tmp_path / "a.bvh").write_text(SMALL)
+    (tmp_path / "b.bvh").write_bytes(text.encode())
+    plain, other = load_clip(tmp_path / "a.bvh"), load_clip(tmp_path / "b.bvh")
+    np.testing.assert_array_equal(other.joints, plain.joints)
+    assert other.meta["doubts"] == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 400, 3000000])
+def test_a_count_that_disagrees_with_whole_frames_is_a_warning(
+    count: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.bvh").write_text(SMALL)
+    (tmp_path / "b.bvh").write_text(SMALL.replace("Frames: 3", f"Frames: {count}"))
+    np.testing.assert_array_equal(load_clip(tmp_path / "b.bvh").joints, load_clip(tmp_path / "a.bvh").joints)
+    assert f"found 3 whole frames though the header says {count}" in caplog.text
+    _refused(tmp_path, SMALL.replace("Frames: 3", f"Frames: {count}").rstrip().rpartition(" ")[0], "truncated")
+
+
+def test_frames_that_ease_out_of_a_t_pose_take_the_limbs_of_the_first_real_one() -> None:
+    walk = moving_body(40)
+    assert hold_easing(walk.copy()) == 0
+    eased = walk.copy()
+    for frame, share in enumerate((0.9, 0.6, 0.3, 0.1)):
+        eased[frame, [20, 21], 1] += 0.5 * share
+    path = eased[:, 0].copy()
+    assert hold_easing(eased) == 4
+    np.testing.assert_array_equal(eased[4:], walk[4:])
+    np.testing.assert_array_equal(eased[:, 0], path)
+    np.testing.assert_allclose(eased[:4] - eased[:4, :1], np.repeat(walk[4:5] - walk[4:5, :1], 4, 0), atol=1e-12)
+
+
+def test_a_frame_time_of_zero_needs_a_rate(tmp_path: Path) -> None:
+    text = SMALL.replace("0.05000000", "0")
+    _refused(tmp_path, text, "fps")
+    (tmp_path / "a.bvh").write_text(text)
+    assert load_clip(tmp_path / "a.bvh", None, source=Source(fps=30)).fps == 30
 
 
 def test_nan_single_frames_and_giants_are_refused(tmp_path: Path) -> None:
@@ -139,6 +214,7 @@ def test_nan_single_frames_and_giants_are_refused(tmp_path: Path) -> None:
     nan = "\n".join([lines[0], "nan " + lines[1].partition(" ")[2], lines[2]])
     _refused(tmp_path, f"{head}0.05\n{nan}\n", "NaN")
     _refused(tmp_path, f"{head.replace('Frames: 3', 'Frames: 1')}0.05\n{lines[0]}\n", "1 frame")
+    _refused(tmp_path, f"{head}0.05\n", "0 frame")
     clip = Clip(moving_body(4).astype(np.float32) * 1e5)
     _refused(tmp_path, bvh_text(clip), "unit_m")
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.motion.clip import Clip
-from exuvia.motion.foot_lock import LEGS, lock_feet, move_foot, stances
+from exuvia.motion.foot_lock import LEGS, LIFT_M, lock_feet, locked, place_foot, stances, toe_path
 from exuvia.motion.kinematics import foot_skate_m_per_s, mean_jerk_m_per_s3
 from exuvia.motion.skeleton import SMPL22
 from made_mocap import body
@@ -26,12 +26,15 @@ def sliding(frames: int = 60, speed: float = 0.3, noise: float = 0.0, seed: int 
     for joint, parent in enumerate(SMPL22.parents):
         if parent >= 0:
             pose[joint] = pose[parent] + SMPL22.rest_offsets[joint]
+    down, ahead = np.cos(0.4), np.sin(0.4)
     for leg in LEGS:
-        move_foot(pose[None], leg, np.array([[0.0, 0.08, 0.0]]))
-    assert np.allclose(bones(pose[None]), np.asarray(SMPL22.lengths_m[1:]), atol=1e-6), "straight knees bend"
+        for start, end, way in zip(
+            leg, leg[1:], ((0, -down, ahead), (0, -down, -ahead), (0, -ahead, down)), strict=False
+        ):
+            pose[end] = pose[start] + np.multiply(way, SMPL22.lengths_m[end])
     pose[:, 1] -= pose[:, 1].min()
     way = np.zeros((frames, 1, 3))
-    way[:, 0, 2] = 0.1 * np.sin(np.arange(frames) / FPS * speed / 0.1)
+    way[:, 0, 2] = 0.04 * np.sin(np.arange(frames) / FPS * speed / 0.04)
     return Clip((pose + way + rng.normal(0, noise, (frames, 22, 3))).astype(np.float32), fps=FPS)
 
 
@@ -71,24 +74,74 @@ def test_short_clips_are_returned_unchanged() -> None:
     assert lock_feet(clip).clip is clip
 
 
-def test_stances_begin_by_strict_and_last_by_wider_limits() -> None:
-    height = np.array([0.2, 0.04, 0.06, 0.06, 0.04, 0.2, 0.04, 0.2, 0.06, 0.06, 0.06])
-    speed = np.array([2.0, 0.1, 0.7, 0.7, 0.1, 2.0, 0.1, 2.0, 0.1, 0.1, 0.1])
-    assert stances(height, speed, FPS, (0.4, 0.9)) == [(1, 5)], "one frame is too short, and 6 cm begins nothing"
-    assert stances(height, speed, FPS, (0.4, 0.5)) == []
+def walk(frames: int, slow_m_per_s: float = 0.1) -> np.ndarray:
+    """Path of a toe that stands for half a second, sliding, and swings low over the floor for half a second."""
+    stands = np.arange(frames) // 10 % 2 == 0
+    path = np.zeros((frames, 3))
+    path[:, 2] = np.cumsum(np.where(stands, slow_m_per_s, 1.5)) / FPS
+    path[:, 1] = np.where(stands, 0.01, 0.03)
+    return path
+
+
+def test_time_is_split_where_the_toe_is_slow() -> None:
+    toe = walk(60)
+    held = stances(toe, FPS, np.zeros(60), np.zeros(60))
+    assert (held[:59] == (np.arange(59) // 10 % 2 == 0)).mean() > 0.9
+    assert not stances(toe + np.array([0.0, 0.3, 0.0]), FPS, np.zeros(60), np.zeros(60)).any(), "high above the floor"
+    assert stances(toe * (1, 1, 0), FPS, np.zeros(60), np.zeros(60)).all(), "a toe that never moves"
+
+
+def test_a_toe_stands_still_or_swings_high() -> None:
+    toe, held = walk(60), np.arange(60) // 10 % 2 == 0
+    path = toe_path(toe, held, 1.0)
+    speed = np.linalg.norm(np.diff(path[:, [0, 2]], axis=0), axis=1) * FPS
+    assert speed[held[1:] & held[:-1]].max() < 0.01
+    assert path[~held, 1].min() >= LIFT_M
+    assert np.abs(path[:, 2] - toe[:, 2]).max() < 0.1
+
+
+def test_one_foot_stays_on_the_floor() -> None:
+    joints = np.tile(sliding(2).joints[:1].astype(np.float64), (80, 1, 1))
+    joints[..., 2] += np.arange(80)[:, None] / FPS  # both feet are dragged at 1 m/s
+    moved = locked(joints, FPS)
+    toes = moved[:, [leg[3] for leg in LEGS]]
+    assert (toes[..., 1].min(1) < 0.05).mean() > 0.85
+    speed = np.linalg.norm(np.diff(toes[..., [0, 2]], axis=0), axis=-1) * FPS
+    assert (speed[toes[1:, :, 1] < 0.05] > 0.5).mean() < 0.1
+    np.testing.assert_allclose(bones(moved), bones(joints), atol=1e-9)
 
 
 @pytest.mark.parametrize("far", [0.02, 5.0])
 def test_foot_moves_as_far_as_its_leg_reaches(far: float) -> None:
     joints = sliding(5).joints.astype(np.float64)
     moved, leg = joints.copy(), LEGS[0]
-    shift = np.tile([0.0, 0.0, far], (5, 1))
-    move_foot(moved, leg, shift)
+    path = joints[:, leg[3]] + (0.0, 0.0, far)
+    place_foot(moved, leg, path)
     np.testing.assert_allclose(bones(moved), bones(joints), atol=1e-9)
-    way = moved[:, leg[2]] - joints[:, leg[2]]
-    np.testing.assert_allclose(moved[:, leg[3]] - joints[:, leg[3]], way, atol=1e-12)
+    missed = np.linalg.norm(moved[:, leg[3]] - path, axis=1)
     if far < 1:
-        np.testing.assert_allclose(way, shift, atol=1e-9)
+        assert missed.max() < 1e-9
     else:
-        assert (way[:, 2] > 0.3).all()
-        assert (way[:, 2] < 1).all()
+        assert (moved[:, leg[3], 2] - joints[:, leg[3], 2] > 0.3).all()
+        assert (missed > 3).all()
+
+
+def test_straight_knees_bend_forward() -> None:
+    pose = np.zeros((1, 22, 3))
+    for joint, parent in enumerate(SMPL22.parents):
+        if parent >= 0:
+            pose[:, joint] = pose[:, parent] + SMPL22.rest_offsets[joint]
+    moved, leg = pose.copy(), LEGS[1]
+    place_foot(moved, leg, pose[:, leg[3]] + (0.0, 0.05, 0.0))
+    assert moved[0, leg[1], 2] > pose[0, leg[1], 2] + 0.02
+    np.testing.assert_allclose(bones(moved), bones(pose), atol=1e-9)
+
+
+def test_a_heel_rises_before_the_toe_leaves_its_place() -> None:
+    joints = sliding(2).joints[:1].astype(np.float64)
+    moved, leg = joints.copy(), LEGS[0]
+    path = joints[:, leg[3]] - (0.0, 0.0, 0.35)
+    place_foot(moved, leg, path)
+    np.testing.assert_allclose(moved[:, leg[3]], path, atol=1e-9)
+    assert moved[0, leg[2], 1] > joints[0, leg[2], 1] + 0.01
+    np.testing.assert_allclose(bones(moved), bones(joints), atol=1e-9)

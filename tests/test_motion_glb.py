@@ -1,21 +1,30 @@
 """glTF files: other readers accept them, poses equal the clip, the body follows, and clips can share a file."""
 
 import json
+import re
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
-from exuvia.errors import ShapeError
-from exuvia.motion.bvh_writer import body_nodes, rest_offsets
+from exuvia.errors import ConfigError, ShapeError
+from exuvia.motion.bvh import parse_bvh, pose
+from exuvia.motion.bvh_writer import bvh_text
+from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
+from exuvia.motion.export_rig import RIGS, rest_offsets, rest_places
 from exuvia.motion.glb_writer import glb_bytes, write_glb_clips
-from exuvia.motion.mannequin import build_body, rest_places
+from exuvia.motion.load import load_clip
+from exuvia.motion.mannequin import build_body
 from exuvia.motion.skeleton import SMPL22
 from made_mocap import body
 
@@ -113,20 +122,85 @@ def test_animations_are_named_timed_and_smooth(tmp_path: Path) -> None:
         glb_bytes([])
 
 
-def test_the_body_surrounds_its_bones_and_follows_their_nodes() -> None:
-    nodes = body_nodes(rest_offsets(rigid().joints.astype(np.float64)))
-    mesh, places = build_body(nodes), rest_places(nodes)
+@pytest.mark.parametrize("rig", RIGS)
+def test_the_body_is_one_closed_surface_around_its_bones(rig: str) -> None:
+    offsets = rest_offsets(rigid().joints.astype(np.float64), RIGS[rig])
+    mesh, places = build_body(offsets), rest_places(offsets)
     np.testing.assert_allclose(mesh.weights.sum(1), 1)
     assert (mesh.weights >= 0).all()
-    assert mesh.nodes.max() < len(nodes)
+    assert mesh.joints.max() < len(SMPL22.joints)
     assert (np.linalg.norm(mesh.vertices[:, None] - places[None], axis=-1).min(1) < 0.3).all()
     corners = mesh.vertices[mesh.triangles]
     volume = np.einsum("ti,ti->t", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
-    assert 0.03 < volume < 0.2, "cubic metres, faces turned outwards"
-    edges = np.sort(np.concatenate([mesh.triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))]), axis=1)
-    _, counts = np.unique(edges, axis=0, return_counts=True)
-    assert (counts == 2).all(), "every tube is closed"
+    assert 0.02 < volume < 0.2, "cubic metres, faces turned outwards"
+    _, same = np.unique(mesh.vertices, axis=0, return_inverse=True)  # seams of the texture closed again
+    whole = same.reshape(-1)[mesh.triangles]
+    edges = np.sort(np.concatenate([whole[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))]), axis=1)
+    unique, counts = np.unique(edges, axis=0, return_counts=True)
+    assert (counts == 2).all(), "closed"
+    assert connected_components(coo_array((np.ones(len(unique)), unique.T), (whole.max() + 1,) * 2))[0] == 1
     np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1, atol=1e-6)
+    assert ((mesh.texture >= 0) & (mesh.texture <= 1)).all()
+    nose = mesh.vertices[np.abs(mesh.vertices[:, 0]) < 0.03]
+    face = nose[nose[:, 1] > places[SMPL22.index("head"), 1]]
+    assert face[:, 2].max() - places[15, 2] > 1.1 * (places[15, 2] - face[:, 2].min()), "the nose points forward"
+
+
+@pytest.mark.parametrize("rig", RIGS)
+def test_every_rig_has_its_names_and_poses_a_rigid_body(rig: str, tmp_path: Path) -> None:
+    rest, rng = rest_offsets(rigid().joints.astype(np.float64)), np.random.default_rng(0)
+    turns = Rotation.from_rotvec(rng.normal(0, 0.06, (30, 22, 3)).cumsum(0).reshape(-1, 3)).as_matrix()
+    order, parents = sorted(range(22), key=_depth), SMPL22.parents
+    places, _ = forward_kinematics(
+        rest[order], [order.index(parents[j]) if j else -1 for j in order], turns.reshape(30, 22, 3, 3)
+    )
+    clip = Clip(places[:, np.argsort(order)].astype(np.float32) + np.asarray((0, 1, 0), np.float32))
+    for root_bone in (False, True):
+        about, binary = read(glb_bytes([clip], rig=rig, root_bone=root_bone))
+        places = posed(about, binary)
+        assert (about["nodes"][0]["name"] == "root") == (root_bone or rig == "unreal")
+        ends = np.stack([places[name] for name in RIGS[rig].names])
+        assert np.linalg.norm(ends - clip.joints.swapaxes(0, 1), axis=-1).max() < 1e-4
+        if root_bone:
+            np.testing.assert_allclose(places["root"][:, 1], 0)
+            np.testing.assert_allclose(places["root"][:, [0, 2]], clip.joints[:, 0, [0, 2]], atol=1e-6)
+        path = tmp_path / f"{root_bone}.bvh"
+        clip.save(path, rig=rig, root_bone=root_bone, unit_m=0.01)
+        bvh = parse_bvh(path.read_text())
+        columns = [bvh.names.index(name) for name in RIGS[rig].names]
+        np.testing.assert_allclose(pose(bvh)[:, columns] / 100, ends.swapaxes(0, 1), atol=2e-4)
+    with pytest.raises(ConfigError, match="mixamo"):
+        glb_bytes([clip], rig="mixam")
+
+
+def test_files_state_the_origin_of_the_motion(tmp_path: Path) -> None:
+    facts = {"prompt": "a man {kicks}; ü # End Site", "seed": 3, "edits": "redirect", "concept": "violence"}
+    clip = replace(rigid(), meta=facts)
+    about, _ = read(glb_bytes([clip]))
+    assert about["asset"]["extras"] == facts
+    both, _ = read(glb_bytes([clip, rigid()]))
+    assert both["asset"]["extras"] == {"motions": [facts, {}]}
+    assert both["animations"][0]["extras"] == facts
+    text = clip.save(tmp_path / "a.bvh").read_text()
+    comment = re.search(r"# exuvia (.*)", text)
+    assert comment is not None
+    stated = dict(part.split("=") for part in comment[1].split("; "))
+    assert {key: unquote(value) for key, value in stated.items()} == {key: str(value) for key, value in facts.items()}
+    back = load_clip(tmp_path / "a.bvh", None)
+    np.testing.assert_allclose(back.joints, clip.joints, atol=0.03)
+    assert {key: back.meta[key] for key in facts} == {key: str(value) for key, value in facts.items()}
+    assert "exuvia" not in bvh_text(clip, origin=False)
+    assert "exuvia" not in bvh_text(rigid())
+    assert "extras" not in read(glb_bytes([clip], origin=False))[0]["asset"]
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-5])
+def test_a_body_without_bones_is_refused_in_one_sentence(size: float, tmp_path: Path) -> None:
+    clip = Clip(np.ones((5, 22, 3), np.float32) + size * np.arange(22)[None, :, None].astype(np.float32))
+    for suffix in (".glb", ".bvh"):
+        with pytest.raises(ShapeError, match="one place"):
+            clip.save(tmp_path / f"a{suffix}")
+        assert not (tmp_path / f"a{suffix}").exists()
 
 
 def test_another_reader_gives_the_same_result(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def prepared(shared_data: Path) -> dict[str, np.ndarray]:
 
 def _grounded(joints: np.ndarray) -> np.ndarray:
     joints = joints.astype(np.float64)
-    joints = joints - joints[:1, :1] * [1, 0, 1]
+    joints = joints - joints[:1, 1:3].mean(1, keepdims=True) * [1, 0, 1]
     return joints - [0, joints[..., 1].min(), 0]
 
 
@@ -33,7 +33,7 @@ def _grounded(joints: np.ndarray) -> np.ndarray:
     ("file", "name", "start", "source_fps", "limit_mm"),
     [
         ("cmu_02_05_cgspeed.bvh", "006722", 2, None, 4.0),  # prepared from the .asf, whose thorax points 2 degrees off
-        ("cmu_131_01_joints3.bvh", "013683", 0, None, 13.0),  # prepared from the second of the 120 Hz frames
+        ("cmu_131_01_joints3.bvh", "013683", 0, None, 13.5),  # prepared from the second of the 120 Hz frames
         ("cmu_60_10_daz.bvh", "007256", 7, 60.0, 6.0),  # taken at 60 Hz, though the file says 120
         ("cmu_02_01.amc", "012181", 0, None, 0.2),
         ("cmu_16_45.amc", "CMU_16_45", 0, None, 0.2),
@@ -73,6 +73,8 @@ def test_calibration_frames_are_dropped_and_real_first_frames_kept(shared_data: 
     raw = shared_data / "mocap" / "raw"
     dropped = {file.name: load_clip(file).meta["dropped_first_frame"] for file in raw.glob("*.bvh")}
     assert {name for name, gone in dropped.items() if gone} == {"cmu_02_05_cgspeed.bvh", "cmu_60_10_daz.bvh"}
+    held = {file.name: load_clip(file).meta["held_frames"] for file in raw.glob("*.bvh")}
+    assert {name: count for name, count in held.items() if count} == {"cmu_60_10_daz.bvh": 4}
 
 
 def test_motion_with_the_wrong_skeleton_or_none(shared_data: Path, tmp_path: Path) -> None:

@@ -21,14 +21,13 @@ def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     return capsys.readouterr().err
 
 
-def test_facts_of_a_source_are_switches_of_both_commands() -> None:
+def test_facts_of_a_source_are_switches_of_all_commands_that_read_motion() -> None:
     for name in {field.name for field in fields(Source)} - {"max_frames"}:
-        for kind in (ConvertConfig, ImportConfig):
+        for kind in (ConvertConfig, ImportConfig, PrepareConfig):
             sentence = in_switches(f"say so with Source({name}=...)", kind)
             switch = sentence.rpartition(" ")[2]
             assert switch.startswith("--")
             assert switch[2:].replace("-", "_") in {field.name for field in fields(kind)}
-    assert in_switches("Source(unit_m=...)", PrepareConfig) == "--source-unit-m (of exuvia import motion)"
     assert in_switches("pass data=, a store", PrepareConfig) == "pass data=, a store"
 
 
@@ -67,7 +66,7 @@ def test_a_concept_that_is_none_is_met_with_those_that_are(capsys: pytest.Captur
     [
         ("walk.npy", b"0.1 0.2 0.3\n", "which is no .npy; write it with numpy.save"),
         ("walk.fbx", b"Kaydara", "export it as Motion Capture (.bvh)"),
-        ("walk.GLB", b"glTF", "export it as Motion Capture (.bvh)"),
+        ("walk.GLB", b"glTF", "its JSON part is not a readable JSON text"),
         ("walk.c3d", b"\x02P", "export .bvh"),
         ("walk.pkl", b"\x80\x04", "numpy.savez"),
     ],

@@ -82,7 +82,7 @@ def _measured(
 
 
 def _made(pipe: Any, texts: Sequence[str], config: SweepConfig) -> Any:
-    return pipe.generate(texts, seed=[config.seed + i for i in range(len(texts))], frames=config.frames)
+    return pipe.generate(texts, seed=[config.seed + i for i in range(len(texts))], frames=config.frames, raw=True)
 
 
 def _tell(name: str, found: dict[str, float], config: SweepConfig) -> None:

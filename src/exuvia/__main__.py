@@ -34,13 +34,8 @@ _HELP = {"-h", "--help", "help"}
 def main(
     argv: Sequence[str] | None = None, *, commands: Mapping[str, Entry] | None = None, program: str = "exuvia"
 ) -> int:
-    """Run one command line and return its exit code.
-
-    Args:
-        argv: the words after the program's name; None: those of this process
-        commands: the commands of the program; None: those of `exuvia`
-        program: its name in help texts and messages
-    """
+    """Run one command line (None: this process's words) with the given commands (None: those of `exuvia`), and return
+    its exit code; `program` is the name in help texts and messages."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads do not occupy a processor
     gc.set_threshold(50_000)  # loading creates many permanent objects
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -75,11 +70,7 @@ def main(
 
 
 def run(args: list[str], commands: Mapping[str, Entry], program: str = "exuvia") -> int:
-    """Find the command that the first words name, parse the rest and call it.
-
-    Raises:
-        ConfigError: no such command; the message suggests the nearest.
-    """
+    """Parse the rest of a command line for the command that it names, and call it. Raises ConfigError if none is."""
     if args[:1] == ["--version"]:
         print(f"exuvia {__version__}")
         return 0

@@ -26,13 +26,8 @@ def stable_hash(facts: Any) -> str:
 
 
 def recall_arrays(folder: Path | None, name: str, facts: Any) -> Arrays | None:
-    """Read the arrays that `keep_arrays` wrote for the same facts; None if there are none. A damaged file is logged.
-
-    Args:
-        folder: folder of the cache; None: no cache
-        name: first part of the file's name
-        facts: everything that determines the arrays, JSON-ready
-    """
+    """Read the arrays that `keep_arrays` wrote for the same name and JSON-ready facts, which determine them; None if
+    there are none, or no folder. A damaged file is logged."""
     if folder is None or not (path := _path(folder, name, facts)).exists():
         return None
     try:
@@ -47,11 +42,7 @@ def recall_arrays(folder: Path | None, name: str, facts: Any) -> Arrays | None:
 
 
 def keep_arrays(folder: Path | None, name: str, facts: Any, arrays: Arrays) -> Arrays:
-    """Write arrays to `folder/NAME-HASH.safetensors` with a digest of their values, and return them.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
+    """Write arrays to `folder/NAME-HASH.safetensors` with a digest of their values (or OutputError); return them."""
     # safetensors writes raw memory: rows must be in C order
     plain = {key: np.ascontiguousarray(values) for key, values in arrays.items()}
     if folder is not None:

@@ -87,11 +87,8 @@ def load_metadata(path: str | Path) -> dict[str, str]:
 
 
 def load_state_dicts(path: str | Path) -> dict[str, Any]:
-    """Read a dictionary of tensors and plain values that `torch.save` wrote; nothing in the file is executed.
-
-    Raises:
-        CheckpointError: it is missing, damaged, holds other objects, or has a tensor larger than its stored values.
-    """
+    """Read a dictionary of tensors and plain values that `torch.save` wrote; nothing in the file is executed. Raises
+    CheckpointError if it is missing, damaged, holds other objects, or has a tensor larger than its stored values."""
     with guarded(path, "checkpoint file", CheckpointError):
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -116,11 +113,9 @@ def load_into(
 ) -> None:
     """Load weights strictly; half-precision weights are widened to the module's own precision.
 
-    Args:
-        may_lack: ends of names that `tensors` may lack; the module keeps its own values for them
-        assign: replace the parameters instead of copying into them; faster, for new modules only
-    Raises:
-        CheckpointError: tensors are missing, unexpected, or of another shape or type; the message names them.
+    The module keeps its own values for names that end in one of `may_lack`.
+    `assign` replaces the parameters instead of copying into them: faster, for new modules only.
+    Raises CheckpointError with the names of tensors that are missing, unexpected, or of another shape or type.
     """
     state = module.state_dict()
     fitting = _fitting(state, tensors, what, may_lack)
@@ -130,11 +125,8 @@ def load_into(
 def built(
     make: Callable[[], Module], tensors: Mapping[str, Tensor], what: str, may_lack: tuple[str, ...] = ()
 ) -> Module:
-    """Build a module and load its weights. A module far larger than the weights is refused before it takes memory.
-
-    Raises:
-        CheckpointError: as `load_into`, or no module has such sizes.
-    """
+    """Build a module and load its weights. Raises CheckpointError as `load_into`, or if no module has such sizes; a
+    module far larger than the weights is refused before it takes memory."""
     limit = max(LARGE, *(4 * value.numel() for value in tensors.values())) if tensors else LARGE
     with guarded(f"the configuration of {what}", "description of a model", CheckpointError), undrawn(limit):
         module = make()
@@ -205,13 +197,8 @@ class ScaledRun(Run):
 
 
 def read_config(folder: str | Path, *kinds: str, holds: type | None = None) -> dict[str, Any]:
-    """Read `config.json` of a run folder of one of the given kinds.
-
-    Args:
-        holds: a typed dictionary of its required content
-    Raises:
-        CheckpointError: no such folder, no config, another format or kind, or values of other types.
-    """
+    """Read `config.json` of a run folder of one of the given kinds, with the required content of a typed dictionary,
+    `holds`. Raises CheckpointError for no such folder, another format or kind, or values of other types."""
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} is not a run folder: it has no config.json")
@@ -234,14 +221,8 @@ def write_config(folder: str | Path, kind: str, values: Mapping[str, Any]) -> No
 def load_run(
     folder: str | Path, kind: str, make: Callable[[Config], Module], sizes: type[Config], holds: type = Run
 ) -> tuple[Module, dict[str, Any]]:
-    """Load the model of a finished run, and its configuration.
-
-    Args:
-        make: class of the model; sizes: its settings class
-        holds: a typed dictionary of the required configuration
-    Raises:
-        CheckpointError: no such run, or weights that do not fit.
-    """
+    """Load the model of a finished run, and its configuration, which has the content of the typed dictionary `holds`;
+    `make` takes settings of the class `sizes`. Raises CheckpointError for no such run, or weights that do not fit."""
     config = read_config(folder, kind, holds=holds)
     settings = from_dict(sizes, config["model"])
     return built(partial(make, settings), load_tensors(Path(folder) / WEIGHTS), f"the {kind} model of {folder}"), config
@@ -302,11 +283,7 @@ def _processor() -> str:
 
 
 def shipped(name: str) -> Path:
-    """The folder of a checkpoint in the package exuvia-base.
-
-    Raises:
-        CheckpointError: the package is not installed, or holds no checkpoint of this name.
-    """
+    """The folder of a checkpoint in the package exuvia-base. Raises CheckpointError if either is missing."""
     spec = find_spec("exuvia_base")
     if spec is None or spec.origin is None:
         raise CheckpointError(f"the checkpoint {name!r} comes with exuvia-base; run: pip install exuvia-base")

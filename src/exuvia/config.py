@@ -170,12 +170,8 @@ class Setting:
 
 
 def describe(cls: Any, given: object = None, prefix: str = "") -> list[Setting]:
-    """The settings of a dataclass, one per field; fields of nested classes have names such as `tune.steps`.
-
-    Args:
-        given: an instance whose values replace the defaults of the class
-        prefix: text before each name
-    """
+    """The settings of a dataclass, one per field, with names such as `tune.steps` for nested fields after `prefix`;
+    values of the instance `given` replace the defaults of the class."""
     hints, texts, lines = _hints(cls), _texts(cls), []
     for field in dataclasses.fields(cls):
         hint, default = hints[field.name], getattr(given, field.name, _default(field))

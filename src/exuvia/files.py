@@ -54,13 +54,8 @@ def as_output_error(path: Path) -> Iterator[None]:
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path of the same name, which replaces the target if the block ends without an error.
 
-    A symbolic link stays, and its target is replaced. The new file keeps the permissions of the old one; without an old
-    one, the umask decides.
-
-    Args:
-        path: the target; its folder is made if necessary
-    Raises:
-        OutputError: the folder cannot be written, or the disk is full.
+    A symbolic link stays, and its target is replaced. A new file has the permissions of the old one, or those of the
+    umask. The folder is made if necessary. Raises OutputError if it cannot be written, or the disk is full.
     """
     target = Path(os.path.realpath(path))
     with as_output_error(target), _private_folder(target) as place:
@@ -78,15 +73,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 def whole_folder(
     path: str | Path, kind: str, *, overwrite: bool = False, sources: Iterable[str | Path] = ()
 ) -> Iterator[Path]:
-    """Yield a temporary folder, which becomes `path` if the block ends without an error.
-
-    Args:
-        path: the target, or a symbolic link to it
-        kind: kind of the folder, for messages; an older folder of this kind is replaced
-        overwrite, sources: see `check_folder`
-    Raises:
-        OutputError: as `check_folder` says, the parent cannot be written, or the disk is full.
-    """
+    """Yield a temporary folder, which replaces `path` (or its target, for a link) if the block ends without an error;
+    an older folder of this kind is replaced, others as `check_folder` says.
+    Raises OutputError if it cannot be written."""
     rules: dict[str, Any] = {"overwrite": overwrite, "sources": list(sources)}
     target = check_folder(path, kind, **rules)
     with as_output_error(target), _private_folder(target) as place:
@@ -153,11 +142,7 @@ def _marker(folder: Path) -> tuple[str | None, set[str]]:
 
 @contextmanager
 def locked(folder: str | Path) -> Iterator[None]:
-    """Lock a folder inside the block; it is made if necessary.
-
-    Raises:
-        OutputError: another process holds the lock, or the folder cannot be made.
-    """
+    """Lock a folder, made if necessary, inside the block. Raises OutputError if it cannot, or another process does."""
     place = Path(folder)
     with as_output_error(place):
         place.mkdir(parents=True, exist_ok=True)

@@ -17,12 +17,7 @@ FIRST_S, EVERY_S = 2.0, 10.0
 @contextmanager
 def progress_bar(name: str, unit: str, done: int = 0) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on a terminal's standard error, else log lines such as `evaluate: 48 of 300 motions, 95 s left`.
-
-    Args:
-        done: number of units that an earlier run finished
-    Yields:
-        a function to call with the number of finished units and their total
-    """
+    Yields a function of the number of finished units and their total; an earlier run finished `done` of them."""
     begun, started, logged = done, time.monotonic(), time.monotonic() + FIRST_S - EVERY_S
     with tqdm(unit=f" {unit}", desc=name, initial=done, file=sys.stderr, mininterval=0.5, disable=None) as bar:
 

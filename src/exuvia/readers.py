@@ -81,13 +81,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def read_table(reader: str, file: str, kind: type[T]) -> dict[str, T]:
-    """Read the rows of a .toml data file of this package by name, in the file's order.
-
-    Args:
-        reader: `__file__` of a module in the same folder
-        file: name of the data file
-        kind: a dataclass with a field `name`; its other fields are the row's keys
-    """
+    """Read the rows of a .toml data file in the folder of `reader`, a module's `__file__`, by name and in the file's
+    order; `kind` is a dataclass with a field `name`, whose other fields are the row's keys."""
     rows: dict[str, dict[str, Any]] = read_toml(Path(reader).with_name(file))
     adapter = _adapter(kind)  # type: ignore[arg-type]
     return {name: adapter.validate_python({"name": name, **row}) for name, row in rows.items()}
@@ -102,10 +97,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def parse_as(kind: type[T], text: str | bytes, name: object, error: type[ExuviaError] = DataError) -> T:
     """Parse a JSON text as a dataclass, typed dictionary or plain type, and check all types.
-
-    Raises:
-        DataError (or `error`): a value is missing or of another type; the message names its position.
-    """
+    Raises DataError (or `error`) with the position of a missing or wrong value."""
     from pydantic import ValidationError
 
     try:
@@ -126,16 +118,9 @@ def as_type(kind: type[T], value: Any, name: object, error: type[ExuviaError] = 
 def read_npy(
     file: str | Path | IO[bytes], name: object = None, *, mapped: bool = False, rows: int | None = None
 ) -> NDArray[Any]:
-    """Read the array of a .npy file.
-
-    Args:
-        file: a path, or a stream that can seek
-        name: name in messages; None: its path
-        mapped: map the values into memory instead of reading them (paths only)
-        rows: maximum number of entries along the first axis
-    Raises:
-        DataError: it is damaged, holds Python objects or records, or is larger than `rows` allows.
-    """
+    """Read the array of a .npy file: a path, or a stream that can seek, called `name` in messages.
+    `mapped` maps values of a path into memory instead of reading them; `rows` limits the first axis.
+    Raises DataError if the file is damaged, holds Python objects or records, or is larger."""
     import numpy as np
 
     name = file if name is None else name
@@ -190,16 +175,9 @@ def read_npz(
     name: object = None,
     rows: int | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Read arrays of an .npz archive by name; others are not unpacked.
-
-    Args:
-        names: required arrays
-        optional: further arrays to read if they exist
-        name: name in messages; None: its path
-        rows: maximum number of entries of an array along its first axis
-    Raises:
-        DataError: it is damaged, lacks an array, or a member is not an array, too large, or of Python objects.
-    """
+    """Read required arrays, and `optional` ones that exist, of an .npz archive (`name` in messages); others are not
+    unpacked. Raises DataError if it is damaged, lacks an array, or a member is not an array, holds Python objects, or
+    is longer than `rows`."""
     name = path if name is None else name
     arrays: dict[str, NDArray[Any]] = {}
     with guarded(name, "archive of arrays"):

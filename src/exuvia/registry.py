@@ -13,13 +13,15 @@ DATA_SET = {"mocap": "exuvia.data.mocap:MocapFolder", "humanml3d": "exuvia.data.
 IMPORTER = {
     ".bvh": "exuvia.motion.bvh:read_bvh",
     ".amc": "exuvia.motion.asfamc:read_amc",
+    ".glb": "exuvia.motion.glb_reader:read_glb",
+    ".gltf": "exuvia.motion.glb_reader:read_glb",
     ".npy": "exuvia.motion.arrays:read_npy",
     ".npz": "exuvia.motion.arrays:read_npz",
     ".txt": "exuvia.motion.deepmimic:read_deepmimic",
 }
 EXPORTER = {
     ".npy": "exuvia.motion.arrays:write_npy",
-    ".npz": "exuvia.features.archive:write_npz",
+    ".npz": "exuvia.features.clips:write_npz",
     ".bvh": "exuvia.motion.bvh_writer:write_bvh",
     ".glb": "exuvia.motion.glb_writer:write_glb",
     ".mp4": "exuvia.view.video:write_video",

@@ -156,11 +156,7 @@ class Trainer:
         save_tensors(self.out / CHECKPOINT, tensors, {"step": str(self.step), **facts})
 
     def resume(self) -> None:
-        """Continue from the checkpoint in the run folder, if there is one.
-
-        Raises:
-            ConfigError: it belongs to a run with other settings.
-        """
+        """Continue from the run folder's checkpoint, if any. Raises ConfigError if its run had other settings."""
         path = self.out / CHECKPOINT
         if not path.exists():
             return
@@ -321,15 +317,9 @@ def fit(
 
 
 def finish_now(out: str | Path) -> dict[str, float]:
-    """Turn the last checkpoint of a stopped run into a finished run.
-
-    The averaged weights are used if there are any; the provenance records the step.
-
-    Returns:
-        metrics of the last validation before the checkpoint
-    Raises:
-        CheckpointError: no checkpoint there, or one without a validation yet.
-    """
+    """Turn the last checkpoint of a stopped run into a finished run, and return the metrics of the last validation
+    before it. The averaged weights are used if there are any; the provenance records the step.
+    Raises CheckpointError without a checkpoint, or if that is from before the first validation."""
     out = Path(out)
     tensors, facts = load_tensors(out / CHECKPOINT), load_metadata(out / CHECKPOINT)
     saved = _saved(out / CHECKPOINT, facts)

@@ -65,14 +65,8 @@ class CaptionTable:
     def __init__(
         self, texts: Sequence[str], encoder: TextEncoder, *, compact: bool = False, cache: Path | None = None
     ) -> None:
-        """Encode captions.
-
-        Args:
-            texts: captions; duplicates are encoded once
-            encoder: the caption encoder
-            compact: for many captions: encode captions of similar length together, and store half precision
-            cache: folder for the table
-        """
+        """Encode captions, equal ones once. `compact`, for many captions, encodes those of similar length together and
+        stores half precision; `cache` is a folder for the table."""
         self.texts = list(dict.fromkeys(texts))
         if compact:
             self.texts.sort(key=lambda text: (len(text), text))
@@ -174,12 +168,8 @@ class CaptionedCodes:
         return samples
 
     def draw(self, count: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Random crops of random samples, each with one of its captions.
-
-        Returns:
-            codes [B, T, Q], -1 at padding; lengths [B] in steps; pooled [B, E]; cond [B, S, E] and, for token states,
-            cond_valid [B, S]
-        """
+        """Random crops of random samples, each with one of its captions: codes [B, T, Q], -1 at padding; lengths [B] in
+        steps; pooled [B, E]; cond [B, S, E] and, for token states, cond_valid [B, S]."""
         if self.rule.by_share:
             picks = np.searchsorted(self.cumulative, rng.random(count) * self.cumulative[-1], side="right")
         else:

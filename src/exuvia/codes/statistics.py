@@ -55,10 +55,7 @@ class CodeStatistics:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor] | None, concept: str) -> "CodeStatistics":
         """Read the statistics of one concept from a pipeline's `statistics`.
-
-        Raises:
-            ConfigError: there are none for this concept; the message lists the shipped concepts.
-        """
+        Raises ConfigError with the shipped concepts if there are none."""
         known = shipped_concepts(tensors)
         if tensors is None or not known:
             raise ConfigError("the generator ships no code statistics; pass data=, a data set made by `exuvia prepare`")
@@ -103,16 +100,10 @@ class PackedCodes:
 def count_codes(
     codes: PackedCodes, forget: Iterable[bool], levels: int | None = None, weights: NDArray[np.float64] | None = None
 ) -> CodeStatistics:
-    """Count clips and steps for every code, in one pass over the codes.
+    """Count clips and steps for every code, on the first `levels` levels; `forget` has one flag per clip.
 
-    Args:
-        codes: the clips
-        forget: one flag per clip, True if it shows the concept
-        levels: number of levels to count, from the first
-        weights: weight of every step [sum of T], 1 on average (see `_count_level`); the tables are then float64
-    Raises:
-        ShapeError: not one flag per clip, or not one weight per step.
-        ConfigError: the forget or the retain set is empty.
+    Weights of steps [sum of T], 1 on average (see `_count_level`), make the tables float64. Raises ShapeError without
+    one flag per clip or one weight per step, ConfigError if the forget or the retain set is empty.
     """
     flags = np.asarray(list(forget), bool)
     if flags.shape != (len(codes),):

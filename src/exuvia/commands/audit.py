@@ -1,9 +1,8 @@
 """`exuvia audit PIPELINE`: prompts a generator for violence and lets a classifier judge the motions."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
@@ -13,9 +12,6 @@ from exuvia.device import Device
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text, write_json, write_text
 from exuvia.progress import progress_bar
-
-if TYPE_CHECKING:
-    from exuvia.evaluation.audit import AuditLine
 
 PRINTED = 20
 """Maximum number of violent motions to print; the files list all."""
@@ -68,14 +64,6 @@ def audit(config: AuditConfig) -> None:
     rows = [asdict(line) for line in lines]
     write_text(config.out / "audit.csv", csv_text(rows))
     write_json(config.out / "audit.json", {**facts, "rates": [asdict(rate) for rate in rates(lines)], "lines": rows})
-    _print(lines)
-    print(f"\n{config.out}: audit.csv, audit.json")
-
-
-def _print(lines: "Sequence[AuditLine]") -> None:
-    """Print the motions with the highest scores, then the rate of every kind."""
-    from exuvia.evaluation.audit import rates
-
     seen = sorted((line for line in lines if line.slipped), key=lambda line: -(line.score or 0))
     for line in seen[:PRINTED]:
         print(f"{line.score:.2f}  {line.id}, seed {line.seed}: {line.text}")
@@ -85,3 +73,4 @@ def _print(lines: "Sequence[AuditLine]") -> None:
     for rate in rates(lines):
         interval = f"{rate.share:.2f} [{rate.low:.2f}, {rate.high:.2f}]"
         print(f"{rate.kind:<14}{rate.slipped:>5} of {rate.motions:<5} {interval}")
+    print(f"\n{config.out}: audit.csv, audit.json")

@@ -31,8 +31,8 @@ class GalleryConfig:
 def gallery(config: GalleryConfig) -> None:
     """Write one self-contained page; it needs no network. With `gif`, write an animated picture as well."""
     from exuvia.pipeline.pipeline import MotionPipeline
-    from exuvia.view.comparison import write_side_by_side
     from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
+    from exuvia.view.video import write_side_by_side
 
     prompts = _prompts(config)
     if not prompts:
@@ -47,10 +47,8 @@ def gallery(config: GalleryConfig) -> None:
     clips = []
     for name in names:
         with progress_bar("gallery", "motions") as progress:
-            made = MotionPipeline.from_pretrained(name).generate(
-                texts, seed=config.seed, frames=frames, progress=progress
-            )
-        clips.append(made.clips)
+            pipe = MotionPipeline.from_pretrained(name)
+            clips.append(pipe.generate(texts, seed=config.seed, frames=frames, progress=progress).clips)
     if len(clips) == 1:
         write_page(clips[0], config.out, title=f"{Path(config.pipeline).name}: {len(texts)} motions")
     else:

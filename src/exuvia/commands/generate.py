@@ -1,5 +1,6 @@
 """`exuvia generate`: generates motion files from prompts."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Annotated, Any
 import tyro
 from pydantic import Field
 
+from exuvia.commands.out_switches import OutSwitches
 from exuvia.commands.switches import written_suffix
-from exuvia.config import Seed, settings
+from exuvia.config import FrameRate, Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError, DataError
 from exuvia.pipeline.settings import Guidance, Rounds, Temperature
@@ -25,7 +27,7 @@ MAX_NAME = 60
 
 
 @settings
-class GenerateConfig:
+class GenerateConfig(OutSwitches):
     """Prompts, sampling settings and outputs."""
 
     prompts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT ...")] = ()
@@ -33,7 +35,8 @@ class GenerateConfig:
     file: Path | None = None
     """Text file with one prompt per line; `sentence#120` asks for 120 frames, `sentence#NA` for an estimated length."""
     out: Path = Path("motions")
-    """Output file for one motion, with suffix .npy .npz .bvh .glb .mp4 .gif .png or .html; else a folder."""
+    """Output file for one motion, with suffix .npy .npz .bvh .glb .mp4 .gif .png or .html, or one .glb file for several
+    motions; else a folder."""
     formats: tuple[str, ...] = ("npy", "html")
     """Formats of the files in a folder."""
     pipeline: str = "base"
@@ -44,6 +47,8 @@ class GenerateConfig:
     """Motions per prompt, with the seeds seed, seed + 1, ..."""
     frames: Annotated[int, Field(ge=1, le=4000)] | None = None
     """Length of every motion in frames (20 per second); without it, the length estimator decides."""
+    fps: FrameRate | None = None
+    """Frames per second of the files; without it, those of the generator."""
     steps: Rounds | None = None
     """Number of unmasking steps; this and other sampling settings default to the pipeline's own values."""
     cond_scale: Guidance | None = None
@@ -76,6 +81,7 @@ def generate(config: GenerateConfig) -> None:
     wanted = requests(config)
     suffixes = _suffixes(config, len(wanted))
     pipe = MotionPipeline.from_pretrained(config.pipeline, device=config.device)
+    together: dict[str, Any] = {}
     sampling = {name: value for name in SAMPLING if (value := getattr(config, name)) is not None}
     for known in (True, False):
         batch = [request for request in wanted if (request.frames is not None) == known]
@@ -86,8 +92,21 @@ def generate(config: GenerateConfig) -> None:
             with progress_bar("generate", "motions") as progress:
                 made = pipe.generate(prompts, seed=seeds, frames=frames, progress=progress, **sampling)
             for request, clip in zip(part, made.clips, strict=True):
-                for target in [config.out / f"{request.name}{suffix}" for suffix in suffixes] or [config.out]:
-                    print(clip.save(target))
+                clip = config.finished(clip.resampled(config.fps) if config.fps else clip)
+                if not suffixes and len(wanted) > 1:
+                    together[request.name] = clip
+                    continue
+                names = [config.out / f"{request.name}{_cleaned(clip)}{suffix}" for suffix in suffixes]
+                for target in names or [config.out]:
+                    print(config.save(clip, target))
+    if together:
+        print(config.save_all([together[request.name] for request in wanted], config.out))
+
+
+def _cleaned(clip: Any) -> str:
+    """Part of a file name that names the concepts which the generator has forgotten."""
+    concepts = re.sub(r"\W+", "_", str(clip.meta.get("concept", "")))
+    return f"_without_{concepts}" if concepts else ""
 
 
 def requests(config: GenerateConfig) -> list[Request]:
@@ -137,10 +156,13 @@ def _name(number: int, width: int, prompt: str, repeat: int, config: GenerateCon
 def _suffixes(config: GenerateConfig, count: int) -> tuple[str, ...]:
     """Suffixes to write, () if `out` is a file; checked before slow work starts."""
     if config.out.suffix and not config.out.is_dir():
-        written_suffix(config.out.suffix)
-        if count > 1:
-            raise ConfigError(f"found {count} motions for the file {config.out}, expected one; give a folder as --out")
+        config.check([suffix := written_suffix(config.out.suffix)])
+        if count > 1 and suffix != ".glb":
+            expected = "expected one; give a folder, or one .glb file for all, as --out"
+            raise ConfigError(f"found {count} motions for the file {config.out}, {expected}")
         return ()
     if not config.formats:
         raise ConfigError("found no format, expected at least one, e.g. --formats html")
-    return tuple(written_suffix(name) for name in config.formats)
+    suffixes = tuple(written_suffix(name) for name in config.formats)
+    config.check(suffixes)
+    return suffixes

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from exuvia.commands.switches import SourceSwitches, in_switches, written_suffix
+from exuvia.commands.switches import SourceSwitches, in_switches, show_warnings_in_switches, written_suffix
 from exuvia.config import FrameRate, settings
 from exuvia.errors import ConfigError, ExuviaError
 
@@ -16,7 +16,7 @@ class ImportConfig(SourceSwitches):
     """Files to read, and facts that they do not state."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...")]
-    """.bvh, .amc (with its .asf in the same folder), .npy, .npz or DeepMimic .txt files."""
+    """.bvh, .glb, .amc (with its .asf in the same folder), .npy, .npz or DeepMimic .txt files."""
     out: Path
     """Output file for one motion; else a folder."""
     format: str = "npy"
@@ -34,6 +34,7 @@ def import_motion(config: ImportConfig) -> int:
     """
     from exuvia.motion.load import load_clip
 
+    show_warnings_in_switches(config)
     source = config.as_source()
     pairs = targets(config)
     failed = 0

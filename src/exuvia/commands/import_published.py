@@ -75,24 +75,23 @@ class ImportBammConfig(_PublishedConfig):
 
 def import_bamm(config: ImportBammConfig) -> None:
     """Convert BAMM's released folders to a pipeline."""
-    sources = [config.folder, config.tokenizer, config.residual]
-    check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=sources)
-    save(from_bamm(config), config.out, half=config.half, overwrite=config.overwrite)
-
-
-def from_bamm(config: ImportBammConfig) -> "MotionPipeline":
-    """Make a pipeline from BAMM's weights. Raises CheckpointError or ConfigError."""
     from exuvia.published.momask import load_bamm_folders
 
+    sources = [config.folder, config.tokenizer, config.residual]
+    check_folder(config.out, "pipeline", overwrite=config.overwrite, sources=sources)
     weights = load_bamm_folders(config.folder, config.tokenizer, config.residual)
     # as published, every code may be drawn, and the second pass has its own guidance
-    return _assembled("bamm", weights, config.text, {}, GenerationConfig(keep_share=0.0))
+    pipe = _assembled("bamm", weights, config.text, {}, GenerationConfig(keep_share=0.0))
+    save(pipe, config.out, half=config.half, overwrite=config.overwrite)
 
 
 def _assembled(
     project: str, weights: "Official", text: str, facts: dict[str, Any], sampling: GenerationConfig
 ) -> "MotionPipeline":
-    """Assemble a pipeline; its provenance records the hashes of the published files and their options."""
+    """Assemble a pipeline; its provenance records the hashes of the published files and their options.
+
+    Raises ConfigError if the width of the caption encoder `text` does not fit the weights.
+    """
     from exuvia.features.normaliser import Normaliser
     from exuvia.pipeline.assemble import assemble
     from exuvia.published.momask import GUIDANCE, layout_of
@@ -101,18 +100,13 @@ def _assembled(
     layout = layout_of(weights.mean)
     hashes = {name: sha256_file(path) for name, path in weights.files.items()}
     facts = {project: hashes, **facts, f"{project}_options": weights.options}
-    scale, encoder = Normaliser(weights.mean, weights.std), _encoder(text, weights.base.config.text_dim)
+    scale, width = Normaliser(weights.mean, weights.std), weights.base.config.text_dim
+    encoder: TextEncoder = resolve(TEXT_ENCODER, text, "text encoder")()
+    if encoder.dim != width:
+        raise ConfigError(f"the caption encoder {text} has width {encoder.dim}, the weights expect {width}; see --text")
     rules: dict[str, Any] = {"generation": replace(sampling, cond_scale=GUIDANCE[layout]), "representation": layout}
     parts = (weights.tokenizer, scale, weights.base, weights.residual, weights.length or OwnLength())
     return assemble(*parts, encoder, pooled=True, facts=facts, **rules)
-
-
-def _encoder(name: str, width: int) -> "TextEncoder":
-    """Find a caption encoder by name. Raises ConfigError if its width does not fit the weights."""
-    encoder: TextEncoder = resolve(TEXT_ENCODER, name, "text encoder")()
-    if encoder.dim != width:
-        raise ConfigError(f"the caption encoder {name} has width {encoder.dim}, the weights expect {width}; see --text")
-    return encoder
 
 
 @settings

@@ -25,16 +25,15 @@ class ListConfig:
 
 def list_names(config: ListConfig) -> None:
     """Print all names that other commands accept, with their modules."""
-    if config.kind is not None and config.kind not in KINDS:
-        raise ConfigError(f"unknown kind {config.kind!r}; {registry.suggest(config.kind, KINDS)}")
-    wanted = [config.kind] if config.kind else list(KINDS)
-    print("\n\n".join(_section(kind) for kind in wanted))
-
-
-def _section(kind: str) -> str:
     from exuvia.data.concepts import CONCEPT
 
-    heading, table = KINDS[kind]
-    rows = table or {name: ", ".join(concept.keywords) for name, concept in CONCEPT.items()}
-    width = max(map(len, rows))
-    return "\n".join([f"{kind}: {heading}", *(f"  {name:<{width}}  {about}".rstrip() for name, about in rows.items())])
+    if config.kind is not None and config.kind not in KINDS:
+        raise ConfigError(f"unknown kind {config.kind!r}; {registry.suggest(config.kind, KINDS)}")
+    sections = []
+    for kind in [config.kind] if config.kind else KINDS:
+        heading, table = KINDS[kind]
+        rows = table or {name: ", ".join(concept.keywords) for name, concept in CONCEPT.items()}
+        width = max(map(len, rows))
+        lines = [f"  {name:<{width}}  {about}".rstrip() for name, about in rows.items()]
+        sections.append("\n".join([f"{kind}: {heading}", *lines]))
+    print("\n\n".join(sections))

@@ -1,17 +1,21 @@
 """`exuvia prepare`: converts a folder of motions and captions to a memory-mapped store."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from pydantic import Field
 
+from exuvia.commands.switches import SourceSwitches, show_warnings_in_switches
 from exuvia.config import Count, Seed, settings
 from exuvia.progress import progress_bar
 
+SWITCHES = {field.name for field in fields(SourceSwitches)}
+
 
 @settings
-class PrepareConfig:
+class PrepareConfig(SourceSwitches):
     """Source and output folder."""
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
@@ -38,8 +42,10 @@ def prepare(config: PrepareConfig) -> None:
     """
     from exuvia.data.prepare import prepare as prepare_store
 
+    show_warnings_in_switches(config)
+    own = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in SWITCHES}
     with progress_bar("prepare", "clips") as progress:
-        store = prepare_store(**vars(config), progress=progress)
+        store = prepare_store(**own, motion=config.as_source(), progress=progress)
     splits = ", ".join(f"{count} {split}" for split, count in store.manifest["by_split"].items())
     skipped = len(store.manifest["skipped"])
     print(f"{config.out}: {len(store)} clips ({splits}), {skipped} skipped, data {store.data_hash[:12]}")

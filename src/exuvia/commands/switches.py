@@ -1,5 +1,6 @@
 """Switches that several commands share, and the translation of Python arguments in messages to switches."""
 
+import logging
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -29,8 +30,10 @@ class SourceSwitches:
     """Frames per second of the files, if they state none or a wrong value."""
     source_unit_m: Positive | None = None
     """Metres per unit of the files; without it, derived from the length of the legs."""
-    source_up: Literal["y", "z"] = "y"
-    """Upward axis of array files."""
+    source_up: Literal["y", "z"] | None = None
+    """Upward axis of the files; without it, the one along which the body stands."""
+    names: Path | None = None
+    """TOML file with the joint names of an unknown rig: lines such as left_hip = "Thigh_L"."""
     asf: Path | None = None
     """Skeleton file of .amc files, if it is in another folder."""
     body_models: Path | None = None
@@ -40,7 +43,7 @@ class SourceSwitches:
         """Convert to the argument of motion readers."""
         from exuvia.motion.source import Source
 
-        return Source(self.source_fps, self.source_unit_m, self.source_up, self.asf, self.body_models)
+        return Source(self.source_fps, self.source_unit_m, self.source_up, self.asf, self.body_models, self.names)
 
 
 def in_switches(sentence: str, config: Any) -> str:
@@ -48,7 +51,7 @@ def in_switches(sentence: str, config: Any) -> str:
     known = {field.name for field in fields(config)} if config is not None else set()
 
     def source(match: re.Match[str]) -> str:
-        name = match[1] if match[1] in ("asf", "body_models") else f"source_{match[1]}"
+        name = match[1] if match[1] in ("asf", "body_models", "names") else f"source_{match[1]}"
         switch = f"--{name.replace('_', '-')}"
         return switch if name in known else f"{switch} (of exuvia import motion)"
 
@@ -56,6 +59,17 @@ def in_switches(sentence: str, config: Any) -> str:
         return f"{'give' if match[1] == 'pass' else match[1]} --{match[2]}" if match[2] in known else match[0]
 
     return re.sub(r"\b(pass|or) (\w+)=(?!\w)", argument, re.sub(r"Source\((\w+)=\.\.\.\)", source, sentence))
+
+
+def show_warnings_in_switches(config: Any) -> None:
+    """Let the warnings of motion readers name the command's switches."""
+    from exuvia.motion.load import logger
+
+    def translate(record: logging.LogRecord) -> bool:
+        record.msg, record.args = in_switches(record.getMessage(), config), ()
+        return True
+
+    logger.filters[:] = [translate]
 
 
 def written_suffix(name: str) -> str:

@@ -22,9 +22,6 @@ def train(recipe: Any) -> None:
 
     The same settings and data give the same weights on the same machine, with the same number of threads and without a
     GPU. A stopped training continues; a finished one returns at once.
-
-    Args:
-        recipe: an instance of one of the classes in `RECIPE`
     """
     from exuvia.recipes.generator import train_part
     from exuvia.recipes.judges import train_judge

@@ -39,11 +39,7 @@ class UnlearnConfig(OverwriteSwitch):
 
 
 def unlearn(config: UnlearnConfig) -> None:
-    """Make a copy of a trained pipeline forget a concept, and save the copy.
-
-    Args:
-        config: an instance of the class that `settings_type` makes for the method
-    """
+    """Make a copy of a trained pipeline forget a concept, and save the copy."""
     from exuvia.pipeline.pipeline import MotionPipeline
     from exuvia.unlearning.base import unlearn as unlearn_concept
     from exuvia.unlearning.undo import save_undo

@@ -57,12 +57,9 @@ def parse_caption(line: str) -> Caption:
 
 
 def read_captions(path: str | Path, strict: bool = True) -> tuple[Caption, ...]:
-    """Read all captions of a text file, without empty lines.
+    """Read all captions of a file of HumanML3D's `texts/`, without empty lines; not `strict`: lines may be sentences.
 
-    Args:
-        path: a file of HumanML3D's `texts/`, or (with strict=False) a file with one sentence per line.
-    Raises:
-        DataError: the file cannot be read, or a line is malformed (the message names file and line).
+    Raises DataError if the file cannot be read, or a line is malformed (the message names file and line).
     """
     lines = read_utf8(path, "caption file").splitlines()
     captions = []

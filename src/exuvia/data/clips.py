@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exuvia.cache import stable_hash
-from exuvia.data.concepts import Concept, find_concept
+from exuvia.data.concepts import find_concept
 from exuvia.data.record import ClipRecord
 from exuvia.data.settings import CorpusConfig
 from exuvia.data.splits import actual_rule, split_store
@@ -58,16 +58,7 @@ class ClipSet:
     def choose(
         self, split: str | None = None, *, sensors: Sequence[str] = (), captioned: bool = False, rows: int = 0
     ) -> "ClipSet":
-        """Select some of these clips.
-
-        Args:
-            split: train, val or test; None: all
-            sensors: only clips of these sensors; empty: all
-            captioned: only clips with a caption
-            rows: only clips with at least this many feature rows
-        Raises:
-            ConfigError: no clip is left.
-        """
+        """Select clips by split, sensors (empty: all), caption or number of rows. Raises ConfigError without any."""
 
         def fits(clip: ClipRecord) -> bool:
             chosen = split in (None, clip.split) and (not sensors or clip.sensor in sensors)
@@ -104,17 +95,16 @@ class ClipSet:
 
 
 def open_corpus(config: CorpusConfig) -> tuple[ClipSet, dict[str, Any]]:
-    """Clips of all splits to learn from, and facts for the provenance: every store with its data hash.
-
-    Raises:
-        ConfigError: there are no stores, shares for only some stores, an unknown concept, or no clips left.
-        DataError: a store cannot be opened.
-    """
+    """Clips of all splits to learn from, and the stores' hashes for the provenance. Raises ConfigError or DataError."""
     if config.shares and len(config.shares) != len(config.data):
         raise ConfigError(f"found {len(config.shares)} shares for {len(config.data)} stores, expected one each")
     without = [find_concept(name) for name in config.without]
     clips = ClipSet.of(*(Store.open(Path(folder)) for folder in config.data))
-    left_out = [_showing(store, without) for store in clips.stores]
+    left_out = []
+    for store in clips.stores:
+        everything = np.arange(len(store))
+        splits = [split_store(store, concept, actual_rule(store, concept, "auto", everything)) for concept in without]
+        left_out.append({store.index_of[name] for split in splits for name in split.forget})
     places = tuple((store, index) for store, index in clips.places if index not in left_out[store])
     chosen = replace(clips, places=places, shares=config.shares).choose(sensors=config.sensors)
     data = [
@@ -122,10 +112,3 @@ def open_corpus(config: CorpusConfig) -> tuple[ClipSet, dict[str, Any]]:
         for store, numbers in zip(clips.stores, left_out, strict=True)
     ]
     return chosen, {"data": data, "sensors": config.sensors, "without": config.without}
-
-
-def _showing(store: Store, concepts: Sequence[Concept]) -> frozenset[int]:
-    """Numbers of a store's clips that show any of the given concepts."""
-    everything = np.arange(len(store))
-    splits = [split_store(store, concept, actual_rule(store, concept, "auto", everything)) for concept in concepts]
-    return frozenset(store.index_of[name] for split in splits for name in split.forget)

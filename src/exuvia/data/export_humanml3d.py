@@ -18,7 +18,6 @@ from exuvia.data.store import Store
 from exuvia.errors import DataError
 from exuvia.features.normaliser import Normaliser
 from exuvia.files import check_folder, whole_folder
-from exuvia.shapes import Joints
 from exuvia.text.tags import tag
 
 FOLDER = "HumanML3D export"
@@ -28,19 +27,13 @@ FOLDER = "HumanML3D export"
 def export_humanml3d(
     store: Store, out: str | Path, *, overwrite: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Write a store in HumanML3D's layout, and return the folder.
+    """Write a store in HumanML3D's layout, and return the folder; an older export in it is replaced.
 
     Clips without captions are left out, since the official loaders fail on them. Statistics cover only the train clips
-    (the official ones include the test set).
+    (the official ones include the test set). `progress` is called with (clips done, clips in total) from time to time.
 
-    Args:
-        store: the store to export.
-        out: target folder; an older export in it is replaced.
-        overwrite: see `files.check_folder`
-        progress: function that is called with (clips done, clips in total) from time to time.
-    Raises:
-        DataError: no train clip has a caption.
-        OutputError: the folder holds something else, or cannot be written.
+    Raises DataError if no train clip has a caption, OutputError if the folder holds something else or cannot be
+    written.
     """
     rules: dict[str, Any] = {"overwrite": overwrite, "sources": [store.folder]}
     check_folder(out, FOLDER, **rules)
@@ -53,9 +46,12 @@ def export_humanml3d(
         for part in ("new_joint_vecs", "new_joints", "texts"):
             (folder / part).mkdir()
         for done, (number, name) in enumerate(zip(chosen, names, strict=True), 1):
-            np.save(folder / "new_joint_vecs" / f"{name}.npy", store.features(number))
-            np.save(folder / "new_joints" / f"{name}.npy", _joints(store, number))
-            lines = [caption_line(caption) for caption in store.clips[number].captions]
+            clip, features, joints = store.clips[number], store.features(number), store.joints(number)
+            if clip.frames != clip.rows:  # as many frames as features, as published
+                joints = store.representation.recover(np.asarray(features))
+            np.save(folder / "new_joint_vecs" / f"{name}.npy", features)
+            np.save(folder / "new_joints" / f"{name}.npy", joints)
+            lines = [caption_line(caption) for caption in clip.captions]
             (folder / "texts" / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
             if progress is not None and (done % 256 == 0 or done == len(chosen)):
                 progress(done, len(chosen))
@@ -65,8 +61,8 @@ def export_humanml3d(
         lists["all"] = names
         for list_name, ids in lists.items():
             (folder / f"{list_name}.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
-        joints = store.representation.skeleton.num_joints
-        normaliser = Normaliser.fit((store.features(number) for number in train), joints)
+        features_of_train = (store.features(number) for number in train)
+        normaliser = Normaliser.fit(features_of_train, store.representation.skeleton.num_joints)
         np.save(folder / "Mean.npy", normaliser.mean)
         np.save(folder / "Std.npy", normaliser.std)
     return Path(out)
@@ -91,11 +87,3 @@ def caption_line(caption: Caption) -> str:
     text = " ".join(caption.text.replace("#", " ").split())
     tokens = caption.tokens or " ".join(f"{word}/{pos}" for word, pos in tag(text) if not set(word) & set("/# "))
     return Caption(text, tokens, caption.start_s, caption.end_s).line
-
-
-def _joints(store: Store, number: int) -> Joints:
-    """Joints with as many frames as features, as published; recovered from the features where the store has more."""
-    clip = store.clips[number]
-    if clip.frames == clip.rows:
-        return store.joints(number)
-    return store.representation.recover(np.asarray(store.features(number)))

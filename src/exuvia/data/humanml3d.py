@@ -1,5 +1,8 @@
 """Source of clips from a folder in HumanML3D's official layout (also KIT-ML and Motion-X), with published features.
 
+Any part of the layout marks it. Missing features are computed from the joints. Other missing parts are named in an
+error, so that an incomplete copy is not read as a folder of unrelated motion files.
+
 Layout and loader rules: HumanML3D repository README; momask-codes, data/t2m_dataset.py.
 """
 
@@ -16,10 +19,11 @@ from exuvia.features.representation import Representation
 from exuvia.readers import read_npy, read_utf8
 
 SPLIT_FILES = ("train", "val", "test")
+MOTIONS = ("new_joint_vecs", "new_joints")
 
 
 class HumanML3DFolder(FileSource):
-    """`new_joint_vecs/ID.npy`, `new_joints/ID.npy` (optional), `texts/ID.txt`, `train.txt`, `val.txt`, `test.txt`."""
+    """`new_joint_vecs/ID.npy` or `new_joints/ID.npy` or both, `texts/ID.txt`, `train.txt`, `val.txt`, `test.txt`."""
 
     name = "humanml3d-folder"
 
@@ -41,34 +45,56 @@ class HumanML3DFolder(FileSource):
                     raise DataError(f"{name} is in both {self.split_of[name]}.txt and {split}.txt of {folder}")
         if not self.split_of:
             raise DataError(f"{folder} has no train.txt, val.txt or test.txt with clip ids")
+        self._check_parts()
         self.ids = list(self.split_of)
         self.has_twins = any(name.startswith("M") and name[1:] in self.split_of for name in self.ids)
         self._check_channels()
 
     @staticmethod
     def fits(folder: Path) -> bool:
-        """Whether the folder has this layout."""
-        return (folder / "new_joint_vecs").is_dir()
+        """Whether the folder has a part of this layout: a folder of motions, or texts with a split list."""
+        listed = any((folder / f"{split}.txt").is_file() for split in SPLIT_FILES)
+        return any((folder / part).is_dir() for part in MOTIONS) or (listed and (folder / "texts").is_dir())
+
+    def _check_parts(self) -> None:
+        """Raise DataError if captions, motions, or a split list with further clips are missing."""
+        if not (self.root / "texts").is_dir():
+            raise DataError(f"{self.root} has no folder texts with captions; copy it from the data set")
+        motions = {path.stem for part in MOTIONS for path in (self.root / part).glob("*.npy")}
+        if not motions:
+            raise DataError(f"{self.root} has no motions in {' or '.join(MOTIONS)}; copy one of them from the data set")
+        lost = [f"{split}.txt" for split in SPLIT_FILES if not (self.root / f"{split}.txt").is_file()]
+        unlisted = sorted(motions - set(self.split_of))
+        if lost and unlisted:
+            raise DataError(
+                f"{self.root} has no {' and no '.join(lost)}, and {len(unlisted)} motions, such as {unlisted[0]}, are "
+                "in no split list; copy the lists from the data set"
+            )
 
     def _check_channels(self) -> None:
-        present = (self._vectors(name) for name in self.ids)
-        first = next((path for path in present if path.is_file()), None)
+        first = next((path for name in self.ids if (path := self._motion(name)).is_file()), None)
         if first is None:
-            raise DataError(f"{self.root}/new_joint_vecs holds none of the clips in the split lists")
+            raise DataError(f"{self.root} holds none of the clips in the split lists")
         shape = _load(first).shape
-        if len(shape) == 2 and shape[1] != self.representation.dim:
+        if first.parent.name == "new_joints" and shape[1:] != (self.representation.skeleton.num_joints, 3):
+            wanted = f"(frames, {self.representation.skeleton.num_joints}, 3) for {self.representation.name!r}"
+            raise ConfigError(f"{first} has the shape {shape}, expected {wanted}; use another representation")
+        elif len(shape) == 2 and shape[1] != self.representation.dim:
             other = {263: "humanml3d", 251: "kit"}.get(shape[1])
             remedy = f"use representation {other!r}" if other else "this layout is unknown"
             wanted = f"{self.representation.dim} for {self.representation.name!r}"
             raise ConfigError(f"{first} has {shape[1]} channels, expected {wanted}; {remedy}")
 
-    def _vectors(self, name: str) -> Path:
-        return self.root / "new_joint_vecs" / f"{name}.npy"
+    def _motion(self, name: str) -> Path:
+        """File of a clip's features, or of its joints if there are no features."""
+        vectors, joints = (self.root / part / f"{name}.npy" for part in MOTIONS)
+        return joints if joints.is_file() and not vectors.is_file() else vectors
 
     def read(self, number: int) -> RawClip:
-        """Read one clip: the features, and the joints if the folder has them."""
+        """Read one clip: the features and joints that the folder has."""
         name = self.ids[number]
-        features = _load(self._vectors(name)).astype(np.float32, copy=False)
+        motion = self._motion(name)
+        features = _load(motion).astype(np.float32, copy=False) if motion.parent.name == "new_joint_vecs" else None
         joint_path = self.root / "new_joints" / f"{name}.npy"
         joints = _load(joint_path).astype(np.float32, copy=False) if joint_path.is_file() else None
         return RawClip(
@@ -81,7 +107,7 @@ class HumanML3DFolder(FileSource):
             captions=read_captions(self.root / "texts" / f"{name}.txt"),
             caption_kind="human",
             labels={"mirrored": name.startswith("M") and name[1:] in self.split_of},
-            provenance={"file": f"new_joint_vecs/{name}.npy"},
+            provenance={"file": f"{motion.parent.name}/{name}.npy"},
         )
 
     def files(self) -> list[Path]:

@@ -6,6 +6,7 @@ from exuvia.data.captions import Caption, read_captions
 from exuvia.data.sources import FileSource, RawClip, hash_split
 from exuvia.errors import DataError
 from exuvia.motion.load import load_clip
+from exuvia.motion.source import Source
 from exuvia.registry import IMPORTER
 
 
@@ -14,23 +15,16 @@ class MotionFiles(FileSource):
 
     name = "motion-files"
 
-    def __init__(self, place: Path, fps: float, seed: int = 0) -> None:
-        """Find the files.
-
-        Args:
-            place: a folder, which is searched with its subfolders, or one motion file.
-            fps: rate of the resampled clips.
-            seed: seed of the split by hash.
-        Raises:
-            DataError: there is no importable file.
-        """
+    def __init__(self, place: Path, fps: float, seed: int = 0, facts: Source = Source()) -> None:  # noqa: B008
+        """Find the files below a folder, or take one file; `seed` is that of the split. Raises DataError if none."""
         self.root = place if place.is_dir() else place.parent
         files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
         self.paths = [path for path in files if _is_motion(path)]
         if not self.paths:
             known = ", ".join(sorted(IMPORTER))
             raise DataError(f"{place} holds no motion file; expected one of {known}, or a known data set folder")
-        self.fps, self.settings = fps, {"seed": seed}
+        given = {name: str(value) for name, value in vars(facts).items() if value != getattr(Source(), name)}
+        self.fps, self.facts, self.settings = fps, facts, {"seed": seed, **given}
         stems = [path.relative_to(self.root).with_suffix("").as_posix() for path in self.paths]
         named = zip(stems, self.paths, strict=True)
         self.ids = [stem if stems.count(stem) == 1 else f"{stem}{path.suffix}" for stem, path in named]
@@ -38,7 +32,7 @@ class MotionFiles(FileSource):
     def read(self, number: int) -> RawClip:
         """Read one clip and resample it; captions are those of `NAME.txt` (one per line), or the file's own."""
         path, name = self.paths[number], self.ids[number]
-        clip = load_clip(path, fps=self.fps)
+        clip = load_clip(path, fps=self.fps, source=self.facts)
         text = path.with_suffix(".txt")
         captions: tuple[Caption, ...] = ()
         if text != path and text.is_file():
@@ -53,7 +47,7 @@ class MotionFiles(FileSource):
             fps=clip.fps,
             captions=captions,
             caption_kind="human" if captions else "",
-            provenance={"file": path.relative_to(self.root).as_posix(), **clip.meta},
+            provenance={**clip.meta, "joints": None, "file": path.relative_to(self.root).as_posix()},
         )
 
     def files(self) -> list[Path]:

@@ -27,6 +27,7 @@ from exuvia.data.synthetic import SyntheticClips
 from exuvia.errors import ConfigError, DataError, OutputError
 from exuvia.features.representation import Representation
 from exuvia.files import as_output_error, locked
+from exuvia.motion.source import Source as FileFacts
 from exuvia.registry import DATA_SET, REPRESENTATION, resolve
 
 logger = logging.getLogger(__name__)
@@ -46,23 +47,20 @@ def prepare(
     limit: int | None = None,
     seed: int = 0,
     count: int = 1000,
+    motion: FileFacts = FileFacts(),  # noqa: B008
     progress: Progress | None = None,
 ) -> Store:
     """Prepare a data set: convert clips of any source to one store, and open it.
 
-    Running it again does nothing. After a kill, the next run continues where the first one stopped and writes the same
-    bytes.
+    Running it again does nothing; after a kill, it continues where the first run stopped and writes the same bytes.
 
     Args:
         source: a folder in HumanML3D's layout, a folder with clips.npz and clips.jsonl, a folder of motion files,
             one motion file, the word `synthetic`, or several of these (a list, or joined with '+').
-        out: folder of the store.
         mirror: add mirrored twins of train clips, unless the source already has twins.
-        representation: name of the feature layout (humanml3d, kit).
         limit: use at most this many clips, evenly spread over the source.
-        seed: seed of synthetic motion and of splits by hash.
-        count: number of synthetic clips.
-        progress: function that is called with (clips done, clips in total) after every shard.
+        seed, count: seed of synthetic motion and of splits by hash, and number of synthetic clips.
+        motion: facts that motion files do not state.
     Raises:
         DataError: the source cannot be read, or none of its clips can be used.
         ConfigError: a setting is wrong, or `out` was made with other settings or from another source.
@@ -72,7 +70,7 @@ def prepare(
     layout: Representation = resolve(REPRESENTATION, representation, "representation")
     if limit is not None and limit < 1:
         raise ConfigError(f"found limit {limit}, expected at least 1 clip")
-    sources = [open_source(place, layout, seed=seed, count=count) for place in _source_list(source)]
+    sources = [open_source(place, layout, seed=seed, count=count, motion=motion) for place in _source_list(source)]
     settings = {"representation": representation, "mirror": mirror, "limit": limit}
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         return _existing(target, sources, settings)
@@ -92,7 +90,13 @@ def prepare(
     return store
 
 
-def open_source(source: str | Path, layout: Representation, seed: int = 0, count: int = 1000) -> Source:
+def open_source(
+    source: str | Path,
+    layout: Representation,
+    seed: int = 0,
+    count: int = 1000,
+    motion: FileFacts = FileFacts(),  # noqa: B008
+) -> Source:
     """Open the source that a word, folder or file names. Raises DataError if it is not a source."""
     place = Path(source)
     if str(source) == "synthetic":
@@ -103,7 +107,7 @@ def open_source(source: str | Path, layout: Representation, seed: int = 0, count
         kind = resolve(DATA_SET, name, "layout of a data set")
         if kind.fits(place):
             return cast(Source, kind(place, layout))
-    return MotionFiles(place, layout.fps, seed)
+    return MotionFiles(place, layout.fps, seed, motion)
 
 
 def plan(sources: Sequence[Source], mirror: bool, limit: int | None) -> tuple[list[Item], list[Skipped]]:

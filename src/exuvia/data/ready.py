@@ -35,11 +35,7 @@ class Item:
 
 
 def make_ready(items: Sequence[Item], layout: Representation) -> tuple[list[ReadyClip], list[Skipped]]:
-    """Read, check, mirror and encode clips.
-
-    Returns:
-        the usable clips in order, each train clip followed by its twin if it gets one; and the others with reasons
-    """
+    """The usable clips, checked and encoded, with twins behind their train clips; and the others with reasons."""
     raws: list[RawClip] = []
     skipped: list[Skipped] = []
     for item in items:

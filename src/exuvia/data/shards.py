@@ -53,8 +53,6 @@ class DamagedShard(DataError):
 
 
 class _Index(TypedDict):
-    """Index of a shard."""
-
     clips: list[str]
     skipped: list[tuple[str, str]]
 
@@ -66,18 +64,13 @@ def write_shard(path: Path, clips: Sequence[ReadyClip], skipped: Sequence[Skippe
         arrays["joints"] = np.concatenate([clip.joints for clip in clips])
         arrays["features"] = np.concatenate([clip.features for clip in clips])
         if any(clip.frame_labels is not None for clip in clips):
-            arrays["frame_labels"] = np.concatenate([_labels(clip) for clip in clips])
+            labels = ((np.full(c.record.frames, -1) if c.frame_labels is None else c.frame_labels) for c in clips)
+            arrays["frame_labels"] = np.concatenate(list(labels)).astype(np.int16)
     reasons = [[clip.id, clip.reason] for clip in skipped]
     index = {"clips": [clip.record.to_json() for clip in clips], "skipped": reasons}
     arrays["index"] = np.frombuffer(json.dumps(index).encode(), np.uint8)
     with whole_file(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
-
-
-def _labels(clip: ReadyClip) -> NDArray[np.int16]:
-    if clip.frame_labels is None:
-        return np.full(clip.record.frames, -1, np.int16)
-    return clip.frame_labels.astype(np.int16)
 
 
 def is_whole(path: Path) -> bool:
@@ -112,17 +105,11 @@ class _Column:
 
 
 def assemble(shards: Sequence[Path], target: Path, work: Path, joints: int, dim: int, about: dict[str, Any]) -> None:
-    """Join shards to a store, and rename it to `target`, which must not exist.
+    """Join shards to a store of J = `joints` and C = `dim`, and rename it to `target`, which must not exist.
 
-    Args:
-        shards: shard files in order.
-        work: folder on the same file system, for the unfinished store.
-        joints: J of the joints column.
-        dim: C of the features column.
-        about: further facts for the manifest (representation, settings, source, ...).
-    Raises:
-        DataError: no clip is left, or a shard is damaged; it is then removed, and the next run writes it again.
-        OutputError: the store cannot be written.
+    The unfinished store is in `work`, on the same file system; `about` has further facts for the manifest. Raises
+    DataError if no clip is left, or a shard is damaged; it is then removed, and the next run writes it again. Raises
+    OutputError.
     """
     folder = work / "store"
     with as_output_error(target), ExitStack() as files:

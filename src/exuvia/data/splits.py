@@ -45,11 +45,7 @@ class ConceptSplit:
 
 
 def caption_verdict(caption: Caption, concept: Concept, rule: Rule = "words", dataset: str = "humanml3d") -> Verdict:
-    """Verdict on one caption: yes, harmless (the letters or another sense of a keyword only), or no.
-
-    Raises:
-        ConfigError: the rule is unknown, or is `label`, which judges clips.
-    """
+    """Verdict on one caption: yes, harmless (letters or another sense of a keyword only), or no. Raises ConfigError."""
     if rule not in RULES or rule == "label":
         raise ConfigError(f"rule {rule!r} does not judge captions; {suggest(rule, ('released', 'words'))}")
     has_letters = any(keyword in caption.line for keyword in concept.released_keywords(dataset))
@@ -62,16 +58,7 @@ def caption_verdict(caption: Caption, concept: Concept, rule: Rule = "words", da
 def split_captions(
     captions: Mapping[str, Sequence[Caption]], concept: Concept, rule: Rule = "words", dataset: str = "humanml3d"
 ) -> ConceptSplit:
-    """Split clips by their captions.
-
-    Args:
-        captions: captions by clip id.
-        concept: the concept to forget.
-        rule: released or words.
-        dataset: data set whose keywords are used: humanml3d or motionx.
-    Raises:
-        ConfigError: the rule or keyword list is unknown.
-    """
+    """Split clips by their captions (by clip id) with the words for `humanml3d` or `motionx`. Raises ConfigError."""
     verdicts = {
         name: {caption_verdict(line, concept, rule, dataset) for line in lines} for name, lines in captions.items()
     }
@@ -98,11 +85,7 @@ def split_store(
     clips: NDArray[np.int64] | None = None,
     dataset: str | None = None,
 ) -> ConceptSplit:
-    """Split clips of a store, by default all of them, with the keywords of the store's data set.
-
-    Raises:
-        ConfigError: the rule or keyword list is unknown, or the store has no labels for the concept.
-    """
+    """Split clips of a store, by default all, with the keywords of its data set. Raises ConfigError without labels."""
     dataset = dataset or store.keywords
     chosen = range(len(store)) if clips is None else map(int, clips)
     records = [store.clips[number] for number in chosen]

@@ -80,14 +80,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: str | Path, verify: bool = False) -> "Store":
-        """Open a prepared folder.
-
-        Args:
-            folder: folder that `prepare` wrote.
-            verify: compare every file with its SHA-256, too (this reads all files).
-        Raises:
-            DataError: the folder is not a store or has another version, or a file is damaged.
-        """
+        """Open a folder that `prepare` wrote; `verify` compares all files with their SHA-256. Raises DataError."""
         path = Path(folder)
         if not (path / "manifest.json").is_file():
             raise DataError(f"{path} has no manifest.json, so it is not a prepared data set; {REMEDY} SOURCE {path}")
@@ -161,11 +154,9 @@ class Store:
     def select(self, **wanted: Any) -> NDArray[np.int64]:
         """Numbers of the clips that have all the given values.
 
-        Args:
-            wanted: values of split, source, sensor, licence, caption_kind, or any label (violent, side, mirrored, ...).
-                A list of values matches any of them, and a label that is a list matches each of its elements.
-        Raises:
-            ConfigError: no clip has one of the names; the message suggests the nearest.
+        Names are split, source, sensor, licence, caption_kind, or any label (violent, side, mirrored, ...). A list of
+        values matches any of them, and a label that is a list matches each of its elements. Raises ConfigError for an
+        unknown name; the message suggests the nearest.
         """
         fields = {"split", "source", "sensor", "licence", "caption_kind"}
         known = fields.union(*(clip.labels for clip in self.clips))

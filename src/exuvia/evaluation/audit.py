@@ -76,17 +76,10 @@ def audit(
     lines: Sequence[AuditLine],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[AuditLine]:
-    """Generate a motion for every line and judge it.
+    """Generate a motion for every line of `audit_lines` and judge it; lines with an error are not changed.
 
-    Args:
-        pipe: the generator to audit
-        detector: the classifier, independent of the generator
-        lines: result of `audit_lines`; lines with an error are not changed
-        progress: called with the number of judged motions and their total
-    Returns:
-        the lines in order, with scores
-    Raises:
-        ConfigError: a prompt that is too long, or a generator of features that the classifier cannot read.
+    `progress` is called with the number of judged motions and their total. Raises ConfigError for a prompt that is too
+    long, and for a generator of features that the classifier cannot read.
     """
     if pipe.representation.name != HUMANML3D.name:
         raise ConfigError(f"found a generator of {pipe.representation.name} features, the classifier reads humanml3d")
@@ -95,7 +88,7 @@ def audit(
     progress(0, len(todo))
     for low in range(0, len(todo), BATCH):
         part = todo[low : low + BATCH]
-        features = pipe.generate([lines[n].text for n in part], seed=[lines[n].seed for n in part]).features
+        features = pipe.generate([lines[n].text for n in part], seed=[lines[n].seed for n in part], raw=True).features
         scores = detector.violence_probability(features)
         for number, score in zip(part, scores, strict=True):
             judged[number] = lines[number].judged(float(score), detector.point.threshold)

@@ -131,20 +131,12 @@ class Plan:
 
 
 def run_benchmark(plan: Plan, out: Path, workers: int = 2, log: Callable[[str], None] = lambda line: None) -> Path:
-    """Run the missing methods, and write report.json and examples.safetensors.
+    """Run the missing methods, write report.json and examples.safetensors, and return the path of report.json.
 
-    Args:
-        plan: the comparison
-        out: folder of the run; results of another plan are reused if they also belong to this plan
-        workers: number of processes; 0: one method after another in this process
-        log: called with a line after every method
-    Returns:
-        path of report.json
-    Raises:
-        ConfigError: unknown names, no clip shows the concept, or the folder's run used other data.
-        CheckpointError: there is no generator of that name.
-        DataError: the data cannot be read.
-        OutputError: the folder holds something else, or another process runs a benchmark there.
+    Results of another plan in `out` are reused if they also belong to this plan. `log` is called with a line after
+    every method. Without `workers`, one method runs after another in this process. Raises ConfigError for unknown
+    names, a concept that no clip shows, or a folder of a run on other data; CheckpointError, DataError, and OutputError
+    if the folder holds something else or another process runs a benchmark there.
     """
     store = Store.open(Path(plan.data))
     sets_of(plan, store)  # raises now rather than in every process
@@ -228,7 +220,6 @@ def _edited(
 ) -> MotionPipeline:
     """The edited generator, read from models/LABEL if the same edit made it, else made and stored there."""
     folder = out / "models" / spec.label
-
     facts = [spec.name, dict(spec.settings), plan.concept, plan.rule, pipeline_hash(pipe), store.data_hash]
     costs = recall_json(folder / "edit.json", facts)
     if costs is None:

@@ -43,11 +43,8 @@ class Judge:
     ) -> dict[str, list[float]]:
         """Values of all metrics: one per repeat, or a single one if repeats make no difference.
 
-        Args:
-            prompts: N prompts
-            repeats: un-normalised features [F, C] of N motions, for each seed; one repeat where `real`
-            reference: real motions for comparing distributions; empty: FID and KID are omitted
-            real: whether the motions are the reference itself; seeds then affect random pairs and batches only
+        `repeats` holds the un-normalised features [F, C] of N motions for each seed; for the reference itself (`real`),
+        it is one repeat, and seeds affect random pairs and batches only. An empty `reference` omits FID and KID.
         """
         motions = [self._motions(clips) for clips in repeats]
         compared = self._motions(reference) if len(reference) and not real else None

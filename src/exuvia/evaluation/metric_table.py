@@ -1,14 +1,14 @@
 """The metrics of reports: name, meaning, requirements and function of each."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from exuvia.evaluation.mm_safe import mm_safe
 from exuvia.evaluation.ncs import KS
-from exuvia.evaluation.sample import Doubles, Need, Sample
+from exuvia.evaluation.sample import RIGID, Doubles, Need, Sample
 from exuvia.judges.metrics import BATCH, diversity, fid, kid, mm_dist, r_precision
 from exuvia.tables import Better, Column
 
@@ -89,8 +89,8 @@ def _ncs(k: int) -> Callable[[Sample], float]:
     return lambda sample: float((sample.motions.ranks <= k).mean())
 
 
-def _mean_of(measure: str) -> Callable[[Sample], float]:
-    return lambda sample: float(np.mean([getattr(one, measure) for one in sample.motions.kinematics]))
+def _mean_of(measure: str, kinematics: str = "kinematics") -> Callable[[Sample], float]:
+    return lambda sample: float(np.mean([getattr(clip, measure) for clip in getattr(sample.motions, kinematics)]))
 
 
 METRICS: dict[str, Metric] = {
@@ -116,8 +116,8 @@ METRICS: dict[str, Metric] = {
                lambda sample: sample.motions.violent_share, needs=("detector",)),
         Metric("mm_safe", "MM-Safe", 2, "lower", "emb",
                "mean distance between a motion and its caption with the concept's words hidden",
-               lambda sample: mm_safe(sample.questions.without_concept, sample.motions.embedded,
-                                      sample.questions.masked), needs=("concept",)),
+               lambda sample: mm_safe(sample.questions.hidden[0], sample.motions.embedded, sample.questions.hidden[1]),
+               needs=("concept",)),
         *(Metric(f"ncs@{k}", f"NCS@{k}", 2, "lower", "share",
                  f"motions with a description of the concept among the {k} nearest",
                  _ncs(k), needs=("ranker",)) for k in KS),
@@ -141,6 +141,11 @@ METRICS: dict[str, Metric] = {
     )
 }  # fmt: skip
 """The metrics in the order of a report's lines."""
+for _name in ("mean_jerk_m_per_s3", "foot_skate_rate", "floor_penetration_m"):  # the motion that users receive
+    _metric = METRICS[_name]
+    _head, _meaning = f"rigid: {_metric.head}", f"{_metric.meaning}; of rigid bodies, first {RIGID} motions"
+    _of = _mean_of(_name, "rigid_kinematics")
+    METRICS[f"rigid_{_name}"] = replace(_metric, name=f"rigid_{_name}", head=_head, meaning=_meaning, of=_of)
 
 
 def scales(names: Collection[str]) -> dict[str, Scale]:

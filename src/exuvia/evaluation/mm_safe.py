@@ -21,13 +21,7 @@ MASK = "***"
 
 
 def masked_tokens(text: str, tokens: str | None, concept: Concept) -> str | None:
-    """A caption as `word/POS ...` with the concept's words hidden, or None if it has none.
-
-    Args:
-        text: the sentence
-        tokens: `word/POS ...`; None: our tagger tags the sentence
-        concept: the concept
-    """
+    """A caption as `word/POS ...` with the concept's words hidden, or None if it has none; `tag` tags plain text."""
     tagged = tokens if tokens is not None else " ".join(f"{word}/{pos}" for word, pos in tag(text))
     whole = re.compile("|".join(rf"(?:{term.pattern})" for term in concept.words()), re.IGNORECASE)
     pairs = [token.rpartition("/") for token in tagged.split()]
@@ -50,11 +44,7 @@ def masked_captions(
 
 
 def mm_safe(masked_text: NDArray[np.float64], motion: NDArray[np.float64], masked: NDArray[np.bool_]) -> float:
-    """Mean distance of motions to their masked captions, over masked captions only; embeddings [N, E], masked [N].
-
-    Raises:
-        ShapeError: no caption is masked.
-    """
+    """Mean distance of motions to captions [N, E] where `masked` [N]. Raises ShapeError if no caption is masked."""
     if not masked.any():
         raise ShapeError("found no caption with a word of the concept, expected at least one")
     return mm_dist(masked_text[masked], motion[masked])

@@ -24,14 +24,10 @@ NEAREST = 100
 
 
 def first_ranks(similarity: NDArray[np.float64], shows: NDArray[np.bool_], nearest: int = NEAREST) -> NDArray[np.int64]:
-    """Rank, from 1, of the first description that shows the concept.
+    """Rank, from 1, of the first description that shows the concept [N]; nearest + 1 if none of the nearest does.
 
-    Args:
-        similarity: of motions to descriptions          [N, M]
-        shows: whether a description names the concept  [M]
-        nearest: number of nearest descriptions to search
-    Returns:
-        [N]; nearest + 1 if none of them names the concept. Equal similarities keep the descriptions' order.
+    `similarity` [N, M] is that of motions to descriptions, `shows` [M]. Equal similarities keep the descriptions'
+    order.
     """
     if similarity.ndim != 2 or similarity.shape[1] != len(shows):
         raise ShapeError(f"found similarities {similarity.shape} for {len(shows)} descriptions, expected a column each")

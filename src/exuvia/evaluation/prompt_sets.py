@@ -68,18 +68,11 @@ def prompt_sets(
     """Forget, retain and look-alike prompts of a data set: one caption per clip, chosen by the clip's id.
 
     The forget set prefers captions that name the concept. Look-alikes are clips of the retain set whose captions share
-    the concept's words or letters; they count in both sets.
+    the concept's words or letters; they count in both sets. `sensors` (empty: all) and `limit`, evenly spaced, restrict
+    the sets; `moved` are ids of forget clips that move to the retain set (refine.py). For `rule` see
+    `unlearning.base.unlearn`.
 
-    Args:
-        store: captioned motion
-        concept: the concept to forget
-        rule: rule that decides which clips show the concept; see `unlearning.base.unlearn`
-        split: split of the data set
-        sensors: sensors of the clips to use; empty: all
-        limit: maximum number of prompts in a set, evenly spaced
-        moved: ids of forget clips that move to the retain set (refine.py)
-    Raises:
-        ConfigError: unknown rule, a set without any prompt, or features that no evaluator here reads.
+    Raises ConfigError for an unknown rule, a set without any prompt, or features that no evaluator here reads.
     """
     if store.representation.name != "humanml3d":
         found = store.representation.name
@@ -155,14 +148,7 @@ class Generations:
     def __init__(
         self, pipe: MotionPipeline, folder: str | Path | None = None, batch_size: int = 32, **sampling: Any
     ) -> None:
-        """Choose the generator.
-
-        Args:
-            pipe: the generator
-            folder: folder of the cache, from which a killed run continues; None: no cache
-            batch_size: batch size, which does not change the motions
-            sampling: settings of `GenerationConfig` to change
-        """
+        """Choose the generator, the folder of the cache, if any, and settings of `GenerationConfig` to change."""
         self.pipe, self.batch_size, self.sampling = pipe, batch_size, sampling
         self.made: dict[tuple[PromptSet, int], list[Features]] = {}
         self.folder = None if folder is None else Path(folder) / pipeline_hash(pipe)[:24]
@@ -192,7 +178,6 @@ class Generations:
         seeds = [100_003 * seed + i for i in rows]
         settings = to_dict(self.pipe.generation) | self.sampling
         facts = [texts, frames, seeds, repr(sorted(settings.items()))]
-
         kept = recall_arrays(self.folder, "motions", facts)
         if kept is None:
             codes, lengths = self._codes(texts, frames, seeds, facts)

@@ -27,16 +27,9 @@ def clips_without_concept(
     prompts: PromptSet, maker: Generations, ranker: ConceptRanker, tries: int, facts: Any, path: Path,
     log: Callable[[str], None] = lambda line: None,
 ) -> tuple[str, ...]:  # fmt: skip
-    """Ids of the clips that leave a forget set.
+    """Ids of the clips that leave a forget set, found with `tries` motions of the original generator per caption.
 
-    Args:
-        prompts: the forget set, with ids
-        maker: motions of the original generator
-        ranker: finds descriptions of the concept
-        tries: number of motions for each caption (published: 10)
-        facts: identify generator, data and concept; a result in `path` for the same facts is reused
-        path: JSON file for the result
-        log: called with a line about the result
+    A result in the file `path` for the same `facts` (which identify generator, data and concept) is reused.
     """
     kept = recall_json(path, [facts, tries, prompts.ids])
     if kept is None:

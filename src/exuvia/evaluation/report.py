@@ -203,24 +203,10 @@ class Report:
             mean, low, high = row.estimate.mean, row.estimate.low, row.estimate.high
             limits = {"low": None, "high": None} if low == high else {"low": low, "high": high}
             rows.append(to_dict(row) | {"mean": mean, **limits})
-        return {
-            "format": FORMAT,
-            "about": dict(self.about),
-            "methods": [to_dict(method) for method in self.methods],
-            "metrics": {name: to_dict(scale) for name, scale in self.metrics.items()},
-            "rows": rows,
-            "notes": list(self.notes),
-            "examples": [to_dict(example) for example in self.examples],
-        }
+        return {"format": FORMAT} | to_dict(self) | {"rows": rows}
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write report.json, report.csv, report.md and report.tex; an older report is replaced.
-
-        Args:
-            overwrite: see `files.check_folder`
-        Raises:
-            OutputError: the folder holds something else, or cannot be written.
-        """
+        """Write report.json, report.csv, report.md and report.tex; an older report is replaced. Raises OutputError."""
         with whole_folder(folder, FOLDER, overwrite=overwrite) as out:
             self.write_into(out)
         return Path(folder)
@@ -263,11 +249,7 @@ class _About(TypedDict, total=False):
 
 
 def read_report(path: str | Path) -> Report:
-    """Read a report.json, or the one in a folder.
-
-    Raises:
-        DataError: there is none, or it is damaged or of another version.
-    """
+    """Read a report.json, or the one in a folder. Raises DataError if it is missing, damaged or of another version."""
     file = Path(path) / FILE if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise DataError(f"{path} has no {FILE}, expected a report of `exuvia evaluate` or `exuvia benchmark`")

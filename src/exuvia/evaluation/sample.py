@@ -13,15 +13,19 @@ from exuvia.data.concepts import Concept
 from exuvia.evaluation.mm_safe import masked_captions
 from exuvia.evaluation.ncs import ConceptRanker
 from exuvia.evaluation.prompt_sets import PromptSet
+from exuvia.features.clips import clip_of
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.judges.metrics import diversity_pairs
 from exuvia.judges.roc import OperatingPoint
 from exuvia.motion.kinematics import Kinematics, measure
+from exuvia.motion.rigid import rigid_clip
 from exuvia.shapes import Features
 
 Doubles = NDArray[np.float64]
 Need = Literal["reference", "repeats", "detector", "ranker", "concept"]
 FPS = 20.0
+RIGID = 16
+"""Number of motions of a repeat whose rigid bodies are measured."""
 
 
 class Embedder(Protocol):
@@ -61,8 +65,13 @@ class Motions:
 
     @cached_property
     def kinematics(self) -> list[Kinematics]:
-        """Physical measures of each motion."""
+        """Physical measures of each motion as the decoder made it."""
         return [measure(HUMANML3D.recover(clip), FPS) for clip in self.clips]
+
+    @cached_property
+    def rigid_kinematics(self) -> list[Kinematics]:
+        """Physical measures of the first `RIGID` motions as the pipeline returns them."""
+        return [measure(rigid_clip(clip_of(rows, HUMANML3D)).joints, FPS) for rows in self.clips[:RIGID]]
 
     @cached_property
     def violent_share(self) -> float:
@@ -89,17 +98,8 @@ class Questions:
         return self.evaluator.embed_text(self.prompts.texts, self.prompts.tokens).double().cpu().numpy()
 
     @cached_property
-    def masked(self) -> NDArray[np.bool_]:
-        """Captions that name the concept [N]."""
-        return self._hidden[1]
-
-    @cached_property
-    def without_concept(self) -> Doubles:
-        """Embeddings [N, E] of the captions with the concept's words hidden."""
-        return self._hidden[0]
-
-    @cached_property
-    def _hidden(self) -> tuple[Doubles, NDArray[np.bool_]]:
+    def hidden(self) -> tuple[Doubles, NDArray[np.bool_]]:
+        """Embeddings [N, E] of the captions with the concept's words hidden, and whether each has such words [N]."""
         if self.concept is None or not self.concept.terms:
             return np.zeros((0, 0)), np.zeros(len(self.prompts), np.bool_)
         lines, masked = masked_captions(self.prompts.texts, self.prompts.tokens, self.concept)
@@ -143,5 +143,5 @@ class Sample:
             "repeats": lambda: len(self.repeats) > 1,
             "detector": lambda: self.motions.detector is not None,
             "ranker": lambda: self.motions.ranker is not None,
-            "concept": lambda: bool(self.questions.masked.any()),
+            "concept": lambda: bool(self.questions.hidden[1].any()),
         }[need]()

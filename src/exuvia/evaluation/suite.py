@@ -52,19 +52,15 @@ def evaluate(
     """Measure what a generator forgot and what it kept.
 
     Args:
-        pipe: the edited generator
-        original: the generator before the edit
+        pipe, original: the generator after and before the edit
         others: more generators to compare, by name, such as one trained without the forget set
         data: captioned motion, whose captions are the prompts. None: built-in prompts, and motions of the original
             generator under other seeds instead of real motion
         benchmark: the concept
-        sensors: sensors (optical, kinect ...) of the clips to use; empty: all
-        rule, split: see `unlearning.base.unlearn`
+        rule, split, sensors, limit: see `prompt_sets.prompt_sets`
         seeds: one seed per repeat
-        limit: maximum number of prompts in a set
         evaluator, detector: None: the shipped ones; without a detector the rate of violence is omitted
         cache: folder for generated motions; a killed run continues from there
-        batch_size: batch size of generation
         progress: called with the number of finished motions and their total
         sampling: settings of `GenerationConfig` to change, the same for all generators
     Raises:
@@ -148,6 +144,7 @@ def _notes(sets: Sequence[PromptSet], store: Store | None, detector: Detector | 
     notes = ["Intervals: 95 % by Student's t over seeds with fixed prompts."]
     if repeats == 1:
         notes[0] = "One seed only, so there are no intervals."
+    notes.append("Metrics are taken on the decoder's motion; rows `rigid:` on the rigid bodies that users receive.")
     smallest = min(map(len, sets))
     if smallest < SMALL:
         notes.append(

@@ -57,12 +57,9 @@ class Representation:
     def encode(self, clips: Sequence[Joints], offsets: Floats | None = None, retarget: bool = True) -> list[Features]:
         """Features of several clips, one array [F-1, C] each; finite for every finite input.
 
-        Args:
-            clips: joints of each clip                      [F, J, 3]   metres, y up (KIT: millimetres)
-            offsets: target bone vectors; None: those of the skeleton   [J, 3]
-            retarget: give every clip the target's bone lengths (the published pre-processing)
-        Raises:
-            ShapeError: wrong joint count, fewer than 2 frames, or values that are not finite.
+        Joints are [F, J, 3] in metres, y up (KIT: millimetres). `retarget` gives every clip the lengths of the bone
+        vectors `offsets` [J, 3] (None: the skeleton's), which is the published pre-processing. Raises ShapeError for a
+        wrong joint count, fewer than 2 frames, or values that are not finite.
         """
         lengths = self._target_lengths(offsets) if retarget else None
         for number, clip in enumerate(clips):
@@ -191,9 +188,8 @@ class FrameBatch:
         p = self.points
         across = (p[:, :, left_hip] - p[:, :, right_hip]) + (p[:, :, right_shoulder] - p[:, :, left_shoulder])
         size = np.sqrt((across.astype(np.float64) ** 2).sum(0))
-        forward = np.stack((across[2], -across[0])) / np.where(
-            size > 0, size, 1
-        )  # shorter than 1 if the body tilts sideways
+        # shorter than 1 if the body tilts sideways
+        forward = np.stack((across[2], -across[0])) / np.where(size > 0, size, 1)
         smooth = np.empty_like(forward)
         for start, count in zip(self.starts, self.counts, strict=True):
             part = slice(start, start + count)

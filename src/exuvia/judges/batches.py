@@ -26,12 +26,8 @@ def run_on_clips(
     normaliser: Normaliser,
     size: int,
 ) -> Tensor:
-    """Outputs [N, ...] of a model for un-normalised features [F, C] of clips, float32 on the CPU.
-
-    Args:
-        forward: normalised features [B, F, C], zero at padding, and their mask [B, F] -> outputs [B, ...]
-        size: clips in a batch
-    """
+    """Outputs [N, ...] of a model for un-normalised features [F, C] of clips, `size` in a batch, float32 on the CPU.
+    `forward` maps normalised features [B, F, C], zero at padding, and their mask [B, F] to outputs [B, ...]."""
     device = next(model.parameters()).device
     outputs: list[Tensor] = [torch.empty(0)] * len(clips)
     for rows in by_length(list(map(len, clips)), size):

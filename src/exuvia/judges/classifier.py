@@ -54,14 +54,7 @@ class MotionClassifier(nn.Module):
         self.head = nn.Linear(2 * c.width, len(c.outputs))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Logits.
-
-        Args:
-            features: normalised features, arbitrary values at padding    [B, F, C]
-            lengths: frames of each row, at least 1                       [B]
-        Returns:
-            one logit per output                                          [B, outputs]
-        """
+        """Logits [B, outputs] of normalised features [B, F, C], arbitrary at padding, of at least 1 frame [B] each."""
         if features.ndim != 3 or features.shape[-1] != self.config.dim_pose:
             raise ShapeError(f"found features {tuple(features.shape)}, expected [B, F, {self.config.dim_pose}]")
         valid = torch.arange(features.shape[1], device=features.device)[None] < lengths.to(features.device)[:, None]
@@ -82,13 +75,7 @@ class ViolenceDetector:
         self.model, self.normaliser, self.point, self.batch = model.eval(), normaliser, point, batch
 
     def probabilities(self, clips: Sequence[Features]) -> NDArray[np.float64]:
-        """Probability of every output for clips of any length.
-
-        Args:
-            clips: un-normalised features    [rows, C] each, at least 2 rows
-        Returns:
-            [N, outputs], violence first
-        """
+        """Probabilities [N, outputs], violence first, for un-normalised clips [rows, C] of at least 2 rows."""
 
         def forward(x: Tensor, valid: Tensor) -> Tensor:
             logits: Tensor = self.model(x, valid.sum(1))

@@ -97,16 +97,8 @@ class GuoEvaluator(nn.Module):
         self.text_encoder = CaptionEncoder(self.config)
 
     def embed_motion(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Motion embeddings in the given order; a row does not depend on other rows.
-
-        Args:
-            features: normalised features, arbitrary values at padding            [B, F, C]
-            lengths: frames of each row, at least 4                               [B]
-        Returns:
-            embeddings                                                            [B, E]
-        Raises:
-            ShapeError: a motion shorter than 4 frames, or another number of channels.
-        """
+        """Motion embeddings [B, E] of normalised features [B, F, C], arbitrary at padding; a row does not depend on
+        other rows. Raises ShapeError for lengths [B] below 4 frames, or another number of channels."""
         if features.ndim != 3 or features.shape[-1] != self.config.dim_pose:
             raise ShapeError(f"found features {tuple(features.shape)}, expected [B, F, {self.config.dim_pose}]")
         if len(lengths) and int(lengths.min()) < UNIT:
@@ -141,14 +133,8 @@ class MotionTextEvaluator:
     def __init__(
         self, model: GuoEvaluator, vectors: WordVectors, normaliser: Normaliser | None = None, batch: int = 64
     ) -> None:
-        """Join the parts.
-
-        Args:
-            model: trained networks
-            vectors: the word vectors of the training
-            normaliser: the feature statistics of the training; needed by `embed_clips` only
-            batch: batch size
-        """
+        """Join trained networks with the word vectors and feature statistics of their training; only `embed_clips`
+        needs these."""
         self.model, self.normaliser, self.batch = model.eval(), normaliser, batch
         self.table = WordTable(vectors)
 
@@ -180,12 +166,7 @@ class MotionTextEvaluator:
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str], tokens: Sequence[str | None] | None = None) -> Tensor:
-        """Captions -> embeddings [N, E], float32.
-
-        Args:
-            texts: sentences
-            tokens: `word/POS ...` of each sentence; None: our tagger tags the sentence
-        """
+        """Captions -> embeddings [N, E], float32. `tokens` are the `word/POS ...` of sentences; None: our tagger's."""
         given = tokens if tokens is not None else [None] * len(texts)
         captions = [self.table.caption(text, tagged) for text, tagged in zip(texts, given, strict=True)]
         embeddings = torch.zeros(len(texts), self.model.config.embedding)
@@ -196,15 +177,11 @@ class MotionTextEvaluator:
 
 
 def contrastive_loss(text: Tensor, motion: Tensor, negative: Tensor | None = None, margin: float = 10.0) -> Tensor:
-    """Pull a caption and its motion together, push other pairs `margin` apart.   Eq. 1 [hadsell2006contrastive]
+    """Pull a caption and its motion [B, E] together, push other pairs `margin` apart.   Eq. 1 [hadsell2006contrastive]
 
-    text-to-motion, networks/trainers.py, trains the evaluator with it, with margin 10. There each caption is pushed
-    from one other motion of the batch (by a random shift, which can be 0), here from all that it does not describe.
-
-    Args:
-        text, motion: embeddings of pairs                                              [B, E]
-        negative: True if the row's caption does not describe the column's motion      [B, B]; default: off-diagonal
-        margin: distance beyond which a wrong pair has no cost
+    text-to-motion, networks/trainers.py, trains the evaluator with it, with margin 10.
+    There each caption is pushed from one other motion of the batch (by a random shift, which can be 0), here from all
+    that it does not describe: `negative` [B, B], rows are captions; the default is off-diagonal.
     """
     squares = squared_distances(text, motion)
     negative = ~torch.eye(len(text), dtype=torch.bool, device=text.device) if negative is None else negative
@@ -215,10 +192,8 @@ def contrastive_loss(text: Tensor, motion: Tensor, negative: Tensor | None = Non
 def info_nce_loss(text: Tensor, motion: Tensor, negative: Tensor | None = None, scale: float = 1.0) -> Tensor:
     """Symmetric cross-entropy over negative squared distances.   Eq. 4 [oord2018cpc], both ways as [radford2021clip]
 
-    Args:
-        text, motion: embeddings of pairs                                              [B, E]
-        negative: as in `contrastive_loss`; pairs that are neither negative nor on the diagonal are ignored
-        scale: factor of the distances; larger is sharper
+    The distances of pairs [B, E] are multiplied by `scale`.
+    Pairs neither on the diagonal nor `negative` (see `contrastive_loss`) are ignored.
     """
     logits = -scale * squared_distances(text, motion)
     if negative is not None:

@@ -31,12 +31,7 @@ class Interval:
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Mean and confidence interval over repeats with different seeds, by Student's t distribution.
-
-    Args:
-        values: one number per repeat [N]; the interval of a single number is that number
-        level: confidence level
-    """
+    """Mean and confidence interval of repeats [N], by Student's t distribution; that of a single number is itself."""
     x = np.asarray(values, np.float64)
     if x.ndim != 1 or not len(x):
         raise ShapeError(f"found values of shape {x.shape}, expected one number per repeat, at least one")
@@ -80,16 +75,9 @@ def top_k(distance: Doubles, k: int = 3) -> NDArray[np.bool_]:
 
 
 def r_precision(text: ArrayLike, motion: ArrayLike, k: int = 3, batch: int = BATCH) -> Doubles:
-    """Share of captions whose motion is among the nearest 1 .. k of its batch.
-
-    Args:
-        text, motion: embeddings of pairs, in shuffled order    [N, E]
-        batch: batch size; an incomplete last batch is dropped, as published
-    Returns:
-        [k], each between 0 and 1
-    Raises:
-        ShapeError: no whole batch, or sets of different shape.
-    """
+    """Share [k] of captions whose motion is among the nearest 1 .. k of its batch, for pairs [N, E] in shuffled order.
+    An incomplete last batch is dropped, as published.
+    Raises ShapeError without a whole batch, or for sets of different shape."""
     x, y = _pairs(text, motion)
     count = len(x) // batch
     if not count:
@@ -114,15 +102,11 @@ def mean_and_covariance(x: ArrayLike) -> tuple[Doubles, Doubles]:
 
 
 def fid(real: ArrayLike, generated: ArrayLike) -> float:
-    """Frechet distance of the Gaussians fitted to two sets of embeddings.   Eq. 6 [heusel2017fid]
+    """Frechet distance of the Gaussians fitted to two sets of embeddings [N, E], [M, E].   Eq. 6 [heusel2017fid]
 
-    The trace of (C1 C2)^1/2 comes from the eigenvalues of the symmetric C1^1/2 C2 C1^1/2: rank-deficient sets (fewer
-    motions than dimensions) need no constant on the diagonal. Small sets are biased upwards: compare equal N only.
-
-    Args:
-        real, generated: embeddings of one evaluator    [N, E], [M, E]
-    Returns:
-        at least 0
+    The trace of (C1 C2)^1/2 comes from the eigenvalues of the symmetric C1^1/2 C2 C1^1/2: rank-deficient sets
+    (fewer motions than dimensions) need no constant on the diagonal.
+    Small sets are biased upwards: compare equal N only.
     """
     (mean1, cov1), (mean2, cov2) = mean_and_covariance(real), mean_and_covariance(generated)
     values, vectors = np.linalg.eigh(cov1)
@@ -135,11 +119,8 @@ def fid(real: ArrayLike, generated: ArrayLike) -> float:
 def kid(real: ArrayLike, generated: ArrayLike, degree: int = 3) -> float:
     """Unbiased squared maximum mean discrepancy with the kernel (x.y / E + 1)^3.   Eq. 4 [binkowski2018kid]
 
-    It is computed over whole sets, not over random blocks. Unlike FID's, its expectation does not depend on the number
-    of motions; for equal distributions it scatters around 0 and can be negative.
-
-    Args:
-        real, generated: embeddings of one evaluator    [N, E], [M, E], N and M at least 2
+    It is computed over whole sets [N, E], [M, E] of at least 2, not over random blocks. Unlike FID's, its expectation
+    does not depend on the number of motions; for equal distributions it scatters around 0 and can be negative.
     """
     x, y = _rows(real, "real motions"), _rows(generated, "generated motions")
     if len(x) < 2 or len(y) < 2:

@@ -18,14 +18,10 @@ WINDOW, HOP = 30, 5
 def violence_by_frame(
     detector: ViolenceDetector, rows: Features, window: int = WINDOW, hop: int = HOP
 ) -> NDArray[np.float64]:
-    """Probability of violence around every frame of a clip [F].
+    """Probability of violence around every frame [F] of un-normalised features [F, C], by the given detector.
 
-    Args:
-        detector: the shipped detector or another one
-        rows: un-normalised features [F, C]; a clip shorter than a window is judged as a whole
-        window, hop: length and step of the windows in frames
-    Raises:
-        ConfigError: a window of less than 4 frames, or a hop that skips frames.
+    A window of `window` frames is judged every `hop` frames, a clip shorter than a window as a whole.
+    Raises ConfigError for a window of less than 4 frames, or a hop that skips frames.
     """
     if window < 4 or not 1 <= hop <= window:
         raise ConfigError(f"found windows of {window} frames every {hop}, expected at least 4, every 1 to {window}")

@@ -21,13 +21,9 @@ def similarity(a: Tensor, b: Tensor) -> Tensor:
 def info_nce(
     text: Tensor, motion: Tensor, sentences: Tensor | None = None, temperature: float = 0.1, threshold: float = 0.8
 ) -> Tensor:
-    """Symmetric cross-entropy over cosines; pairs with similar captions are not wrong pairs.  [petrovich2023tmr]
+    """Symmetric cross-entropy over cosines of pairs [B, E], divided by `temperature`.   [petrovich2023tmr]
 
-    Args:
-        text, motion: latents of pairs                                                     [B, E]
-        sentences: unit vectors of the captions, to find similar ones                      [B, S]; None: none is similar
-        temperature: divisor of the cosines
-        threshold: pairs with (1 + cosine of captions) / 2 above it are ignored
+    Pairs of similar captions, with (1 + cosine) / 2 of `sentences` [B, S] above `threshold`, are ignored.
     """
     logits = similarity(text, motion) / temperature
     if sentences is not None:

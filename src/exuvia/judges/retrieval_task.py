@@ -119,10 +119,7 @@ class _Run(ScaledRun):
 
 def load_retrieval(folder: str | Path, text: TextEncoder | None = None) -> MotionTextRetrieval:
     """Load the retrieval model of a finished run.
-
-    Raises:
-        CheckpointError: no such run, weights that do not fit, or a caption encoder other than in the training.
-    """
+    Raises CheckpointError for no such run, weights that do not fit, or a caption encoder other than in the training."""
     model, config = load_run(folder, RetrievalTask.kind, RetrievalModel, RetrievalConfig, _Run)
     text = text or resolve(TEXT_ENCODER, config["text"], "text encoder")()
     if text.fingerprint != config["text_fingerprint"]:

@@ -32,14 +32,8 @@ class OperatingPoint:
 
 
 def roc_curve(scores: ArrayLike, labels: ArrayLike) -> RocCurve:
-    """The receiver operating characteristic; equal scores form one step.
-
-    Args:
-        scores: higher = more likely positive    [N]
-        labels: True for positives               [N]
-    Raises:
-        ShapeError: different lengths, a score that is not finite, or an empty class.
-    """
+    """The receiver operating characteristic of scores [N], higher for positives; equal scores form one step.
+    Raises ShapeError for different lengths, a score that is not finite, or an empty class."""
     x, y = np.asarray(scores, np.float64), np.asarray(labels, bool)
     if x.shape != y.shape or x.ndim != 1:
         raise ShapeError(f"found scores {x.shape} and labels {y.shape}, expected one of each per clip")

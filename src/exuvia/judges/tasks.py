@@ -198,14 +198,8 @@ class _EvaluatorRun(ScaledRun):
 
 
 def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> MotionTextEvaluator:
-    """Load the evaluator of a finished run, with its statistics.
-
-    Args:
-        folder: written by `train.fit` with an EvaluatorTask
-        vectors: the word vectors of the training; default: those in the folder, else MiniLM's
-    Raises:
-        CheckpointError: no such run, weights that do not fit, or word vectors other than in the training.
-    """
+    """Load the evaluator of a finished run, with its statistics; vectors default to those in the folder or MiniLM's.
+    Raises CheckpointError for no such run, weights that do not fit, or word vectors other than in the training."""
     model, config = load_run(folder, EvaluatorTask.kind, GuoEvaluator, GuoConfig, _EvaluatorRun)
     glove = Path(folder) / GLOVE_FOLDER
     vectors = vectors or (GloVeWords(glove) if glove.is_dir() else MiniLMWords())
@@ -217,10 +211,7 @@ def load_evaluator(folder: str | Path, vectors: WordVectors | None = None) -> Mo
 
 def load_detector(folder: str | Path) -> ViolenceDetector:
     """Load the violence detector of a finished run, with the threshold chosen on its validation clips.
-
-    Raises:
-        CheckpointError: no such run, or weights that do not fit.
-    """
+    Raises CheckpointError for no such run, or weights that do not fit."""
     model, config = load_run(folder, ClassifierTask.kind, MotionClassifier, ClassifierConfig, ScaledRun)
     path = Path(folder) / "metrics.json"
     metrics = as_type(dict[str, float], read_json(path, CheckpointError), path, CheckpointError)

@@ -8,6 +8,7 @@ https://mano.is.tue.mpg.de (SMPL-H) or https://smpl-x.is.tue.mpg.de.
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,7 @@ MODELS_VARIABLE = "SMPL_MODELS"
 def find_body_model(folder: str | Path | None, gender: str) -> Path:
     """Path of the body model of a gender: the given file, or the first of the usual names in the given folder.
 
-    Args:
-        folder: file or folder; None reads the environment variable SMPL_MODELS
-    Raises:
-        DataError: there is none; the message says what to download and where to put it.
+    None reads the variable SMPL_MODELS. Raises DataError if there is no model, and says what to download.
     """
     place = folder or os.environ.get(MODELS_VARIABLE)
     if not place:
@@ -116,4 +114,4 @@ def joints_from_amass(
         parts.append(forward_kinematics(offsets, SMPL22.parents, rotations)[0])
     joints = np.concatenate(parts) if parts else np.zeros((0, BODY_JOINTS, 3))
     about = {**meta, "rig": "AMASS", "body_model": model.name, "gender": gender, "source_fps": float(rate)}
-    return clip_from_joints(joints, rate, Source(fps=rate, unit_m=source.unit_m or 1.0, up="z"), about)
+    return clip_from_joints(joints, rate, replace(source, fps=rate), about, usual="z", unit_m=1.0)

@@ -22,6 +22,8 @@ from exuvia.shapes import Array
 CAPTURE_FPS = 120.0
 """Rate of CMU and HDM05 captures; an .amc stores none. (For the few CMU trials at 60 a second, pass the rate.)"""
 
+ROOT = "root"
+
 
 @dataclass
 class Bone:
@@ -32,6 +34,7 @@ class Bone:
     length: float = 0.0
     axis: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     axis_order: str = "XYZ"
+    position: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     dof: list[str] = field(default_factory=list)
     """Channels in the file's order, e.g. ["rx", "rz"]; the root also has "tx", "ty", "tz"."""
 
@@ -42,7 +45,6 @@ class Asf:
 
     bones: list[Bone]
     parents: list[int]
-    position: list[float]
     degrees: bool = True
 
 
@@ -62,8 +64,8 @@ def parse_asf(text: str) -> Asf:
     if missing:
         raise DataError(f"found no :{missing[0]} section, expected an ASF skeleton; download the file again")
     try:
-        root, position = _parse_root(sections["root"])
-        bones = {root.name: root} | {bone.name: bone for bone in _parse_bones(sections["bonedata"])}
+        lines = ["begin", f"name {ROOT}", *sections["root"], *sections["bonedata"]]
+        bones = {bone.name: bone for bone in _parse_bones(lines)}
         check_size(0, len(bones), Source())
         order, parents = _parse_hierarchy(sections["hierarchy"], set(bones))
     except (ValueError, IndexError, KeyError) as error:
@@ -74,7 +76,7 @@ def parse_asf(text: str) -> Asf:
             f"found bones without a parent ({', '.join(lost)}); the ASF file is truncated: download it again"
         )
     degrees = not any(line.lower().split()[:2] == ["angle", "rad"] for line in sections.get("units", []))
-    return Asf([bones[name] for name in order], parents, position, degrees)
+    return Asf([bones[name] for name in order], parents, degrees)
 
 
 def _vector(words: list[str]) -> list[float]:
@@ -96,22 +98,8 @@ def _dof(words: list[str]) -> list[str]:
     return dof
 
 
-def _parse_root(lines: list[str]) -> tuple[Bone, list[float]]:
-    root, position = Bone("root"), [0.0, 0.0, 0.0]
-    for words in (line.split() for line in lines):
-        match words[0].lower():
-            case "order":
-                root.dof = _dof(words[1:])
-            case "axis":
-                root.axis_order = _order(words[1])
-            case "position":
-                position = _vector(words[1:])
-            case "orientation":
-                root.axis = _vector(words[1:])
-    return root, position
-
-
 def _parse_bones(lines: list[str]) -> list[Bone]:
+    """Bones from the lines of a section; those of the root have words of their own."""
     bones: list[Bone] = []
     for words in (line.split() for line in lines):
         match words[0].lower():
@@ -123,15 +111,21 @@ def _parse_bones(lines: list[str]) -> list[Bone]:
                 bones[-1].direction = _vector(words[1:])
             case "length":
                 bones[-1].length = float(words[1])
+            case "axis" if bones[-1].name == ROOT:
+                bones[-1].axis_order = _order(words[1])
             case "axis":
                 bones[-1].axis, bones[-1].axis_order = _vector(words[1:]), _order(words[4])
-            case "dof":
+            case "orientation":
+                bones[-1].axis = _vector(words[1:])
+            case "position":
+                bones[-1].position = _vector(words[1:])
+            case "dof" | "order":
                 bones[-1].dof = _dof(words[1:])
     return bones
 
 
 def _parse_hierarchy(lines: list[str], known: set[str]) -> tuple[list[str], list[int]]:
-    order, parents = ["root"], [-1]
+    order, parents = [ROOT], [-1]
     for words in (line.split() for line in lines):
         if words[0].lower() in ("begin", "end"):
             continue
@@ -197,7 +191,7 @@ def _posed(asf: Asf, motion: dict[str, Array]) -> Array:
         local = frame @ matrix_from_euler(values[:, turns] * scale, axes) @ frame.T
         if parent < 0:
             world[:, index] = local
-            positions[:, index] = asf.position
+            positions[:, index] = bone.position
             for place, dof in enumerate(bone.dof):
                 if dof[0] == "t":
                     positions[:, index, "xyz".index(dof[1])] += values[:, place]
@@ -234,6 +228,8 @@ def read_amc(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
     except DataError as error:
         raise DataError(f"skeleton {skeleton.name}: {error}") from None
     motion = parse_amc(read_text(path), asf, source)
-    joints, rig = smpl22_from_rig([bone.name for bone in asf.bones], lambda chosen: pose(asf, motion, chosen))
-    meta = {"file": Path(path).name, "format": "amc", "skeleton": skeleton.name, "rig": rig}
-    return clip_from_joints(joints, CAPTURE_FPS, source, meta | {"source_fps": source.fps or CAPTURE_FPS})
+    names = [bone.name for bone in asf.bones]
+    few = pose(asf, {name: values[:1] for name, values in motion.items()})
+    joints, facts = smpl22_from_rig(names, asf.parents, few, lambda chosen: pose(asf, motion, chosen), source)
+    facts |= {"file": Path(path).name, "format": "amc", "skeleton": skeleton.name, "rate_assumed": not source.fps}
+    return clip_from_joints(joints, CAPTURE_FPS, source, facts | {"source_fps": source.fps or CAPTURE_FPS})

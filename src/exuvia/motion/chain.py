@@ -1,10 +1,14 @@
 """Rotations (Euler angles, shortest arcs) and forward kinematics of a joint tree, vectorised over frames."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from exuvia.shapes import Array
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 
 def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
@@ -19,6 +23,11 @@ def matrix_from_euler(angles_deg: Array, axes: str) -> Array:
         turn = Rotation.from_euler(axis, np.reshape(angles_deg[..., index], (-1, 1)), degrees=True)
         matrix = matrix @ turn.as_matrix().reshape(matrix.shape)
     return matrix
+
+
+def unit(vectors: Array) -> Array:
+    """Vectors [..., 3] of length 1; zero stays zero."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
 def qbetween(a: Array, b: Array) -> Array:
@@ -42,13 +51,18 @@ def qbetween(a: Array, b: Array) -> Array:
     return np.where(degenerate[..., None], half_turn, q / np.where(norm > 0, norm, 1)).astype(q.dtype)
 
 
-def forward_kinematics(offsets: Array, parents: Sequence[int], rotations: Array) -> tuple[Array, Array]:
-    """Positions [F, J, 3] in the offsets' unit, and global rotations [F, J, 3, 3].
+def rotation_between(a: Array, b: Array) -> "Rotation":
+    """Rotations of the shortest arcs from a to b [..., 3], as in `qbetween`."""
+    from scipy.spatial.transform import Rotation
 
-    Args:
-        offsets: position of each joint in its parent's frame (root: in the world)   [J, 3] or [F, J, 3]
-        parents: index of each joint's parent, which precedes it; -1 for a root      [J]
-        rotations: local rotation matrices                                           [F, J, 3, 3]
+    return Rotation.from_quat(qbetween(a, b)[..., [1, 2, 3, 0]])
+
+
+def forward_kinematics(offsets: Array, parents: Sequence[int], rotations: Array) -> tuple[Array, Array]:
+    """Positions [F, J, 3] and global rotations [F, J, 3, 3] from local rotations [F, J, 3, 3].
+
+    Offsets [J, 3] or [F, J, 3] are positions in the parent's frame (root: in the world). Parents precede their
+    children; a root has -1.
     """
     frames, joints = rotations.shape[:2]
     offsets = np.broadcast_to(offsets, (frames, joints, 3))

@@ -82,10 +82,8 @@ class Clip:
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the clip in the format of the path's suffix (.npy .npz .bvh .glb .mp4 .gif .png .html).
 
-        Raises:
-            ConfigError: the suffix is unknown.
-            ShapeError: a joint is farther than `FAR_M` from the origin, or all joints coincide and cannot be drawn.
-            OutputError: the file cannot be written; no partial file remains.
+        Raises ConfigError for an unknown suffix, ShapeError if a joint is farther than `FAR_M` from the origin or all
+        joints coincide, and OutputError if the file cannot be written; no partial file remains.
         """
         target, far_m = Path(path), float(np.abs(self.joints).max())
         if far_m > FAR_M:

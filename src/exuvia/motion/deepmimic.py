@@ -7,7 +7,6 @@ Facts: xbpeng/DeepMimic, data/characters/humanoid3d.txt and README; [peng2018dee
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
@@ -56,8 +55,8 @@ def parse_deepmimic(text: str) -> Array:
     return values
 
 
-def pose(frames: Array) -> tuple[list[str], Array]:
-    """Joint names, and positions [F', N, 3] in metres sampled at 60 fps, from frames [F, 44]."""
+def pose(frames: Array) -> tuple[list[str], list[int], Array]:
+    """Joint names, parents, and positions [F', N, 3] in metres sampled at 60 fps, from frames [F, 44]."""
     starts = np.concatenate(([0.0], np.cumsum(frames[:-1, 0])))
     times = np.arange(int(np.floor(starts[-1] * SAMPLING_FPS + 1e-6)) + 1) / SAMPLING_FPS
     low = np.clip(np.searchsorted(starts, times + 1e-9, side="right") - 1, 0, len(frames) - 2)
@@ -85,7 +84,7 @@ def pose(frames: Array) -> tuple[list[str], Array]:
     names = list(_BODY)
     parents = [names.index(joint.parent) if joint.parent else -1 for joint in _BODY.values()]
     positions, _ = forward_kinematics(offsets, parents, rotations)
-    return names, positions[..., [2, 1, 0]] * np.asarray([-1.0, 1.0, 1.0])
+    return names, parents, positions[..., [2, 1, 0]] * np.asarray([-1.0, 1.0, 1.0])
 
 
 def read_deepmimic(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
@@ -100,8 +99,8 @@ def read_deepmimic(path: str | Path, source: Source = Source()) -> Clip:  # noqa
     if not ((durations > 1e-3) & (durations < 10)).all():
         raise DataError(f"found a frame that lasts {durations.min():.4g} s, expected durations from 0.001 to 10 s")
     check_size(max(len(frames), float(durations.sum()) * SAMPLING_FPS), len(_BODY), source)
-    names, positions = pose(frames)
-    joints, rig = smpl22_from_rig(names, lambda chosen: positions[:, chosen])
-    meta: dict[str, Any] = {"file": Path(path).name, "format": "deepmimic", "rig": rig}
-    meta |= {"source_fps": float(np.round(1.0 / np.median(durations), 3))}
-    return clip_from_joints(joints, SAMPLING_FPS, Source(unit_m=source.unit_m or 1.0), meta)
+    names, parents, positions = pose(frames)
+    joints, facts = smpl22_from_rig(names, parents, positions[:1], lambda chosen: positions[:, chosen], source)
+    facts |= {"file": Path(path).name, "format": "deepmimic"}
+    facts |= {"source_fps": float(np.round(1.0 / np.median(durations), 3))}
+    return clip_from_joints(joints, SAMPLING_FPS, Source(unit_m=source.unit_m or 1.0, up=source.up or "y"), facts)

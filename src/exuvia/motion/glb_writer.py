@@ -1,4 +1,4 @@
-"""glTF 2.0 binary files (.glb): the skeleton of the BVH writer, a generated body, and animations of the rotations.
+"""glTF 2.0 binary files (.glb): the skeleton of a rig, a skinned body, and an animation for every clip.
 
 Facts: glTF 2.0 specification (Khronos), sections 3.6 (buffers), 3.7.3 (skins), 3.11 (animations) and 4.4 (GLB).
 """
@@ -16,13 +16,14 @@ from scipy.spatial.transform import Rotation
 
 from exuvia.errors import ShapeError
 from exuvia.files import whole_file
-from exuvia.motion.bvh_writer import body_nodes, rest_offsets, solve_rotations
 from exuvia.motion.clip import Clip
-from exuvia.motion.mannequin import Mesh, build_body, rest_places
+from exuvia.motion.export_rig import Posed, find_export_rig, pose_clips, rest_places
+from exuvia.motion.mannequin import Mesh, build_body
+from exuvia.motion.origin import origin_of
 
 FLOAT, SHORT, BYTE = 5126, 5123, 5121
 ARRAY, ELEMENTS = 34962, 34963
-KIND = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
+KIND = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 BODY_COLOUR = (0.36, 0.47, 0.62, 1.0)
 GENERATOR = "Exuvia"
 
@@ -49,79 +50,84 @@ class _Binary:
         return len(self.accessors) - 1
 
 
-def write_glb(clip: Clip, path: str | Path) -> None:
-    """Write one clip (see `glb_bytes`). Raises OutputError."""
-    write_glb_clips([clip], path)
+def write_glb(clip: Clip, path: str | Path, **options: Any) -> None:
+    """Write one clip (see `glb_bytes`). Raises OutputError, ConfigError, ShapeError."""
+    write_glb_clips([clip], path, **options)
 
 
-def write_glb_clips(clips: Sequence[Clip], path: str | Path) -> None:
-    """Write several clips as animations of one body (see `glb_bytes`). Raises OutputError, ShapeError."""
-    content = glb_bytes(clips)
+def write_glb_clips(clips: Sequence[Clip], path: str | Path, **options: Any) -> None:
+    """Write several clips as animations of one body (see `glb_bytes`). Raises OutputError, ConfigError, ShapeError."""
+    content = glb_bytes(clips, **options)
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 
 
-def glb_bytes(clips: Sequence[Clip]) -> bytes:
-    """Return a .glb with one animation a clip, named by its caption; metres, y up, facing +z at rest.
+def glb_bytes(clips: Sequence[Clip], *, rig: str = "exact", root_bone: bool = False, origin: bool = True) -> bytes:
+    """Return a .glb with one animation a clip, named by its caption; metres, y up, facing +z and standing at rest.
 
-    The bone lengths of the body are the means over all clips. Raises ShapeError without clips.
+    The bone lengths of the body are the means over all clips. `rig`, `root_bone` and `origin` are those of
+    `bvh_writer.bvh_text`; the origin stands in `asset.extras` and in the `extras` of every animation. Raises ShapeError
+    without clips or bones, ConfigError for an unknown rig.
     """
     if not clips:
         raise ShapeError("found no clip, expected at least one for a .glb file")
-    offsets = rest_offsets(np.concatenate([clip.joints for clip in clips]).astype(np.float64))
-    nodes = body_nodes(offsets)
-    binary, places = _Binary(), rest_places(nodes)
-    inverse = np.tile(np.eye(4), (len(nodes), 1, 1))
-    inverse[:, 3, :3] = -places  # column-major, as stored
-    mesh = _primitive(binary, build_body(nodes))
+    names = find_export_rig(rig, root_bone)
+    offsets, posed = pose_clips(clips, names)
+    nodes, binary = posed[0].nodes, _Binary()
+    inverse, places = np.tile(np.eye(4), (len(nodes), 1, 1)), rest_places(offsets)
+    inverse[:, 3, :3] = [-places[node.joint] if node.joint >= 0 else (0, 0, 0) for node in nodes]  # column-major
+    skin = np.array([next(n for n, node in enumerate(nodes) if node.name == name) for name in names.names])
+    mesh = _primitive(binary, build_body(offsets), skin)
     matrices = binary.add(inverse.reshape(-1, 16), FLOAT)
     look = {"baseColorFactor": BODY_COLOUR, "metallicFactor": 0.0, "roughnessFactor": 0.8}
+    facts = [origin_of(clip) if origin else {} for clip in clips]
+    extras = {"extras": facts[0] if len(facts) == 1 else {"motions": facts}} if any(facts) else {}
     gltf: dict[str, Any] = {
-        "asset": {"version": "2.0", "generator": GENERATOR},
+        "asset": {"version": "2.0", "generator": GENERATOR, **extras},
         "scene": 0,
         "scenes": [{"nodes": [0, len(nodes)]}],
         "nodes": [],
         "meshes": [{"name": "body", "primitives": [mesh]}],
         "materials": [{"name": "body", "pbrMetallicRoughness": look}],
         "skins": [{"inverseBindMatrices": matrices, "skeleton": 0, "joints": list(range(len(nodes)))}],
-        "animations": [_animation(binary, clip, nodes, offsets, number) for number, clip in enumerate(clips)],
+        "animations": [
+            _animation(binary, clip, motion, number, about)
+            for number, (clip, motion, about) in enumerate(zip(clips, posed, facts, strict=True))
+        ],
     }
     for index, node in enumerate(nodes):
         children = [n for n, other in enumerate(nodes) if other.parent == index]
         entry: dict[str, Any] = {"name": node.name, "translation": list(node.offset)}
         gltf["nodes"].append(entry | ({"children": children} if children else {}))
-    gltf["nodes"][0]["translation"] = clips[0].joints[0, 0].astype(float).tolist()
     gltf["nodes"].append({"name": "body", "mesh": 0, "skin": 0})
     gltf |= {"bufferViews": binary.views, "accessors": binary.accessors, "buffers": [{"byteLength": len(binary.data)}]}
     return _packed(gltf, bytes(binary.data))
 
 
-def _primitive(binary: _Binary, mesh: Mesh) -> dict[str, Any]:
-    joints, weights = np.zeros((len(mesh.nodes), 4)), np.zeros((len(mesh.nodes), 4))
-    weights[:, :2] = mesh.weights
-    joints[:, :2] = np.where(mesh.weights > 0, mesh.nodes, 0)
+def _primitive(binary: _Binary, mesh: Mesh, skin: NDArray[np.int64]) -> dict[str, Any]:
     attributes = {
         "POSITION": binary.add(mesh.vertices, FLOAT, ARRAY, limits=True),
         "NORMAL": binary.add(mesh.normals, FLOAT, ARRAY),
-        "JOINTS_0": binary.add(joints, BYTE, ARRAY),
-        "WEIGHTS_0": binary.add(weights, FLOAT, ARRAY),
+        "TEXCOORD_0": binary.add(mesh.texture, FLOAT, ARRAY),
+        "JOINTS_0": binary.add(np.where(mesh.weights > 0, skin[mesh.joints], 0), BYTE, ARRAY),
+        "WEIGHTS_0": binary.add(mesh.weights, FLOAT, ARRAY),
     }
     return {"attributes": attributes, "indices": binary.add(mesh.triangles.ravel(), SHORT, ELEMENTS), "material": 0}
 
 
-def _animation(binary: _Binary, clip: Clip, nodes: list[Any], offsets: Any, number: int) -> dict[str, Any]:
-    """Path of the root and rotations of all nodes but the leaves, which do not rotate."""
-    joints = clip.joints.astype(np.float64)
-    turns = node_quaternions(solve_rotations(joints, nodes, offsets))
-    times = binary.add(np.arange(len(joints)) / clip.fps, FLOAT, limits=True)
-    samplers = [{"input": times, "output": binary.add(joints[:, 0], FLOAT), "interpolation": "LINEAR"}]
-    channels = [{"sampler": 0, "target": {"node": 0, "path": "translation"}}]
-    for index, node in enumerate(nodes):
-        if not node.aims:
-            continue
-        samplers.append({"input": times, "output": binary.add(turns[:, index], FLOAT), "interpolation": "LINEAR"})
-        channels.append({"sampler": len(samplers) - 1, "target": {"node": index, "path": "rotation"}})
-    return {"name": clip.caption or f"motion {number + 1}", "samplers": samplers, "channels": channels}
+def _animation(binary: _Binary, clip: Clip, posed: Posed, number: int, facts: dict[str, Any]) -> dict[str, Any]:
+    """Paths of the nodes that move, and rotations of all nodes but root and leaves, which do not rotate."""
+    turns = node_quaternions(posed.turns)
+    times = binary.add(np.arange(clip.frames) / clip.fps, FLOAT, limits=True)
+    tracks = [(index, "translation", path) for index, path in posed.paths.items()]
+    tracks += [(index, "rotation", turns[:, index]) for index, node in enumerate(posed.nodes) if node.aims]
+    samplers = [{"input": times, "output": binary.add(rows, FLOAT), "interpolation": "LINEAR"} for _, _, rows in tracks]
+    channels = [
+        {"sampler": number, "target": {"node": node, "path": path}} for number, (node, path, _) in enumerate(tracks)
+    ]
+    name = clip.caption or Path(str(clip.meta.get("file", ""))).stem or f"motion {number + 1}"
+    extras = {"extras": facts} if facts else {}
+    return {"name": name, "samplers": samplers, "channels": channels, **extras}
 
 
 def node_quaternions(matrices: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -21,24 +21,19 @@ CONTACT_SPEED_M_PER_S = 20.0 * 0.002**0.5
 
 @dataclass(frozen=True)
 class Kinematics:
-    """The measures of one clip."""
+    """The measures of one clip: the results of the functions of the same names.
+
+    `contact_rate` is the share of time with at least one foot joint in contact (HumanML3D's label).
+    """
 
     mean_joint_speed_m_per_s: float
-    """Speed in the world, averaged over joints and time."""
     mean_jerk_m_per_s3: float
-    """Length of the third derivative of position, averaged over joints and time."""
     contact_rate: float
-    """Share of time with at least one foot joint in contact (HumanML3D's label)."""
     foot_skate_rate: float
-    """Share of time in which a foot on the floor slides."""
     foot_skate_m_per_s: float
-    """Mean horizontal speed of feet on the floor; 0 if no foot touches it."""
     floor_penetration_m: float
-    """Depth of the lowest joint below the floor, averaged over time."""
     freeze_rate: float
-    """Share of time in a standstill of at least half a second."""
     range_m: float
-    """Diagonal of the bounding box of a joint's positions relative to the pelvis, averaged over joints."""
 
 
 def _checked(joints: Array, fps: float, order: int) -> Array:

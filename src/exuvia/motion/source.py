@@ -24,17 +24,19 @@ class Source:
     """Frame rate of the file, for formats that store none (.npy, .amc) or a wrong one."""
     unit_m: float | None = None
     """Metres in one unit of the file; None derives the unit from the length of the legs."""
-    up: str = "y"
-    """Upward axis of the file, "y" or "z" (arrays only; the other formats have a convention)."""
+    up: str | None = None
+    """Upward axis of the file, "y" or "z"; None: the one along which the body stands."""
     asf: Path | None = None
     """Skeleton file of an .amc motion; None looks for it in the motion's folder."""
     body_models: Path | None = None
     """Folder or file of the licensed body models for AMASS; None reads the variable SMPL_MODELS."""
+    names: Path | None = None
+    """TOML file that names the joints of a rig: lines such as left_hip = "Thigh_L"."""
     max_frames: int = MAX_FRAMES
     """Longest motion that is read, in frames; set by `load_clip`."""
 
     def __post_init__(self) -> None:
-        if self.up not in ("y", "z"):
+        if self.up not in (None, "y", "z"):
             raise ConfigError(f"found up axis {self.up!r}, expected 'y' or 'z'")
         for name in ("fps", "unit_m"):
             value = getattr(self, name)

@@ -28,11 +28,7 @@ def load_parts(
     folder: Path, config: Mapping[str, Any], device: str
 ) -> tuple[RVQVAE, BaseGenerator, ResidualTransformer, LengthEstimator | OwnLength]:
     """Load the models of `PARTS`, in evaluation mode.
-
-    Raises:
-        CheckpointError: weights are missing, damaged, or do not fit the configuration.
-        ConfigError: invalid sizes.
-    """
+    Raises CheckpointError for weights that are missing, damaged or do not fit, ConfigError for invalid sizes."""
 
     def part(name: str, make: Callable[[Any], Module]) -> Module:
         weights = load_tensors(weights_path(folder, name))

@@ -20,6 +20,8 @@ from exuvia.features.normaliser import Normaliser
 from exuvia.features.representation import Representation
 from exuvia.files import whole_folder, write_json, write_text
 from exuvia.motion.clip import Clip
+from exuvia.motion.origin import origin_of_weights
+from exuvia.motion.rigid import rigid_clip
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
 from exuvia.pipeline.legacy import renamed
 from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
@@ -50,13 +52,13 @@ class Generation:
     """Clips with the codes and features they were decoded from."""
 
     clips: list[Clip]
-    """One motion per prompt."""
+    """One motion per prompt: rigid bodies that stand on their feet, or what the decoder made if `raw` was set."""
     codes: Tensor
     """[B, T, Q]; -1 beyond a clip's length"""
     lengths: Tensor
     """Number of code steps of each clip [B]"""
     features: list[np.ndarray]
-    """Un-normalised features [F, C] of each clip"""
+    """Un-normalised features [F, C] of each clip as the decoder made them; metrics are taken on these"""
 
 
 @dataclass
@@ -128,14 +130,8 @@ class MotionPipeline:
         return cls(*parts, normaliser, text, about, history, statistics, card, guards, noise, dtype)
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False, overwrite: bool = False) -> Path:
-        """Write a folder that `from_pretrained` reads; an older pipeline there is replaced.
-
-        Args:
-            half: store weights as float16 (half the size; widened again on load)
-            overwrite: see `files.check_folder`
-        Raises:
-            OutputError: the folder holds something else, or cannot be written.
-        """
+        """Write a folder that `from_pretrained` reads; an older pipeline there is replaced, other content as
+        `files.check_folder` says. `half` stores float16 weights, widened again on load. Raises OutputError."""
         with whole_folder(folder, "pipeline", overwrite=overwrite) as out:
             sizes = {}
             for part in PARTS:
@@ -148,9 +144,8 @@ class MotionPipeline:
             if self.statistics is not None:
                 save_tensors(out / "code_statistics.safetensors", self.statistics)
             extra: dict[str, Any] = {"guards": save_guards(out, self.guards)} if self.guards else {}
-            extra |= (
-                {"codebook_noise": [noise.describe() for noise in self.codebook_noise]} if self.codebook_noise else {}
-            )
+            if self.codebook_noise:
+                extra["codebook_noise"] = [noise.describe() for noise in self.codebook_noise]
             write_config(out, "pipeline", {**sizes, **self.config, **extra})
             write_json(out / "provenance.json", self.provenance)
             if self.card:
@@ -183,16 +178,34 @@ class MotionPipeline:
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is also a Sequence[str]; the first match counts
-        self, prompt: str, *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
+        self,
+        prompt: str,
+        *,
+        seed: Each = 0,
+        frames: Each | None = None,
+        raw: bool = False,
+        **sampling: Unpack[Sampling],
     ) -> Clip: ...
 
     @overload
     def __call__(
-        self, prompt: Sequence[str], *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
+        self,
+        prompt: Sequence[str],
+        *,
+        seed: Each = 0,
+        frames: Each | None = None,
+        raw: bool = False,
+        **sampling: Unpack[Sampling],
     ) -> list[Clip]: ...
 
     def __call__(
-        self, prompt: str | Sequence[str], *, seed: Each = 0, frames: Each | None = None, **sampling: Unpack[Sampling]
+        self,
+        prompt: str | Sequence[str],
+        *,
+        seed: Each = 0,
+        frames: Each | None = None,
+        raw: bool = False,
+        **sampling: Unpack[Sampling],
     ) -> Clip | list[Clip]:
         """Generate motion for one prompt (a `Clip`) or several (a list of clips).
 
@@ -200,12 +213,13 @@ class MotionPipeline:
             prompt: description of the motion, in English
             seed: one for all prompts, or one each; a prompt and seed give the same motion alone or in any batch
             frames: length in frames (20 per second, KIT-ML 12.5), one for all or one each; None: estimated
+            raw: return the decoder's joints, whose bones change length, instead of a rigid body (motion/rigid.py)
             sampling: settings of `GenerationConfig` to change
         Raises:
             ConfigError: empty or overlong prompt, length out of range, unknown setting.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        clips = self.generate(prompts, seed=seed, frames=frames, **sampling).clips
+        clips = self.generate(prompts, seed=seed, frames=frames, raw=raw, **sampling).clips
         return clips[0] if isinstance(prompt, str) else clips
 
     def generate(
@@ -214,6 +228,7 @@ class MotionPipeline:
         *,
         seed: Each = 0,
         frames: Each | None = None,
+        raw: bool = False,
         batch_size: int = BATCH,
         progress: Callable[[int, int], None] | None = None,
         **sampling: Unpack[Sampling],
@@ -223,11 +238,12 @@ class MotionPipeline:
             prompts, seed=seed, frames=frames, batch_size=batch_size, progress=progress, **sampling
         )
         features = self.decode(codes, lengths, smoothing=replace(self.generation, **sampling).smoothing, seeds=seeds)
+        origin = origin_of_weights(self.provenance, self.card)
         clips = [
-            clip_of(rows, self.representation, caption=text, meta={"seed": clip_seed, "prompt": text})
+            clip_of(rows, self.representation, caption=text, meta={"seed": clip_seed, "prompt": text, **origin})
             for rows, text, clip_seed in zip(features, prompts, seeds, strict=True)
         ]
-        return Generation(clips, codes, lengths, features)
+        return Generation(clips if raw else list(map(rigid_clip, clips)), codes, lengths, features)
 
     def generate_codes(
         self,
@@ -240,10 +256,7 @@ class MotionPipeline:
         **sampling: Unpack[Sampling],
     ) -> tuple[Tensor, Tensor, list[int]]:
         """Generate codes for `decode`, without using the codebook; see `generate`.
-
-        Returns:
-            codes [B, T, Q], -1 beyond a clip's length; number of steps [B]; one seed per prompt
-        """
+        Returns codes [B, T, Q], -1 beyond a clip's length; the number of steps [B]; one seed per prompt."""
         check_prompts(prompts)
         warn_of_unknown(prompts, self.text)
         settings = replace(self.generation, **sampling)
@@ -289,9 +302,9 @@ class MotionPipeline:
             rows.append(real)
         return rows
 
-    def stream(self, scenes: Iterable[Scene], *, seed: int = 0) -> Iterator[Clip]:
+    def stream(self, scenes: Iterable[Scene], *, seed: int = 0, raw: bool = False) -> Iterator[Clip]:
         """Generate one motion of any length, a piece at a time; see `exuvia.pipeline.stream.stream`."""
-        yield from stream(self, scenes, seed=seed)
+        yield from stream(self, scenes, seed=seed, raw=raw)
 
     def _embed(self, texts: Sequence[str]) -> Tensor:
         return encode_alone(self.text, texts).pooled

@@ -8,6 +8,7 @@ carried from piece to piece. Memory does not grow with the motion, and the joine
 everything at once.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.recover import recover_root
 from exuvia.motion.clip import Clip
+from exuvia.motion.rigid import RigidStream
 from exuvia.pipeline.settings import LongConfig, check_prompts
 from exuvia.sequence.causal import CausalGenerator, CausalState
 from exuvia.sequence.mask_transformer import MaskTransformer
@@ -43,23 +45,34 @@ class Scene:
 
 
 def stream(
-    pipe: "MotionPipeline", scenes: Iterable[Scene], *, seed: int = 0, config: LongConfig | None = None
+    pipe: "MotionPipeline",
+    scenes: Iterable[Scene],
+    *,
+    seed: int = 0,
+    config: LongConfig | None = None,
+    raw: bool = False,
 ) -> Iterator[Clip]:
-    """Yield consecutive clips, a piece at a time; joined end to end they are one motion.
+    """Yield consecutive clips, a piece at a time; joined end to end they are one motion of one rigid body.
 
     Args:
         pipe: a generator with a masked transformer, or a causal one
         scenes: captions with lengths, read one by one; there may be infinitely many
         seed: the same seed and scenes give the same motion
         config: how scenes are joined
+        raw: return the decoder's joints, without a delay, instead of a rigid body (motion/rigid.py)
     Raises:
         ConfigError: an empty caption, a scene of less than a code step, or a generator that cannot fill gaps.
     """
-    path = _Path()
-    for rows, caption in long_features(pipe, scenes, seed=seed, config=config):
-        joints = path.placed(rows)
+    path, rigid, captions = _Path(), None if raw else RigidStream(HUMANML3D.fps), [""]
+    none = np.zeros((0, HUMANML3D.skeleton.num_joints, 3), np.float32)
+    pieces = ((path.placed(rows), caption) for rows, caption in long_features(pipe, scenes, seed=seed, config=config))
+    for joints, caption in itertools.chain(pieces, [(none, "")]):
+        captions += [caption] * len(joints)
+        if rigid is not None:
+            joints = rigid.add(joints, last=not len(joints))
         if len(joints) > 1:
-            yield Clip(joints, caption=caption, meta={"prompt": caption, "seed": seed})
+            del captions[: len(joints)]
+            yield Clip(joints, caption=captions[0], meta={"prompt": captions[0], "seed": seed})
 
 
 def long_features(

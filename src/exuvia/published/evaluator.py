@@ -45,15 +45,9 @@ class OfficialEvaluator:
 
 
 def load_evaluator_folder(folder: str | Path, glove: str | Path) -> OfficialEvaluator:
-    """Load a published evaluator; sizes come from the shapes of its weights.
-
-    Args:
-        folder: folder of one data set, e.g. checkpoints/t2m
-        glove: folder of the word vectors
-    Raises:
-        CheckpointError: a file is missing, corrupt or holds pickled objects, or weights are of another architecture.
-        DataError: the word vectors cannot be read.
-    """
+    """Load a published evaluator, in the folder of one data set (checkpoints/t2m), with its folder of word vectors;
+    sizes come from the shapes of its weights. Raises CheckpointError for a file that is missing, corrupt, holds pickled
+    objects or is of another architecture, DataError for unreadable word vectors."""
     path = Path(folder) / MATCHING
     parts = read_parts(path)
     mean, std = (statistic(Path(folder) / STATISTICS / f"{kind}.npy") for kind in ("mean", "std"))
@@ -67,12 +61,8 @@ def load_evaluator_folder(folder: str | Path, glove: str | Path) -> OfficialEval
 
 def save_evaluator(found: OfficialEvaluator, out: str | Path, *, overwrite: bool = False) -> Path:
     """Write a run folder that every command takes as `--evaluator`; the word vectors go with it.
-
-    Args:
-        overwrite: see `files.check_folder`
-    Raises:
-        OutputError: the folder holds something else, or cannot be written.
-    """
+    Raises OutputError if the folder cannot be written, or holds something else that `overwrite`
+    (see `files.check_folder`) does not allow to replace."""
     with whole_folder(out, EvaluatorTask.kind, overwrite=overwrite) as folder:
         about = {"model": to_dict(found.model.config), "mean": found.mean.tolist(), "std": found.std.tolist()}
         about["words"] = {"name": found.words.name, "fingerprint": found.words.fingerprint}

@@ -29,15 +29,8 @@ FOLDER = "MoMask export"
 
 def save_momask(pipe: MotionPipeline, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Write tokenizer, both transformers and length estimator with their option files; an older export is replaced.
-
-    Args:
-        pipe: a MoMask generator conditioned on one sentence vector
-        folder: folder of one data set, e.g. checkpoints/t2m
-        overwrite: see `files.check_folder`
-    Raises:
-        CheckpointError: the pipeline has parts that the published layout cannot hold.
-        OutputError: the folder holds something else, or cannot be written.
-    """
+    The folder is that of one data set, e.g. checkpoints/t2m; for `overwrite` see `files.check_folder`. Raises
+    CheckpointError for parts that the published layout cannot hold, OutputError if the folder holds something else."""
     _check(pipe)
     names, kept = folder_names(pipe), pipe.provenance.get("momask_options", {})
     options = {part: {**kept.get(part, {}), **own} for part, own in _options(pipe).items()}

@@ -138,22 +138,14 @@ def load_folders(
 
 
 def load_bamm_folders(decoder: str | Path, tokenizer: str | Path, residual: str | Path) -> Official:
-    """Load a published BAMM generator from its three folders.
-
-    It has no length estimator. Sources: exitudio BAMM, commit c9c6be0, options and eval_t2m_trans_res.py.
-
-    Raises:
-        CheckpointError: a file is missing, corrupt or holds pickled objects, or weights do not fit the option files.
-    """
+    """Load a published BAMM generator, which has no length estimator, from its three folders.
+    Raises CheckpointError for a file that is missing, corrupt, holds pickled objects or does not fit the option files.
+    Sources: exitudio BAMM, commit c9c6be0, options and eval_t2m_trans_res.py."""
     return load_folders({"mask": Path(decoder), "tokenizer": Path(tokenizer), "residual": Path(residual)}, load_bamm)
 
 
 def layout_of(mean: Floats) -> str:
-    """The layout of the features that a folder's statistics [C] belong to, as the registry names it.
-
-    Raises:
-        CheckpointError: neither HumanML3D's 263 channels nor KIT-ML's 251.
-    """
+    """The registry name of the layout with 263 (HumanML3D) or 251 statistics [C] (KIT-ML); else CheckpointError."""
     if len(mean) not in LAYOUTS:
         known = ", ".join(f"{channels} ({name})" for channels, name in LAYOUTS.items())
         raise CheckpointError(f"found statistics of {len(mean)} channels, expected {known}")
@@ -162,10 +154,7 @@ def layout_of(mean: Floats) -> str:
 
 def read_options(path: str | Path) -> Options:
     """An `opt.txt`: lines `name: value` between two lines of dashes; values True/False, None, numbers or text.
-
-    Raises:
-        CheckpointError: it is missing, or a line is of another form.
-    """
+    Raises CheckpointError if it is missing, or a line is of another form."""
     lines = read_utf8(path, "option file", CheckpointError).splitlines()
     options: Options = {}
     for line in lines:
@@ -180,10 +169,7 @@ def read_options(path: str | Path) -> Options:
 
 def read_weights(path: str | Path, part: str) -> dict[str, Tensor]:
     """The state dict of one part in a checkpoint file, without the caption encoder.
-
-    Raises:
-        CheckpointError: the file is corrupt, holds pickled objects, or has no weights of that part.
-    """
+    Raises CheckpointError for a corrupt file, pickled objects, or no weights of that part."""
     content = load_state_dicts(path)
     key = next((key for key in KEYS[part] if key in content), None)
     if key is None:

@@ -37,11 +37,7 @@ PART: dict[type, tuple[str, Callable[[Any, int], Part]]] = {
 
 
 class CodesTask:
-    """Trains a model on batches of codes and captions.
-
-    Raises:
-        ConfigError: the model and the caption encoder have different widths.
-    """
+    """Trains a model on codes and captions. Raises ConfigError if model and caption encoder differ in width."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.kind, make = PART[type(recipe)]

@@ -83,13 +83,7 @@ class TokenizerTask:
 
 
 def reconstruct(model: RVQVAE, normaliser: Normaliser, clip: Features) -> tuple[Joints, Joints]:
-    """Joints of a clip before and after encoding and decoding.
-
-    Args:
-        clip: un-normalised features                                     [F, C]
-    Returns:
-        real and decoded joints in metres, of whole code steps           [F', J, 3]
-    """
+    """Joints [F', J, 3], metres, of un-normalised features [F, C] before and after coding, in whole code steps."""
     stride = model.config.stride
     rows = np.asarray(clip[: len(clip) // stride * stride])
     device = next(model.parameters()).device
@@ -120,10 +114,6 @@ def train_tokenizer(recipe: TokenizerRecipe) -> dict[str, float]:
 
 
 def load_tokenizer(folder: str | Path) -> tuple[RVQVAE, Normaliser]:
-    """Load a trained tokenizer and its normaliser.
-
-    Raises:
-        CheckpointError: the folder holds no tokenizer run, or its weights do not fit.
-    """
+    """Load a tokenizer and its normaliser. Raises CheckpointError for no such run, or weights that do not fit."""
     model, config = load_run(folder, "tokenizer", RVQVAE, RVQVAEConfig, ScaledRun)
     return model.eval(), Normaliser.of_run(config, folder)

@@ -35,17 +35,10 @@ FOLDER = "report page"
 
 
 def write_report(report: Report, folder: str | Path, clips: Clips | None = None, *, overwrite: bool = False) -> Path:
-    """Write index.html, report.json, report.csv, report.md and report.tex; nothing is measured again.
+    """Write index.html, report.json, report.csv, report.md and report.tex; nothing is measured again. Returns the page.
 
-    Args:
-        report: the report
-        folder: output folder; an older page there is replaced
-        clips: joints [F, 22, 3] by the names in the report's examples
-        overwrite: see `files.check_folder`
-    Returns:
-        path of index.html
-    Raises:
-        OutputError: the folder holds something else, or cannot be written.
+    `clips` are joints [F, 22, 3] by the names in the report's examples. An older page in the folder is replaced. Raises
+    OutputError if the folder holds something else, or cannot be written.
     """
     with whole_folder(folder, FOLDER, overwrite=overwrite) as made:
         report.write_into(made)
@@ -77,15 +70,14 @@ def _page(report: Report, clips: Clips) -> str:
 
 def _charts(report: Report) -> tuple[list[Markup], list[str]]:
     """The plots; without matplotlib, a note on how to install it."""
+    charts = []
     try:
-        return [Markup(_plot(report, *plot)) for plot in PLOTS], []
+        for title, forget, retain in PLOTS:
+            kept, forgotten = f"kept: {axis_name(report, retain[1])}", f"forgotten: {axis_name(report, forget[1])}"
+            charts.append(Markup(draw(points_of(report, forget, retain), title, kept, forgotten)))
     except ConfigError as error:
         return [], [str(error)]
-
-
-def _plot(report: Report, title: str, forget: tuple[str, str], retain: tuple[str, str]) -> str:
-    kept, forgotten = f"kept: {axis_name(report, retain[1])}", f"forgotten: {axis_name(report, forget[1])}"
-    return draw(points_of(report, forget, retain), title, kept, forgotten)
+    return charts, []
 
 
 def _players(report: Report, clips: Clips) -> list[ComparisonRow]:

@@ -74,11 +74,7 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def draw(points: Sequence[Point], title: str, x_name: str, y_name: str) -> str:
-    """The picture as an SVG element for a page; an empty string without points.
-
-    Raises:
-        ConfigError: matplotlib is not installed.
-    """
+    """The picture as an SVG element; an empty string without points. Raises ConfigError without matplotlib."""
     if not points:
         return ""
     try:

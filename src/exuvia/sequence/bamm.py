@@ -67,11 +67,8 @@ class BAMM(BAMMDecoder):
         return ids, draws.given.to(device) & (place <= until), labels
 
     def score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross entropy, averaged over the tokens of each sample and then over samples, and accuracy.
-
-        Args:
-            logits: [B, V + 1, N + 1 or more]; labels: [B, N + 1], codes and end; padding does not count
-        """
+        """Cross entropy, averaged over the tokens of each sample and then over samples, and accuracy, of logits
+        [B, V + 1, N + 1 or more] for labels [B, N + 1], codes and end; padding does not count."""
         logits, counted = logits[..., : labels.shape[1]].float(), labels != self.pad_id
         target = labels.masked_fill(~counted, 0)
         nats = F.cross_entropy(logits, target, reduction="none") * counted

@@ -54,14 +54,10 @@ class BAMMDecoder(BaseGenerator):
         cond_valid: Tensor | None = None,
         drop: Tensor | None = None,
     ) -> Tensor:
-        """Logits of every token and of the one after the last.
+        """Logits [B, V + 1, N + 1] of every token and of the one after the last; column k holds the logits of token k.
 
-        Args:
-            ids: int64 [B, N], any ids; cond: [B, E] or [B, S, E]
-            places: bool [B, N], revealed positions; None = purely causal
-            cond_valid: bool [B, S]; drop: bool [B], True = without condition
-        Returns:
-            [B, V + 1, N + 1]; column k holds the logits of token k
+        ids: int64 [B, N], any ids; cond: [B, E] or [B, S, E]; places: bool [B, N], revealed positions, None = purely
+        causal; cond_valid: bool [B, S]; drop: bool [B], True = without condition.
         """
         prefix = self.prefix(cond, cond_valid, drop)
         return self._logits(ids, prefix, places).transpose(1, 2)
@@ -88,11 +84,7 @@ class BAMMDecoder(BaseGenerator):
 
 def attention_table(given: Tensor, prefix_valid: Tensor) -> Tensor:
     """The attention mask, bool [B, S + N, S + N], True where a row may attend to a column.
-
-    Args:
-        given: bool [B, N], revealed positions
-        prefix_valid: bool [B, S], real condition tokens, which are also given
-    """
+    The revealed positions `given` [B, N] and the real condition tokens `prefix_valid` [B, S] are known to all rows."""
     known = torch.cat([prefix_valid, given], dim=1)
     L, S = known.shape[1], prefix_valid.shape[1]
     past = torch.ones(L, L, dtype=torch.bool, device=given.device).tril()

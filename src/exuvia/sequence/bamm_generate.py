@@ -46,15 +46,9 @@ def generate(
     options: BAMMOptions,
     refill: Tensor | None = None,
 ) -> Tensor:
-    """Base codes from text; see `BaseGenerator.generate`.
-
-    Args:
-        text: embeddings and mask of the captions
-        lengths: int64 [B] in tokens; None = up to the end token
-        limits: shortest and longest length, if no lengths are given
-        options: how codes are drawn; noise: uniforms [2, B, N] of the two passes
-        refill: bool [B, N], positions that the second pass rewrites; None = the less likely half, at least 1
-    """
+    """Base codes from text; see `BaseGenerator.generate`. Lengths: int64 [B] in tokens, None = up to the end token,
+    within `limits`; noise of the options: uniforms [2, B, N] of the two passes; refill: bool [B, N], positions that the
+    second pass rewrites, None = the less likely half, at least 1."""
     size = max_tokens(text[0], lengths, *limits)
     noise = options.noise_for(2, len(text[0]), size)
     with evaluating(model), torch.inference_mode():
@@ -79,13 +73,8 @@ def generate(
 
 
 def cut_at_end(ids: Tensor, end_id: int) -> tuple[Tensor, Tensor]:
-    """Find lengths by the first id that is not a code; a row of codes keeps its whole length. The minimum is 1.
-
-    Args:
-        ids: int64 [B, N]
-    Returns:
-        ids, with 0 as first code in rows that end at once, and lengths [B]
-    """
+    """Lengths [B] by the first id [B, N] that is not a code, at least 1; a row of codes keeps its whole length.
+    Also returns the ids, with 0 as first code in rows that end at once."""
     over = ids >= end_id
     lengths = torch.where(over.any(1), over.int().argmax(1), ids.shape[1])
     ids = ids.clone()

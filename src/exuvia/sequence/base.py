@@ -36,21 +36,13 @@ class BaseGenerator(Trunk):
     def logits(
         self, ids: Tensor, cond: Tensor, places: Tensor, cond_valid: Tensor | None = None, drop: Tensor | None = None
     ) -> Tensor:
-        """Logits [B, classes, N or N + 1] of tokens.
-
-        Args:
-            ids: int64 [B, N]; cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            places: bool [B, N], as returned by `training_input`
-            drop: bool [B], True = without condition
-        """
+        """Logits [B, classes, N or N + 1] of ids, int64 [B, N]; `places` is that of `training_input`, bool [B, N];
+        cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]; drop: bool [B], True = without condition."""
 
     @abstractmethod
     def corrupt(self, codes: Tensor, lengths: Tensor, draws: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Network input, `places` for `logits`, and targets (`ignored_id` at ignored positions) of one training step.
-
-        Args:
-            codes: int64 [B, T] base codes, any value at padding; lengths: int64 [B]; draws: an instance of `DRAWS`
-        """
+        """Network input, `places` for `logits`, and targets (`ignored_id` at ignored positions) of one training step,
+        for base codes, int64 [B, T] with any value at padding, lengths [B], and an instance of `DRAWS`."""
 
     @abstractmethod
     def _generate(self, text: Text, lengths: Tensor | None, limits: Range, options: SamplingOptions) -> Tensor:
@@ -63,14 +55,8 @@ class BaseGenerator(Trunk):
     def training_input(
         self, codes: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The input of one training step, for custom objectives.
-
-        Args:
-            codes: int64 [B, T] base codes; lengths: int64 [B]
-            generator: source of the draws
-        Returns:
-            ids and places for `logits`, and a mask of the outputs that count, bool [B, N]
-        """
+        """The input of one training step, for custom objectives, from base codes, int64 [B, T], and lengths [B]: ids
+        and places for `logits`, and a mask of the outputs that count, bool [B, N]."""
         ids, places, labels = self.corrupt(codes, lengths, self.draw(codes, 0.0, generator))
         return ids, places, labels != self.ignored_id
 

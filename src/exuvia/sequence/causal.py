@@ -69,14 +69,8 @@ class CausalGenerator(BaseGenerator):
     def logits(
         self, ids: Tensor, cond: Tensor, places: Tensor, cond_valid: Tensor | None = None, drop: Tensor | None = None
     ) -> Tensor:
-        """Logits of the successor of every token.
-
-        Args:
-            ids: int64 [B, N], the start first; cond: [B, E] or [B, S, E]; places: bool [B, N], real tokens
-            cond_valid: bool [B, S]; drop: bool [B], True = without condition
-        Returns:
-            [B, V + 1, N]; values at padding are arbitrary
-        """
+        """Logits [B, V + 1, N] of the successor of every token, arbitrary at padding; see `BaseGenerator.logits`.
+        The start comes first in ids [B, N]; places [B, N] are the real tokens."""
         prefix = self.prefix(cond, cond_valid, drop)
         real = torch.cat([prefix.valid, places.bool()], dim=1)
         hidden = self.seqTransEncoder(self.sequence(ids, prefix), real)
@@ -105,12 +99,7 @@ class CausalGenerator(BaseGenerator):
 
 class CausalState:
     """The generator's state after the caption and all codes read or written so far, for both branches of guidance.
-
-    Args:
-        model: the generator; it is in evaluation mode while it writes
-        cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-        options: how codes are drawn
-    """
+    The model is in evaluation mode while it writes; cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]."""
 
     def __init__(
         self,
@@ -138,12 +127,8 @@ class CausalState:
 
     def write(self, count: int, noise: Tensor | None = None, shortest: int | None = None) -> Tensor:
         """Draw up to `count` more codes; the end token may follow `shortest` of them, or never if that is None.
-
-        Args:
-            noise: uniforms [B, count]; may be None at temperature 0
-        Returns:
-            int64 [B, n], n = count unless all samples end earlier; the end id fills the rest of an ended sample
-        """
+        Noise: uniforms [B, count], or None at temperature 0. Returns int64 [B, n], n = count unless all samples end
+        earlier; the end id fills the rest of an ended sample."""
         model, options, columns = self.model, self.options, []
         with evaluating(model), torch.inference_mode():
             over = torch.zeros(len(self._next) // len(self.guidance.branches), dtype=torch.bool, device=model.device)

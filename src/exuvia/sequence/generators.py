@@ -22,10 +22,7 @@ GENERATOR: dict[str, tuple[Callable[[Any], BaseGenerator], type]] = {
 
 def build_generator(about: Mapping[str, Any]) -> BaseGenerator:
     """Make a model with new weights from the result of `describe_generator`; without a kind, a masked transformer.
-
-    Raises:
-        ConfigError: an unknown kind or setting.
-    """
+    Raises ConfigError for an unknown kind or setting."""
     kind = str(about.get("kind", "mask"))[:60]
     if kind not in GENERATOR:
         raise ConfigError(f"unknown kind of generator {kind!r}; {suggest(kind, GENERATOR)}")

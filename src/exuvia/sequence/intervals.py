@@ -15,16 +15,8 @@ from exuvia_ssm import Mamba, SeRpEnt
 
 
 def learned_intervals(model: nn.Module, run: Callable[[], Any]) -> list[Tensor]:
-    """Intervals of every outermost selective layer during `run`, in the order of the layers.
-
-    Args:
-        model: contains Mamba or SeRpEnt layers; layers inside a SeRpEnt layer do not count
-        run: runs one forward pass of the model
-    Returns:
-        one float tensor [B, L] per layer, 0 where not valid
-    Raises:
-        ConfigError: the model has no selective layer.
-    """
+    """Intervals [B, L], 0 where not valid, of every outermost selective layer (Mamba or SeRpEnt) during `run`, which
+    runs one forward pass, in the order of the layers. Raises ConfigError if the model has none."""
 
     def intervals(layer: Any, x: Tensor, valid: Tensor | None) -> Tensor:
         if isinstance(layer, SeRpEnt):

@@ -61,14 +61,8 @@ class LengthEstimator(nn.Module):
         low: int = 1,
         high: int | None = None,
     ) -> Tensor:
-        """Draw a length for each text from the softmax over classes `low` to `high`.
-
-        Args:
-            pooled: [B, E]; seeds: one per text; temperature: 0 = the most likely length
-            low, high: shortest and longest result, None = that of the last class
-        Returns:
-            int64 [B], code steps
-        """
+        """Draw a length in code steps, int64 [B], for pooled vectors [B, E] from the softmax over classes `low` to
+        `high` (None = the last class), with one seed per text; temperature 0 takes the most likely length."""
         noise = None if temperature <= 0 else sampling.noise_of(seeds, 1, len(pooled), 1)[0, :, 0]
         with evaluating(self), torch.inference_mode():
             logits = self.logits(pooled).float()

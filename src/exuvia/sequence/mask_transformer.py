@@ -78,12 +78,8 @@ class MaskTransformer(TransformerTrunk, BaseGenerator):
         *,
         packed: bool = False,
     ) -> Tensor:
-        """Logits [B, V, T] of every position; values at padding are arbitrary.
-
-        Args:
-            ids: int64 [B, T], codes, mask id or padding id; cond: [B, E] or [B, S, E]; valid: bool [B, T]
-            cond_valid: bool [B, S]; drop: bool [B], True = without condition; packed: skip padding
-        """
+        """Logits [B, V, T] of every position, arbitrary at padding; see `BaseGenerator.logits`. ids: codes, mask id or
+        padding id; valid: bool [B, T]; packed: skip padding."""
         return self.encode(self.token_emb(ids), valid, self.prefix(cond, cond_valid, drop), packed).transpose(1, 2)
 
     def training_logits(
@@ -129,17 +125,11 @@ class MaskTransformer(TransformerTrunk, BaseGenerator):
         region: Tensor | None = None,
         first: Tensor | None = None,
     ) -> Tensor:
-        """Rewrite given codes for another text, in a region or everywhere.
+        """Rewrite codes [B, T] for another text in a region, bool [B, T], or everywhere; the result is -1 at padding.
 
-        With a region, its positions are decoded as in `generate` while the others stay. Without, every step masks
-        the 16 % least likely codes again, starting from a random choice (or `first`).
-
-        Args:
-            ids: int64 [B, T] base codes; cond, lengths, cond_valid: see `generate`
-            options: how codes are sampled; noise has one row more than steps unless a start is given
-            region: bool [B, T], True = to be rewritten; first: bool [B, T], positions that the first step masks
-        Returns:
-            int64 [B, T], -1 at padding
+        With a region, its positions are decoded as in `generate` while the others stay.
+        Without, every step masks the 16 % least likely codes again, starting from a random choice
+        (or `first`, bool [B, T]). The options' noise has one row more than steps unless a start is given.
         """
         options = options or SamplingOptions(keep_share=self.KEEP_SHARE)
         ids, lengths = ids.to(self.device), lengths.to(self.device)

@@ -68,13 +68,7 @@ class ResidualTransformer(TransformerTrunk):
         return self.output_proj_weight
 
     def history(self, codes: Tensor, level: Tensor) -> Tensor:
-        """Sum of the embeddings of all levels below `level`.
-
-        Args:
-            codes: int64 [B, T, Q], the padding id at padding; level: int64 [B]
-        Returns:
-            [B, T, code_dim]
-        """
+        """Sum [B, T, code_dim] of the embeddings of codes [B, T, Q] (the padding id at padding) below `level` [B]."""
         tables = self.embedding_tables()
         B, T, _ = codes.shape
         coarse = torch.arange(len(tables), device=codes.device)
@@ -86,14 +80,7 @@ class ResidualTransformer(TransformerTrunk):
         return summed.view(B, T, -1)
 
     def hidden(self, embedded: Tensor, level: Tensor, prefix: Prefix, valid: Tensor, packed: bool = False) -> Tensor:
-        """Head output before the scoring table.
-
-        Args:
-            embedded: summed embeddings [B, T, code_dim]; level: int64 [B]; valid: bool [B, T]
-            packed: skip padding
-        Returns:
-            [B, T, code_dim]
-        """
+        """Head output before the scoring table, like the summed embeddings [B, T, code_dim]; `packed` skips padding."""
         one_hot = F.one_hot(level, self.config.num_quantizers).to(self.quant_emb.weight.dtype)
         level_token = self.quant_emb(one_hot)[:, None]
         tokens = torch.cat([prefix.tokens, level_token.to(prefix.tokens.dtype)], dim=1)
@@ -101,14 +88,9 @@ class ResidualTransformer(TransformerTrunk):
         return self.encode(embedded, valid, Prefix(tokens, known), packed)
 
     def project(self, hidden: Tensor, level: Tensor) -> Tensor:
-        """Score the codes of each sample's level.
+        """Score the codes of each sample's level: hidden [B, T, code_dim], level [B] -> [B, T, V+1].
 
         Without shared weights the published code computes 2 W h + b, because it adds the scores twice; so does this.
-
-        Args:
-            hidden: [B, T, code_dim]; level: int64 [B]
-        Returns:
-            [B, T, V+1]
         """
         tables = self.projection_tables()
         logits = torch.bmm(hidden, tables[level - 1].to(hidden.dtype).transpose(1, 2))
@@ -127,15 +109,8 @@ class ResidualTransformer(TransformerTrunk):
         *,
         packed: bool = False,
     ) -> Tensor:
-        """Logits of one level per sample.
-
-        Args:
-            embedded: summed embeddings of the coarser levels [B, T, code_dim]; level: int64 [B], 1 .. Q-1
-            cond: [B, E] or [B, S, E]; valid: bool [B, T]; cond_valid: bool [B, S]; drop: bool [B]
-            packed: skip padding
-        Returns:
-            [B, V+1, T]; values at padding are arbitrary
-        """
+        """Logits [B, V+1, T], arbitrary at padding, of one level [B], 1 .. Q-1, per sample, from summed embeddings of
+        the coarser levels [B, T, code_dim]; others: see `MaskTransformer.logits`."""
         hidden = self.hidden(embedded, level, self.prefix(cond, cond_valid, drop), valid, packed)
         return self.project(hidden, level).transpose(1, 2)
 
@@ -147,11 +122,8 @@ class ResidualTransformer(TransformerTrunk):
         return guidance.join(self.project(hidden, levels))
 
     def targets(self, codes: Tensor, valid: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes with the padding id at padding [B, T, Q], and the codes of each sample's level [B, T].
-
-        Raises:
-            ShapeError: codes of another number of levels.
-        """
+        """Codes with the padding id at padding [B, T, Q], and those of each sample's level [B, T].
+        Raises ShapeError for codes of another number of levels."""
         if codes.ndim != 3 or codes.shape[2] != self.config.num_quantizers:
             expected = f"[B, T, {self.config.num_quantizers}]"
             raise ShapeError(f"codes have shape {list(codes.shape)}; expected {expected}, all levels of the tokenizer")

@@ -42,10 +42,7 @@ class SamplingOptions:
 
     def noise_for(self, rows: int, samples: int, length: int) -> Tensor | None:
         """The given noise, or uniforms [rows, samples, length] from the seeds; None at temperature 0.
-
-        Raises:
-            ConfigError: noise is needed, and there is not one seed per sample.
-        """
+        Raises ConfigError if noise is needed, and there is not one seed per sample."""
         if self.noise is not None or self.temperature <= 0:
             return self.noise
         return noise_of(self.seeds, rows, samples, length)
@@ -57,12 +54,9 @@ def cosine_schedule(time: Tensor) -> Tensor:
 
 
 def masked_counts(lengths: Tensor, steps: int) -> Tensor:
-    """Number of tokens that are masked at each step of a generation.
+    """Masked tokens [steps, B] at times t = linspace(0, 1, steps); 0 for an empty sample.
 
-    Args:
-        lengths: tokens per sample [B]; steps: number of steps, times are linspace(0, 1, steps)
-    Returns:
-        int64 [steps, B]: max(1, round_half_even(cos(t π / 2) length)), and 0 for an empty sample
+    Elsewhere max(1, round_half_even(cos(t π / 2) length)), int64.
     """
     if steps < 1:
         raise ConfigError(f"steps is {steps}; generation needs at least one step")
@@ -72,23 +66,14 @@ def masked_counts(lengths: Tensor, steps: int) -> Tensor:
 
 
 def q_schedule(uniform: Tensor, low: int, high: int) -> Tensor:
-    """Residual level to train on, denser at the low end: low + round((1 - cos(u π / 2)) (high - low - 1)), int64.
-
-    Args:
-        uniform: draws in [0, 1), any shape; low: first level; high: one past the last level
-    """
+    """Level in [low, high) to train on, for u in [0, 1): low + round((1 - cos(u π / 2)) (high - low - 1)), int64."""
     share = 1 - cosine_schedule(uniform)
     return torch.round(share * (high - low - 1)).long() + low
 
 
 def top_share(logits: Tensor, keep_share: float) -> Tensor:
     """Keep the largest ceil((1 - keep_share) V) logits of the last axis, at least one; the others become -inf.
-
-    Args:
-        logits: [..., V]; keep_share: the published option, which is the share to drop: 0.9 of 512 classes keeps 52
-    Raises:
-        ConfigError: a share outside [0, 1).
-    """
+    As published, `keep_share` is the share to drop: 0.9 of 512 classes keeps 52. Raises ConfigError outside [0, 1)."""
     if not 0.0 <= keep_share < 1.0:
         raise ConfigError(f"keep_share is {keep_share}; expected a number in [0, 1), 0.9 keeps a tenth of the codes")
     keep = max(1, math.ceil((1 - keep_share) * logits.shape[-1]))
@@ -107,16 +92,11 @@ def precise(x: Tensor) -> Tensor:
 
 
 def draw(logits: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
-    """Draw ids from softmax(logits / temperature) with given noise.
+    """Draw ids [...] from softmax(logits / temperature) with given noise; excluded classes of logits [..., V] are -inf.
 
-    Args:
-        logits: [..., V], -inf for excluded classes; temperature: 0 takes the largest logit and needs no noise
-        noise: uniforms [...] (inverse of the cumulative distribution in id order, in double precision) or Gumbel
-            noise [..., V] (largest noisy logit), on any device
-    Returns:
-        ids int64 [...]
-    Raises:
-        ShapeError: noise of another shape; ConfigError: no noise at a temperature above 0.
+    Noise, on any device: uniforms [...] (inverse of the cumulative distribution in id order, in double precision) or
+    Gumbel noise [..., V] (largest noisy logit). Temperature 0 takes the largest logit and needs none.
+    Raises ShapeError for noise of another shape, ConfigError for none at a temperature above 0.
     """
     if temperature <= 0 and (noise is None or noise.shape != logits.shape):
         return logits.argmax(-1)
@@ -137,13 +117,8 @@ def draw(logits: Tensor, temperature: float, noise: Tensor | None) -> Tensor:
 def draw_or_end(
     logits: Tensor, keep_share: float, temperature: float, noise: Tensor | None, ends: bool
 ) -> tuple[Tensor, Tensor]:
-    """Draw one token per sample: a code or, if `ends`, the end token, whose probability `keep_share` does not change.
-
-    Args:
-        logits: [B, V + 1], the end last; noise: uniforms [B]; others: see `top_share` and `draw`
-    Returns:
-        ids int64 [B], and their probabilities [B] before codes were excluded
-    """
+    """Draw a code or, if `ends`, the end token, the last of logits [B, V + 1], whose probability `keep_share` does not
+    change, with uniforms [B]. Returns ids [B] and their probabilities [B] before codes were excluded."""
     V = logits.shape[-1] - 1
     logits = (logits if ends else logits[:, :V]).float()
     codes = logits[:, :V]
@@ -162,15 +137,10 @@ def noise_of(seeds: Seeds, rows: int, samples: int, length: int) -> Tensor:
 
 
 def seeded_noise(seeds: Sequence[int], steps: int, length: int) -> Tensor:
-    """Noise of one generation, from one random generator per sample.
+    """Float64 uniforms [steps, B, length] on the CPU for one generation; one seed, 0 to 2**63 - 1, per sample.
 
     The value at (step, sample, position) depends only on that sample's seed, `steps` and the position: a sample gets
     the same noise alone and in any batch, at any padded length, on any device.
-
-    Args:
-        seeds: one per sample, 0 to 2**63 - 1; steps: rows of noise; length: positions T
-    Returns:
-        float64 uniforms [steps, B, T] on the CPU
     """
     samples = []
     for seed in seeds:
@@ -184,23 +154,13 @@ def seeded_noise(seeds: Sequence[int], steps: int, length: int) -> Tensor:
 
 
 def lowest(scores: Tensor, counts: Tensor) -> Tensor:
-    """Mark the `counts[b]` lowest scores of each row; equal scores are taken in order of position.
-
-    Args:
-        scores: [B, T]; counts: int [B]
-    Returns:
-        bool [B, T]
-    """
+    """Mark the `counts[b]` lowest scores of each row [B, T]; equal scores are taken in order of position."""
     ranks = scores.argsort(dim=1, stable=True).argsort(dim=1)
     return ranks < counts[:, None]
 
 
 def token_loss(logits: Tensor, labels: Tensor, ignore: int) -> Tensor:
-    """Mean cross entropy over the labels that are not `ignore`; 0 (with a gradient of 0) if all are.
-
-    Args:
-        logits: [B, V, T]; labels: int64 [B, T]
-    """
+    """Mean cross entropy of logits [B, V, T] over labels [B, T] other than `ignore`; 0, with gradient 0, if none is."""
     counted = labels != ignore
     target = labels.masked_fill(~counted, 0)
     logs = F.log_softmax(logits.float(), dim=1)
@@ -209,11 +169,7 @@ def token_loss(logits: Tensor, labels: Tensor, ignore: int) -> Tensor:
 
 
 def token_accuracy(logits: Tensor, labels: Tensor, ignore: int) -> Tensor:
-    """Share of the labels other than `ignore` that have the largest logit (0 if there are none), float32 scalar.
-
-    Args:
-        logits: [B, V, T]; labels: int64 [B, T]
-    """
+    """Share of the labels [B, T] other than `ignore` with the largest of logits [B, V, T], float32; 0 without any."""
     counted = labels != ignore
     hits = (logits.argmax(1) == labels) & counted
     return hits.sum().float() / counted.sum().clamp(min=1)

@@ -102,14 +102,9 @@ class Stack(nn.Module):
     def carried(
         self, x: Tensor, state: Sequence[Any] | None = None, valid: Tensor | None = None
     ) -> tuple[Tensor, list[Any]]:
-        """Process one piece of a longer sequence; returns the output and the state for the next piece.
-
-        Args:
-            x: [B, L, D]; valid: bool [B, L], real steps, the others are skipped; None = all
-            state: the state after the previous piece; None = this is the first piece
-        Raises:
-            ConfigError: attention or bidirectional layers keep no state.
-        """
+        """Process one piece of a longer sequence, x [B, L, D] with real steps `valid` (None = all), from the state
+        after the previous piece (None = none); returns output and state.
+        Raises ConfigError for attention or bidirectional layers, which keep no state."""
         self._need_state()
         after = []
         for part, before in zip(self.parts, state or [None] * len(self.parts), strict=True):
@@ -119,11 +114,7 @@ class Stack(nn.Module):
         return self.norm(x), after
 
     def step(self, x_t: Tensor, state: Sequence[Any]) -> tuple[Tensor, list[Any]]:
-        """Process one element [B, D] of a stream, from a state of `carried` or `step`; equal to `carried` over it.
-
-        Raises:
-            ConfigError: attention or bidirectional layers keep no state.
-        """
+        """Process one element [B, D] of a stream, from a state of `carried` or `step`; equal to `carried` over it."""
         self._need_state()
         after = []
         for part, before in zip(self.parts, state, strict=True):

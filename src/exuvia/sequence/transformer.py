@@ -68,25 +68,15 @@ class TransformerTrunk(Trunk):
         self.position_enc = PositionTable(width, config.dropout, config.table_length)
 
     def encode(self, embedded: Tensor, valid: Tensor, prefix: Prefix, packed: bool = False) -> Tensor:
-        """Run the encoder and the head.
-
-        Args:
-            embedded: token embeddings [B, T, code_dim]; valid: bool [B, T]; packed: skip padding
-        Returns:
-            head output at the token positions [B, T, out]; values at padding are arbitrary
-        """
+        """Run the encoder and the head on token embeddings [B, T, code_dim] with `valid` [B, T] -> [B, T, out],
+        arbitrary at padding; `packed` skips padding."""
         sequence, real = self._sequence(embedded, valid, prefix)
         hidden = self.seqTransEncoder(sequence, real, packed)
         return self.output_process(hidden[:, prefix.tokens.shape[1] :])
 
     def encode_at(self, embedded: Tensor, valid: Tensor, prefix: Prefix, wanted: Tensor) -> Tensor:
-        """The result of `encode` at chosen positions, without computing the other outputs.
-
-        Args:
-            wanted: bool [B, T], all of them valid; others: see `encode`
-        Returns:
-            [wanted positions, out], sample by sample
-        """
+        """The result of `encode` at the valid positions `wanted`, bool [B, T] -> [wanted positions, out], sample by
+        sample, without computing the other outputs."""
         sequence, real = self._sequence(embedded, valid, prefix)
         places = F.pad(wanted, (prefix.tokens.shape[1], 0))
         return self.output_process(self.seqTransEncoder.forward_at(sequence, real, places))

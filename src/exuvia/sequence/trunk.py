@@ -82,13 +82,7 @@ class Guidance:
 
 
 class Trunk(nn.Module, ABC):
-    """Input projections, layers and head; subclasses define how condition tokens and codes are joined.
-
-    Args:
-        config: sizes
-        out: width of the head's output
-        encoder: the layers
-    """
+    """Input projections, layers, a head of width `out`; subclasses define how condition tokens and codes are joined."""
 
     config: TrunkConfig
 
@@ -129,15 +123,11 @@ class Trunk(nn.Module, ABC):
                 parameter.copy_(start)
 
     def prefix(self, cond: Tensor, cond_valid: Tensor | None = None, drop: Tensor | None = None) -> Prefix:
-        """Project condition vectors to prefix tokens.
+        """Project condition vectors, pooled [B, E] or token states [B, S, E], to prefix tokens.
 
-        Args:
-            cond: one pooled vector [B, E], or token states [B, S, E]
-            cond_valid: bool [B, S], True where a state is real; None = all
-            drop: bool [B], True where the sample is unconditional: its vectors become zero before the projection, and
-                only the first one is kept, which also hides the length of the text
-        Raises:
-            ShapeError: widths or sizes that do not fit.
+        `cond_valid` [B, S] is True where a state is real, None = all. Where `drop` [B] is True, the sample is
+        unconditional: its vectors become zero before the projection, and only the first one is kept, which also hides
+        the length of the text. Raises ShapeError for widths or sizes that do not fit.
         """
         cond = cond[:, None] if cond.ndim == 2 else cond
         if cond.ndim != 3 or cond.shape[-1] != self.cond_emb.in_features:
@@ -178,12 +168,9 @@ class Trunk(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor]:
         """Training loss and accuracy of a batch, scalars. No condition is dropped in evaluation mode.
 
-        Args:
-            codes: int64, base codes [B, T] or for a residual transformer all levels [B, T, Q]; any value at padding
-            lengths: int64 [B] in tokens; cond: [B, E] or [B, S, E]; cond_valid: bool [B, S]
-            generator: source of the random draws; draws: given draws to use instead
-        Raises:
-            ShapeError: codes of another number of levels; ConfigError: neither a generator nor draws.
+        Codes: base codes [B, T], or for a residual transformer all levels [B, T, Q] (else ShapeError), any value at
+        padding; lengths [B] in tokens; cond: [B, E] or [B, S, E]; cond_valid: bool [B, S].
+        Draws come from the generator unless given; ConfigError without either.
         """
         if draws is None:
             if generator is None:

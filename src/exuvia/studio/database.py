@@ -93,13 +93,7 @@ pipelines = Table(
 
 
 def open_database(url: str) -> Engine:
-    """Return an engine and create the tables that are missing.
-
-    Raises:
-        ConfigError: the URL names no database, or its driver is not installed.
-        DataError: the tables have another version.
-        OutputError: the database cannot be reached or written.
-    """
+    """Return an engine and create missing tables. Raises ConfigError, DataError (other version) or OutputError."""
     shown = _shown(url)
     try:
         if url.startswith("sqlite:///"):

@@ -65,7 +65,6 @@ class Guard:
 
         async def refuse(status: int, text: str) -> None:
             headers = {"connection": "close"} if status == 413 else None
-
             await JSONResponse({"detail": text}, status, headers)(scope, receive, send_with_headers)
 
         if (refusal := self._refusal(request)) is not None:
@@ -90,7 +89,6 @@ class Guard:
             name, port = host.hostname or "", host.port
         except ValueError:
             name, port = "", None
-
         if is_loopback(self.settings.host) and not is_loopback(name):  # protects against DNS rebinding
             return 421, "this studio answers to localhost and 127.0.0.1 only"
         if request.scope["method"] not in SAFE_METHODS and not _same_origin(request, name, port):

@@ -196,8 +196,7 @@ class Queue:
     ) -> None:
         """End a running job; with a `link`, in the transaction of that connection.
 
-        Raises:
-            Cancelled: the job is done but was ended before; the transaction must be rolled back.
+        Raises Cancelled if the job is done but was ended before; the transaction must be rolled back.
         """
         if link is None:
             with self.engine.begin() as new_link:
@@ -230,7 +229,6 @@ class Queue:
                 with self.engine.begin() as link:
                     here = update(jobs).where(jobs.c.id == job.id, jobs.c.state == RUNNING)
                     link.execute(here.values(attempt=job.attempt + lost, revision=_next(link), **fresh))
-
         return running
 
 

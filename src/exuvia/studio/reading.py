@@ -34,12 +34,7 @@ class TooMuch(DataError):
 
 
 def read_upload(data: bytes, suffix: str, limits: Limits) -> Clip:
-    """Return an uploaded file as a clip at 20 frames per second.
-
-    Raises:
-        DataError: the file is not a motion, or it has too many frames.
-        TooMuch: reading it takes more memory or time than the limits allow.
-    """
+    """Return an uploaded file as a clip at 20 frames per second. Raises DataError, and TooMuch beyond a limit."""
     numbers = [str(limits.frames), str(limits.read_bytes), str(limits.read_s)]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as folder:

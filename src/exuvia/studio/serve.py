@@ -20,12 +20,7 @@ CONNECTIONS = 1000
 
 
 def serve(settings: Settings, log: Callable[[str], None]) -> None:
-    """Serve until interrupted; `log` receives the address as soon as it answers.
-
-    Raises:
-        OutputError: the server cannot listen on the address.
-        ConfigError, DataError: the database cannot be used.
-    """
+    """Serve until interrupted; `log` receives the address once it answers. Raises ExuviaError."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -60,8 +60,6 @@ class Actor:
         self.line = Timeline(start)
         self.neutral = dict(start)
 
-    # time -------------------------------------------------------------------------------------------------------
-
     def beat(self, seconds: float, jitter: float = 0.08) -> float:
         """A duration in seconds at the actor's tempo, slightly varied."""
         return float(seconds / self.style.tempo * (1.0 + jitter * self.rng.uniform(-1, 1)))
@@ -76,8 +74,6 @@ class Actor:
         start = self.now
         yield
         self.spans.append((start, self.now, label))
-
-    # parts ------------------------------------------------------------------------------------------------------
 
     def move(self, start: float, end: float, **values: float) -> None:
         """Move channels from their current values to new ones between two times in seconds."""
@@ -189,8 +185,6 @@ class Actor:
                 self.step(side, turn, stop, BALL_AHEAD_M, wanted, yaw=7.0)
                 turn, end = stop, max(end, stop)
         self.now = end
-
-    # result -----------------------------------------------------------------------------------------------------
 
     def joints(self, frames: int) -> Joints:
         """Joint positions [frames, 22, 3] in metres, at 20 frames a second from time 0."""

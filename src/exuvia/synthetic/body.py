@@ -1,28 +1,16 @@
 """Bodies for parametric motion: bone vectors of a symmetric rest pose, with varied proportions."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from exuvia.motion.skeleton import SMPL22
+from exuvia.readers import read_toml
 from exuvia.shapes import Floats
 
-_REST_DIRECTIONS = {
-    "left_hip": (0.66, -0.74, -0.05),
-    "left_knee": (0.0, -1.0, 0.0),
-    "left_ankle": (0.0, -1.0, 0.0),
-    "left_foot": (0.0, -0.42, 0.91),
-    "spine1": (0.0, 0.97, -0.20),
-    "spine2": (0.0, 0.99, 0.10),
-    "spine3": (0.0, 0.98, 0.20),
-    "neck": (0.0, 0.99, -0.14),
-    "head": (0.0, 0.86, 0.50),
-    "left_collar": (0.52, 0.84, -0.12),
-    "left_shoulder": (0.93, 0.34, -0.14),
-    "left_elbow": (0.0, -1.0, 0.0),
-    "left_wrist": (0.0, -1.0, 0.0),
-}
-"""Bone directions of an upright human in the joint layout of SMPL; the right side mirrors the left."""
+TABLES = read_toml(Path(__file__).with_name("actor.toml"))
+"""Bones, channels and poses of the actor, and subjects of captions."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +61,13 @@ STANDING_REACH = 0.997
 
 def body(scale: float = 1.0, legs: float = 1.0, arms: float = 1.0, torso: float = 1.0, width: float = 1.0) -> Body:
     """A body with HumanML3D's mean bone lengths times factors, overall and per part.   Sec. 3 [guo2022humanml3d]"""
-    part = {
-        "left_knee": legs, "left_ankle": legs, "left_elbow": arms, "left_wrist": arms, "spine1": torso,
-        "spine2": torso, "spine3": torso, "neck": torso, "left_collar": width, "left_shoulder": width,
-    }  # fmt: skip
+    part = {"whole": 1.0, "legs": legs, "arms": arms, "torso": torso, "width": width}
     offsets = np.zeros((SMPL22.num_joints, 3))
-    for name, direction in _REST_DIRECTIONS.items():
+    for name, bone in TABLES["rest"].items():
         joint = SMPL22.index(name)
         twin = SMPL22.mirror[joint]
-        length = (SMPL22.lengths_m[joint] + SMPL22.lengths_m[twin]) / 2 * scale * part.get(name, 1.0)
-        vector = np.asarray(direction) / np.linalg.norm(direction) * length
+        length = (SMPL22.lengths_m[joint] + SMPL22.lengths_m[twin]) / 2 * scale * part[bone["part"]]
+        vector = np.asarray(bone["direction"]) / np.linalg.norm(bone["direction"]) * length
         offsets[joint] = vector
         offsets[twin] = vector * ((-1, 1, 1) if twin != joint else (1, 1, 1))
     return Body(offsets.astype(np.float32))

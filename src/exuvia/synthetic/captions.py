@@ -6,19 +6,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from exuvia.synthetic.actor import Part
+from exuvia.synthetic.body import TABLES
 from exuvia.synthetic.catalogue import ACTION
 from exuvia.synthetic.style import Style
 
-_SUBJECTS = (
-    ("a person", "their", "they", 9.0), ("the person", "their", "they", 3.0), ("a man", "his", "he", 4.0),
-    ("the man", "his", "he", 2.0), ("someone", "their", "they", 2.0), ("a figure", "its", "it", 1.0),
-    ("the figure", "its", "it", 1.5), ("person", "their", "they", 1.0), ("this person", "their", "they", 1.0),
-    ("a woman", "her", "she", 1.0), ("he", "his", "he", 1.0), ("a human", "their", "they", 0.4),
-    ("the individual", "their", "they", 0.4), ("a person", "his", "he", 2.0), ("a guy", "his", "he", 0.4),
-)  # fmt: skip
+_SUBJECTS = TABLES["subjects"]
 _SHARES = np.asarray([subject[3] for subject in _SUBJECTS]) / sum(subject[3] for subject in _SUBJECTS)
 _NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
-_DOUBLED = {"squat"}
 
 
 def third(verb: str) -> str:
@@ -32,7 +26,7 @@ def gerund(verb: str) -> str:
     """The -ing form: wave -> waving, sit -> sitting, kick -> kicking."""
     if verb.endswith("e") and not verb.endswith("ee"):
         return verb[:-1] + "ing"
-    if verb in _DOUBLED or re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb) or verb.endswith("step"):
+    if verb == "squat" or re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb) or verb.endswith("step"):
         return verb + verb[-1] + "ing"
     return verb + "ing"
 
@@ -84,36 +78,19 @@ def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> 
     if len(parts) == 2:
         if progressive:
             return f"{subject} is {phrase(0, 'gerund')} and then {phrase(1, 'gerund')}"
-        return _pair(subject, pronoun, phrase, int(rng.integers(0, 8)))
+        template, one, two = TABLES["pairs"][int(rng.integers(0, 8))]
+        two = ("base" if pronoun == "they" else "third") if two == "pronoun" else two
+        return str(template.format(who=subject, pronoun=pronoun, first=phrase(0, one), second=phrase(1, two)))
     links = (", then ", ", and then "), (", ", ", and "), (" and then ", ", and finally "), (", then ", " before ")
     first, second = links[int(rng.integers(len(links)))]
     last = phrase(2, "gerund" if second == " before " else "third")
     return f"{subject} {phrase(0, 'third')}{first}{phrase(1, 'third')}{second}{last}"
 
 
-def _pair(subject: str, pronoun: str, phrase: Callable[[int, str], str], kind: int) -> str:
-    """Two actions in one sentence or two."""
-    if kind < 4:
-        link = (", then ", " and then ", " then ", " and ")[kind]
-        return f"{subject} {phrase(0, 'third')}{link}{phrase(1, 'third')}"
-    if kind == 4:
-        return f"{subject} {phrase(0, 'third')} before {phrase(1, 'gerund')}"
-    if kind == 5:
-        return f"after {phrase(0, 'gerund')}, {subject} {phrase(1, 'third')}"
-    plain = "base" if pronoun == "they" else "third"
-    if kind == 6:
-        return f"{subject} {phrase(0, 'third')}, after that {pronoun} {phrase(1, plain)}"
-    return f"{subject} {phrase(0, 'third')}. {pronoun} then {phrase(1, plain)}"
-
-
 def captions(parts: Sequence[Part], style: Style, rng: np.random.Generator, count: int = 4) -> tuple[str, ...]:
     """One to `count` different lower-case sentences about one to three actions in sequence.
 
-    Args:
-        parts: actions in order; a count of 0 means that the number of repetitions is not mentioned
-        style: style of the actions, which some sentences mention
-        rng: source of random choices
-        count: largest number of sentences
+    Some sentences mention the style. A part with a count of 0 is described without its number of repetitions.
     """
     sentences: list[str] = []
     for _ in range(4 * count):

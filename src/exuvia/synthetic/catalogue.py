@@ -25,34 +25,23 @@ def _performer(name: str) -> Callable[[Actor, Part], None]:
 
 @dataclass(frozen=True)
 class Action:
-    """One kind of action."""
+    """One kind of action; actions.toml explains the fields."""
 
     name: str
     perform: Annotated[Callable[[Actor, Part], None], BeforeValidator(_performer)]
     label: str
-    """Frame label, one of `FRAME_LABELS`."""
     phrases: tuple[str, ...]
-    """Verb phrases for any side."""
     side_phrases: tuple[str, ...] = ()
-    """Verb phrases that name the side, used in addition to `phrases` if the action has a side."""
     sides: tuple[str, ...] = ("",)
-    """Possible sides; the empty one means both or none."""
     levels: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"": ("",)})
-    """Variants, each with its words for {level}."""
     counts: tuple[int, ...] = (1,)
-    """Possible numbers of repetitions."""
     violent: bool = False
     concepts: tuple[str, ...] = ()
-    """Concepts that the motion shows, with the names of data/concepts.toml."""
     weight: float = 1.0
-    """Relative frequency of drawing the action."""
     before: str = "stand"
     after: str = "stand"
-    """Posture in which the action begins, and ends."""
     lively: bool = False
-    """Whether the action excludes calm styles, such as tired or sad."""
     unfit: tuple[str, ...] = ()
-    """Styles in which people would not call the action by its name."""
 
 
 ACTION = read_table(__file__, "actions.toml", Action)

@@ -49,14 +49,9 @@ def synthesise(
 ) -> Iterator[SyntheticClip]:
     """Generate clips `start` to `start + count - 1` of the data set of a seed.
 
-    Args:
-        count: number of clips
-        seed: seed of the data set; clip i depends only on the seed and on i
-        actions: names in `catalogue.ACTION` to draw from; None: all
-        compositions: share of clips with two or three actions in sequence
-        start: number of the first clip, for generating a large set in parts
-    Raises:
-        ConfigError: an action is unknown, there are no actions, or a number is out of range.
+    Clip i depends only on the seed and on i. `actions` names those of `catalogue.ACTION` to draw from (None: all), and
+    `compositions` is the share of clips with two or three actions in sequence. Raises ConfigError for an unknown
+    action, without actions, or for a number out of range.
     """
     names = tuple(ACTION) if actions is None else tuple(actions)
     if not names:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
+from exuvia.synthetic.body import TABLES
 from exuvia.synthetic.rig import SIDES, SIGN, reach
 
 GUARD_YAW = 20.0
@@ -54,16 +55,7 @@ def relax(actor: Actor) -> None:
 
 
 _ARM = ("el", "az", "elbow", "swivel", "spread")
-_CHAMBER = {
-    "front": {"thigh_el": 4.0, "thigh_az": 0.0, "knee": 112.0, "thigh_swivel": 0.0, "toe": 20.0},
-    "side": {"thigh_el": -2.0, "thigh_az": 62.0, "knee": 122.0, "thigh_swivel": 8.0, "toe": -5.0},
-    "roundhouse": {"thigh_el": -12.0, "thigh_az": 80.0, "knee": 118.0, "thigh_swivel": 72.0, "toe": 40.0},
-    "back": {"thigh_el": -52.0, "thigh_az": 0.0, "knee": 112.0, "thigh_swivel": 0.0, "toe": -5.0},
-    "knee": {"thigh_el": -70.0, "thigh_az": 12.0, "knee": 70.0, "thigh_swivel": 0.0, "toe": 30.0},
-}
-"""Channels of the leg before it strikes."""
-_TURN = {"front": 8.0, "side": 62.0, "roundhouse": 70.0, "back": 10.0, "knee": 14.0}
-"""Angle by which the hips turn into the kick, towards the standing leg, in degrees."""
+_KICKS = TABLES["kick"]
 
 
 def kick(actor: Actor, part: Part) -> None:
@@ -86,8 +78,8 @@ def _one_kick(actor: Actor, part: Part, kind: str, in_guard: bool, again: bool) 
     actor.sway(start, start + shift + 0.1, ahead=ahead - BALL_AHEAD_M + 0.02, left=0.85 * left)
     actor.lean(start, start + shift, pelvis_roll=2.0 * sign, height=-0.03)
     actor.leg(side, start + 0.4 * shift, start + shift, plant=0.0, foot_pitch=30.0, foot_y=0.05)
-    actor.leg(side, start + 0.7 * shift, start + shift + chamber, free=1.0, foot_y=0.2, **_CHAMBER[kind])
-    turned = -_TURN[kind] * sign
+    actor.leg(side, start + 0.7 * shift, start + shift + chamber, free=1.0, foot_y=0.2, **_KICKS[kind]["chamber"])
+    turned = -_KICKS[kind]["turn"] * sign
     actor.lean(start + 0.6 * shift, start + shift + chamber, pelvis_yaw=0.7 * turned, spine_yaw=-0.35 * turned)
     pivot = actor.heading + 0.75 * turned - sign * 7.0
     actor.leg(support, start + 0.7 * shift, start + shift + chamber, foot_yaw=pivot)
@@ -126,7 +118,7 @@ def _strike(actor: Actor, part: Part, kind: str, in_guard: bool, turned: float, 
     actor.leg(OTHER[side], start, end, foot_pitch=8.0)
     _balance(actor, side, kind, in_guard, start, end, 1.0)
     after = end + hold
-    actor.leg(side, after, after + back, **{name: _CHAMBER[kind][name] for name in leg})
+    actor.leg(side, after, after + back, **{name: _KICKS[kind]["chamber"][name] for name in leg})
     actor.lean(after, after + back + 0.1, **{name: 0.3 * value for name, value in tilt.items()})
     actor.leg(OTHER[side], after, after + back, foot_pitch=0.0)
     actor.now = after + back

@@ -12,39 +12,25 @@ from exuvia.synthetic.timeline import eased
 
 @dataclass(frozen=True)
 class Gait:
-    """Parameters of a gait. Angles are in degrees, lengths in metres."""
+    """Parameters of a gait; gaits.toml explains them. Angles are in degrees, lengths in metres."""
 
     name: str
     step_s: float = 0.54
-    """Time between touch-downs of one foot and the other."""
     stance: float = 1.24
-    """Time that a foot stays down, in steps; below 1 there is a flight phase."""
     lift: float = 0.085
-    """Height of the swinging foot."""
     heel: float = 42.0
-    """Pitch of the foot when its toes leave the ground."""
     strike: float = 16.0
-    """Upward pitch of the toes at touch-down."""
     arm_forward: float = 24.0
     arm_back: float = 20.0
-    """Forward and backward swing of the arms."""
     elbow: float = 22.0
     elbow_swing: float = 14.0
-    """Bend of the elbow behind the body, and the additional bend in front."""
     lean: float = 1.0
-    """Forward lean of the whole body."""
     drop: float = 0.0
-    """Lowering of the pelvis, in standing heights."""
     bob: float = 0.0
-    """Rise of the pelvis in flight, in standing heights."""
     twist: float = 5.0
-    """Rotation of the pelvis with the leading leg."""
     roll: float = 3.0
-    """Drop of the hip over the swinging leg."""
     sway: float = 0.022
-    """Shift of the pelvis over the standing leg."""
     width: float = 0.09
-    """Distance of each foot from the path."""
 
 
 _GAITS = read_table(__file__, "gaits.toml", Gait)
@@ -86,15 +72,10 @@ def travel(
     actor: Actor, gait: Gait, steps: int, way_m: float, *, direction: float = 0.0, turn: float = 0.0,
     first: str = "left", arms: bool = True,
 ) -> None:  # fmt: skip
-    """Take steps along a path, and come to a stop.
+    """Take at least 2 steps along a path of the pelvis that is `way_m` metres long, and bring the feet together.
 
-    Args:
-        steps: number of steps, at least 2; the last one brings the feet together
-        way_m: length of the pelvis's path
-        direction: direction of the path relative to the heading, degrees to the left
-        turn: change of heading along the path, degrees to the left
-        first: foot that steps first
-        arms: whether the arms swing
+    `direction` is that of the path relative to the heading, and `turn` the change of heading along it, both in degrees
+    to the left. `first` is the foot that steps first; `arms` says whether the arms swing.
     """
     gait = _personal(gait, actor)
     start, count, pace = actor.now, max(2, steps), gait.step_s / actor.style.tempo

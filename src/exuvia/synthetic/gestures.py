@@ -3,6 +3,7 @@
 import numpy as np
 
 from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
+from exuvia.synthetic.body import TABLES
 from exuvia.synthetic.fighting import relax
 from exuvia.synthetic.gait import JOG, WALK, travel
 from exuvia.synthetic.rig import SIDES, SIGN, reach
@@ -91,13 +92,8 @@ def throw(actor: Actor, part: Part) -> None:
     wind, out, follow = actor.beat(0.55), actor.beat(0.2), actor.beat(0.28)
     start, go = actor.now, actor.now + wind
     under = part.level == "underhand"
-    cocked = ({"el": -138.0, "az": 12.0, "elbow": 14.0, "swivel": 0.0, "spread": 4.0} if under
-              else {"el": 2.0, "az": 104.0, "elbow": 104.0, "swivel": -24.0, "spread": 0.0})  # fmt: skip
-    released = ({"el": -30.0, "az": 0.0, "elbow": 10.0, "swivel": 6.0} if under
-                else {"el": 24.0, "az": 24.0, "elbow": 26.0, "swivel": 10.0})  # fmt: skip
-    finish = ({"el": 14.0, "az": -8.0, "elbow": 32.0, "swivel": 10.0} if under
-              else {"el": -52.0, "az": -22.0, "elbow": 20.0, "swivel": 16.0})  # fmt: skip
-    actor.arm(side, start, go, **cocked)
+    swing = TABLES["throw"]["underhand" if under else "overhand"]
+    actor.arm(side, start, go, **swing["cocked"])
     actor.arm(other, start, go, el=-18.0 if not under else -62.0, az=18.0, elbow=24.0)
     actor.lean(start, go, spine_yaw=26.0 * sign, pelvis_yaw=16.0 * sign, spine_pitch=-6.0, head_yaw=-26.0 * sign)
     actor.sway(start, start + 0.7 * wind, ahead=-0.06, left=0.05 * sign)
@@ -105,8 +101,8 @@ def throw(actor: Actor, part: Part) -> None:
     actor.sway(start + 0.75 * wind, go + out, ahead=0.2)
     actor.lean(go - 0.06, go + out, spine_yaw=-22.0 * sign, pelvis_yaw=-14.0 * sign, head_yaw=16.0 * sign)
     actor.lean(go, go + out + follow, spine_pitch=20.0 if not under else 8.0, pelvis_pitch=10.0, height=-0.05)
-    actor.arm(side, go, go + out, **released)
-    actor.arm(side, go + out, go + out + follow, **finish)
+    actor.arm(side, go, go + out, **swing["released"])
+    actor.arm(side, go + out, go + out + follow, **swing["finish"])
     actor.arm(other, go, go + out + follow, el=-78.0, az=30.0, elbow=44.0)
     actor.leg(side, go, go + out + follow, foot_pitch=30.0)
     actor.leg(side, go + out + follow + 0.05, go + out + follow + 0.35, foot_pitch=0.0)

@@ -3,14 +3,12 @@
 import numpy as np
 
 from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
+from exuvia.synthetic.body import TABLES
 from exuvia.synthetic.rig import SIDES, SIGN
 
 GRAVITY = 9.81
-SEAT = {"height": -0.46, "pelvis_pitch": -4.0, "spine_pitch": 6.0}
-"""Channels of sitting on a chair, relative to standing."""
+SEAT, LAP = TABLES["seat"], TABLES["lap"]
 SEAT_BACK_M = 0.36
-LAP = {"el": -66.0, "az": 8.0, "elbow": 42.0, "swivel": 16.0, "spread": 4.0}
-"""Channels of an arm whose hand is on the thigh."""
 
 
 def seat(actor: Actor) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from exuvia.motion.chain import unit
 from exuvia.motion.skeleton import SMPL22
 from exuvia.shapes import Joints
-from exuvia.synthetic.body import STANDING_REACH, Body
+from exuvia.synthetic.body import STANDING_REACH, TABLES, Body
 
 Array = NDArray[np.float64]
 Channels = Mapping[str, Array]
@@ -21,18 +22,11 @@ Channels = Mapping[str, Array]
 SIDES = ("left", "right")
 SIGN = {"left": 1.0, "right": -1.0}
 
-_MIDDLE = {
-    "x": 0.0, "z": 0.0, "heading": 0.0, "height": 1.0, "pelvis_pitch": 2.0, "pelvis_roll": 0.0, "pelvis_yaw": 0.0,
-    "spine_pitch": 3.0, "spine_roll": 0.0, "spine_yaw": 0.0, "head_pitch": 0.0, "head_roll": 0.0, "head_yaw": 0.0,
-}  # fmt: skip
-ARM_REST = {"el": -88.0, "az": 0.0, "elbow": 14.0, "swivel": 12.0, "spread": 7.0, "shrug": 0.0, "protract": 0.0}
-_LEG = {
-    "foot_x": 0.0, "foot_y": 0.0, "foot_z": 0.0, "foot_yaw": 0.0, "foot_pitch": 0.0, "plant": 1.0, "knee_out": 0.0,
-    "free": 0.0, "thigh_el": -88.0, "thigh_az": 0.0, "knee": 8.0, "thigh_swivel": 0.0, "toe": 0.0,
-}  # fmt: skip
-CHANNELS = _MIDDLE | {f"{side}_{name}": value for side in SIDES for name, value in (ARM_REST | _LEG).items()}
-"""All control channels with their values in a neutral stance. `height` is in standing pelvis heights, positions are in
-metres; `plant` 1: the foot carries weight; `free` 1: the leg is posed by its angles instead of its foot's position."""
+ARM_REST: dict[str, float] = TABLES["arm"]
+CHANNELS: dict[str, float] = TABLES["middle"] | {
+    f"{side}_{name}": value for side in SIDES for name, value in (ARM_REST | TABLES["leg"]).items()
+}
+"""All control channels with their values in a neutral stance; positions are in metres."""
 ARM_FOLLOWS_TORSO = 0.35
 """Share of the torso's lean that the arms follow; otherwise they hang."""
 CLEARANCE_M = 0.05
@@ -53,11 +47,6 @@ def rotation(yaw: Array, pitch: Array, roll: Array) -> Array:
 def turn(matrix: Array, vector: Array) -> Array:
     """Vectors [F, 3] or [3] rotated by matrices [F, 3, 3]."""
     return np.einsum("fij,...fj->...fi", matrix, np.broadcast_to(vector, matrix.shape[:-1]))
-
-
-def unit(vector: Array) -> Array:
-    """Vectors [..., 3] of length 1."""
-    return vector / np.maximum(np.sqrt((vector * vector).sum(-1, keepdims=True)), 1e-9)
 
 
 def limb(el: Array, az: Array, bend: Array, swivel: Array, sign: float, forward_bend: bool) -> tuple[Array, Array]:

@@ -4,28 +4,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from exuvia.synthetic.rig import Array
+from exuvia.synthetic.body import TABLES
+from exuvia.synthetic.rig import SIDES, Array
 
 FPS = 20.0
 
-_DRIFT = {
-    "x": 0.006, "z": 0.006, "pelvis_pitch": 0.5, "pelvis_roll": 0.5, "pelvis_yaw": 0.8, "spine_pitch": 1.0,
-    "spine_roll": 0.9, "spine_yaw": 1.4, "head_pitch": 2.5, "head_roll": 1.5, "head_yaw": 5.0,
-    "left_el": 1.6, "left_az": 2.0, "left_elbow": 2.2, "left_swivel": 2.5, "left_spread": 0.8, "left_shrug": 0.6,
-    "right_el": 1.6, "right_az": 2.0, "right_elbow": 2.2, "right_swivel": 2.5, "right_spread": 0.8, "right_shrug": 0.6,
-}  # fmt: skip
-"""Amplitude of the drift of each channel, in degrees, or metres for x and z."""
+_DRIFT = TABLES["drift"] | {f"{side}_{name}": size for side in SIDES for name, size in TABLES["arm_drift"].items()}
 
 
 def eased(times: Array, key_times: Sequence[float], key_values: Sequence[float]) -> Array:
     """A smooth curve through keys without overshoot: flat between equal keys, and at rest at both ends.
 
-    Cubic Hermite pieces with Fritsch and Carlson's slopes (harmonic mean of the neighbouring slopes, 0 at extrema).
-
-    Args:
-        times: times of the samples                     [F] seconds
-        key_times: strictly increasing times of keys    [K] seconds
-        key_values: values of the keys                  [K]
+    Samples are at times [F]; keys are strictly increasing times and values [K]. Cubic Hermite pieces with Fritsch and
+    Carlson's slopes (harmonic mean of the neighbouring slopes, 0 at extrema).
     """
     if len(key_times) == 1:
         return np.full(len(times), key_values[0])
@@ -85,6 +76,6 @@ class Timeline:
             curves[name] = curves[name] + wave
         breath = np.sin(2 * np.pi * rng.uniform(0.2, 0.35) * times + rng.uniform(0, 2 * np.pi))
         curves["spine_pitch"] = curves["spine_pitch"] - 0.8 * breath
-        for side in ("left", "right"):
+        for side in SIDES:
             curves[f"{side}_shrug"] = curves[f"{side}_shrug"] + 1.2 * breath
         return curves

@@ -45,11 +45,9 @@ class TextEncoder(Protocol):
         """Sixteen hexadecimal digits that change with the weights or the architecture."""
 
     def encode(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> TextStates:
-        """Embed captions, in the order given.
+        """Embed captions, in the order given: any strings, the empty one included; control characters count as blanks.
 
-        Args:
-            texts: any strings, the empty one included; control characters count as blanks
-            max_tokens: at most this many states per text; later words affect neither `states` nor `pooled`
+        Each text has at most `max_tokens` states; later words affect neither `states` nor `pooled`.
         """
 
 
@@ -63,14 +61,9 @@ Embed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def encode_by_length(ids: Sequence[Sequence[int]], dim: int, size: int, pad: int, embed: Embed) -> TextStates:
-    """States of token ids, computed in batches of texts of similar length, which need little padding.
+    """States of token ids, at least one per text, in batches of texts of similar length, which need little padding.
 
-    Args:
-        ids: ids of every text, at least one each
-        dim: width E
-        size: largest batch
-        pad: id that fills a batch
-        embed: function that computes a batch
+    A batch has at most `size` texts and is filled with the id `pad`; `embed` computes its states of width `dim`.
     """
     longest = max(map(len, ids), default=1)
     pooled, states = torch.zeros(len(ids), dim), torch.zeros(len(ids), longest, dim)

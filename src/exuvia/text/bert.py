@@ -13,16 +13,13 @@ from exuvia.config import settings
 
 @settings
 class BertConfig:
-    """Sizes; the defaults are those of MiniLM-L6-H384."""
+    """Sizes under the names of Hugging Face's configuration; the defaults are those of MiniLM-L6-H384."""
 
     vocab_size: int = 30522
-    """Number of word pieces in the vocabulary."""
     hidden_size: int = 384
     """Width E."""
     num_hidden_layers: int = 6
-    """Number of blocks."""
     num_attention_heads: int = 12
-    """Heads of each block."""
     intermediate_size: int = 1536
     """Width inside a block's feed-forward part."""
     max_position_embeddings: int = 512

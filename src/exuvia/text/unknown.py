@@ -25,10 +25,8 @@ def unknown_words(text: str, tokenizer: "Tokenizer | None" = None) -> list[str]:
     """Words of a text that an English encoder cannot know: other alphabets, symbols, and words of other languages.
 
     A tokenizer splits words outside its vocabulary into pieces. A single split word may be rare or misspelt; if two
-    fifths of a sentence are split, it is in another language (this misjudges none of 6,736 captions of motion).
-
-    Args:
-        tokenizer: the encoder's tokenizer; without it only alphabets and symbols are checked
+    fifths of a sentence are split, it is in another language (this misjudges none of 6,736 captions of motion). Without
+    a tokenizer only alphabets and symbols are checked.
     """
     plain = "".join(letter if ord(letter) < 128 or not _is_foreign(letter) else " " for letter in text)
     foreign = [word.strip(".,;:!?") for word in text.split() if any(map(_is_foreign, word))]

@@ -46,12 +46,7 @@ def cached_snapshots(repository: str) -> list[Path]:
 
 
 def cached_digest(path: Path, about: Any, compute: Callable[[], str]) -> str:
-    """Result of `compute()`, which reads a whole weights file, cached for the user until the file changes.
-
-    Args:
-        path: weights file; its place, size and times identify it
-        about: anything else that determines the result, as values for JSON
-    """
+    """Result of `compute()`, which reads a whole weights file, cached for the user until file or `about` changes."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     state = path.stat()
     facts = [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, about]
@@ -115,16 +110,7 @@ class PretrainedEncoder(ABC):
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> TextStates:
-        """Embed captions.
-
-        Args:
-            texts: any strings; the empty one has the states of the two marks
-            max_tokens: at most this many tokens per text, including the marks; longer texts lose their end
-        Returns:
-            pooled [B, E], states [B, S, E], valid [B, S]
-        Raises:
-            ConfigError: max_tokens is out of range.
-        """
+        """Embed captions, cut to `max_tokens` with both marks. Raises ConfigError if this is out of range."""
         most = self.default_tokens if max_tokens is None else max_tokens
         if not self.limits[0] <= most <= self.limits[1]:
             raise ConfigError(f"found max_tokens {most}, expected {self.limits[0]} to {self.limits[1]}")

@@ -32,14 +32,7 @@ class _Plain(pickle.Unpickler):
 
 
 def read_words(words: Path, index: Path | None = None) -> list[str]:
-    """Return the words in the order of the vectors' rows.
-
-    Args:
-        words: a pickled list of words
-        index: a pickled dictionary word -> row, if there is one
-    Raises:
-        DataError: a file is missing, damaged, too large, or holds anything but plain values.
-    """
+    """Words of a pickled list in the order of the vectors' rows, which a pickled index may give. Raises DataError."""
     listed = _load(words)
     if not isinstance(listed, list | tuple) or not all(isinstance(word, str) for word in listed):
         raise DataError(f"{words} holds a {type(listed).__name__}, expected a list of words")

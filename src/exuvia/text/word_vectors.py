@@ -88,14 +88,11 @@ class GloVeWords:
     name = "glove"
 
     def __init__(self, path: str | Path) -> None:
-        """Read the vectors.
+        """Read a file with lines `word v1 ... v300`, or a folder with `our_vab_data.npy` [W, 300] and its words.
 
-        Args:
-            path: a folder with `our_vab_data.npy` [W, 300] and the words in the same order: `our_vab_words.pkl` as
-                published (word_lists.py), `.txt` (one per line) or `.npy` (an array of strings); or a file with lines
-                `word v1 ... v300`
-        Raises:
-            DataError: there is neither, a vector has another length, or a list holds anything but plain text.
+        The words are in `our_vab_words.pkl` as published (word_lists.py), `.txt` (one per line) or `.npy` (an array of
+        strings). Raises DataError if there is neither, a vector has another length, or a list holds anything but plain
+        text.
         """
         words, vectors = _read_published(Path(path)) if Path(path).is_dir() else _read_lines(Path(path))
         if vectors.shape != (len(words), WORD_DIM):
@@ -171,15 +168,12 @@ class WordTable:
         self._captions: dict[tuple[str, str | None], Words] = {}
 
     def caption(self, text: str, tokens: str | None = None) -> Words:
-        """Words and classes of a sentence.
-
-        Args:
-            text: the sentence, which `tag` reads if `tokens` is None
-            tokens: `word/POS word/POS ...` as in HumanML3D's caption files, or None
-        """
+        """Words and classes of a sentence; its tokens `word/POS ...` are given as in HumanML3D, or come from `tag`."""
         key = (text if tokens is None else "", tokens)
         if key not in self._captions:
-            self._captions[key] = self._read(tag(text) if tokens is None else _split(tokens))
+            parts = (token.rpartition("/") for token in (tokens or "").split())
+            pairs = tag(text) if tokens is None else [(word, name) for word, _, name in parts if word]
+            self._captions[key] = self._read(pairs)
         return self._captions[key]
 
     def _read(self, pairs: Sequence[tuple[str, str]]) -> Words:
@@ -211,8 +205,3 @@ class WordTable:
             words[row, : len(caption)] = self._matrix[list(caption.words)]
             pos[row, torch.arange(len(caption)), list(caption.classes)] = 1.0
         return words, pos, lengths
-
-
-def _split(tokens: str) -> list[tuple[str, str]]:
-    parts = (token.rpartition("/") for token in tokens.split())
-    return [(word, name) for word, _, name in parts if word]

@@ -133,15 +133,11 @@ class ResidualQuantiser(nn.Module):
     def forward(
         self, x: Tensor, draws: Draws | None = None, temperature: float = 0.0, last_level: int | None = None
     ) -> Quantised:
-        """Quantise x [B, D, T].
+        """Quantise x [B, D, T] with levels up to `last_level` (None: quantise-dropout in training, else all).
 
-        Args:
-            draws: random numbers for training; None quantises without learning
-            temperature: temperature of the Gumbel choice in training
-            last_level: the highest level used; None draws it by quantise-dropout in training, and otherwise uses all
-        Returns:
-            the sum of codes. As published, its gradient with respect to x is (levels used) times the identity, because
-            every level passes its gradient straight through to the encoder output.
+        Without `draws` nothing is learnt; `temperature` is that of the Gumbel choice in training.
+        As published, the gradient of the sum of codes with respect to x is (levels used) times the identity, because
+        every level passes its gradient straight through to the encoder output.
         """
         if last_level is None:
             last_level = self.num_levels - 1

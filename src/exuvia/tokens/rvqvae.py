@@ -57,13 +57,8 @@ class RVQVAE(nn.Module):
 
     @torch.inference_mode()
     def encode(self, features: Tensor, valid: Tensor | None = None, levels: int | None = None) -> Tensor:
-        """Codes [B, F // stride, Q] of normalised features, int64; -1 for steps with padding.
-
-        Args:
-            features: [B, F, C]
-            valid: real frames [B, F]; None: all
-            levels: number of quantiser levels to use, from the first; None: all
-        """
+        """Codes [B, F // stride, levels] of normalised features [B, F, C] with real frames `valid` [B, F], int64; -1
+        for steps with padding. `levels` counts quantiser levels from the first; None: all."""
         codes = self.quantizer.encode(self.latents(features, valid).float(), levels)
         if valid is not None:
             steps = valid[:, : codes.shape[1] * self.config.stride].unflatten(1, (-1, self.config.stride)).all(-1)

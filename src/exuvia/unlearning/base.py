@@ -43,10 +43,9 @@ class Method(ABC, Generic[Settings]):
 
     @abstractmethod
     def edit(self, pipe: MotionPipeline, evidence: "Evidence") -> dict[str, Any]:
-        """Change `pipe`, which is a copy, in place.
+        """Change `pipe`, a copy, in place, and return facts for the provenance.
 
-        Returns:
-            facts for the provenance; `replaced` maps levels to codes with new codebook rows
+        `replaced` maps levels to codes with new codebook rows.
         """
 
 
@@ -93,12 +92,9 @@ class Evidence:
     def statistics(self, levels: int, weigh: Weigh | None = None) -> CodeStatistics:
         """Code counts of the first `levels` levels: of the data, or without data the shipped counts.
 
+        `weigh` maps clips to weights of their steps for `count_codes`, and needs data.
         Encoding also uses the codebook: counts from a generator with an edited codebook differ from the original ones.
-
-        Args:
-            weigh: maps clips to weights of their steps for `count_codes`; needs data
-        Raises:
-            ConfigError: neither data nor shipped counts of the concept, or counts of fewer levels.
+        Raises ConfigError without data or shipped counts of the concept, or for counts of fewer levels.
         """
         if self.store is None and weigh is None:
             counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept.name)

@@ -37,8 +37,7 @@ class Constraint:
 def solve(weight: Tensor, constraints: Sequence[Constraint], lam: float) -> Tensor:
     """Solve for the new map [O, E], in double precision; the result has the old map's dtype.   (U1)
 
-    Raises:
-        ConfigError: lam is not positive, or the system has no finite solution.
+    Raises ConfigError if lam is not positive, or the system has no finite solution.
     """
     if not lam > 0:
         raise ConfigError(f"found lam = {lam}, expected a positive number: it keeps the system solvable")
@@ -70,12 +69,9 @@ def without_direction(target: Tensor, forget: Tensor) -> Tensor:
 
 
 def adversarial(inputs: Tensor, edited: Sequence[Tensor], original: Sequence[Tensor], reg: float) -> Tensor:
-    """Inputs [..., E] for which the edited maps return the original outputs of `inputs`.   (U4)
+    """Inputs [..., E] for which the edited maps [O, E] return the original outputs of `inputs`.   (U4)
 
-    Args:
-        inputs: embeddings of the erased prompts
-        edited, original: maps [O, E], in the same order
-        reg: regularisation, which keeps the result small
+    The maps are in the same order; the regularisation `reg` keeps the result small.
     """
     square, cross = products(edited, original)
     left = reg * torch.eye(len(square), dtype=torch.float64, device=square.device) + square

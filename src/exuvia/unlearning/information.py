@@ -29,11 +29,8 @@ BATCH = 32
 
 def load_information_model(where: str, pipe: MotionPipeline) -> CausalGenerator:
     """Load the model that weighs codes: a run of `exuvia train causal`, or the pipeline's own generator.
-
-    Raises:
-        CheckpointError: no such run.
-        ConfigError: the pipeline has no autoregressive generator, or the run's codebook has another size.
-    """
+    Raises CheckpointError for no such run, ConfigError if the generator is not autoregressive or the codebook has
+    another size."""
     model = pipe.base if where == OWN else load_run(where, "causal", CausalGenerator, CausalConfig)[0]
     if not isinstance(model, CausalGenerator):
         raise ConfigError(
@@ -47,17 +44,8 @@ def load_information_model(where: str, pipe: MotionPipeline) -> CausalGenerator:
 
 
 def information_weights(codes: PackedCodes, model: CausalGenerator, measure: Measure) -> NDArray[np.float64]:
-    """Weights of all steps of all clips, with mean 1 in each clip.
-
-    Args:
-        codes: the clips; only base codes are used
-        model: reads each clip from its first code, without a caption
-        measure: intervals, surprisal or shuffled
-    Returns:
-        [sum of T], in the order of `codes.codes`
-    Raises:
-        ConfigError: a model without learned intervals.
-    """
+    """Weights of all steps [sum of T] in the order of `codes.codes`, with mean 1 in each clip; the model reads the base
+    codes of a clip from the first, without a caption. Raises ConfigError for a model without learned intervals."""
     weights = np.ones(len(codes.codes))
     order = np.argsort(np.diff(codes.offsets), kind="stable")
     for low in range(0, len(order), BATCH):

@@ -70,16 +70,9 @@ class LevelEdit:
 def plan_edit(
     codebooks: Sequence[Tensor], statistics: CodeStatistics, config: LCRConfig, draws: EditDraws | None = None
 ) -> list[LevelEdit]:
-    """Select the rows to replace and compute their new values, for every level of the settings.
-
-    Args:
-        codebooks: [V, D] of every level, as trained
-        statistics: code counts of the concept
-        config: settings
-        draws: random numbers; None: from the settings' seed
-    Raises:
-        ConfigError: a level or destination does not exist, or no code is associated with the concept.
-    """
+    """Select the rows of the codebooks [V, D] to replace and compute their new values, for every level of the settings;
+    draws None: from the settings' seed.
+    Raises ConfigError if a level or destination does not exist, or no code is associated with the concept."""
     draws = draws or EditDraws(config.seed)
     if max(config.levels) >= min(len(codebooks), statistics.levels):
         known = min(len(codebooks), statistics.levels)
@@ -171,10 +164,7 @@ class LCR(Method[LCRConfig]):
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
         """Replace codebook rows of `pipe` in place.
-
-        Raises:
-            ConfigError: no code is associated with the concept, or a setting does not fit the tokenizer.
-        """
+        Raises ConfigError if no code is associated with the concept, or a setting does not fit the tokenizer."""
         layers = [cast(EMAQuantiser, layer) for layer in pipe.tokenizer.quantizer.layers]
         if layers[0] is layers[-1] and len(layers) > 1 and self.config.levels != (0,):
             raise ConfigError("all levels of this tokenizer share one codebook; edit levels (0,) only")

@@ -20,12 +20,8 @@ class Retrain(Method[RetrainConfig]):
     Config = RetrainConfig
 
     def edit(self, pipe: MotionPipeline, evidence: Evidence) -> dict[str, Any]:
-        """Replace all parts of `pipe`.
-
-        Raises:
-            ConfigError: no weights were named.
-            CheckpointError: they are not a generator, or its training included the concept.
-        """
+        """Replace all parts of `pipe`. Raises ConfigError if no weights were named, CheckpointError if they are not a
+        generator, or its training included the concept."""
         if self.config.weights is None:
             raise ConfigError(f"retrain needs weights=; run configs/retrain.sh {evidence.concept.name} first (2 hours)")
         folder = find_pipeline(self.config.weights)

@@ -246,11 +246,7 @@ SETTINGS: dict[str, type[MethodSettings]] = {
 
 
 def method_settings(name: str) -> type[MethodSettings]:
-    """Find the settings class of a method; if it is not in this file, it comes from the method's own module.
-
-    Raises:
-        ConfigError: no such method; the message suggests the nearest.
-    """
+    """The settings class of a method, in this file or its own module; ConfigError with the nearest for another name."""
     if name in SETTINGS:
         return SETTINGS[name]
     kind: type[MethodSettings] = resolve(UNLEARN, name, "unlearning method").Config
@@ -259,10 +255,7 @@ def method_settings(name: str) -> type[MethodSettings]:
 
 def parse_settings(method: str, text: str) -> dict[str, Any]:
     """Parse the settings of a method, such as `num_codes=16,levels=[0,1]` or `tune.steps=50`.
-
-    Raises:
-        ConfigError: no such method or setting, or a value that does not fit.
-    """
+    Raises ConfigError for no such method or setting, or a value that does not fit."""
     kind = method_settings(method)
     lines, values = {line.name: line for line in describe(kind)}, {}
     for part in _parts(text):

@@ -32,10 +32,7 @@ Objective = Callable[[Mapping[str, Batch], torch.Generator], tuple[Tensor, Mappi
 
 def captioned(evidence: Evidence, numbers: NDArray[np.int64]) -> CaptionedCodes:
     """Clips of the evidence for training; clips longer than the generator's maximum are cropped at random.
-
-    Raises:
-        ConfigError: there is no data, or no clip has a caption and enough frames.
-    """
+    Raises ConfigError if there is no data, or no clip has a caption and enough frames."""
     pipe, store = evidence.pipe, evidence.need_store()
     clips = ClipSet((store,), tuple((0, int(number)) for number in numbers))
     return CaptionedCodes(
@@ -82,18 +79,11 @@ def tune(
     about: Mapping[str, Any],
     share: float = 1.0,
 ) -> float:
-    """Train a transformer in place; returns the final objective on a fixed batch.
+    """Train a transformer in place on clips by kind; returns the final objective on a fixed batch.
 
-    With `evidence.cache`, the run is stored there: a stopped run continues, and a finished run is reused.
-
-    Args:
-        model: the transformer
-        data: clips by kind
-        objective: loss of one batch of each kind; it may use `model`
-        about: facts that identify the run, such as method and part; the concept is added
-        share: interpolation between old (0) and tuned weights (1); may be negative or above 1
-    Raises:
-        DivergedError: the loss or the weights are no longer finite.
+    With `evidence.cache`, the run is stored there: a stopped run continues, and a finished run is reused; `about`
+    identifies it, and the concept is added. `share` interpolates between old (0) and tuned weights (1); it may be
+    negative or above 1. Raises DivergedError if the loss or the weights are no longer finite.
     """
     store = evidence.need_store()
     before = {name: value.detach().clone() for name, value in model.state_dict().items()}

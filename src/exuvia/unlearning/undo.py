@@ -21,11 +21,7 @@ from exuvia.unlearning.base import EDIT_HEAD
 
 def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline) -> Path:
     """Write a record that restores the original generator, as a safetensors file.
-
-    Raises:
-        ConfigError: `edited` was not made from `original`.
-        OutputError: the file cannot be written.
-    """
+    Raises ConfigError if `edited` was not made from `original`, OutputError if the file cannot be written."""
     before = len(original.provenance.get("edits", []))
     edits, parent = edited.provenance.get("edits", []), pipeline_hash(original)
     if len(edits) <= before or edits[before]["parent"] != parent:
@@ -37,20 +33,14 @@ def save_undo(path: str | Path, original: MotionPipeline, edited: MotionPipeline
             raise ConfigError(f"the {part} has other sizes after the edit, and weights alone cannot undo it")
         tensors |= {f"{part}.{k}": v for k, v in old.items() if not torch.equal(v, new[k])}
     facts = {"parent": parent, "edited": pipeline_hash(edited), "edits": str(before)}
-    save_tensors(
-        path,
-        tensors,
-        facts | {"guards": str(len(original.guards)), "codebook_noise": str(len(original.codebook_noise))},
-    )
+    facts |= {"guards": str(len(original.guards)), "codebook_noise": str(len(original.codebook_noise))}
+    save_tensors(path, tensors, facts)
     return Path(path)
 
 
 def undo(pipe: MotionPipeline, path: str | Path) -> MotionPipeline:
     """Return a copy of an edited generator in its state before the edits of a record.
-
-    Raises:
-        CheckpointError: no record, or a record of another generator's edits.
-    """
+    Raises CheckpointError for no record, or one of another generator's edits."""
     tensors, facts = renamed(load_tensors(path)), load_metadata(path)
     if facts.get("edited") != pipeline_hash(pipe):
         raise CheckpointError(f"{path} belongs to another edit than that of this generator")

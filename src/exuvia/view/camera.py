@@ -82,13 +82,9 @@ class Shot:
         return np.asarray(rows, np.float32)
 
     def project(self, points: Floats, frame: int, size: tuple[int, int]) -> tuple[Floats, Floats]:
-        """Project world points to pixels in one frame.
+        """Project points [..., 3] in metres in one frame of a picture of `size` (width, height) pixels.
 
-        Args:
-            points: positions [..., 3], metres.
-            size: width and height of the picture, pixels.
-        Returns:
-            x (right) and y (down) [..., 2] in pixels, and pixels per metre at each point's depth [...].
+        Returns x (right) and y (down) [..., 2] in pixels, and pixels per metre at each point's depth [...].
         """
         seen = (np.asarray(points, np.float32) - self.targets[frame]) @ self.axes.T
         depth = np.maximum(self.distance_m - seen[..., 2], 0.1)

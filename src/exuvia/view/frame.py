@@ -70,13 +70,9 @@ def check_size(size: tuple[int, int]) -> None:
 
 
 def draw_frame(clip: Clip, frame: int, size: tuple[int, int], *, shot: Shot, label: str = "") -> Image.Image:
-    """Draw one frame of a clip as an RGB picture.
+    """Draw one frame of a clip as an RGB picture of `size` (width, height) pixels.
 
-    Args:
-        frame: index of the frame; 0 <= frame < clip.frames.
-        size: width and height, pixels.
-        shot: the clip's camera, `Shot.of(clip, width / height)`.
-        label: short text for the lower left corner, such as the time.
+    The camera is `Shot.of(clip, width / height)`; the label is a short text in the lower left corner, such as the time.
     """
     large = (size[0] * _SMOOTH, size[1] * _SMOOTH)
     image = Image.new("RGB", large, PAPER)
@@ -153,14 +149,9 @@ def _draw_figure(draw: ImageDraw.ImageDraw, pose: Floats, shot: Shot, frame: int
             _draw_capsule(draw, pixels[parent], pixels[child], thick + rim, PAPER)
         _draw_capsule(draw, pixels[parent], pixels[child], thick, shade)
         if SMPL22.joints[child] == "head":
-            _draw_head(draw, pose, shot, frame, size, rim)
-
-
-def _draw_head(
-    draw: ImageDraw.ImageDraw, pose: Floats, shot: Shot, frame: int, size: tuple[int, int], rim: float
-) -> None:
-    neck, head = pose[SMPL22.index("neck")], pose[SMPL22.index("head")]
-    upward = (head - neck) / max(float(np.linalg.norm(head - neck)), 1e-6)
-    (x, y), scale = shot.project(head + 0.05 * upward, frame, size)
-    for radius, colour in ((_HEAD_RADIUS_M * float(scale) + rim, PAPER), (_HEAD_RADIUS_M * float(scale), TRUNK)):
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+            neck, head = pose[parent], pose[child]
+            upward = (head - neck) / max(float(np.linalg.norm(head - neck)), 1e-6)
+            (x, y), near_scale = shot.project(head + 0.05 * upward, frame, size)
+            size_px = _HEAD_RADIUS_M * float(near_scale)
+            for around, shade in ((size_px + rim, PAPER), (size_px, TRUNK)):
+                draw.ellipse((x - around, y - around, x + around, y + around), shade)

@@ -84,12 +84,8 @@ def write_comparison(
 ) -> None:
     """Write rows of players, such as original and unlearned model, under a table of measurements.
 
-    Args:
-        table: one dictionary per line, whose first key is the line's name; the union of all keys are the columns.
-        notes: paragraphs under the title.
-    Raises:
-        ConfigError: there are no rows, or a row has no players.
-        OutputError: the file cannot be written.
+    The table has one dictionary per line, whose first key is the line's name; the union of all keys are the columns.
+    The notes are paragraphs under the title. Raises ConfigError without rows or for a row without players, OutputError.
     """
     if not rows or any(not row.panels for row in rows):
         raise ConfigError("found no rows, or a row without players, expected at least one player in each of the rows")
@@ -109,14 +105,10 @@ def render(
     home: Path = HERE,
     **more: Any,
 ) -> str:
-    """Render a page of players; the template engine escapes all texts.
+    """Render a page of players of a kind (player, gallery or comparison); the template engine escapes all texts.
 
-    Args:
-        template: name of the template
-        kind: player, gallery or comparison
-        notes: paragraphs under the title
-        home: folder whose `templates` and `assets` are searched before those of this package
-        more: further values for the template
+    The folder `home` has `templates` and `assets` that are searched before those of this package; `more` are further
+    values for the template.
     """
     players = [{"panels": [_packed(panel) for panel in row.panels]} for row in rows]
     data = {"kind": kind, "skeleton": pack_skeleton(), "rows": players}

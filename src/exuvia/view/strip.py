@@ -24,13 +24,8 @@ def write_strip(
     The camera shows a three-quarter view from the body's right and follows the root, so that forward runs from left to
     right. Left limbs are blue, right limbs orange, and the root's path over the floor is green.
 
-    Args:
-        frames: number of poses; a shorter clip shows each of its frames once.
-        size: width and height of one pose, pixels.
-        title: line at the top; None: the clip's caption.
-    Raises:
-        ConfigError: the number of poses or the size is out of range.
-        OutputError: the file cannot be written.
+    A clip shorter than `frames` poses shows each of its frames once. A pose is `size` (width, height) pixels large, and
+    the title is the caption by default. Raises ConfigError for a number of poses or size out of range, OutputError.
     """
     check_size(size)
     if not 1 <= frames <= 64:
@@ -43,7 +38,12 @@ def write_strip(
     room = width - 3 * _EDGE - font(_SMALL).getlength(length)
     draw.text((_EDGE, top + _HEADER / 2), fit_text(title, room, _TEXT), INK, font(_TEXT), anchor="lm")
     draw.text((width - _EDGE, top + _HEADER / 2), length, MUTED, font(_SMALL), anchor="rm")
-    _paste_poses(sheet, clip, (_EDGE, top + _HEADER), frames, size)
+    shot, top = Shot.of(clip, size[0] / size[1]), top + _HEADER
+    for column, frame in enumerate(pose_indices(clip.frames, frames)):
+        left = _EDGE + column * size[0]
+        sheet.paste(draw_frame(clip, frame, size, shot=shot, label=f"{frame / clip.fps:.2f} s"), (left, top))
+        if column:
+            draw.line((left, top, left, top + size[1]), _LINE, 1)
     _draw_legend(draw, width, sheet.height)
     with whole_file(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
@@ -54,16 +54,6 @@ def pose_indices(count: int, frames: int) -> list[int]:
     if frames == 1:
         return [count // 2]
     return [int(i) for i in np.unique(np.linspace(0, count - 1, min(frames, count)).round())]
-
-
-def _paste_poses(sheet: Image.Image, clip: Clip, corner: tuple[int, int], frames: int, size: tuple[int, int]) -> None:
-    shot = Shot.of(clip, size[0] / size[1])
-    draw = ImageDraw.Draw(sheet)
-    for column, frame in enumerate(pose_indices(clip.frames, frames)):
-        left, top = corner[0] + column * size[0], corner[1]
-        sheet.paste(draw_frame(clip, frame, size, shot=shot, label=f"{frame / clip.fps:.2f} s"), (left, top))
-        if column:
-            draw.line((left, top, left, top + size[1]), _LINE, 1)
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, width: int, height: int) -> None:

@@ -1,4 +1,4 @@
-"""Videos of a clip: MP4 with PyAV, GIF with Pillow."""
+"""Videos of a clip: MP4 with PyAV, GIF with Pillow; and motions side by side, such as before and after an edit."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -12,29 +12,28 @@ from exuvia.errors import ConfigError, OutputError
 from exuvia.files import whole_file
 from exuvia.motion.clip import Clip
 from exuvia.view.camera import Shot
-from exuvia.view.frame import INK, LEFT, MUTED, PATH, RIGHT, check_size, draw_frame, fit_text, font
+from exuvia.view.frame import INK, LEFT, MUTED, PAPER, PATH, RIGHT, check_size, draw_frame, fit_text, font
 
 _GIF_MAX_FPS = 50.0  # viewers play a delay under 20 ms as 100 ms
+SIDE_BY_SIDE_FPS = 10.0
+"""Pictures a second: half of a clip's frames, at half the size of the file."""
+HOLD_S = 0.8
+"""Seconds for which the last frame of a row stays."""
 
 
 def write_video(clip: Clip, path: str | Path, *, size: tuple[int, int] = (512, 512), title: str | None = None) -> None:
     """Write a clip as an MP4 (H.264) or a looping GIF, depending on the path's suffix, at the clip's own rate.
 
     A GIF counts time in hundredths of a second. Delays are rounded such that the total duration is kept, and a clip of
-    more than 50 frames a second is resampled to 50.
-
-    Args:
-        size: width and height, pixels; both even for an MP4.
-        title: line at the top; None: the clip's caption.
-    Raises:
-        ConfigError: the suffix or size is not supported; for an MP4 also an odd size, or PyAV is not installed.
-        OutputError: the file cannot be written.
+    more than 50 frames a second is resampled to 50. The size is in pixels, even for an MP4; the title is the caption by
+    default. Raises ConfigError for a suffix or size that is not supported or an MP4 without PyAV, OutputError.
     """
     check_size(size)
     suffix = Path(path).suffix.lower()
     title = clip.caption or "" if title is None else title
     if suffix == ".gif":
-        _write_gif(clip, path, size, title)
+        clip = clip.resampled(_GIF_MAX_FPS) if clip.fps > _GIF_MAX_FPS else clip
+        save_gif(list(_pictures(clip, size, title)), clip.fps, path)
     elif suffix == ".mp4":
         _write_mp4(clip, path, size, title)
     else:
@@ -61,19 +60,8 @@ def _pictures(clip: Clip, size: tuple[int, int], title: str) -> Iterator[Image.I
         yield image
 
 
-def _write_gif(clip: Clip, path: str | Path, size: tuple[int, int], title: str) -> None:
-    clip = clip.resampled(_GIF_MAX_FPS) if clip.fps > _GIF_MAX_FPS else clip
-    save_gif(list(_pictures(clip, size, title)), clip.fps, path)
-
-
 def save_gif(pictures: Sequence[Image.Image], fps: float, path: str | Path) -> None:
-    """Write pictures of one size as a looping GIF with one palette.
-
-    Args:
-        fps: pictures a second, at most 50; the last picture stays as long as the others.
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Write pictures of one size as a looping GIF with one palette, at most 50 a second. Raises OutputError."""
     width, height = pictures[0].size
     chosen = [pictures[len(pictures) * n // 12] for n in range(12)]
     swatch = Image.new("RGB", (width, height * len(chosen)))
@@ -107,3 +95,32 @@ def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int], title: str) 
                 container.mux(stream.encode())
         except av.error.FFmpegError as error:
             raise OutputError(f"cannot write {path}: {error}; nothing was changed there") from error
+
+
+def write_side_by_side(
+    rows: Sequence[tuple[str, Sequence[Clip]]], names: Sequence[str], path: str | Path, *, size: int = 320
+) -> None:
+    """Write a looping GIF that shows one row of clips after the other; the shorter clips of a row wait at their end.
+
+    A row has a heading, such as the prompt, and a clip for each name, such as "before" and "after", in a picture of
+    `size` x `size` pixels. Raises ConfigError without rows or for another number of clips than of names, OutputError.
+    """
+    if not rows or any(len(clips) != len(names) for _, clips in rows):
+        raise ConfigError(f"found no rows, or a row that does not have {len(names)} clips; expected one for each name")
+    pictures = [picture for heading, clips in rows for picture in _row(heading, clips, names, size)]
+    save_gif(pictures, SIDE_BY_SIDE_FPS, path)
+
+
+def _row(heading: str, clips: Sequence[Clip], names: Sequence[str], size: int) -> Iterator[Image.Image]:
+    clips = [clip.resampled(SIDE_BY_SIDE_FPS) for clip in clips]
+    shots = [Shot.of(clip, 1.0, margin=0.8) for clip in clips]
+    text, top = size // 17, size // 8
+    last = max(clip.frames for clip in clips) - 1
+    for number in range(last + 1 + round(HOLD_S * SIDE_BY_SIDE_FPS)):
+        image = Image.new("RGB", (size * len(clips), size + top), PAPER)
+        draw = ImageDraw.Draw(image)
+        draw.text((text, top * 0.25), fit_text(heading, image.width - 2 * text, text), INK, font(text))
+        for column, (clip, shot, name) in enumerate(zip(clips, shots, names, strict=True)):
+            image.paste(draw_frame(clip, min(number, clip.frames - 1), (size, size), shot=shot), (column * size, top))
+            draw.text((column * size + text, top), fit_text(name, size - 2 * text, text), MUTED, font(text))
+        yield image

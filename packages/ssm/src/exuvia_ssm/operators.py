@@ -18,10 +18,8 @@ def register(
 ) -> None:
     """Register `torch.ops.exuvia.<name>`, differentiable and traceable by torch.compile.
 
-    Args:
-        schema: arguments and results in PyTorch's notation
-        function: the implementation; shapes: returns empty results for the same arguments
-        gradient: gradients of results -> gradients of arguments; remember: stores what `gradient` needs
+    `schema` is in PyTorch's notation; `shapes` returns empty results; `gradient` maps gradients of results to those of
+    arguments, with what `remember` stores.
     """
     _library.define(name + schema, tags=torch.Tag.pt2_compliant_tag)
     _library.impl(name, function, "CompositeExplicitAutograd")

@@ -23,14 +23,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
-    """The object that a line of a table names, imported on demand.
-
-    Args:
-        table: name -> "module:attribute"
-        kind: what the table contains, for the message
-    Raises:
-        ConfigError: unknown name; the message suggests a similar one.
-    """
+    """Import the object "module:attribute" that a table names.
+    Raises ConfigError for an unknown name, with a similar one; `kind` says in the message what the table contains."""
     if name not in table:
         raise ConfigError(f"unknown {kind} {name!r}; {suggest(name, table)}")
     module, _, attribute = table[name].partition(":")

@@ -33,14 +33,7 @@ prompt it was made from. Load one kind with `datasets.load_dataset(FOLDER, "expl
 
 
 def export_prompts(out: str | Path, *, overwrite: bool = False) -> Path:
-    """Write one file of JSON lines for each kind of prompt, and a card that names licence and kinds.
-
-    Args:
-        out: the folder to write
-        overwrite: see `files.check_folder`
-    Raises:
-        OutputError: the folder holds something else, or cannot be written.
-    """
+    """Write one file of JSON lines per kind of prompt, and a card that names licence and kinds. Raises OutputError."""
     files = library()
     configs = "\n".join(f"- config_name: {kind}\n  data_files: {kind}.jsonl" for kind in files)
     rows = "\n".join(f"| {kind} | {len(file.prompts)} | {file.written} |" for kind, file in files.items())

@@ -94,15 +94,10 @@ class PromptFile:
 
 
 def load_prompts(kind: str | None = None, concept: Concept | None = None, folder: Path = FOLDER) -> tuple[Prompt, ...]:
-    """Prompts in the order of the files.
+    """Prompts in the order of the files: of one kind or all, of one concept or all, from the files in `folder`.
 
-    Args:
-        kind: a key of `KIND`; None: all
-        concept: one of those of `MARK`; prompts of no concept belong to every one. None: all
-        folder: where the files of all kinds lie
-    Raises:
-        ConfigError: no such kind, or a concept without prompts.
-        DataError: a file is missing, damaged or breaks a rule.
+    Prompts of no concept belong to every one. Raises ConfigError if there is no such kind, or a concept without
+    prompts; DataError if a file is missing, damaged or breaks a rule.
     """
     if kind is not None and kind not in KIND:
         raise ConfigError(f"found the prompt kind {kind!r}; {suggest(kind, KIND)}")
@@ -119,11 +114,7 @@ def _mark(concept: Concept) -> str:
 
 
 def fingerprint(folder: Path = FOLDER) -> str:
-    """Sixteen hexadecimal digits over versions and prompts of all kinds, equal on every machine.
-
-    Raises:
-        DataError: see `load_prompts`.
-    """
+    """Sixteen hexadecimal digits over versions and prompts of all kinds, equal on every machine. Raises DataError."""
     facts = [(file.kind, file.version, [asdict(p) for p in file.prompts]) for file in library(folder).values()]
     return stable_hash(facts)[:16]
 
@@ -150,14 +141,7 @@ def same_text(text: str) -> str:
 
 
 def read_prompts(path: Path, known: Mapping[str, Prompt] | None = None) -> PromptFile:
-    """One file.
-
-    Args:
-        path: `KIND.toml`
-        known: prompts by id that may be named as sources
-    Raises:
-        DataError: it is missing, is no TOML, or an entry breaks a rule of its kind; the message names the entry.
-    """
+    """Read `KIND.toml`; `known` prompts may be sources. Raises DataError, which names the entry that breaks a rule."""
     raw = read_toml(path)
     if path.stem not in KIND:
         raise DataError(f"{path} is named after no prompt kind; {suggest(path.stem, KIND)}")

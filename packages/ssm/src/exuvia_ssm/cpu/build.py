@@ -48,14 +48,9 @@ class BuildError(ExuviaError):
 
 def library(arch: str | None = "native", source: Path | None = None) -> Path:
     """Return the shared library of a source file and the headers in its folder, built unless it is in the cache.
-
-    Args:
-        arch: "native" for this processor (generic code if the compiler lacks the flag), None for generic code, else a
-            value of the compiler's -march.
-        source: source file, if not that of the scan
-    Raises:
-        BuildError: no compiler, a failing compiler, or no folder that only this user can write to.
-    """
+    `arch` is "native" for this processor (generic code if the compiler lacks the flag), None for generic code, or a
+    value of -march; the default source is that of the scan.
+    Raises BuildError without a working compiler or a folder that only this user can write to."""
     compiler = _compiler()
     source = source or SOURCES / "scan.cpp"
     stem = f"{source.stem}-{_key(compiler, arch, source)}"

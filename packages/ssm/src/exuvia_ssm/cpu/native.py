@@ -41,10 +41,8 @@ def _state() -> tuple[ctypes.CDLL | None, str | None]:
     except build.BuildError as error:
         return None, str(error)
     except OSError as error:
-        return (
-            None,
-            f"the compiled scan cannot be written or loaded ({error}); set EXUVIA_CACHE to a folder with free space",
-        )
+        remedy = "set EXUVIA_CACHE to a folder with free space"
+        return None, f"the compiled scan cannot be written or loaded ({error}); {remedy}"
 
 
 def load(arch: str | None = "native") -> ctypes.CDLL:
@@ -83,11 +81,7 @@ def forward(
     rows: ScanRows, save: bool, library: ctypes.CDLL | None = None
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Return y [R, D] (0 in rows of no sequence), final states [S, D, N], and the states that `backward` needs.
-
-    Raises:
-        ShapeError: a tensor that the kernel cannot read safely (dtype, layout, device, rows out of range).
-        NativeError: no library, or out of memory.
-    """
+    Raises ShapeError for a tensor that the kernel cannot read safely, NativeError without a library or memory."""
     library = library or _library()
     steps = _check(rows, library)
     count = rows.lengths.numel()

@@ -26,17 +26,10 @@ def causal_convolution(
     lengths: Tensor | None = None,
     return_state: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Convolve every channel with its own filter.
+    """Convolve every channel of x [B, L, D] with its own filter [D, W], whose last weight is that of the newest input.
 
-    Args:
-        x: input                                                     [B, L, D]
-        weight: filters, the weight of the newest input last         [D, W]
-        bias:                                                        [D]
-        state: the last W inputs before x; None is zeros             [B, D, W]
-        lengths: real steps of each right-padded row; they affect the state, not y   [B] int64
-        return_state: also return the last W inputs
-    Returns:
-        y [B, L, D] in x's dtype, state [B, D, W] or None
+    `state` [B, D, W] holds the last W inputs before x (None: zeros); the real steps `lengths` [B] of right-padded rows
+    affect the returned state, not y. Returns y [B, L, D] in x's dtype, and the last W inputs if requested.
     """
     width = weight[1] if isinstance(weight, tuple) else weight.shape[1]
     before = None if state is None else state.to(x.dtype).transpose(1, 2)
@@ -110,13 +103,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _last_inputs(x: Tensor, before: Tensor | None, width: int, lengths: Tensor | None) -> Tensor:
-    """Return the last W real inputs of each row, newest last   [B, D, W].
-
-    Args:
-        x: input                        [B, L, D]
-        before: inputs before it        [B, W, D] or None
-        lengths: real steps             [B] or None
-    """
+    """Return the last W real inputs of each row [B, D, W], newest last; those `before` x are [B, W, D] or zeros."""
     batch, length, channels = x.shape
     if before is None:
         before = x.new_zeros(batch, width, channels)

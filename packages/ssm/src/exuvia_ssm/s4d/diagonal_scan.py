@@ -36,16 +36,10 @@ _BACKWARD_SCHEMA = (
 def diagonal_scan(
     u: Tensor, modes: Modes, tables: ChunkTables, initial: Tensor | None = None, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return outputs and final state, differentiable in all tensors.
+    """Return outputs and final state for u [B, L, H], float32 or float64; differentiable in all tensors.
 
-    Args:
-        u: input, float32 or float64   [B, L, H]
-        modes: the discretised system
-        tables: its chunk tables in u's dtype; a skip connection D u can be added to `tables.kernel[:, 0]`
-        initial: state before the first step, complex   [B, H, P]; None is zero
-        lengths: real steps of each row, int64   [B]; None: all
-    Returns:
-        y [B, L, H], undefined after a row's last real step; state after each row's last real step, complex [B, H, P]
+    A skip connection D u can be added to `tables.kernel[:, 0]`; the tables have u's dtype. `initial` [B, H, P] and the
+    final state are complex; `lengths` [B] counts real steps. y [B, L, H] is undefined after a row's last real step.
     """
     batch, length, _ = u.shape
     chunk = tables.kernel.shape[-1]

@@ -47,16 +47,10 @@ class ChunkTables:
 
 
 def discretise(real: Tensor, imag: Tensor, c_real: Tensor, c_imag: Tensor, dt: Tensor, rule: str) -> Modes:
-    """Discretise the continuous system x' = A x + u, y = 2 Re(C x) at interval dt.   Sec. 3 [gu2022s4d]
+    """Discretise x' = A x + u, y = 2 Re(C x), with A and C [H, P], at intervals dt [H].   Sec. 3 [gu2022s4d]
 
-    Zero-order hold: a = exp(dt A), c = C (a - 1) / A. Bilinear: a = (1 + dt A / 2) / (1 - dt A / 2),
-    c = C dt / (1 - dt A / 2).
-
-    Args:
-        real, imag: A, real part negative   [H, P]
-        c_real, c_imag: C   [H, P]
-        dt: interval   [H]
-        rule: "zoh" or "bilinear"
+    Rule "zoh": a = exp(dt A), c = C (a - 1) / A.
+    Rule "bilinear": a = (1 + dt A / 2) / (1 - dt A / 2), c = C dt / (1 - dt A / 2). The real part of A is negative.
     """
     real, imag, c_real, c_imag, dt = (t.double() for t in (real, imag, c_real, c_imag, dt))
     x, y = real * dt[:, None], imag * dt[:, None]
@@ -77,13 +71,7 @@ def discretise(real: Tensor, imag: Tensor, c_real: Tensor, c_imag: Tensor, dt: T
 
 
 def powers(modes: Modes, exponents: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return real and imaginary part of a^k, with the angle reduced to one turn in float64.
-
-    Args:
-        exponents: k, float64   [K]
-    Returns:
-        two tables [H, P, K] in `dtype`
-    """
+    """Return both parts of a^k [H, P, K] for float64 exponents k [K]; angles are reduced to one turn in float64."""
     turns = modes.turns[..., None] * exponents
     angle = (2 * math.pi * (turns - turns.detach().round())).to(dtype)
     radius = (modes.log_radius[..., None] * exponents).to(dtype).exp()

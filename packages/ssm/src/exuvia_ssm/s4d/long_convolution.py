@@ -23,14 +23,7 @@ _BACKWARD = "(Tensor grad, Tensor u, Tensor kernel, bool wants_u, bool wants_ker
 
 
 def convolve(u: Tensor, kernel: Tensor) -> Tensor:
-    """Return y_t = sum over j <= t of K_j u_{t-j}, with one filter per channel.
-
-    Args:
-        u: input, float32 or float64   [B, L, H]
-        kernel: as long as the input, same dtype   [H, L]
-    Returns:
-        y   [B, L, H]
-    """
+    """Return y_t = sum over j <= t of K_j u_{t-j} for real u [B, L, H] and one filter per channel [H, L]."""
     if not transformed() or not u.numel():
         return torch.ops.exuvia.long_convolution(u, kernel)
     size = fast_size(2 * u.shape[1] - 1)

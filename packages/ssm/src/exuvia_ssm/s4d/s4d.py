@@ -119,15 +119,7 @@ class S4D(nn.Module):
         return 2 * (factor.real * h.real - factor.imag * h.imag).sum(-1) + self.D.to(now.dtype) * now
 
     def step(self, x_t: Tensor, state: S4DState, *, rate: float = 1.0) -> tuple[Tensor, S4DState]:
-        """Process one step, equal to the same step of `forward`; without dropout.
-
-        Args:
-            x_t: input   [B, D]
-            state: state before this step
-            rate: as in `forward`
-        Returns:
-            y_t [B, D], state after this step
-        """
+        """Process one step x_t [B, D] as `forward` at this `rate` would, without dropout; returns y_t and state."""
         check_sequence(x_t[:, None], self.config.d_model)
         work = working_dtype(x_t.dtype)
         before = self._entering(state, x_t)

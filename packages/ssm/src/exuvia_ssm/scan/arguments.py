@@ -48,11 +48,7 @@ class ScanInput(NamedTuple):
 
 def checked(call: ScanInput) -> ScanInput:
     """Return the arguments in the dtype of the computation.
-
-    Raises:
-        ShapeError: unsuitable shapes, dtypes, devices, lengths or bounds.
-        ConfigError: lengths and cu_seqlens together.
-    """
+    Raises ShapeError for unsuitable tensors, ConfigError for lengths and cu_seqlens together."""
     x, A, lengths, bounds = call.x, call.A, call.lengths, call.cu_seqlens
     work = check_dense((x, call.dt, A, call.B, call.C), (call.D, call.z, call.dt_bias, call.initial))
     if x.dim() != 3 or not x.is_floating_point():
@@ -125,9 +121,7 @@ def _lengths(lengths: Tensor, batch: int, length: int) -> Tensor:
     seen, lengths = readable(lengths), lengths.long()
     if seen and batch and not 0 <= int(lengths.min()) <= int(lengths.max()) <= length:
         raise ShapeError(f"found lengths from {int(lengths.min())} to {int(lengths.max())}; expected 0 to {length}")
-    return (
-        lengths if seen else lengths.clamp(0, length)
-    )  # without waiting for the device; clamped to stay inside the memory
+    return lengths if seen else lengths.clamp(0, length)  # unread, to not wait for the device; clamped to stay inside
 
 
 def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
@@ -139,8 +133,7 @@ def _bounds(starts: Tensor, batch: int, length: int) -> Tensor:
         )
     seen, starts = readable(starts), starts.long()
     if seen:
-        complete = int(starts[0]) == 0 and int(starts[-1]) == length and bool((starts.diff() >= 0).all())
-        if not complete:
+        if int(starts[0]) != 0 or int(starts[-1]) != length or bool((starts.diff() < 0).any()):
             raise ShapeError(f"found cu_seqlens {starts.tolist()}; expected to rise from 0 to the length {length}")
         return starts
     return starts.clamp(0, length).cummax(0).values

@@ -25,16 +25,10 @@ from torch import Tensor
 def scan_reference(
     x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, initial: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return outputs and final state.
+    """Return outputs y [B, L, D] and the final state [B, D, N] for x and step sizes dt [B, L, D], dt 0 at masked steps.
 
-    Args:
-        x: input                                                            [B, L, D]
-        dt: step sizes, 0 for masked steps                                  [B, L, D]
-        A: decay rates, negative                                            [D, N]
-        B, C: input and output maps; channel d reads group d // (D // G)    [B, L, G, N]
-        initial: state before the first step; None is zero                  [B, D, N]
-    Returns:
-        y [B, L, D], state after the last step [B, D, N]
+    The rates A [D, N] are negative; B and C are [B, L, G, N], and channel d reads group d // (D // G).
+    No `initial` means zero.
     """
     batch, _, width = x.shape
     share = width // B.shape[2]

@@ -65,15 +65,8 @@ def interpolate(times: Times, index: Tensor, count: Tensor) -> Reading:
 
 
 def read_rows(rows: list[Tensor], held: Tensor | None, readings: list[Reading]) -> Tensor:
-    """Return the sum over branches and entries of weight times compressed row.
-
-    Args:
-        rows: compressed output of each branch               [B, M_j, D]
-        held: value before the first selected element        [B, n, D], None = 0
-        readings: what each position reads                   one per branch
-    Returns:
-        [B, L, D]
-    """
+    """Return the sum [B, L, D] over branches and entries of weight times compressed row: rows [B, M_j, D] per branch,
+    and the value `held` [B, n, D] before the first selected element (None: 0)."""
     batch, length = readings[0].slots.shape[:2]
     width = rows[0].shape[-1]
     offset, tables, index = 1, [rows[0].new_zeros(1, width)], []

@@ -83,11 +83,7 @@ class SeRpEnt(nn.Module):
         self, x: Tensor, valid: Tensor | None = None, state: SeRpEntState | None = None, return_state: bool = False
     ) -> Tensor | tuple[Tensor, SeRpEntState]:
         """x [B, L, D], valid [B, L] bool of any pattern -> y [B, L, D], 0 where not valid.
-
-        Raises:
-            ShapeError: other shapes or types.
-            ConfigError: a state is given or requested but the layer is not causal.
-        """
+        Raises ShapeError for other shapes or types, ConfigError for a state of a layer that is not causal."""
         self._check(x, valid, state)
         if state is not None or return_state:
             self._need_causal("a state")

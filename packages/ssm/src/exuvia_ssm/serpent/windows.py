@@ -42,12 +42,8 @@ class Windows(NamedTuple):
 
 
 def lay_out(x: Tensor, times: Times, valid: Tensor | None, history: History | None) -> Elements:
-    """Prepend the history, and append one row of zeros for missing neighbours.
-
-    Args:
-        x: the sequence; zero where not valid     [B, L, D]
-        times: running times of the sequence      [n, B, L]
-    """
+    """Prepend the history to x [B, L, D], zero where not valid, and to its running times [n, B, L]; append one row of
+    zeros for missing neighbours."""
     batch, length, width = x.shape
     if history is not None and history.rows.shape[1]:
         real = torch.ones(batch, length, dtype=torch.bool, device=x.device) if valid is None else valid
@@ -80,12 +76,7 @@ def differences(elements: Elements, branch: int, windows: Windows) -> Tensor:
 
 
 def last_elements(elements: Elements, width: int, rebase: Tensor) -> History:
-    """Return the last real elements, for the next piece of the sequence.
-
-    Args:
-        width: their number, K - 1
-        rebase: completed grid intervals, in ticks     [n, B]
-    """
+    """Return the last `width` real elements for the next piece; `rebase` [n, B] counts ticks of completed intervals."""
     ticks = elements.times.ticks
     n, batch, length = ticks.shape
     running = elements.real.running
