@@ -14,7 +14,6 @@ from exuvia.text import weights
 from exuvia.text.minilm import MiniLM
 
 UNUSED = (
-    "scipy",
     "accelerate",
     "transformers",
     "pandas",

@@ -67,9 +67,8 @@ def solve_rotations(joints: Array, nodes: Sequence[Node], offsets: Array, fps: f
             places[:, index] = joints[:, 0]
         aims = list(node.aims)
         own = joints[:, aims] - joints[:, node.joint, None]
-        shift = (
-            joints[:, node.joint, None] - places[:, index, None]
-        )  # at most half a bone, which turns it by 30 degrees
+        shift = joints[:, node.joint, None] - places[:, index, None]
+        # at most half a bone, which turns it by 30 degrees
         size, most = (np.linalg.norm(vector, axis=-1, keepdims=True) for vector in (shift, own / 2))
         bones = own + shift * np.minimum(1, most / np.maximum(size, 1e-9))
         if not aims:
