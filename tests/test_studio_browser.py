@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from exuvia.motion.load import load_clip
+from exuvia.pipeline.pipeline import MotionPipeline
 from test_studio_server import START_S, Running, running
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -179,7 +180,50 @@ def test_a_page_of_an_older_studio_says_so(browser: Any, studio: Running) -> Non
 OLD = "x-exuvia-version"
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+def test_a_file_that_is_read_wrongly_is_settled_and_taken_along_for_an_engine(
+    browser: Any, studio: Running, tmp_path: Path
+) -> None:
+    visit = Visit(browser, studio, 360, 740)
+    page = visit.page
+    legs_m = 0.8 / 14.2  # in this unit, legs look like CMU's
+    np.save(tmp_path / "odd.npy", MotionPipeline.from_pretrained("base")("a person walks", frames=60).joints / legs_m)
+    picker = page.locator('input[type="file"]')
+    assert picker.get_attribute("accept") == ",".join(studio.get("/catalogue")["uploads"])
+    picker.set_input_files(tmp_path / "odd.npy")
+    doubt = visit.see("figure .status-text").inner_text()
+    assert "read as CMU's unit" in doubt
+    label = doubt.split('"')[1]
+    page.focus(".side summary")
+    page.keyboard.press("Enter")
+    page.get_by_label(label).press_sequentially(f"{legs_m}\n")
+    assert page.locator('[role="alert"]').count() == 0, "no motion is asked for"
+    picker.set_input_files(tmp_path / "odd.npy")
+    visit.see(".job:first-child figure:not(:has(.status-text)) .download")
+    settled = page.locator(".job").first
+    settled.get_by_text("How the file was read").click()
+    assert "no doubt" in settled.locator("pre").inner_text()
+
+    # switches of the file, by keyboard; they are remembered
+    settled.locator(".finish summary").press("Enter")
+    settled.get_by_label("rig").focus()
+    page.keyboard.type("unity")
+    settled.get_by_label("in place").press("Space")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.reload()
+    visit.see(".download")
+    assert page.locator(".finish summary").first.inner_text() == "For other programs: unity, in place"
+    with page.expect_download() as download:
+        page.locator(".download").first.click()
+    download.value.save_as(tmp_path / "a.glb")
+    assert b"LeftUpperLeg" in (tmp_path / "a.glb").read_bytes()
+    assert np.abs(load_clip(tmp_path / "a.glb").joints[:, 0, [0, 2]]).max() < 1e-4
+    page.locator(".export select").first.select_option("mp4")
+    assert page.locator(".finish").first.get_by_label("rig").count() == 0
+    assert "rig" not in page.locator(".download").first.get_attribute("href")
+    visit.leave()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("view", ["make", "forget", "audit", "report"])
 def test_every_view_fits_the_screen(browser: Any, studio: Running, view: str, width: int) -> None:
     visit = Visit(browser, studio, width, 844)

@@ -327,10 +327,11 @@ def _uploading(suffix: str) -> Callable[[Fixtures, Path], Reader]:
     """Read an upload like the studio's child process."""
 
     def make(fixtures: Fixtures, folder: Path) -> Reader:
+        from exuvia.motion.source import Source
         from exuvia.studio.reading import _read
 
         fixtures.motion(folder, suffix)
-        return lambda place: _read(place / f"m{suffix}", 4000)
+        return lambda place: _read(place / f"m{suffix}", 4000, Source())
 
     return make
 

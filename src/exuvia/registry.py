@@ -19,6 +19,8 @@ IMPORTER = {
     ".npz": "exuvia.motion.arrays:read_npz",
     ".txt": "exuvia.motion.deepmimic:read_deepmimic",
 }
+COMPANIONS = {".amc"}
+"""Formats whose files are read together with another file."""
 EXPORTER = {
     ".npy": "exuvia.motion.arrays:write_npy",
     ".npz": "exuvia.features.clips:write_npz",

@@ -59,6 +59,8 @@ export interface Motion {
     moments: number[] | null;
     intervals: number[] | null;
   };
+  understood: string;
+  doubts: string[];
   clip: PackedClip;
 }
 
@@ -88,6 +90,10 @@ export interface Catalogue {
   kinds?: { name: string; prompts: number; violent: boolean | null; written: string }[];
   data: string[];
   formats: string[];
+  uploads: string[];
+  output: Setting[];
+  /** What an upload can state: name and label. */
+  source: Record<string, string>;
   threshold: number | null;
   skeleton: Skeleton;
 }
@@ -144,8 +150,8 @@ export async function call<T>(path: string, method = "GET", body?: unknown): Pro
   return (answer.status === 204 ? undefined : await answer.json()) as T;
 }
 
-export const fileOf = (motion: string, form: string, lock: boolean): string =>
-  `${root}/motions/${motion}/file?form=${form}${lock ? "&foot_lock=true" : ""}`;
+export const fileOf = (motion: string, switches: Record<string, string>): string =>
+  `${root}/motions/${motion}/file?${new URLSearchParams(switches)}`;
 export const archiveOf = (generator: string): string => `${root}/generators/${generator}/file`;
 export const auditTable = (job: string, form: "csv" | "json"): string => `${root}/jobs/${job}/audit?form=${form}`;
 

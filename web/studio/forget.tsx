@@ -156,7 +156,7 @@ function read(one: Setting, text: string): unknown {
   return one.many ? text.split(",").filter((part) => part.trim()).map(single) : single(text);
 }
 
-function Field({ one, value, set }: { one: Setting; value: unknown; set: (value: unknown) => void }) {
+export function Field({ one, value, set }: { one: Setting; value: unknown; set: (value: unknown) => void }) {
   const now = value ?? one.default;
   if (one.type === "bool") {
     return <input type="checkbox" checked={Boolean(now)} onChange={(event) => set(event.currentTarget.checked)} />;

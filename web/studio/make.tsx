@@ -118,20 +118,36 @@ function Choice() {
 }
 
 function Upload() {
+  const { catalogue } = useKnown();
+  const suffixes = catalogue?.uploads ?? [];
   const field = useRef<HTMLInputElement>(null);
+  const facts = useRef<HTMLDetailsElement>(null);
   const send = async (file: File | undefined) => {
     if (!file) return;
     const body = new FormData();
     body.append("file", file);
+    for (const one of facts.current?.querySelectorAll<HTMLInputElement>("[name]") ?? []) body.append(one.name, one.value.trim());
     const made = await attempt(() => call<Motion>("/motions", "POST", body));
     if (made?.job) keep(await attempt(() => call<Job>(`/jobs/${made.job}`)));
     if (field.current) field.current.value = "";
   };
   return (
-    <label class="field">
-      <span>Or a motion of your own (.bvh .npy .npz .txt)</span>
-      <input type="file" ref={field} accept=".bvh,.npy,.npz,.txt" onChange={(event) => void send(event.currentTarget.files?.[0])} />
-    </label>
+    <>
+      <label class="field">
+        <span>Or a motion of your own ({suffixes.join(" ")})</span>
+        <input type="file" ref={field} accept={suffixes.join()} onChange={(event) => void send(event.currentTarget.files?.[0])} />
+      </label>
+      <details class="details" ref={facts}>
+        <summary>If a file is read wrongly</summary>
+        {Object.entries(catalogue?.source ?? {}).map(([name, text]) => (
+          <label class="field" key={name}>
+            <span>{text}</span>
+            <input name={`source_${name}`} form="" placeholder="auto" autocapitalize="off" />
+          </label>
+        ))}
+        <p class="facts">Set what is wrong, then choose the file again.</p>
+      </details>
+    </>
   );
 }
 

@@ -6,7 +6,8 @@ import type { PanelData, Skeleton } from "../src/data";
 import { Row } from "../src/row";
 import { PlayerGroup } from "../src/players";
 import { call, fileOf, type Label, type Motion } from "./api";
-import { attempt, known, useKnown } from "./state";
+import { Field } from "./forget";
+import { attempt, known, saveAs, useKnown } from "./state";
 
 export const PlayersContext = createContext<PlayerGroup | null>(null);
 
@@ -77,7 +78,25 @@ function Panel({ motion, several }: { motion: Motion; several: boolean }) {
       ) : null}
       {motion.detail.intervals?.length ? <div class="strip intervals" role="group" aria-label="learned intervals" /> : null}
       <Actions motion={motion} />
+      {motion.understood ? <Understood motion={motion} /> : null}
     </figure>
+  );
+}
+
+/** How an uploaded file was read, and what may be wrong about that. */
+function Understood({ motion }: { motion: Motion }) {
+  return (
+    <>
+      {motion.doubts.map((doubt) => (
+        <p class="status-text" key={doubt}>
+          <strong>Sure?</strong> {doubt}
+        </p>
+      ))}
+      <details class="details">
+        <summary>How the file was read</summary>
+        <pre>{motion.understood}</pre>
+      </details>
+    </>
   );
 }
 
@@ -130,29 +149,50 @@ const FORMATS: [string, string][] = [
   ["png", "PNG strip"],
 ];
 
+/** Switches of downloads, and the formats that they are for. */
+const SWITCHES: Record<string, string[] | null> = { rig: ["glb", "bvh"], root_bone: ["glb", "bvh"], unit: ["bvh"], in_place: null, loop: null };
+
 function Actions({ motion }: { motion: Motion }) {
+  const { saving, catalogue } = useKnown();
   const [label, setLabel] = useState(motion.label);
-  const [form, setForm] = useState("glb");
-  const [lock, setLock] = useState(false);
-  const offered = new Set(known.catalogue?.formats ?? []);
+  const formats = FORMATS.filter(([name]) => catalogue?.formats.includes(name));
+  const form = formats.some(([name]) => name === saving.form) ? String(saving.form) : "glb";
+  const lock = saving.foot_lock === true;
+  const offered = (catalogue?.output ?? []).filter(({ name }) => name in SWITCHES && (SWITCHES[name]?.includes(form) ?? true));
+  const chosen = offered.filter(({ name, type, choices, default: usual }) => {
+    const value = saving[name];
+    return value !== usual && (type === "bool" ? value === true : choices.includes(value as string));
+  });
+  const switches = Object.fromEntries(chosen.map(({ name }) => [name, String(saving[name])]));
+  const title = chosen.map(({ name, type }) => (type === "bool" ? name.replace("_", " ") : String(saving[name]))).join(", ");
   return (
     <div class="actions">
       <span class="export">
-        <select aria-label="Format" value={form} onChange={(event) => setForm(event.currentTarget.value)}>
-          {FORMATS.filter(([name]) => offered.has(name)).map(([name, text]) => (
+        <select aria-label="Format" value={form} onChange={(event) => saveAs("form", event.currentTarget.value)}>
+          {formats.map(([name, text]) => (
             <option value={name} key={name}>
               {text}
             </option>
           ))}
         </select>
         <label class="tick" title="Feet that stand, stand still">
-          <input type="checkbox" checked={lock} onChange={(event) => setLock(event.currentTarget.checked)} /> lock feet
+          <input type="checkbox" checked={lock} onChange={(event) => saveAs("foot_lock", event.currentTarget.checked)} /> lock feet
         </label>
-        <a class="switch small download" href={fileOf(motion.id, form, lock)} download>
+        <a class="switch small download" href={fileOf(motion.id, { form, foot_lock: String(lock), ...switches })} download>
           Download
         </a>
       </span>
       <Marks motion={{ id: motion.id, label }} changed={setLabel} />
+      <details class="details finish">
+        <summary>For other programs{title ? `: ${title}` : ""}</summary>
+        {offered.map((one) => (
+          <label class="tick" key={one.name} title={one.about}>
+            {one.type === "bool" ? "" : one.name}
+            <Field one={one} value={chosen.includes(one) ? saving[one.name] : undefined} set={(value) => saveAs(one.name, value)} />
+            {one.type === "bool" ? one.name.replace("_", " ") : ""}
+          </label>
+        ))}
+      </details>
     </div>
   );
 }

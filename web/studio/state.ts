@@ -19,6 +19,16 @@ export interface Knowledge {
   chosen: string[];
   prompt: string;
   report: string;
+  /** Format and switches of downloads. */
+  saving: Record<string, unknown>;
+}
+
+function remembered(): Record<string, unknown> {
+  try {
+    return { ...JSON.parse(localStorage.getItem("exuvia-download") ?? "{}") };
+  } catch {
+    return {}; // the browser keeps nothing
+  }
 }
 
 function tabOf(hash: string): Tab {
@@ -38,12 +48,21 @@ export const known: Knowledge = {
   chosen: [],
   prompt: "",
   report: "",
+  saving: remembered(),
 };
 const listeners = new Set<() => void>();
 
 export function change(changes: Partial<Knowledge>): void {
   Object.assign(known, changes);
   for (const listener of listeners) listener();
+}
+
+/** Sets a switch of downloads, now and for later visits. */
+export function saveAs(name: string, value: unknown): void {
+  change({ saving: { ...known.saving, [name]: value } });
+  try {
+    localStorage.setItem("exuvia-download", JSON.stringify(known.saving));
+  } catch {}
 }
 
 /** Re-renders a component whenever the state changes. */

@@ -10,16 +10,16 @@ from typing import Annotated, Any
 
 import tyro
 
-from exuvia.commands.out_switches import OutSwitches
 from exuvia.commands.switches import SourceSwitches, in_switches, show_warnings_in_switches, written_suffix
-from exuvia.config import FrameRate, Workers, settings
+from exuvia.config import Workers, settings
 from exuvia.errors import ConfigError, DataError, ExuviaError
+from exuvia.motion.output import Output
 from exuvia.progress import progress_bar
 from exuvia.registry import IMPORTER
 
 
 @settings
-class ConvertConfig(OutSwitches, SourceSwitches):
+class ConvertConfig(Output, SourceSwitches):
     """Files to convert, and options."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
@@ -30,8 +30,6 @@ class ConvertConfig(OutSwitches, SourceSwitches):
     """Whether to only print how a file is understood: joints, unit, upward axis, rate, and how sure that is."""
     to: str | None = None
     """Format of the files in an output folder, such as glb."""
-    fps: FrameRate | None = None
-    """Frames per second; without it, those of the source."""
     foot_lock: bool = False
     """Whether to hold standing feet still, as far as this does not increase jerk."""
     overwrite: bool = False

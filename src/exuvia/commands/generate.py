@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import tyro
 from pydantic import Field
 
-from exuvia.commands.out_switches import OutSwitches
 from exuvia.commands.switches import written_suffix
-from exuvia.config import FrameRate, Seed, settings
+from exuvia.config import Seed, settings
 from exuvia.device import Device
 from exuvia.errors import ConfigError, DataError
+from exuvia.motion.output import Output
 from exuvia.pipeline.settings import Guidance, Rounds, Temperature
 from exuvia.progress import progress_bar
 from exuvia.readers import read_utf8
@@ -27,7 +27,7 @@ MAX_NAME = 60
 
 
 @settings
-class GenerateConfig(OutSwitches):
+class GenerateConfig(Output):
     """Prompts, sampling settings and outputs."""
 
     prompts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PROMPT ...")] = ()
@@ -47,8 +47,6 @@ class GenerateConfig(OutSwitches):
     """Motions per prompt, with the seeds seed, seed + 1, ..."""
     frames: Annotated[int, Field(ge=1, le=4000)] | None = None
     """Length of every motion in frames (20 per second); without it, the length estimator decides."""
-    fps: FrameRate | None = None
-    """Frames per second of the files; without it, those of the generator."""
     steps: Rounds | None = None
     """Number of unmasking steps; this and other sampling settings default to the pipeline's own values."""
     cond_scale: Guidance | None = None
@@ -92,7 +90,7 @@ def generate(config: GenerateConfig) -> None:
             with progress_bar("generate", "motions") as progress:
                 made = pipe.generate(prompts, seed=seeds, frames=frames, progress=progress, **sampling)
             for request, clip in zip(part, made.clips, strict=True):
-                clip = config.finished(clip.resampled(config.fps) if config.fps else clip)
+                clip = config.finished(clip)
                 if not suffixes and len(wanted) > 1:
                     together[request.name] = clip
                     continue

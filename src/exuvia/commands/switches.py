@@ -4,14 +4,12 @@ import logging
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from exuvia.config import FrameRate, Positive, settings
 from exuvia.errors import ConfigError
+from exuvia.motion.source import ARGUMENT, Source
 from exuvia.registry import EXPORTER, suggest
-
-if TYPE_CHECKING:
-    from exuvia.motion.source import Source
 
 
 @settings(kw_only=True)
@@ -39,10 +37,8 @@ class SourceSwitches:
     body_models: Path | None = None
     """Folder of the licensed body models that AMASS files need."""
 
-    def as_source(self) -> "Source":
+    def as_source(self) -> Source:
         """Convert to the argument of motion readers."""
-        from exuvia.motion.source import Source
-
         return Source(self.source_fps, self.source_unit_m, self.source_up, self.asf, self.body_models, self.names)
 
 
@@ -56,9 +52,10 @@ def in_switches(sentence: str, config: Any) -> str:
         return switch if name in known else f"{switch} (of exuvia import motion)"
 
     def argument(match: re.Match[str]) -> str:
-        return f"{'give' if match[1] == 'pass' else match[1]} --{match[2]}" if match[2] in known else match[0]
+        switch = f"--{match[2].replace('_', '-')}"
+        return f"{'give' if match[1] == 'pass' else match[1]} {switch}" if match[2] in known else match[0]
 
-    return re.sub(r"\b(pass|or) (\w+)=(?!\w)", argument, re.sub(r"Source\((\w+)=\.\.\.\)", source, sentence))
+    return re.sub(r"\b(pass|or) (\w+)=(?!\w)", argument, ARGUMENT.sub(source, sentence))
 
 
 def show_warnings_in_switches(config: Any) -> None:

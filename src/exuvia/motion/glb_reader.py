@@ -74,8 +74,11 @@ def _parts(path: Path) -> tuple[dict[str, Any], list[bytes]]:
         head, _, rest = buffer.get("uri", "").partition(",")
         if head.startswith("data:"):
             buffers.append(base64.b64decode(rest))
-        else:  # next to the file; a path to elsewhere is not followed
-            buffers.append((path.parent / Path(head).name).read_bytes() if head else data[28 + length :])
+            continue
+        file = path.parent / Path(head).name  # a path to elsewhere is not followed
+        if head and not file.is_file():
+            raise DataError(f"{file.name} does not exist next to the file, which needs it; export .glb instead")
+        buffers.append(file.read_bytes() if head else data[28 + length :])
     return gltf, buffers
 
 

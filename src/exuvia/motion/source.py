@@ -1,10 +1,13 @@
 """`Source`: facts about a motion file that the file does not state; limits on its size; and reading its text."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from exuvia.errors import ConfigError, DataError
 
+ARGUMENT = re.compile(r"Source\((\w+)=\.\.\.\)")
+"""A field of `Source` in a reader's message; commands and the studio put the name of their own switch there."""
 MAX_TEXT_BYTES = 1 << 30
 MAX_FRAMES = 500_000
 """Longest motion that is read unless the caller allows less: over an hour at 120 frames a second."""

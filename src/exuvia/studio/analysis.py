@@ -24,6 +24,7 @@ from exuvia.judges.classifier import ViolenceDetector
 from exuvia.judges.moments import violence_by_frame
 from exuvia.motion.clip import Clip
 from exuvia.motion.kinematics import foot_contacts
+from exuvia.motion.origin import origin_of
 from exuvia.pipeline.pipeline import Generation, MotionPipeline
 from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.intervals import learned_intervals
@@ -46,7 +47,7 @@ def generated_rows(
     for i, (clip, prompt, seed) in enumerate(zip(generation.clips, prompts, seeds, strict=True)):
         codes = generation.codes[i, : int(generation.lengths[i]), 0]
         detail: dict[str, Any] = {"codes": codes.tolist(), "replaced": replaced(pipe, codes), **counts(pipe, codes)}
-        detail |= {"contacts": contacts(clip), "intervals": intervals(pipe, prompt, codes)}
+        detail |= {"contacts": contacts(clip), "intervals": intervals(pipe, prompt, codes), "origin": origin_of(clip)}
         detail["moments"] = moments(detector, generation.features[i], pipe.tokenizer.config.stride)
         rows.append({"clip": clip, "prompt": prompt, "seed": seed, "violence": scores[i], "detail": detail})
     return rows

@@ -68,11 +68,11 @@ def describe_method(name: str) -> dict[str, Any]:
     method, settings = resolve(UNLEARN, name, "unlearning method"), method_settings(name)
     doc = (inspect.getdoc(inspect.getmodule(method)) or "").split("\n\n")[0].replace("\n", " ")
     shown = [setting for setting in describe(settings) if setting.type not in ("path", "other") and not setting.hidden]
-    lines = [_form_line(setting) for setting in shown]
+    lines = [form_line(setting) for setting in shown]
     return {"name": name, "about": doc, "needs_data": settings.needs_data, "settings": lines}
 
 
-def _form_line(setting: Setting) -> dict[str, Any]:
+def form_line(setting: Setting) -> dict[str, Any]:
     """Return a setting as the form reads it."""
     default = None if setting.default is dataclasses.MISSING else setting.default
     line = {name: getattr(setting, name) for name in ("name", "type", "many", "minimum", "maximum", "optional")}

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 EMPTY_DETAIL: dict[str, Any] = {"codes": [], "replaced": [], "counts": {}, "concept": None}
 EMPTY_DETAIL |= {"contacts": "", "moments": None, "intervals": None}
 """`detail` of a motion that has not been analysed; see analysis.py."""
+ABOUT: dict[str, Any] = {"origin": {}, "understood": "", "doubts": []}
+"""Facts stored with `detail` that do not come from an analysis: fields of `schemas.Motion`."""
 
 
 class Generator(GeneratorView):
@@ -203,7 +205,8 @@ class Library:
         with self.engine.connect() as link:
             packed_joints = link.scalar(select(motions.c.joints).where(motions.c.id == name))
         joints = read_npy(io.BytesIO(packed_joints or b""), "a motion of the studio")
-        return Clip(joints, fps=motion.fps, caption=motion.prompt, meta={"prompt": motion.prompt, "seed": motion.seed})
+        made = {"prompt": motion.prompt, "seed": motion.seed} if motion.generator else {}
+        return Clip(joints, fps=motion.fps, caption=motion.prompt, meta=motion.origin or made)
 
     def count_motions(self) -> int:
         """Return the number of motions."""
@@ -224,7 +227,9 @@ class Library:
 def _motion(row: Row[Any]) -> Motion | None:
     """Return a row's motion; None, with a warning in the log, if the row is damaged."""
     try:
-        return Motion(**dict(row._mapping) | {"detail": EMPTY_DETAIL | _dict(row.detail)})
+        detail = EMPTY_DETAIL | ABOUT | _dict(row.detail)
+        about = {name: detail.pop(name) for name in ABOUT}
+        return Motion(**dict(row._mapping) | about | {"detail": detail})
     except ValidationError:
         logger.warning("the motion %s is damaged and left out", row.id)
         return None

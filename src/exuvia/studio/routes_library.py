@@ -1,25 +1,28 @@
 """Routes for generators, motions, marks, reports and the catalogue."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, File, HTTPException, Query, UploadFile
+from fastapi import APIRouter, Depends, File, Form, HTTPException, Query, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from sqlalchemy import Connection
 
 from exuvia import __version__
+from exuvia.config import FrameRate, Positive, describe
 from exuvia.errors import ConfigError
 from exuvia.evaluation.prompts.load import load_prompts
 from exuvia.motion.foot_lock import lock_feet
-from exuvia.registry import EXPORTER
-from exuvia.studio.catalogue import CATALOGUE, ready
+from exuvia.motion.output import Output
+from exuvia.registry import COMPANIONS, EXPORTER, IMPORTER
+from exuvia.studio.catalogue import CATALOGUE, form_line, ready
 from exuvia.studio.context import Studio
 from exuvia.studio.library import EMPTY_DETAIL, Generator
-from exuvia.studio.queue import Full, Unknown
-from exuvia.studio.reading import read_upload
+from exuvia.studio.queue import Full, Refused, Unknown
+from exuvia.studio.reading import FIELDS, read_upload
 from exuvia.studio.schemas import GeneratorAsk, GeneratorView, Id, Kind, MarkAsk, MotionView, ReportView, Status
 from exuvia.studio.views import motion_view, report_id
 from exuvia.view.payload import pack_skeleton
@@ -27,10 +30,10 @@ from exuvia.view.payload import pack_skeleton
 routes = APIRouter(prefix="/api/v1", tags=["library"])
 pages = APIRouter(tags=["pages"])
 
-Form = Literal["npy", "npz", "bvh", "glb", "mp4", "gif", "png", "html"]
+Format = Literal["npy", "npz", "bvh", "glb", "mp4", "gif", "png", "html"]
 MEDIA = {"glb": "model/gltf-binary", "mp4": "video/mp4", "gif": "image/gif", "png": "image/png"}
 """Media types of files that a browser can show; other formats are sent as plain bytes."""
-UPLOAD_SUFFIXES = (".bvh", ".npy", ".npz", ".txt")
+UPLOAD_SUFFIXES = tuple(suffix for suffix in IMPORTER if suffix not in COMPANIONS)
 READERS, MAX_WAITING = CapacityLimiter(2), 16
 """Number of uploads that are read at the same time, and of those that may wait."""
 REPORT_POLICY = (
@@ -53,7 +56,9 @@ def catalogue(studio: Studio) -> dict[str, Any]:
     """Return what the studio offers: methods, their settings, concepts, prompt sets, data sets, formats, examples."""
     published = ready(studio.library) or CATALOGUE
     formats = [suffix.removeprefix(".") for suffix in EXPORTER]
-    return published | {"data": list(studio.settings.data), "formats": formats, "skeleton": pack_skeleton()}
+    here: dict[str, Any] = {"data": list(studio.settings.data), "formats": formats, "uploads": list(UPLOAD_SUFFIXES)}
+    here |= {"output": [form_line(setting) for setting in describe(Output)], "source": FIELDS}
+    return published | here | {"skeleton": pack_skeleton()}
 
 
 @routes.get("/prompts")
@@ -106,34 +111,48 @@ def show_motion(motion: Id, studio: Studio) -> MotionView:
 def download_motion(
     motion: Id,
     studio: Studio,
-    form: Annotated[Form, Query(description="format of the file")] = "glb",
+    output: Annotated[Output, Depends()],
+    form: Annotated[Format, Query(description="format of the file")] = "glb",
     foot_lock: Annotated[bool, Query(description="keep standing feet still")] = False,
 ) -> Response:
-    """Return a motion as a file."""
-    clip = studio.library.clip(motion)
-    if foot_lock:
-        clip = lock_feet(clip).clip
+    """Return a motion as a file; the other switches are those of `exuvia convert`."""
+    try:
+        output.check([f".{form}"])
+    except ConfigError as error:
+        raise Refused(str(error)) from None
+    clip, most = studio.library.clip(motion), studio.settings.limits.frames
+    if output.fps and (frames := clip.duration_s * output.fps) > most:
+        raise Refused(f"fps: found {output.fps:g}, which makes {frames:.0f} frames, expected at most {most} frames")
+    clip = output.finished(lock_feet(clip).clip if foot_lock else clip)
     with tempfile.TemporaryDirectory() as folder:
-        data = clip.save(Path(folder) / f"motion.{form}").read_bytes()
-    words = "".join(c if c.isascii() and c.isalnum() else "-" for c in clip.caption or "")
-    name = words.strip("-")[:50] or "motion"
+        data = output.save(clip, Path(folder) / f"motion.{form}").read_bytes()
+    caption, concept = (clip.caption or "")[:50], clip.meta.get("concept")
+    words = f"{caption} without {concept}"[:90] if concept else caption
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in words).strip("-") or "motion"
     headers = {"content-disposition": f'attachment; filename="{name}.{form}"'}
     return Response(data, media_type=MEDIA.get(form, "application/octet-stream"), headers=headers)
 
 
 @routes.post("/motions", status_code=201)
 async def upload_motion(
-    file: Annotated[UploadFile, File(description=".bvh, .npy, .npz or .txt")], studio: Studio
+    file: Annotated[UploadFile, File(description=" ".join(UPLOAD_SUFFIXES))],
+    studio: Studio,
+    source_up: Annotated[Literal["y", "z"] | None, Form(description="upward axis of the file")] = None,
+    source_unit_m: Annotated[Positive | None, Form(description="metres per unit of the file")] = None,
+    source_fps: Annotated[FrameRate | None, Form(description="frames per second of the file")] = None,
 ) -> MotionView:
-    """Upload a motion; the classifier scores it soon after."""
+    """Upload a motion; the classifier scores it soon after. What a file does not state is inferred, or given here."""
     suffix = Path(file.filename or "").suffix.lower()
     if suffix not in UPLOAD_SUFFIXES:
         raise ConfigError(f"found a file of the format {suffix[:12]!r}, expected one of {' '.join(UPLOAD_SUFFIXES)}")
     if READERS.statistics().tasks_waiting >= MAX_WAITING:
         raise Full(f"{MAX_WAITING} uploads are waiting; try again in a while")
-    clip = await run_sync(read_upload, await file.read(), suffix, studio.settings.limits, limiter=READERS)
+    source = {"up": source_up, "unit_m": source_unit_m, "fps": source_fps}
+    read = partial(read_upload, await file.read(), suffix, studio.settings.limits, **source)
+    clip = await run_sync(read, limiter=READERS)
     title = Path(file.filename or "motion").stem[:120].encode("utf-8", "replace").decode().replace("\0", "")
-    row = {"clip": clip, "prompt": title, "seed": None, "violence": None, "detail": EMPTY_DETAIL}
+    detail = EMPTY_DETAIL | clip.meta | {"origin": clip.meta["origin"] | {"file": f"{title}{suffix}"}}
+    row = {"clip": clip, "prompt": title, "seed": None, "violence": None, "detail": detail}
 
     def keep(link: Connection, job: str) -> None:
         studio.library.add_motions(link, [row | {"job": job}])

@@ -161,6 +161,9 @@ class Motion(MotionLine):
 
     note: str | None
     detail: dict[str, Any] = Field(description="codes, contacts, violence over time, intervals; see analysis.py")
+    origin: dict[str, Any] = Field(description="prompt, seed, generator, edits, concept, licence, file, where known")
+    understood: str = Field(description="of an uploaded file: format, rate, unit, upward axis, joints, as lines")
+    doubts: list[str] = Field(description="of an uploaded file: what may have been read wrongly, and the field to set")
 
 
 class MotionView(Motion):

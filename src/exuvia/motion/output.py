@@ -1,10 +1,10 @@
-"""Switches of commands that write motion files for other programs."""
+"""How a motion file for another program is written: settings of commands, and of the studio's downloads."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from exuvia.config import settings
+from exuvia.config import FrameRate, settings
 from exuvia.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ SKELETONS = (".bvh", ".glb")
 
 
 @settings(kw_only=True)
-class OutSwitches:
-    """Rig, unit and form of the written motion."""
+class Output:
+    """Rig, unit, rate and form of the written motion."""
 
     rig: Literal["exact", "smpl", "mixamo", "unity", "unreal"] = "exact"
     """Names and rest pose of the skeleton in .bvh and .glb files; `exact` has extra nodes for an exact pose."""
@@ -29,21 +29,25 @@ class OutSwitches:
     """Whether the pelvis stays above the origin."""
     loop: bool = False
     """Whether the last pose equals the first; the end blends into the start, which shortens the motion by 0.4 s."""
+    fps: FrameRate | None = None
+    """Frames per second of the files; without it, those of the motion."""
     origin: bool = True
     """Whether .bvh and .glb files state prompt, seed, generator, edits, concept and licence."""
 
     def check(self, suffixes: Iterable[str]) -> None:
-        """Raise ConfigError for switches that none of the formats can follow."""
+        """Raise ConfigError for settings that none of the formats can follow."""
         written = set(suffixes)
+        found = f"found {' '.join(sorted(written))}"
         if (self.rig != "exact" or self.root_bone) and not written & set(SKELETONS):
-            raise ConfigError(f"found --rig or --root-bone for {' '.join(sorted(written))}, expected .bvh or .glb")
+            raise ConfigError(f"{found}, which has no skeleton; pass rig= or root_bone= for .bvh or .glb")
         if self.unit != "m" and ".bvh" not in written:
-            raise ConfigError(f"found --unit {self.unit} for {' '.join(sorted(written))}, which is in metres; use .bvh")
+            raise ConfigError(f"{found}, which is in metres; pass unit= for .bvh")
 
     def finished(self, clip: "Clip") -> "Clip":
-        """The clip in place and looped, as asked for."""
+        """The clip at the rate, in place and looped, as asked for."""
         from exuvia.motion.finish import in_place, looped
 
+        clip = clip.resampled(self.fps) if self.fps else clip
         clip = looped(clip) if self.loop else clip
         return in_place(clip) if self.in_place else clip
 
