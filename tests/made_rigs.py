@@ -279,3 +279,80 @@ def gltf_of(bvh_text: str, *, scale: float = 1.0, z_up: bool = False, style: str
     skins = [{"joints": list(range(1, len(nodes)))}]
     gltf |= {"skins": skins, "buffers": [{"uri": uri, "byteLength": len(data)}], "accessors": accessors}
     return json.dumps(gltf | {"animations": [{"samplers": samplers, "channels": channels}]})
+
+
+SECOND = 46186158000
+"""Units of time of FBX in a second."""
+
+
+def fbx_of(
+    bvh_text: str, *, up: int = 1, stated_cm: float = 1.0, scale: float = 1.0, stretch: tuple[float, ...] = (1, 1, 1),
+    span: bool = True, takes: tuple[str, ...] = ("Take 001",), bone: str = "LimbNode",
+) -> str:  # fmt: skip
+    """An FBX 7.4 text with the motion of a BVH text, below a node that scales it; every bone has a pre-rotation.
+
+    Args:
+        up: the upward axis that the file states, 1 is y and 2 is z
+        stated_cm: the unit that the file states
+        stretch: scale of every bone along its axes, which its children do not inherit (Maya's segment scale compensate)
+        span: whether the first and last time of the animation are stated
+        takes: names of the animations; only the last has keys
+        bone: kind of the nodes
+    """
+    bvh = parse_bvh(bvh_text)
+    before = Rotation.from_euler("xyz", (20, -30, 40), degrees=True)
+    times = np.round(np.arange(len(bvh.motion)) / bvh.fps * SECOND).astype(np.int64)
+    objects = [_fbx_node("Model", 1, "Scaled", "Null", {"Lcl Scaling": [1 / scale] * 3, "InheritType": [1]})]
+    objects.append(_fbx_node("Model", 2, "Armature", "Null", {"InheritType": [1]}))
+    links = ['C: "OO",1,0', 'C: "OO",2,1']
+    for number, take in enumerate(takes):
+        stop = {"LocalStop": [times[-1]]} if span and number + 1 == len(takes) else {}
+        objects += [_fbx_node("AnimationStack", 10 + 2 * number, take, "", stop)]
+        objects += [_fbx_node("AnimationLayer", 11 + 2 * number, "Layer", "", {})]
+        links.append(f'C: "OO",{11 + 2 * number},{10 + 2 * number}')
+    column = 0
+    for j, (name, parent) in enumerate(zip(bvh.names, bvh.parents, strict=True)):
+        model, count = 1000 * (j + 1), len(bvh.channels[j])
+        offset = scale * np.asarray(bvh.offsets[j]) / (stretch if parent >= 0 else 1)
+        facts = {"Lcl Translation": offset, "Lcl Scaling": stretch, "InheritType": [2]}
+        facts |= {"RotationActive": [1], "PreRotation": before.as_euler("xyz", degrees=True)} if count else {}
+        objects += [_fbx_node("Model", model, name, bone, facts), _fbx_node("NodeAttribute", model + 1, name, bone, {})]
+        links += [f'C: "OO",{model},{1000 * (parent + 1) or 2}', f'C: "OO",{model + 1},{model}']
+        values = bvh.motion[:, column : column + count]
+        column += count
+        turns = before.inv() * Rotation.from_euler("ZXY", values[:, -3:], degrees=True) if count else None
+        tracks = {"Lcl Rotation": np.unwrap(turns.as_euler("xyz"), axis=0) * 180 / np.pi} if turns else {}
+        tracks |= {"Lcl Translation": scale * values[:, :3]} if count == 6 else {}
+        for place, (path, rows) in enumerate(tracks.items(), 1):
+            node = model + 10 * place
+            objects.append(_fbx_node("AnimationCurveNode", node, path[4], "", {}))
+            links += [f'C: "OO",{node},{9 + 2 * len(takes)}', f'C: "OP",{node},{model}, "{path}"']
+            for axis in range(3):
+                objects.append(_fbx_curve(node + 1 + axis, times, rows[:, axis]))
+                links.append(f'C: "OP",{node + 1 + axis},{node}, "d|{"XYZ"[axis]}"')
+    axes = {"UpAxis": [up], "UpAxisSign": [1], "FrontAxis": [3 - up], "FrontAxisSign": [1 if up == 1 else -1]}
+    axes |= {"CoordAxis": [0], "CoordAxisSign": [1], "UnitScaleFactor": [stated_cm]}
+    axes |= {"TimeMode": [14], "CustomFrameRate": [bvh.fps]}
+    body = "\n".join(
+        [f"GlobalSettings: {{\n{_fbx_facts(axes)}}}", "Objects: {", *objects, "}", "Connections: {", *links]
+    )
+    return f"; FBX 7.4.0 project file\nFBXHeaderExtension: {{\nFBXVersion: 7400\n}}\n{body}\n}}\n"
+
+
+def _fbx_facts(facts: dict[str, Any]) -> str:
+    kinds = {"RotationActive": "bool", "InheritType": "enum", "TimeMode": "enum", "LocalStop": "KTime"}
+    rows = [f'P: "{name}", "{kinds.get(name, name)}", "", "A",{",".join(map(str, row))}' for name, row in facts.items()]
+    return "\n".join(["Properties70: {", *rows, "}\n"])
+
+
+def _fbx_node(kind: str, number: int, name: str, sort: str, facts: dict[str, Any]) -> str:
+    word = {"AnimationStack": "AnimStack", "AnimationLayer": "AnimLayer", "AnimationCurveNode": "AnimCurveNode"}
+    return f'{kind}: {number}, "{word.get(kind, kind)}::{name}", "{sort}" {{\n{_fbx_facts(facts)}}}'
+
+
+def _fbx_curve(number: int, times: np.ndarray, values: np.ndarray) -> str:
+    count, flags = len(times), 24836  # straight lines
+    arrays = {"KeyTime": times, "KeyValueFloat": values, "KeyAttrFlags": [flags], "KeyAttrDataFloat": [0, 0, 0, 0]}
+    arrays |= {"KeyAttrRefCount": [count]}
+    rows = [f"{name}: *{len(row)} {{\na: {','.join(map(str, row))}\n}}" for name, row in arrays.items()]
+    return f'AnimationCurve: {number}, "AnimCurve::", "" {{\nKeyVer: 4008\n' + "\n".join([*rows, "}"])

@@ -65,7 +65,6 @@ def test_a_concept_that_is_none_is_met_with_those_that_are(capsys: pytest.Captur
     ("name", "content", "message"),
     [
         ("walk.npy", b"0.1 0.2 0.3\n", "which is no .npy; write it with numpy.save"),
-        ("walk.fbx", b"Kaydara", "export it as Motion Capture (.bvh)"),
         ("walk.GLB", b"glTF", "its JSON part is not a readable JSON text"),
         ("walk.c3d", b"\x02P", "export .bvh"),
         ("walk.pkl", b"\x80\x04", "numpy.savez"),

@@ -15,6 +15,7 @@ IMPORTER = {
     ".amc": "exuvia.motion.asfamc:read_amc",
     ".glb": "exuvia.motion.glb_reader:read_glb",
     ".gltf": "exuvia.motion.glb_reader:read_glb",
+    ".fbx": "exuvia.motion.fbx_reader:read_fbx",
     ".npy": "exuvia.motion.arrays:read_npy",
     ".npz": "exuvia.motion.arrays:read_npz",
     ".txt": "exuvia.motion.deepmimic:read_deepmimic",

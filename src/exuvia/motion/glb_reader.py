@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from exuvia.errors import DataError
-from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
-from exuvia.motion.mapping import clip_from_joints, smpl22_from_rig
-from exuvia.motion.source import BLOCK, MAX_TEXT_BYTES, Source, check_size
+from exuvia.motion.mapping import clip_from_joints, smpl22_from_nodes
+from exuvia.motion.source import Source, check_file_size
 from exuvia.readers import guarded, parse_json
 from exuvia.shapes import Array
 
@@ -34,38 +33,27 @@ def read_glb(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
         gltf, buffers = _parts(Path(path))
         if not gltf.get("animations"):
             raise DataError("found no animation, expected at least one; export the animation with the rig")
-        order, parents = _tree(gltf)
+        nodes = gltf["nodes"]
+        parent = {child: number for number, node in enumerate(nodes) for child in node.get("children", [])}
+        bones = [joint for skin in gltf.get("skins", []) for joint in skin["joints"]]
         channels, times = _channels(gltf, buffers)
         steps = max((np.diff(keys) for keys in times), key=len)
         exact = 1.0 / float(np.median(steps)) if len(steps) else 0.0
         fps = source.fps or next((rate for rate in _RATES if abs(rate - exact) < 0.01 * rate), exact)
-        start, end = min(keys[0] for keys in times), max(keys[-1] for keys in times)
-        frames = (end - start) * fps + 1.01
-        check_size(frames, len(order), source)
-        grid = start + np.arange(int(frames)) / fps if len(steps) else np.zeros(0)
-        if len(grid) < 2:
-            raise DataError(f"found an animation of {len(grid)} frame(s), expected at least 2")
+        span = min(keys[0] for keys in times), max(keys[-1] for keys in times)
+        names = [str(node.get("name", f"node {number}")) for number, node in enumerate(nodes)]
 
-        def posed(at: Array) -> Array:
-            local = [_local(gltf["nodes"][node], channels.get(node, {}), at) for node in order]
-            offsets, turns = (np.stack(part, axis=1) for part in zip(*local, strict=True))
-            return forward_kinematics(offsets, parents, turns)[0]
+        def local(node: int, at: Array) -> tuple[Array, Array]:
+            return _local(nodes[node], channels.get(node, {}), at)
 
-        def pose(chosen: list[int]) -> Array:
-            return np.concatenate(
-                [posed(grid[first : first + BLOCK])[:, chosen] for first in range(0, len(grid), BLOCK)]
-            )
-
-        names = [str(gltf["nodes"][node].get("name", f"node {node}")) for node in order]
-        joints, facts = smpl22_from_rig(names, parents, posed(grid[:: max(1, len(grid) // 8)]), pose, source)
+        joints, facts = smpl22_from_nodes(names, bones, parent, local, span, fps, source)
     facts |= {"file": Path(path).name, "format": Path(path).suffix[1:].lower(), "source_fps": fps}
     return clip_from_joints(joints, fps, source, facts)
 
 
 def _parts(path: Path) -> tuple[dict[str, Any], list[bytes]]:
     """The description in JSON, and the buffers."""
-    if path.stat().st_size > MAX_TEXT_BYTES:
-        raise DataError(f"found a file of {path.stat().st_size} bytes, expected at most 1 GiB")
+    check_file_size(path)
     data = path.read_bytes()
     is_binary, length = data[:4] == b"glTF", int.from_bytes(data[12:16], "little")
     gltf: dict[str, Any] = parse_json(data[20 : 20 + length] if is_binary else data, "its JSON part")
@@ -80,21 +68,6 @@ def _parts(path: Path) -> tuple[dict[str, Any], list[bytes]]:
             raise DataError(f"{file.name} does not exist next to the file, which needs it; export .glb instead")
         buffers.append(file.read_bytes() if head else data[28 + length :])
     return gltf, buffers
-
-
-def _tree(gltf: dict[str, Any]) -> tuple[list[int], list[int]]:
-    """Nodes of the skins and their ancestors (without skins: all), parents first; and places of their parents."""
-    nodes = gltf["nodes"]
-    parent = {child: number for number, node in enumerate(nodes) for child in node.get("children", [])}
-    kept: dict[int, int] = {}
-    for node in [joint for skin in gltf.get("skins", []) for joint in skin["joints"]] or range(len(nodes)):
-        line = [node]
-        while line[-1] in parent and len(line) <= len(nodes):
-            line.append(parent[line[-1]])
-        for ancestor in reversed(line):
-            kept.setdefault(ancestor, len(kept))
-    check_size(0, len(kept), Source())
-    return list(kept), [kept[parent[node]] if node in parent else -1 for node in kept]
 
 
 def _channels(gltf: dict[str, Any], buffers: list[bytes]) -> tuple[dict[int, _Tracks], list[Array]]:

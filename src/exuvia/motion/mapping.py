@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from exuvia.errors import DataError, ShapeError
+from exuvia.motion.chain import forward_kinematics
 from exuvia.motion.clip import Clip
 from exuvia.motion.rigs import Body, canonical, read_names
 from exuvia.motion.skeleton import SMPL22
-from exuvia.motion.source import Source
+from exuvia.motion.source import BLOCK, Source, check_size
 from exuvia.shapes import Array
 
 LEG_M = 0.80
@@ -45,6 +46,41 @@ def smpl22_from_rig(
     rig = "names of a file" if source.names else "names"
     cmu = any(canonical(name) == "lhipjoint" for name in names)
     return complete(known), {"rig": rig, "joints": {joint: names[at] for joint, at in index.items()}, "cmu": cmu}
+
+
+def smpl22_from_nodes(
+    names: Sequence[str], bones: Sequence[int], parent: Mapping[int, int],
+    local: Callable[[int, Array], tuple[Array, Array]], span: tuple[float, float], fps: float, source: Source,
+) -> tuple[Array, dict[str, Any]]:  # fmt: skip
+    """The 22 SMPL joints [F, 22, 3] of a tree of nodes over a span of seconds, and facts, as `smpl22_from_rig`.
+
+    The bones (without any, all nodes) and their ancestors count. `local` gives a node's place in its parent [T, 3], and
+    its rotation times scale [T, 3, 3], at times [T]; it is called for parents first.
+    Raises DataError if there are too many nodes or frames, or fewer than two frames.
+    """
+    kept: dict[int, int] = {}
+    for node in bones or range(len(names)):
+        line = [node]
+        while line[-1] in parent and len(line) <= len(names):
+            line.append(parent[line[-1]])
+        for ancestor in reversed(line):
+            kept.setdefault(ancestor, len(kept))
+    frames = (span[1] - span[0]) * fps + 1.01
+    check_size(frames, len(kept), source)
+    if frames < 2:
+        raise DataError(f"found an animation of {max(int(frames), 0)} frame(s), expected at least 2")
+    times = span[0] + np.arange(int(frames)) / fps
+    parents = [kept[parent[node]] if node in parent else -1 for node in kept]
+
+    def pose(chosen: Any, at: Array = times) -> Array:
+        parts = []
+        for block in (at[first : first + BLOCK] for first in range(0, len(at), BLOCK)):
+            offsets, turns = (np.stack(part, 1) for part in zip(*(local(node, block) for node in kept), strict=True))
+            parts.append(forward_kinematics(offsets, parents, turns)[0][:, chosen])
+        return np.concatenate(parts)
+
+    few = pose(slice(None), times[:: max(1, len(times) // 8)])
+    return smpl22_from_rig([names[node] for node in kept], parents, few, pose, source)
 
 
 def _check_finite(joints: Array) -> None:

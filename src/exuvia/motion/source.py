@@ -56,6 +56,12 @@ def check_size(frames: float, joints: int, source: Source) -> None:
         raise DataError(f"found {frames:.0f} frames of {joints} joints, expected at most {most}; split the file")
 
 
+def check_file_size(path: Path) -> None:
+    """Raise DataError if a file is larger than 1 GiB."""
+    if (size := path.stat().st_size) > MAX_TEXT_BYTES:
+        raise DataError(f"found a file of {size} bytes, expected at most 1 GiB")
+
+
 def read_text(path: str | Path) -> str:
     """Read a motion file as text; bytes that are not UTF-8 (names in old headers) become replacement characters.
 
@@ -63,8 +69,7 @@ def read_text(path: str | Path) -> str:
     """
     source = Path(path)
     try:
-        if source.stat().st_size > MAX_TEXT_BYTES:
-            raise DataError(f"found a text file of {source.stat().st_size} bytes, expected at most 1 GiB")
+        check_file_size(source)
         text = source.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise DataError(f"cannot read the file: {error.strerror or error}") from None
