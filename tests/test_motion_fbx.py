@@ -13,7 +13,7 @@ from exuvia.data.motion_files import MotionFiles
 from exuvia.errors import ConfigError, DataError
 from exuvia.motion.load import load_clip
 from exuvia.motion.source import Source
-from made_rigs import RIGS, bvh_of, fbx_of
+from lab.made_rigs import RIGS, bvh_of, fbx_of
 from test_motion_rigs import error_mm
 
 needs_ufbx = pytest.mark.skipif(importlib.util.find_spec("ufbx") is None, reason="ufbx is not installed")

@@ -14,7 +14,7 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.load import load_clip
 from exuvia.motion.source import Source
 from made_mocap import body
-from made_rigs import RIGS, bvh_of, gltf_of
+from lab.made_rigs import RIGS, bvh_of, gltf_of
 from test_motion_rigs import error_mm
 
 

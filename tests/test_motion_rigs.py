@@ -16,7 +16,7 @@ from exuvia.motion.load import explain, load_clip
 from exuvia.motion.rigs import bare_names, canonical, parse_name
 from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.source import Source
-from made_rigs import RIGS, Names, bvh_of
+from lab.made_rigs import RIGS, Names, bvh_of
 
 
 def read(folder: Path, text: str, **facts: object) -> Clip:

@@ -17,7 +17,7 @@ from exuvia.motion.skeleton import SMPL22
 from exuvia.registry import IMPORTER
 from exuvia.studio.reading import FIELDS, in_fields
 from exuvia.studio.settings import Limits
-from made_rigs import RIGS, bvh_of, gltf_of
+from lab.made_rigs import RIGS, bvh_of, gltf_of
 from made_studio import API, Made, made_studio
 from packed_clip import unpack_joints
 

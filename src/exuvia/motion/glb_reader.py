@@ -14,6 +14,7 @@ import numpy as np
 from exuvia.errors import DataError
 from exuvia.motion.clip import Clip
 from exuvia.motion.mapping import clip_from_joints, smpl22_from_nodes
+from exuvia.motion.origin import ORIGIN
 from exuvia.motion.source import Source, check_file_size
 from exuvia.readers import guarded, parse_json
 from exuvia.shapes import Array
@@ -47,6 +48,8 @@ def read_glb(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
             return _local(nodes[node], channels.get(node, {}), at)
 
         joints, facts = smpl22_from_nodes(names, bones, parent, local, span, fps, source)
+        origin = dict(gltf["animations"][0].get("extras") or {})
+    facts |= {key: str(origin[key]) for key in ORIGIN if key in origin}
     facts |= {"file": Path(path).name, "format": Path(path).suffix[1:].lower(), "source_fps": fps}
     return clip_from_joints(joints, fps, source, facts)
 
