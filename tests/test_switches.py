@@ -1,6 +1,7 @@
 """Errors of a command name switches that the command has."""
 
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_a_concept_that_is_none_is_met_with_those_that_are(capsys: pytest.Captur
     [
         ("walk.npy", b"0.1 0.2 0.3\n", "which is no .npy; write it with numpy.save"),
         ("walk.GLB", b"glTF", "its JSON part is not a readable JSON text"),
-        ("walk.c3d", b"\x02P", "export .bvh"),
+        ("walk.c3d", b"\x02P", "C3D file" if find_spec("c3d") else 'pip install "exuvia[c3d]"'),
         ("walk.pkl", b"\x80\x04", "numpy.savez"),
     ],
 )

@@ -13,6 +13,7 @@ DATA_SET = {"mocap": "exuvia.data.mocap:MocapFolder", "humanml3d": "exuvia.data.
 IMPORTER = {
     ".bvh": "exuvia.motion.bvh:read_bvh",
     ".amc": "exuvia.motion.asfamc:read_amc",
+    ".c3d": "exuvia.motion.c3d_reader:read_c3d",
     ".glb": "exuvia.motion.glb_reader:read_glb",
     ".gltf": "exuvia.motion.glb_reader:read_glb",
     ".fbx": "exuvia.motion.fbx_reader:read_fbx",

@@ -16,7 +16,7 @@ class ImportConfig(SourceSwitches):
     """Files to read, and facts that they do not state."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE ...")]
-    """.bvh, .glb, .fbx, .amc (with its .asf in the same folder), .npy, .npz or DeepMimic .txt files."""
+    """.bvh, .glb, .fbx, .c3d, .amc (with its .asf in the same folder), .npy, .npz or DeepMimic .txt files."""
     out: Path
     """Output file for one motion; else a folder."""
     format: str = "npy"

@@ -16,7 +16,6 @@ from exuvia.registry import IMPORTER, resolve
 logger = logging.getLogger(__name__)
 
 ELSEWHERE = {
-    ".c3d": "fit a skeleton to the markers and export .bvh",
     ".pkl": "it may run code: save its arrays with numpy.savez as .npz (poses, trans ...)",
 }
 """How to read motion in formats without a reader."""
@@ -33,7 +32,7 @@ def load_clip(
     """Read a motion and map it to the 22 SMPL joints: metres, y up, right-handed (facing +z, the left is at +x).
 
     Args:
-        path: .bvh, .glb, .gltf, .fbx, .amc (with its .asf), .npy, .npz (joints or AMASS) or DeepMimic .txt
+        path: .bvh, .glb, .gltf, .fbx, .c3d, .amc (with its .asf), .npy, .npz (joints or AMASS) or DeepMimic .txt
         fps: rate of the returned clip; None keeps the file's own, which meta["source_fps"] holds in any case
         source: facts that the file does not state (rate, unit, axis, joint names, skeleton, body models)
         normalise_scale: scale the body to a median thigh + shin of 0.80 m
