@@ -330,7 +330,12 @@ def fbx_of(
             for axis in range(3):
                 objects.append(_fbx_curve(node + 1 + axis, times, rows[:, axis]))
                 links.append(f'C: "OP",{node + 1 + axis},{node}, "d|{"XYZ"[axis]}"')
-    axes = {"UpAxis": [up], "UpAxisSign": [1], "FrontAxis": [3 - up], "FrontAxisSign": [1 if up == 1 else -1]}
+    axes: dict[str, list[Any]] = {
+        "UpAxis": [up],
+        "UpAxisSign": [1],
+        "FrontAxis": [3 - up],
+        "FrontAxisSign": [1 if up == 1 else -1],
+    }
     axes |= {"CoordAxis": [0], "CoordAxisSign": [1], "UnitScaleFactor": [stated_cm]}
     axes |= {"TimeMode": [14], "CustomFrameRate": [bvh.fps]}
     body = "\n".join(
@@ -352,7 +357,12 @@ def _fbx_node(kind: str, number: int, name: str, sort: str, facts: dict[str, Any
 
 def _fbx_curve(number: int, times: np.ndarray, values: np.ndarray) -> str:
     count, flags = len(times), 24836  # straight lines
-    arrays = {"KeyTime": times, "KeyValueFloat": values, "KeyAttrFlags": [flags], "KeyAttrDataFloat": [0, 0, 0, 0]}
+    arrays: dict[str, Any] = {
+        "KeyTime": times,
+        "KeyValueFloat": values,
+        "KeyAttrFlags": [flags],
+        "KeyAttrDataFloat": [0, 0, 0, 0],
+    }
     arrays |= {"KeyAttrRefCount": [count]}
     rows = [f"{name}: *{len(row)} {{\na: {','.join(map(str, row))}\n}}" for name, row in arrays.items()]
     return f'AnimationCurve: {number}, "AnimCurve::", "" {{\nKeyVer: 4008\n' + "\n".join([*rows, "}"])

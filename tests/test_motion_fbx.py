@@ -48,7 +48,7 @@ def test_a_unit_and_an_axis_that_no_body_has_are_not_taken(tmp_path: Path) -> No
     clip = load_clip(tmp_path / "a.fbx", None)
     assert max(error_mm(clip, truth).values()) < 0.1
     assert (clip.meta["unit_m"], clip.meta["up"]) == (0.01, "z")
-    assert "found legs of 80.1 m in the unit that the file states" in clip.meta["doubts"][0]
+    assert "found legs of 80.1 m in the unit of the file" in clip.meta["doubts"][0]
     big = load_clip(tmp_path / "a.fbx", None, source=Source(unit_m=1.0, up="y", fps=40.0))
     assert (big.frames, big.fps, big.meta["leg_m"], big.meta["doubts"]) == (23, 40.0, pytest.approx(80, abs=1), [])
 

@@ -13,8 +13,8 @@ from exuvia.errors import DataError, ExuviaError, ShapeError
 from exuvia.motion.clip import Clip
 from exuvia.motion.load import load_clip
 from exuvia.motion.source import Source
-from made_mocap import body
 from lab.made_rigs import RIGS, bvh_of, gltf_of
+from made_mocap import body
 from test_motion_rigs import error_mm
 
 

@@ -52,8 +52,8 @@ class FormatsBench:
 def bench_formats(config: FormatsBench) -> None:
     """Make motions rigid, write them as BVH and GLB, read them back and compare the joints; measure feet and turns.
 
-    Rows of feet are means over walks and runs for generated motion, and over all clips for real motion. `rigs.read` counts
-    the rigs of many tools whose BVH files are read without a doubt.
+    Rows of feet are means over walks and runs for generated motion, and over all clips for real motion. `rigs.read`
+    counts the rigs of many tools whose BVH files are read without a doubt.
 
     Examples:
         python -m lab formats --clips 10

@@ -125,7 +125,7 @@ def train_forward(case: Case) -> dict[str, Any]:
 def tools(case: Case) -> dict[str, Any]:
     """Schedules, filter, Gumbel draws, masked counts and token scores; settings come from the tensor names."""
     t, u, logits = case.tensor("in.t"), case.tensor("in.u"), case.tensor("in.logits")
-    noise = sampling.gumbel_noise(case.tensor("in.gumbel_u"))
+    noise = -torch.log((-torch.log(case.tensor("in.gumbel_u").clamp(min=1e-20))).clamp(min=1e-20))
     scores = (case.tensor("in.pl"), case.tensor("in.lab"), int(case.config["ignore_index"]))
     ours: dict[str, Any] = {
         "out.cosine": sampling.cosine_schedule(t),

@@ -1,13 +1,4 @@
-"""The exception tree: every error that a user can cause, each with exit code 2.
-
-ExuviaError
-├── DataError           a file, folder or store that cannot be read as what it claims to be
-├── ShapeError          an array of another shape, rate or value range than expected
-├── ConfigError         a name or setting that does not exist, or does not fit
-├── CheckpointError     weights that are missing, corrupt or of another architecture
-├── DivergedError       a training whose loss or weights are no longer numbers
-└── OutputError         a result that could not be written (full disk, read-only folder)
-"""
+"""The exceptions: subclasses of ExuviaError for every error that a user can cause, each with exit code 2."""
 
 from exuvia_ssm.errors import ConfigError, ExuviaError, ShapeError
 
@@ -27,4 +18,4 @@ class DivergedError(ExuviaError):
 
 
 class OutputError(ExuviaError):
-    """A result could not be written."""
+    """A result could not be written (full disk, read-only folder)."""

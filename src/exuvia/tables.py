@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 from tabulate import tabulate
@@ -76,7 +77,8 @@ class Table:
             [f"**{text}**" if text and i in self.best(n) else text for n, text in enumerate(row)]
             for i, row in enumerate(self._texts())
         ]
-        return self._laid_out([column.title for column in self.columns], lines, "pipe", turned, _pipe)
+        pipe = partial(re.sub, r"(?<!\\)\|", r"\|")
+        return self._laid_out([column.title for column in self.columns], lines, "pipe", turned, pipe)
 
     def latex(self, turned: bool = False) -> str:
         """A booktabs table."""
@@ -179,10 +181,6 @@ def _values(cell: Cell, wide: bool) -> list[object]:
     if three is None or isinstance(cell, int | float):
         return [cell, *[None, None] * wide]
     return [three[0], *((three[1:] if _spread(cell) else (None, None)) if wide else ())]
-
-
-def _pipe(text: str) -> str:
-    return re.sub(r"(?<!\\)\|", r"\|", text)
 
 
 def _latex(text: str) -> str:

@@ -88,7 +88,8 @@ def mirror_text(text: str) -> str:
     the "upleft" and "fleftened" in its captions. All spellings of counterclockwise are read, but only one is written;
     otherwise mirroring twice returns the original sentence.
     """
-    return _TURN.sub(_other_turn, _SIDE.sub(_other_side, text))
+    sided = _SIDE.sub(_other_side, text)
+    return _TURN.sub(lambda match: _like(match[0], "clockwise" if match[1] else "counterclockwise"), sided)
 
 
 def mirror_tokens(tokens: str) -> str:
@@ -99,10 +100,6 @@ def mirror_tokens(tokens: str) -> str:
 
 def _other_side(match: re.Match[str]) -> str:
     return _like(match[1], "right" if match[1].lower() == "left" else "left")
-
-
-def _other_turn(match: re.Match[str]) -> str:
-    return _like(match[0], "clockwise" if match[1] else "counterclockwise")
 
 
 def _like(model: str, word: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from exuvia.errors import ConfigError, DataError
 from exuvia.motion.chain import rotation_between, unit
 from exuvia.motion.clip import Clip
-from exuvia.motion.mapping import LEGS_M, clip_from_joints, complete, leg_length
+from exuvia.motion.mapping import clip_from_joints, complete
 from exuvia.motion.rigs import OPTIONAL, read_names
 from exuvia.motion.skeleton import SMPL22
 from exuvia.motion.source import Source, check_size
@@ -58,8 +58,6 @@ def read_c3d(path: str | Path, source: Source = Source()) -> Clip:  # noqa: B008
     others = [who for who, found in people.items() if found is not index and len(found) >= len(_TABLE["needed"])]
     joints, doubts = complete(known), [*gaps.values(), *(f"the markers of {who} are left out" for who in others)]
     unit_m = _TABLE["units_m"].get(units[0].lower() if units else "")
-    if unit_m and not source.unit_m and not LEGS_M[0] <= (leg_m := leg_length(joints) * unit_m) <= LEGS_M[1]:
-        doubts, unit_m = [*doubts, f"in {units[0]}, legs are {leg_m:.4g} m long; if so, give Source(unit_m=...)"], None
     said = dict.fromkeys(known, "(estimated from markers)") | {name: labels[number] for name, number in index.items()}
     facts = {"file": Path(path).name, "format": "c3d", "rig": "markers", "joints": said, "doubts": doubts}
     return clip_from_joints(joints, fps, source, facts | {"source_fps": fps}, usual="z", unit_m=unit_m)

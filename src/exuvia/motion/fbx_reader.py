@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 
 from exuvia.errors import ConfigError, DataError, ExuviaError
 from exuvia.motion.clip import Clip
-from exuvia.motion.mapping import LEGS_M, clip_from_joints, leg_length, smpl22_from_nodes
+from exuvia.motion.mapping import clip_from_joints, smpl22_from_nodes
 from exuvia.motion.source import Source, check_file_size
 from exuvia.readers import guarded, parse_json, read_npz
 from exuvia.shapes import Array
@@ -85,9 +85,6 @@ def _read(path: str, source: Source) -> Clip:
         names = [node.name or "scene" for node in nodes]
         joints, facts = smpl22_from_nodes(names, bones, parent, local, span, fps, source)
         unit_m, up = scene.settings.unit_meters, scene.settings.axes.up
-    if not LEGS_M[0] <= (leg_m := leg_length(joints) * unit_m) <= LEGS_M[1]:
-        unit_m, stated = None, f"found legs of {leg_m:.3g} m in the unit that the file states, and took another one"
-        facts["doubts"] = [] if source.unit_m else [f"{stated}; if it is right, give Source(unit_m=...)"]
     facts |= {"format": "fbx", "source_fps": fps}
     return clip_from_joints(joints, fps, source, facts, "z" if up == ufbx.CoordinateAxis.POSITIVE_Z else "y", unit_m)
 

@@ -210,7 +210,8 @@ def clip_from_joints(
 ) -> Clip:
     """A Clip in metres, y up, from joints [F, 22, 3] in the source's unit and axes, or in the likeliest ones.
 
-    The format has the upward axis `usual` and the unit `unit_m`; without one, the unit is what makes a human body.
+    The format has the upward axis `usual` and the unit `unit_m`; without one in which the legs are those of a human,
+    the unit is what makes a human body.
     Raises ShapeError for fewer than two frames or NaN, and DataError if no unit is plausible.
     """
     if len(joints) < 2:
@@ -220,6 +221,9 @@ def clip_from_joints(
     doubts = [*meta.get("doubts", ()), doubt]
     order, signs = TO_Y_UP[up]
     joints = joints[..., order] * np.asarray(signs, float)
+    if unit_m and not source.unit_m and not LEGS_M[0] <= (leg_m := leg_length(joints) * unit_m) <= LEGS_M[1]:
+        doubts.append(f"found legs of {leg_m:.3g} m in the unit of the file; if that is right, give Source(unit_m=...)")
+        unit_m = None
     if (unit_m := source.unit_m or unit_m) is None:
         unit, doubt = find_unit(joints, bool(meta.get("cmu")))
         unit_m = UNITS_M[unit]

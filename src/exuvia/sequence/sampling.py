@@ -81,11 +81,6 @@ def top_share(logits: Tensor, keep_share: float) -> Tensor:
     return torch.full_like(logits, -math.inf).scatter(-1, indices, values)
 
 
-def gumbel_noise(uniform: Tensor) -> Tensor:
-    """Standard Gumbel noise -log(-log u), the argument of each logarithm at least 1e-20."""
-    return -torch.log((-torch.log(uniform.clamp(min=1e-20))).clamp(min=1e-20))
-
-
 def precise(x: Tensor) -> Tensor:
     """Convert to double precision if the device supports it."""
     return x.float() if x.device.type == "mps" else x.double()
