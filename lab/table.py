@@ -105,6 +105,18 @@ COMMAND = {
         ("python -m lab formats --clips 10",),
         group="generators of motion",
     ),
+    "prompts": Entry(
+        "lab.experiments.prompts:bench_prompts",
+        "check whether a generator does what 200 everyday prompts ask for, and the physics of its motions",
+        ("python -m lab prompts", "python -m lab prompts --groups turns jumps --seeds 3 --out runs/jumps"),
+        group="generators of motion",
+    ),
+    "prompt-checks": Entry(
+        "lab.experiments.prompts:bench_prompt_checks",
+        "measure how often the checks of everyday prompts agree with captions of real motion",
+        ("python -m lab prompt-checks --data stores/mocap",),
+        group="generators of motion",
+    ),
     "lcr": Entry(
         "lab.experiments.lcr:bench_lcr",
         "time the codebook edit",
