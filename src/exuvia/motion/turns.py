@@ -27,7 +27,7 @@ LARGE = np.deg2rad(35)
 """Twist between frames above which the cost of a change rises steeply."""
 RETURN_S = 0.4
 """Time in which an added twist returns to zero, for a bone near its rest direction."""
-SLACK = np.deg2rad(50)
+SLACK = np.deg2rad(20)
 """Angle by which the rotation of several bones may exceed their smallest swing between frames."""
 
 
