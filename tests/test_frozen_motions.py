@@ -45,10 +45,10 @@ MODELS: dict[str, dict[str, Any]] = {
     "residual-mamba": {"num_quantizers": 3, "backbone": {"mixer": "mamba"}},
 }  # fmt: skip
 """Settings of small models in addition to SIZES; None removes one."""
-HASHES = {  # of the shipped generator and of a copy with a filter, as version 0.1 had them
-    "base": "2d39953360efa470b91cb2807a01fb1c5fe11faa4c3a6680c29d7f44713c7013",
-    "codes": "20c4f1fb48a84f9b50d123bcec80e69aff7495b3a3a1327586b47282ae9def3c",
-    "prompt_filter": "d2f74d87b6018f62f02895b4f42fe7c7e61ab87a72572bb826622f096e6fd41a",
+HASHES = {  # of the shipped generator and of a copy with a filter, on every processor
+    "base": "f7f546fb0c39e07830f4831c2aac6d8369647b8d06f173edd5550d501dedddaa",
+    "codes": "7f2827177066074392559d8d98516d68e3335990f6acfe490c47a524e7cbcbb8",
+    "prompt_filter": "011006d0d3457a4bc42ae44ca4b021bfae4f47f1b3f982609e3b8beee5936119",
 }
 
 Arrays = dict[str, NDArray[Any]]

@@ -18,10 +18,14 @@ from exuvia.sequence.trunk import Prefix, Trunk
 
 
 def position_table(length: int, width: int) -> Tensor:
-    """Sines and cosines of positions 0, 1, ... [length, width].   Sec. 3.5 [vaswani2017attention]"""
-    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
-    angle = torch.arange(length)[:, None] * rate
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(length, width)
+    """Sines and cosines of positions 0, 1, ... [length, width].   Sec. 3.5 [vaswani2017attention]
+
+    Functions are taken in double precision and rounded, so that the table, which is hashed with the weights, has the
+    same bits on every processor.
+    """
+    rate = (torch.arange(0, width, 2) * (-math.log(10000.0) / width)).double().exp().float()
+    angle = (torch.arange(length)[:, None] * rate).double()
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(length, width).float()
 
 
 class PositionTable(nn.Module):
