@@ -16,7 +16,6 @@ from exuvia.synthetic.actor import OTHER, Actor, Part
 from exuvia.synthetic.body import random_body
 from exuvia.synthetic.captions import captions
 from exuvia.synthetic.catalogue import ACTION, FRAME_LABELS
-from exuvia.synthetic.posture import seat
 from exuvia.synthetic.style import STYLE, Style
 from exuvia.synthetic.timeline import FPS
 
@@ -76,8 +75,11 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
     acted = [replace(part, side=OTHER[part.side]) if flip and part.side else part for part in parts]
     rng = np.random.default_rng(np.random.SeedSequence(list(seed)))
     actor = Actor(random_body(rng), style, rng)
-    if ACTION[parts[0].action].before == "sit":
-        seat(actor)
+    before = ACTION[parts[0].action].before
+    if before != "stand":
+        way = next(action for action in ACTION.values() if (action.before, action.after) == ("stand", before))
+        way.perform(actor, Part(way.name, "left", 1, next(iter(way.levels))))
+        actor.restart()
     actor.wait(_pause(rng))
     for number, part in enumerate(acted):
         if number:
@@ -86,9 +88,9 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
             ACTION[part.action].perform(actor, part)
     actor.wait(_pause(rng))
     frames = max(MIN_FRAMES, int(actor.now * FPS) + 1)
-    labels = np.full(frames, FRAME_LABELS.index("sit" if actor.posture == "sit" else "stand"), np.int16)
+    labels = np.full(frames, FRAME_LABELS.index(actor.posture), np.int16)
     first = round(min(begin for begin, _, _ in actor.spans) * FPS)
-    labels[:first] = FRAME_LABELS.index("sit" if ACTION[parts[0].action].before == "sit" else "stand")
+    labels[:first] = FRAME_LABELS.index(before)
     for begin, end, label in sorted(actor.spans, key=lambda span: span[0] - span[1]):
         labels[round(begin * FPS) : round(end * FPS)] = FRAME_LABELS.index(label)
     clip = Clip(actor.joints(frames))
