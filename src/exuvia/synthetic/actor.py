@@ -189,6 +189,8 @@ class Actor:
                 stop = turn + max(0.3, 0.5 * seconds)
                 self.step(side, turn, stop, BALL_AHEAD_M, wanted, yaw=7.0)
                 turn, end = stop, max(end, stop)
+            else:
+                self.leg(side, start, end, foot_pitch=0.0)
         self.now = end
 
     def joints(self, frames: int) -> Joints:

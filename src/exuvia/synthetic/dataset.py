@@ -23,8 +23,10 @@ __all__ = ["FRAME_LABELS", "MAX_FRAMES", "MIN_FRAMES", "SyntheticClip", "perform
 
 MIN_FRAMES, MAX_FRAMES = 40, 196
 """Clip lengths at 20 frames a second: those of HumanML3D.   Sec. 3 [guo2022humanml3d]"""
-_CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "walk_circle", "run", "jog", "run_curve"})
+_CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "run", "jog", "run_curve"})
 """Actions whose clips can begin and end in mid-stride."""
+_NEW_SHARE = 1 / 3
+"""Share of clips that begin with an action of the second edition, if actions are not chosen."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,12 @@ def synthesise(
     """Generate clips `start` to `start + count - 1` of the data set of a seed.
 
     Clip i depends only on the seed and on i. `actions` names those of `catalogue.ACTION` to draw from (None: all), and
-    `compositions` is the share of clips with two or three actions in sequence. Raises ConfigError for an unknown
-    action, without actions, or for a number out of range.
+    `compositions` is the share of clips with two or three actions in sequence. Without chosen actions, the scripts of
+    two clips of three are those of the first edition. Raises ConfigError for an unknown action, without actions, or
+    for a number out of range.
     """
-    names = tuple(ACTION) if actions is None else tuple(actions)
-    if not names:
+    names = () if actions is None else tuple(actions)
+    if actions is not None and not names:
         raise ConfigError(f"found an empty list of actions, expected some of {', '.join(ACTION)}")
     for name in names:
         if name not in ACTION:
@@ -99,7 +102,12 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
 
 def _make_clip(seed: int, number: int, names: tuple[str, ...], compositions: float) -> SyntheticClip:
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, 0]))
-    parts = _script(rng, names, compositions)
+    first = names
+    if not names:
+        new = np.random.default_rng(np.random.SeedSequence([seed, number, 2])).random() < _NEW_SHARE
+        first = tuple(name for name, action in ACTION.items() if (action.edition > 1) == new)
+        names = tuple(ACTION) if new else first
+    parts = _script(rng, first, names, compositions)
     style = _style(rng, parts)
     while len((acted := perform(parts, style, (seed, number, 1)))[0]) > MAX_FRAMES:
         parts = _shorter(parts)
@@ -123,14 +131,17 @@ def _pause(rng: np.random.Generator) -> float:
     return float(rng.uniform(0.05, 0.5) if rng.random() < 0.7 else rng.uniform(0.5, 1.5))
 
 
-def _script(rng: np.random.Generator, names: tuple[str, ...], compositions: float) -> tuple[Part, ...]:
+def _script(
+    rng: np.random.Generator, first: tuple[str, ...], names: tuple[str, ...], compositions: float
+) -> tuple[Part, ...]:
     """Draw a sequence of actions, each of which begins in the posture in which the previous one ended."""
     length = 1
     if rng.random() < compositions:
         length = 2 if rng.random() < 0.75 else 3
     parts: list[Part] = []
     while len(parts) < length:
-        fits = [ACTION[name] for name in names if not parts or ACTION[name].before == ACTION[parts[-1].action].after]
+        fits = [ACTION[name] for name in (names if parts else first)]
+        fits = [action for action in fits if not parts or action.before == ACTION[parts[-1].action].after]
         fits = [action for action in fits if not parts or action.name != parts[-1].action] or fits
         if not fits:
             break

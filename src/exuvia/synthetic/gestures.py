@@ -3,7 +3,6 @@
 import numpy as np
 
 from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
-from exuvia.synthetic.body import TABLES
 from exuvia.synthetic.fighting import relax
 from exuvia.synthetic.gait import JOG, WALK, travel
 from exuvia.synthetic.rig import SIDES, SIGN, reach
@@ -36,7 +35,7 @@ def wave(actor: Actor, part: Part) -> None:
 def clap(actor: Actor, part: Part) -> None:
     """Bring the hands together in front of the chest `count` times."""
     up = {"high": 0.55, "low": -0.5}.get(part.level, -0.28)
-    together = -(actor.body.shoulder_half_m - 0.045) / actor.body.arm_m
+    together = -(actor.body.shoulder_half_m - 0.02) / actor.body.arm_m
     apart = together + 0.26 * actor.style.size + float(actor.rng.uniform(-0.04, 0.04))
     rise = actor.beat(0.55)
     actor.hands(actor.now, actor.now + rise, apart, up, 0.55, elbow_out=24)
@@ -84,30 +83,6 @@ def drink(actor: Actor, part: Part) -> None:
     actor.lean(actor.now + 0.7 * rise, actor.now + rise + 0.3, head_pitch=-18.0, spine_pitch=-5.0)
     actor.wait(rise + actor.beat(0.9))
     actor.settle(fall)
-
-
-def throw(actor: Actor, part: Part) -> None:
-    """Step in, draw back the arm, throw and follow through, overhand or underhand."""
-    side, other, sign = part.side, OTHER[part.side], SIGN[part.side]
-    wind, out, follow = actor.beat(0.55), actor.beat(0.2), actor.beat(0.28)
-    start, go = actor.now, actor.now + wind
-    under = part.level == "underhand"
-    swing = TABLES["throw"]["underhand" if under else "overhand"]
-    actor.arm(side, start, go, **swing["cocked"])
-    actor.arm(other, start, go, el=-18.0 if not under else -62.0, az=18.0, elbow=24.0)
-    actor.lean(start, go, spine_yaw=26.0 * sign, pelvis_yaw=16.0 * sign, spine_pitch=-6.0, head_yaw=-26.0 * sign)
-    actor.sway(start, start + 0.7 * wind, ahead=-0.06, left=0.05 * sign)
-    actor.step(other, start + 0.45 * wind, go + 0.02, BALL_AHEAD_M + 0.34, -0.1 * sign, yaw=2.0)
-    actor.sway(start + 0.75 * wind, go + out, ahead=0.2)
-    actor.lean(go - 0.06, go + out, spine_yaw=-22.0 * sign, pelvis_yaw=-14.0 * sign, head_yaw=16.0 * sign)
-    actor.lean(go, go + out + follow, spine_pitch=20.0 if not under else 8.0, pelvis_pitch=10.0, height=-0.05)
-    actor.arm(side, go, go + out, **swing["released"])
-    actor.arm(side, go + out, go + out + follow, **swing["finish"])
-    actor.arm(other, go, go + out + follow, el=-78.0, az=30.0, elbow=44.0)
-    actor.leg(side, go, go + out + follow, foot_pitch=30.0)
-    actor.leg(side, go + out + follow + 0.05, go + out + follow + 0.35, foot_pitch=0.0)
-    actor.now = go + out + follow + 0.1
-    actor.settle(actor.beat(0.75))
 
 
 def kick_ball(actor: Actor, part: Part) -> None:

@@ -36,7 +36,12 @@ def walk(actor: Actor, part: Part) -> None:
         travel(actor, BACKWARD, steps, steps * _stride(actor, 0.3, 0.42), direction=180.0, first=_first(actor))
         return
     if part.level == "limp":
-        travel(actor, GAITS["limp"], steps, steps * _stride(actor, 0.3, 0.42), hurt=part.side, first=_first(actor))
+        holds = actor.rng.random() < 0.4
+        if holds:
+            actor.arm(part.side, actor.now, actor.now + 0.6, el=-72.0, az=4.0, elbow=34.0, swivel=34.0, spread=2.0)
+        way_m = steps * _stride(actor, 0.3, 0.42)
+        travel(actor, GAITS["limp"], steps, way_m, hurt=part.side, first=_first(actor), arms=not holds)
+        actor.settle(0.6)
         return
     sharp = actor.rng.uniform(60, 110) if part.level == "curve" else actor.rng.uniform(-4, 4)
     turn = float(sharp) * (SIGN[part.side] if part.side else 1.0)

@@ -51,6 +51,15 @@ def stand_up(actor: Actor, part: Part) -> None:
     actor.posture = "stand"
 
 
+def sit_and_stand(actor: Actor, part: Part) -> None:
+    """Sit down and stand up again, `count` times."""
+    for _ in range(part.count):
+        sit_down(actor, part)
+        actor.wait(actor.beat(0.5, 0.4))
+        stand_up(actor, part)
+        actor.wait(actor.beat(0.2))
+
+
 def squat(actor: Actor, part: Part) -> None:
     """Bend the knees deeply and rise again, `count` times."""
     for _ in range(part.count):

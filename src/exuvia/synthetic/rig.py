@@ -30,6 +30,7 @@ CHANNELS: dict[str, float] = TABLES["middle"] | {
 """All control channels with their values in a neutral stance; positions are in metres."""
 CLEARANCE_M = 0.05
 """Distance that a free leg keeps its foot above the floor."""
+_STRETCHED_DEG = 2.0
 KNEE_M, WRIST_M, SEAT_M = 0.055, 0.035, 0.1
 """Heights of the centres of a knee on which a body kneels, of the wrist of a hand on the floor, and of the pelvis of a
 body that sits on the floor."""
@@ -52,8 +53,11 @@ def turn(matrix: Array, vector: Array) -> Array:
 
 
 def limb(el: Array, az: Array, bend: Array, swivel: Array, sign: float, forward_bend: bool) -> tuple[Array, Array]:
-    """Directions [F, 3] of the first and second bone; from hanging, an elbow bends forward and a knee backward."""
-    e, a, b, s = np.deg2rad(el), np.deg2rad(az), np.deg2rad(bend), np.deg2rad(swivel) * sign
+    """Directions [F, 3] of the first and second bone; from hanging, an elbow bends forward and a knee backward.
+
+    Neither bends the other way: the bend is at least that of a stretched limb.
+    """
+    e, a, b, s = np.deg2rad(el), np.deg2rad(az), np.deg2rad(np.maximum(bend, _STRETCHED_DEG)), np.deg2rad(swivel) * sign
     ce, se, ca, sa = np.cos(e), np.sin(e), np.cos(a), sign * np.sin(a)
     first = np.stack((sa * ce, se, ca * ce), axis=-1)
     up = np.stack((-sa * se, ce, -ca * se), axis=-1) * (1.0 if forward_bend else -1.0)

@@ -151,7 +151,7 @@ def _place_foot(actor: Actor, side: str, start: float, end: float, key: Key, sca
     if side in key.knees:
         ahead, left = (scale * value for value in key.knees[side])
         ahead -= actor.body.bone_m("left_ankle") + 0.955 * actor.body.bone_m("left_foot")
-        up, pitch, out = 0.01, _KNEELING_DEG, 0.0
+        up, pitch, out = 0.0, _KNEELING_DEG, 0.0
     elif side in key.feet:
         ahead, left, up, pitch, out = (*key.feet[side], *_FLAT[len(key.feet[side]) - 2 :])
         ahead, left = scale * ahead, scale * left
@@ -170,8 +170,8 @@ def _place_foot(actor: Actor, side: str, start: float, end: float, key: Key, sca
         actor.leg(side, end - 0.07, end, plant=1.0)
     elif actor.line.value(f"{side}_free") > 0.5:
         actor.move_foot(side, start, start + 0.02, ahead, left, foot_y=up + key.lift, foot_yaw=yaw, foot_pitch=pitch)
-        actor.leg(side, start + 0.1 * width, end, free=0.0)
-        actor.leg(side, start + 0.4 * width, end, foot_y=up)
+        actor.leg(side, start + 0.1 * width, start + 0.75 * width, free=0.0)
+        actor.leg(side, start + 0.6 * width, end, foot_y=up)
         actor.leg(side, end - 0.25 * width, end, plant=1.0)
     elif far < 0.03:
         actor.leg(side, start, end, foot_pitch=pitch, foot_y=up)
@@ -179,7 +179,7 @@ def _place_foot(actor: Actor, side: str, start: float, end: float, key: Key, sca
         actor.leg(side, start, start + 0.15 * width, plant=0.0)
         rest = max(0.5 * (actor.line.value(f"{side}_foot_pitch") + pitch), 14.0)
         actor.leg(side, start, middle, foot_y=max(before[f"{side}_foot_y"], up) + key.lift, foot_pitch=rest)
-        actor.move_foot(side, start, end - 0.06 * width, ahead, left, foot_yaw=yaw)
+        actor.move_foot(side, start + 0.1 * width, end - 0.12 * width, ahead, left, foot_yaw=yaw)
         actor.leg(side, middle, end, foot_y=up, foot_pitch=pitch)
         actor.leg(side, end - 0.25 * width, end, plant=1.0)
 
