@@ -12,7 +12,9 @@ from exuvia.synthetic.style import Style
 
 _SUBJECTS = TABLES["subjects"]
 _SHARES = np.asarray([subject[3] for subject in _SUBJECTS]) / sum(subject[3] for subject in _SUBJECTS)
-_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+_NUMBERS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+)
 
 _TURNING = {"left": ("counterclockwise", "counter clockwise", "anticlockwise"), "right": ("clockwise",)}
 """Words for a circle to a side, seen from above."""

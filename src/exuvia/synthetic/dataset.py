@@ -102,16 +102,17 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
 
 def _make_clip(seed: int, number: int, names: tuple[str, ...], compositions: float) -> SyntheticClip:
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, 0]))
-    first = names
+    openers = names
     if not names:
         new = np.random.default_rng(np.random.SeedSequence([seed, number, 2])).random() < _NEW_SHARE
-        first = tuple(name for name, action in ACTION.items() if (action.edition > 1) == new)
-        names = tuple(ACTION) if new else first
-    parts = _script(rng, first, names, compositions)
+        openers = tuple(name for name, action in ACTION.items() if (action.edition > 1) == new)
+        names = tuple(ACTION) if new else openers
+    parts = _script(rng, openers, names, compositions)
     style = _style(rng, parts)
-    while len((acted := perform(parts, style, (seed, number, 1)))[0]) > MAX_FRAMES:
-        parts = _shorter(parts)
-    joints, labels = acted
+    acted = perform(parts, style, (seed, number, 1))
+    while len(acted[0]) > MAX_FRAMES and (fewer := _shorter(parts)) != parts:
+        parts, acted = fewer, perform(fewer, style, (seed, number, 1))
+    joints, labels = acted[0][:MAX_FRAMES], acted[1][:MAX_FRAMES]
     frames = len(joints)
     first, last = _cut(rng, parts, frames)
     joints, labels = _at_origin(joints[first:last]), labels[first:last]
@@ -132,7 +133,7 @@ def _pause(rng: np.random.Generator) -> float:
 
 
 def _script(
-    rng: np.random.Generator, first: tuple[str, ...], names: tuple[str, ...], compositions: float
+    rng: np.random.Generator, openers: tuple[str, ...], names: tuple[str, ...], compositions: float
 ) -> tuple[Part, ...]:
     """Draw a sequence of actions, each of which begins in the posture in which the previous one ended."""
     length = 1
@@ -140,7 +141,7 @@ def _script(
         length = 2 if rng.random() < 0.75 else 3
     parts: list[Part] = []
     while len(parts) < length:
-        fits = [ACTION[name] for name in (names if parts else first)]
+        fits = [ACTION[name] for name in (names if parts else openers)]
         fits = [action for action in fits if not parts or action.before == ACTION[parts[-1].action].after]
         fits = [action for action in fits if not parts or action.name != parts[-1].action] or fits
         if not fits:

@@ -145,7 +145,10 @@ def _swing(
     z += BALL_AHEAD_M * np.cos(angle) - left * np.sin(angle)
     bounce = 0.5 + 0.5 * actor.style.bounce
     climb, actor.floor = max(actor.line.value(f"{side}_foot_y") - level_m, 0.0), level_m
-    high, toes_up = gait.lift * bounce + climb, actor.body.bone_m("left_foot") * np.sin(np.deg2rad(max(gait.strike, 0.0)))
+    high, toes_up = (
+        gait.lift * bounce + climb,
+        actor.body.bone_m("left_foot") * np.sin(np.deg2rad(max(gait.strike, 0.0))),
+    )
     actor.leg(side, lift - 0.38 * pace, lift + 0.02 * width, foot_pitch=gait.heel)
     actor.leg(side, lift, lift + 0.38 * width, foot_y=high, foot_pitch=gait.heel * 0.8)
     actor.leg(side, lift + 0.38 * width, lift + 0.8 * width, foot_y=0.3 * high + toes_up, foot_pitch=-gait.strike)

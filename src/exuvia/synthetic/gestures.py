@@ -1,4 +1,4 @@
-"""Actions of the arms and hands, and pastimes: waving, clapping, throwing, ball games, drumming and dancing."""
+"""Actions of the arms and hands, and pastimes: waving, clapping, ball games, drumming and dancing."""
 
 import numpy as np
 
@@ -233,17 +233,3 @@ def look_around(actor: Actor, part: Part) -> None:
             actor.lean(actor.now, actor.now + beat, head_yaw=48.0 * sign, spine_yaw=20.0 * sign, pelvis_yaw=4.0 * sign)
             actor.wait(beat + actor.beat(0.3, 0.4))
     actor.settle(actor.beat(0.5))
-
-
-def stretch(actor: Actor, part: Part) -> None:
-    """Reach both arms overhead and bend to one side."""
-    rise, bend = actor.beat(0.9), actor.beat(0.8)
-    actor.arms(actor.now, actor.now + rise, el=80.0, az=46.0, elbow=28.0, swivel=0.0, spread=0.0)
-    actor.lean(actor.now, actor.now + rise, spine_pitch=-8.0, height=0.004)
-    actor.wait(rise)
-    sign = SIGN[part.side]
-    actor.lean(actor.now, actor.now + bend, spine_roll=26.0 * sign, pelvis_roll=-3.0 * sign)
-    for side in SIDES:
-        actor.arm(side, actor.now, actor.now + bend, spread=-26.0 * sign * SIGN[side])
-    actor.wait(bend + actor.beat(0.3))
-    actor.settle(actor.beat(0.9))

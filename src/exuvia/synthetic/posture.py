@@ -1,8 +1,6 @@
-"""Actions of the whole body in place: sitting, standing up, squatting, bowing, picking up, jumping and hopping."""
+"""Actions of the whole body in place: sitting, standing up, squatting and picking up."""
 
-import numpy as np
-
-from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
+from exuvia.synthetic.actor import OTHER, Actor, Part
 from exuvia.synthetic.body import TABLES
 from exuvia.synthetic.rig import SIDES, SIGN
 
@@ -73,19 +71,6 @@ def squat(actor: Actor, part: Part) -> None:
             actor.arm(side, start, end, el=-8.0, az=4.0, elbow=14.0, swivel=8.0, spread=0.0)
             actor.leg(side, end + 0.1, end + up, knee_out=0.0)
         actor.wait(down + 0.1)
-        actor.settle(up)
-
-
-def bow(actor: Actor, part: Part) -> None:
-    """Bend forward from the hips and rise, `count` times."""
-    for _ in range(part.count):
-        down, up = actor.beat(0.8), actor.beat(0.85)
-        deep = float(actor.rng.uniform(0.8, 1.15)) * actor.style.size
-        end = actor.now + down
-        actor.lean(actor.now, end, pelvis_pitch=30.0 * deep, spine_pitch=30.0 * deep, head_pitch=16.0)
-        actor.sway(actor.now, end, ahead=-0.08)
-        actor.arms(actor.now, end, el=-78.0, elbow=12.0, spread=4.0)
-        actor.wait(down + actor.beat(0.25))
         actor.settle(up)
 
 

@@ -126,7 +126,7 @@ class _Foot:
 
 
 def _pelvis_height(
-    c: Channels, body: Body, root: Array, hips: dict[str, Array], feet: dict[str, _Foot], torso: Joints
+    c: Channels, body: Body, root: Array, hips: dict[str, Array], feet: dict[str, _Foot], torso: Array
 ) -> Array:
     """Requested height, smoothly lowered until planted feet and hands are within reach, which makes walking bob, and
     raised until no knee of a planted leg is under the floor, which makes kneeling rest on the knees."""
@@ -164,7 +164,7 @@ def _without_kinks(times: Array, height: Array) -> Array:
     def smooth(values: Array) -> Array:
         return np.convolve(np.pad(values, 8, "edge"), bell, "valid")
 
-    excess = np.maximum(smooth(fine) - fine, 0.0)
+    excess: Array = np.maximum(smooth(fine) - fine, 0.0)
     for _ in range(3):
         excess[1:-1] = np.maximum(excess[1:-1], np.maximum(excess[:-2], excess[2:]))
     return np.interp(times, grid, smooth(fine) - smooth(excess))
@@ -182,8 +182,8 @@ def _solve_leg(c: Channels, side: str, body: Body, joints: Array, hip: Array, fo
     first, second = (turn(frame, bone) for bone in limb(el, az, bend, swivel, sign, False))
     free = np.clip(c[f"{side}_free"], 0.0, 1.0)[:, None]
     target = foot.ankle * (1 - free) + (hip + first * thigh_m + second * shin_m) * free
-    front = 0.5 * (c[f"{side}_foot_yaw"] + c["heading"] + c["pelvis_yaw"]) + sign * (4.0 + c[f"{side}_knee_out"])
-    out = rotation(front, 0 * front, 0 * front)
+    toward = 0.5 * (c[f"{side}_foot_yaw"] + c["heading"] + c["pelvis_yaw"]) + sign * (4.0 + c[f"{side}_knee_out"])
+    out = rotation(toward, 0 * toward, 0 * toward)
     pole = 0.3 * turn(out, np.asarray((0.0, 0.15, 1.0))) + np.cross(unit(target - hip), out[:, :, 0])
     bent = unit(first - second * 0.999)
     pole = unit(pole) * (1 - free) + bent * free
@@ -252,12 +252,12 @@ def _solve_arm(c: Channels, side: str, offsets: Array, joints: Array, chest: Arr
     """Set elbow and wrist: by angles, or by two-bone inverse kinematics as far as the hand is planted."""
     sign, follow = SIGN[side], c["arms_follow"]
     shoulder, elbow, wrist = (SMPL22.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist"))
-    angles = (c[f"{side}_{name}"] for name in ("el", "az", "elbow", "swivel"))
+    el, az, bend, swivel = (c[f"{side}_{name}"] for name in ("el", "az", "elbow", "swivel"))
     yaw = c["heading"] + c["pelvis_yaw"] + c["spine_yaw"]
     leans = (c[f"spine_{lean}"] + c[f"pelvis_{lean}"] for lean in ("pitch", "roll"))
     ahead, aside = (follow * ((lean + 180.0) % 360.0 - 180.0) for lean in leans)
     out = rotation(yaw, ahead, aside) @ rotation(0 * yaw, 0 * yaw, -sign * c[f"{side}_spread"])
-    first, second = (turn(out, bone) for bone in limb(*angles, sign, True))
+    first, second = (turn(out, bone) for bone in limb(el, az, bend, swivel, sign, True))
     upper_m, lower_m = np.linalg.norm(offsets[elbow]), np.linalg.norm(offsets[wrist])
     joints[:, elbow] = joints[:, shoulder] + first * upper_m
     joints[:, wrist] = joints[:, elbow] + second * lower_m

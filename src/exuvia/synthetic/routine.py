@@ -1,12 +1,13 @@
 """Routines: movements of the whole body as key poses, with feet, knees and hands planted on the floor, and flights."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from exuvia.readers import read_table
-from exuvia.synthetic.actor import GRAVITY, Actor, Part
+from exuvia.synthetic.actor import GRAVITY, OTHER, Actor, Part
 from exuvia.synthetic.rig import SIDES, SIGN
 
 _MEAN_LEG_M = 0.82
@@ -14,7 +15,6 @@ _KNEELING_DEG = 138.0
 """Pitch of a foot whose instep lies on the floor."""
 _FLAT = (0.0, 0.0, 7.0)
 """Height and pitch of a flat foot, and the angle by which its toes turn out."""
-_OTHER = {"left": "right", "right": "left"}
 Angles = dict[str, float]
 Places = dict[str, tuple[float, ...]]
 
@@ -49,14 +49,15 @@ class Key:
         """The same key with left and right exchanged."""
 
         def sides(places: Places) -> Places:
-            return {_OTHER[side]: (*at[:1], *(-v for v in at[1:2]), *at[2:]) for side, at in places.items()}
+            return {OTHER[side]: (*at[:1], *(-v for v in at[1:2]), *at[2:]) for side, at in places.items()}
 
         def trunk(angles: Angles) -> Angles:
             return {name: -value if name.endswith(("yaw", "roll")) else value for name, value in angles.items()}
 
         pelvis = self.pelvis and (self.pelvis[0], -self.pelvis[1])
-        changed = {"left_arm": self.right_arm, "right_arm": self.left_arm, "go": (self.go[0], -self.go[1])}
-        changed |= {"left_leg": self.right_leg, "right_leg": self.left_leg, "turn": -self.turn, "pelvis": pelvis}
+        changed: dict[str, Any] = {"left_arm": self.right_arm, "right_arm": self.left_arm, "pelvis": pelvis}
+        changed |= {"left_leg": self.right_leg, "right_leg": self.left_leg, "go": (self.go[0], -self.go[1])}
+        changed |= {"turn": -self.turn}
         changed |= {name: trunk(getattr(self, name)) for name in ("body", "land")}
         changed |= {name: sides(getattr(self, name)) for name in ("feet", "knees", "hands")}
         return Key(**(vars(self) | changed))
@@ -136,13 +137,13 @@ def _place_hand(actor: Actor, side: str, start: float, end: float, key: Key, sca
     if not place:
         actor.move(start, start + 0.6 * (end - start), **{name: 0.0})
         return
-    x, z = actor.place(scale * place[0], scale * place[1])
+    (x, z), up = actor.place(scale * place[0], scale * place[1]), actor.floor + scale * place[2]
     planted, middle = actor.line.value(name) > 0.5, start + 0.5 * (end - start)
     go = end - 0.1 * (end - start) if planted else start + 0.02
     actor.move(start, go, **{f"{name}_x": float(x), f"{name}_z": float(z)})
     if planted and key.lift:
         actor.move(start, middle, **{f"{name}_y": actor.line.value(f"{name}_y") + key.lift})
-    actor.move(middle if key.lift else start, end if planted else go, **{f"{name}_y": scale * place[2]})
+    actor.move(middle if key.lift else start, end if planted else go, **{f"{name}_y": up})
     actor.move(start + 0.25 * (end - start), end, **{name: 1.0})
 
 
@@ -178,7 +179,8 @@ def _place_foot(actor: Actor, side: str, start: float, end: float, key: Key, sca
     else:
         actor.leg(side, start, start + 0.15 * width, plant=0.0)
         rest = max(0.5 * (actor.line.value(f"{side}_foot_pitch") + pitch), 14.0)
-        actor.leg(side, start, middle, foot_y=max(before[f"{side}_foot_y"], up) + key.lift, foot_pitch=rest)
+        over = max(before[f"{side}_foot_y"] - actor.floor, up) + key.lift
+        actor.leg(side, start, middle, foot_y=over, foot_pitch=rest)
         actor.move_foot(side, start + 0.1 * width, end - 0.12 * width, ahead, left, foot_yaw=yaw)
         actor.leg(side, middle, end, foot_y=up, foot_pitch=pitch)
         actor.leg(side, end - 0.25 * width, end, plant=1.0)
@@ -195,18 +197,17 @@ def _fly(actor: Actor, key: Key, rise: float) -> tuple[float, float, float]:
     flight, give = 2.0 * speed / GRAVITY, 2.0 * key.give / speed
     off, land, whole = actor.now + push, actor.now + push + flight, 0.5 * push + flight + 0.5 * give
     x, z = actor.place(*(actor.body.leg_m / _MEAN_LEG_M * value for value in key.pelvis or (0.0, 0.0)))
-    keys: list[tuple[float, dict[str, float]]] = []
     actor.hold("x", "z", "height", "heading")
-    for s in (0.25, 0.5, 0.75, 1.0):
-        pushed = (actor.now + s * push, 0.5 * push * s * s, before["height"] + (top - before["height"]) * s * s)
-        flown = (off + s * flight, 0.5 * push + s * flight, top - 0.03 * s + 4.0 * s * (1.0 - s) * rise / tall)
-        braked = (land + s * give, whole - 0.5 * give * (1 - s) ** 2, top - 0.03 - key.give * s * (2.0 - s) / tall)
-        for time, way, height in (pushed, flown, braked):
-            share = way / whole
-            there = {"x": before["x"] + share * (x - before["x"]), "z": before["z"] + share * (z - before["z"])}
-            keys.append((time, {**there, "height": height}))
-    for time, values in sorted(keys, key=lambda item: item[0]):
-        actor.move(time, time, **values)
+    phases: tuple[tuple[float, float, Callable[[float], tuple[float, float]]], ...] = (
+        (actor.now, push, lambda s: (0.5 * push * s * s, before["height"] + (top - before["height"]) * s * s)),
+        (off, flight, lambda s: (0.5 * push + s * flight, top - 0.03 * s + 4.0 * s * (1.0 - s) * rise / tall)),
+        (land, give, lambda s: (whole - 0.5 * give * (1 - s) ** 2, top - 0.03 - key.give * s * (2.0 - s) / tall)),
+    )
+    for begin, width, at in phases:
+        for share in (0.25, 0.5, 0.75, 1.0):
+            time, (way, height) = begin + share * width, at(share)
+            there = {axis: before[axis] + way / whole * (to - before[axis]) for axis, to in (("x", x), ("z", z))}
+            actor.move(time, time, height=height, **there)
     actor.move(off, land, heading=actor.heading)
     actor.flights.append((off, land))
     return off, land, land + give

@@ -68,19 +68,21 @@ class Timeline:
         values.append(value)
 
     def sample(self, times: Array, rng: np.random.Generator, liveliness: float) -> dict[str, Array]:
-        """All channels at times [F] in seconds, smoothed, with random drift times the factor `liveliness`."""
-        grid = (np.arange(round(float(times.max()) / _FINE_S) + 2 * _MARGIN) - _MARGIN) * _FINE_S
+        """All channels at times [F] in seconds, smoothed, with random drift times the factor `liveliness`.
+
+        The fast part of the drift grows with the speed of the body, as the noise of muscles does.
+        """
+        grid = np.arange(-_MARGIN, round(float(times.max()) / _FINE_S) + _MARGIN).astype(np.float64) * _FINE_S
         bell = np.exp(-0.5 * (np.arange(-_MARGIN + 1, _MARGIN) * _FINE_S / SMOOTH_S) ** 2)
-        curves = {}
-        for name, keys in self.keys.items():
-            smooth = np.convolve(eased(grid, *keys), bell / bell.sum(), "same") if len(keys[0]) > 1 else keys[1][0]
-            curves[name] = np.interp(times, grid, smooth + 0.0 * grid)
+        fine = {name: np.convolve(eased(grid, *keys), bell / bell.sum(), "same") for name, keys in self.keys.items()}
+        curves = {name: np.interp(times, grid, curve) for name, curve in fine.items()}
         amplitudes = np.fromiter(_DRIFT.values(), np.float64) * liveliness
         rates = rng.uniform(0.08, 0.45, (len(_DRIFT), 5)) * np.asarray((1.0, 1.6, 2.7, 6.0, 10.0))
         phases = rng.uniform(0.0, 2 * np.pi, (len(_DRIFT), 5))
         waves = np.sin(2 * np.pi * rates[..., None] * times + phases[..., None])
         waves = waves * np.asarray((0.6, 0.4, 0.2, 0.12, 0.07))[:, None]
-        speed = np.hypot(*(np.gradient(np.convolve(curves[axis], np.ones(9) / 9.0, "same"), times) for axis in "xz"))
+        way = np.hypot(np.gradient(fine["x"], _FINE_S), np.gradient(fine["z"], _FINE_S))
+        speed = np.interp(times, grid, np.convolve(way, np.full(_MARGIN, 1.0 / _MARGIN), "same"))
         waves[:, 3:] *= 1.0 + 4.0 * np.clip(speed, 0.0, 1.2)
         drift = waves.sum(1) * amplitudes[:, None]
         for name, wave in zip(_DRIFT, drift, strict=True):
