@@ -150,7 +150,7 @@ def test_captions_name_the_count_of_the_script(action: str) -> None:
     for count in ACTION[action].counts:
         part = Part(action, ACTION[action].sides[0], count, next(iter(ACTION[action].levels)))
         for caption in captions([part], STYLE["plain"], np.random.default_rng(count), count=12):
-            for word in re.findall(r"\b(twice|[a-z]+|\d)(?= (?:times|jumps|hops|jumping|stairs|steps)|$|\.)", caption):
+            for word in re.findall(r"\b(twice|[a-z]+|\d)(?= (?:times|jumps|hops|jumping|stairs|steps)|$|\.)", caption.replace("one by one", "")):
                 if word in words or word.isdigit():
                     assert words.get(word, None) == count or word == str(count), caption
                     named += 1
@@ -172,7 +172,7 @@ def test_captions_name_the_direction_of_the_script() -> None:
 
 def test_actions_of_the_second_edition_have_several_captions_and_begin_a_third_of_the_clips() -> None:
     new = {name for name, action in ACTION.items() if action.edition == 2}
-    assert len(new) >= 18
+    assert len(new) >= 17
     for name in new | {"jump", "hop", "jumping_jacks", "throw", "walk_circle", "sit_down", "stand_up"}:
         assert len({*ACTION[name].phrases, *ACTION[name].side_phrases}) >= 6, name
     clips = list(synthesise(300, seed=8))

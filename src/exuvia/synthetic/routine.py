@@ -13,6 +13,8 @@ from exuvia.synthetic.rig import SIDES, SIGN
 _MEAN_LEG_M = 0.82
 _KNEELING_DEG = 138.0
 """Pitch of a foot whose instep lies on the floor."""
+_KNEE_OUT_DEG = 32.0
+"""Outward turn that lifts a knee over the floor on its way."""
 _FLAT = (0.0, 0.0, 7.0)
 """Height and pitch of a flat foot, and the angle by which its toes turn out."""
 Angles = dict[str, float]
@@ -174,15 +176,15 @@ def _place_foot(actor: Actor, side: str, start: float, end: float, key: Key, sca
         actor.leg(side, start + 0.1 * width, start + 0.75 * width, free=0.0)
         actor.leg(side, start + 0.6 * width, end, foot_y=up)
         actor.leg(side, end - 0.25 * width, end, plant=1.0)
-    elif far < 0.03:
+    elif far < 0.07:
         actor.leg(side, start, end, foot_pitch=pitch, foot_y=up)
     else:
         actor.leg(side, start, start + 0.15 * width, plant=0.0)
         rest = max(0.5 * (actor.line.value(f"{side}_foot_pitch") + pitch), 14.0)
         over = max(before[f"{side}_foot_y"] - actor.floor, up) + key.lift
-        actor.leg(side, start, middle, foot_y=over, foot_pitch=rest)
+        actor.leg(side, start, middle, foot_y=over, foot_pitch=rest, knee_out=_KNEE_OUT_DEG * (side in key.knees))
         actor.move_foot(side, start + 0.1 * width, end - 0.12 * width, ahead, left, foot_yaw=yaw)
-        actor.leg(side, middle, end, foot_y=up, foot_pitch=pitch)
+        actor.leg(side, middle, end, foot_y=up, foot_pitch=pitch, knee_out=0.0)
         actor.leg(side, end - 0.25 * width, end, plant=1.0)
 
 
