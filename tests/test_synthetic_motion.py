@@ -82,7 +82,7 @@ def bent_backwards(joints: Joints, side: str) -> np.ndarray:
 
 def skating(joints: Joints) -> Iterator[float]:
     """Mean speed over the floor of each ball, hand and knee while it is down, in m/s."""
-    for name, low, high in (("foot", -0.01, 0.012), ("wrist", 0.03, 0.052), ("knee", 0.03, 0.065)):
+    for name, low, high in (("foot", -0.01, 0.012), ("wrist", 0.03, 0.045), ("knee", 0.03, 0.065)):
         for side in SIDES:
             place = joint(joints, f"{side}_{name}").astype(np.float64)
             still = np.abs(np.gradient(place[:, 1])) < 0.002

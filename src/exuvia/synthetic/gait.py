@@ -97,7 +97,7 @@ def travel(
         lift = start if k == 0 else touches[k - 1] + (gait.stance - 1.0) * pace
         last = k == count - 1
         planted = end + pace if last else touches[k] + 0.5 * gait.stance * pace
-        own = replace(gait, lift=0.5 * gait.lift, heel=0.4 * gait.heel, strike=0.0) if side == hurt else gait
+        own = replace(gait, lift=0.75 * gait.lift, heel=0.4 * gait.heel, strike=0.0) if side == hurt else gait
         _swing(actor, own, path.at(planted), side, lift, touches[k], pace, levels[k])
         if 0 < k and gait.stance < 1.0:
             actor.flights.append((touches[k - 1] + gait.stance * pace, touches[k]))

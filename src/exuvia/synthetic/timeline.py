@@ -80,10 +80,10 @@ class Timeline:
         rates = rng.uniform(0.08, 0.45, (len(_DRIFT), 5)) * np.asarray((1.0, 1.6, 2.7, 6.0, 10.0))
         phases = rng.uniform(0.0, 2 * np.pi, (len(_DRIFT), 5))
         waves = np.sin(2 * np.pi * rates[..., None] * times + phases[..., None])
-        waves = waves * np.asarray((0.6, 0.4, 0.2, 0.12, 0.07))[:, None]
+        waves = waves * np.asarray((0.6, 0.4, 0.2, 0.2, 0.11))[:, None]
         way = np.hypot(np.gradient(fine["x"], _FINE_S), np.gradient(fine["z"], _FINE_S))
         speed = np.interp(times, grid, np.convolve(way, np.full(_MARGIN, 1.0 / _MARGIN), "same"))
-        waves[:, 3:] *= 1.0 + 4.0 * np.clip(speed, 0.0, 1.2)
+        waves[:, 3:] *= 1.0 + 2.0 * np.clip(speed, 0.0, 1.2)
         drift = waves.sum(1) * amplitudes[:, None]
         for name, wave in zip(_DRIFT, drift, strict=True):
             curves[name] = curves[name] + wave
