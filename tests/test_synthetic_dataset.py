@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,7 +151,10 @@ def test_captions_name_the_count_of_the_script(action: str) -> None:
     for count in ACTION[action].counts:
         part = Part(action, ACTION[action].sides[0], count, next(iter(ACTION[action].levels)))
         for caption in captions([part], STYLE["plain"], np.random.default_rng(count), count=12):
-            for word in re.findall(r"\b(twice|[a-z]+|\d)(?= (?:times|jumps|hops|jumping|stairs|steps)|$|\.)", caption.replace("one by one", "")):
+            for word in re.findall(
+                r"\b(twice|[a-z]+|\d)(?= (?:times|jumps|hops|jumping|stairs|steps)|$|\.)",
+                caption.replace("one by one", ""),
+            ):
                 if word in words or word.isdigit():
                     assert words.get(word, None) == count or word == str(count), caption
                     named += 1
@@ -180,6 +184,15 @@ def test_actions_of_the_second_edition_have_several_captions_and_begin_a_third_o
     assert 0.25 < np.mean(first) < 0.42
     assert all(not new & set(clip.actions) for clip, begun in zip(clips, first, strict=True) if not begun)
     assert {name for clip in clips for name in clip.actions} >= new
+
+
+def test_every_action_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("|")]
+    listed = set(re.findall(r"`(\w+)`", "".join(rows)))
+    new = set(re.findall(r"\*`(\w+)`\*", "".join(rows)))
+    assert set(ACTION) <= listed
+    assert new == {name for name, action in ACTION.items() if action.edition == 2}
 
 
 def test_bodies_on_the_floor_only_do_what_one_can_do_there() -> None:

@@ -115,7 +115,7 @@ def test_every_action_is_physically_plausible(action: str) -> None:
         if action not in ("climb_stairs", "descend_stairs"):  # whose feet stand above the lowest floor
             np.testing.assert_allclose(falls(joints), GRAVITY, rtol=0.15)
         rough.append(np.median(jerk(joints)))
-    assert 1.0 < np.median(rough) < 180.0  # 90 % of real optical clips are between 3 and 180
+    assert 2.5 < np.median(rough) < 140.0  # 80 % of real optical clips are between 3 and 138
 
 
 @settings(max_examples=40, deadline=None)
@@ -251,7 +251,9 @@ def test_a_limp_spares_the_named_leg(side: str) -> None:
         joints = act("limp", side, 9, seed=seed)
         pace = {name: np.diff(joint(joints, f"{name}_foot")[:, [0, 2]], axis=0) * 20.0 for name in SIDES}
         down = {name: np.linalg.norm(pace[name], axis=-1) < 0.3 for name in SIDES}
-        touches = sorted((frame, name) for name in SIDES for frame in np.flatnonzero(np.diff(down[name].astype(int)) == 1))
+        touches = sorted(
+            (frame, name) for name in SIDES for frame in np.flatnonzero(np.diff(down[name].astype(int)) == 1)
+        )
         waits = {name: [b[0] - a[0] for a, b in pairwise(touches[1:-1]) if b[1] == name != a[1]] for name in SIDES}
         assert np.mean(waits[OTHER[side]]) < 0.8 * np.mean(waits[side])  # the weight soon leaves the leg that hurts
 
