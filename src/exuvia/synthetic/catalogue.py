@@ -11,10 +11,10 @@ from typing import Annotated, cast
 from pydantic import BeforeValidator
 
 from exuvia.readers import read_table
-from exuvia.synthetic import fighting, gestures, moving, posture, routine
+from exuvia.synthetic import fighting, gestures, moving, routine
 from exuvia.synthetic.actor import Actor, Part
 
-_MODULE = {"fighting": fighting, "gestures": gestures, "moving": moving, "posture": posture, "routine": routine}
+_MODULE = {"fighting": fighting, "gestures": gestures, "moving": moving, "routine": routine}
 
 
 def _performer(name: str) -> Callable[[Actor, Part], None]:

@@ -1,11 +1,11 @@
-"""Actions of the arms and hands, and pastimes: waving, clapping, ball games, drumming and dancing."""
+"""Actions of the arms and hands, and pastimes: waving, clapping, ball games, a sword and dancing."""
 
 import numpy as np
 
 from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
 from exuvia.synthetic.fighting import relax
 from exuvia.synthetic.gait import JOG, WALK, travel
-from exuvia.synthetic.rig import SIDES, SIGN, reach
+from exuvia.synthetic.rig import SIDES, SIGN
 
 
 def _arms_of(part: Part) -> tuple[str, ...]:
@@ -47,42 +47,6 @@ def clap(actor: Actor, part: Part) -> None:
         actor.hands(actor.now, actor.now + open_, apart, up, 0.55, elbow_out=24)
         actor.wait(open_)
     actor.settle(actor.beat(0.6))
-
-
-def raise_arms(actor: Actor, part: Part) -> None:
-    """Lift one arm or both (ahead, to the sides or overhead), hold, and lower; `count` times."""
-    el, az = {"side": (0.0, 86.0), "forward": (0.0, 2.0), "up": (78.0, 20.0)}[part.level]
-    for _ in range(part.count):
-        rise, hold, fall = actor.beat(0.75), actor.beat(0.4), actor.beat(0.75)
-        for side in _arms_of(part):
-            actor.arm(side, actor.now, actor.now + rise, el=el, az=az, elbow=10.0, swivel=0.0, spread=0.0)
-            if part.level == "up":
-                actor.lean(actor.now, actor.now + rise, spine_pitch=-5.0, head_pitch=-4.0)
-            if part.side:
-                actor.lean(actor.now, actor.now + rise, spine_roll=-5.0 * SIGN[side], pelvis_roll=-1.5 * SIGN[side])
-        actor.wait(rise + hold)
-        actor.settle(fall)
-
-
-def point(actor: Actor, part: Part) -> None:
-    """Point ahead or to the side with one arm, and look there."""
-    rise = actor.beat(0.55)
-    az = float(actor.rng.uniform(-5, 20)) if part.level == "forward" else float(actor.rng.uniform(65, 85))
-    actor.arm(part.side, actor.now, actor.now + rise, el=float(actor.rng.uniform(-12, 8)), az=az, elbow=6.0, spread=0.0)
-    actor.lean(actor.now, actor.now + rise, head_yaw=0.6 * az * SIGN[part.side], spine_yaw=0.15 * az * SIGN[part.side])
-    actor.wait(rise + actor.beat(0.8))
-    actor.settle(actor.beat(0.65))
-
-
-def drink(actor: Actor, part: Part) -> None:
-    """Bring one hand to the mouth, tilt the head back, and lower the hand."""
-    rise, fall = actor.beat(0.8), actor.beat(0.8)
-    mouth = reach(-0.26, 0.16, 0.26, elbow_out=34)
-    actor.arm(part.side, actor.now, actor.now + 0.5 * rise, el=-74.0, elbow=78.0, swivel=14.0)
-    actor.arm(part.side, actor.now + 0.5 * rise, actor.now + rise, **mouth)
-    actor.lean(actor.now + 0.7 * rise, actor.now + rise + 0.3, head_pitch=-18.0, spine_pitch=-5.0)
-    actor.wait(rise + actor.beat(0.9))
-    actor.settle(fall)
 
 
 def kick_ball(actor: Actor, part: Part) -> None:
@@ -155,20 +119,6 @@ def slash(actor: Actor, part: Part) -> None:
         actor.lean(go, go + cut + 0.05, spine_pitch=22.0, spine_yaw=-120 * lean, pelvis_pitch=8.0, height=-0.07)
         actor.now = go + cut + 0.4 * back
     relax(actor)
-
-
-def drum(actor: Actor, part: Part) -> None:
-    """Beat a drum with both hands in turn."""
-    rise = actor.beat(0.5)
-    actor.hands(actor.now, actor.now + rise, -0.1, -0.5, 0.56, elbow_out=16)
-    actor.wait(rise)
-    for number in range(2 * part.count):
-        side, beat = SIDES[number % 2], actor.beat(0.26, 0.05)
-        actor.arm(side, actor.now, actor.now + 0.6 * beat, **reach(-0.1, -0.2, 0.6, elbow_out=16))
-        actor.arm(side, actor.now + 0.6 * beat, actor.now + beat, **reach(-0.1, -0.52, 0.56, elbow_out=16))
-        actor.lean(actor.now, actor.now + beat, head_pitch=6.0 * (number % 2), spine_roll=3.0 * SIGN[side])
-        actor.wait(beat)
-    actor.settle(actor.beat(0.6))
 
 
 def _dance_arms(actor: Actor, side: str, start: float, end: float) -> None:

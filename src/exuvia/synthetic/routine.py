@@ -30,6 +30,7 @@ class Key:
     chance: float = 1.0
     only: tuple[str, ...] = ()
     vary: float = 0.0
+    loose: float = 0.0
     go: tuple[float, float] = (0.0, 0.0)
     turn: float = 0.0
     pelvis: tuple[float, float] | None = None
@@ -123,8 +124,9 @@ def _reach(actor: Actor, key: Key) -> None:
     lag = min(0.05, 0.1 * (middle - start))
     actor.lean(start, middle, **{name: size * value for name, value in key.body.items()})
     for side in SIDES:
-        angles = key.arms | getattr(key, f"{side}_arm")
-        actor.arm(side, start + lag, swung + lag, **angles)
+        angles = (key.arms | getattr(key, f"{side}_arm")).items()
+        near = {name: value + key.loose * float(actor.rng.uniform(-1.0, 1.0)) for name, value in angles}
+        actor.arm(side, start + lag, swung + lag, **near)
         actor.leg(side, start, middle, **getattr(key, f"{side}_leg"))
         _place_hand(actor, side, start, end, key, scale)
         _place_foot(actor, side, off, land, key, scale)
