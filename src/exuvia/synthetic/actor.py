@@ -125,13 +125,6 @@ class Actor:
         """Move both wrists to mirrored points (out, up, ahead) of their shoulders in arm lengths (see `rig.reach`)."""
         self.arms(start, end, **reach(out, up, ahead, elbow_out=elbow_out))
 
-    def grip(self, start: float, end: float, left: float, up: float, ahead: float, *, elbow_out: float = 15.0) -> None:
-        """Move both wrists to one point, in metres left, up and ahead of the centre between the shoulders."""
-        half, arm_m = self.body.shoulder_half_m, self.body.arm_m
-        for side in SIDES:
-            out = (SIGN[side] * left - half + 0.035) / arm_m
-            self.arm(side, start, end, **reach(out, up / arm_m, ahead / arm_m, elbow_out=elbow_out))
-
     def restart(self) -> None:
         """Let the motion begin with the present pose; what was done before is forgotten."""
         self.line.keys = {name: ([0.0], [self.line.value(name)]) for name in self.line.keys}

@@ -11,10 +11,10 @@ from typing import Annotated, cast
 from pydantic import BeforeValidator
 
 from exuvia.readers import read_table
-from exuvia.synthetic import fighting, gestures, moving, routine
+from exuvia.synthetic import dancing, fighting, moving, routine
 from exuvia.synthetic.actor import Actor, Part
 
-_MODULE = {"fighting": fighting, "gestures": gestures, "moving": moving, "routine": routine}
+_MODULE = {"dancing": dancing, "fighting": fighting, "moving": moving, "routine": routine}
 
 
 def _performer(name: str) -> Callable[[Actor, Part], None]:

@@ -5,6 +5,7 @@ import numpy as np
 from exuvia.synthetic.actor import OTHER, Actor, Part
 from exuvia.synthetic.gait import BACKWARD, GAITS, JOG, RUN, SHUFFLE, TURNING, WALK, travel
 from exuvia.synthetic.rig import SIGN
+from exuvia.synthetic.routine import play
 
 
 def _first(actor: Actor) -> str:
@@ -97,3 +98,11 @@ def push_object(actor: Actor, part: Part) -> None:
     travel(actor, WALK, part.count, part.count * _stride(actor, 0.28, 0.36), first=OTHER[_first(actor)], arms=False)
     actor.neutral = upright
     actor.settle(actor.beat(0.7))
+
+
+def kick_ball(actor: Actor, part: Part) -> None:
+    """Kick a ball, after a run-up at the level `run`."""
+    if part.level == "run":
+        gait, steps = (JOG if actor.rng.random() < 0.5 else WALK), 3 + int(actor.rng.integers(0, 2))
+        travel(actor, gait, steps, 1.6, first=OTHER[part.side])
+    play(actor, part)

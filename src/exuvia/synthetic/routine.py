@@ -1,6 +1,6 @@
 """Routines: movements of the whole body as key poses, with feet, knees and hands planted on the floor, and flights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +75,7 @@ class Routine:
     cycle: tuple[Key, ...] = ()
     end: tuple[Key, ...] = ()
     alternate: bool = False
+    either: bool = False
     settle: float = 0.7
     posture: str = "stand"
 
@@ -85,22 +86,22 @@ _ROUTINES = read_table(__file__, "routines.toml", Routine)
 def play(actor: Actor, part: Part) -> None:
     """Perform the routine with the name of the action: its cycle `count` times, in the variant of the level."""
     routine = _ROUTINES[part.action]
-    for key in _keys(routine, part.count):
+    flip = routine.either and actor.rng.random() < 0.5
+    for key in _keys(routine, part.count, flip):
         if (not key.only or part.level in key.only) and actor.rng.random() < key.chance:
             _reach(actor, key)
     for name in ("pelvis_pitch", "pelvis_roll", "pelvis_yaw"):  # whole turns end upright
         actor.neutral[name] += 360.0 * round((actor.line.value(name) - actor.neutral[name]) / 360.0)
     if routine.posture == "stand":
-        actor.settle(actor.beat(routine.settle))
+        with actor.labelled("stand"):
+            actor.settle(actor.beat(routine.settle))
     actor.posture = routine.posture
 
 
-def _keys(routine: Routine, count: int) -> Iterator[Key]:
-    yield from routine.begin
-    for number in range(max(1, count)):
-        flip = routine.alternate and number % 2 == 1
-        yield from (key.mirrored() if flip else key for key in routine.cycle)
-    yield from routine.end
+def _keys(routine: Routine, count: int, flip: bool) -> list[Key]:
+    turns = (flip ^ (routine.alternate and number % 2 == 1) for number in range(max(1, count)))
+    parts = [(routine.begin, flip), *((routine.cycle, turned) for turned in turns), (routine.end, flip)]
+    return [key.mirrored() if turned else key for keys, turned in parts for key in keys]
 
 
 def _reach(actor: Actor, key: Key) -> None:
