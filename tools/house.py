@@ -44,6 +44,7 @@ DOORS = {
     "src/exuvia/readers.py": "JSON, TOML, .npy, .npz, safetensors as NumPy arrays",
     "src/exuvia/checkpoint.py": "safetensors as tensors, files of torch.save",
     "src/exuvia/text/word_lists.py": "the published pickles of words",
+    "packages/ssm/src/exuvia_ssm/mamba/language_model.py": "checkpoints of Mamba language models",
 }
 """The only modules of product and laboratory that call the libraries which read files of others."""
 READING = {

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from exuvia_ssm.bidirectional import Bidirectional as Bidirectional
+    from exuvia_ssm.mamba.language_model import MambaLM as MambaLM
     from exuvia_ssm.mamba.mamba import S6 as S6
     from exuvia_ssm.mamba.mamba import Mamba as Mamba
     from exuvia_ssm.s4d.s4d import S4D as S4D
@@ -14,19 +15,24 @@ if TYPE_CHECKING:
     from exuvia_ssm.serpent.config import SeRpEntConfig as SeRpEntConfig
     from exuvia_ssm.serpent.serpent import SeRpEnt as SeRpEnt
     from exuvia_ssm.serpent.state import Resampling as Resampling
+    from exuvia_ssm.transformers_patch import patch_transformers as patch_transformers
+    from exuvia_ssm.transformers_patch import unpatch_transformers as unpatch_transformers
 
 __version__ = "0.2.0.dev0"
 _MODULE = {
     "Bidirectional": "bidirectional",
     "Mamba": "mamba.mamba",
+    "MambaLM": "mamba.language_model",
     "Resampling": "serpent.state",
     "S4D": "s4d.s4d",
     "S6": "mamba.mamba",
     "SeRpEnt": "serpent.serpent",
     "SeRpEntConfig": "serpent.config",
     "optim_groups": "s4d.s4d",
+    "patch_transformers": "transformers_patch",
     "scan_step": "scan.step",
     "selective_scan": "scan.selective_scan",
+    "unpatch_transformers": "transformers_patch",
 }
 
 __all__ = [*_MODULE]

@@ -6,16 +6,17 @@ The state holds the last W inputs, newest last, [B, D, W], as in mamba_simple.py
 column is never read. If the module of the filters is wrapped, the wrapper is called instead.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from exuvia_ssm.context import no_autocast, transformed
 
-Filters = Tensor | tuple[nn.Module, int]
-"""Weight [D, W], or a module [B, D, W - 1 + L] -> [B, D, L] and W."""
+Filters = Tensor | tuple[Callable[[Tensor], Tensor], int]
+"""Weight [D, W], or a function or module [B, D, W - 1 + L] -> [B, D, L] and W."""
 
 
 def causal_convolution(

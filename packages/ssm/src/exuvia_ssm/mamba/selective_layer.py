@@ -21,6 +21,7 @@ from exuvia_ssm.errors import ConfigError, ShapeError
 from exuvia_ssm.layer import RealSteps, check_sequence, check_state, check_step, working_dtype
 from exuvia_ssm.registry import suggest
 from exuvia_ssm.scan.selective_scan import selective_scan
+from exuvia_ssm.scan.step import scan_step
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class S6Config:
     """scale of dt_proj's initial weight"""
     dt_init_floor: float = 1e-4
     """lower bound of initial step sizes"""
+    selection_eps: float | None = None
+    """epsilon of weightless RMS norms of delta, B and C, as in Falcon-Mamba; None = no norms"""
     backend: str | None = None
     """backend of the scan: None = the fastest suitable one, or "reference", "chunked", "cpu", "triton" """
 
@@ -160,6 +163,8 @@ class SelectiveLayer(nn.Module):
     def _selection(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """u [..., E] -> dt before bias and softplus [..., E], its bias [E] float32 (float64), B and C [..., N]"""
         delta, B, C = self.x_proj(u).split([self.config.rank, self.config.d_state, self.config.d_state], dim=-1)
+        if (eps := self.config.selection_eps) is not None:
+            delta, B, C = (F.rms_norm(part, part.shape[-1:], eps=eps) for part in (delta, B, C))
         if plain(self.dt_proj, nn.Linear) and self.dt_proj.bias is not None:
             return F.linear(delta, self.dt_proj.weight), self.dt_proj.bias.to(working_dtype(u.dtype)), B, C
         return self.dt_proj(delta), torch.zeros_like(self.D, dtype=working_dtype(u.dtype)), B, C
@@ -180,12 +185,5 @@ class SelectiveLayer(nn.Module):
         """One step of the scan: u, z [B, E], h [B, E, N] -> y [B, E], h."""
         raw, bias, B, C = self._selection(u)
         work = working_dtype(u.dtype)
-        with no_autocast(u.device):
-            now, B, C, h = u.to(work), B.to(work), C.to(work), h.to(work)
-            dt = F.softplus(raw.to(work) + bias)
-            decay = torch.exp(dt[..., None] * -torch.exp(self.A_log.to(work)))
-            h = decay * h + (dt * now)[..., None] * B[:, None]
-            y = (h @ C[..., None]).squeeze(-1) + self.D.to(work) * now
-            if z is not None:
-                y = y * F.silu(z.to(work))
-        return y.to(u.dtype), h
+        rates, skip = -torch.exp(self.A_log.to(work)), self.D.to(work)
+        return scan_step(u, raw, rates, B, C, skip, z, bias, softplus=True, state=h)
