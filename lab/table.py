@@ -15,6 +15,12 @@ COMMAND = {
         ("python -m lab serpent",),
         group="state-space layers",
     ),
+    "hf": Entry(
+        "lab.experiments.hf:bench_hf",
+        "time Mamba models of Hugging Face transformers with and without patch_transformers",
+        ("python -m lab hf", "python -m lab hf --length 256 --width 256"),
+        group="state-space layers",
+    ),
     "lra": Entry(
         "lab.experiments.sequence:bench_lra",
         "train classifiers of long sequences at equal size: does selective resampling help?",
