@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from exuvia_ssm.errors import ConfigError, ShapeError
-from exuvia_ssm.layer import RealSteps, check_sequence, configured
+from exuvia_ssm.layer import Layer, RealSteps, check_sequence, configurable
 from exuvia_ssm.registry import layer_builder, suggest
 
 MERGES = ("add", "mean", "concat", "linear")
@@ -43,16 +43,17 @@ class BidirectionalConfig:
             raise ConfigError(f"unknown merge {self.merge!r}; {suggest(str(self.merge), MERGES)}")
 
 
-class Bidirectional(nn.Module):
+class Bidirectional(Layer):
     """x [B, L, D] -> y [B, L, D], or [B, L, 2 D] for merge="concat"; every output depends on the whole sequence.
 
     Options are the fields of `BidirectionalConfig`. Raises ConfigError for an unknown or unsuitable option.
     """
 
-    def __init__(self, d_model: int, **options: Any) -> None:
+    @configurable(BidirectionalConfig, "ssm")
+    def __init__(self, config: BidirectionalConfig) -> None:
         super().__init__()
-        self.config = configured(BidirectionalConfig, d_model, options)
-        build = layer_builder(self.config.ssm, self.config.ssm_options)
+        self.config, d_model = config, config.d_model
+        build = layer_builder(config.ssm, config.ssm_options)
         self.forward_layer = build(d_model)
         self.backward_layer = self.forward_layer if self.config.share else build(d_model)
         self.output = nn.Linear(2 * d_model, d_model) if self.config.merge == "linear" else None

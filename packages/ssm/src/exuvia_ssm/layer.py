@@ -1,21 +1,22 @@
 """The interface that all state-space layers share: calling convention, checks, and masked steps.
 
-A layer is an nn.Module built as `Layer(d_model, **options)`, with a frozen configuration in `.config`. Right padding is
-cheap, because a recurrence can stop early. `RealSteps` converts any other mask to right padding by moving the real
+A layer is built as `Layer(d_model, ...)` with the fields of its frozen configuration `.config`. Right padding is cheap,
+because a recurrence can stop early. `RealSteps` converts any other mask to right padding by moving the real
 steps of every row to its front, and moves the outputs back afterwards; so layers only handle right padding.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import MISSING, dataclass, fields
+from functools import wraps
+from inspect import Parameter, Signature
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from exuvia_ssm.context import readable, transformed
 from exuvia_ssm.errors import ConfigError, ShapeError
-
-C = TypeVar("C")
 
 
 @runtime_checkable
@@ -54,14 +55,63 @@ class SequenceLayer(Protocol):
         ...
 
 
-def configured(kind: type[C], d_model: int, options: Mapping[str, Any]) -> C:
-    """Return a layer's configuration. Raises ConfigError for an unknown or unsuitable option."""
-    try:
-        config: C = cast(Any, kind)(d_model, **options)
-    except TypeError as error:
-        names = ", ".join(field.name for field in fields(cast(Any, kind)))
-        raise ConfigError(f"{kind.__name__.removesuffix('Config')}: {error}; options: {names}") from None
-    return config
+class Layer(nn.Module):
+    """A module that shows its options and can be given new initial values."""
+
+    config: Any = None
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values of all parameters, those of all parts included."""
+        parts = list(self.children())
+        for part in parts:
+            if callable(reset := getattr(part, "reset_parameters", None)):
+                reset()
+            else:
+                parts += part.children()
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Set the initial values that PyTorch's modules would not have."""
+
+    def extra_repr(self) -> str:
+        """Return what print(module) shows: the options that differ from their defaults."""
+        options = [(f, getattr(self.config, f.name)) for f in fields(self.config)] if self.config else []
+        return ", ".join(f"{f.name}={value!r}" for f, value in options if value not in (f.default, {}))
+
+
+def configurable(kind: Any, positional: str = "") -> Callable[[Callable[[Any, Any], None]], Callable[..., None]]:
+    """Turn `__init__(self, config)` into `__init__(self, d_model, ..., device=None, dtype=None)`.
+
+    The options are the fields of `kind`; those in `positional` may be given by position. Parameters are created on
+    `device` and converted to `dtype`. An unknown or unsuitable option raises ConfigError.
+    """
+    order = ["d_model", *positional.split(), *(f.name for f in fields(kind))]
+    own = {field.name: field for field in fields(kind)}
+    parameters = {"self": Parameter("self", Parameter.POSITIONAL_ONLY)}
+    for number, name in enumerate(dict.fromkeys(order)):
+        place = Parameter.KEYWORD_ONLY if number > len(positional.split()) else Parameter.POSITIONAL_OR_KEYWORD
+        default = own[name].default if own[name].default_factory is MISSING else {}
+        default = Parameter.empty if default is MISSING else default
+        parameters[name] = Parameter(name, place, default=default, annotation=own[name].type)
+    for name, annotation in (("device", torch.device | str | None), ("dtype", torch.dtype | None)):
+        parameters[name] = Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    signature = Signature([*parameters.values()])
+
+    def decorate(build: Callable[[Any, Any], None]) -> Callable[..., None]:
+        @wraps(build)
+        def built(self: Any, *args: Any, device: Any = None, dtype: torch.dtype | None = None, **options: Any) -> None:
+            try:
+                _, *given = signature.bind(self, *args, **options).arguments.items()
+            except TypeError as error:
+                raise ConfigError(f"{type(self).__name__}: {error}; options: {', '.join(own)}") from None
+            with nullcontext() if device is None else torch.device(device):
+                build(self, kind(**dict(given)))
+            self.to(dtype=dtype)
+
+        cast(Any, built).__signature__ = signature
+        return built
+
+    return decorate
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from exuvia_ssm.context import plain
 from exuvia_ssm.errors import ConfigError
-from exuvia_ssm.layer import configured
+from exuvia_ssm.layer import configurable
 from exuvia_ssm.mamba.causal_convolution import Filters, causal_convolution, convolution_step
 from exuvia_ssm.mamba.selective_layer import S6Config, SelectiveLayer
 
@@ -63,9 +63,10 @@ class S6(SelectiveLayer):
     Options are the fields of `S6Config`. Raises ConfigError for an unknown or unsuitable option.
     """
 
-    def __init__(self, d_model: int, **options: Any) -> None:
-        super().__init__(configured(S6Config, d_model, options))
-        self._make_selection(d_model)
+    @configurable(S6Config, "d_state")
+    def __init__(self, config: S6Config) -> None:
+        super().__init__(config)
+        self._make_selection(config.d_model)
 
     def initial_state(
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -100,10 +101,12 @@ class Mamba(SelectiveLayer):
 
     config: MambaConfig
 
-    def __init__(self, d_model: int, **options: Any) -> None:
-        config = configured(MambaConfig, d_model, options)
+    @configurable(
+        MambaConfig, "d_state d_conv expand dt_rank dt_min dt_max dt_init dt_scale dt_init_floor conv_bias bias"
+    )
+    def __init__(self, config: MambaConfig) -> None:
         super().__init__(config)
-        inner = config.d_inner
+        d_model, inner = config.d_model, config.d_inner
         self.in_proj = nn.Linear(d_model, 2 * inner, bias=config.bias)
         self.conv1d = nn.Conv1d(inner, inner, config.d_conv, groups=inner, bias=config.conv_bias)
         self._make_selection(inner)

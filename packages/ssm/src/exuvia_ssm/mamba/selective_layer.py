@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from exuvia_ssm.context import autocasting, no_autocast, plain
 from exuvia_ssm.errors import ConfigError, ShapeError
-from exuvia_ssm.layer import RealSteps, check_sequence, check_state, check_step, working_dtype
+from exuvia_ssm.layer import Layer, RealSteps, check_sequence, check_state, check_step, working_dtype
 from exuvia_ssm.registry import suggest
 from exuvia_ssm.scan.selective_scan import selective_scan
 
@@ -70,7 +70,7 @@ class S6Config:
         return self.dt_rank
 
 
-class SelectiveLayer(nn.Module):
+class SelectiveLayer(Layer):
     """The calling convention around `_sequence` and `_single`, which S6 and Mamba define."""
 
     x_proj: nn.Linear
@@ -140,10 +140,17 @@ class SelectiveLayer(nn.Module):
             )
 
     def _make_selection(self, width: int) -> None:
-        """Create the parameters for E = width channels, with the initial values of Sec. 3.6 [gu2023mamba]."""
+        """Create the parameters for E = width channels."""
         config = self.config
         self.x_proj = nn.Linear(width, config.rank + 2 * config.d_state, bias=False)
         self.dt_proj = nn.Linear(config.rank, width)
+        self.A_log = nn.Parameter(torch.empty(width, config.d_state))
+        self.D = nn.Parameter(torch.empty(width))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Set the initial values of Sec. 3.6 [gu2023mamba]."""
+        config, width, device = self.config, len(self.D), self.D.device
         scale = config.dt_scale * config.rank**-0.5
         with torch.no_grad():
             if config.dt_init == "constant":
@@ -151,11 +158,10 @@ class SelectiveLayer(nn.Module):
             else:
                 self.dt_proj.weight.uniform_(-scale, scale)
             low, high = math.log(config.dt_min), math.log(config.dt_max)
-            sizes = torch.exp(torch.rand(width) * (high - low) + low).clamp(min=config.dt_init_floor)
+            sizes = torch.exp(torch.rand(width, device=device) * (high - low) + low).clamp(min=config.dt_init_floor)
             self.dt_proj.bias.copy_(sizes + torch.log(-torch.expm1(-sizes)))  # the inverse of softplus
-        states = torch.arange(1, config.d_state + 1, dtype=torch.float32)
-        self.A_log = nn.Parameter(states.log().repeat(width, 1))
-        self.D = nn.Parameter(torch.ones(width))
+            self.A_log.copy_(torch.arange(1, config.d_state + 1, dtype=torch.float32, device=device).log())
+            self.D.fill_(1)
 
     def _selection(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """u [..., E] -> dt before bias and softplus [..., E], its bias [E] float32 (float64), B and C [..., N]"""

@@ -81,19 +81,27 @@ class S4DKernel(nn.Module):
 
     def __init__(self, config: S4DConfig) -> None:
         super().__init__()
-        self.rule = config.discretization
+        self.config, self.rule = config, config.discretization
         channels, modes = config.d_model, config.d_state // 2
-        low, high = math.log(config.dt_min), math.log(config.dt_max)
-        real, imag = initial_poles(config.init, config.d_state)
-        imag = imag.to(torch.get_default_dtype()).repeat(channels, 1)
-        self.C = nn.Parameter(torch.randn(channels, modes, 2) * math.sqrt(0.5))
-        self.log_dt = nn.Parameter(torch.rand(channels) * (high - low) + low)
-        self.log_A_real = nn.Parameter(torch.log(-real).to(imag.dtype).repeat(channels, 1))
+        self.C = nn.Parameter(torch.empty(channels, modes, 2))
+        self.log_dt = nn.Parameter(torch.empty(channels))
+        self.log_A_real = nn.Parameter(torch.empty(channels, modes))
         if config.init == "real":
-            self.register_buffer("A_imag", imag)
+            self.register_buffer("A_imag", torch.empty(channels, modes))
         else:
-            self.A_imag = nn.Parameter(imag)
+            self.A_imag = nn.Parameter(torch.empty(channels, modes))
         self._kept: dict[str, tuple[Any, Any, Any]] = {}
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the initial values of Sec. 4 [gu2022s4d]."""
+        config, (real, imag) = self.config, initial_poles(self.config.init, self.config.d_state)
+        low, high = math.log(config.dt_min), math.log(config.dt_max)
+        with torch.no_grad():
+            self.C.normal_().mul_(math.sqrt(0.5))
+            self.log_dt.uniform_().mul_(high - low).add_(low)
+            self.log_A_real.copy_(torch.log(-real))
+            self.A_imag.copy_(imag)
 
     def dynamics(self) -> list[Tensor]:
         """Return the parameters that need a small learning rate and no weight decay."""

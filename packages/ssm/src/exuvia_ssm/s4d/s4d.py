@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from exuvia_ssm.context import autocasting, no_autocast, plain, transformed
 from exuvia_ssm.errors import ConfigError, ShapeError
-from exuvia_ssm.layer import RealSteps, check_sequence, configured, working_dtype
+from exuvia_ssm.layer import Layer, RealSteps, check_sequence, configurable, working_dtype
 from exuvia_ssm.s4d.diagonal_scan import diagonal_scan
 from exuvia_ssm.s4d.diagonal_system import ChunkTables
 from exuvia_ssm.s4d.dynamics import S4DConfig, S4DKernel
@@ -34,20 +34,25 @@ class S4DState(NamedTuple):
     """complex modes after the last real step, for input matrix 1   [B, D, N/2]"""
 
 
-class S4D(nn.Module):
+class S4D(Layer):
     """x [B, L, D] -> y [B, L, D], causal, linear in time.
 
     Options are the fields of `S4DConfig`. Raises ConfigError for an unknown or unsuitable option. A value that is not
     finite affects its sequence and channel from the start of its chunk or transform.
     """
 
-    def __init__(self, d_model: int, **options: Any) -> None:
+    @configurable(S4DConfig, "d_state dropout")
+    def __init__(self, config: S4DConfig) -> None:
         super().__init__()
-        self.config = configured(S4DConfig, d_model, options)
-        self.D = nn.Parameter(torch.randn(d_model))
-        self.kernel = S4DKernel(self.config)
-        if self.config.output == "glu":
+        self.config, d_model = config, config.d_model
+        self.D = nn.Parameter(torch.empty(d_model))
+        self._initialise()
+        self.kernel = S4DKernel(config)
+        if config.output == "glu":
             self.output_linear = nn.Sequential(nn.Conv1d(d_model, 2 * d_model, 1), nn.GLU(dim=-2))
+
+    def _initialise(self) -> None:
+        nn.init.normal_(self.D)
 
     def forward(
         self,
@@ -88,8 +93,10 @@ class S4D(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Return convolution plus skip of right-padded steps   [B, L, D], and the final state [B, D, N/2] if wanted."""
         length, method = x.shape[1], self.config.method
-        if method == "auto" or transformed():
+        if not isinstance(length, torch.SymInt) and (method == "auto" or transformed()):
             method = "fft" if transformed() or length <= _FFT_STEPS_PER_MODE * self.config.d_state // 2 else "chunked"
+        if isinstance(length, torch.SymInt):  # exported for any length
+            method = "chunked"
         skip = self.D.to(x.dtype)[:, None]
         if method == "fft" and entering is None and not wants_state:
             skip = F.pad(skip, (0, max(length, 1) - 1))[:, :length]
@@ -198,6 +205,8 @@ def _checked(rate: float) -> float:
 
 def _chunk(length: int, device: torch.device) -> int:
     """Return the steps of a chunk: 64; fewer for short sequences, more on devices where each chunk costs a launch."""
+    if isinstance(length, torch.SymInt):
+        return 64
     if device.type == "cpu" or length <= 4096:
         return next((size for size in (16, 32) if length <= size), 64)
     return min(512, 1 << (math.isqrt(length).bit_length() - 1))

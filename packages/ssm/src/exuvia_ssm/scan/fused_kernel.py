@@ -74,9 +74,13 @@ def fused_scan(rows: ScanRows, name: str) -> tuple[Tensor, Tensor]:
     return y, final
 
 
+def _contiguous(field: Any) -> Any:
+    return field.contiguous() if isinstance(field, Tensor) else field  # an exported graph may have other strides
+
+
 def _forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     *fields, save, most, name = arguments
-    rows = ScanRows(*fields)
+    rows = ScanRows(*map(_contiguous, fields))
     y, final, saved = kernel(name).forward(rows, save)
     states = saved[0] if saved else rows.x.new_empty(most, *rows.A.shape)
     return y, final, states
@@ -91,8 +95,8 @@ def _shapes(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 def _backward(*arguments: Any) -> tuple[Tensor, ...]:
     *fields, saved, grad_y, grad_final, name = arguments
-    rows = ScanRows(*fields)
-    grads = kernel(name).backward(rows, (saved,), grad_y, grad_final)
+    rows = ScanRows(*map(_contiguous, fields))
+    grads = kernel(name).backward(rows, (saved,), _contiguous(grad_y), _contiguous(grad_final))
     return tuple(rows.x.new_empty(0) if grad is None else grad for grad in grads)
 
 

@@ -14,8 +14,6 @@ class GaussianBasis(nn.Module):
     and the sum is nearly flat. Raises ConfigError for fewer than one centre or a width that is not positive.
     """
 
-    centres: Tensor
-
     def __init__(self, num_centres: int, low: float, high: float, width: float | None = None) -> None:
         super().__init__()
         if num_centres < 1:
@@ -24,14 +22,20 @@ class GaussianBasis(nn.Module):
         self.width = spacing if width is None else float(width)
         if not self.width > 0:
             raise ConfigError(f"found a Gaussian width of {width!r}; expected a positive number of grid intervals")
-        self.register_buffer("centres", torch.linspace(low, high, num_centres), persistent=False)
+        self.range = low, high, num_centres
+
+    @property
+    def centres(self) -> Tensor:
+        """Centres c_j [J]; not stored, so that modules created without values have them too."""
+        return torch.linspace(*self.range)
 
     def forward(self, differences: Tensor) -> Tensor:
         """Differences [...] -> [..., J], in the same dtype."""
-        scaled = (differences.unsqueeze(-1) - self.centres.to(differences.dtype)) * (0.5**0.5 / self.width)
+        scaled = (
+            differences.unsqueeze(-1) - torch.linspace(*self.range, device=differences.device).to(differences.dtype)
+        ) * (0.5**0.5 / self.width)
         return torch.exp(-scaled.square())
 
     def extra_repr(self) -> str:
         """Return the text that print(module) shows."""
-        low, high = float(self.centres[0]), float(self.centres[-1])
-        return f"{self.centres.numel()} centres in [{low:g}, {high:g}], width={self.width:g}"
+        return "{2} centres in [{0:g}, {1:g}]".format(*self.range) + f", width={self.width:g}"

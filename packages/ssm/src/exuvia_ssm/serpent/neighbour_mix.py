@@ -11,23 +11,29 @@ import torch
 from torch import Tensor, nn
 
 from exuvia_ssm.errors import ConfigError
+from exuvia_ssm.layer import Layer
 
 NEIGHBOURS = 0.1
 """Initial scale of the neighbours' weights, relative to weights that preserve the variance."""
 
 
-class FullMix(nn.Module):
+class FullMix(Layer):
     """z = W [x_1 .. x_K, phi_1 .. phi_K] + b: "Linear" in Fig. 2 [rando2025serpent]; phi's place is inferred.   (S6)"""
 
     def __init__(self, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> None:
         super().__init__()
         self.linear = nn.Linear(K * d_model, width)
         self.expansion = nn.Linear(K * num_features, width, bias=False) if num_features else None
+        self.own, self.sizes = own, (width, K, d_model)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        width, K, d_model = self.sizes
         with torch.no_grad():
             nn.init.zeros_(self.linear.bias)
             nn.init.normal_(self.linear.weight, std=NEIGHBOURS * (K * d_model) ** -0.5)
-            passing = nn.init.orthogonal_(torch.empty(width, d_model)) * max(1.0, d_model / width) ** 0.5
-            self.linear.weight.view(width, K, d_model)[:, own] += passing
+            passing = nn.init.orthogonal_(torch.empty(width, d_model, device=self.linear.weight.device))
+            self.linear.weight.view(self.sizes)[:, self.own] += passing * max(1.0, d_model / width) ** 0.5
 
     def forward(self, rows: Tensor, features: Tensor | None) -> Tensor:
         """Stacked rows [..., K, D] and features [..., K, J] or None -> [..., width]."""
@@ -35,17 +41,20 @@ class FullMix(nn.Module):
         return mixed if self.expansion is None or features is None else mixed + self.expansion(features.flatten(-2))
 
 
-class DepthwiseMix(nn.Module):
+class DepthwiseMix(Layer):
     """z = P (sum_k a_k * x_k) + W phi + b, weights a_k per channel; P only if the width changes [inferred, cheap]."""
 
     def __init__(self, d_model: int, width: int, K: int, num_features: int, own: int = -1) -> None:
         super().__init__()
-        self.taps = nn.Parameter(torch.randn(K, d_model) * NEIGHBOURS * K**-0.5)
-        with torch.no_grad():
-            self.taps[own] += 1
-        self.bias = nn.Parameter(torch.zeros(width))
+        self.own, self.taps, self.bias = own, nn.Parameter(torch.empty(K, d_model)), nn.Parameter(torch.empty(width))
+        self._initialise()
         self.project = nn.Linear(d_model, width, bias=False) if width != d_model else None
         self.expansion = nn.Linear(K * num_features, width, bias=False) if num_features else None
+
+    def _initialise(self) -> None:
+        with torch.no_grad():
+            self.taps.normal_().mul_(NEIGHBOURS * len(self.taps) ** -0.5)[self.own] += 1
+            self.bias.zero_()
 
     def forward(self, rows: Tensor, features: Tensor | None) -> Tensor:
         """Stacked rows [..., K, D] and features [..., K, J] or None -> [..., width]."""

@@ -35,7 +35,7 @@ from torch.nn import functional
 
 from exuvia_ssm.context import hidden, no_autocast, plain, readable
 from exuvia_ssm.errors import ConfigError, ShapeError
-from exuvia_ssm.layer import check_sequence, check_step, configured
+from exuvia_ssm.layer import Layer, check_sequence, check_step, configurable
 from exuvia_ssm.registry import layer_builder
 from exuvia_ssm.serpent import resample
 from exuvia_ssm.serpent.config import SeRpEntConfig
@@ -47,7 +47,7 @@ from exuvia_ssm.serpent.state import Resampling, SeRpEntState, select_rows
 from exuvia_ssm.serpent.windows import Elements, History, Windows, differences, last_elements, lay_out, windows_of
 
 
-class SeRpEnt(nn.Module):
+class SeRpEnt(Layer):
     """Selective resampling: x [B, L, D] -> y [B, L, D].   Figs. 2, 3 [rando2025serpent]; equations in the module
 
     A row without a selected element (kappa L < 1) passes through the skip connection only. With one rate of 1, K = 1,
@@ -56,21 +56,18 @@ class SeRpEnt(nn.Module):
 
     config: SeRpEntConfig
 
-    def __init__(self, d_model: int, **options: Any) -> None:
+    @configurable(SeRpEntConfig, "ssm")
+    def __init__(self, config: SeRpEntConfig) -> None:
         super().__init__()
-        self.config = c = configured(SeRpEntConfig, d_model, options)
-        n = len(c.rates)
+        self.config = c = config
+        d_model, n = c.d_model, len(c.rates)
         build = layer_builder(c.ssm, c.ssm_options)
         self.interval = nn.Linear(d_model, n) if c.intervals == "learned" else None
-        if self.interval is not None:
-            nn.init.constant_(self.interval.bias, c.interval_bias)
         own = c.K - 1 if c.neighbours == "trailing" else c.K // 2
         self.mixes = nn.ModuleList(MIX[c.mix](d_model, c.width, c.K, c.num_features, own) for _ in c.rates)
         self.layers = nn.ModuleList(build(c.width) for _ in c.rates)
         self.output = nn.Linear(n * c.width, d_model) if c.combine == "linear" else None
-        if self.output is not None:  # preserves the variance
-            nn.init.normal_(self.output.weight, std=(n * c.width) ** -0.5)
-            nn.init.zeros_(self.output.bias)
+        self._initialise()
         low, high = (1 - c.K, 1) if c.neighbours == "trailing" else (-c.K, c.K)
         self.window_basis = self.since_basis = self.since = None
         if c.num_features and c.mix != "none":
@@ -78,6 +75,13 @@ class SeRpEnt(nn.Module):
         if c.num_features and c.restore != "linear":
             self.since_basis = GaussianBasis(c.num_centres, 0, 1, c.centre_width)
             self.since = nn.Linear(n * c.num_centres, d_model, bias=False)
+
+    def _initialise(self) -> None:
+        if self.interval is not None:
+            nn.init.constant_(self.interval.bias, self.config.interval_bias)
+        if self.output is not None:  # preserves the variance
+            nn.init.normal_(self.output.weight, std=self.output.in_features**-0.5)
+            nn.init.zeros_(self.output.bias)
 
     def forward(
         self, x: Tensor, valid: Tensor | None = None, state: SeRpEntState | None = None, return_state: bool = False
@@ -342,4 +346,4 @@ def _room(most: int, rate: float) -> int:
     M depends on the whole sequence, and a matrix product may round a row differently if the number of rows changes.
     With whole blocks of rows it does not (observed on x86), so early outputs are causal to the last bit.
     """
-    return most if rate == 1 else -(-most // 8) * 8
+    return most if rate == 1 or isinstance(most, torch.SymInt) else -(-most // 8) * 8
