@@ -5,7 +5,7 @@ import pytest
 
 from exuvia.data.concepts import find_concept
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.evaluation.mm_safe import masked_captions, masked_tokens, mm_safe
+from exuvia.evaluation.sample import masked_captions, masked_tokens, mm_safe
 from lab.released_scores import released_masked_tokens, released_mm_safe
 
 VIOLENCE = find_concept("violence")

@@ -15,12 +15,11 @@ from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.evaluation import benchmark
 from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark, sets_of
-from exuvia.evaluation.prompt_sets import Generations, prompt_sets
-from exuvia.evaluation.refine import clips_without_concept
+from exuvia.evaluation.prompt_sets import Generations, clips_without_concept, prompt_sets
 from exuvia.files import write_json
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.readers import read_json
-from exuvia.recipes.judges import EvaluatorRecipe
+from exuvia.recipes.generator import EvaluatorRecipe
 from exuvia.shapes import Features
 from exuvia.unlearning.base import unlearn
 from tiny import tiny_pipeline
@@ -110,7 +109,7 @@ def test_a_missing_evaluator_is_trained_and_said_so(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[EvaluatorRecipe] = []
-    monkeypatch.setattr("exuvia.recipes.judges.train_judge", asked.append)
+    monkeypatch.setattr("exuvia.recipes.generator.train_judge", asked.append)
     config = command.BenchmarkConfig("violence", data=store.folder, evaluator=tmp_path / "mine")
     assert command._evaluator(config) == str(tmp_path / "mine")
     assert asked == [EvaluatorRecipe(out=str(tmp_path / "mine"), data=(str(store.folder),))]

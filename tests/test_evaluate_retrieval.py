@@ -15,8 +15,7 @@ from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, ShapeError
 from exuvia.evaluation.ncs import ConceptRanker, Gallery, first_ranks
 from exuvia.judges.retrieval import ActorDecoder, ActorEncoder, RetrievalConfig
-from exuvia.judges.retrieval_losses import info_nce, ranks, recalls
-from exuvia.judges.retrieval_task import RetrievalTask, RetrievalTaskConfig, load_retrieval
+from exuvia.judges.retrieval_task import RetrievalTask, RetrievalTaskConfig, info_nce, load_retrieval, ranks, recalls
 from exuvia.text.hashed import HashedText
 from exuvia.train import TrainConfig, fit
 from lab.released_scores import released_ncs, released_refinement

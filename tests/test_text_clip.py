@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.text import clip
 from exuvia.text.base import TextEncoder
-from exuvia.text.clip import CLIPText, clip_tokenizer, numbered
-from exuvia.text.clip_tower import ClipTextConfig, ClipTextTower, text_weights
+from exuvia.text.clip import CLIPText, ClipTextConfig, ClipTextTower, clip_tokenizer, numbered, text_weights
 
 MERGES = [("c", "k</w>"), ("k", "i"), ("ki", "ck</w>"), ("l", "e"), ("f", "t</w>"), ("le", "ft</w>")]
 WIDTH, LAYERS = 64, 2

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exuvia.text.lexicon import noun_base, verb_base
-from exuvia.text.tags import tag
+from exuvia.text.tags import noun_base, tag, verb_base
 
 
 def test_a_caption_is_tagged_in_the_published_form() -> None:

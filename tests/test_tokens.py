@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.tokens.draws import SeededDraws
+from exuvia.tokens.quantiser import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from exuvia.checkpoint import load_metadata, load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError, OutputError
-from exuvia.tokens.draws import SeededDraws
+from exuvia.tokens.quantiser import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
 from exuvia.train import CHECKPOINT, WEIGHTS, TrainConfig, Trainer, finish_now, fit, learning_rate

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from exuvia.errors import ConfigError, OutputError
 from exuvia.motion.clip import Clip
-from exuvia.view.page import ComparisonRow, Panel, write_comparison, write_page
-from exuvia.view.payload import pack_clip, script_json
+from exuvia.view.page import ComparisonRow, Panel, pack_clip, script_json, write_comparison, write_page
 from packed_clip import unpack_joints
 
 HOSTILE = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\"'&amp; \u2028 é"

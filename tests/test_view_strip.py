@@ -14,8 +14,7 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
 from exuvia.view.camera import FIELD_OF_VIEW_RAD, Shot, facing_rad, floor_height_m, smooth_root
 from exuvia.view.frame import LEFT, RIGHT, draw_frame, fit_text, font
-from exuvia.view.strip import pose_indices, write_strip
-from exuvia.view.video import write_video
+from exuvia.view.video import pose_indices, write_strip, write_video
 
 
 def standing(frames: int = 12, heading_rad: float = 0.0, speed_m_s: float = 0.0) -> Clip:

@@ -20,7 +20,7 @@ from exuvia.sequence.settings import (
     SerpentSettings,
 )
 from exuvia.text.hashed import HashedText
-from exuvia.tokens.draws import SeededDraws
+from exuvia.tokens.quantiser import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
 

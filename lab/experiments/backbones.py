@@ -7,7 +7,7 @@ import torch
 from exuvia.config import settings
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.benchmark import MethodSpec, Plan
-from exuvia.pipeline.legacy import renamed
+from exuvia.pipeline.parts import renamed
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.readers import read_json
 from lab import backbones

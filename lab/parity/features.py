@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from exuvia.features import recover as back
+from exuvia.features import representation as back
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.kit import KIT
 from exuvia.features.normaliser import Normaliser

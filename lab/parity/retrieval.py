@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from exuvia.judges.retrieval import ActorDecoder, ActorEncoder, position_table
-from exuvia.judges.retrieval_losses import info_nce, kl_divergence, ranks, recalls, similarity
+from exuvia.judges.retrieval_task import info_nce, kl_divergence, ranks, recalls, similarity
 from lab.parity.case import Case
 from lab.released_scores import released_ncs
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from exuvia.features.recover import recover_root
+from exuvia.features.representation import recover_root
 from exuvia.motion.skeleton import Skeleton
 from exuvia.shapes import Array, Features, Floats, Joints
 

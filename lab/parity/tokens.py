@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exuvia.tokens.draws import kept_level
-from exuvia.tokens.quantiser import EMAQuantiser
+from exuvia.tokens.quantiser import EMAQuantiser, kept_level
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
 from lab.parity.case import Case

@@ -9,7 +9,7 @@ from exuvia.files import whole_file
 from exuvia.motion.clip import Clip
 from exuvia.view.camera import Shot
 from exuvia.view.frame import INK, MUTED, PAPER, draw_frame, fit_text, font
-from exuvia.view.strip import pose_indices
+from exuvia.view.video import pose_indices
 
 POSES, SIZE, HEAD, EDGE = 10, (130, 180), 40, 12
 """Poses a row; width and height of a pose, height of the text above it and margin, in pixels."""

@@ -30,7 +30,7 @@ EXPORTER = {
     ".glb": "exuvia.motion.glb_writer:write_glb",
     ".mp4": "exuvia.view.video:write_video",
     ".gif": "exuvia.view.video:write_video",
-    ".png": "exuvia.view.strip:write_strip",
+    ".png": "exuvia.view.video:write_strip",
     ".html": "exuvia.view.page:write_page",
 }
 UNLEARN = {
@@ -45,4 +45,4 @@ UNLEARN = {
     "lcr": "exuvia.unlearning.lcr:LCR",
 }
 JOBS = ("generate", "unlearn", "audit", "evaluate", "look")
-STUDIO_JOB = {name: f"exuvia.studio.jobs.{name}:{name}" for name in JOBS}
+STUDIO_JOB = {name: f"exuvia.studio.jobs:{name}" for name in JOBS}

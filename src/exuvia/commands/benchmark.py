@@ -81,7 +81,7 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 def _evaluator(config: BenchmarkConfig) -> str:
     """Folder of the chosen evaluator, which is trained if necessary; "" for the shipped one."""
-    from exuvia.recipes.judges import train_judge
+    from exuvia.recipes.generator import train_judge
     from exuvia.recipes.settings import EvaluatorRecipe
 
     if config.evaluator is None:

@@ -23,8 +23,7 @@ def train(recipe: Any) -> None:
     The same settings and data give the same weights on the same machine, with the same number of threads and without a
     GPU. A stopped training continues; a finished one returns at once.
     """
-    from exuvia.recipes.generator import train_part
-    from exuvia.recipes.judges import train_judge
+    from exuvia.recipes.generator import train_judge, train_part
     from exuvia.recipes.tokenizer import train_tokenizer
 
     if isinstance(recipe, recipes.TokenizerRecipe):

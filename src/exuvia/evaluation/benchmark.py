@@ -29,9 +29,8 @@ from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError, OutputError
 from exuvia.evaluation.judge import Judge, is_seen
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
-from exuvia.evaluation.prompt_sets import Generations, PromptSet, prompt_sets
+from exuvia.evaluation.prompt_sets import Generations, PromptSet, clips_without_concept, prompt_sets
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
-from exuvia.evaluation.refine import clips_without_concept
 from exuvia.evaluation.report import FILE, REAL, Example, Method, Row, report_of
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.files import locked, write_json
@@ -105,7 +104,7 @@ class Plan:
     limit: Count | None = None
     """Maximum number of prompts in a set."""
     refine: Natural = 0
-    """Number of motions for every forget caption to refine the forget set (refine.py); 0: it is not refined."""
+    """Number of motions for every forget caption to refine the forget set (prompt_sets.py); 0: it is not refined."""
     moved: tuple[str, ...] = ()
     """Ids that the refinement moved to the retain set; set by `run_benchmark`."""
     evaluator: str = ""

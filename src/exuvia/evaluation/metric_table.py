@@ -6,9 +6,8 @@ from itertools import combinations
 
 import numpy as np
 
-from exuvia.evaluation.mm_safe import mm_safe
 from exuvia.evaluation.ncs import KS
-from exuvia.evaluation.sample import RIGID, Doubles, Need, Sample
+from exuvia.evaluation.sample import RIGID, Doubles, Need, Sample, mm_safe
 from exuvia.judges.metrics import BATCH, diversity, fid, kid, mm_dist, r_precision
 from exuvia.tables import Better, Column
 

@@ -1,4 +1,7 @@
-"""Training of the retrieval model (a task for `train.fit`), and loading of a finished run.   [petrovich2023tmr]"""
+"""Training of the retrieval model (a task for `train.fit`), and loading of a finished run.   [petrovich2023tmr]
+
+Facts: TMR, src/model/tmr.py, losses.py and metrics.py.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
@@ -18,10 +23,53 @@ from exuvia.errors import CheckpointError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.clips import judged_clips, padded, random_crop
 from exuvia.judges.retrieval import MotionTextRetrieval, RetrievalModel
-from exuvia.judges.retrieval_losses import info_nce, kl_divergence, ranks, recalls, similarity
 from exuvia.judges.settings import RetrievalConfig, RetrievalTaskConfig
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.text.base import TextEncoder
+
+RECALLS = (1, 2, 3, 5, 10)
+
+
+def similarity(a: Tensor, b: Tensor) -> Tensor:
+    """Cosines [N, M] of rows a [N, E] and b [M, E]."""
+    return F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T
+
+
+def info_nce(
+    text: Tensor, motion: Tensor, sentences: Tensor | None = None, temperature: float = 0.1, threshold: float = 0.8
+) -> Tensor:
+    """Symmetric cross-entropy over cosines of pairs [B, E], divided by `temperature`.   [petrovich2023tmr]
+
+    Pairs of similar captions, with (1 + cosine) / 2 of `sentences` [B, S] above `threshold`, are ignored.
+    """
+    logits = similarity(text, motion) / temperature
+    if sentences is not None:
+        alike = sentences @ sentences.T > 2 * threshold - 1
+        alike = alike & ~torch.eye(len(text), dtype=torch.bool, device=text.device)
+        logits = logits.masked_fill(alike, -torch.inf)
+    right = torch.arange(len(text), device=text.device)
+    return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
+
+
+def kl_divergence(mean_a: Tensor, logvar_a: Tensor, mean_b: Tensor, logvar_b: Tensor) -> Tensor:
+    """KL(N(a) || N(b)) of diagonal normal distributions, as a mean over entries."""
+    ratio = torch.exp(logvar_a - logvar_b)
+    return (0.5 * (ratio + (mean_a - mean_b).square() * torch.exp(-logvar_b) - 1 - logvar_a + logvar_b)).mean()
+
+
+def ranks(scores: NDArray[np.float64], alike: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Rank, from 0, of column i in row i; ties get the mean rank. `alike` [N, N] marks columns that are also right."""
+    order = rankdata(-scores, method="average", axis=1) - 1
+    if alike is None:
+        return np.diagonal(order).copy()
+    right = alike | np.eye(len(scores), dtype=bool)
+    return np.where(right, order, np.inf).min(1)
+
+
+def recalls(rank: NDArray[np.float64], prefix: str) -> dict[str, float]:
+    """`prefix/R01` .. `R10` in per cent, the median rank from 1, and the number of ranks."""
+    values = {f"{prefix}/R{k:02d}": float(100 * (rank < k).mean()) for k in RECALLS}
+    return values | {f"{prefix}/MedR": float(np.median(rank) + 1), f"{prefix}/len": float(len(rank))}
 
 
 class RetrievalTask:

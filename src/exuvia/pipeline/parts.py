@@ -1,4 +1,7 @@
-"""Loads the models and statistics of a pipeline folder; the sizes of models are checked against the weights."""
+"""Loads the models and statistics of a pipeline folder; the sizes of models are checked against the weights.
+
+In older folders, such as the shipped `base`, the generator of base codes is named `mask`.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +13,6 @@ from exuvia.checkpoint import built, load_tensors
 from exuvia.config import from_dict
 from exuvia.errors import CheckpointError
 from exuvia.features.normaliser import Normaliser
-from exuvia.pipeline.legacy import weights_path
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.generators import build_generator
 from exuvia.sequence.length import LengthEstimator, OwnLength, build_length
@@ -18,6 +20,20 @@ from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.sequence.settings import ResidualTransformerConfig
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
+
+T = TypeVar("T")
+
+
+def renamed(values: Mapping[str, T]) -> dict[str, T]:
+    """Rename `mask` and `mask.x` to `base` and `base.x`; other names stay."""
+    return {"base" + name[4:] if name.partition(".")[0] == "mask" else name: value for name, value in values.items()}
+
+
+def weights_path(folder: Path, part: str) -> Path:
+    """File of a part's weights in a pipeline folder."""
+    path, older = folder / f"{part}.safetensors", folder / "mask.safetensors"
+    return older if part == "base" and older.exists() and not path.exists() else path
+
 
 Module = TypeVar("Module", bound=nn.Module)
 PARTS = ("tokenizer", "base", "residual", "length")

@@ -23,8 +23,7 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.origin import origin_of_weights
 from exuvia.motion.rigid import rigid_clip
 from exuvia.pipeline.codebook_noise import CodeNoise, added, load_noise
-from exuvia.pipeline.legacy import renamed
-from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts
+from exuvia.pipeline.parts import PARTS, load_normaliser, load_parts, renamed
 from exuvia.pipeline.prompt_guard import PromptGuard, Route, load_guards, routes, save_guards
 from exuvia.pipeline.settings import GenerationConfig, History, PipelineFacts, PipelineFile, Sampling, check_prompts
 from exuvia.pipeline.stream import Scene, stream

@@ -20,7 +20,7 @@ from exuvia.checkpoint import built, load_tensors, part_of, save_tensors
 from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.pipeline.legacy import renamed
+from exuvia.pipeline.parts import renamed
 from exuvia.readers import as_type
 from exuvia.sequence.base import BaseGenerator
 from exuvia.sequence.generators import build_generator, describe_generator

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
-from exuvia.features.recover import recover_root
+from exuvia.features.representation import recover_root
 from exuvia.motion.clip import Clip
 from exuvia.motion.rigid import RigidStream
 from exuvia.pipeline.settings import LongConfig, check_prompts

@@ -1,6 +1,7 @@
-"""Training of the generators of base codes, the residual transformer and the length estimator."""
+"""Training of the parts of a generator, and of the models that judge motion: evaluator, classifier, retrieval model."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,21 @@ from torch import Tensor
 from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
 from exuvia.config import to_dict
 from exuvia.data.clips import open_corpus
+from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.files import sha256_file
-from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
+from exuvia.judges.retrieval_task import RetrievalTask
+from exuvia.judges.tasks import ClassifierTask, EvaluatorTask
+from exuvia.recipes.settings import (
+    BAMMRecipe,
+    CausalRecipe,
+    ClassifierRecipe,
+    EvaluatorRecipe,
+    LengthRecipe,
+    MaskRecipe,
+    ResidualRecipe,
+    RetrievalRecipe,
+)
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.sequence.bamm import BAMM
@@ -22,7 +35,8 @@ from exuvia.sequence.causal import CausalGenerator
 from exuvia.sequence.length import LengthEstimator
 from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.residual_transformer import ResidualTransformer
-from exuvia.train import WEIGHTS, fit
+from exuvia.text.word_vectors import MiniLMWords
+from exuvia.train import WEIGHTS, Task, fit
 
 Part = BaseGenerator | ResidualTransformer | LengthEstimator
 Recipe = MaskRecipe | BAMMRecipe | CausalRecipe | ResidualRecipe | LengthRecipe
@@ -91,3 +105,17 @@ class CodesTask:
 def train_part(recipe: Recipe) -> dict[str, float]:
     """Train the part of a recipe, or continue or return its run. Raises the errors of `train.fit`."""
     return fit(lambda: CodesTask(recipe), recipe.train, recipe.out)
+
+
+def train_judge(recipe: ClassifierRecipe | EvaluatorRecipe | RetrievalRecipe) -> dict[str, float]:
+    """Train the model of a recipe, or continue or return its run. Raises the errors of `train.fit`."""
+    stores = [Store.open(Path(folder)) for folder in recipe.data]
+    make: Callable[[], Task]
+    if isinstance(recipe, ClassifierRecipe):
+        make = partial(ClassifierTask, stores, recipe.task)
+    elif isinstance(recipe, EvaluatorRecipe):
+        make = partial(EvaluatorTask, stores, MiniLMWords(), recipe.task)
+    else:
+        make = partial(RetrievalTask, stores, recipe.task)
+    facts = {"data": [{"store": store.name, "hash": store.data_hash} for store in stores]}
+    return fit(make, recipe.train, recipe.out, facts)

@@ -15,7 +15,7 @@ from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
 from exuvia.recipes.settings import TokenizerRecipe
 from exuvia.shapes import Features, Joints
-from exuvia.tokens.draws import SeededDraws
+from exuvia.tokens.quantiser import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
 from exuvia.train import fit

@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from exuvia.sequence import sampling
-from exuvia.sequence.bamm_decoder import BAMMDecoder, attention_table
+from exuvia.sequence.bamm_decoder import Attention, BAMMDecoder, GPTDecoder, attention_table
 from exuvia.sequence.base import Range, Text, max_tokens
 from exuvia.sequence.encoder import EncoderLayer
-from exuvia.sequence.gpt_blocks import Attention, GPTDecoder
 from exuvia.sequence.sampling import SamplingOptions
 from exuvia.sequence.trunk import Guidance, Prefix, evaluating
 

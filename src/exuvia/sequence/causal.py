@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.sequence import sampling
-from exuvia.sequence.backbone import StackEncoder
 from exuvia.sequence.base import BaseGenerator, Range, Text, max_tokens
+from exuvia.sequence.encoder import StackEncoder
 from exuvia.sequence.sampling import SamplingOptions
 from exuvia.sequence.settings import CausalConfig
 from exuvia.sequence.trunk import Guidance, Prefix, evaluating

@@ -2,6 +2,9 @@
 
 Parameter names are those of the published checkpoints (momask-codes, models/mask_transformer/transformer.py, which uses
 torch.nn.TransformerEncoder). Attention runs through `scaled_dot_product_attention`.
+
+State-space layers may replace the attention layers: a bidirectional stack sees the whole sequence, and its time and
+memory grow linearly with the length; a causal stack reads one code after another.
 """
 
 from dataclasses import dataclass
@@ -9,6 +12,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from exuvia.sequence.settings import Backbone, StackConfig
 
 
 class Dropout(nn.Module):
@@ -163,3 +168,31 @@ class Encoder(nn.Module):
             x = layer(x, layout)
         result: Tensor = self.layers[-1](x, layout, only)
         return result
+
+
+class StackEncoder(nn.Module):
+    """Replaces the published encoder: x [B, L, D] -> y [B, L, D]."""
+
+    def __init__(self, backbone: Backbone, width: int, layers: int, dropout: float, causal: bool = False) -> None:
+        from exuvia.sequence.stack import Stack  # loads every layer of exuvia-ssm
+
+        super().__init__()
+        self.config = StackConfig(
+            width, layers, backbone.mixer, causal=causal, dropout=dropout, serpent=backbone.serpent
+        )
+        self.stack = Stack(self.config)
+
+    def forward(self, x: Tensor, valid: Tensor, packed: bool = False) -> Tensor:
+        """valid bool [B, L], in any pattern; `packed` has no effect, because scans always skip padding."""
+        return self.stack(x, valid)
+
+    def forward_at(self, x: Tensor, valid: Tensor, wanted: Tensor) -> Tensor:
+        """The result of `forward` at the elements `wanted`, bool [B, L] -> [wanted elements, D]."""
+        return self.forward(x, valid)[wanted]
+
+    def initialise(self, seed: int) -> None:
+        """Reset the weights to the layers' own initial values, from a seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            fresh = type(self.stack)(self.config)
+        self.stack.load_state_dict(fresh.state_dict())

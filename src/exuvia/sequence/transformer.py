@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.errors import ShapeError
-from exuvia.sequence.backbone import StackEncoder
-from exuvia.sequence.encoder import Dropout, Encoder
+from exuvia.sequence.encoder import Dropout, Encoder, StackEncoder
 from exuvia.sequence.settings import Backbone, TransformerConfig
 from exuvia.sequence.trunk import Prefix, Trunk
 

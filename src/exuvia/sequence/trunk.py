@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from exuvia.errors import ConfigError, ShapeError
-from exuvia.sequence.backbone import StackEncoder
+from exuvia.sequence.encoder import StackEncoder
 from exuvia.sequence.settings import TrunkConfig
 
 Condition = tuple[Tensor, Tensor | None, Tensor | None]

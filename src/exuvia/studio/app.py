@@ -14,7 +14,6 @@ from starlette.routing import Route
 from exuvia import __version__
 from exuvia.errors import ExuviaError, OutputError
 from exuvia.studio.catalogue import ready, withdraw
-from exuvia.studio.context import Context
 from exuvia.studio.database import open_database
 from exuvia.studio.events import Broadcast
 from exuvia.studio.guard import Guard
@@ -27,6 +26,7 @@ from exuvia.studio.routes_library import routes as library_routes
 from exuvia.studio.schemas import Problem
 from exuvia.studio.settings import Settings
 from exuvia.studio.supervisor import Supervisor
+from exuvia.studio.views import Context
 from exuvia.view.page import ASSETS as PLAYER
 
 HERE = Path(__file__).parent / "assets"

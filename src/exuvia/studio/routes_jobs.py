@@ -10,10 +10,9 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from exuvia.config import from_dict, nested
 from exuvia.errors import ConfigError
 from exuvia.files import csv_text
-from exuvia.studio.context import Context, Studio
 from exuvia.studio.queue import ENDED, Refused, Unknown
 from exuvia.studio.schemas import AuditAsk, EditAsk, EvaluationAsk, Id, JobKind, JobView, Motion, MotionAsk, MotionLine
-from exuvia.studio.views import audit_csv_rows, job_view
+from exuvia.studio.views import Context, Studio, audit_csv_rows, job_view
 from exuvia.unlearning.settings import method_settings
 
 routes = APIRouter(prefix="/api/v1", tags=["jobs"])

@@ -19,13 +19,12 @@ from exuvia.motion.foot_lock import lock_feet
 from exuvia.motion.output import Output
 from exuvia.registry import COMPANIONS, EXPORTER, IMPORTER
 from exuvia.studio.catalogue import CATALOGUE, form_line, ready
-from exuvia.studio.context import Studio
 from exuvia.studio.library import EMPTY_DETAIL, Generator
 from exuvia.studio.queue import Full, Refused, Unknown
 from exuvia.studio.reading import FIELDS, read_upload
 from exuvia.studio.schemas import GeneratorAsk, GeneratorView, Id, Kind, MarkAsk, MotionView, ReportView, Status
-from exuvia.studio.views import motion_view, report_id
-from exuvia.view.payload import pack_skeleton
+from exuvia.studio.views import Studio, motion_view, report_id
+from exuvia.view.page import pack_skeleton
 
 routes = APIRouter(prefix="/api/v1", tags=["library"])
 pages = APIRouter(tags=["pages"])

@@ -1,12 +1,38 @@
 """Converts rows of the tables to responses of the API."""
 
 import hashlib
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+from fastapi import Depends, Request
+
+from exuvia.studio.events import Broadcast
 from exuvia.studio.library import Library
 from exuvia.studio.queue import Job, Queue
 from exuvia.studio.schemas import JobView, Motion, MotionView
-from exuvia.view.payload import pack_clip
+from exuvia.studio.settings import Settings
+from exuvia.studio.supervisor import Supervisor
+from exuvia.view.page import pack_clip
+
+
+@dataclass
+class Context:
+    """The parts of one studio."""
+
+    settings: Settings
+    queue: Queue
+    library: Library
+    broadcast: Broadcast
+    supervisor: Supervisor | None
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Studio = Annotated[Context, Depends(_context)]
+
 
 SHORT_KEYS = ("motions", "pipeline", "edit_s", "pipelines", "names", "threshold")
 """Short parts of a result, shown in lists of jobs."""

@@ -25,7 +25,7 @@ from exuvia.readers import parse_as
 from exuvia.registry import STUDIO_JOB, resolve
 from exuvia.studio.catalogue import build, publish
 from exuvia.studio.database import open_database
-from exuvia.studio.jobs.base import JobContext
+from exuvia.studio.jobs import JobContext
 from exuvia.studio.library import Library, weights_of
 from exuvia.studio.queue import CANCELLED, FAILED, Cancelled, Job, Queue
 from exuvia.studio.settings import LANES, Settings

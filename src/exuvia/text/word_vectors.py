@@ -18,9 +18,8 @@ from exuvia.errors import ConfigError, DataError
 from exuvia.readers import guarded, read_npy, read_utf8
 from exuvia.shapes import Floats
 from exuvia.text.base import fingerprint_of
-from exuvia.text.lexicon import EMPHASISED
 from exuvia.text.minilm import MiniLM
-from exuvia.text.tags import tag
+from exuvia.text.tags import EMPHASISED, tag
 from exuvia.text.word_lists import read_words
 
 CLASSES = (

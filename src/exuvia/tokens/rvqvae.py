@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from exuvia.errors import ShapeError
 from exuvia.tokens.codec import Decoder, Encoder, ResidualStack
-from exuvia.tokens.draws import Draws
-from exuvia.tokens.quantiser import Quantised, ResidualQuantiser
+from exuvia.tokens.quantiser import Draws, Quantised, ResidualQuantiser
 from exuvia.tokens.settings import RVQVAEConfig
 
 VELOCITY_SCALE = 4.0

@@ -13,8 +13,7 @@ from torch import Tensor
 from exuvia.checkpoint import load_metadata, load_tensors, part_of, save_tensors
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.pipeline.identity import pipeline_hash
-from exuvia.pipeline.legacy import renamed
-from exuvia.pipeline.parts import PARTS
+from exuvia.pipeline.parts import PARTS, renamed
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.unlearning.base import EDIT_HEAD
 
