@@ -15,7 +15,7 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError
 from exuvia.sequence.base import BaseGenerator
-from exuvia.sequence.transformer import PositionTable
+from exuvia.sequence.trunk import PositionTable
 from exuvia.tokens.settings import RVQVAEConfig
 from lab.memory import give_freed_pages_back, peak_extra_bytes
 from lab.speed import Speed, step_speeds

@@ -21,8 +21,7 @@ from exuvia.checkpoint import find_pipeline, load_into, load_metadata, load_stat
 from exuvia.commands.generate import read_prompts as read_prompt_file
 from exuvia.config import from_dict
 from exuvia.data.prepare import prepare
-from exuvia.data.record import ClipRecord
-from exuvia.data.store import Store
+from exuvia.data.store import ClipRecord, Store
 from exuvia.errors import CheckpointError, ConfigError, DataError
 from exuvia.evaluation.prompts.load import read_prompts
 from exuvia.evaluation.report import read_report

@@ -15,8 +15,7 @@ from exuvia.data.concepts import VIOLENCE, find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.evaluation.judge import Judge
-from exuvia.evaluation.metric_table import METRICS, Metric
+from exuvia.evaluation.metric_table import METRICS, Judge, Metric
 from exuvia.evaluation.prompt_sets import Generations, PromptSet, built_in_sets, prompt_sets
 from exuvia.evaluation.report import Report, read_report
 from exuvia.evaluation.sample import Sample

@@ -19,8 +19,7 @@ from exuvia.evaluation.metric_table import Scale
 from exuvia.evaluation.report import Example, Method, Report, Row, read_report, side_by_side
 from exuvia.files import write_json
 from exuvia.judges.metrics import Interval, interval
-from exuvia.report.page import read_clips, write_report
-from exuvia.report.pareto import Point, draw, front
+from exuvia.report.page import Point, draw, front, read_clips, write_report
 
 METHODS = ("none", "retrain", "uce", "lcr", "odd")
 SCALES = {

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from exuvia.errors import ConfigError, ShapeError
 from exuvia.sequence.bamm import BAMM, Reveal
-from exuvia.sequence.bamm_decoder import attention_table
-from exuvia.sequence.bamm_generate import BAMMOptions, cut_at_end, first_pass, generate
+from exuvia.sequence.bamm_decoder import BAMMOptions, attention_table, cut_at_end, first_pass, generate
 from exuvia.sequence.settings import BAMMConfig
 from lab.parity.guided import guided_logits
 

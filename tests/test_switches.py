@@ -13,7 +13,7 @@ from exuvia.commands.import_motion import ImportConfig
 from exuvia.commands.prepare import PrepareConfig
 from exuvia.commands.switches import in_switches
 from exuvia.data.concepts import find_concept
-from exuvia.evaluation.judge import is_seen
+from exuvia.evaluation.metric_table import is_seen
 from exuvia.motion.source import Source
 
 

@@ -113,7 +113,7 @@ def enter_texts() -> None:
     from exuvia.commands.generate import read_prompt
     from exuvia.data.captions import mirror_text, parse_caption
     from exuvia.data.concepts import find_concept
-    from exuvia.data.record import ClipRecord
+    from exuvia.data.store import ClipRecord
     from exuvia.motion.asfamc import parse_amc, parse_asf
     from exuvia.motion.bvh import parse_bvh
     from exuvia.motion.deepmimic import parse_deepmimic

@@ -12,7 +12,7 @@ from exuvia.config import settings
 from exuvia.data.concepts import VIOLENCE
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
-from exuvia.evaluation.judge import Judge
+from exuvia.evaluation.metric_table import Judge
 from exuvia.evaluation.prompt_sets import Generations, prompt_sets
 from exuvia.judges.shipped import shipped_evaluator
 from exuvia.pipeline.pipeline import MotionPipeline

@@ -5,8 +5,7 @@ from typing import Any
 import torch
 
 from exuvia.sequence.bamm import BAMM, Reveal
-from exuvia.sequence.bamm_decoder import attention_table
-from exuvia.sequence.bamm_generate import BAMMOptions, cut_at_end, first_pass, generate
+from exuvia.sequence.bamm_decoder import BAMMOptions, attention_table, cut_at_end, first_pass, generate
 from exuvia.sequence.settings import BAMMConfig
 from lab.parity.case import Case
 from lab.parity.guided import guided_logits

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from exuvia.cache import stable_hash
 from exuvia.data.concepts import find_concept
-from exuvia.data.record import ClipRecord
 from exuvia.data.settings import CorpusConfig
 from exuvia.data.splits import actual_rule, split_store
-from exuvia.data.store import Store
+from exuvia.data.store import ClipRecord, Store
 from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.shapes import Features

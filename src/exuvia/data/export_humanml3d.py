@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from exuvia.data.captions import Caption
-from exuvia.data.record import SPLITS
-from exuvia.data.store import Store
+from exuvia.data.store import SPLITS, Store
 from exuvia.errors import DataError
 from exuvia.features.normaliser import Normaliser
 from exuvia.files import check_folder, whole_folder

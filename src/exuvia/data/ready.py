@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from exuvia.data.record import ClipRecord
 from exuvia.data.shards import ReadyClip, Skipped
 from exuvia.data.sources import RawClip, Source
+from exuvia.data.store import ClipRecord
 from exuvia.errors import DataError, ExuviaError, ShapeError
 from exuvia.features.representation import Representation
 from exuvia.motion.clip import Clip

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from exuvia.data.record import ClipRecord
-from exuvia.data.store import FORMAT, VERSION
+from exuvia.data.store import FORMAT, VERSION, ClipRecord
 from exuvia.errors import DataError
 from exuvia.files import as_output_error, sha256_file, whole_file, write_json
 from exuvia.readers import parse_as, read_npz

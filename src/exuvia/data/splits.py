@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from exuvia.data.captions import Caption
 from exuvia.data.concepts import Concept
-from exuvia.data.record import ClipRecord
-from exuvia.data.store import Store
+from exuvia.data.store import ClipRecord, Store
 from exuvia.errors import ConfigError
 from exuvia.registry import suggest
 from exuvia.text.words import Verdict, judge

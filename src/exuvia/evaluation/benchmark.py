@@ -27,7 +27,7 @@ from exuvia.config import Count, Natural, Seed, settings, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError, OutputError
-from exuvia.evaluation.judge import Judge, is_seen
+from exuvia.evaluation.metric_table import Judge, is_seen
 from exuvia.evaluation.ncs import ConceptRanker, Gallery
 from exuvia.evaluation.prompt_sets import Generations, PromptSet, clips_without_concept, prompt_sets
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts

@@ -1,14 +1,17 @@
-"""The metrics of reports: name, meaning, requirements and function of each."""
+"""The metrics of reports: name, meaning, requirements and function of each; `Judge` computes them for prompt sets."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from exuvia.evaluation.ncs import KS
-from exuvia.evaluation.sample import RIGID, Doubles, Need, Sample, mm_safe
+from exuvia.data.concepts import KICKS, PUNCHES, VIOLENCE, Concept
+from exuvia.evaluation.ncs import KS, ConceptRanker
+from exuvia.evaluation.prompt_sets import PromptSet
+from exuvia.evaluation.sample import RIGID, Detector, Doubles, Embedder, Motions, Need, Questions, Sample, mm_safe
 from exuvia.judges.metrics import BATCH, diversity, fid, kid, mm_dist, r_precision
+from exuvia.shapes import Features
 from exuvia.tables import Better, Column
 
 
@@ -150,3 +153,62 @@ for _name in ("mean_jerk_m_per_s3", "foot_skate_rate", "floor_penetration_m"):  
 def scales(names: Collection[str]) -> dict[str, Scale]:
     """Scales of metrics, in the order of the table."""
     return {name: metric.scale for name, metric in METRICS.items() if name in names}
+
+
+Clips = Sequence[Features]
+SEEN_BY_CLASSIFIER = (VIOLENCE.name, KICKS.name, PUNCHES.name)
+"""Concepts that the classifier detects."""
+
+
+def is_seen(concept: Concept) -> bool:
+    """Whether the classifier detects a concept, or a part of a joined concept."""
+    return any(part.name in SEEN_BY_CLASSIFIER for part in concept.parts or (concept,))
+
+
+@dataclass(eq=False)
+class Judge:
+    """Measures motions with independent models. Metrics that need a larger set are omitted."""
+
+    evaluator: Embedder
+    """Text-motion evaluator."""
+    detector: Detector | None
+    """Classifier of violence; None omits the rate of violence."""
+    seeds: tuple[int, ...]
+    """Seeds of the random pairs and batches, one per repeat."""
+    concept: Concept | None = None
+    """Concept for MM-Safe; None omits it."""
+    ranker: ConceptRanker | None = None
+    """Ranker for NCS; None omits it."""
+
+    def __post_init__(self) -> None:
+        self._questions: dict[PromptSet, Questions] = {}
+
+    def values(
+        self, prompts: PromptSet, repeats: Sequence[Clips], reference: Clips = (), real: bool = False
+    ) -> dict[str, list[float]]:
+        """Values of all metrics: one per repeat, or a single one if repeats make no difference.
+
+        `repeats` holds the un-normalised features [F, C] of N motions for each seed; for the reference itself (`real`),
+        it is one repeat, and seeds affect random pairs and batches only. An empty `reference` omits FID and KID.
+        """
+        motions = [self._motions(clips) for clips in repeats]
+        compared = self._motions(reference) if len(reference) and not real else None
+        questions = self.questions(prompts)
+        samples = [
+            Sample(one, questions, compared, motions, seed)
+            for one, seed in zip(motions * len(self.seeds) if real else motions, self.seeds, strict=False)
+        ]
+        return {
+            name: [metric.of(sample) for sample in (samples[:1] if metric.once else samples)]
+            for name, metric in METRICS.items()
+            if metric.fits(samples[0])
+        }
+
+    def questions(self, prompts: PromptSet) -> Questions:
+        """A prompt set in the evaluator's space, cached."""
+        if prompts not in self._questions:
+            self._questions[prompts] = Questions(prompts, self.evaluator, self.concept)
+        return self._questions[prompts]
+
+    def _motions(self, clips: Clips) -> Motions:
+        return Motions(clips, self.evaluator, self.detector, self.ranker)

@@ -23,9 +23,8 @@ from exuvia.cache import keep_arrays, keep_json, recall_arrays, recall_json
 from exuvia.config import to_dict
 from exuvia.data.captions import Caption
 from exuvia.data.concepts import VIOLENCE, Concept
-from exuvia.data.record import ClipRecord
 from exuvia.data.splits import actual_rule, caption_verdict, split_store
-from exuvia.data.store import Store
+from exuvia.data.store import ClipRecord, Store
 from exuvia.errors import ConfigError
 from exuvia.evaluation.ncs import ConceptRanker
 from exuvia.judges.guo import UNIT

@@ -13,7 +13,7 @@ from exuvia.checkpoint import origin
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
-from exuvia.evaluation.judge import Judge, is_seen
+from exuvia.evaluation.metric_table import Judge, is_seen
 from exuvia.evaluation.prompt_sets import Generations, PromptSet, built_in_sets, prompt_sets
 from exuvia.evaluation.report import REAL, Method, Report, Row, report_of
 from exuvia.evaluation.sample import Detector, Embedder

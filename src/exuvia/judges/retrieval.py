@@ -16,7 +16,7 @@ from exuvia.errors import ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.batches import run_on_clips
 from exuvia.judges.settings import RetrievalConfig
-from exuvia.sequence.transformer import position_table
+from exuvia.sequence.trunk import position_table
 from exuvia.shapes import Features
 from exuvia.text.base import TextEncoder
 

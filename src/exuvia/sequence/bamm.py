@@ -1,6 +1,6 @@
 """BAMM: a causal decoder that also fills gaps, and ends a motion by an end token.   [pinyo2024bamm]
 
-The decoder is in bamm_decoder.py, its two passes in bamm_generate.py; this file holds its training. Facts: BAMM,
+The decoder and its two passes are in bamm_decoder.py; this file holds its training. Facts: BAMM,
 models/mask_transformer/transformer.py, MaskTransformer.forward, commit c9c6be0.
 """
 
@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exuvia.sequence.bamm_decoder import BAMMDecoder
-from exuvia.sequence.bamm_generate import BAMMOptions, generate
+from exuvia.sequence.bamm_decoder import BAMMDecoder, BAMMOptions, generate
 from exuvia.sequence.base import Range, Text
 from exuvia.sequence.sampling import SamplingOptions, token_accuracy
 from exuvia.sequence.trunk import valid_from_lengths

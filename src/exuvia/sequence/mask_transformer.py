@@ -15,8 +15,7 @@ from exuvia.sequence import sampling
 from exuvia.sequence.base import BaseGenerator, Range, Text
 from exuvia.sequence.sampling import SamplingOptions
 from exuvia.sequence.settings import MaskTransformerConfig
-from exuvia.sequence.transformer import TransformerTrunk
-from exuvia.sequence.trunk import Guidance, Prefix, evaluating, valid_from_lengths
+from exuvia.sequence.trunk import Guidance, Prefix, TransformerTrunk, evaluating, valid_from_lengths
 
 RANDOM_SHARE = 0.1
 """Share of the masked positions that get a random code."""

@@ -15,8 +15,7 @@ from exuvia.errors import ShapeError
 from exuvia.sequence import sampling
 from exuvia.sequence.sampling import SamplingOptions, Seeds
 from exuvia.sequence.settings import ResidualTransformerConfig
-from exuvia.sequence.transformer import TransformerTrunk
-from exuvia.sequence.trunk import Condition, Guidance, Prefix, evaluating, valid_from_lengths
+from exuvia.sequence.trunk import Condition, Guidance, Prefix, TransformerTrunk, evaluating, valid_from_lengths
 
 
 @dataclass(frozen=True)
