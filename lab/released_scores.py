@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from exuvia.data.concepts import Concept
 from exuvia.errors import ShapeError
-from exuvia.evaluation.ncs import KS
-from exuvia.evaluation.sample import MASK
+from exuvia.evaluation.sample import KS, MASK
 from exuvia.judges.metrics import BATCH
 
 

@@ -13,7 +13,7 @@ from exuvia.data.concepts import find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, ShapeError
-from exuvia.evaluation.ncs import ConceptRanker, Gallery, first_ranks
+from exuvia.evaluation.sample import ConceptRanker, Gallery, first_ranks
 from exuvia.judges.retrieval import ActorDecoder, ActorEncoder, RetrievalConfig
 from exuvia.judges.retrieval_task import RetrievalTask, RetrievalTaskConfig, info_nce, load_retrieval, ranks, recalls
 from exuvia.text.hashed import HashedText

@@ -11,10 +11,10 @@ from exuvia.commands.generate import GenerateConfig, requests
 from exuvia.data.concepts import find_concept
 from exuvia.evaluation.prompts.load import KIND, load_prompts
 from exuvia.pipeline.stream import Scene
-from exuvia.text import unknown
+from exuvia.text import tags
 from exuvia.text.hashed import HashedText
 from exuvia.text.minilm import MiniLM
-from exuvia.text.unknown import unknown_words, warn_of_unknown
+from exuvia.text.tags import unknown_words, warn_of_unknown
 from tiny import tiny_pipeline
 
 OTHER_LETTERS = (
@@ -38,7 +38,7 @@ def encoder() -> MiniLM:
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(unknown, "_warned", set())
+    monkeypatch.setattr(tags, "_warned", set())
     caplog.set_level(logging.WARNING)
     return caplog
 

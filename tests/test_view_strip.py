@@ -12,8 +12,18 @@ from PIL import Image
 from exuvia.errors import ConfigError, OutputError
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
-from exuvia.view.camera import FIELD_OF_VIEW_RAD, Shot, facing_rad, floor_height_m, smooth_root
-from exuvia.view.frame import LEFT, RIGHT, draw_frame, fit_text, font
+from exuvia.view.frame import (
+    FIELD_OF_VIEW_RAD,
+    LEFT,
+    RIGHT,
+    Shot,
+    draw_frame,
+    facing_rad,
+    fit_text,
+    floor_height_m,
+    font,
+    smooth_root,
+)
 from exuvia.view.video import pose_indices, write_strip, write_video
 
 

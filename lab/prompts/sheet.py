@@ -7,8 +7,7 @@ from PIL import Image, ImageDraw
 
 from exuvia.files import whole_file
 from exuvia.motion.clip import Clip
-from exuvia.view.camera import Shot
-from exuvia.view.frame import INK, MUTED, PAPER, draw_frame, fit_text, font
+from exuvia.view.frame import INK, MUTED, PAPER, Shot, draw_frame, fit_text, font
 from exuvia.view.video import pose_indices
 
 POSES, SIZE, HEAD, EDGE = 10, (130, 180), 40, 12

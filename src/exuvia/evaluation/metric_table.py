@@ -7,9 +7,20 @@ from itertools import combinations
 import numpy as np
 
 from exuvia.data.concepts import KICKS, PUNCHES, VIOLENCE, Concept
-from exuvia.evaluation.ncs import KS, ConceptRanker
 from exuvia.evaluation.prompt_sets import PromptSet
-from exuvia.evaluation.sample import RIGID, Detector, Doubles, Embedder, Motions, Need, Questions, Sample, mm_safe
+from exuvia.evaluation.sample import (
+    KS,
+    RIGID,
+    ConceptRanker,
+    Detector,
+    Doubles,
+    Embedder,
+    Motions,
+    Need,
+    Questions,
+    Sample,
+    mm_safe,
+)
 from exuvia.judges.metrics import BATCH, diversity, fid, kid, mm_dist, r_precision
 from exuvia.shapes import Features
 from exuvia.tables import Better, Column

@@ -26,7 +26,7 @@ from exuvia.data.concepts import VIOLENCE, Concept
 from exuvia.data.splits import actual_rule, caption_verdict, split_store
 from exuvia.data.store import ClipRecord, Store
 from exuvia.errors import ConfigError
-from exuvia.evaluation.ncs import ConceptRanker
+from exuvia.evaluation.sample import ConceptRanker
 from exuvia.judges.guo import UNIT
 from exuvia.pipeline.identity import codes_hash, pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline

@@ -34,7 +34,7 @@ from exuvia.sequence.generators import describe_generator
 from exuvia.sequence.length import LengthEstimator, OwnLength
 from exuvia.sequence.residual_transformer import ResidualTransformer
 from exuvia.text.base import TextEncoder, encode_alone
-from exuvia.text.unknown import warn_of_unknown
+from exuvia.text.tags import warn_of_unknown
 from exuvia.tokens.rvqvae import RVQVAE
 
 log = logging.getLogger(__name__)

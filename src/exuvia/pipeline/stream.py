@@ -27,7 +27,7 @@ from exuvia.sequence.causal import CausalGenerator, CausalState
 from exuvia.sequence.mask_transformer import MaskTransformer
 from exuvia.sequence.sampling import SamplingOptions, seeded_noise
 from exuvia.shapes import Features
-from exuvia.text.unknown import warn_of_unknown
+from exuvia.text.tags import warn_of_unknown
 from exuvia.tokens.settings import RVQVAEConfig
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from exuvia.errors import ConfigError
 from exuvia.files import write_text
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
-from exuvia.view.camera import facing_rad, floor_height_m
-from exuvia.view.frame import radius_m, side_of
+from exuvia.view.frame import facing_rad, floor_height_m, radius_m, side_of
 
 _STEPS = 32767
 _ENDS = ("left_foot", "right_foot", "left_wrist", "right_wrist")

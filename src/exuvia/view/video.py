@@ -12,8 +12,7 @@ from PIL import Image, ImageDraw
 from exuvia.errors import ConfigError, OutputError
 from exuvia.files import whole_file
 from exuvia.motion.clip import Clip
-from exuvia.view.camera import Shot
-from exuvia.view.frame import INK, LEFT, MUTED, PAPER, PATH, RIGHT, check_size, draw_frame, fit_text, font
+from exuvia.view.frame import INK, LEFT, MUTED, PAPER, PATH, RIGHT, Shot, check_size, draw_frame, fit_text, font
 
 _GIF_MAX_FPS = 50.0  # viewers play a delay under 20 ms as 100 ms
 SIDE_BY_SIDE_FPS = 10.0
