@@ -14,8 +14,8 @@ from exuvia.data.splits import ConceptSplit, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
 from exuvia.evaluation import benchmark
-from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark, sets_of
-from exuvia.evaluation.prompt_sets import Generations, clips_without_concept, prompt_sets
+from exuvia.evaluation.benchmark import MethodSpec, Plan, clips_without_concept, run_benchmark, sets_of
+from exuvia.evaluation.prompt_sets import Generations, prompt_sets
 from exuvia.files import write_json
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.readers import read_json

@@ -4,9 +4,15 @@ A run is a folder. Every method runs in its own process. Edited generators, moti
 stopped run continues, and an additional method costs only its own time:
 
     plan.json  models/METHOD/  motions/  found/METHOD.json  report.json  examples.safetensors
+
+A forget set may be refined: a clip stays only if its captions make the original generator show the concept. Source:
+hmu, src/split.sh with --tmr [dematteis2026hmu]. The published refinement keeps a clip if at least 8 of 10 generations
+have a description of the concept among their 10 nearest, and drops a clip without any. Here all clips that do not stay
+move to the retain set.
 """
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,6 +63,11 @@ WRITTEN_FRAMES = 120
 EXAMPLES = {"forget": 3, "retain": 2, "implicit": 2, "lookalike": 1}
 """Number of example prompts per set; examples show the motions of all methods under the first seed."""
 MEGABYTE = 1e6
+NEAR = 10
+SHARE = 0.8
+"""Minimum share of generations that show the concept (published: 8 of 10)."""
+FIRST_SEED = 1000
+"""First seed of the refinement; measurements use other seeds."""
 RUN_FILES = ("models", "motions", "found", "report", "report.json", "examples.safetensors")
 """Files that a run writes in addition to plan.json."""
 
@@ -104,7 +115,7 @@ class Plan:
     limit: Count | None = None
     """Maximum number of prompts in a set."""
     refine: Natural = 0
-    """Number of motions for every forget caption to refine the forget set (prompt_sets.py); 0: it is not refined."""
+    """Number of motions for every forget caption to refine the forget set ; 0: it is not refined."""
     moved: tuple[str, ...] = ()
     """Ids that the refinement moved to the retain set; set by `run_benchmark`."""
     evaluator: str = ""
@@ -354,3 +365,23 @@ def _grown_mb(before: float | None) -> float | None:
     """Growth of the largest resident size."""
     now = _peak_mb()
     return None if now is None or before is None else max(0.0, now - before)
+
+
+def clips_without_concept(
+    prompts: PromptSet, maker: Generations, ranker: ConceptRanker, tries: int, facts: Any, path: Path,
+    log: Callable[[str], None] = lambda line: None,
+) -> tuple[str, ...]:  # fmt: skip
+    """Ids of the clips that leave a forget set, found with `tries` motions of the original generator per caption.
+
+    A result in the file `path` for the same `facts` (which identify generator, data and concept) is reused.
+    """
+    kept = recall_json(path, [facts, tries, prompts.ids])
+    if kept is None:
+        ranks = np.stack([ranker.first_ranks(maker.motions(prompts, FIRST_SEED + seed)) for seed in range(tries)])
+        hits = (ranks <= NEAR).sum(0)
+        stays = hits >= math.ceil(SHARE * tries)
+        moved = [name for name, stay in zip(prompts.ids, stays, strict=True) if not stay]
+        log(f"refined: {int(stays.sum())} of {len(prompts)} clips stay in the forget set")
+        kept = {"moved": moved, "hits": dict(zip(prompts.ids, hits.tolist(), strict=True))}
+        keep_json(path, [facts, tries, prompts.ids], kept)
+    return tuple(kept["moved"])

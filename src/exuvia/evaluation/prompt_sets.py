@@ -2,15 +2,9 @@
 
 A prompt is the caption of a real clip, and its motion has the length of that clip. Without data, short built-in
 sentences replace captions, and there are no real motions for comparison.
-
-A forget set may be refined: a clip stays only if its captions make the original generator show the concept. Source:
-hmu, src/split.sh with --tmr [dematteis2026hmu]. The published refinement keeps a clip if at least 8 of 10 generations
-have a description of the concept among their 10 nearest, and drops a clip without any. Here all clips that do not stay
-move to the retain set.
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,14 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from exuvia.cache import keep_arrays, keep_json, recall_arrays, recall_json
+from exuvia.cache import keep_arrays, recall_arrays
 from exuvia.config import to_dict
 from exuvia.data.captions import Caption
 from exuvia.data.concepts import VIOLENCE, Concept
 from exuvia.data.splits import actual_rule, caption_verdict, split_store
 from exuvia.data.store import ClipRecord, Store
 from exuvia.errors import ConfigError
-from exuvia.evaluation.sample import ConceptRanker
 from exuvia.judges.guo import UNIT
 from exuvia.pipeline.identity import codes_hash, pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
@@ -205,30 +198,3 @@ class Generations:
             made = {"codes": codes.cpu().numpy().astype(np.int16), "lengths": lengths.cpu().numpy()}
             kept = keep_arrays(self.codes, "codes", facts, made)
         return torch.from_numpy(kept["codes"].astype(np.int64)), torch.from_numpy(kept["lengths"].astype(np.int64))
-
-
-NEAREST = 10
-SHARE = 0.8
-"""Minimum share of generations that show the concept (published: 8 of 10)."""
-FIRST_SEED = 1000
-"""First seed of the refinement; measurements use other seeds."""
-
-
-def clips_without_concept(
-    prompts: PromptSet, maker: Generations, ranker: ConceptRanker, tries: int, facts: Any, path: Path,
-    log: Callable[[str], None] = lambda line: None,
-) -> tuple[str, ...]:  # fmt: skip
-    """Ids of the clips that leave a forget set, found with `tries` motions of the original generator per caption.
-
-    A result in the file `path` for the same `facts` (which identify generator, data and concept) is reused.
-    """
-    kept = recall_json(path, [facts, tries, prompts.ids])
-    if kept is None:
-        ranks = np.stack([ranker.first_ranks(maker.motions(prompts, FIRST_SEED + seed)) for seed in range(tries)])
-        hits = (ranks <= NEAREST).sum(0)
-        stays = hits >= math.ceil(SHARE * tries)
-        moved = [name for name, stay in zip(prompts.ids, stays, strict=True) if not stay]
-        log(f"refined: {int(stays.sum())} of {len(prompts)} clips stay in the forget set")
-        kept = {"moved": moved, "hits": dict(zip(prompts.ids, hits.tolist(), strict=True))}
-        keep_json(path, [facts, tries, prompts.ids], kept)
-    return tuple(kept["moved"])
