@@ -34,7 +34,7 @@ from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError, ExuviaError, OutputError
 from exuvia.evaluation.metric_table import Judge, is_seen
-from exuvia.evaluation.prompt_sets import Generations, PromptSet, clips_without_concept, prompt_sets
+from exuvia.evaluation.prompt_sets import Generations, PromptSet, prompt_sets
 from exuvia.evaluation.prompts.load import KIND, fingerprint, load_prompts
 from exuvia.evaluation.report import FILE, REAL, Example, Method, Row, report_of
 from exuvia.evaluation.sample import ConceptRanker, Gallery
