@@ -38,7 +38,10 @@ def report(config: ReportConfig) -> None:
         raise ConfigError(f"found the file {config.out}, expected a folder or a name in {', '.join(WRITERS)}")
     if config.out is not None and not config.out.suffix:
         check_folder(config.out, FOLDER, overwrite=config.overwrite, sources=config.files)
-    shown = side_by_side({label: read_report(path) for label, path in _labels(config.files).items()})
+    folders = [(path.parent if path.name == "report.json" else path).resolve() for path in config.files]
+    names = [folder.name.removesuffix(".json") for folder in folders]
+    labels = [str(path) if names.count(name) > 1 else name for name, path in zip(names, config.files, strict=True)]
+    shown = side_by_side(dict(zip(labels, map(read_report, config.files), strict=True)))
     if config.only:
         shown = shown.only(config.only)
     if config.out is None:
@@ -50,11 +53,3 @@ def report(config: ReportConfig) -> None:
     else:
         clips = read_clips(config.files[0]) if len(config.files) == 1 else {}
         print(write_report(shown, config.out, clips, overwrite=config.overwrite))
-
-
-def _labels(files: tuple[Path, ...]) -> dict[str, Path]:
-    """Reports by the names of their folders, or by their whole paths if names are equal."""
-    folders = [(path.parent if path.name == "report.json" else path).resolve() for path in files]
-    names = [folder.name.removesuffix(".json") for folder in folders]
-    labels = [str(path) if names.count(name) > 1 else name for name, path in zip(names, files, strict=True)]
-    return dict(zip(labels, files, strict=True))

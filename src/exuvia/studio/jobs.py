@@ -69,21 +69,15 @@ class MotionRequest:
     frames: int | None
 
 
-def motion_requests(job: Job) -> list[MotionRequest]:
-    """Return the motions that a job asks for: one per prompt, seed and generator."""
-    ask: dict[str, Any] = job.request
-    each = product(ask["prompts"], ask["seeds"], ask["pipelines"])
-    return [MotionRequest(job, n, pipe, text, seed, ask.get("frames")) for n, (text, seed, pipe) in enumerate(each)]
-
-
 def generate(jobs: list[Job], context: JobContext) -> None:
     """Generate the motions of several jobs; each job is finished as soon as all its motions exist."""
     groups: dict[tuple[str, bool], list[MotionRequest]] = defaultdict(list)
     open_jobs = {job.id: _OpenJob(job, context) for job in jobs}
     for job in jobs:
-        for request in motion_requests(job):
-            open_jobs[job.id].total += 1
-            groups[request.pipeline, request.frames is None].append(request)
+        each = list(product(job.request["prompts"], job.request["seeds"], job.request["pipelines"]))
+        open_jobs[job.id].total, frames = len(each), job.request.get("frames")
+        for number, (text, seed, pipe) in enumerate(each):
+            groups[pipe, frames is None].append(MotionRequest(job, number, pipe, text, seed, frames))
     for group in groups.values():
         for low in range(0, len(group), BATCH):
             batch = [request for request in group[low : low + BATCH] if not open_jobs[request.job.id].ended]

@@ -170,7 +170,7 @@ def _unknown(word: str, before: str) -> tuple[str, str]:
 
 log = logging.getLogger(__name__)
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_ANY_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _NAMED = 8
 """Number of words that a warning names."""
 _warned: set[str] = set()
@@ -185,7 +185,7 @@ def unknown_words(text: str, tokenizer: "Tokenizer | None" = None) -> list[str]:
     """
     plain = "".join(letter if ord(letter) < 128 or not _is_foreign(letter) else " " for letter in text)
     foreign = [word.strip(".,;:!?") for word in text.split() if any(map(_is_foreign, word))]
-    words = _WORD.findall(plain)
+    words = _ANY_WORD.findall(plain)
     if tokenizer is None or not words:
         return foreign or ([] if words else [text.strip()])
     pieces = [len(encoded.tokens) for encoded in tokenizer.encode_batch(words, add_special_tokens=False)]
