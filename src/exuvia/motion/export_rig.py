@@ -118,10 +118,11 @@ def _vector(values: Array) -> Vector:
 
 
 def _tip(joint: int, offsets: Array) -> Vector:
-    size = TIPS_M[SMPL22.joints[joint].rpartition("_")[2]]
+    part = SMPL22.joints[joint].rpartition("_")[2]
+    size = TIPS_M[part]
     if not isinstance(size, float):
         return size
-    bone = offsets[joint] * ((1, 0, 1) if size < 0.07 else (1, 1, 1))  # the sole of a foot is level
+    bone = offsets[joint] * ((1, 0, 1) if part == "foot" else (1, 1, 1))  # the sole of a foot is level
     return _vector(bone / max(float(np.linalg.norm(bone)), 1e-9) * size)
 
 

@@ -9,6 +9,7 @@ from exuvia.errors import ShapeError
 from exuvia.motion.chain import rotation_between
 from exuvia.motion.clip import Clip
 from exuvia.motion.skeleton import SMPL22
+from exuvia.motion.turns import wrapped
 from exuvia.shapes import Array
 
 BLEND_S = 0.4
@@ -33,8 +34,7 @@ def looped(clip: Clip) -> Clip:
         raise ShapeError(f"found a motion of {clip.frames} frames, expected at least 4 for a loop")
     joints = clip.joints.astype(np.float64)
     out, start = joints[blend:].copy(), joints[: blend + 1]
-    turn = _heading(out[-1]) - _heading(start[-1])
-    turn = (turn + np.pi) % (2 * np.pi) - np.pi
+    turn = float(wrapped(_heading(out[-1]) - _heading(start[-1])))
     if abs(turn) > KEPT_TURN:
         cos, sin = np.cos(turn), np.sin(turn)
         start = start @ np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
@@ -52,10 +52,10 @@ def looped(clip: Clip) -> Clip:
     return replace(clip, joints=out.astype(np.float32), meta={**clip.meta, "loop": True})
 
 
-def _heading(pose: Array) -> float:
+def _heading(pose: Array) -> Array:
     """Angle about the vertical from +z to the direction in which the hips of a pose [22, 3] face."""
     across = pose[SMPL22.index("left_hip")] - pose[SMPL22.index("right_hip")]
-    return float(np.arctan2(-across[2], across[0]))
+    return np.asarray(np.arctan2(-across[2], across[0]))
 
 
 def _between(start: Array, end: Array, share: Array) -> Array:
