@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_labels_of_a_clip_follow_from_its_actions(clips: list[SyntheticClip]) ->
 
 
 def test_frames_show_the_actions_of_the_clip_in_order(clips: list[SyntheticClip]) -> None:
-    resting = {"stand", "guard", "sit"}
+    resting = {"stand", "guard", "sit", "crawl", "kneel", "lie"}
     for clip in clips:
         names = [FRAME_LABELS[label] for label in clip.frame_labels]
         seen = [
@@ -116,7 +117,7 @@ def test_captions_name_the_side_that_moves() -> None:
 
 def test_captions_mention_violence_only_of_violent_clips() -> None:
     harmless = re.compile(
-        r"ball|danc|legs to the beat|small kicks|drum|bat|box forward|cart|heavy|block", re.IGNORECASE
+        r"ball|danc|legs to the beat|small kicks|drum|bat|box forward|cart|heavy|block|knee", re.IGNORECASE
     )
     for clip in synthesise(300, seed=10, compositions=0.0):
         for caption in clip.captions:
@@ -143,6 +144,65 @@ def test_counts_in_captions_are_performed() -> None:
         assert counts <= {done}
 
 
+@pytest.mark.parametrize("action", ["jump", "hop", "sit_and_stand", "jumping_jacks", "climb_stairs"])
+def test_captions_name_the_count_of_the_script(action: str) -> None:
+    words = {"twice": 2} | {word: n for n, word in enumerate("zero one two three four five six seven eight".split())}
+    named = 0
+    for count in ACTION[action].counts:
+        part = Part(action, ACTION[action].sides[0], count, next(iter(ACTION[action].levels)))
+        for caption in captions([part], STYLE["plain"], np.random.default_rng(count), count=12):
+            for word in re.findall(
+                r"\b(twice|[a-z]+|\d)(?= (?:times|jumps|hops|jumping|stairs|steps)|$|\.)",
+                caption.replace("one by one", ""),
+            ):
+                if word in words or word.isdigit():
+                    assert words.get(word, None) == count or word == str(count), caption
+                    named += 1
+    assert named >= 4
+
+
+def test_captions_name_the_direction_of_the_script() -> None:
+    told = {"left": "counterclockwise|counter clockwise|anticlockwise", "right": "clockwise"}
+    for clip in synthesise(60, seed=6, actions=["walk_circle", "run_circle", "jog_circle"], compositions=0.0):
+        for caption in clip.captions:
+            if found := re.search(r"(counter ?|anti)?clockwise", caption):
+                assert re.fullmatch(told[clip.labels["side"]], found[0]), caption
+    for name, way, wrong in (("climb_stairs", "up|climb|ascend", "down"), ("descend_stairs", "down|descend", r"\bup")):
+        for clip in synthesise(20, seed=7, actions=[name], compositions=0.0):
+            for caption in clip.captions:
+                assert re.search(way, caption), caption
+                assert not re.search(wrong, caption), caption
+
+
+def test_actions_of_the_second_edition_have_several_captions_and_begin_a_third_of_the_clips() -> None:
+    new = {name for name, action in ACTION.items() if action.edition == 2}
+    assert len(new) >= 17
+    for name in new | {"jump", "hop", "jumping_jacks", "throw", "walk_circle", "sit_down", "stand_up"}:
+        assert len({*ACTION[name].phrases, *ACTION[name].side_phrases}) >= 6, name
+    clips = list(synthesise(300, seed=8))
+    first = [clip.actions[0] in new for clip in clips]
+    assert 0.25 < np.mean(first) < 0.42
+    assert all(not new & set(clip.actions) for clip, begun in zip(clips, first, strict=True) if not begun)
+    assert {name for clip in clips for name in clip.actions} >= new
+
+
+def test_every_action_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("|")]
+    listed = set(re.findall(r"`(\w+)`", "".join(rows)))
+    new = set(re.findall(r"\*`(\w+)`\*", "".join(rows)))
+    assert set(ACTION) <= listed
+    assert new == {name for name, action in ACTION.items() if action.edition == 2}
+
+
+def test_bodies_on_the_floor_only_do_what_one_can_do_there() -> None:
+    for clip in synthesise(40, seed=4, actions=["crawl", "get_on_all_fours", "stand_from_all_fours", "walk"]):
+        posture = [(ACTION[name].before, ACTION[name].after) for name in clip.actions]
+        assert all(after == before for (_, after), (before, _) in pairwise(posture))
+        start = clip.clip.joints[0, 0, 1]
+        assert start < 0.65 if posture[0][0] == "crawl" else start > 0.7
+
+
 @pytest.mark.parametrize(
     ("verb", "third_person", "ing"),
     [
@@ -150,6 +210,7 @@ def test_counts_in_captions_are_performed() -> None:
         ("sit", "sits", "sitting"), ("squat", "squats", "squatting"), ("wave", "waves", "waving"),
         ("do", "does", "doing"), ("jog", "jogs", "jogging"), ("bow", "bows", "bowing"), ("knee", "knees", "kneeing"),
         ("step", "steps", "stepping"), ("sidestep", "sidesteps", "sidestepping"), ("carry", "carries", "carrying"),
+        ("lie", "lies", "lying"), ("kneel", "kneels", "kneeling"), ("get", "gets", "getting"),
         ("drum", "drums", "drumming"), ("beat", "beats", "beating"), ("play", "plays", "playing"),
     ],
 )  # fmt: skip

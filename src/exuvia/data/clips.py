@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from exuvia.cache import stable_hash
 from exuvia.data.concepts import find_concept
+from exuvia.data.licences import commercial
 from exuvia.data.record import ClipRecord
 from exuvia.data.settings import CorpusConfig
 from exuvia.data.splits import actual_rule, split_store
@@ -29,6 +30,8 @@ class ClipSet:
     """Store of each clip, and its number within that store."""
     shares: tuple[float, ...] = ()
     """Probability of drawing from each store; empty: all clips have the same chance."""
+    source_power: float = 1.0
+    """See `CorpusConfig`."""
 
     @classmethod
     def of(cls, *stores: Store) -> "ClipSet":
@@ -77,9 +80,14 @@ class ClipSet:
         return [int(number) for number in rng.choice(len(self), min(count, len(self)), replace=False)]
 
     def weights(self, numbers: Sequence[int], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probability of drawing each of the listed clips, proportional to its size within its store's share."""
+        """Probability of drawing each of the listed clips, proportional to its size within its source, by the powers of
+        its store's sources and its store's share."""
         weights = sizes.astype(np.float64)
         stores = np.asarray([self.places[number][0] for number in numbers])
+        if self.source_power < 1:
+            sources = [(self.places[number][0], self.record(number).source) for number in numbers]
+            _, kinds = np.unique([f"{store} {source}" for store, source in sources], return_inverse=True)
+            weights *= np.maximum(np.bincount(kinds, weights), 1e-9)[kinds] ** (self.source_power - 1)
         for number, share in enumerate(self.shares):
             mine = stores == number
             total = weights[mine].sum()
@@ -106,9 +114,12 @@ def open_corpus(config: CorpusConfig) -> tuple[ClipSet, dict[str, Any]]:
         splits = [split_store(store, concept, actual_rule(store, concept, "auto", everything)) for concept in without]
         left_out.append({store.index_of[name] for split in splits for name in split.forget})
     places = tuple((store, index) for store, index in clips.places if index not in left_out[store])
-    chosen = replace(clips, places=places, shares=config.shares).choose(sensors=config.sensors)
+    if config.commercial:
+        places = tuple(place for place in places if commercial(clips.stores[place[0]].clips[place[1]].licence))
+    chosen = replace(clips, places=places, shares=config.shares, source_power=config.source_power)
+    chosen = chosen.choose(sensors=config.sensors)
     data = [
         {"store": store.name, "hash": store.data_hash, "left_out": len(numbers)}
         for store, numbers in zip(clips.stores, left_out, strict=True)
     ]
-    return chosen, {"data": data, "sensors": config.sensors, "without": config.without}
+    return chosen, {"data": data, "sensors": config.sensors, "without": config.without, "commercial": config.commercial}

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exuvia.checkpoint import load_into, load_run
 from exuvia.codes.corpus import CaptionedCodes, DrawRule, training_loss
 from exuvia.config import to_dict
 from exuvia.data.clips import open_corpus
@@ -43,6 +44,11 @@ class CodesTask:
         self.kind, make = PART[type(recipe)]
         self.recipe = recipe
         self.model: Part = make(recipe.model, recipe.train.seed)
+        start = {}
+        if recipe.start:
+            begun, _ = load_run(recipe.start, self.kind, lambda sizes: make(sizes, 0), type(recipe.model))
+            load_into(self.model, begun.state_dict(), f"the {self.kind} model of {recipe.start}")
+            start = {"start": sha256_file(Path(recipe.start) / WEIGHTS)}
         tokenizer, normaliser = load_tokenizer(recipe.tokenizer)
         corpus, facts = open_corpus(recipe.corpus)
         encoder = resolve(TEXT_ENCODER, recipe.text, "text encoder")()
@@ -58,7 +64,7 @@ class CodesTask:
             for split, offsets in (("train", tokenizer.config.stride), ("val", 1))
         )  # fmt: skip
         self.held = held.fixed(256)
-        self.facts = {**facts, "parent": sha256_file(Path(recipe.tokenizer) / WEIGHTS)}
+        self.facts = {**facts, **start, "parent": sha256_file(Path(recipe.tokenizer) / WEIGHTS)}
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Codes, lengths and captions of `batch_size` clips."""

@@ -6,7 +6,7 @@ from exuvia.config import Count, NotNegative, Positive, Share, settings
 from exuvia.data.settings import CorpusConfig
 from exuvia.judges.settings import ClassifierTaskConfig, EvaluatorConfig, RetrievalTaskConfig
 from exuvia.sequence import settings as sequence
-from exuvia.tokens.settings import RVQVAEConfig
+from exuvia.tokens.settings import MotionWeights, RVQVAEConfig
 from exuvia.train_settings import TrainConfig
 
 
@@ -16,6 +16,8 @@ class TokenizerRecipe:
 
     out: str = "runs/tokenizer"
     """Run folder."""
+    start: str = ""
+    """Run folder of a tokenizer whose weights and statistics this training begins with; empty: new weights."""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     """Data."""
     model: RVQVAEConfig = field(default_factory=RVQVAEConfig)
@@ -35,10 +37,8 @@ class TokenizerRecipe:
     """Factor of the normalised root channels (published: 25, for contacts too; see features/normaliser.py)."""
     contact_emphasis: Positive = 1.0
     """Factor of the normalised contact channels."""
-    path_weight: NotNegative = 0.02
-    """Weight of the drift of heading and position over a window."""
-    velocity_weight: NotNegative = 0.5
-    """Weight of the error of local velocities."""
+    motion: MotionWeights = field(default_factory=MotionWeights)
+    """Losses in metres."""
     validation_clips: Count = 64
     """Number of held-out clips in a validation during training."""
 
@@ -49,6 +49,8 @@ class CodesRecipe:
 
     out: str = "runs/mask"
     """Run folder."""
+    start: str = ""
+    """Run folder of a model of this kind whose weights this training begins with; empty: new weights."""
     tokenizer: str = "runs/tokenizer"
     """Run folder of the tokenizer whose codes the model learns."""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)

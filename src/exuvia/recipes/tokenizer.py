@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exuvia.checkpoint import ScaledRun, load_run
+from exuvia.checkpoint import WEIGHTS, ScaledRun, load_into, load_run
 from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet, open_corpus
 from exuvia.features.humanml3d import HUMANML3D
 from exuvia.features.normaliser import Normaliser
+from exuvia.files import sha256_file
 from exuvia.recipes.settings import TokenizerRecipe
 from exuvia.shapes import Features, Joints
 from exuvia.tokens.draws import SeededDraws
+from exuvia.tokens.motion_losses import MotionLoss
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
 from exuvia.train import fit
@@ -49,13 +51,23 @@ class TokenizerTask:
         self.recipe = recipe
         train, val = corpus.choose("train"), corpus.choose("val")
         self.joints = corpus.stores[0].representation.skeleton.num_joints
-        self.normaliser = train.normaliser().emphasised(recipe.root_emphasis, recipe.contact_emphasis)
         self.model = RVQVAE(recipe.model)
+        self.normaliser, self.facts = self._begin(train)
+        skeleton, feet = corpus.stores[0].representation.skeleton, corpus.stores[0].representation.feet
+        self.motion = MotionLoss(recipe.motion, self.normaliser, skeleton.parents, feet)
         clips = [self.normaliser.normalise(train.features(number)) for number in range(len(train))]
         self.windows = [Windows(train, clips, frames, recipe.start_share) for frames in recipe.frames]
         held = [n for n in range(len(val)) if val.record(n).sensor == "optical"] or range(len(val))
         step = max(1, len(held) // recipe.validation_clips)
         self.held = [np.asarray(val.features(number)) for number in held[::step]]
+
+    def _begin(self, train: ClipSet) -> tuple[Normaliser, dict[str, str]]:
+        """The statistics to train with, and the fact where weights come from; loads the weights to begin with."""
+        if not self.recipe.start:
+            return train.normaliser().emphasised(self.recipe.root_emphasis, self.recipe.contact_emphasis), {}
+        model, normaliser = load_tokenizer(self.recipe.start)
+        load_into(self.model, model.state_dict(), f"the tokenizer of {self.recipe.start}")
+        return normaliser, {"start": sha256_file(Path(self.recipe.start) / WEIGHTS)}
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Windows of one length, normalised [B, F, C]."""
@@ -64,10 +76,9 @@ class TokenizerTask:
         return {"features": torch.from_numpy(windows.draw(self.recipe.batch_size, rng))}
 
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Reconstruction, position and commitment terms."""
+        """Reconstruction, position and commitment terms, and the losses in metres."""
         draws = SeededDraws(generator)
-        weights = {"path": self.recipe.path_weight, "velocity": self.recipe.velocity_weight}
-        return self.model.loss(batch["features"], draws, joints=self.joints, **weights)
+        return self.model.loss(batch["features"], draws, joints=self.joints, motion=self.motion)
 
     def validate(self) -> Mapping[str, float]:
         """Mean joint error of whole held-out clips in millimetres, and the preserved share of top hand speed."""

@@ -8,10 +8,12 @@ import numpy as np
 
 from exuvia.shapes import Joints
 from exuvia.synthetic.body import Body
-from exuvia.synthetic.rig import ARM_REST, CHANNELS, SIDES, SIGN, reach, solve
+from exuvia.synthetic.rig import ARM_REST, CHANNELS, SIDES, SIGN, balance_point, reach, solve
 from exuvia.synthetic.style import Style
 from exuvia.synthetic.timeline import FPS, Timeline
 
+GRAVITY = 9.81
+"""Acceleration of a body in flight, in m/s²."""
 OTHER = {"left": "right", "right": "left"}
 """The opposite of each side."""
 BALL_AHEAD_M = 0.09
@@ -43,9 +45,10 @@ class Actor:
         self.body, self.style, self.rng = body, style, rng
         self.now = 0.0
         self.heading = 0.0
-        self.home = np.zeros(2)
+        self.home, self.floor = np.zeros(2), 0.0
         self.posture = "stand"
         self.spans: list[tuple[float, float, str]] = []
+        self.flights: list[tuple[float, float]] = []
         self.stance_m = body.hip_half_m * rng.uniform(1.15, 1.6)
         start = dict(CHANNELS)
         for side in SIDES:
@@ -104,6 +107,8 @@ class Actor:
         for name in ("thigh_el", "thigh_az", "knee"):
             if name in values:
                 values[name] += float(1.5 * UNSTEADY_DEG * self.rng.standard_normal())
+        if "foot_y" in values:
+            values["foot_y"] += self.floor
         self.move(start, end, **{f"{side}_{name}": value for name, value in values.items()})
 
     def rest_arm(self, side: str, start: float, end: float) -> None:
@@ -120,17 +125,10 @@ class Actor:
         """Move both wrists to mirrored points (out, up, ahead) of their shoulders in arm lengths (see `rig.reach`)."""
         self.arms(start, end, **reach(out, up, ahead, elbow_out=elbow_out))
 
-    def grip(self, start: float, end: float, left: float, up: float, ahead: float, *, elbow_out: float = 15.0) -> None:
-        """Move both wrists to one point, in metres left, up and ahead of the centre between the shoulders."""
-        half, arm_m = self.body.shoulder_half_m, self.body.arm_m
-        for side in SIDES:
-            out = (SIGN[side] * left - half + 0.035) / arm_m
-            self.arm(side, start, end, **reach(out, up / arm_m, ahead / arm_m, elbow_out=elbow_out))
-
-    def start_from(self, **values: float) -> None:
-        """Set the initial values of channels; call this before the first movement."""
-        for name, value in values.items():
-            self.line.keys[name] = ([0.0], [value])
+    def restart(self) -> None:
+        """Let the motion begin with the present pose; what was done before is forgotten."""
+        self.line.keys = {name: ([0.0], [self.line.value(name)]) for name in self.line.keys}
+        self.now, self.spans, self.flights = 0.0, [], []
 
     def sway(self, start: float, end: float, ahead: float = 0.0, left: float = 0.0) -> None:
         """Shift the pelvis to a point on the floor, in metres from home."""
@@ -184,8 +182,29 @@ class Actor:
                 stop = turn + max(0.3, 0.5 * seconds)
                 self.step(side, turn, stop, BALL_AHEAD_M, wanted, yaw=7.0)
                 turn, end = stop, max(end, stop)
+            else:
+                self.leg(side, start, end, foot_pitch=0.0)
         self.now = end
 
     def joints(self, frames: int) -> Joints:
-        """Joint positions [frames, 22, 3] in metres, at 20 frames a second from time 0."""
-        return solve(self.line.sample(np.arange(frames) / FPS, self.rng, self.style.liveliness), self.body)
+        """Joint positions [frames, 22, 3] in metres, at 20 frames a second from time 0.
+
+        The lowest floor is at height 0. Between take-off and landing of a flight, the body is moved so that its centre
+        of mass follows a parabola.
+        """
+        lowest = min(self.line.keys["ground"][1])
+        for name, (_, heights) in self.line.keys.items():
+            if name == "ground" or name.endswith(("foot_y", "hand_y")):
+                heights[:] = [height - lowest for height in heights]
+        ends = [time for flight in self.flights for time in flight]
+        times = np.concatenate((np.arange(frames) / FPS, ends))
+        joints = solve(self.line.sample(times, self.rng, self.style.liveliness), self.body, times)
+        centre = balance_point(joints)
+        for number, (off, land) in enumerate(self.flights):
+            first, last = centre[frames + 2 * number : frames + 2 * number + 2]
+            share = (times - off) / (land - off)
+            fall = 0.5 * GRAVITY * (times - off) * (land - times)
+            path = first + (last - first) * share[:, None] + fall[:, None] * (0.0, 1.0, 0.0)
+            aloft = (share > 0.0) & (share < 1.0)
+            joints[aloft] += (path - centre)[aloft, None].astype(np.float32)
+        return joints[:frames]

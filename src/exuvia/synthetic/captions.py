@@ -12,7 +12,12 @@ from exuvia.synthetic.style import Style
 
 _SUBJECTS = TABLES["subjects"]
 _SHARES = np.asarray([subject[3] for subject in _SUBJECTS]) / sum(subject[3] for subject in _SUBJECTS)
-_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_NUMBERS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+)
+
+_TURNING = {"left": ("counterclockwise", "counter clockwise", "anticlockwise"), "right": ("clockwise",)}
+"""Words for a circle to a side, seen from above."""
 
 
 def third(verb: str) -> str:
@@ -23,7 +28,9 @@ def third(verb: str) -> str:
 
 
 def gerund(verb: str) -> str:
-    """The -ing form: wave -> waving, sit -> sitting, kick -> kicking."""
+    """The -ing form: wave -> waving, sit -> sitting, kick -> kicking, lie -> lying."""
+    if verb.endswith("ie"):
+        return verb[:-2] + "ying"
     if verb.endswith("e") and not verb.endswith("ee"):
         return verb[:-1] + "ing"
     if verb == "squat" or re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb) or verb.endswith("step"):
@@ -56,7 +63,9 @@ def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Gener
     number = _NUMBERS[part.count] if rng.random() < 0.8 else str(part.count)
     word, times = level[int(rng.integers(len(level)))], _times(part.count, rng)
     whose = their if rng.random() < 0.75 else "the"
-    text = text.format(side=part.side, level=word, n=number, times=times, their=whose)
+    ways = _TURNING.get(part.side, ("",))
+    turning = ways[int(rng.integers(len(ways)))] if "{turning}" in text else ""
+    text = text.format(side=part.side, level=word, n=number, times=times, their=whose, turning=turning)
     before = adverb.endswith("ly") and " " not in adverb and rng.random() < 0.4
     text = f"{adverb} {text}" if before else f"{text} {adverb}"
     text = re.sub(r"\[(\w+)\]", lambda match: _FORM[form](match[1]), text)

@@ -11,10 +11,10 @@ from typing import Annotated, cast
 from pydantic import BeforeValidator
 
 from exuvia.readers import read_table
-from exuvia.synthetic import fighting, gestures, moving, posture
+from exuvia.synthetic import dancing, fighting, moving, routine
 from exuvia.synthetic.actor import Actor, Part
 
-_MODULE = {"fighting": fighting, "gestures": gestures, "moving": moving, "posture": posture}
+_MODULE = {"dancing": dancing, "fighting": fighting, "moving": moving, "routine": routine}
 
 
 def _performer(name: str) -> Callable[[Actor, Part], None]:
@@ -42,6 +42,7 @@ class Action:
     after: str = "stand"
     lively: bool = False
     unfit: tuple[str, ...] = ()
+    edition: int = 1
 
 
 ACTION = read_table(__file__, "actions.toml", Action)

@@ -16,7 +16,6 @@ from exuvia.synthetic.actor import OTHER, Actor, Part
 from exuvia.synthetic.body import random_body
 from exuvia.synthetic.captions import captions
 from exuvia.synthetic.catalogue import ACTION, FRAME_LABELS
-from exuvia.synthetic.posture import seat
 from exuvia.synthetic.style import STYLE, Style
 from exuvia.synthetic.timeline import FPS
 
@@ -24,8 +23,10 @@ __all__ = ["FRAME_LABELS", "MAX_FRAMES", "MIN_FRAMES", "SyntheticClip", "perform
 
 MIN_FRAMES, MAX_FRAMES = 40, 196
 """Clip lengths at 20 frames a second: those of HumanML3D.   Sec. 3 [guo2022humanml3d]"""
-_CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "walk_circle", "run", "jog", "run_curve"})
+_CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "run", "jog", "run_curve"})
 """Actions whose clips can begin and end in mid-stride."""
+_NEW_SHARE = 1 / 3
+"""Share of clips that begin with an action of the second edition, if actions are not chosen."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,12 @@ def synthesise(
     """Generate clips `start` to `start + count - 1` of the data set of a seed.
 
     Clip i depends only on the seed and on i. `actions` names those of `catalogue.ACTION` to draw from (None: all), and
-    `compositions` is the share of clips with two or three actions in sequence. Raises ConfigError for an unknown
-    action, without actions, or for a number out of range.
+    `compositions` is the share of clips with two or three actions in sequence. Without chosen actions, the scripts of
+    two clips of three are those of the first edition. Raises ConfigError for an unknown action, without actions, or
+    for a number out of range.
     """
-    names = tuple(ACTION) if actions is None else tuple(actions)
-    if not names:
+    names = () if actions is None else tuple(actions)
+    if actions is not None and not names:
         raise ConfigError(f"found an empty list of actions, expected some of {', '.join(ACTION)}")
     for name in names:
         if name not in ACTION:
@@ -76,8 +78,11 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
     acted = [replace(part, side=OTHER[part.side]) if flip and part.side else part for part in parts]
     rng = np.random.default_rng(np.random.SeedSequence(list(seed)))
     actor = Actor(random_body(rng), style, rng)
-    if ACTION[parts[0].action].before == "sit":
-        seat(actor)
+    before = ACTION[parts[0].action].before
+    if before != "stand":
+        way = next(action for action in ACTION.values() if (action.before, action.after) == ("stand", before))
+        way.perform(actor, Part(way.name, "left", 1, next(iter(way.levels))))
+        actor.restart()
     actor.wait(_pause(rng))
     for number, part in enumerate(acted):
         if number:
@@ -86,9 +91,9 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
             ACTION[part.action].perform(actor, part)
     actor.wait(_pause(rng))
     frames = max(MIN_FRAMES, int(actor.now * FPS) + 1)
-    labels = np.full(frames, FRAME_LABELS.index("sit" if actor.posture == "sit" else "stand"), np.int16)
+    labels = np.full(frames, FRAME_LABELS.index(actor.posture), np.int16)
     first = round(min(begin for begin, _, _ in actor.spans) * FPS)
-    labels[:first] = FRAME_LABELS.index("sit" if ACTION[parts[0].action].before == "sit" else "stand")
+    labels[:first] = FRAME_LABELS.index(before)
     for begin, end, label in sorted(actor.spans, key=lambda span: span[0] - span[1]):
         labels[round(begin * FPS) : round(end * FPS)] = FRAME_LABELS.index(label)
     clip = Clip(actor.joints(frames))
@@ -97,11 +102,17 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
 
 def _make_clip(seed: int, number: int, names: tuple[str, ...], compositions: float) -> SyntheticClip:
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, 0]))
-    parts = _script(rng, names, compositions)
+    openers = names
+    if not names:
+        new = np.random.default_rng(np.random.SeedSequence([seed, number, 2])).random() < _NEW_SHARE
+        openers = tuple(name for name, action in ACTION.items() if (action.edition > 1) == new)
+        names = tuple(ACTION) if new else openers
+    parts = _script(rng, openers, names, compositions)
     style = _style(rng, parts)
-    while len((acted := perform(parts, style, (seed, number, 1)))[0]) > MAX_FRAMES:
-        parts = _shorter(parts)
-    joints, labels = acted
+    acted = perform(parts, style, (seed, number, 1))
+    while len(acted[0]) > MAX_FRAMES and (fewer := _shorter(parts)) != parts:
+        parts, acted = fewer, perform(fewer, style, (seed, number, 1))
+    joints, labels = acted[0][:MAX_FRAMES], acted[1][:MAX_FRAMES]
     frames = len(joints)
     first, last = _cut(rng, parts, frames)
     joints, labels = _at_origin(joints[first:last]), labels[first:last]
@@ -121,14 +132,17 @@ def _pause(rng: np.random.Generator) -> float:
     return float(rng.uniform(0.05, 0.5) if rng.random() < 0.7 else rng.uniform(0.5, 1.5))
 
 
-def _script(rng: np.random.Generator, names: tuple[str, ...], compositions: float) -> tuple[Part, ...]:
+def _script(
+    rng: np.random.Generator, openers: tuple[str, ...], names: tuple[str, ...], compositions: float
+) -> tuple[Part, ...]:
     """Draw a sequence of actions, each of which begins in the posture in which the previous one ended."""
     length = 1
     if rng.random() < compositions:
         length = 2 if rng.random() < 0.75 else 3
     parts: list[Part] = []
     while len(parts) < length:
-        fits = [ACTION[name] for name in names if not parts or ACTION[name].before == ACTION[parts[-1].action].after]
+        fits = [ACTION[name] for name in (names if parts else openers)]
+        fits = [action for action in fits if not parts or action.before == ACTION[parts[-1].action].after]
         fits = [action for action in fits if not parts or action.name != parts[-1].action] or fits
         if not fits:
             break

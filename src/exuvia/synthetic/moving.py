@@ -3,8 +3,9 @@
 import numpy as np
 
 from exuvia.synthetic.actor import OTHER, Actor, Part
-from exuvia.synthetic.gait import BACKWARD, JOG, RUN, SHUFFLE, TURNING, WALK, travel
+from exuvia.synthetic.gait import BACKWARD, GAITS, JOG, RUN, SHUFFLE, TURNING, WALK, travel
 from exuvia.synthetic.rig import SIGN
+from exuvia.synthetic.routine import play
 
 
 def _first(actor: Actor) -> str:
@@ -30,12 +31,20 @@ def stand(actor: Actor, part: Part) -> None:
 
 
 def walk(actor: Actor, part: Part) -> None:
-    """Walk `count` steps ahead or backwards, or in a curve or circle to one side."""
+    """Walk `count` steps ahead or backwards, in a curve to one side, or in a limp."""
     steps = part.count
     if part.level == "backward":
         travel(actor, BACKWARD, steps, steps * _stride(actor, 0.3, 0.42), direction=180.0, first=_first(actor))
         return
-    sharp = {"curve": actor.rng.uniform(60, 110), "circle": 36.0 * steps}.get(part.level, actor.rng.uniform(-4, 4))
+    if part.level == "limp":
+        holds = actor.rng.random() < 0.4
+        if holds:
+            actor.arm(part.side, actor.now, actor.now + 0.6, el=-72.0, az=4.0, elbow=34.0, swivel=34.0, spread=2.0)
+        way_m = steps * _stride(actor, 0.3, 0.42)
+        travel(actor, GAITS["limp"], steps, way_m, hurt=part.side, first=_first(actor), arms=not holds)
+        actor.settle(0.6)
+        return
+    sharp = actor.rng.uniform(60, 110) if part.level == "curve" else actor.rng.uniform(-4, 4)
     turn = float(sharp) * (SIGN[part.side] if part.side else 1.0)
     travel(actor, WALK, steps, steps * _stride(actor, 0.42, 0.56), turn=turn, first=_first(actor))
 
@@ -46,6 +55,22 @@ def run(actor: Actor, part: Part) -> None:
     turn = float(actor.rng.uniform(50, 100)) * SIGN[part.side] if part.side else float(actor.rng.uniform(-4, 4))
     travel(actor, gait, part.count, part.count * _stride(actor, low, high), turn=turn, first=_first(actor))
     actor.settle(0.4)
+
+
+def circle(actor: Actor, part: Part) -> None:
+    """Walk, jog or run `count` steps in a whole circle, which ends where it began; a small or a large one."""
+    gait = GAITS[part.action.partition("_")[0]]
+    wide = {"small": 0.85, "large": 1.15}.get(part.level, 1.0)
+    way_m = part.count * wide * _stride(actor, *{"walk": (0.42, 0.56), "jog": (0.5, 0.66)}.get(gait.name, (0.64, 0.8)))
+    travel(actor, gait, part.count, way_m, turn=360.0 * SIGN[part.side], first=_first(actor))
+
+
+def stairs(actor: Actor, part: Part) -> None:
+    """Go `count` steps up or down a flight of stairs."""
+    rise_m = float(actor.rng.uniform(0.15, 0.19)) * (1 if part.level == "up" else -1)
+    tread_m = float(actor.rng.uniform(0.27, 0.31))
+    steps = part.count + 1
+    travel(actor, GAITS[f"stairs_{part.level}"], steps, part.count * tread_m, first=_first(actor), rise_m=rise_m)
 
 
 def turn(actor: Actor, part: Part) -> None:
@@ -73,3 +98,11 @@ def push_object(actor: Actor, part: Part) -> None:
     travel(actor, WALK, part.count, part.count * _stride(actor, 0.28, 0.36), first=OTHER[_first(actor)], arms=False)
     actor.neutral = upright
     actor.settle(actor.beat(0.7))
+
+
+def kick_ball(actor: Actor, part: Part) -> None:
+    """Kick a ball, after a run-up at the level `run`."""
+    if part.level == "run":
+        gait, steps = (JOG if actor.rng.random() < 0.5 else WALK), 3 + int(actor.rng.integers(0, 2))
+        travel(actor, gait, steps, 1.6, first=OTHER[part.side])
+    play(actor, part)

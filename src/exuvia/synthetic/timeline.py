@@ -8,6 +8,9 @@ from exuvia.synthetic.body import TABLES
 from exuvia.synthetic.rig import SIDES, Array
 
 FPS = 20.0
+SMOOTH_S = 0.036
+"""Standard deviation of the Gaussian by which curves are smoothed: muscles do not change a force at once."""
+_FINE_S, _MARGIN = 1.0 / 80.0, 16
 
 _DRIFT = TABLES["drift"] | {f"{side}_{name}": size for side in SIDES for name, size in TABLES["arm_drift"].items()}
 
@@ -65,13 +68,23 @@ class Timeline:
         values.append(value)
 
     def sample(self, times: Array, rng: np.random.Generator, liveliness: float) -> dict[str, Array]:
-        """All channels at evenly spaced times [F] in seconds, with random drift times the factor `liveliness`."""
-        curves = {name: eased(times, *keys) for name, keys in self.keys.items()}
+        """All channels at times [F] in seconds, smoothed, with random drift times the factor `liveliness`.
+
+        The fast part of the drift grows with the speed of the body, as the noise of muscles does.
+        """
+        grid = np.arange(-_MARGIN, round(float(times.max()) / _FINE_S) + _MARGIN).astype(np.float64) * _FINE_S
+        bell = np.exp(-0.5 * (np.arange(-_MARGIN + 1, _MARGIN) * _FINE_S / SMOOTH_S) ** 2)
+        fine = {name: np.convolve(eased(grid, *keys), bell / bell.sum(), "same") for name, keys in self.keys.items()}
+        curves = {name: np.interp(times, grid, curve) for name, curve in fine.items()}
         amplitudes = np.fromiter(_DRIFT.values(), np.float64) * liveliness
-        rates = rng.uniform(0.08, 0.45, (len(_DRIFT), 3)) * np.asarray((1.0, 1.6, 2.7))
-        phases = rng.uniform(0.0, 2 * np.pi, (len(_DRIFT), 3))
+        rates = rng.uniform(0.08, 0.45, (len(_DRIFT), 5)) * np.asarray((1.0, 1.6, 2.7, 6.0, 10.0))
+        phases = rng.uniform(0.0, 2 * np.pi, (len(_DRIFT), 5))
         waves = np.sin(2 * np.pi * rates[..., None] * times + phases[..., None])
-        drift = (waves * np.asarray((0.6, 0.4, 0.2))[:, None]).sum(1) * amplitudes[:, None]
+        waves = waves * np.asarray((0.6, 0.4, 0.2, 0.2, 0.11))[:, None]
+        way = np.hypot(np.gradient(fine["x"], _FINE_S), np.gradient(fine["z"], _FINE_S))
+        speed = np.interp(times, grid, np.convolve(way, np.full(_MARGIN, 1.0 / _MARGIN), "same"))
+        waves[:, 3:] *= 1.0 + 2.0 * np.clip(speed, 0.0, 1.2)
+        drift = waves.sum(1) * amplitudes[:, None]
         for name, wave in zip(_DRIFT, drift, strict=True):
             curves[name] = curves[name] + wave
         breath = np.sin(2 * np.pi * rng.uniform(0.2, 0.35) * times + rng.uniform(0, 2 * np.pi))

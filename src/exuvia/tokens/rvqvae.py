@@ -1,6 +1,5 @@
 """`RVQVAE`: MoMask's motion tokenizer, features <-> codes.   Sec. 3.1 [guo2024momask]"""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +9,9 @@ from torch import Tensor, nn
 from exuvia.errors import ShapeError
 from exuvia.tokens.codec import Decoder, Encoder, ResidualStack
 from exuvia.tokens.draws import Draws
+from exuvia.tokens.motion_losses import MotionLoss
 from exuvia.tokens.quantiser import Quantised, ResidualQuantiser
 from exuvia.tokens.settings import RVQVAEConfig
-
-VELOCITY_SCALE = 4.0
-"""Standard deviation of a local position over that of its change per frame at 20 fps, measured on motion capture."""
 
 
 @dataclass(frozen=True)
@@ -93,30 +90,22 @@ class RVQVAE(nn.Module):
         joints: int,
         position: float = 0.5,
         commit: float = 0.02,
-        path: float = 0.0,
-        velocity: float = 0.0,
+        motion: MotionLoss | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """SmoothL1 of all channels + position · that of local positions + commit · commitment.   Eq. 1 [guo2024momask]
 
-        The published options call the middle term a velocity loss, but it covers the position channels. Two terms are
-        ours. `path` > 0 adds SmoothL1 of the running sums of yaw and root velocity over the window: heading and path
-        of a recovered motion are sums like these, and small errors of one sign add up. `velocity` > 0 adds SmoothL1 of
-        the change of local positions between frames, so that fast motion stays fast and a still body does not tremble.
+        The published options call the middle term a velocity loss, but it covers the position channels. The losses of
+        `motion` are ours, and are added.
         """
         out = self(features, draws)
         local = slice(4, 4 + 3 * (joints - 1))
         total = F.smooth_l1_loss(out.features, features)
         parts = {"reconstruction": total, "position": F.smooth_l1_loss(out.features[..., local], features[..., local])}
+        total = total + position * parts["position"] + commit * out.quantised.commit
         parts |= {"commit": out.quantised.commit, "perplexity": out.quantised.perplexity}
-        if path:
-            drift = torch.cumsum((out.features - features)[..., :3].float(), dim=1) / math.sqrt(features.shape[1])
-            parts["path"] = F.smooth_l1_loss(drift, torch.zeros_like(drift))
-        if velocity:
-            change = VELOCITY_SCALE * torch.diff((out.features - features)[..., local].float(), dim=1)
-            parts["velocity"] = F.smooth_l1_loss(change, torch.zeros_like(change))
-        for name, weight in {"position": position, "commit": commit, "path": path, "velocity": velocity}.items():
-            if name in parts:
-                total = total + weight * parts[name]
+        if motion is not None:
+            losses = motion(out.features, features)
+            total, parts = total + sum(losses.values()), parts | losses
         return total, {name: part.detach() for name, part in parts.items()}
 
     def load_published(self, state: dict[str, Tensor]) -> None:

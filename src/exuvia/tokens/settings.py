@@ -46,3 +46,23 @@ class RVQVAEConfig:
     def stride(self) -> int:
         """Frames per code step."""
         return int(2**self.down)
+
+
+@settings
+class MotionWeights:
+    """Weights of the losses in metres, added to the published loss."""
+
+    joints: NotNegative = 2.0
+    """Distance of joints, relative to the root."""
+    path: NotNegative = 0.3
+    """Distance of the root over a window, which begins at the same place and heading."""
+    speed: NotNegative = 6.0
+    """Error of the joints' movement from one frame to the next."""
+    bones: NotNegative = 1.0
+    """Error of bone lengths."""
+    contact: NotNegative = 3.0
+    """Movement of feet that stand, from one frame to the next."""
+    floor: NotNegative = 1.0
+    """Depth of joints below the floor."""
+    turning: NotNegative = 0.2
+    """Error of the change of the 6-D rotations from one frame to the next."""

@@ -1,0 +1,59 @@
+"""Dancing to a beat."""
+
+import numpy as np
+
+from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
+from exuvia.synthetic.rig import SIDES, SIGN
+
+
+def _dance_arms(actor: Actor, side: str, start: float, end: float) -> None:
+    """Move an arm to one of the poses of a dance."""
+    size = actor.style.size
+    poses = (
+        {"el": -62.0, "az": 20.0, "elbow": 88.0, "swivel": 18.0},
+        {"el": -30.0 * size, "az": 60.0, "elbow": 82.0, "swivel": 4.0},
+        {"el": 52.0 * size, "az": 40.0, "elbow": 42.0, "swivel": 0.0},
+        {"el": -98.0, "az": 20.0, "elbow": 70.0, "swivel": 16.0},
+        {"el": -8.0, "az": 84.0, "elbow": 32.0, "swivel": 8.0},
+    )
+    actor.arm(side, start, end, **poses[actor.rng.integers(0, 5)])
+
+
+def dance(actor: Actor, part: Part) -> None:
+    """Sway the hips, bounce, step from side to side and move the arms to a beat, with kicks at the level `kick`."""
+    beat = actor.beat(0.5, 0.12)
+    size = actor.style.size
+    side = "left" if actor.rng.random() < 0.5 else "right"
+    for number in range(2 * part.count):
+        sign, start, end = SIGN[side], actor.now, actor.now + beat
+        actor.lean(start, start + 0.5 * beat, height=-0.05 * size)
+        actor.lean(start + 0.5 * beat, end, height=-0.01)
+        twist = float(actor.rng.uniform(-14, 14))
+        actor.lean(start, end, pelvis_roll=7.0 * sign * size, spine_roll=-9.0 * sign * size)
+        actor.lean(start, end, pelvis_yaw=-twist, spine_yaw=1.8 * twist)
+        actor.sway(start, end, left=0.09 * sign * size, ahead=float(actor.rng.uniform(-0.02, 0.03)))
+        if part.level == "kick" and number % 2 == 1:
+            _dance_kick(actor, OTHER[side], start, end + 0.5 * beat)
+            actor.wait(0.5 * beat)
+        else:
+            out = actor.stance_m + (0.14 * size if number % 2 == 0 else 0.0)
+            actor.step(side, start, start + 0.7 * beat, BALL_AHEAD_M, sign * out, lift=0.05, yaw=10.0)
+        for arm in SIDES:
+            if actor.rng.random() < 0.75:
+                _dance_arms(actor, arm, start, end)
+        actor.wait(beat)
+        side = OTHER[side]
+    actor.settle(actor.beat(0.6))
+
+
+def _dance_kick(actor: Actor, side: str, start: float, end: float) -> None:
+    """Perform a light straight kick of a dance."""
+    third = (end - start) / 3.0
+    actor.leg(side, start, start + 0.6 * third, plant=0.0, foot_y=0.15)
+    actor.leg(side, start, start + third, free=1.0, thigh_el=-52.0, knee=66.0, toe=30.0)
+    high = float(np.clip(-18.0 * actor.style.size, -40, 0))
+    actor.leg(side, start + third, start + 1.7 * third, thigh_el=high, knee=8.0)
+    actor.move_foot(side, start + 1.7 * third, start + 1.75 * third, BALL_AHEAD_M, SIGN[side] * actor.stance_m)
+    actor.leg(side, start + 1.8 * third, end - 0.04, free=0.0, thigh_el=-58.0, knee=50.0, toe=0.0)
+    actor.leg(side, start + 2.0 * third, end, foot_y=0.0)
+    actor.leg(side, end - 0.1, end, plant=1.0)
