@@ -97,32 +97,6 @@ def test_evaluation_learns_nothing() -> None:
     assert torch.equal(before, model.quantizer.layers[0].codebook)
 
 
-def test_path_term_detects_drift() -> None:
-    model = trained()
-    x = torch.randn(2, 32, 263)
-    total, parts = model.loss(x, None, joints=22, path=1.0)
-    plain, _ = model.loss(x, None, joints=22)
-    assert torch.allclose(total - plain, parts["path"], atol=1e-5)
-    assert parts["path"] > 0
-
-
-def test_velocity_term_detects_changes_of_speed_but_not_offsets() -> None:
-    class Fixed(RVQVAE):
-        """Returns the input plus a given offset."""
-
-        def forward(self, features, draws=None, last_level=None):  # type: ignore[no-untyped-def]
-            return replace(super().forward(features, draws, last_level), features=features + shifts[-1])
-
-    model = Fixed(RVQVAEConfig(width=8, code_dim=8, num_codes=4, num_quantizers=1)).eval()
-    x, shifts, terms = torch.zeros(2, 16, 263), [], []
-    for shift in (torch.full((1, 16, 1), 0.1), 0.1 * (-1.0) ** torch.arange(16)[None, :, None]):
-        shifts.append(shift)
-        terms.append(model.loss(x, None, joints=22, velocity=1.0)[1]["velocity"])
-    assert terms[0] == 0
-    assert terms[1] > 0.2
-    assert "velocity" not in model.loss(x, None, joints=22)[1]
-
-
 @pytest.mark.parametrize("shape", [(1, 16, 251), (1, 3, 263), (16, 263)])
 def test_wrong_shapes_are_named(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match="found"):

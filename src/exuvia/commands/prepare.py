@@ -25,6 +25,8 @@ class PrepareConfig(SourceSwitches):
     """Folder of the store; it must not exist, or must hold the same data set."""
     mirror: bool = True
     """Whether to add mirrored copies of train clips, unless the source contains them."""
+    commercial: bool = False
+    """Whether to leave out clips whose licence does not allow commercial use."""
     representation: str = "humanml3d"
     """Feature layout: humanml3d or kit."""
     limit: Count | None = None

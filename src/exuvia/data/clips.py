@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from exuvia.cache import stable_hash
 from exuvia.data.concepts import find_concept
-from exuvia.data.licences import commercial
 from exuvia.data.record import ClipRecord
 from exuvia.data.settings import CorpusConfig
 from exuvia.data.splits import actual_rule, split_store
@@ -114,12 +113,10 @@ def open_corpus(config: CorpusConfig) -> tuple[ClipSet, dict[str, Any]]:
         splits = [split_store(store, concept, actual_rule(store, concept, "auto", everything)) for concept in without]
         left_out.append({store.index_of[name] for split in splits for name in split.forget})
     places = tuple((store, index) for store, index in clips.places if index not in left_out[store])
-    if config.commercial:
-        places = tuple(place for place in places if commercial(clips.stores[place[0]].clips[place[1]].licence))
     chosen = replace(clips, places=places, shares=config.shares, source_power=config.source_power)
     chosen = chosen.choose(sensors=config.sensors)
     data = [
         {"store": store.name, "hash": store.data_hash, "left_out": len(numbers)}
         for store, numbers in zip(clips.stores, left_out, strict=True)
     ]
-    return chosen, {"data": data, "sensors": config.sensors, "without": config.without, "commercial": config.commercial}
+    return chosen, {"data": data, "sensors": config.sensors, "without": config.without}

@@ -43,6 +43,7 @@ def prepare(
     out: str | Path,
     *,
     mirror: bool = True,
+    commercial: bool = False,
     representation: str = "humanml3d",
     limit: int | None = None,
     seed: int = 0,
@@ -58,6 +59,7 @@ def prepare(
         source: a folder in HumanML3D's layout, a folder with clips.npz and clips.jsonl, a folder of motion files,
             one motion file, the word `synthetic`, or several of these (a list, or joined with '+').
         mirror: add mirrored twins of train clips, unless the source already has twins.
+        commercial: leave out clips whose licence does not allow commercial use, see data/licences.toml.
         limit: use at most this many clips, evenly spread over the source.
         seed, count: seed of synthetic motion and of splits by hash, and number of synthetic clips.
         motion: facts that motion files do not state.
@@ -71,13 +73,13 @@ def prepare(
     if limit is not None and limit < 1:
         raise ConfigError(f"found limit {limit}, expected at least 1 clip")
     sources = [open_source(place, layout, seed=seed, count=count, motion=motion) for place in _source_list(source)]
-    settings = {"representation": representation, "mirror": mirror, "limit": limit}
+    settings = {"representation": representation, "mirror": mirror, "limit": limit, "commercial": commercial}
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         return _existing(target, sources, settings)
     prints = [part.fingerprint() for part in sources]
     about = {"representation": representation, "fps": layout.fps, "settings": settings, "source": prints}
     about |= {"source_stamp": [part.stamp() for part in sources], "code_version": __version__}
-    items, duplicates = plan(sources, mirror, limit)
+    items, duplicates = plan(sources, mirror, limit, commercial)
     with _work_folder(target, stable_hash([settings, prints, SHARD_CLIPS, __version__])) as work:
         shards = _write_shards(items, duplicates, work, layout, progress)
         if target.exists():
@@ -110,7 +112,9 @@ def open_source(
     return MotionFiles(place, layout.fps, seed, motion)
 
 
-def plan(sources: Sequence[Source], mirror: bool, limit: int | None) -> tuple[list[Item], list[Skipped]]:
+def plan(
+    sources: Sequence[Source], mirror: bool, limit: int | None, commercial: bool = False
+) -> tuple[list[Item], list[Skipped]]:
     """Choose the clips to use, in order; and list clips that have the id of an earlier one."""
     seen: set[str] = set()
     items, duplicates = [], []
@@ -121,7 +125,7 @@ def plan(sources: Sequence[Source], mirror: bool, limit: int | None) -> tuple[li
                 duplicates.append(Skipped(name, "its id is already taken by an earlier clip"))
                 continue
             seen.add(name)
-            items.append(Item(source, number, mirror and not source.has_twins and f"M{name}" not in every))
+            items.append(Item(source, number, mirror and not source.has_twins and f"M{name}" not in every, commercial))
     if limit is not None and limit < len(items):
         items = [items[k] for k in np.arange(limit) * len(items) // limit]
     return items, duplicates
@@ -142,7 +146,7 @@ def _existing(target: Path, sources: list[Source], settings: dict[str, Any]) -> 
     if not (target / "manifest.json").is_file():
         raise OutputError(f"{target} exists and is not a prepared data set; name a new folder, or remove it")
     store = Store.open(target)
-    old = store.manifest["settings"]
+    old = {"commercial": False, **store.manifest["settings"]}
     changed = [f"{name} {old.get(name)!r}, not {value!r}" for name, value in settings.items() if old.get(name) != value]
     if changed:
         raise ConfigError(f"{target} was prepared with {'; '.join(changed)}; remove it or name another folder")

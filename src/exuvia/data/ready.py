@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from exuvia.data.licences import commercial
 from exuvia.data.record import ClipRecord
 from exuvia.data.shards import ReadyClip, Skipped
 from exuvia.data.sources import RawClip, Source
@@ -22,11 +23,13 @@ OTHER_SIDE = {"left": "right", "right": "left"}
 
 @dataclass(frozen=True)
 class Item:
-    """One clip of a source, and whether it can get a mirrored twin."""
+    """One clip of a source, and whether it may get a mirrored twin."""
 
     source: Source
     number: int
     may_twin: bool
+    commercial: bool = False
+    """Whether to leave it out if its licence does not allow commercial use."""
 
     @property
     def id(self) -> str:
@@ -40,7 +43,10 @@ def make_ready(items: Sequence[Item], layout: Representation) -> tuple[list[Read
     skipped: list[Skipped] = []
     for item in items:
         try:
-            raw = _checked(item.source.read(item.number), layout)
+            raw = item.source.read(item.number)
+            if item.commercial and not commercial(raw.licence):
+                raise DataError(f"its licence does not allow commercial use: {raw.licence or 'none stated'}")
+            raw = _checked(raw, layout)
         except Exception as error:  # a damaged clip must not stop the others
             skipped.append(Skipped(item.id, _reason(error)))
             continue

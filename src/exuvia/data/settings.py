@@ -13,8 +13,6 @@ class CorpusConfig:
     """Probability of drawing from each store; empty: in proportion to its frames."""
     source_power: Share = 1.0
     """Chance of drawing from each source of a store: its size to this power; 1: by size, 0: all sources alike."""
-    commercial: bool = False
-    """Whether to learn only from clips whose licence allows commercial use."""
     sensors: tuple[str, ...] = ()
     """Only clips of these sensors (optical, kinect, synthetic ...); empty: all."""
     without: tuple[str, ...] = ()

@@ -58,7 +58,7 @@ class MotionWeights:
     """Distance of the root over a window, which begins at the same place and heading."""
     speed: NotNegative = 6.0
     """Error of the joints' movement from one frame to the next."""
-    bones: NotNegative = 1.0
+    bones: NotNegative = 4.0
     """Error of bone lengths."""
     contact: NotNegative = 3.0
     """Movement of feet that stand, from one frame to the next."""
