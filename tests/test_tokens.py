@@ -1,6 +1,5 @@
 """The tokenizer: padding, dropped levels, saved state (parity is tested with golden vectors)."""
 
-from dataclasses import replace
 
 import pytest
 import torch

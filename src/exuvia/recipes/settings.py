@@ -2,7 +2,7 @@
 
 from dataclasses import field
 
-from exuvia.config import Count, NotNegative, Positive, Share, settings
+from exuvia.config import Count, Positive, Share, settings
 from exuvia.data.settings import CorpusConfig
 from exuvia.judges.settings import ClassifierTaskConfig, EvaluatorConfig, RetrievalTaskConfig
 from exuvia.sequence import settings as sequence
