@@ -32,7 +32,7 @@ def pipe() -> MotionPipeline:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Synthetic motion, a third of it violent."""
-    return prepare("synthetic", tmp_path_factory.mktemp("tune") / "store", count=80)
+    return prepare("synthetic", tmp_path_factory.mktemp("tune") / "store", count=140)
 
 
 def forget_loss(pipe: MotionPipeline, evidence: Evidence, part: str = "base") -> float:
