@@ -1,6 +1,5 @@
 """The tokenizer: padding, dropped levels, saved state (parity is tested with golden vectors)."""
 
-
 import pytest
 import torch
 from hypothesis import given, settings

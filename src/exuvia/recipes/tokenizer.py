@@ -54,7 +54,8 @@ class TokenizerTask:
         self.model = RVQVAE(recipe.model)
         self.normaliser, self.facts = self._begin(train)
         skeleton, feet = corpus.stores[0].representation.skeleton, corpus.stores[0].representation.feet
-        self.motion = MotionLoss(recipe.motion, self.normaliser, skeleton.parents, feet)
+        statistics = self.normaliser.mean, self.normaliser.std
+        self.motion = MotionLoss(recipe.motion, statistics, skeleton.parents, feet)
         clips = [self.normaliser.normalise(train.features(number)) for number in range(len(train))]
         self.windows = [Windows(train, clips, frames, recipe.start_share) for frames in recipe.frames]
         held = [n for n in range(len(val)) if val.record(n).sensor == "optical"] or range(len(val))

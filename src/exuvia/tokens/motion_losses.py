@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from exuvia.features.normaliser import Normaliser
+from exuvia.shapes import Floats
 from exuvia.tokens.settings import MotionWeights
 
 
@@ -31,11 +31,11 @@ class MotionLoss:
     """Compares decoded with original features as motions."""
 
     def __init__(
-        self, weights: MotionWeights, normaliser: Normaliser, parents: Sequence[int], feet: Sequence[int]
+        self, weights: MotionWeights, statistics: tuple[Floats, Floats], parents: Sequence[int], feet: Sequence[int]
     ) -> None:
-        """Args: weights; statistics of the features; the skeleton's parents; the joints of the contact channels."""
+        """Args: weights; mean and std of features [C]; the skeleton's parents; the joints of the contact channels."""
         self.weights, self.parents, self.feet = weights, list(parents), list(feet)
-        self.mean, self.std = torch.from_numpy(normaliser.mean), torch.from_numpy(normaliser.std)
+        self.mean, self.std = map(torch.from_numpy, statistics)
 
     def __call__(self, decoded: Tensor, original: Tensor) -> dict[str, Tensor]:
         """Every loss, times its weight, for normalised features [B, F, C]; those of weight 0 are left out."""
