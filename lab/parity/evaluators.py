@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from exuvia.checkpoint import load_into
+from exuvia.errors import ShapeError
 from exuvia.judges.guo import CONTACTS, GuoConfig, GuoEvaluator
 from exuvia.judges.metrics import (
     Doubles,
@@ -14,7 +16,6 @@ from exuvia.judges.metrics import (
     fid,
     mean_and_covariance,
     mm_dist,
-    multimodality,
     r_precision,
     top_k,
 )
@@ -111,3 +112,11 @@ def metrics(case: Case) -> dict[str, Any]:
         "scalars.diversity": diversity(act1, t["in.div_first"], t["in.div_second"]),
         "scalars.multimodality": multimodality(t["in.multimodal"], t["in.mm_first"], t["in.mm_second"]),
     }
+
+
+def multimodality(motion: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
+    """Mean distance between motions of one caption; motion [captions, repeats, E], indices on the repeats [10]."""
+    x = np.asarray(motion, np.float64)
+    if x.ndim != 3:
+        raise ShapeError(f"found motions {x.shape}, expected [captions, repeats, E]")
+    return float(np.linalg.norm(x[:, np.asarray(first)] - x[:, np.asarray(second)], axis=2).mean())

@@ -94,17 +94,13 @@ def generate(config: GenerateConfig) -> None:
                 if not suffixes and len(wanted) > 1:
                     together[request.name] = clip
                     continue
-                names = [config.out / f"{request.name}{_cleaned(clip)}{suffix}" for suffix in suffixes]
+                forgotten = re.sub(r"\W+", "_", str(clip.meta.get("concept", "")))
+                name = request.name + (f"_without_{forgotten}" if forgotten else "")
+                names = [config.out / f"{name}{suffix}" for suffix in suffixes]
                 for target in names or [config.out]:
                     print(config.save(clip, target))
     if together:
         print(config.save_all([together[request.name] for request in wanted], config.out))
-
-
-def _cleaned(clip: Any) -> str:
-    """Part of a file name that names the concepts which the generator has forgotten."""
-    concepts = re.sub(r"\W+", "_", str(clip.meta.get("concept", "")))
-    return f"_without_{concepts}" if concepts else ""
 
 
 def requests(config: GenerateConfig) -> list[Request]:

@@ -164,17 +164,13 @@ class Store:
             if name not in known:
                 raise ConfigError(f"clips of {self.folder} have no {name!r}; {suggest(name, known)}")
 
-        def fits(clip: ClipRecord) -> bool:
-            return all(_fits(getattr(clip, k) if k in fields else clip.labels.get(k), v) for k, v in wanted.items())
+        def fits(clip: ClipRecord, name: str, choice: Any) -> bool:
+            value = getattr(clip, name) if name in fields else clip.labels.get(name)
+            choices = choice if isinstance(choice, Collection) and not isinstance(choice, str) else [choice]
+            return any(one in choices for one in (value if isinstance(value, list) else [value]))
 
-        return np.asarray([number for number, clip in enumerate(self.clips) if fits(clip)], np.int64)
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    choices = wanted if isinstance(wanted, Collection) and not isinstance(wanted, str) else [wanted]
-    if isinstance(value, list):
-        return any(choice in value for choice in choices)
-    return value in choices
+        chosen = (n for n, clip in enumerate(self.clips) if all(fits(clip, *pair) for pair in wanted.items()))
+        return np.asarray(list(chosen), np.int64)
 
 
 def _check_file(folder: Path, facts: dict[str, Any], verify: bool) -> None:

@@ -149,11 +149,3 @@ def diversity_pairs(count: int, rng: np.random.Generator) -> tuple[NDArray[np.in
     """
     pairs = min(DIVERSITY_PAIRS if count > DIVERSITY_PAIRS else 100, count)
     return rng.permutation(count)[:pairs].astype(np.int64), rng.permutation(count)[:pairs].astype(np.int64)
-
-
-def multimodality(motion: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
-    """Mean distance between motions of one caption; motion [captions, repeats, E], indices on the repeats [10]."""
-    x = np.asarray(motion, np.float64)
-    if x.ndim != 3:
-        raise ShapeError(f"found motions {x.shape}, expected [captions, repeats, E]")
-    return float(np.linalg.norm(x[:, np.asarray(first)] - x[:, np.asarray(second)], axis=2).mean())

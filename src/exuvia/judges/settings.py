@@ -1,24 +1,16 @@
 """Sizes and training settings of the networks that judge motion; importing this module does not load PyTorch."""
 
 from dataclasses import field
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from exuvia.config import Below1, Count, Layers, NotNegative, Positive, Share, settings
+from exuvia.readers import read_toml
 
 VIOLENT = "violent"
-ACTIONS = {
-    "kick": "kick sidekick roundhouse kickbox",
-    "punch": "punch box jab uppercut hook shadowbox",
-    "strike": "slash strike stab hit swing chop sword attack",
-    "travel": "walk run jog sprint march step sneak stroll pace trot",
-    "jump": "jump hop leap skip",
-    "throw": "throw toss pitch hurl",
-    "dance": "dance salsa waltz ballet",
-    "arms": "wave point clap raise gesture draw",
-    "low": "sit squat kneel crouch crawl lie",
-}
+ACTIONS: dict[str, str] = read_toml(Path(__file__).with_name("actions.toml"))
 """Groups of actions and the lemmas that name them in captions. The classifier learns them as auxiliary targets."""
 
 

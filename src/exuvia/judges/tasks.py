@@ -135,8 +135,9 @@ class ClassifierTask:
         crops = [random_crop(self.clips, n, self.config.max_frames, rng) for n in numbers]
         features, lengths = padded(self.clips, numbers, crops, self.normaliser)
         for row in np.flatnonzero(rng.random(len(numbers)) < self.config.smoothing):
-            length = int(lengths[row])
-            features[row, :length] = _smoothed(features[row, :length], int(rng.integers(1, 4)))
+            real, reach = features[row, : int(lengths[row])], int(rng.integers(1, 4))
+            padded_row = F.pad(real.T[None], (reach, reach), mode="replicate")
+            real.copy_(F.avg_pool1d(padded_row, 2 * reach + 1, stride=1)[0].T)  # a moving average
         size = self.config.noise * rng.random((len(numbers), 1, 1))
         noise = (rng.standard_normal(features.shape) * size).astype(np.float32)
         return {
@@ -239,9 +240,3 @@ def _targets(clips: ClipSet, outputs: Sequence[str]) -> tuple[np.ndarray, np.nda
         groups = {g for caption in captions for g in action_groups([word for word, _ in tag(caption.text)])}
         targets[number, 1:] = [name in groups for name in outputs[1:]]
     return targets, known
-
-
-def _smoothed(x: Tensor, reach: int) -> Tensor:
-    """Moving average [F, C] over 2 `reach` + 1 frames, with repeated end frames."""
-    padded = F.pad(x.T[None], (reach, reach), mode="replicate")
-    return F.avg_pool1d(padded, 2 * reach + 1, stride=1)[0].T

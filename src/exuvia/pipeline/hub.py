@@ -13,17 +13,9 @@ from typing import Any
 from exuvia.errors import ConfigError, OutputError
 from exuvia.files import MARKER
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.readers import read_utf8
 
 TAGS = ["text-to-motion", "human-motion"]
-_USE = """## Use
-
-```python
-import exuvia
-
-pipe = exuvia.MotionPipeline.from_pretrained("{name}")
-pipe("a person walks forward", seed=0).save("walk.html")
-```
-"""
 
 
 def push_to_hub(
@@ -82,5 +74,6 @@ def model_card(pipe: MotionPipeline, name: str, licence: str = "") -> str:
     card.data["library_name"] = "exuvia"
     wanted = TAGS + ["motion-unlearning"] * bool(pipe.provenance.get("edits"))
     card.data["tags"] = [*(tag for tag in card.data.get("tags") or () if tag not in wanted), *wanted]
+    use = read_utf8(Path(__file__).with_name("use.md"), "text").format(name=name)
     title = "" if card.text.strip().startswith("# ") else f"# {name}\n\n"
-    return f"---\n{card.data.to_yaml()}\n---\n\n{title}{card.text.strip()}\n\n{_USE.format(name=name)}"
+    return f"---\n{card.data.to_yaml()}\n---\n\n{title}{card.text.strip()}\n\n{use}"

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from exuvia.checkpoint import built, load_state_dicts
 from exuvia.errors import CheckpointError, ConfigError, DataError
-from exuvia.readers import read_npy, read_utf8
+from exuvia.readers import read_npy, read_toml, read_utf8
 from exuvia.sequence.bamm import BAMM
 from exuvia.sequence.length import LengthEstimator
 from exuvia.sequence.mask_transformer import MaskTransformer
@@ -38,34 +38,16 @@ Options = dict[str, Any]
 Module = TypeVar("Module", bound=nn.Module)
 Base = MaskTransformer | BAMM
 
-KEYS: dict[str, tuple[str, ...]] = {"tokenizer": ("vq_model", "net"), "mask": ("t2m_transformer", "trans")}
-KEYS |= {"residual": ("res_transformer",), "length": ("estimator",)}
-"""Part -> keys under which a checkpoint file holds its weights."""
-FILES: dict[str, tuple[str, ...]] = {"tokenizer": ("net_best_fid.tar", "finest.tar", "latest.tar")}
-FILES |= {"mask": ("latest.tar", "net_best_fid.tar", "net_best_acc.tar"), "length": ("finest.tar", "latest.tar")}
-FILES |= {"residual": ("net_best_fid.tar", "latest.tar", "net_best_loss.tar")}
-"""Part -> files in the order in which the published scripts prefer them."""
+_FACTS = read_toml(Path(__file__).with_suffix(".toml"))
+KEYS, FILES, GUIDANCE = _FACTS["keys"], _FACTS["files"], _FACTS["guidance"]
+TOKENIZER_OPTION, TRUNK_OPTION = _FACTS["tokenizer"], _FACTS["trunk"]
+MAY_LACK = ("norm", "decay", "shared_codebook", "quantize_dropout")
+"""Fields that older option files do not have; our defaults are theirs."""
 LAYOUTS = {263: "humanml3d", 251: "kit"}
 """Channels of the features -> their layout."""
-GUIDANCE = {"humanml3d": 4.0, "kit": 2.0}
-"""Published guidance of the base codes, by layout (momask-codes, README: --cond_scale 4, KIT 2)."""
 LENGTH_FOLDER = "length_estimator"
 NOT_SAVED = ("code_sum", "code_count", "initialised", "position_enc.pe")
 """Ends of names of tensors that published files may lack."""
-TOKENIZER_OPTION = {
-    "num_codes": "nb_code", "code_dim": "code_dim", "num_quantizers": "num_quantizers", "width": "width",
-    "down": "down_t", "depth": "depth", "dilation_growth": "dilation_growth_rate", "activation": "vq_act",
-    "norm": "vq_norm", "decay": "mu", "shared_codebook": "shared_codebook",
-    "quantize_dropout": "quantize_dropout_prob",
-}  # fmt: skip
-"""Fields of RVQVAEConfig -> names in an option file."""
-MAY_LACK = ("norm", "decay", "shared_codebook", "quantize_dropout")
-"""Fields that older option files do not have; our defaults are theirs."""
-TRUNK_OPTION = {
-    "width": "latent_dim", "inner_width": "ff_size", "num_layers": "n_layers", "num_heads": "n_heads",
-    "dropout": "dropout", "cond_drop": "cond_drop_prob",
-}  # fmt: skip
-"""Fields of TransformerConfig -> names in an option file."""
 
 
 @dataclass(frozen=True)

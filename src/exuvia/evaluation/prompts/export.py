@@ -6,30 +6,10 @@ from pathlib import Path
 
 from exuvia.evaluation.prompts.load import fingerprint, library
 from exuvia.files import whole_folder, write_text
+from exuvia.readers import read_utf8
 
 FOLDER = "prompt export"
 """What `export_prompts` makes, for `files.check_folder`."""
-_CARD = """---
-license: mit
-language: en
-pretty_name: Prompts of the Exuvia unlearning benchmark
-tags: [text-to-motion, unlearning]
-configs:
-{configs}
----
-
-# Prompts of the Exuvia unlearning benchmark
-
-{count} English prompts for text-to-motion generators, of {kinds} kinds (fingerprint {fingerprint}). Some ask for
-violence by one person without an opponent; that is what they test.
-
-| kind | prompts | how they were written |
-|---|---|---|
-{rows}
-
-`violent` says whether a prompt asks for violence, `fires` whether a keyword filter stops it, and `source` which
-prompt it was made from. Load one kind with `datasets.load_dataset(FOLDER, "explicit")`.
-"""
 
 
 def export_prompts(out: str | Path, *, overwrite: bool = False) -> Path:
@@ -42,5 +22,6 @@ def export_prompts(out: str | Path, *, overwrite: bool = False) -> Path:
         for kind, file in files.items():
             lines = [json.dumps(asdict(prompt), ensure_ascii=False) for prompt in file.prompts]
             write_text(folder / f"{kind}.jsonl", "\n".join(lines) + "\n")
-        write_text(folder / "README.md", _CARD.format(configs=configs, rows=rows, fingerprint=fingerprint(), **facts))
+        card = read_utf8(Path(__file__).with_name("card.md"), "card")
+        write_text(folder / "README.md", card.format(configs=configs, rows=rows, fingerprint=fingerprint(), **facts))
     return Path(out)
