@@ -269,17 +269,12 @@ def origin() -> dict[str, str]:
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     # logical cores available to this process
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    machine = f"{_processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
-    return {"command": command_line(), "commit": code_commit(), "machine": machine, "date": date}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    processor = names[0] if names else platform.processor() or platform.machine()
+    machine = f"{processor}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+    return {"command": command_line(), "commit": code_commit(), "machine": machine, "date": date}
 
 
 def shipped(name: str) -> Path:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -25,10 +26,14 @@ def ended_by_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in _ENDING[1:]}
-    for number, handler in before.items():
-        if handler == signal.SIG_DFL:
-            signal.signal(number, _end)
+    with _handled({number: _end for number in _ENDING[1:] if signal.getsignal(number) == signal.SIG_DFL}):
+        yield
+
+
+@contextmanager
+def _handled(handlers: dict[int, Any]) -> Iterator[None]:
+    """Install handlers inside the block, and restore the earlier ones afterwards."""
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
@@ -50,12 +55,9 @@ def held() -> Iterator[None]:
         return
     received: list[int] = []
     before = {number: handler for number in _ENDING if callable(handler := signal.getsignal(number))}
-    for number in before:
-        signal.signal(number, lambda number, _: received.append(number))
     try:
-        yield
+        with _handled(dict.fromkeys(before, lambda number, _: received.append(number))):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if received:
             before[received[0]](received[0], None)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -38,19 +37,6 @@ def word_class(word: str, tagged: str) -> int:
     """Index into CLASSES for a lemma and its part of speech."""
     name = EMPHASISED.get(word, tagged)
     return CLASSES.index(name) if name in CLASSES else CLASSES.index("OTHER")
-
-
-class WordVectors(Protocol):
-    """Source of word vectors."""
-
-    name: str
-
-    @property
-    def fingerprint(self) -> str:
-        """Digits that change with the vectors."""
-
-    def vector(self, word: str) -> Floats | None:
-        """Vector [300] of a word, float32, or None for an unknown word."""
 
 
 class MiniLMWords:
@@ -110,6 +96,9 @@ class GloVeWords:
     def vector(self, word: str) -> Floats | None:
         """Vector [300] of a word, float32, or None for a word outside the vocabulary."""
         return self.known.get(word)
+
+
+WordVectors = MiniLMWords | GloVeWords
 
 
 def _read_published(folder: Path) -> tuple[list[str], Floats]:
