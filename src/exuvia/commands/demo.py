@@ -11,21 +11,15 @@ from tabulate import tabulate
 
 from exuvia.config import Count, Seed, settings
 from exuvia.progress import progress_bar
+from exuvia.readers import read_toml
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
 
 if TYPE_CHECKING:
     from exuvia.pipeline.pipeline import Generation
 
-PROMPTS = (
-    ("keep", "a person walks forward"),
-    ("keep", "a person waves with the right hand"),
-    ("forget", "a person kicks with the left leg"),
-    ("forget", "a person punches"),
-    ("forget", "a man throws a hard punch with his right fist"),
-    ("forget", "someone does a high kick with the right leg"),
-    ("keep", "a person runs forward"),
-    ("keep", "a person sits down"),
-)
+PROMPTS: list[tuple[str, str]] = [
+    (kind, text) for kind, text in read_toml(Path(__file__).with_suffix(".toml"))["prompts"]
+]
 """Kind and prompt; the README shows the first four."""
 
 

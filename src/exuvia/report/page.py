@@ -11,24 +11,13 @@ from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.report import YARDSTICKS, Report
 from exuvia.files import whole_folder, write_text
 from exuvia.motion.clip import Clip
-from exuvia.readers import read_safetensors
+from exuvia.readers import read_safetensors, read_toml
 from exuvia.report.pareto import axis_name, draw, points_of
 from exuvia.tables import cell_text
 from exuvia.view.page import ComparisonRow, Panel, render
 
 HERE = Path(__file__).parent
-PLOTS = (
-    ("Captions to forget", ("forget", "violence_rate"), ("retain", "r_precision@3")),
-    ("Prompts that name nothing", ("implicit", "violence_rate"), ("retain", "r_precision@3")),
-    ("Captions, quality by KID", ("forget", "violence_rate"), ("retain", "kid")),
-)
-"""Title; set and metric of forgetting; set and metric of quality."""
-READING = (
-    "Mean and half the 95 % interval over seeds; bold: the best method, and those within its interval. A small second "
-    "number is the difference from the untouched generator, pale where its interval holds zero. A model that freezes "
-    "or collapses also forgets: read violence together with speed, freezing and the retain set, and take retrain, "
-    "which never saw the concept, as the yardstick. FID is biased upwards on small sets."
-)
+TEXTS = read_toml(Path(__file__).with_suffix(".toml"))
 Clips = dict[str, NDArray[np.float16]]
 FOLDER = "report page"
 """Kind of the folder that `write_report` makes, for `files.check_folder`."""
@@ -62,7 +51,7 @@ def _page(report: Report, clips: Clips) -> str:
     concept = report.about.get("concept")
     title = f"Forgetting {concept}: methods side by side" if concept else "Evaluations side by side"
     charts, notes = _charts(report)
-    paragraphs = [report.origin(), READING, *notes, *report.notes]
+    paragraphs = [report.origin(), TEXTS["reading"], *notes, *report.notes]
     shown = {"charts": charts, "sheets": [_sheet(report, name) for name in report.sets()], "cell_text": cell_text}
     shown |= {"failures": report.failures(), "costs": report.costs()}
     return render("report.html.j2", "comparison", title, _players(report, clips), paragraphs, home=HERE, **shown)
@@ -72,7 +61,7 @@ def _charts(report: Report) -> tuple[list[Markup], list[str]]:
     """The plots; without matplotlib, a note on how to install it."""
     charts = []
     try:
-        for title, forget, retain in PLOTS:
+        for title, forget, retain in TEXTS["plots"]:
             kept, forgotten = f"kept: {axis_name(report, retain[1])}", f"forgotten: {axis_name(report, forget[1])}"
             charts.append(Markup(draw(points_of(report, forget, retain), title, kept, forgotten)))
     except ConfigError as error:

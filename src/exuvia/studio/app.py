@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from exuvia import __version__
 from exuvia.errors import ExuviaError, OutputError
-from exuvia.studio.catalogue import ready, withdraw
+from exuvia.studio.catalogue import TEXTS, ready, withdraw
 from exuvia.studio.context import Context
 from exuvia.studio.database import open_database
 from exuvia.studio.events import Broadcast
@@ -34,14 +34,8 @@ ASSETS = {"player.js": (PLAYER, "text/javascript"), "studio.js": (HERE, "text/ja
 ASSETS |= {"studio.css": (HERE, "text/css"), "icon.svg": (HERE, "image/svg+xml")}
 """Files of the page -> (folder, media type)."""
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem, "description": text}
-    for code, text in {
-        400: "the request cannot be fulfilled", 401: "the token is missing", 403: "the request comes from another site",
-        404: "not found", 409: "the page has another version", 413: "too large", 421: "unknown host name",
-        422: "not as described here", 429: "too many jobs wait", 503: "the database does not answer",
-        507: "no space left",
-    }.items()
-}  # fmt: skip
+    int(code): {"model": Problem, "description": text} for code, text in TEXTS["problems"].items()
+}
 
 
 def create_app(settings: Settings, workers: bool = True) -> FastAPI:

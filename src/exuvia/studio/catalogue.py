@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, select
@@ -13,22 +14,14 @@ from exuvia import __version__
 from exuvia.config import Setting, describe
 from exuvia.data.concepts import CONCEPT
 from exuvia.evaluation.prompts.load import KIND, library
-from exuvia.readers import parse_as
+from exuvia.readers import parse_as, read_toml
 from exuvia.registry import UNLEARN, resolve
 from exuvia.studio.database import about
 from exuvia.studio.library import Library
 from exuvia.unlearning.settings import method_settings
 
-EXAMPLES = (
-    "a man kicks something with his left leg",
-    "a person throws three quick punches",
-    "a person walks forward and sits down",
-    "a person waves with the right hand",
-    "a child kicks a ball back to a friend",
-    "a person swings an arm upward fast",
-)
-
-CATALOGUE: dict[str, Any] = {"version": __version__, "examples": list(EXAMPLES), "methods": [], "threshold": None}
+TEXTS = read_toml(Path(__file__).with_name("texts.toml"))
+CATALOGUE: dict[str, Any] = {"version": __version__, "examples": TEXTS["examples"], "methods": [], "threshold": None}
 CATALOGUE["concepts"] = sorted(name for name in CONCEPT if name != "none")
 
 
