@@ -153,12 +153,6 @@ COMMAND = {
         ("python -m lab across --pipelines runs/backbones/bamm runs/backbones/mamba --methods lcr uce",),
         group="unlearning",
     ),
-    "information": Entry(
-        "lab.experiments.information:bench_information",
-        "compare latent code replacement with and without information weights at equal numbers of codes",
-        ("python -m lab information --informant runs/backbones/causal-mamba/run --data stores/mocap",),
-        group="unlearning",
-    ),
     "studio": Entry(
         "lab.experiments.studio:bench_studio",
         "measure how fast the studio answers many users at once, and whether it loses jobs",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from exuvia.config import HIDDEN, describe, from_dict, nested, settings, to_dict
+from exuvia.config import describe, from_dict, nested, settings, to_dict
 from exuvia.errors import ConfigError
 from exuvia.pipeline.settings import LongConfig
 
@@ -54,8 +54,6 @@ class Walk(Pace):
     """Folders by name."""
     pace: Pace = dataclasses.field(default_factory=lambda: Pace(steps=7))
     """Of the way back."""
-    secret: Annotated[str, HIDDEN] = ""
-    """Not for forms."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +180,6 @@ def test_a_class_describes_what_can_be_set() -> None:
     assert (lines["limit"].type, lines["limit"].optional) == ("int", True)
     assert (lines["folder"].type, lines["places"].type) == ("path", "other")
     assert (lines["pace.steps"].default, lines["pace.steps"].text) == (7, "Steps to take.")
-    assert [name for name, line in lines.items() if line.hidden] == ["secret"]
     assert [line.name for line in describe(Plain)] == ["width", "inside.steps", "inside.rate"]
     assert describe(Plain)[0].text == "Width | height."
 

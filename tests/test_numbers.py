@@ -23,7 +23,6 @@ from lab.ledger.tables import (
     backbones_table,
     benchmark_table,
     frames_table,
-    information_table,
     leaderboard_table,
     scan_table,
     selectivity_table,
@@ -279,16 +278,6 @@ class TestTables:
         assert cells(frames_table(Quotes(kept), "s", 1, [0.5], "fast still"))[1:] == [
             ["layer `1`, rate `0.5`", "**1.20 [1.10, 1.40]** (1.20)", "1.20 [0.90, 1.40] (1.20)"]
         ]
-        name = "lcr.information_weighted.kick"
-        gaps = [
-            row(f"{name}.k8_both_plain.retain_fid", 4.1),
-            row(f"{name}.retain_fid", 3.1),
-            row(f"{name}.shared_codes", 7),
-        ]
-        gaps += [row(f"{name}.retain_fid.minus_plain", -1.0, low=-1.1, high=-0.9)]
-        lines = cells(information_table(Quotes(gaps), "kick", [8], "intervals"))
-        assert lines[1] == ["`k = 8`, both", "", "4.10"]
-        assert lines[2] == ["`k = 8`, both, intervals", "7", "3.10 (**-1.00**)"]
 
     def test_scans_say_what_is_a_bound(self) -> None:
         rows = [row("scan.cpu.ms.1x2.forward.kernel", 0.577, "ms"), row("scan.cpu.mb.1x2.forward.kernel", 12.34, "MB")]

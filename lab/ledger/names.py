@@ -1,7 +1,5 @@
 """Names of rows that experiments write and tables read."""
 
-from typing import NamedTuple
-
 RECORDED = {
     "forget": (
         "violence_rate", "fid", "kid", "mm_safe", "ncs@1", "ncs@10", "median_rank", "freeze_rate", "foot_skate_rate",
@@ -14,8 +12,6 @@ SHORT = {
     "r_precision@1": "r1", "r_precision@3": "r3", "ncs@1": "ncs1", "ncs@10": "ncs10",
     "mean_joint_speed_m_per_s": "speed_m_per_s",
 }  # fmt: skip
-CRITERIA = ("both", "frequency")
-"""How LCR chooses codes: the default, and the paper's first criterion alone."""
 
 
 def benchmark_name(of: str, method: str, metric: str, place: str) -> str:
@@ -32,26 +28,6 @@ def benchmark_name(of: str, method: str, metric: str, place: str) -> str:
     kind = "data_lookalike" if of == "lookalike" else of.removeprefix("written_")
     name = f"prompts.{kind}.{method}.violence_rate"
     return name if place == "violence" else f"{name}.{place}"
-
-
-class Edit(NamedTuple):
-    """A criterion by which LCR chooses codes."""
-
-    codes: int
-    criterion: str
-    """A key of CRITERIA."""
-    weights: str
-    """A measure of unlearning/information.py, or "" for none."""
-
-    @property
-    def label(self) -> str:
-        """Of the benchmark's method."""
-        return f"k{self.codes}_{self.criterion}_{self.weights or 'plain'}"
-
-    def name(self, place: str, largest: int) -> str:
-        """`lcr.information_weighted.PLACE`, and the label but for the main edit of the largest number of codes."""
-        main = self == (largest, "both", "intervals")
-        return f"lcr.information_weighted.{place}" + ("" if main else f".{self.label}")
 
 
 def frames_name(generator: str, layer: int, rate: float, kind: str, what: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from exuvia.judges.metrics import Interval
-from exuvia.tables import Better, Cell, Column, Table, cell_text
-from lab.ledger.names import CRITERIA, Edit, benchmark_name, frames_name
+from exuvia.tables import Better, Cell, Column, Table
+from lab.ledger.names import benchmark_name, frames_name
 from lab.ledger.quotes import Quotes, quoted, written
 from lab.roofline import PASSES
 
@@ -135,36 +135,6 @@ def frames_table(quotes: Quotes, name: str, layers: int, rates: Sequence[float],
     return _table(quotes, name, lines, [(Column(kind), partial(cell, kind)) for kind in kinds.split()])
 
 
-def information_table(quotes: Quotes, place: str, codes: Sequence[int], measures: str) -> str:
-    """LCR with weights and without; in brackets the difference from the same edit without them, seed by seed.
-
-    The difference is bold if its interval excludes 0.
-    """
-    edits = [Edit(k, criterion, w) for k in codes for criterion in CRITERIA for w in ("", *measures.split())]
-    names = {edit.name(place, max(codes)): edit for edit in edits}
-    titles = {
-        name: f"`k = {edit.codes}`, {edit.criterion}" + (f", {edit.weights}" if edit.weights else "")
-        for name, edit in names.items()
-    }
-
-    def cell(metric: str, decimals: int, name: str) -> str:
-        value = quotes.estimate(f"{name}.{metric}")
-        gap = quotes.estimate(f"{name}.{metric}.minus_plain") if names[name].weights else None
-        if value is None or gap is None:
-            return cell_text(value, decimals)
-        mark = "" if gap.low <= 0 <= gap.high else "**"
-        return f"{cell_text(value, decimals)} ({mark}{written(gap.mean, decimals)}{mark})"
-
-    columns: Columns = (
-        (Column("codes shared with plain", decimals=0), "{}.shared_codes"),
-        (Column("violent", "lower"), partial(cell, "forget_violence_rate", 3)),
-        (Column("violent, retain", "lower"), partial(cell, "retain_violence_rate", 3)),
-        (Column("FID, retain", "lower"), partial(cell, "retain_fid", 2)),
-        (Column("R@3, retain", "higher"), partial(cell, "retain_r3", 3)),
-    )
-    return _table(quotes, place, titles, columns)
-
-
 def scan_table(quotes: Quotes, prefix: str, sizes: str, methods: Mapping[str, str]) -> str:
     """`ms / peak extra MB`: one table per pass, line per method (key: title), column per size; `>` before a bound."""
 
@@ -259,7 +229,7 @@ def _table(quotes: Quotes, corner: str, lines: Mapping[str, str], columns: Colum
 
 
 FUNCTIONS = (
-    benchmark_table, leaderboard_table, backbones_table, across_table, frames_table, information_table, scan_table,
+    benchmark_table, leaderboard_table, backbones_table, across_table, frames_table, scan_table,
     sequence_table, selectivity_table,
 )  # fmt: skip
 """Functions that a template may call, without the first argument."""

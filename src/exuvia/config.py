@@ -40,8 +40,6 @@ NotNegative = Annotated[float, Field(ge=0, le=HUGE)]
 FrameRate = Annotated[float, Field(gt=0, le=1000)]
 Workers = Annotated[int, Field(ge=1, le=256)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
-HIDDEN = object()
-"""Marks a setting that forms do not show, such as a local folder: `Annotated[str, HIDDEN]`."""
 
 
 @overload
@@ -165,8 +163,6 @@ class Setting:
     """Whether it may be None."""
     minimum: float | None
     maximum: float | None
-    hidden: bool
-    """Whether forms leave it out."""
 
 
 def describe(cls: Any, given: object = None, prefix: str = "") -> list[Setting]:
@@ -181,7 +177,7 @@ def describe(cls: Any, given: object = None, prefix: str = "") -> list[Setting]:
         low, high = (next((limit for _, limit in side), None) for side in hint.limits())
         kind: Any = "choice" if hint.choices else _TYPE.get(hint.kind, "other")
         about = (texts.get(field.name, ""), default, hint.choices, hint.many, hint.optional, low, high)
-        lines.append(Setting(prefix + field.name, kind, *about, HIDDEN in hint.marks))
+        lines.append(Setting(prefix + field.name, kind, *about))
     return lines
 
 

@@ -97,48 +97,29 @@ class PackedCodes:
         return self.codes[self.offsets[number] : self.offsets[number + 1]]
 
 
-def count_codes(
-    codes: PackedCodes, forget: Iterable[bool], levels: int | None = None, weights: NDArray[np.float64] | None = None
-) -> CodeStatistics:
+def count_codes(codes: PackedCodes, forget: Iterable[bool], levels: int | None = None) -> CodeStatistics:
     """Count clips and steps for every code, on the first `levels` levels; `forget` has one flag per clip.
 
-    Weights of steps [sum of T], 1 on average (see `_count_level`), make the tables float64. Raises ShapeError without
-    one flag per clip or one weight per step, ConfigError if the forget or the retain set is empty.
+    Raises ShapeError without one flag per clip, ConfigError if the forget or the retain set is empty.
     """
     flags = np.asarray(list(forget), bool)
     if flags.shape != (len(codes),):
         raise ShapeError(f"found {flags.size} forget flags for {len(codes)} clips, expected one each")
     if not flags.any() or flags.all():
         raise ConfigError(f"{int(flags.sum())} of {len(flags)} clips show the concept; both kinds are needed")
-    if weights is not None and weights.shape != (len(codes.codes),):
-        raise ShapeError(f"found weights of shape {weights.shape} for {len(codes.codes)} steps, expected one each")
     clip = np.repeat(np.arange(len(codes)), np.diff(codes.offsets))
     columns = codes.codes[:, :levels].T.astype(np.int64)
-    counts = [_count_level(column, clip, flags, codes.num_codes, weights) for column in columns]
+    counts = [_count_level(column, clip, flags, codes.num_codes) for column in columns]
     tables = (torch.from_numpy(np.stack(part)) for part in zip(*counts, strict=True))
     named: dict[str, Any] = dict(zip(_COUNTS, tables, strict=True))
     return CodeStatistics(**named, clips_forget=int(flags.sum()), clips_retain=int((~flags).sum()))
 
 
 def _count_level(
-    column: Numbers, clip: Numbers, flags: NDArray[np.bool_], num_codes: int, weights: NDArray[np.float64] | None
-) -> tuple[NDArray[Any], ...]:
-    """Documents (forget, retain) and occurrences (forget, retain) of one level, [V] each.
-
-    With weights, a clip that contains the code votes for it with the mean weight w of the code's steps, and a clip
-    without it votes against it with 1: N becomes n W / (W + n - N), where W is the sum of w over the N of n clips.
-    """
-    present, shape = column >= 0, (len(flags), num_codes)
-    place = (clip * num_codes + column)[present]
-    steps = np.bincount(place, minlength=len(flags) * num_codes).reshape(shape)
+    column: Numbers, clip: Numbers, flags: NDArray[np.bool_], num_codes: int
+) -> tuple[NDArray[np.int64], ...]:
+    """Documents (forget, retain) and occurrences (forget, retain) of one level, [V] each."""
+    place = (clip * num_codes + column)[column >= 0]
+    steps = np.bincount(place, minlength=len(flags) * num_codes).reshape(len(flags), num_codes)
     seen = steps > 0
-    if weights is None:
-        return seen[flags].sum(0), seen[~flags].sum(0), steps[flags].sum(0), steps[~flags].sum(0)
-    total = np.bincount(place, weights[present], minlength=len(flags) * num_codes).reshape(shape)
-    votes = total / np.maximum(steps, 1)
-
-    def documents(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        pro, contra = votes[rows].sum(0), (~seen[rows]).sum(0)
-        return rows.sum() * pro / np.maximum(pro + contra, 1e-12)
-
-    return documents(flags), documents(~flags), total[flags].sum(0), total[~flags].sum(0)
+    return seen[flags].sum(0), seen[~flags].sum(0), steps[flags].sum(0), steps[~flags].sum(0)

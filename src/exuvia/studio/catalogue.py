@@ -60,7 +60,7 @@ def describe_method(name: str) -> dict[str, Any]:
     """Return a method with the settings that a form can show."""
     method, settings = resolve(UNLEARN, name, "unlearning method"), method_settings(name)
     doc = (inspect.getdoc(inspect.getmodule(method)) or "").split("\n\n")[0].replace("\n", " ")
-    shown = [setting for setting in describe(settings) if setting.type not in ("path", "other") and not setting.hidden]
+    shown = [setting for setting in describe(settings) if setting.type not in ("path", "other")]
     lines = [form_line(setting) for setting in shown]
     return {"name": name, "about": doc, "needs_data": settings.needs_data, "settings": lines}
 

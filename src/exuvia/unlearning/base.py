@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exuvia.codes.encode import Precision, encode_clips
-from exuvia.codes.statistics import CodeStatistics, PackedCodes, count_codes, shipped_concepts
+from exuvia.codes.statistics import CodeStatistics, count_codes, shipped_concepts
 from exuvia.config import from_dict, to_dict
 from exuvia.data.concepts import Concept, find_concept
 from exuvia.data.splits import actual_rule, split_store
@@ -28,8 +28,6 @@ from exuvia.unlearning.settings import MethodSettings
 log = logging.getLogger(__name__)
 
 Settings = TypeVar("Settings", bound=MethodSettings)
-Weigh = Callable[[PackedCodes], NDArray[np.float64]]
-"""Maps clips to the weights of their steps."""
 
 
 class Method(ABC, Generic[Settings]):
@@ -89,25 +87,23 @@ class Evidence:
             raise ConfigError("this needs motion data; pass data=, a data set made by `exuvia prepare`")
         return self.store
 
-    def statistics(self, levels: int, weigh: Weigh | None = None) -> CodeStatistics:
+    def statistics(self, levels: int) -> CodeStatistics:
         """Code counts of the first `levels` levels: of the data, or without data the shipped counts.
 
-        `weigh` maps clips to weights of their steps for `count_codes`, and needs data.
         Encoding also uses the codebook: counts from a generator with an edited codebook differ from the original ones.
         Raises ConfigError without data or shipped counts of the concept, or for counts of fewer levels.
         """
-        if self.store is None and weigh is None:
+        if self.store is None:
             counts = CodeStatistics.from_tensors(self.pipe.statistics, self.concept.name)
             if counts.levels < levels:
                 raise ConfigError(f"the shipped statistics cover {counts.levels} levels, expected {levels}; pass data=")
             return counts
-        pipe, store = self.pipe, self.need_store()
+        pipe = self.pipe
         if any("replaced" in edit for edit in pipe.provenance.get("edits", [])):
             log.warning("this generator's codebook was edited before; codes are counted with the edited one")
         parts = (self.clips, pipe.tokenizer, pipe.normaliser)
-        codes = encode_clips(store, *parts, levels=levels, precision=self.precision, cache=self.cache)
-        weights = None if weigh is None else weigh(codes)
-        return count_codes(codes, np.isin(self.clips, self.forget), weights=weights)
+        codes = encode_clips(self.store, *parts, levels=levels, precision=self.precision, cache=self.cache)
+        return count_codes(codes, np.isin(self.clips, self.forget))
 
     def captions(self, clips: NDArray[np.int64]) -> list[str]:
         """Captions of clips without duplicates, in order."""

@@ -30,8 +30,7 @@ from exuvia.errors import ConfigError
 from exuvia.pipeline.codebook_noise import CodeNoise
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.tokens.quantiser import EMAQuantiser
-from exuvia.unlearning.base import Evidence, Method, Weigh
-from exuvia.unlearning.information import information_weights, load_information_model
+from exuvia.unlearning.base import Evidence, Method
 from exuvia.unlearning.selection import released_selection, safe_codes, select_codes
 from exuvia.unlearning.settings import LCRConfig
 
@@ -170,7 +169,7 @@ class LCR(Method[LCRConfig]):
             raise ConfigError("all levels of this tokenizer share one codebook; edit levels (0,) only")
         if max(self.config.levels) >= len(layers):
             raise ConfigError(f"found level {max(self.config.levels)}, expected 0 to {len(layers) - 1}")
-        statistics = evidence.statistics(max(self.config.levels) + 1, self._weigh(pipe))
+        statistics = evidence.statistics(max(self.config.levels) + 1)
         books = [layer.codebook for layer in layers]
         if statistics.num_codes != len(books[0]):
             raise ConfigError(f"found counts of {statistics.num_codes} codes, expected {len(books[0])}")
@@ -188,13 +187,6 @@ class LCR(Method[LCRConfig]):
             "destination": {str(edit.level): edit.destination for edit in edits},
             "clips": {"forget": statistics.clips_forget, "retain": statistics.clips_retain},
         }
-
-    def _weigh(self, pipe: MotionPipeline) -> Weigh | None:
-        """Step weights, if the settings name an information model."""
-        if not self.config.information:
-            return None
-        model = load_information_model(self.config.information, pipe)
-        return lambda codes: information_weights(codes, model, self.config.measure)
 
 
 def set_rows(layer: EMAQuantiser, codes: NDArray[np.int64], rows: Tensor) -> None:

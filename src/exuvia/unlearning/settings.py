@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from exuvia.config import (
-    HIDDEN,
     Count,
     Natural,
     NotNegative,
@@ -28,7 +27,6 @@ from exuvia.readers import parse_json
 from exuvia.registry import UNLEARN, resolve
 
 Criterion = Literal["both", "ratio", "frequency"]
-Measure = Literal["intervals", "surprisal", "shuffled"]
 RELEASED_SEED = 10107
 
 
@@ -207,11 +205,6 @@ class LCRConfig(MethodSettings):
     """Minimum number of forget clips with a code."""
     prior: Positive = 10.0
     """Number of pseudo-clips in either set, which shrink the ratio of rare codes."""
-    information: Annotated[str, HIDDEN] = ""
-    """Model that weighs every occurrence of a code by its information (information.py): the folder of a run of `exuvia
-    train causal` on the same tokenizer, or "own". Empty, as published: all occurrences count the same."""
-    measure: Annotated[Measure, HIDDEN] = "intervals"
-    """Measure of information: the model's learned intervals, its surprisal, or, as a control, shuffled intervals."""
     seed: Seed = RELEASED_SEED
     """Seed of noise and random destinations."""
     variant: Literal["default", "released"] = "default"
