@@ -192,7 +192,7 @@ def _sway_body(
     for touch, side in zip(touches[:-1], lead[:-1], strict=True):
         sign, fade = SIGN[side], 0.6 if touch == touches[0] else 1.0
         twist, roll = fade * gait.twist * bounce, gait.roll * bounce
-        lurch = 70.0 * gait.limp * (side == hurt)
+        lurch = 45.0 * gait.limp * (side == hurt)
         middle = touch + 0.5 * gait.stance * pace * (1.0 - 0.5 * gait.limp)
         actor.lean(touch, touch, pelvis_yaw=-sign * twist, spine_yaw=2.0 * sign * twist)
         actor.lean(middle, middle, pelvis_roll=sign * (0.4 * lurch - roll), spine_roll=sign * (0.9 * roll + lurch))

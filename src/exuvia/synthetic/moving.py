@@ -104,7 +104,7 @@ def go(actor: Actor, part: Part) -> None:
         first=part.side or _first(actor), arms=not gait.arms,
     )  # fmt: skip
     actor.neutral = upright
-    actor.settle(actor.beat(0.6))
+    actor.settle(actor.beat(0.6 if gait.arms else 0.25))
 
 
 def there_and_back(actor: Actor, part: Part) -> None:
