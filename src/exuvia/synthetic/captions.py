@@ -67,9 +67,7 @@ def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Gener
     turning = ways[int(rng.integers(len(ways)))] if "{turning}" in text else ""
     exact = ("once", "a single time") if part.count < 2 else ("twice",) if part.count == 2 else (f"{number} times",)
     exactly = exact[int(rng.integers(len(exact)))] if "{exactly}" in text and part.count else ""
-    text = text.format(
-        side=part.side, level=word, n=number, times=times, exactly=exactly, their=whose, turning=turning
-    )
+    text = text.format(side=part.side, level=word, n=number, times=times, exactly=exactly, their=whose, turning=turning)
     before = adverb.endswith("ly") and " " not in adverb and rng.random() < 0.4
     text = f"{adverb} {text}" if before else f"{text} {adverb}"
     text = re.sub(r"\[(\w+)\]", lambda match: _FORM[form](match[1]), text)
