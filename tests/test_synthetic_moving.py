@@ -53,7 +53,7 @@ SERVES = {
     ("spin", "right", 2, ""): ("a person spins around twice",),
     ("twirl", "right", 1, ""): ("a person twirls around",),
     ("pirouette", "left", 1, ""): ("a ballerina does a pirouette",),
-    ("skip", "", 5, ""): ("a person skips happily",),
+    ("skip", "", 3, ""): ("a person skips happily",),
     ("skip_rope", "", 5, ""): ("a person skips rope",),
     ("long_jump", "", 1, ""): ("a man does a long jump",),
     ("jump_aside", "left", 1, ""): ("a person jumps to the left",),
