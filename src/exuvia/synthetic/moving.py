@@ -51,7 +51,7 @@ def walk(actor: Actor, part: Part) -> None:
 
 def run(actor: Actor, part: Part) -> None:
     """Run or jog `count` steps ahead, or in a curve."""
-    gait, low, high = (JOG, 0.5, 0.66) if part.level == "jog" else (RUN, 0.72, 0.92)
+    gait, low, high = (JOG, 0.58, 0.72) if part.level == "jog" else (RUN, 0.72, 0.92)
     turn = float(actor.rng.uniform(50, 100)) * SIGN[part.side] if part.side else float(actor.rng.uniform(-4, 4))
     travel(actor, gait, part.count, part.count * _stride(actor, low, high), turn=turn, first=_first(actor))
     actor.settle(0.4)
