@@ -31,7 +31,7 @@ def gerund(verb: str) -> str:
     """The -ing form: wave -> waving, sit -> sitting, kick -> kicking, lie -> lying."""
     if verb.endswith("ie"):
         return verb[:-2] + "ying"
-    if verb.endswith("e") and not verb.endswith("ee"):
+    if verb.endswith("e") and not verb.endswith(("ee", "oe")):
         return verb[:-1] + "ing"
     if verb == "squat" or re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb) or verb.endswith("step"):
         return verb + verb[-1] + "ing"
@@ -65,7 +65,9 @@ def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Gener
     whose = their if rng.random() < 0.75 else "the"
     ways = _TURNING.get(part.side, ("",))
     turning = ways[int(rng.integers(len(ways)))] if "{turning}" in text else ""
-    text = text.format(side=part.side, level=word, n=number, times=times, their=whose, turning=turning)
+    exact = ("once", "a single time") if part.count < 2 else ("twice",) if part.count == 2 else (f"{number} times",)
+    exactly = exact[int(rng.integers(len(exact)))] if "{exactly}" in text and part.count else ""
+    text = text.format(side=part.side, level=word, n=number, times=times, exactly=exactly, their=whose, turning=turning)
     before = adverb.endswith("ly") and " " not in adverb and rng.random() < 0.4
     text = f"{adverb} {text}" if before else f"{text} {adverb}"
     text = re.sub(r"\[(\w+)\]", lambda match: _FORM[form](match[1]), text)

@@ -1,6 +1,6 @@
 """Walking, running and stepping in any direction: footsteps under a moving pelvis, with feet planted during stance."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,6 +33,14 @@ class Gait:
     width: float = 0.09
     ease: float = 1.1
     limp: float = 0.0
+    leap: float = 0.0
+    toes: float = 0.0
+    stride: tuple[float, float] = (0.42, 0.56)
+    direction: float = 0.0
+    turn: float = 0.0
+    steps: int = 1
+    arms: dict[str, float] = field(default_factory=dict)
+    trunk: dict[str, float] = field(default_factory=dict)
 
 
 GAITS = read_table(__file__, "gaits.toml", Gait)
@@ -89,12 +97,13 @@ def travel(
     actor.hold(*(f"{side}_{name}" for side in SIDES for name in ("el", "elbow", "swivel", "az")))
     lead = [first if k % 2 == 0 else OTHER[first] for k in range(count)]
     paces = [pace * (1.0 + (gait.limp if side == hurt else -gait.limp)) for side in lead]
-    touches = (start + np.cumsum(paces)).tolist()
+    leaps = [gait.leap if k == count // 2 else 0.0 for k in range(count)]
+    touches = (start + np.cumsum(paces) + np.cumsum(leaps)).tolist()
     end = touches[-1]
     path = Path(actor, start, end + 0.1 * pace, way_m, direction, turn, gait.ease * pace)
     levels = [actor.floor + rise_m * min(k + 1, count - 1) for k in range(count)]
     for k, side in enumerate(lead):
-        lift = start if k == 0 else touches[k - 1] + (gait.stance - 1.0) * pace
+        lift = start if k == 0 else touches[k - 1] - leaps[k - 1] + (gait.stance - 1.0) * pace
         last = k == count - 1
         planted = end + pace if last else touches[k] + 0.5 * gait.stance * pace
         own = replace(gait, lift=0.75 * gait.lift, heel=0.4 * gait.heel, strike=0.0) if side == hurt else gait
@@ -148,7 +157,7 @@ def _swing(
     actor.leg(side, lift, lift + 0.38 * width, foot_y=high, foot_pitch=gait.heel * 0.8)
     actor.leg(side, lift + 0.38 * width, lift + 0.8 * width, foot_y=0.3 * high + toes_up, foot_pitch=-gait.strike)
     actor.leg(side, lift + 0.8 * width, touch, foot_y=float(toes_up))
-    actor.leg(side, touch, touch + 0.16 * pace, foot_y=0.0, foot_pitch=0.0)
+    actor.leg(side, touch, touch + 0.16 * pace, foot_y=0.0, foot_pitch=gait.toes)
     actor.leg(side, lift, touch - 0.07 * width, foot_x=float(x), foot_z=float(z), foot_yaw=heading + 6.0 * SIGN[side])
     actor.leg(side, lift - 0.05 * pace, lift + 0.2 * pace, plant=0.0)
     actor.leg(side, touch - 0.2 * pace, touch, plant=1.0)
@@ -183,7 +192,7 @@ def _sway_body(
     for touch, side in zip(touches[:-1], lead[:-1], strict=True):
         sign, fade = SIGN[side], 0.6 if touch == touches[0] else 1.0
         twist, roll = fade * gait.twist * bounce, gait.roll * bounce
-        lurch = 70.0 * gait.limp * (side == hurt)
+        lurch = 45.0 * gait.limp * (side == hurt)
         middle = touch + 0.5 * gait.stance * pace * (1.0 - 0.5 * gait.limp)
         actor.lean(touch, touch, pelvis_yaw=-sign * twist, spine_yaw=2.0 * sign * twist)
         actor.lean(middle, middle, pelvis_roll=sign * (0.4 * lurch - roll), spine_roll=sign * (0.9 * roll + lurch))

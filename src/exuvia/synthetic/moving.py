@@ -51,7 +51,7 @@ def walk(actor: Actor, part: Part) -> None:
 
 def run(actor: Actor, part: Part) -> None:
     """Run or jog `count` steps ahead, or in a curve."""
-    gait, low, high = (JOG, 0.5, 0.66) if part.level == "jog" else (RUN, 0.72, 0.92)
+    gait, low, high = (JOG, 0.58, 0.72) if part.level == "jog" else (RUN, 0.72, 0.92)
     turn = float(actor.rng.uniform(50, 100)) * SIGN[part.side] if part.side else float(actor.rng.uniform(-4, 4))
     travel(actor, gait, part.count, part.count * _stride(actor, low, high), turn=turn, first=_first(actor))
     actor.settle(0.4)
@@ -66,8 +66,9 @@ def circle(actor: Actor, part: Part) -> None:
 
 
 def stairs(actor: Actor, part: Part) -> None:
-    """Go `count` steps up or down a flight of stairs."""
-    rise_m = float(actor.rng.uniform(0.15, 0.19)) * (1 if part.level == "up" else -1)
+    """Go `count` steps up or down a flight of stairs, or up on boxes."""
+    low, high = (0.2, 0.42) if part.level == "box" else (0.15, 0.19)
+    rise_m = float(actor.rng.uniform(low, high)) * (-1 if part.level == "down" else 1)
     tread_m = float(actor.rng.uniform(0.27, 0.31))
     steps = part.count + 1
     travel(actor, GAITS[f"stairs_{part.level}"], steps, part.count * tread_m, first=_first(actor), rise_m=rise_m)
@@ -84,6 +85,34 @@ def sidestep(actor: Actor, part: Part) -> None:
     """Take `count` steps sideways, each foot followed by the other."""
     way_m, direction = part.count * _stride(actor, 0.32, 0.45), 90.0 * SIGN[part.side]
     travel(actor, SHUFFLE, 2 * part.count, way_m, direction=direction, first=part.side)
+
+
+def go(actor: Actor, part: Part) -> None:
+    """Take `count` steps in the gait of the action's name and level, with its posture of arms and trunk."""
+    gait = GAITS[f"{part.action}_{part.level}".removesuffix("_")]
+    upright, ready = dict(actor.neutral), actor.beat(0.5)
+    for name, value in gait.trunk.items():
+        actor.neutral[name] += value
+        actor.lean(actor.now, actor.now + ready, **{name: 0.0})
+    if gait.arms:
+        actor.arms(actor.now, actor.now + ready, **gait.arms)
+        actor.wait(0.6 * ready)
+    steps, sign = gait.steps * part.count, SIGN[part.side or "left"]
+    turn = sign * steps * gait.turn + float(actor.rng.uniform(-4, 4))
+    travel(
+        actor, gait, steps, steps * _stride(actor, *gait.stride), direction=sign * gait.direction, turn=turn,
+        first=part.side or _first(actor), arms=not gait.arms,
+    )  # fmt: skip
+    actor.neutral = upright
+    actor.settle(actor.beat(0.6 if gait.arms else 0.25))
+
+
+def there_and_back(actor: Actor, part: Part) -> None:
+    """Walk `count` steps ahead, turn around to one side, and walk back."""
+    way_m = part.count * _stride(actor, 0.42, 0.56)
+    travel(actor, WALK, part.count, way_m, first=_first(actor))
+    travel(actor, TURNING, 4, 0.0, turn=float(actor.rng.uniform(172, 188)) * SIGN[part.side], first=part.side)
+    travel(actor, WALK, part.count, way_m, first=_first(actor))
 
 
 def push_object(actor: Actor, part: Part) -> None:

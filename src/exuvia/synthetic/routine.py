@@ -33,6 +33,7 @@ class Key:
     loose: float = 0.0
     go: tuple[float, float] = (0.0, 0.0)
     turn: float = 0.0
+    rise: float = 0.0
     pelvis: tuple[float, float] | None = None
     body: Angles = field(default_factory=dict)
     arms: Angles = field(default_factory=dict)
@@ -112,6 +113,9 @@ def _reach(actor: Actor, key: Key) -> None:
     actor.heading += key.turn
     start = actor.now
     end = start + actor.beat(key.seconds)
+    if key.rise:
+        actor.floor += key.rise
+        actor.move(start, end, ground=actor.floor)
     if key.flight:
         off, land, end = _fly(actor, key, key.flight * size)
         middle, swung = off + 0.15 * (land - off), off + 0.75 * (land - off)
@@ -170,7 +174,11 @@ def _place_foot(actor: Actor, side: str, start: float, end: float, key: Key, sca
         actor.leg(side, start - 0.14, start + 0.02, foot_pitch=46.0)
         actor.leg(side, start - 0.03, start + 0.04, plant=0.0)
         actor.leg(side, start, middle, foot_y=key.flight + key.lift, foot_pitch=32.0)
-        actor.move_foot(side, start, end - 0.02, ahead, left, foot_yaw=yaw)
+        for share in (0.2, 0.4, 0.6, 0.8, 1.0) if key.turn else (1.0,):  # around the middle of the body
+            time, turned = start + share * (end - 0.02 - start), share * share * (3.0 - 2.0 * share)
+            actor.heading = yaw - SIGN[side] * out - (1.0 - turned) * key.turn
+            foot_yaw = actor.heading + SIGN[side] * out
+            actor.move_foot(side, start if share in (0.2, 1.0) else time, time, ahead, left, foot_yaw=foot_yaw)
         actor.leg(side, middle, end, foot_y=up, foot_pitch=14.0 + pitch)
         actor.leg(side, end, end + 0.1, foot_pitch=pitch)
         actor.leg(side, end - 0.07, end, plant=1.0)
@@ -181,6 +189,8 @@ def _place_foot(actor: Actor, side: str, start: float, end: float, key: Key, sca
         actor.leg(side, end - 0.25 * width, end, plant=1.0)
     elif far < 0.07:
         actor.leg(side, start, end, foot_pitch=pitch, foot_y=up)
+        if key.turn:
+            actor.leg(side, start, end, foot_yaw=yaw)
     else:
         actor.leg(side, start, start + 0.15 * width, plant=0.0)
         rest = max(0.5 * (actor.line.value(f"{side}_foot_pitch") + pitch), 14.0)
