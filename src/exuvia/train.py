@@ -28,6 +28,7 @@ from exuvia.config import to_dict
 from exuvia.device import choose_precision, training_device
 from exuvia.errors import CheckpointError, ConfigError, DataError, DivergedError, OutputError
 from exuvia.files import locked, write_json, write_text
+from exuvia.optimizer import Muon
 from exuvia.progress import progress_bar
 from exuvia.readers import as_type, guarded, parse_json, read_json
 from exuvia.signals import held
@@ -120,6 +121,18 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return config.lr * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * done))))
 
 
+def _optimizer(task: Task, config: TrainConfig, precision: torch.dtype) -> torch.optim.Optimizer:
+    """The optimiser of a training; a group of a task, such as slow dynamics, keeps its share of the learning rate."""
+    others: dict[str, Any] = {"betas": config.betas, "weight_decay": config.weight_decay}
+    of_task = getattr(task, "parameter_groups", None)
+    if config.optimizer == "muon":
+        if of_task:
+            raise ConfigError("this model has learning rates of its own for some layers; train it with optimizer adamw")
+        return Muon(task.model, config.lr, precision=precision, **others)
+    trained = [p for p in task.model.parameters() if p.requires_grad]
+    return torch.optim.AdamW(of_task(config.lr, config.weight_decay) if of_task else trained, config.lr, **others)
+
+
 class Trainer:
     """One run of the loop; usually started by `fit`."""
 
@@ -129,11 +142,7 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=self.precision, cpu=training_device() == "cpu")
         self.device = self.accelerator.device
         task.model.to(self.device)
-        # a group of a task, such as slow dynamics, keeps its share of the learning rate
-        of_task = getattr(task, "parameter_groups", None)
-        trained = [p for p in task.model.parameters() if p.requires_grad]
-        groups = of_task(config.lr, config.weight_decay) if of_task else trained
-        self.optimizer = torch.optim.AdamW(groups, config.lr, betas=config.betas, weight_decay=config.weight_decay)
+        self.optimizer = _optimizer(task, config, torch.bfloat16 if self.precision == "bf16" else torch.float32)
         for group in self.optimizer.param_groups:
             group["share"] = group["lr"] / config.lr
         self.module, self.optimizer = self.accelerator.prepare(_Step(task), self.optimizer)
@@ -176,7 +185,7 @@ class Trainer:
                 state.setdefault(int(index), {})[key] = tensor
             self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
             for parameter, moments in self.optimizer.state.items():
-                if any(moments[key].shape != parameter.shape for key in ("exp_avg", "exp_avg_sq")):
+                if any(value.ndim and value.shape != parameter.shape for value in moments.values()):
                     raise CheckpointError(f"{path} holds optimiser states of another model; remove it to start again")
         self.step, self.lines = saved["step"], saved["metrics"]
         log.info("resumed %s at step %d", self.out, self.step)

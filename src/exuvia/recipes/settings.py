@@ -2,7 +2,7 @@
 
 from dataclasses import field
 
-from exuvia.config import Count, Positive, Share, settings
+from exuvia.config import Count, NotNegative, Positive, Share, settings
 from exuvia.data.settings import CorpusConfig
 from exuvia.judges.settings import ClassifierTaskConfig, EvaluatorConfig, RetrievalTaskConfig
 from exuvia.sequence import settings as sequence
@@ -37,6 +37,8 @@ class TokenizerRecipe:
     """Factor of the normalised root channels (published: 25, for contacts too; see features/normaliser.py)."""
     contact_emphasis: Positive = 1.0
     """Factor of the normalised contact channels."""
+    commit_weight: NotNegative = 0.02
+    """Weight of the distance from latents to their codes (published: 0.02)."""
     motion: MotionWeights = field(default_factory=MotionWeights)
     """Losses in metres."""
     validation_clips: Count = 64

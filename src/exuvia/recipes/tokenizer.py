@@ -79,7 +79,9 @@ class TokenizerTask:
     def loss(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Reconstruction, position and commitment terms, and the losses in metres."""
         draws = SeededDraws(generator)
-        return self.model.loss(batch["features"], draws, joints=self.joints, motion=self.motion)
+        return self.model.loss(
+            batch["features"], draws, joints=self.joints, commit=self.recipe.commit_weight, motion=self.motion
+        )
 
     def validate(self) -> Mapping[str, float]:
         """Mean joint error of whole held-out clips in millimetres, and the preserved share of top hand speed."""
