@@ -30,6 +30,6 @@ from() { if [ -n "$start" ]; then echo "--start $start/$1"; fi; }
 
 # shellcheck disable=SC2046
 exuvia train tokenizer --out "$run/tokenizer" $(from tokenizer) "${corpus[@]}" \
-  --model.width 256 --model.code-dim 192 --model.dropout 0 --model.temperature 0 \
-  --train.steps "$(steps 9000 2000)" --train.lr "$(steps 1e-3 4e-4)" --train.warmup 50 --train.ema 0.995 \
-  --train.clip-norm 1 --train.precision auto --train.validate-every 1000
+  --model.width 256 --model.code-dim 192 --model.dropout 0 --model.temperature 0 --commit-weight 0.25 \
+  --train.steps "$(steps 5000 1000)" --train.optimizer muon --train.lr "$(steps 1e-3 3e-4)" --train.warmup 50 \
+  --train.ema 0.995 --train.clip-norm 1 --train.precision auto --train.validate-every 1000

@@ -25,7 +25,7 @@ MIN_FRAMES, MAX_FRAMES = 40, 196
 """Clip lengths at 20 frames a second: those of HumanML3D.   Sec. 3 [guo2022humanml3d]"""
 _CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "run", "jog", "run_curve", "walk_slow", "walk_fast"})
 """Actions whose clips can begin and end in mid-stride."""
-_NEW_SHARE = 1 / 3
+_NEW_SHARE = 0.6
 """Share of clips that begin with an action of the second edition, if actions are not chosen."""
 
 
