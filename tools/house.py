@@ -27,7 +27,7 @@ FLOOR = {
     "shapes": 0, "errors": 0, "registry": 0, "signals": 0, "ssm": 0,
     "config": 1, "device": 1, "progress": 1, "readers": 1, "tables": 1,
     "files": 2,
-    "checkpoint": 3, "cache": 3, "train_settings": 3, "motion": 3, "tokens": 3, "sequence": 3,
+    "checkpoint": 3, "cache": 3, "train_settings": 3, "optimizer": 3, "motion": 3, "tokens": 3, "sequence": 3,
     "text": 4, "features": 4, "view": 4, "synthetic": 4, "train": 4,
     "data": 5,
     "codes": 6, "judges": 6, "pipeline": 6,
