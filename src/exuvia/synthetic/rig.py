@@ -31,6 +31,8 @@ CHANNELS: dict[str, float] = TABLES["middle"] | {
 CLEARANCE_M = 0.05
 """Distance that a free leg keeps its foot above the floor."""
 _STRETCHED_DEG = 2.0
+HEAD_SHARE = 0.4
+"""Share of the trunk's lean from which the head turns back."""
 KNEE_M, WRIST_M, SEAT_M = 0.055, 0.035, 0.1
 """Heights of the centres of a knee on which a body kneels, of the wrist of a hand on the floor, and of the pelvis of a
 body that sits on the floor."""
@@ -235,7 +237,7 @@ def _solve_torso(c: Channels, offsets: Array, joints: Array, pelvis: Array) -> A
     joints[:, 6] = joints[:, 3] + turn(bends[0], offsets[6])
     joints[:, 9] = joints[:, 6] + turn(bends[1], offsets[9])
     joints[:, 12] = joints[:, 9] + turn(chest, offsets[12])
-    nod = rotation(c["head_yaw"], c["head_pitch"] - 0.4 * (pitch + c["pelvis_pitch"]), c["head_roll"])
+    nod = rotation(c["head_yaw"], c["head_pitch"] - HEAD_SHARE * (pitch + c["pelvis_pitch"]), c["head_roll"])
     joints[:, 15] = joints[:, 12] + turn(chest @ nod, offsets[15])
     for side in SIDES:
         sign, el = SIGN[side], c[f"{side}_el"]

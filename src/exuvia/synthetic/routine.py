@@ -8,7 +8,7 @@ import numpy as np
 
 from exuvia.readers import read_table
 from exuvia.synthetic.actor import GRAVITY, OTHER, Actor, Part
-from exuvia.synthetic.rig import SIDES, SIGN
+from exuvia.synthetic.rig import HEAD_SHARE, SIDES, SIGN
 
 _MEAN_LEG_M = 0.82
 _KNEELING_DEG = 138.0
@@ -92,7 +92,9 @@ def play(actor: Actor, part: Part) -> None:
         if (not key.only or part.level in key.only) and actor.rng.random() < key.chance:
             _reach(actor, key)
     for name in ("pelvis_pitch", "pelvis_roll", "pelvis_yaw"):  # whole turns end upright
-        actor.neutral[name] += 360.0 * round((actor.line.value(name) - actor.neutral[name]) / 360.0)
+        turns = round((actor.line.value(name) - actor.neutral[name]) / 360.0)
+        actor.neutral[name] += 360.0 * turns
+        actor.neutral["head_pitch"] += HEAD_SHARE * 360.0 * turns * (name == "pelvis_pitch")
     if routine.posture == "stand":
         with actor.labelled("stand"):
             actor.settle(actor.beat(routine.settle))
