@@ -33,3 +33,28 @@ exuvia train tokenizer --out "$run/tokenizer" $(from tokenizer) "${corpus[@]}" \
   --model.width 256 --model.code-dim 192 --model.dropout 0 --model.temperature 0 --commit-weight 0.25 \
   --train.steps "$(steps 5000 1000)" --train.optimizer muon --train.lr "$(steps 1e-3 3e-4)" --train.warmup 50 \
   --train.ema 0.995 --train.clip-norm 1 --train.precision auto --train.validate-every 1000
+
+# The models over codes, at the same time.
+codes=(--tokenizer "$run/tokenizer" "${corpus[@]}" --train.optimizer muon --train.precision auto --train.clip-norm 1
+  --train.ema 0.998 --train.weight-decay 0.01 --train.validate-every 500)
+small=(--model.text-dim 384 --model.code-dim 192 --model.table-length 64 --model.text-positions 32 --model.dropout 0.1)
+
+# shellcheck disable=SC2046
+exuvia train mask --out "$run/mask" $(from mask) "${codes[@]}" "${small[@]}" \
+  --model.width 256 --model.inner-width 512 --model.num-layers 6 --model.num-heads 4 \
+  --train.steps "$(steps 5000 2000)" --train.lr "$(steps 1e-3 5e-4)" &
+mask=$!
+# shellcheck disable=SC2046
+exuvia train residual --out "$run/residual" $(from residual) "${codes[@]}" "${small[@]}" \
+  --model.width 192 --model.inner-width 384 --model.num-layers 4 --model.num-heads 4 \
+  --train.steps "$(steps 4000 1500)" --train.lr "$(steps 1e-3 5e-4)"
+wait "$mask"
+[ -n "$start" ] || exit 0
+
+exuvia train length --out "$run/length" --tokenizer "$run/tokenizer" "${corpus[@]}" --train.precision auto \
+  --train.clip-norm 1 --model.text-dim 384 --model.hidden 128 64 --train.steps 1500 --train.lr 1e-3 \
+  --train.validate-every 500
+
+exuvia checkpoint pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \
+  --statistics "$real" --half --card "configs/$name-card.md" --out "$run/packed" \
+  --generation.residual-temperature 0.5 --generation.residual-scale 2
