@@ -1,5 +1,6 @@
 """Clips of several stores: selected by split, sensor and length, drawn by shares, without excluded concepts."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,19 @@ def test_a_corpus_without_a_concept_shows_it_nowhere(store: Store) -> None:
 def test_an_unknown_concept_is_named(store: Store) -> None:
     with pytest.raises(ConfigError, match="unknown concept 'violense'"):
         open_corpus(CorpusConfig((str(Path(store.folder)),), without=("violense",)))
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_large_sources_can_be_drawn_less(tmp_path: Path, power: float) -> None:
+    source = mocap_folder(tmp_path / "source", clips=40)
+    lines = [json.loads(line) for line in (source / "clips.jsonl").read_text().splitlines()]
+    for number, line in enumerate(lines):
+        line["source"] = "small" if number % 4 == 0 else "large"
+    (source / "clips.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    prepare(source, tmp_path / "store", mirror=False)
+    clips, _ = open_corpus(CorpusConfig((str(tmp_path / "store"),), source_power=power))
+    weights = clips.weights(range(len(clips)), np.ones(len(clips)))
+    small = np.asarray([clips.record(number).source == "small" for number in range(len(clips))])
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[~small].sum() / weights[small].sum() == pytest.approx(3.0**power)
+    assert np.ptp(weights[small]) == pytest.approx(0.0)

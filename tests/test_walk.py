@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from exuvia import MotionPipeline
 from exuvia.__main__ import main
+from exuvia.checkpoint import load_tensors
+from exuvia.files import sha256_file
 
 TRAIN = ["--train.steps", "4", "--train.warmup", "1", "--train.validate-every", "4", "--train.log-every", "2"]
 SMALL = ["--model.num-codes", "32", "--model.code-dim", "8", "--model.text-dim", "64", "--model.width", "16"]
@@ -88,3 +91,32 @@ def test_repeating_a_training_command_changes_nothing(made: Path) -> None:
     codes = ["--tokenizer", made / "tokenizer", *data, "--text", "hashed", "--batch-size", 8, *TRAIN]
     run("train", "length", "--out", made / "length", *codes, "--model.text-dim", 64, "--model.hidden", 16)
     assert (made / "length" / "weights.safetensors").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "mask", "residual", "length"])
+def test_a_training_begins_with_the_weights_of_another(
+    made: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = json.loads((made / kind / "config.json").read_text())
+    data = ["--corpus.data", made / "store", "--batch-size", 8, "--start", made / kind]
+    still = [*TRAIN, "--train.lr", 1e-30, "--train.optimizer", "muon"]
+    if kind == "tokenizer":
+        words = [*data, "--model.width", 8, "--model.code-dim", 8, "--model.num-codes", 32, "--model.num-quantizers", 3]
+        words += ["--model.depth", 1]
+    else:
+        words = ["--tokenizer", made / "tokenizer", *data, "--text", "hashed"]
+        words += ["--model.text-dim", 64, "--model.hidden", 16] if kind == "length" else TRUNK
+        words += ["--model.num-quantizers", 3] if kind == "residual" else []
+    run("train", kind, "--out", tmp_path / kind, *words, *still)
+    first, then = (load_tensors(folder / kind / "weights.safetensors") for folder in (made, tmp_path))
+    learnt = [name for name in first if not name.startswith("quantizer")]
+    assert all(torch.equal(first[name], then[name]) for name in learnt)
+    assert json.loads((tmp_path / kind / "provenance.json").read_text())["start"] == sha256_file(
+        made / kind / "weights.safetensors"
+    )
+    if kind == "tokenizer":
+        assert json.loads((tmp_path / kind / "config.json").read_text())["mean"] == config["mean"]
+    other = [word if word != 16 else 24 for word in words] if kind == "length" else [*words, "--model.width", 32]
+    assert main([str(word) for word in ("train", kind, "--out", tmp_path / "other", *other, *still)]) == 2
+    assert f"the {kind}" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
