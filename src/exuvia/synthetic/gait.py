@@ -39,6 +39,7 @@ class Gait:
     direction: float = 0.0
     turn: float = 0.0
     steps: int = 1
+    rest: float = 0.0
     arms: dict[str, float] = field(default_factory=dict)
     trunk: dict[str, float] = field(default_factory=dict)
 

@@ -105,6 +105,8 @@ def go(actor: Actor, part: Part) -> None:
     )  # fmt: skip
     actor.neutral = upright
     actor.settle(actor.beat(0.6 if gait.arms else 0.25))
+    with actor.labelled("stand"):
+        actor.wait(actor.beat(gait.rest))
 
 
 def there_and_back(actor: Actor, part: Part) -> None:
