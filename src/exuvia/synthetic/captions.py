@@ -47,7 +47,7 @@ def _times(count: int, rng: np.random.Generator) -> str:
         return ""
     exact = ("twice", "two times") if count == 2 else (f"{_NUMBERS[count]} times", f"{count} times")
     vague = ("several times", "repeatedly", "multiple times") if count > 2 else ()
-    return str(rng.choice([*exact, *exact, *vague]))
+    return str(rng.choice([*exact, *exact, *exact, *vague]))
 
 
 def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Generator) -> str:
@@ -56,7 +56,7 @@ def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Gener
     choices = action.phrases
     if part.side and action.side_phrases and rng.random() < 0.8:
         choices = action.side_phrases
-    if not part.count:
+    if part.count < 2:
         choices = tuple(choice for choice in choices if "{n}" not in choice)
     text = choices[int(rng.integers(len(choices)))]
     level = action.levels[part.level]
@@ -89,7 +89,12 @@ def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> 
     if len(parts) == 2:
         if progressive:
             return f"{subject} is {phrase(0, 'gerund')} and then {phrase(1, 'gerund')}"
-        template, one, two = TABLES["pairs"][int(rng.integers(0, 8))]
+        if parts[0].action == parts[1].action and rng.random() < 0.6:
+            first = phrase(0, "third")
+            found = re.search(rf"(with |to )?(\w+ )?{parts[0].side}( arm| hand| leg| foot| fist| side)?\b", first)
+            if found and " and " not in first:
+                return f"{subject} {first} and then {found[0].replace(parts[0].side, parts[1].side)}"
+        template, one, two = TABLES["pairs"][int(rng.integers(len(TABLES["pairs"])))]
         two = ("base" if pronoun == "they" else "third") if two == "pronoun" else two
         return str(template.format(who=subject, pronoun=pronoun, first=phrase(0, one), second=phrase(1, two)))
     links = (", then ", ", and then "), (", ", ", and "), (" and then ", ", and finally "), (", then ", " before ")

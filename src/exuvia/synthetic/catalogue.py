@@ -38,6 +38,7 @@ class Action:
     violent: bool = False
     concepts: tuple[str, ...] = ()
     weight: float = 1.0
+    follow: float = 1.0
     before: str = "stand"
     after: str = "stand"
     lively: bool = False

@@ -27,6 +27,8 @@ _CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "run", "jog", "run
 """Actions whose clips can begin and end in mid-stride."""
 _NEW_SHARE = 0.6
 """Share of clips that begin with an action of the second edition, if actions are not chosen."""
+_OTHER_SIDE = 8.0
+"""Factor on the weight of the same action with the other side."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,14 @@ class SyntheticClip:
 
 
 def synthesise(
-    count: int, seed: int, *, actions: Sequence[str] | None = None, compositions: float = 0.3, start: int = 0
+    count: int, seed: int, *, actions: Sequence[str] | None = None, compositions: float = 0.5, start: int = 0
 ) -> Iterator[SyntheticClip]:
     """Generate clips `start` to `start + count - 1` of the data set of a seed.
 
     Clip i depends only on the seed and on i. `actions` names those of `catalogue.ACTION` to draw from (None: all), and
-    `compositions` is the share of clips with two or three actions in sequence. Without chosen actions, the scripts of
-    two clips of three are those of the first edition. Raises ConfigError for an unknown action, without actions, or
-    for a number out of range.
+    `compositions` is the share of scripts with two or three actions in sequence; one that lasts too long loses its
+    last. Without chosen actions, two clips of five have actions of the first edition only. Raises ConfigError for an
+    unknown action, without actions, or for a number out of range.
     """
     names = () if actions is None else tuple(actions)
     if actions is not None and not names:
@@ -135,22 +137,29 @@ def _pause(rng: np.random.Generator) -> float:
 def _script(
     rng: np.random.Generator, openers: tuple[str, ...], names: tuple[str, ...], compositions: float
 ) -> tuple[Part, ...]:
-    """Draw a sequence of actions, each of which begins in the posture in which the previous one ended."""
+    """Draw a sequence of actions, each of which begins in the posture in which the previous one ended.
+
+    Everyday actions (those with a `follow`) are likely to follow others, and to begin half of the sequences.
+    """
     length = 1
     if rng.random() < compositions:
-        length = 2 if rng.random() < 0.75 else 3
+        length = 2 if rng.random() < 0.85 else 3
     parts: list[Part] = []
     while len(parts) < length:
         fits = [ACTION[name] for name in (names if parts else openers)]
         fits = [action for action in fits if not parts or action.before == ACTION[parts[-1].action].after]
-        fits = [action for action in fits if not parts or action.name != parts[-1].action] or fits
+        last = parts[-1] if parts else Part("")
+        fits = [action for action in fits if action.name != last.action or (last.side and action.follow > 1.0)] or fits
         if not fits:
             break
-        shares = np.asarray([action.weight for action in fits])
+        everyday = bool(parts) or (length > 1 and rng.random() < 0.5)
+        shares = np.asarray([action.weight * (action.follow if everyday else 1.0) for action in fits])
+        shares *= [_OTHER_SIDE if action.name == last.action else 1.0 for action in fits]
         action = fits[int(rng.choice(len(fits), p=shares / shares.sum()))]
         counts = action.counts if length == 1 else action.counts[: (len(action.counts) + 1) // 2]
         side, level = str(rng.choice(action.sides)), str(rng.choice(list(action.levels)))
-        parts.append(Part(action.name, side, int(rng.choice(counts)), level))
+        drawn = Part(action.name, side, int(rng.choice(counts)), level)
+        parts.append(replace(last, side=OTHER[last.side]) if action.name == last.action and last.side else drawn)
     return tuple(parts)
 
 

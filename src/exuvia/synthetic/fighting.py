@@ -178,7 +178,7 @@ def punch(actor: Actor, part: Part) -> None:
 
 def _one_punch(actor: Actor, side: str, kind: str, level: str) -> None:
     sign, size = SIGN[side], 0.6 + 0.4 * actor.style.size
-    load, out, hold, back = actor.beat(0.14), actor.beat(0.12), actor.beat(0.05), actor.beat(0.24)
+    load, out, hold, back = actor.beat(0.15), actor.beat(0.11), actor.beat(0.05), actor.beat(0.24)
     up = {"low": -0.42, "middle": -0.12, "high": 0.14}[level or "middle"]
     start, hit = actor.now, actor.now + load + out
     home = {name: actor.line.value(f"{side}_{name}") for name in _ARM}
@@ -190,7 +190,7 @@ def _one_punch(actor: Actor, side: str, kind: str, level: str) -> None:
     across = {"el": -6.0 + 40 * up, "az": away - 6.0, "elbow": 84.0, "swivel": 86.0, "spread": 0.0}
     lifted = {"el": -14.0, "az": away - 10.0, "elbow": 98.0, "swivel": 14.0, "spread": 0.0}
     wind, aim = {
-        "jab": (toward(-0.02, 0.0, 0.32, away), toward(-0.1, up, 0.97, away)),
+        "jab": (toward(-0.02, -0.1, 0.2, 0.5 * GUARD_YAW), toward(-0.1, up, 0.97, away)),
         "cross": (home, toward(-0.14, up, 0.94, away)),
         "hook": (hook, across),
         "uppercut": (low, lifted),
