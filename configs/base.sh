@@ -20,22 +20,22 @@ esac
 free=(--commercial)
 [ "$real" = stores/free ] || free=()
 exuvia prepare "${EXUVIA_DATA:-../shared/data}/mocap" "$real" "${free[@]}"
-exuvia prepare synthetic stores/synthetic --count 8000 --no-mirror
+exuvia prepare synthetic stores/synthetic --count 12000 --no-mirror
 
-corpus=(--corpus.data "$real" stores/synthetic --corpus.shares 0.6 0.4 --corpus.source-power 0.7
+corpus=(--corpus.data "$real" stores/synthetic --corpus.source-power 0.7
   --corpus.sensors optical synthetic "${without[@]}")
 # steps of the trunk, or of what follows it
 steps() { if [ -z "$start" ]; then echo "$1"; else echo "$2"; fi; }
 from() { if [ -n "$start" ]; then echo "--start $start/$1"; fi; }
 
 # shellcheck disable=SC2046
-exuvia train tokenizer --out "$run/tokenizer" $(from tokenizer) "${corpus[@]}" \
+exuvia train tokenizer --out "$run/tokenizer" $(from tokenizer) "${corpus[@]}" --corpus.shares 0.6 0.4 \
   --model.width 256 --model.code-dim 192 --model.dropout 0 --model.temperature 0 --commit-weight 0.25 \
   --train.steps "$(steps 5000 1000)" --train.optimizer muon --train.lr "$(steps 1e-3 3e-4)" --train.warmup 50 \
   --train.ema 0.995 --train.clip-norm 1 --train.precision auto --train.validate-every 1000
 
 # The models over codes, at the same time.
-codes=(--tokenizer "$run/tokenizer" "${corpus[@]}" --train.optimizer muon --train.precision auto --train.clip-norm 1
+codes=(--tokenizer "$run/tokenizer" "${corpus[@]}" --corpus.shares 0.45 0.55 --train.optimizer muon --train.precision auto --train.clip-norm 1
   --train.ema 0.998 --train.weight-decay 0.01 --train.validate-every 500)
 small=(--model.text-dim 384 --model.code-dim 192 --model.table-length 64 --model.text-positions 32 --model.dropout 0.1)
 
@@ -51,8 +51,8 @@ exuvia train residual --out "$run/residual" $(from residual) "${codes[@]}" "${sm
 wait "$mask"
 [ -n "$start" ] || exit 0
 
-exuvia train length --out "$run/length" --tokenizer "$run/tokenizer" "${corpus[@]}" --train.precision auto \
-  --train.clip-norm 1 --model.text-dim 384 --model.hidden 128 64 --train.steps 1500 --train.lr 1e-3 \
+exuvia train length --out "$run/length" --tokenizer "$run/tokenizer" "${corpus[@]}" --corpus.shares 0.45 0.55 \
+  --train.precision auto --train.clip-norm 1 --model.text-dim 384 --model.hidden 128 64 --train.steps 1500 --train.lr 1e-3 \
   --train.validate-every 500
 
 exuvia checkpoint pack --tokenizer "$run/tokenizer" --mask "$run/mask" --residual "$run/residual" --length "$run/length" \

@@ -147,7 +147,7 @@ def test_rest_beyond_the_feet_is_unbalanced() -> None:
     leaning[:, above, 2] += 0.35
     assert not unbalanced(lifted(np.zeros(40))).any()
     assert unbalanced(Clip(leaning)).all()
-    assert len(unbalanced(act([Part("walk", "", 6, "forward")]))) < 60
+    assert len(unbalanced(act([Part("walk", "", 6)]))) < 60
 
 
 def test_penetration_is_counted_and_a_recorded_floor_found() -> None:

@@ -255,6 +255,21 @@ def test_postures_end_at_their_height() -> None:
     assert joint(act("duck"), "head")[:, 1].min() < joint(act("duck"), "head")[0, 1] - 0.2
 
 
+def test_a_second_action_keeps_its_own_side() -> None:
+    for name in ("block", "raise_arm", "throw"):
+        level = next(iter(ACTION[name].levels))
+        for side, first in ((side, first) for side in SIDES for first in SIDES):
+            joints, labels = perform([Part("jab", first, 1, "middle"), Part(name, side, 1, level)], PLAIN, (1,))
+            shown = joints[labels == FRAME_LABELS.index(ACTION[name].label)]
+            tops = {arm: joint(shown, f"{arm}_wrist")[:, 1].max() for arm in SIDES}
+            assert tops[side] > tops[OTHER[side]], (name, first, side)
+
+
+def test_fighters_take_up_a_guard_before_some_blocks() -> None:
+    guards = [FRAME_LABELS.index("guard") in perform([Part("block", "left")], PLAIN, (seed,))[1] for seed in range(20)]
+    assert 8 < sum(guards) < 20
+
+
 def test_hands_do_what_the_action_says() -> None:
     clap = act("clap", count=4)
     apart = np.linalg.norm(joint(clap, "left_wrist") - joint(clap, "right_wrist"), axis=-1)

@@ -38,7 +38,7 @@ SERVES = {
     ("tiptoe", "", 6, ""): ("a person walks forward",),
     ("shuffle_steps", "", 8, ""): ("a person shuffles forward with small steps",),
     ("zombie", "", 6, ""): ("a zombie walks with arms stretched out",),
-    ("limp", "left", 7, "limp"): ("a person limps", "a person limps with an injured left leg"),
+    ("limp", "left", 7, ""): ("a person limps", "a person limps with an injured left leg"),
     ("sprint", "", 11, ""): ("a man runs fast", "a person runs with the arms pumping"),
     ("jog_in_place", "", 12, ""): ("a person jogs in place",),
     ("jog_in_place", "", 12, "high"): ("a person runs on the spot",),

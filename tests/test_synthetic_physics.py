@@ -109,5 +109,5 @@ def test_any_clip_of_any_seed_is_physically_plausible(seed: int, number: int) ->
 
 @pytest.mark.parametrize("style", STYLE)
 def test_every_style_suits_walking_and_kicking(style: str) -> None:
-    for part in (Part("walk", "", 5, "forward"), Part("kick_roundhouse", "left", 2, "high"), Part("sit_down")):
+    for part in (Part("walk", "", 5), Part("kick_roundhouse", "left", 2, "high"), Part("sit_down")):
         check_body(perform([part], STYLE[style], (5,))[0])

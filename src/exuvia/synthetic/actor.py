@@ -8,7 +8,7 @@ import numpy as np
 
 from exuvia.shapes import Joints
 from exuvia.synthetic.body import Body
-from exuvia.synthetic.rig import ARM_REST, CHANNELS, SIDES, SIGN, balance_point, reach, solve
+from exuvia.synthetic.rig import ARM_REST, CHANNELS, SIDES, SIGN, balance_point, solve
 from exuvia.synthetic.style import Style
 from exuvia.synthetic.timeline import FPS, Timeline
 
@@ -120,10 +120,6 @@ class Actor:
         angle = np.deg2rad(self.heading)
         sine, cosine = np.sin(angle), np.cos(angle)
         return self.home + np.asarray((ahead * sine + left * cosine, ahead * cosine - left * sine))
-
-    def hands(self, start: float, end: float, out: float, up: float, ahead: float, *, elbow_out: float = 10.0) -> None:
-        """Move both wrists to mirrored points (out, up, ahead) of their shoulders in arm lengths (see `rig.reach`)."""
-        self.arms(start, end, **reach(out, up, ahead, elbow_out=elbow_out))
 
     def restart(self) -> None:
         """Let the motion begin with the present pose; what was done before is forgotten."""

@@ -1,7 +1,5 @@
 """Dancing to a beat."""
 
-import numpy as np
-
 from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
 from exuvia.synthetic.rig import SIDES, SIGN
 
@@ -23,8 +21,8 @@ def _dance_arms(actor: Actor, side: str, start: float, end: float, high: bool) -
 
 
 def dance(actor: Actor, part: Part) -> None:
-    """Sway the hips, bounce, step from side to side and move the arms to a beat: with kicks (level `kick`), with both
-    arms up (`high`), or around in a circle (`circle`)."""
+    """Sway the hips, bounce, step from side to side and move the arms to a beat: with both arms up (level `high`), or
+    around in a circle (`circle`)."""
     beat = actor.beat(0.46, 0.12)
     size = actor.style.size
     side = "left" if actor.rng.random() < 0.5 else "right"
@@ -41,28 +39,11 @@ def dance(actor: Actor, part: Part) -> None:
             actor.home = actor.place(0.2 * size, 0.0)
             actor.move(start, end, heading=actor.heading)
         actor.sway(start, end, left=0.12 * sign * size, ahead=float(actor.rng.uniform(-0.02, 0.03)))
-        if part.level == "kick" and number % 2 == 1:
-            _dance_kick(actor, OTHER[side], start, end + 0.5 * beat)
-            actor.wait(0.5 * beat)
-        else:
-            out = actor.stance_m + (0.2 * size if number % 2 == 0 else 0.0)
-            actor.step(side, start, start + 0.7 * beat, BALL_AHEAD_M, sign * out, lift=0.08, yaw=10.0)
+        out = actor.stance_m + (0.2 * size if number % 2 == 0 else 0.0)
+        actor.step(side, start, start + 0.7 * beat, BALL_AHEAD_M, sign * out, lift=0.08, yaw=10.0)
         for arm in SIDES:
             if actor.rng.random() < 0.85:
                 _dance_arms(actor, arm, start, end, part.level == "high")
         actor.wait(beat)
         side = OTHER[side]
     actor.settle(actor.beat(0.6))
-
-
-def _dance_kick(actor: Actor, side: str, start: float, end: float) -> None:
-    """Perform a light straight kick of a dance."""
-    third = (end - start) / 3.0
-    actor.leg(side, start, start + 0.6 * third, plant=0.0, foot_y=0.15)
-    actor.leg(side, start, start + third, free=1.0, thigh_el=-52.0, knee=66.0, toe=30.0)
-    high = float(np.clip(-18.0 * actor.style.size, -40, 0))
-    actor.leg(side, start + third, start + 1.7 * third, thigh_el=high, knee=8.0)
-    actor.move_foot(side, start + 1.7 * third, start + 1.75 * third, BALL_AHEAD_M, SIGN[side] * actor.stance_m)
-    actor.leg(side, start + 1.8 * third, end - 0.04, free=0.0, thigh_el=-58.0, knee=50.0, toe=0.0)
-    actor.leg(side, start + 2.0 * third, end, foot_y=0.0)
-    actor.leg(side, end - 0.1, end, plant=1.0)

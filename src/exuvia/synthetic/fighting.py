@@ -1,10 +1,10 @@
-"""Actions of a fight: kicks, punches, pushes, blocks and dodges, from a guard or a plain stance."""
+"""Kicks and punches of a fight, from a guard or a plain stance."""
 
 import numpy as np
 
 from exuvia.synthetic.actor import BALL_AHEAD_M, OTHER, Actor, Part
 from exuvia.synthetic.body import TABLES
-from exuvia.synthetic.rig import SIDES, SIGN, reach
+from exuvia.synthetic.rig import SIGN, reach
 
 GUARD_YAW = 20.0
 """Angle by which the chest is turned away from the leading side in a guard, in degrees."""
@@ -39,12 +39,9 @@ def guard(actor: Actor, lead: str, seconds: float) -> None:
 
 def _ready(actor: Actor, lead: str, chance: float) -> bool:
     """Take up a guard with some probability; returns whether the actor is in guard."""
-    if actor.posture == "guard":
-        return True
     if actor.rng.random() < chance:
         guard(actor, lead, actor.beat(0.6))
-        return True
-    return False
+    return actor.posture == "guard"
 
 
 def relax(actor: Actor) -> None:
@@ -208,62 +205,3 @@ def _one_punch(actor: Actor, side: str, kind: str, level: str) -> None:
     actor.move(after, after + back, **base)
     actor.sway(after, after + back)
     actor.now = after + back
-
-
-def push(actor: Actor, part: Part) -> None:
-    """Pull both hands to the chest, step in and shove someone away; `count` times."""
-    foot = "left" if actor.rng.random() < 0.5 else "right"
-    for _ in range(part.count):
-        load, out, back = actor.beat(0.4), actor.beat(0.22), actor.beat(0.4)
-        start, hit = actor.now, actor.now + load + out
-        actor.hands(start, start + load, -0.12, -0.12, 0.26, elbow_out=28)
-        actor.lean(start, start + load, spine_pitch=-4.0, height=-0.03)
-        actor.step(foot, start + 0.4 * load, hit - 0.04, BALL_AHEAD_M + 0.3, SIGN[foot] * 0.1, yaw=4.0)
-        actor.sway(start + 0.4 * load, hit, ahead=0.2)
-        actor.hands(start + load, hit, -0.12, 0.0, 0.95, elbow_out=20)
-        for side in SIDES:
-            actor.arm(side, start + load, hit, protract=12.0)
-            actor.arm(side, hit + 0.15, hit + 0.15 + back, protract=0.0)
-        actor.lean(start + load, hit, spine_pitch=12.0, pelvis_pitch=9.0, height=-0.06)
-        actor.now = hit + actor.beat(0.15)
-        actor.settle(back + 0.25)
-
-
-def dodge(actor: Actor, part: Part) -> None:
-    """Lean out of the way to one side, or duck; `count` times."""
-    _ready(actor, "left", 0.5)
-    sign = SIGN[part.side] if part.side else 0.0
-    for _ in range(part.count):
-        out, hold, back = actor.beat(0.3), actor.beat(0.15), actor.beat(0.4)
-        start, end = actor.now, actor.now + out
-        base = actor.values("pelvis_roll", "spine_roll", "spine_pitch", "pelvis_pitch", "spine_yaw", "height")
-        if sign:
-            actor.move(start, end, pelvis_roll=9.0 * sign, spine_roll=24.0 * sign, height=base["height"] - 0.08)
-            actor.move(start, end, spine_yaw=base["spine_yaw"] - 14.0 * sign, spine_pitch=base["spine_pitch"] + 8.0)
-            actor.sway(start, end, left=0.13 * sign)
-        else:
-            actor.move(start, end, height=base["height"] - 0.3, spine_pitch=base["spine_pitch"] + 22.0)
-            actor.move(start, end, pelvis_pitch=base["pelvis_pitch"] + 18.0)
-            actor.sway(start, end, ahead=-0.08)
-        actor.move(end + hold, end + hold + back, **base)
-        actor.sway(end + hold, end + hold + back)
-        actor.now = end + hold + back
-    relax(actor)
-
-
-def block(actor: Actor, part: Part) -> None:
-    """Raise one forearm in front of the head against a blow; `count` times."""
-    _ready(actor, part.side, 0.8)
-    sign = SIGN[part.side]
-    for _ in range(part.count):
-        up, hold, back = actor.beat(0.25), actor.beat(0.25), actor.beat(0.35)
-        start, end = actor.now, actor.now + up
-        home = {name: actor.line.value(f"{part.side}_{name}") for name in _ARM}
-        actor.arm(part.side, start, end, el=14.0, az=24.0, elbow=88.0, swivel=58.0, spread=0.0)
-        base = actor.values("spine_yaw", "spine_pitch", "height")
-        actor.move(start, end, spine_yaw=base["spine_yaw"] - 12.0 * sign, spine_pitch=base["spine_pitch"] - 6.0)
-        actor.move(start, end, height=base["height"] - 0.03)
-        actor.arm(part.side, end + hold, end + hold + back, **home)
-        actor.move(end + hold, end + hold + back, **base)
-        actor.now = end + hold + back
-    relax(actor)

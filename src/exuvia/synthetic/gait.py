@@ -41,13 +41,12 @@ class Gait:
     steps: int = 1
     rest: float = 0.0
     arms: dict[str, float] = field(default_factory=dict)
+    one_arm: bool = False
     trunk: dict[str, float] = field(default_factory=dict)
 
 
 GAITS = read_table(__file__, "gaits.toml", Gait)
 """All gaits by name."""
-WALK, RUN, JOG = GAITS["walk"], GAITS["run"], GAITS["jog"]
-SHUFFLE, BACKWARD, TURNING = GAITS["shuffle"], GAITS["backward"], GAITS["turning"]
 _CIRCLE_DEG = 150.0
 """Turn from which the body leans into the curve."""
 
@@ -84,18 +83,19 @@ class Path:
 
 def travel(
     actor: Actor, gait: Gait, steps: int, way_m: float, *, direction: float = 0.0, turn: float = 0.0,
-    first: str = "left", arms: bool = True, rise_m: float = 0.0, hurt: str = "",
+    first: str = "left", arms: bool = True, rise_m: float = 0.0,
 ) -> None:  # fmt: skip
     """Take at least 2 steps along a path of the pelvis that is `way_m` metres long, and bring the feet together.
 
     `direction` is that of the path relative to the heading, and `turn` the change of heading along it, both in degrees
-    to the left. `first` is the foot that steps first; `arms` says whether the arms swing; `rise_m` is the height of a
-    stair, negative to go down; `hurt` is the leg that a limping gait spares.
+    to the left. `first` is the foot that steps first, and the leg that a limping gait spares; `arms` says whether the
+    arms swing; `rise_m` is the height of a stair, negative to go down.
     """
     gait = _personal(gait, actor)
     start, count, pace = actor.now, max(2, steps), gait.step_s / actor.style.tempo
     actor.hold("x", "z", "heading", "pelvis_yaw", "spine_yaw", "pelvis_roll", "spine_roll", "height", "ground")
     actor.hold(*(f"{side}_{name}" for side in SIDES for name in ("el", "elbow", "swivel", "az")))
+    hurt = first if gait.limp else ""
     lead = [first if k % 2 == 0 else OTHER[first] for k in range(count)]
     paces = [pace * (1.0 + (gait.limp if side == hurt else -gait.limp)) for side in lead]
     leaps = [gait.leap if k == count // 2 else 0.0 for k in range(count)]

@@ -28,6 +28,7 @@ class Key:
     seconds: float = 0.5
     wait: float = 0.0
     chance: float = 1.0
+    label: str = ""
     only: tuple[str, ...] = ()
     vary: float = 0.0
     loose: float = 0.0
@@ -87,7 +88,7 @@ _ROUTINES = read_table(__file__, "routines.toml", Routine)
 def play(actor: Actor, part: Part) -> None:
     """Perform the routine with the name of the action: its cycle `count` times, in the variant of the level."""
     routine = _ROUTINES[part.action]
-    flip = routine.either and actor.rng.random() < 0.5
+    flip = part.side == "right" or (routine.either and actor.rng.random() < 0.5)
     for key in _keys(routine, part.count, flip):
         if (not key.only or part.level in key.only) and actor.rng.random() < key.chance:
             _reach(actor, key)
@@ -138,6 +139,8 @@ def _reach(actor: Actor, key: Key) -> None:
         _place_hand(actor, side, start, end, key, scale)
         _place_foot(actor, side, off, land, key, scale)
     actor.now = end + actor.beat(key.wait)
+    if key.label:
+        actor.spans.append((start, actor.now, key.label))
 
 
 def _place_hand(actor: Actor, side: str, start: float, end: float, key: Key, scale: float) -> None:
