@@ -87,7 +87,7 @@ def test_labels_of_a_clip_follow_from_its_actions(clips: list[SyntheticClip]) ->
 
 
 def test_frames_show_the_actions_of_the_clip_in_order(clips: list[SyntheticClip]) -> None:
-    resting = {"stand", "guard", "sit", "crawl", "kneel", "lie"}
+    resting = {"stand", "guard", "sit", "crawl", "kneel", "lie", "floor_seat"}
     for clip in clips:
         names = [FRAME_LABELS[label] for label in clip.frame_labels]
         seen = [
@@ -178,14 +178,14 @@ def test_captions_name_the_direction_of_the_script() -> None:
                 assert not re.search(wrong, caption), caption
 
 
-def test_actions_of_the_second_edition_have_several_captions_and_begin_a_third_of_the_clips() -> None:
+def test_actions_of_the_second_edition_have_several_captions_and_begin_most_clips() -> None:
     new = {name for name, action in ACTION.items() if action.edition == 2}
     assert len(new) >= 82
     for name in new | {"jump", "hop", "jumping_jacks", "throw", "walk_circle", "sit_down", "stand_up"}:
         assert len({*ACTION[name].phrases, *ACTION[name].side_phrases}) >= 6, name
     clips = list(synthesise(600, seed=8))
     first = [clip.actions[0] in new for clip in clips]
-    assert 0.25 < np.mean(first) < 0.42
+    assert 0.5 < np.mean(first) < 0.7
     assert all(not new & set(clip.actions) for clip, begun in zip(clips, first, strict=True) if not begun)
     assert len(new & {name for clip in clips for name in clip.actions}) > 0.8 * len(new)
 
@@ -247,9 +247,36 @@ def test_seated_bodies_do_not_walk() -> None:
         assert all(after == before for (_, after), (before, _) in pairwise(posture))
 
 
-def test_about_a_quarter_of_clips_is_violent() -> None:
+def test_some_clips_are_violent() -> None:
     share = np.mean([clip.labels["violent"] for clip in synthesise(400, seed=1, compositions=0.0)])
-    assert 0.15 < share < 0.4
+    assert 0.07 < share < 0.3
+
+
+def test_sequences_are_of_everyday_actions_and_of_both_sides() -> None:
+    clips = list(synthesise(400, seed=13))
+    assert 0.3 < np.mean([len(clip.actions) == 2 for clip in clips]) < 0.5
+    second = [clip.actions[1] for clip in clips if len(clip.actions) > 1]
+    assert np.mean([ACTION[name].follow > 1 for name in second]) > 0.55
+    twice = [clip for clip in synthesise(60, seed=3, actions=["raise_arm"], compositions=1.0) if len(clip.actions) == 2]
+    assert all(clip.labels["side"] is None for clip in twice)
+    told = [caption for clip in twice for caption in clip.captions]
+    assert sum(" and then the " in caption for caption in told) > 5
+    assert all({"left", "right"} <= set(re.findall(r"\w+", caption)) for caption in told)
+
+
+def test_two_actions_are_often_told_with_and_then() -> None:
+    parts = [Part("bow"), Part("sit_down")]
+    told = [text for k in range(40) for text in captions(parts, STYLE["plain"], np.random.default_rng(k))]
+    assert 0.3 < np.mean([" and then " in text for text in told]) < 0.7
+    for link in (", then ", "before ", "after "):
+        assert np.mean([link in text for text in told]) > 0.04
+
+
+@pytest.mark.parametrize("action", ["raise_arm", "punch_hand", "kick_front", "squat", "clap", "bow"])
+def test_half_of_the_captions_name_the_count(action: str) -> None:
+    part = Part(action, ACTION[action].sides[0], 3, list(ACTION[action].levels)[-1])
+    told = [text for k in range(40) for text in captions([part], STYLE["plain"], np.random.default_rng(k))]
+    assert 0.35 < np.mean([re.search(r"\b(three|3)\b", text) is not None for text in told]) < 0.85
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,23 @@ def joint(joints: Joints, name: str) -> Joints:
         ("a person throws something overhead", Part("throw_overhead")),
         ("a person does a deep squat with a barbell", Part("barbell_squat")),
         ("a person lifts a heavy weight over the head", Part("lift_weight")),
+        ("a person crouches", Part("crouch")),
+        ("a person falls to the ground", Part("fall")),
+        ("a person falls to the ground", Part("fall_back")),
+        ("a person falls to the ground", Part("fall_aside", "left")),
+        ("a person does jumping jacks", Part("jumping_jacks", "", 3)),
+        ("a person swings a baseball bat", Part("swing_bat", "right")),
+        ("a person bends down and picks something up", Part("pick_up", "left")),
+        ("a person throws a combination of punches", Part("punch", "", 4, "middle")),
+        *((f"a person kicks a ball with the {side} foot", Part("kick_ball", side)) for side in SIDES),
+        *((f"a person punches with the {side} hand", Part("punch_hand", side, 1, "middle")) for side in SIDES),
+        ("a person punches twice with the right hand", Part("punch_hand", "right", 2, "middle")),
+        ("a person punches three times with the left hand", Part("punch_hand", "left", 3, "high")),
+        ("a person raises the right arm three times", Part("raise_arm", "right", 3, "up")),
+        ("a person kicks three times with the left leg", Part("kick_front", "left", 3, "middle")),
+        ("a person squats twice", Part("squat", "", 2)),
+        ("a person claps three times", Part("clap", "", 3)),
+        ("a person bows twice", Part("bow", "", 2)),
     ],
 )
 def test_actions_pass_the_checks_of_everyday_prompts(text: str, part: Part) -> None:
@@ -151,3 +168,12 @@ def test_bodies_on_the_floor_sit_there_and_stand_up_again() -> None:
         height = clip.clip.joints[:, 0, 1]
         assert height.min() < 0.15
         assert (height[-1] > 0.8) == (clip.actions[-1] == "stand_from_floor")
+
+
+def test_falls_take_less_than_a_second_and_stay_down() -> None:
+    for part in (Part("fall"), Part("fall_back"), Part("fall_aside", "right")):
+        for seed in range(4):
+            height = perform([part], STYLE["plain"], (seed,))[0][:, 0, 1]
+            down = int(np.flatnonzero(height < 0.2)[0])
+            assert down - np.flatnonzero(height[:down] > 0.8)[-1] <= 20
+            assert height[down + 10 :].max() < 0.2

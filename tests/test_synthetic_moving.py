@@ -43,6 +43,7 @@ SERVES = {
     ("jog_in_place", "", 12, ""): ("a person jogs in place",),
     ("jog_in_place", "", 12, "high"): ("a person runs on the spot",),
     ("run_backward", "", 8, ""): ("a person runs backwards",),
+    ("run_stop", "", 7, ""): ("a person runs and then stops",),
     ("run_turn", "left", 9, ""): ("a person runs and turns left",),
     ("run_turn", "right", 9, ""): ("a person runs and turns right",),
     ("leap", "", 7, ""): ("a person runs and leaps over an obstacle",),

@@ -53,9 +53,9 @@ def synthesise(
     """Generate clips `start` to `start + count - 1` of the data set of a seed.
 
     Clip i depends only on the seed and on i. `actions` names those of `catalogue.ACTION` to draw from (None: all), and
-    `compositions` is the share of scripts with two or three actions in sequence; one that lasts too long loses its
-    last. Without chosen actions, two clips of five have actions of the first edition only. Raises ConfigError for an
-    unknown action, without actions, or for a number out of range.
+    `compositions` is the share of clips with two or three actions in sequence. Without chosen actions, two clips of
+    five have actions of the first edition only. Raises ConfigError for an unknown action, without actions, or for a
+    number out of range.
     """
     names = () if actions is None else tuple(actions)
     if actions is not None and not names:
@@ -137,10 +137,7 @@ def _pause(rng: np.random.Generator) -> float:
 def _script(
     rng: np.random.Generator, openers: tuple[str, ...], names: tuple[str, ...], compositions: float
 ) -> tuple[Part, ...]:
-    """Draw a sequence of actions, each of which begins in the posture in which the previous one ended.
-
-    Everyday actions (those with a `follow`) are likely to follow others, and to begin half of the sequences.
-    """
+    """Draw a sequence of actions, most of them everyday ones; each begins in the posture that the one before left."""
     length = 1
     if rng.random() < compositions:
         length = 2 if rng.random() < 0.85 else 3
