@@ -178,25 +178,18 @@ def test_captions_name_the_direction_of_the_script() -> None:
                 assert not re.search(wrong, caption), caption
 
 
-def test_actions_of_the_second_edition_have_several_captions_and_begin_most_clips() -> None:
-    new = {name for name, action in ACTION.items() if action.edition == 2}
-    assert len(new) >= 82
-    for name in new | {"jump", "hop", "jumping_jacks", "throw", "walk_circle", "sit_down", "stand_up"}:
-        assert len({*ACTION[name].phrases, *ACTION[name].side_phrases}) >= 6, name
-    clips = list(synthesise(600, seed=8))
-    first = [clip.actions[0] in new for clip in clips]
-    assert 0.5 < np.mean(first) < 0.7
-    assert all(not new & set(clip.actions) for clip, begun in zip(clips, first, strict=True) if not begun)
-    assert len(new & {name for clip in clips for name in clip.actions}) > 0.8 * len(new)
+def test_actions_have_several_captions_and_most_of_them_are_drawn() -> None:
+    few = {name for name, action in ACTION.items() if len({*action.phrases, *action.side_phrases}) < 3}
+    assert not few
+    drawn = {name for clip in synthesise(600, seed=8) for name in clip.actions}
+    assert len(drawn) > 0.9 * len(ACTION)
 
 
 def test_every_action_is_documented() -> None:
     page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
     rows = [row for row in page.splitlines() if row.startswith("|")]
     listed = set(re.findall(r"`(\w+)`", "".join(rows)))
-    new = set(re.findall(r"\*`(\w+)`\*", "".join(rows)))
     assert set(ACTION) <= listed
-    assert new == {name for name, action in ACTION.items() if action.edition == 2}
 
 
 def test_bodies_on_the_floor_only_do_what_one_can_do_there() -> None:

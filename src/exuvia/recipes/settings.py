@@ -33,6 +33,8 @@ class TokenizerRecipe:
     start_share: Share = 0.2
     """Share of windows at the start of a clip: row 0 contains the published yaw jump, and an error there rotates the
     whole recovered clip."""
+    variants: bool = False
+    """Whether to learn from real clips also backwards, and at four and five quarters of their speed."""
     root_emphasis: Positive = 3.0
     """Factor of the normalised root channels (published: 25, for contacts too; see features/normaliser.py)."""
     contact_emphasis: Positive = 1.0

@@ -22,6 +22,8 @@ from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
 from exuvia.train import fit
 
+SPEEDS = (0.8, 1.25)
+"""Speeds of the variants of a clip."""
 WRISTS = (20, 21)
 """Numbers of both wrists among the 22 SMPL joints."""
 
@@ -29,12 +31,15 @@ WRISTS = (20, 21)
 class Windows:
     """Random windows of one length from all clips, drawn by the corpus's shares."""
 
-    def __init__(self, chosen: ClipSet, clips: Sequence[Features], frames: int, start_share: float) -> None:
+    def __init__(
+        self, chosen: ClipSet, numbers: Sequence[int], clips: Sequence[Features], frames: int, start_share: float
+    ) -> None:
+        """Args: the corpus; the number in it of each clip; normalised features of the clips; length; see the recipe."""
         self.frames, self.start_share = frames, start_share
         starts = np.asarray([max(0, len(clip) - frames + 1) for clip in clips], np.float64)
         self.clips = clips
         self.starts = starts.astype(np.int64)
-        self.cumulative = np.cumsum(chosen.weights(range(len(chosen)), starts))
+        self.cumulative = np.cumsum(chosen.weights(numbers, starts))
 
     def draw(self, count: int, rng: np.random.Generator) -> Features:
         """[count, frames, C]"""
@@ -42,6 +47,26 @@ class Windows:
         offsets = (rng.random(count) * self.starts[clips]).astype(np.int64)
         offsets[rng.random(count) < self.start_share] = 0
         return np.stack([self.clips[c][o : o + self.frames] for c, o in zip(clips, offsets, strict=True)])
+
+
+def _clips(train: ClipSet, variants: bool) -> tuple[list[Features], list[int]]:
+    """Features of all clips and, if asked for, of the variants of real ones; and the number of each clip."""
+    clips, numbers = [train.features(number) for number in range(len(train))], list(range(len(train)))
+    real = [number for number in numbers if train.record(number).sensor != "synthetic"] if variants else []
+    layout = train.stores[0].representation
+    for number in real:
+        joints = layout.recover(clips[number])
+        changed = [joints[::-1], *(_at_speed(joints, speed) for speed in SPEEDS)]
+        clips += layout.encode(changed, retarget=False)
+        numbers += [number] * len(changed)
+    return clips, numbers
+
+
+def _at_speed(joints: Joints, speed: float) -> Joints:
+    """Joints [F, J, 3] played faster or slower, interpolated linearly."""
+    at = np.arange(0, len(joints) - 1, speed)
+    low, share = at.astype(np.int64), (at % 1)[:, None, None].astype(joints.dtype)
+    return joints[low] * (1 - share) + joints[low + 1] * share
 
 
 class TokenizerTask:
@@ -56,8 +81,9 @@ class TokenizerTask:
         skeleton, feet = corpus.stores[0].representation.skeleton, corpus.stores[0].representation.feet
         statistics = self.normaliser.mean, self.normaliser.std
         self.motion = MotionLoss(recipe.motion, statistics, skeleton.parents, feet)
-        clips = [self.normaliser.normalise(train.features(number)) for number in range(len(train))]
-        self.windows = [Windows(train, clips, frames, recipe.start_share) for frames in recipe.frames]
+        clips, numbers = _clips(train, recipe.variants)
+        clips = [self.normaliser.normalise(clip) for clip in clips]
+        self.windows = [Windows(train, numbers, clips, frames, recipe.start_share) for frames in recipe.frames]
         held = [n for n in range(len(val)) if val.record(n).sensor == "optical"] or range(len(val))
         step = max(1, len(held) // recipe.validation_clips)
         self.held = [np.asarray(val.features(number)) for number in held[::step]]

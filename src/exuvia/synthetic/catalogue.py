@@ -43,7 +43,6 @@ class Action:
     after: str = "stand"
     lively: bool = False
     unfit: tuple[str, ...] = ()
-    edition: int = 1
 
 
 ACTION = read_table(__file__, "actions.toml", Action)

@@ -25,8 +25,6 @@ MIN_FRAMES, MAX_FRAMES = 40, 196
 """Clip lengths at 20 frames a second: those of HumanML3D.   Sec. 3 [guo2022humanml3d]"""
 _CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "run", "jog", "run_curve", "walk_slow", "walk_fast"})
 """Actions whose clips can begin and end in mid-stride."""
-_NEW_SHARE = 0.6
-"""Share of clips that begin with an action of the second edition, if actions are not chosen."""
 _OTHER_SIDE = 8.0
 """Factor on the weight of the same action with the other side."""
 
@@ -53,9 +51,8 @@ def synthesise(
     """Generate clips `start` to `start + count - 1` of the data set of a seed.
 
     Clip i depends only on the seed and on i. `actions` names those of `catalogue.ACTION` to draw from (None: all), and
-    `compositions` is the share of clips with two or three actions in sequence. Without chosen actions, two clips of
-    five have actions of the first edition only. Raises ConfigError for an unknown action, without actions, or for a
-    number out of range.
+    `compositions` is the share of clips with two or three actions in sequence. Raises ConfigError for an unknown
+    action, without actions, or for a number out of range.
     """
     names = () if actions is None else tuple(actions)
     if actions is not None and not names:
@@ -88,7 +85,8 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
     actor.wait(_pause(rng))
     for number, part in enumerate(acted):
         if number:
-            actor.wait(float(rng.uniform(0.0, 0.25)))
+            with actor.labelled(actor.posture):
+                actor.wait(float(rng.uniform(0.0, 0.25)))
         with actor.labelled(ACTION[part.action].label):
             ACTION[part.action].perform(actor, part)
     actor.wait(_pause(rng))
@@ -104,12 +102,7 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
 
 def _make_clip(seed: int, number: int, names: tuple[str, ...], compositions: float) -> SyntheticClip:
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, 0]))
-    openers = names
-    if not names:
-        new = np.random.default_rng(np.random.SeedSequence([seed, number, 2])).random() < _NEW_SHARE
-        openers = tuple(name for name, action in ACTION.items() if (action.edition > 1) == new)
-        names = tuple(ACTION) if new else openers
-    parts = _script(rng, openers, names, compositions)
+    parts = _script(rng, names or tuple(ACTION), compositions)
     style = _style(rng, parts)
     acted = perform(parts, style, (seed, number, 1))
     while len(acted[0]) > MAX_FRAMES and (fewer := _shorter(parts)) != parts:
@@ -134,16 +127,14 @@ def _pause(rng: np.random.Generator) -> float:
     return float(rng.uniform(0.05, 0.5) if rng.random() < 0.7 else rng.uniform(0.5, 1.5))
 
 
-def _script(
-    rng: np.random.Generator, openers: tuple[str, ...], names: tuple[str, ...], compositions: float
-) -> tuple[Part, ...]:
+def _script(rng: np.random.Generator, names: tuple[str, ...], compositions: float) -> tuple[Part, ...]:
     """Draw a sequence of actions, most of them everyday ones; each begins in the posture that the one before left."""
     length = 1
     if rng.random() < compositions:
         length = 2 if rng.random() < 0.85 else 3
     parts: list[Part] = []
     while len(parts) < length:
-        fits = [ACTION[name] for name in (names if parts else openers)]
+        fits = [ACTION[name] for name in names]
         fits = [action for action in fits if not parts or action.before == ACTION[parts[-1].action].after]
         last = parts[-1] if parts else Part("")
         fits = [action for action in fits if action.name != last.action or (last.side and action.follow > 1.0)] or fits
