@@ -114,7 +114,7 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
 
 
 def test_the_command_records_every_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = prepare("synthetic", tmp_path / "store", count=60)
+    store = prepare("synthetic", tmp_path / "store", count=160)
     pipe = tiny_pipeline()
     sizes = {name: getattr(pipe.base.config, name) for name in ("code_dim", "width", "text_dim")}
     pipe.base = MaskTransformer(

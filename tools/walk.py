@@ -98,7 +98,7 @@ def row(folder: Path) -> Walk:
     from exuvia.evaluation.benchmark import MethodSpec, Plan, run_benchmark
     from tiny import tiny_pipeline
 
-    store = prepare("synthetic", folder / "store", count=60)
+    store = prepare("synthetic", folder / "store", count=160)
     pipe = tiny_pipeline().save_pretrained(folder / "tiny")
     plan = Plan(
         concept="violence", data=str(store.folder), methods=(MethodSpec.parse("none"), MethodSpec.parse("uce")),
