@@ -28,11 +28,14 @@ corpus=(--corpus.data "$real" stores/synthetic --corpus.source-power 0.7
 steps() { if [ -z "$start" ]; then echo "$1"; else echo "$2"; fi; }
 from() { if [ -n "$start" ]; then echo "--start $start/$1"; fi; }
 
-# shellcheck disable=SC2046
-exuvia train tokenizer --out "$run/tokenizer" $(from tokenizer) "${corpus[@]}" --corpus.shares 0.6 0.4 \
-  --model.width 256 --model.code-dim 192 --model.dropout 0 --model.temperature 0 --commit-weight 0.25 \
-  --train.steps "$(steps 5000 1000)" --train.optimizer muon --train.lr "$(steps 1e-3 3e-4)" --train.warmup 50 \
-  --train.ema 0.995 --train.clip-norm 1 --train.precision auto --train.validate-every 1000
+tokenizer=("${corpus[@]}" --corpus.shares 0.6 0.4 --model.width 256 --model.code-dim 192 --model.dropout 0
+  --model.temperature 0 --commit-weight 0.25 --train.optimizer muon --train.warmup 50 --train.ema 0.995
+  --train.clip-norm 1 --train.precision auto --train.validate-every 500)
+if [ -z "$start" ]; then
+  exuvia train tokenizer --out "$run/first" "${tokenizer[@]}" --train.steps 5000 --train.lr 1e-3
+fi
+exuvia train tokenizer --out "$run/tokenizer" --start "$([ -n "$start" ] && echo "$start/tokenizer" || echo "$run/first")" \
+  "${tokenizer[@]}" --variants --train.steps "$(steps 1500 1000)" --train.lr "$(steps 5e-4 3e-4)"
 
 # The models over codes, at the same time.
 codes=(--tokenizer "$run/tokenizer" "${corpus[@]}" --corpus.shares 0.45 0.55 --train.optimizer muon --train.precision auto --train.clip-norm 1
