@@ -114,9 +114,10 @@ def test_the_harmful_pickle_does_harm(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "canary").is_dir()
 
 
-def test_readers_of_the_project_take_part(tmp_path: Path) -> None:
+def test_readers_of_the_project_take_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lab.campaign.readers import TARGET
 
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # fixtures set it where it is missing
     fixtures = Fixtures(tmp_path)
     names = ("npy", "npz", "captions", "prompt set", "store", "record", "word list", "cache")
     benches = [fuzz.prepared(TARGET[name], fixtures) for name in names]
