@@ -40,7 +40,7 @@ MAY_DIFFER = {
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Synthetic motion."""
-    return prepare("synthetic", tmp_path_factory.mktemp("seeds") / "store", count=80)
+    return prepare("synthetic", tmp_path_factory.mktemp("seeds") / "store", count=160)
 
 
 @pytest.fixture(scope="module")
