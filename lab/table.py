@@ -111,6 +111,12 @@ COMMAND = {
         ("python -m lab prompts", "python -m lab prompts --groups turns jumps --seeds 3 --out runs/jumps"),
         group="generators of motion",
     ),
+    "looks": Entry(
+        "lab.experiments.looks:bench_looks",
+        "draw the motions of 48 prompts to look at, and take the mean of the scores by eye",
+        ("python -m lab looks",),
+        group="generators of motion",
+    ),
     "prompt-checks": Entry(
         "lab.experiments.prompts:bench_prompt_checks",
         "measure how often the checks of everyday prompts agree with captions of real motion",

@@ -213,6 +213,7 @@ class TestDocuments:
     )  # fmt: skip
     def test_lines_that_need_no_row(self, project: Path, line: str) -> None:
         rendered(project, f"{line}\n")
+        assert not check(project)
 
     def test_pages_of_results_need_no_template_but_their_rows(self, project: Path) -> None:
         (project / "docs" / "data.md").write_text("| a | 0.5 |\n")

@@ -11,7 +11,6 @@ from exuvia.motion.rigid import rigid_clip
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.readers import as_type, read_toml
-from exuvia.tables import Column, Table
 from lab.ledger.numbers import Number, record_numbers
 from lab.prompts.sheet import write_sheet
 
@@ -102,11 +101,3 @@ def _look(source: str, text: str, given: list[int | str], path: Path) -> Look:
     if given and (len(numbers) != len(COLUMNS) or len(given) != len(COLUMNS) + 1):
         raise DataError(f"{path}, {text!r}: found {given}, expected three scores from 0 to {BEST} and a remark")
     return Look(source, text, numbers, str(given[-1]) if given else "")
-
-
-def looks_table(path: Path) -> str:
-    """All prompts with their scores and remarks."""
-    columns = [Column("prompt"), *map(Column, COLUMNS), Column("what happens")]
-    return Table(
-        columns, [(look.text, *look.scores, look.remark) for look in read_looks(path) if look.scores]
-    ).markdown()

@@ -54,8 +54,8 @@ def synthesise(
     `compositions` is the share of clips with two or three actions in sequence. Raises ConfigError for an unknown
     action, without actions, or for a number out of range.
     """
-    names = () if actions is None else tuple(actions)
-    if actions is not None and not names:
+    names = tuple(ACTION) if actions is None else tuple(actions)
+    if not names:
         raise ConfigError(f"found an empty list of actions, expected some of {', '.join(ACTION)}")
     for name in names:
         if name not in ACTION:
@@ -102,7 +102,7 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
 
 def _make_clip(seed: int, number: int, names: tuple[str, ...], compositions: float) -> SyntheticClip:
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, 0]))
-    parts = _script(rng, names or tuple(ACTION), compositions)
+    parts = _script(rng, names, compositions)
     style = _style(rng, parts)
     acted = perform(parts, style, (seed, number, 1))
     while len(acted[0]) > MAX_FRAMES and (fewer := _shorter(parts)) != parts:
