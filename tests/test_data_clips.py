@@ -58,6 +58,10 @@ def test_stores_are_drawn_by_their_shares(store: Store, mocap: Store) -> None:
     config = CorpusConfig((str(store.folder), str(mocap.folder)), shares=(0.25, 0.75))
     clips, _ = open_corpus(config)
     weights = clips.weights(range(len(clips)), np.ones(len(clips)))
+    np.testing.assert_array_equal(clips.chances, weights)
+    drawn = [clips.sample(8, np.random.default_rng(seed)) for seed in range(50)]
+    assert all(len(set(numbers)) == 8 for numbers in drawn)
+    assert 0.6 < np.mean([clips.places[number][0] for numbers in drawn for number in numbers]) < 0.85
     first = np.asarray([number == 0 for number, _ in clips.places])
     assert weights[first].sum() == pytest.approx(0.25)
     assert len(set(weights[first])) == 1

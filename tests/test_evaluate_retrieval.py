@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.data.captions import Caption
+from exuvia.data.clips import ClipSet
 from exuvia.data.concepts import find_concept
 from exuvia.data.prepare import prepare
 from exuvia.data.store import Store
@@ -53,7 +54,7 @@ def test_padding_changes_nothing() -> None:
 def test_a_run_is_trained_resumed_and_loaded(store: Store, tmp_path: Path) -> None:
     def task() -> RetrievalTask:
         torch.manual_seed(0)
-        return RetrievalTask([store], small(), HashedText())
+        return RetrievalTask(ClipSet.of(store), small(), HashedText())
 
     loop = TrainConfig(steps=4, lr=1e-3, warmup=1, validate_every=4)
     found = fit(task, loop, tmp_path / "run")
@@ -70,7 +71,7 @@ def test_a_run_is_trained_resumed_and_loaded(store: Store, tmp_path: Path) -> No
 
 def test_training_lowers_the_loss(store: Store) -> None:
     torch.manual_seed(0)
-    task = RetrievalTask([store], small(), HashedText())
+    task = RetrievalTask(ClipSet.of(store), small(), HashedText())
     batch, generator = task.batch(0, np.random.default_rng(0)), torch.Generator().manual_seed(0)
     optimiser = torch.optim.Adam(task.model.parameters(), 3e-3)
     losses = []

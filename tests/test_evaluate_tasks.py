@@ -10,6 +10,7 @@ import torch
 from exuvia.data.captions import Caption
 from exuvia.data.clips import ClipSet
 from exuvia.data.prepare import prepare
+from exuvia.data.settings import CorpusConfig
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.judges.classifier import ClassifierConfig
@@ -22,6 +23,8 @@ from exuvia.judges.tasks import (
     load_detector,
     load_evaluator,
 )
+from exuvia.recipes.judges import train_judge
+from exuvia.recipes.settings import ClassifierRecipe, EvaluatorRecipe
 from exuvia.train import TrainConfig, fit
 from made_mocap import mocap_folder
 from test_evaluate_guo import SMALL, LetterWords
@@ -46,7 +49,7 @@ def test_crops_are_whole_units_inside_the_clip_or_the_captions_stretch(store: St
 
 
 def test_equal_captions_are_not_wrong_pairs(store: Store) -> None:
-    clips = judged_clips([store])[0]
+    clips = judged_clips(ClipSet.of(store))[0]
     kinds = kinds_of(clips)
     wrong = negatives(kinds[:8])
     texts = [clips.record(n).captions[0].text for n in range(8)]
@@ -58,7 +61,7 @@ def test_equal_captions_are_not_wrong_pairs(store: Store) -> None:
 
 
 def test_labels_and_sides_make_a_kind(store: Store) -> None:
-    clips = judged_clips([store])[0]
+    clips = judged_clips(ClipSet.of(store))[0]
     first = clips.record(0)
     clips.stores[0].clips[clips.places[0][1]] = replace(first, labels={**first.labels, "label": "kick"})
     try:
@@ -69,7 +72,7 @@ def test_labels_and_sides_make_a_kind(store: Store) -> None:
 
 @pytest.mark.parametrize("loss", ["nce", "margin", "published"])
 def test_an_evaluator_batch_is_a_function_of_its_generator(store: Store, loss: str) -> None:
-    task = EvaluatorTask([store], LetterWords(), EvaluatorConfig(model=SMALL, batch_size=6, loss=loss))
+    task = EvaluatorTask(ClipSet.of(store), LetterWords(), EvaluatorConfig(model=SMALL, batch_size=6, loss=loss))
     one, two = (task.batch(3, np.random.default_rng(5)) for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert one["features"].shape[2] == 263
@@ -80,7 +83,7 @@ def test_an_evaluator_batch_is_a_function_of_its_generator(store: Store, loss: s
 
 def test_an_evaluator_run_is_read_back_as_it_was_trained(store: Store, tmp_path: Path) -> None:
     words = LetterWords()
-    task = EvaluatorTask([store], words, EvaluatorConfig(model=SMALL, batch_size=8))
+    task = EvaluatorTask(ClipSet.of(store), words, EvaluatorConfig(model=SMALL, batch_size=8))
     found = fit(lambda: task, SHORT, tmp_path / "run")
     assert 0 <= found["val/r_precision@1"] <= found["val/r_precision@3"] <= 1
     evaluator = load_evaluator(tmp_path / "run", words)
@@ -89,7 +92,7 @@ def test_an_evaluator_run_is_read_back_as_it_was_trained(store: Store, tmp_path:
     assert embedded.shape == (5, SMALL.embedding)
     torch.testing.assert_close(evaluator.embed_clips(clips[3:4])[0], embedded[3], atol=1e-5, rtol=1e-5)
     assert evaluator.normaliser is not None
-    fitted = judged_clips([store])[0].normaliser()
+    fitted = judged_clips(ClipSet.of(store))[0].normaliser()
     np.testing.assert_allclose(evaluator.normaliser.std[0], fitted.std[0] / 25, rtol=1e-6)
     np.testing.assert_allclose(evaluator.normaliser.std[10], fitted.std[10], rtol=1e-6)
     words.fingerprint = "1"
@@ -99,7 +102,7 @@ def test_an_evaluator_run_is_read_back_as_it_was_trained(store: Store, tmp_path:
 
 def test_a_classifier_run_is_read_back_with_its_threshold(store: Store, tmp_path: Path) -> None:
     config = ClassifierTaskConfig(model=ClassifierConfig(width=16), batch_size=16)
-    task = ClassifierTask([store], config)
+    task = ClassifierTask(ClipSet.of(store), config)
     batch = task.batch(0, np.random.default_rng(0))
     assert batch["targets"][:, 0].sum() == 4  # a quarter is violent
     assert batch["targets"][0, list(config.model.outputs).index("kick")] == 1  # their caption says so
@@ -115,6 +118,6 @@ def test_impossible_settings_are_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match="unknown loss"):
         EvaluatorConfig(loss="triplet")
     with pytest.raises(ConfigError, match="no data given"):
-        EvaluatorTask([], LetterWords(), EvaluatorConfig(model=SMALL))
-    with pytest.raises(ConfigError, match="no train clip"):
-        ClassifierTask([store], ClassifierTaskConfig(sensors=("radar",)))
+        train_judge(EvaluatorRecipe())
+    with pytest.raises(ConfigError, match="sensors: radar"):
+        train_judge(ClassifierRecipe(corpus=CorpusConfig(data=(str(store.folder),), sensors=("radar",))))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,60 @@ def test_a_finished_run_is_returned_and_not_repeated(tmp_path: Path) -> None:
     stamp = (tmp_path / WEIGHTS).stat().st_mtime_ns
     assert fit(TinyTask, config, tmp_path) == first
     assert (tmp_path / WEIGHTS).stat().st_mtime_ns == stamp
+
+
+class Judged(TinyTask):
+    """Validations whose third is the best."""
+
+    scores = (0.1, 0.2, 0.7, 0.3, 0.4, 0.5)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        self.count = step + 1
+        return super().batch(step, rng)
+
+    def validate(self) -> Mapping[str, float]:
+        return {"r3": self.scores[self.count // 10 - 1], "loss": 1 - self.scores[self.count // 10 - 1]}
+
+
+BEST = TrainConfig(steps=60, warmup=5, ema=0.9, log_every=5, validate_every=10, checkpoint_s=0.0)
+
+
+@pytest.mark.parametrize("best", ["r3", "loss"])
+def test_the_best_weights_are_kept_and_patience_ends_a_training(tmp_path: Path, best: str) -> None:
+    at_best = fit(Judged, replace(BEST, stop=30), tmp_path / "third")
+    kept = fit(Judged, replace(BEST, best=best), tmp_path / "kept")
+    ended = fit(Judged, replace(BEST, best=best, patience=2), tmp_path / "ended")
+    assert kept == ended == at_best == {"val/r3": 0.7, "val/loss": 1 - 0.7}
+    third, *others = (load_tensors(tmp_path / name / WEIGHTS) for name in ("third", "kept", "ended"))
+    assert all(torch.equal(third[name], weights[name]) for weights in others for name in third)
+    steps = [json.loads((tmp_path / name / "provenance.json").read_text())["step"] for name in ("kept", "ended")]
+    assert steps == [60, 50]
+
+
+def test_the_best_weights_survive_an_interruption(tmp_path: Path) -> None:
+    class Cut(Judged):
+        def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+            if step == 44:
+                raise KeyboardInterrupt
+            return super().batch(step, rng)
+
+    config = replace(BEST, best="r3")
+    with pytest.raises(KeyboardInterrupt):
+        fit(Cut, config, tmp_path / "cut")
+    shutil.copytree(tmp_path / "cut", tmp_path / "finished")
+    expected = fit(Judged, config, tmp_path / "whole")
+    assert fit(Judged, config, tmp_path / "cut") == finish_now(tmp_path / "finished") == expected
+    whole, *others = (load_tensors(tmp_path / name / WEIGHTS) for name in ("whole", "cut", "finished"))
+    assert all(torch.equal(whole[name], weights[name]) for weights in others for name in whole)
+
+
+def test_a_metric_that_a_training_does_not_have_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'r1' to keep the best of; expected one of r3, loss"):
+        fit(Judged, replace(BEST, best="r1"), tmp_path)
 
 
 def test_a_run_of_other_settings_is_not_overwritten(tmp_path: Path) -> None:

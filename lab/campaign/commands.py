@@ -50,7 +50,7 @@ def jobs(fixtures: Fixtures) -> dict[str, Job]:
         "train mask": (f"train mask {transformer}", ()),
         "train residual": (f"train residual {transformer} --model.num-quantizers 3", ()),
         "train length": (f"train length {codes.replace('--model.width 16', '')} --model.hidden 16", ()),
-        "train classifier": (f"train classifier --data {store} --out OUT/run {TRAIN} {JUDGE}", ()),
+        "train classifier": (f"train classifier --corpus.data {store} --out OUT/run {TRAIN} {JUDGE}", ()),
         "unlearn lcr": (f"unlearn lcr {edit} --undo OUT/undo.safetensors --num-codes 8", ("safe",)),
         "unlearn esd": (f"unlearn esd {edit} {tune}", ("safe",)),
         "evaluate": (f"{report} --out OUT/report --cache OUT/cache", ("report",)),

@@ -8,7 +8,7 @@ data give the same weights in every process, on the same machine with the same n
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -148,6 +148,8 @@ class Trainer:
         self.module, self.optimizer = self.accelerator.prepare(_Step(task), self.optimizer)
         self.run_module = torch.compile(self.module) if config.compile else self.module
         self.average = {k: v.detach().clone() for k, v in task.model.state_dict().items()} if config.ema else {}
+        self.best: dict[str, Tensor] = {}
+        self.last = min(config.stop or config.steps, config.steps)
         self.step, self.writer = 0, None
         self.lines: list[dict[str, float]] = []
         self.about: _About = {"train": to_dict(config), "task": task.describe()}
@@ -158,7 +160,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         tensors = {f"model.{k}": v for k, v in self.task.model.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.items()} | {f"best.{k}": v for k, v in self.best.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         facts = {"signature": self.signature, "metrics": json.dumps(self.lines), "facts": json.dumps(self.facts)}
@@ -178,6 +180,7 @@ class Trainer:
             load_into(self.task.model, average, "the averaged model of this run")
         load_into(self.task.model, part_of(tensors, "model"), "the model of this run")
         self.average = {k: v.to(self.device) for k, v in average.items()}
+        self.best = part_of(tensors, "best")
         state: dict[int, dict[str, Tensor]] = {}
         with guarded(path, "checkpoint of this run", CheckpointError):
             for name, tensor in part_of(tensors, "optimizer").items():
@@ -191,37 +194,53 @@ class Trainer:
         log.info("resumed %s at step %d", self.out, self.step)
 
     def run(self) -> dict[str, float]:
-        """Train to the last step; returns the metrics of the last validation."""
+        """Train to the last step, or until patience ends; returns the metrics of the weights that `finish` writes."""
         self.writer = _tensorboard(self.out) if self.accelerator.is_main_process else None
         saved = time.monotonic()
-        validated: dict[str, float] = {}
         try:
             with progress_bar(self.out.name, "steps", self.step) as progress:
-                while self.step < self.config.steps or self._validation_is_due():
+                while self._validation_is_due() or (self.step < self.last and not self._out_of_patience()):
                     if not self._validation_is_due():  # due if an earlier run ended between a step and its validation
                         with held():
                             metrics = self._advance()
-                            if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+                            if self.step % self.config.log_every == 0 or self.step == self.last:
                                 self._note({k: float(v) for k, v in metrics.items()})
                     if self._validation_is_due():
                         validated = self.validate()
-                        self._note(validated)
+                        with held():
+                            self._note(validated)
+                            self._keep_best()
                         log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
-                    progress(self.step, self.config.steps)
+                    progress(self.step, self.last)
                     if (watcher := _WATCHER.get()) is not None:
-                        watcher(self.step, self.config.steps)
-                    if time.monotonic() - saved > self.config.checkpoint_s and self.step < self.config.steps:
+                        watcher(self.step, self.last)
+                    if time.monotonic() - saved > self.config.checkpoint_s and self.step < self.last:
                         self.save()
                         saved = time.monotonic()
         except KeyboardInterrupt:
             self.save()
-            log.info("stopped at step %d of %d; run again to continue", self.step, self.config.steps)
+            log.info("stopped at step %d of %d; run again to continue", self.step, self.last)
             raise
-        return validated
+        return self._validations()[self._best()]
+
+    def _validations(self) -> list[dict[str, float]]:
+        return _validations(self.lines)
+
+    def _best(self) -> int:
+        """Index of the validation whose weights are kept."""
+        return _best_of(self._validations(), self.config.best)
+
+    def _keep_best(self) -> None:
+        if self._best() == len(self._validations()) - 1 and self.config.best:
+            self.best = {k: v.detach().clone() for k, v in (self.average or self.task.model.state_dict()).items()}
+
+    def _out_of_patience(self) -> bool:
+        since = len(self._validations()) - 1 - self._best() if self.best else 0
+        return 0 < self.config.patience <= since
 
     def _validation_is_due(self) -> bool:
         """Whether this step ends with a validation that is not recorded yet."""
-        at_end = self.step % self.config.validate_every == 0 or self.step == self.config.steps
+        at_end = self.step % self.config.validate_every == 0 or self.step == self.last
         noted = any(line["step"] == self.step and "loss" not in line for line in self.lines[-1:])
         return self.step > 0 and at_end and not noted
 
@@ -288,8 +307,8 @@ class Trainer:
             return
         facts: dict[str, Any] = {"threads": torch.get_num_threads(), "processes": self.accelerator.num_processes}
         facts |= {"device": str(self.device), "precision": self.precision, "seconds_last_session": round(seconds, 1)}
-        final, facts = self.average or self.task.model.state_dict(), {"step": self.step, **facts, **self.facts}
-        _write_run(self.out, final, self.about, facts, validated)
+        final = self.best or self.average or self.task.model.state_dict()
+        _write_run(self.out, final, self.about, {"step": self.step, **facts, **self.facts}, validated)
 
 
 def fit(
@@ -320,25 +339,41 @@ def fit(
             # lines after the checkpoint are dropped because their steps run again
             write_text(out / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in trainer.lines))
             start = time.monotonic()
-            validated = trainer.run() or trainer.validate()
+            validated = trainer.run()
             trainer.finish(validated, time.monotonic() - start)
     return validated
 
 
 def finish_now(out: str | Path) -> dict[str, float]:
-    """Turn the last checkpoint of a stopped run into a finished run, and return the metrics of the last validation
-    before it. The averaged weights are used if there are any; the provenance records the step.
+    """Turn the last checkpoint of a stopped run into a finished run, and return the metrics of its last or best
+    validation. The best or averaged weights are used if there are any; the provenance records the step.
     Raises CheckpointError without a checkpoint, or if that is from before the first validation."""
     out = Path(out)
     tensors, facts = load_tensors(out / CHECKPOINT), load_metadata(out / CHECKPOINT)
     saved = _saved(out / CHECKPOINT, facts)
-    lines = [{k: v for k, v in line.items() if k.startswith("val/")} for line in saved["metrics"]]
-    validated = next((metrics for metrics in reversed(lines) if metrics), None)
-    if validated is None:
+    validations = _validations(saved["metrics"])
+    if not validations:
         raise CheckpointError(f"{out} was stopped before its first validation; let it run longer")
-    weights = part_of(tensors, "average") or part_of(tensors, "model")
+    validated = validations[_best_of(validations, saved["signature"]["train"].get("best", ""))]
+    weights = part_of(tensors, "best") or part_of(tensors, "average") or part_of(tensors, "model")
     _write_run(out, weights, saved["signature"], {"step": saved["step"], **saved["facts"]}, validated)
     return validated
+
+
+def _validations(lines: Iterable[Mapping[str, float]]) -> list[dict[str, float]]:
+    metrics = ({k: v for k, v in line.items() if k.startswith("val/")} for line in lines)
+    return [line for line in metrics if line]
+
+
+def _best_of(validations: Sequence[Mapping[str, float]], name: str) -> int:
+    """Index of the validation with the best value of a metric, or of the last one if no metric is named."""
+    if not name:
+        return len(validations) - 1
+    if f"val/{name}" not in validations[-1]:
+        known = ", ".join(key.removeprefix("val/") for key in validations[-1])
+        raise ConfigError(f"found no validation metric {name!r} to keep the best of; expected one of {known}")
+    values = [line[f"val/{name}"] for line in validations]
+    return values.index(min(values) if name == "loss" else max(values))
 
 
 class _About(TypedDict):

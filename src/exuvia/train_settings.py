@@ -13,7 +13,9 @@ class TrainConfig:
     """Steps, learning rate and other settings of the training loop."""
 
     steps: Count = 1000
-    """Total number of optimiser steps."""
+    """Total number of optimiser steps, over which the schedule runs."""
+    stop: Natural = 0
+    """Step after which the training ends before its last one; 0 = no such step."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """Optimiser: adamw, as published; or muon, which takes fewer steps (optimizer.py)."""
     lr: Positive = 2e-4
@@ -44,5 +46,10 @@ class TrainConfig:
     """Number of steps between lines of metrics."""
     validate_every: Count = 1000
     """Number of steps between validations; the last step always validates."""
+    best: str = ""
+    """Validation metric, such as accuracy or r3, at whose best value the weights are kept; empty keeps the last ones.
+    A smaller loss is better, and a larger value of every other metric."""
+    patience: Natural = 0
+    """Number of validations in a row without a better value of `best` after which the training ends; 0 = no limit."""
     checkpoint_s: NotNegative = 50.0
     """Maximum time between checkpoints, in seconds."""

@@ -76,7 +76,13 @@ class ClipSet:
 
     def sample(self, count: int, rng: np.random.Generator) -> list[int]:
         """Draw the numbers of `count` different clips, or of all clips if there are fewer."""
-        return [int(number) for number in rng.choice(len(self), min(count, len(self)), replace=False)]
+        drawn = rng.choice(len(self), min(count, len(self)), replace=False, p=self.chances)
+        return [int(number) for number in drawn]
+
+    @cached_property
+    def chances(self) -> NDArray[np.float64]:
+        """Probability of drawing each clip, see `weights`; clips of a store and source are alike."""
+        return self.weights(range(len(self)), np.ones(len(self)))
 
     def weights(self, numbers: Sequence[int], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of drawing each of the listed clips, proportional to its size within its source, by the powers of

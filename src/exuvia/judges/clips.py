@@ -10,17 +10,13 @@ from torch import Tensor
 from exuvia.data.batches import pad_batch
 from exuvia.data.captions import Caption
 from exuvia.data.clips import ClipSet
-from exuvia.data.store import Store
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.guo import UNIT
 
 
-def judged_clips(
-    stores: Sequence[Store], sensors: Sequence[str] = (), *, captioned: bool = False
-) -> tuple[ClipSet, ClipSet]:
+def judged_clips(clips: ClipSet, *, captioned: bool = False) -> tuple[ClipSet, ClipSet]:
     """Train and validation clips of sufficient length. Raises ConfigError if there are none."""
-    clips = ClipSet.of(*stores)
-    train, val = (clips.choose(name, sensors=sensors, captioned=captioned, rows=16) for name in ("train", "val"))
+    train, val = (clips.choose(name, captioned=captioned, rows=16) for name in ("train", "val"))
     return train, val
 
 

@@ -13,7 +13,6 @@ from torch.nn.utils.rnn import pad_sequence
 from exuvia.checkpoint import ScaledRun, load_run
 from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet
-from exuvia.data.store import Store
 from exuvia.errors import CheckpointError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.clips import judged_clips, padded, random_crop
@@ -29,11 +28,11 @@ class RetrievalTask:
 
     kind = "retrieval"
 
-    def __init__(self, stores: Sequence[Store], config: RetrievalTaskConfig, text: TextEncoder | None = None) -> None:
+    def __init__(self, clips: ClipSet, config: RetrievalTaskConfig, text: TextEncoder | None = None) -> None:
         self.config = config
         self.model = RetrievalModel(config.model)
         self.text = text or resolve(TEXT_ENCODER, config.text, "text encoder")()
-        self.clips, self.held = judged_clips(stores, config.sensors, captioned=True)
+        self.clips, self.held = judged_clips(clips, captioned=True)
         self.normaliser = self.clips.normaliser()
         self._sentences: dict[str, tuple[Tensor, Tensor]] = {}
 

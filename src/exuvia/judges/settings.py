@@ -61,8 +61,6 @@ class EvaluatorConfig:
     """Sharpness of the cross-entropy."""
     published_std: bool = True
     """Whether to normalise root and contacts by Std / 25, like the published evaluators."""
-    sensors: tuple[str, ...] = ()
-    """Sensors of the clips to use; empty: all."""
     word_dropout: Share = 0.1
     """Probability that a word is hidden in training."""
 
@@ -101,8 +99,6 @@ class ClassifierTaskConfig:
     """Distance of the targets from 0 and 1, which keeps probabilities and the threshold away from these ends."""
     action_weight: NotNegative = 0.3
     """Weight of the action groups relative to violence."""
-    sensors: tuple[str, ...] = ()
-    """Sensors of the clips to use; empty: all."""
     false_rate: Share = 0.05
     """Maximum share of non-violent validation clips above the threshold."""
 
@@ -141,8 +137,6 @@ class RetrievalTaskConfig:
     """Pairs per step."""
     text: str = "minilm"
     """Caption encoder."""
-    sensors: tuple[str, ...] = ()
-    """Sensors of the clips to use; empty: all."""
     reconstruction: NotNegative = 1.0
     """Weight of reconstructing the motion from both latents."""
     kl: NotNegative = 1e-5

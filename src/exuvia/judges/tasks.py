@@ -13,7 +13,6 @@ from torch import Tensor
 from exuvia.checkpoint import ScaledRun, load_run
 from exuvia.config import to_dict
 from exuvia.data.clips import ClipSet
-from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError
 from exuvia.features.normaliser import Normaliser
 from exuvia.judges.classifier import MotionClassifier, ViolenceDetector, action_groups
@@ -32,11 +31,11 @@ class EvaluatorTask:
 
     kind = "evaluator"
 
-    def __init__(self, stores: Sequence[Store], vectors: WordVectors, config: EvaluatorConfig) -> None:
+    def __init__(self, clips: ClipSet, vectors: WordVectors, config: EvaluatorConfig) -> None:
         self.config = config
         self.model = GuoEvaluator(config.model)
         self.table = WordTable(vectors)
-        self.clips, self.held = judged_clips(stores, config.sensors, captioned=True)
+        self.clips, self.held = judged_clips(clips, captioned=True)
         fitted = self.clips.normaliser()
         self.normaliser = fitted.evaluator() if config.published_std else fitted
         self.kinds = kinds_of(self.clips)
@@ -116,22 +115,24 @@ class ClassifierTask:
 
     kind = "classifier"
 
-    def __init__(self, stores: Sequence[Store], config: ClassifierTaskConfig) -> None:
+    def __init__(self, clips: ClipSet, config: ClassifierTaskConfig) -> None:
         self.config = config
         self.model = MotionClassifier(config.model)
-        self.clips, self.held = judged_clips(stores, config.sensors)
+        self.clips, self.held = judged_clips(clips)
         self.normaliser = self.clips.normaliser()
         self.targets, self.known = _targets(self.clips, config.model.outputs)
         violent = self.targets[:, 0] > 0
         if not violent.any() or violent.all():
             raise ConfigError(f"{int(violent.sum())} of {len(violent)} train clips are violent, expected both kinds")
-        self.pools = [np.flatnonzero(violent), np.flatnonzero(~violent)]
+        chances = self.clips.chances
+        self.pools = [chances * kind / (chances * kind).sum() for kind in (violent, ~violent)]
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
         """Random crops with noise, a quarter of them from violent clips."""
         quarter = self.config.batch_size // 4
         counts = (quarter, self.config.batch_size - quarter)
-        numbers = [int(n) for pool, count in zip(self.pools, counts, strict=True) for n in rng.choice(pool, count)]
+        drawn = [rng.choice(len(pool), count, p=pool) for pool, count in zip(self.pools, counts, strict=True)]
+        numbers = [int(number) for part in drawn for number in part]
         crops = [random_crop(self.clips, n, self.config.max_frames, rng) for n in numbers]
         features, lengths = padded(self.clips, numbers, crops, self.normaliser)
         for row in np.flatnonzero(rng.random(len(numbers)) < self.config.smoothing):

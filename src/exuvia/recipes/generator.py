@@ -14,7 +14,9 @@ from exuvia.config import to_dict
 from exuvia.data.clips import open_corpus
 from exuvia.errors import ConfigError
 from exuvia.files import sha256_file
-from exuvia.recipes.settings import BAMMRecipe, CausalRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
+from exuvia.judges.tasks import load_evaluator
+from exuvia.recipes.held_captions import HeldCaptions
+from exuvia.recipes.settings import BAMMRecipe, BaseRecipe, CausalRecipe, LengthRecipe, MaskRecipe, ResidualRecipe
 from exuvia.recipes.tokenizer import load_tokenizer
 from exuvia.registry import TEXT_ENCODER, resolve
 from exuvia.sequence.bamm import BAMM
@@ -64,6 +66,9 @@ class CodesTask:
             for split, offsets in (("train", tokenizer.config.stride), ("val", 1))
         )  # fmt: skip
         self.held = held.fixed(256)
+        self.retrieval: HeldCaptions | None = None
+        if isinstance(recipe, BaseRecipe) and recipe.judge:
+            self.retrieval = HeldCaptions(held, tokenizer, normaliser, load_evaluator(recipe.judge))
         self.facts = {**facts, **start, "parent": sha256_file(Path(recipe.tokenizer) / WEIGHTS)}
 
     def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
@@ -82,11 +87,14 @@ class CodesTask:
         return training_loss(self.model, batch, generator)
 
     def validate(self) -> Mapping[str, float]:
-        """Loss and accuracy on held-out clips, with fixed draws."""
+        """Loss and accuracy on held-out clips, with fixed draws; with a judge, R-precision of generated motion too."""
         generator = torch.Generator().manual_seed(0)
         pairs = [self.objective(batch, generator) for batch in self.held]
         losses, accuracies = (np.mean([float(v) for v in column]) for column in zip(*pairs, strict=True))
-        return {"loss": float(losses), "accuracy": float(accuracies)}
+        metrics = {"loss": float(losses), "accuracy": float(accuracies)}
+        if self.retrieval is not None and isinstance(self.model, BaseGenerator):
+            metrics["r3"] = self.retrieval.r3(self.model)
+        return metrics
 
     def describe(self) -> dict[str, Any]:
         """Configuration of the run."""

@@ -72,7 +72,16 @@ class CodesRecipe:
 
 
 @settings
-class MaskRecipe(CodesRecipe):
+class BaseRecipe(CodesRecipe):
+    """Common settings of the trainings of generators of base codes."""
+
+    judge: str = ""
+    """Run folder of an evaluator. Every validation then generates motion for held-out captions, and reports r3: the
+    share of captions whose motion is among the three nearest of 32. With --train.best r3 the best weights are kept."""
+
+
+@settings
+class MaskRecipe(BaseRecipe):
     """Training of the masked transformer."""
 
     model: sequence.MaskTransformerConfig = field(default_factory=sequence.MaskTransformerConfig)
@@ -80,7 +89,7 @@ class MaskRecipe(CodesRecipe):
 
 
 @settings
-class BAMMRecipe(CodesRecipe):
+class BAMMRecipe(BaseRecipe):
     """Training of BAMM."""
 
     out: str = "runs/bamm"
@@ -90,7 +99,7 @@ class BAMMRecipe(CodesRecipe):
 
 
 @settings
-class CausalRecipe(CodesRecipe):
+class CausalRecipe(BaseRecipe):
     """Training of the autoregressive generator."""
 
     out: str = "runs/causal"
@@ -125,8 +134,8 @@ class JudgeRecipe:
 
     out: str = "runs/judge"
     """Run folder."""
-    data: tuple[str, ...] = ()
-    """Folders made by `exuvia prepare`."""
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    """Data."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """Steps and rates."""
 
