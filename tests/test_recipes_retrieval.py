@@ -15,6 +15,7 @@ from exuvia.recipes.judges import train_judge
 from exuvia.recipes.settings import EvaluatorRecipe, MaskRecipe, TokenizerRecipe
 from exuvia.recipes.tokenizer import train_tokenizer
 from exuvia.sequence.settings import MaskTransformerConfig
+from exuvia.text.hashed import HashedText
 from exuvia.tokens.settings import RVQVAEConfig
 from exuvia.train import TrainConfig
 
@@ -26,7 +27,7 @@ TINY = GuoConfig(movement_hidden=16, movement_dim=16, motion_hidden=16, text_hid
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store, a tokenizer and an evaluator."""
     folder = tmp_path_factory.mktemp("runs")
-    prepare("synthetic", folder / "store", count=900, mirror=False)
+    prepare("synthetic", folder / "store", count=360, mirror=False)
     sizes = RVQVAEConfig(num_codes=16, code_dim=16, num_quantizers=2, width=8, depth=1)
     train_tokenizer(TokenizerRecipe(out=str(folder / "tokenizer"), corpus=corpus(folder), model=sizes, train=SHORT))
     task = EvaluatorConfig(model=TINY, batch_size=8)
@@ -40,11 +41,18 @@ def corpus(runs: Path) -> CorpusConfig:
 
 def recipe(runs: Path, name: str, train: TrainConfig) -> MaskRecipe:
     sizes = MaskTransformerConfig(
-        num_codes=16, code_dim=16, text_dim=384, width=16, inner_width=16, num_layers=1, num_heads=2, text_positions=64
+        num_codes=16,
+        code_dim=16,
+        text_dim=HashedText().dim,
+        width=16,
+        inner_width=16,
+        num_layers=1,
+        num_heads=2,
+        text_positions=64,
     )
     return MaskRecipe(
         out=str(runs / name), tokenizer=str(runs / "tokenizer"), judge=str(runs / "judge"), corpus=corpus(runs),
-        model=sizes, train=train,
+        text="hashed", model=sizes, train=train,
     )  # fmt: skip
 
 
@@ -58,7 +66,7 @@ def test_a_watched_training_reports_retrieval_and_keeps_its_best_weights(runs: P
 
 
 def test_too_few_captions_for_a_judge_are_counted(runs: Path, tmp_path: Path) -> None:
-    prepare("synthetic", tmp_path / "few", count=60, mirror=False)
+    prepare("synthetic", tmp_path / "few", count=30, mirror=False)
     few = replace(recipe(runs, "few", SHORT), corpus=CorpusConfig(data=(str(tmp_path / "few"),)))
     with pytest.raises(ConfigError, match="captions of held-out clips, expected at least 32"):
         train_part(few)
