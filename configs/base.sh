@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # How the shipped generators are made, from the mocap folder named by EXUVIA_DATA:
+#   configs/base.sh judges                evaluator, classifier and retrieval model, from all free data
 #   configs/base.sh trunk                 what all have in common, from free data without violence, kicks and throws
 #   configs/base.sh base-free             the default generator: the trunk, trained on with all free data
 #   configs/base.sh base                  the research generator: the trunk, trained on with all data
@@ -9,7 +10,7 @@
 # A yardstick never meets its concept, because the trunk does not; and all of them share most of the training.
 # Every command continues where it was stopped. One thread each: the trunk takes about three hours, the others one.
 set -euo pipefail
-name="${1:?name what to make: trunk, base-free, base or retrain-CONCEPT}"
+name="${1:?name what to make: judges, trunk, base-free, base or retrain-CONCEPT}"
 run="runs/$name"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" OMP_WAIT_POLICY=passive
 
@@ -26,6 +27,16 @@ exuvia prepare synthetic stores/synthetic --count 12000 --no-mirror
 
 corpus=(--corpus.data "$real" stores/synthetic --corpus.source-power 0.7
   --corpus.sensors optical synthetic "${without[@]}")
+if [ "$name" = judges ]; then
+  loop=(--train.ema 0.995 --train.clip-norm 1 --train.validate-every 250)
+  exuvia train evaluator --out "$run/evaluator" "${corpus[@]}" --corpus.shares 0.6 0.4 \
+    --train.steps 1500 --train.lr 5e-4 --train.warmup 100 --train.precision auto "${loop[@]}"
+  exuvia train classifier --out "$run/classifier" "${corpus[@]}" --corpus.shares 0.5 0.5 \
+    --train.steps 750 --train.lr 1e-3 --train.warmup 50 --train.weight-decay 0.01 "${loop[@]}"
+  exuvia train retrieval --out "$run/retrieval" "${corpus[@]}" --corpus.shares 0.6 0.4 \
+    --train.steps 1500 --train.lr 5e-4 --train.warmup 50 --train.precision auto "${loop[@]}"
+  exit 0
+fi
 # steps of the trunk, or of what follows it
 steps() { if [ -z "$start" ]; then echo "$1"; else echo "$2"; fi; }
 from() { if [ -n "$start" ]; then echo "--start $start/$1"; fi; }
