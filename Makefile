@@ -7,7 +7,7 @@ PYTHON ?= $(if $(WINDOWS),python,python3)
 VENV ?= .venv
 BIN := $(VENV)/$(if $(WINDOWS),Scripts,bin)
 STAMP := $(VENV)/.installed
-EDITABLE := -e packages/ssm -e packages/base -e '.[dev]'
+EDITABLE := -e packages/ssm -e packages/base -e packages/research -e '.[dev]'
 # PyTorch as constraints.txt pins it, or another: `make test VENV=.venv-old TORCH=2.4.0`; `TORCH=newest` takes the newest.
 TORCH ?=
 TORCH_WANTED := $(if $(TORCH),$(if $(filter newest,$(TORCH)),torch,torch==$(TORCH)),-r constraints.txt)
@@ -29,10 +29,10 @@ else $(BIN)/python -m pip install --quiet $(TORCH_WANTED) -e '.[$(1)]'; fi
 endef
 
 # Tests that need neither processes to kill nor folders to lock: they run on Windows and macOS too.
-PORTABLE := packages/ssm/tests packages/base/tests --ignore packages/ssm/tests/test_ssm_kernel_cache.py \
+PORTABLE := packages/ssm/tests --ignore packages/ssm/tests/test_ssm_kernel_cache.py \
   $(wildcard $(addprefix tests/test_,motion_*.py frozen_motions.py features.py synthetic_*.py text_*.py view_page.py \
   view_strip.py tokens.py pipeline.py convert.py config.py settings.py public_names.py report.py \
-  sequence_generation.py unlearn_closed_form.py unlearn_lcr.py posix_free.py release.py))
+  sequence_generation.py unlearn_closed_form.py unlearn_lcr.py posix_free.py release.py weights.py))
 
 .PHONY: help install lock demo test test-random test-all check lint-ci house format web docs goldens docs-numbers \
   docs-equations docs-options wheels clean ci-lint ci-test ci-test-portable ci-wheels ci-docs ci-notes ci-github-release
@@ -41,7 +41,7 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 # uv where it works (seconds), else venv + pip (a minute). Both read wheels from PIP_FIND_LINKS first.
-$(STAMP): pyproject.toml packages/ssm/pyproject.toml packages/base/pyproject.toml constraints.txt
+$(STAMP): pyproject.toml $(wildcard packages/*/pyproject.toml) constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "found $$($(PYTHON) --version), expected 3.11 or newer; run: make PYTHON=python3.11 ..." >&2; exit 2; }
 	@set -euo pipefail; \
@@ -61,9 +61,9 @@ install: $(STAMP) ## make .venv with everything that development needs
 
 lock: ## rewrite constraints-lock.txt (needs uv)
 	head -2 constraints-lock.txt > build-lock.tmp
-	uv pip compile pyproject.toml packages/ssm/pyproject.toml packages/base/pyproject.toml -c constraints.txt \
+	uv pip compile pyproject.toml $(wildcard packages/*/pyproject.toml) -c constraints.txt \
 	  --extra dev --extra ci --extra docs --universal --python-version 3.11 --no-annotate --no-header --quiet \
-	  $(addprefix --no-emit-package ,torch exuvia exuvia-ssm exuvia-base) | grep -vE '^(nvidia|cuda|triton)' >> build-lock.tmp
+	  $(addprefix --no-emit-package ,torch exuvia exuvia-ssm exuvia-base exuvia-research) | grep -vE '^(nvidia|cuda|triton)' >> build-lock.tmp
 	mv build-lock.tmp constraints-lock.txt
 
 demo: $(STAMP) ## before and after forgetting, as web pages, in demo/

@@ -24,7 +24,7 @@ ALL = [*CODE, *house.tests(), *sorted((ROOT / "tools").glob("*.py"))]
 PRINTING = ("commands", "__main__.py", "__main__")
 MIN_PUBLIC_DOCSTRINGS = 0.9
 TESTS_OVER_CODE = 0.5
-FACES = {house.WHEELS["exuvia"], house.WHEELS["exuvia-ssm"], house.WHEELS["exuvia-base"]}
+FACES = set(house.WHEELS.values())
 
 
 def name(path: Path) -> str:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = [path for source in (ROOT / "src", *ROOT.glob("packages/*/src")) for path in sorted(source.rglob("*.py"))]
 
 
-@pytest.mark.parametrize("package", ["exuvia", "exuvia_ssm", "exuvia_base"])
+@pytest.mark.parametrize("package", ["exuvia", "exuvia_ssm", "exuvia_base", "exuvia_research"])
 def test_every_wheel_is_looked_at(package: str) -> None:
     assert any(package in path.parts for path in PRODUCT)
 

@@ -224,7 +224,7 @@ class TestDocuments:
         (project / "configs").mkdir()
         (project / "configs/base-card.md.in").write_text('{{ n("a.b", 1) }}\n')
         assert lab_main(["numbers", "--fix", "--root", str(project)]) == 0
-        assert (project / "packages/base/src/exuvia_base/base/README.md").read_text() == "1.9\n"
+        assert (project / "packages/research/src/exuvia_research/base/README.md").read_text() == "1.9\n"
 
     def test_those_of_this_project_are_what_was_measured(self) -> None:
         report = check_documents(ROOT, ROOT / "docs/results/numbers.jsonl")

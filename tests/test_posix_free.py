@@ -37,7 +37,7 @@ real = builtins.__import__
 
 
 def windows_import(name, globals=None, locals=None, fromlist=(), level=0):
-    if (globals or {}).get("__name__", "").partition(".")[0] in ("exuvia", "exuvia_ssm", "exuvia_base"):
+    if (globals or {}).get("__name__", "").partition(".")[0] in ("exuvia", "exuvia_ssm", "exuvia_base", "exuvia_research"):
         if name in MODULES:
             asked.add(name)
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
@@ -49,7 +49,7 @@ def windows_import(name, globals=None, locals=None, fromlist=(), level=0):
 builtins.__import__ = windows_import
 """
 EVERYTHING = """
-import exuvia, exuvia_base, exuvia_ssm
+import exuvia, exuvia_base, exuvia_research, exuvia_ssm
 
 def imported(package):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -57,7 +57,7 @@ def imported(package):
             importlib.import_module(found.name)
             yield found.name
 
-count = sum(1 for package in (exuvia, exuvia_ssm, exuvia_base) for _ in imported(package))
+count = sum(1 for package in (exuvia, exuvia_ssm, exuvia_base, exuvia_research) for _ in imported(package))
 print(count, *sorted(asked))
 """
 COMMANDS = """

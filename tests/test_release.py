@@ -16,7 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"(?m)^([a-z-]+):", MAKEFILE))
-PROJECTS = ("pyproject.toml", "packages/ssm/pyproject.toml", "packages/base/pyproject.toml")
+PROJECTS = (
+    "pyproject.toml",
+    "packages/ssm/pyproject.toml",
+    "packages/base/pyproject.toml",
+    "packages/research/pyproject.toml",
+)
 REPOSITORY = "https://github.com/exuvia/exuvia"
 SITE = "https://exuvia.github.io/exuvia"
 MAY = {"id-token", "pages", "contents"}
@@ -114,8 +119,12 @@ def test_one_version_everywhere() -> None:
     (version,) = set(release_notes.versions().values())
     assert load(ROOT / "CITATION.cff")["version"] == version
     root = project("pyproject.toml")
-    pins = [wanted for wanted in [*root["dependencies"], *root["optional-dependencies"]["base"]] if "exuvia" in wanted]
-    assert sorted(pins) == [f"exuvia-base=={version}", f"exuvia-ssm=={version}"]
+    wanted = [
+        *root["dependencies"],
+        *(pin for name in ("base", "research") for pin in root["optional-dependencies"][name]),
+    ]
+    pins = sorted(pin for pin in wanted if "exuvia" in pin)
+    assert pins == [f"exuvia-{name}=={version}" for name in ("base", "research", "ssm")]
 
 
 @pytest.mark.parametrize("name", PROJECTS)

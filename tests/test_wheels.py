@@ -14,19 +14,21 @@ import wheels
 import exuvia
 
 ROOT = Path(__file__).resolve().parents[1]
-MAX_MB = {"exuvia_ssm": 0.5, "exuvia": 2.5, "exuvia_base": 30.0}
-SOURCE = {"exuvia_ssm": ROOT / "packages/ssm/src", "exuvia": ROOT / "src", "exuvia_base": ROOT / "packages/base/src"}
+MAX_MB = {"exuvia_ssm": 0.5, "exuvia": 2.5, "exuvia_base": 35.0, "exuvia_research": 30.0}
+SOURCE = {name: ROOT / "packages" / name.removeprefix("exuvia_") / "src" for name in MAX_MB} | {"exuvia": ROOT / "src"}
+LICENCE = {"exuvia_base": "CC-BY-SA-4.0", "exuvia_research": "LicenseRef-Research-Non-Commercial"}
 INSIDE = {
     "exuvia_ssm": ("py.typed", "cpu/scan.cpp", "cpu/lanes.h", "gpu/backward.py"),
     "exuvia": ("py.typed", "view/assets/player.js", "studio/assets/studio.js"),
-    "exuvia_base": ("py.typed", "base/mask.safetensors", "base/README.md", "evaluator/weights.safetensors"),
+    "exuvia_base": ("py.typed", "base-free/base.safetensors", "base-free/README.md", "evaluator/weights.safetensors"),
+    "exuvia_research": ("py.typed", "base/mask.safetensors", "base/README.md"),
 }
 FORWARD = """
 import sys, torch, exuvia_ssm
 assert exuvia_ssm.__file__.startswith(sys.argv[1]), exuvia_ssm.__file__
 y = exuvia_ssm.Mamba(8)(torch.randn(2, 30, 8))
 assert y.shape == (2, 30, 8) and y.isfinite().all()
-assert not {"exuvia", "exuvia_base", "lab"} & set(sys.modules)
+assert not {"exuvia", "exuvia_base", "exuvia_research", "lab"} & set(sys.modules)
 """
 
 
@@ -63,8 +65,7 @@ def test_a_wheel_is_small_and_holds_what_it_needs_and_no_more(built: dict[str, P
     sources = {path.relative_to(SOURCE[name]).as_posix() for path in (SOURCE[name] / name).rglob("*") if path.is_file()}
     assert {path for path in sources if "__pycache__" not in path} <= set(files)
     assert f"Version: {exuvia.__version__}\n" in metadata
-    licence = "LicenseRef-Research-Non-Commercial" if name == "exuvia_base" else "MIT"
-    assert f"License-Expression: {licence}\n" in metadata
+    assert f"License-Expression: {LICENCE.get(name, 'MIT')}\n" in metadata
     assert "Project-URL: Repository, https://github.com/exuvia/exuvia\n" in metadata
 
 

@@ -19,9 +19,10 @@ WHEELS = {
     "exuvia": SOURCE,
     "exuvia-ssm": ROOT / "packages" / "ssm" / "src" / "exuvia_ssm",
     "exuvia-base": ROOT / "packages" / "base" / "src" / "exuvia_base",
+    "exuvia-research": ROOT / "packages" / "research" / "src" / "exuvia_research",
 }
 LAB = ROOT / "lab"
-TESTS = (ROOT / "tests", ROOT / "packages" / "ssm" / "tests", ROOT / "packages" / "base" / "tests")
+TESTS = (ROOT / "tests", ROOT / "packages" / "ssm" / "tests")
 
 FLOOR = {
     "shapes": 0, "errors": 0, "registry": 0, "signals": 0, "ssm": 0,
@@ -138,7 +139,7 @@ def imports(path: Path) -> Iterator[Import]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
         for name in names:
-            if name.split(".")[0] in ("exuvia", "exuvia_ssm", "exuvia_base", "lab"):
+            if name.split(".")[0] in ("exuvia", "exuvia_ssm", "exuvia_base", "exuvia_research", "lab"):
                 yield Import(path, node.lineno, name)
 
 

@@ -9,6 +9,7 @@ VERSION_FILES = (
     "src/exuvia/__init__.py",
     "packages/ssm/src/exuvia_ssm/__init__.py",
     "packages/base/src/exuvia_base/__init__.py",
+    "packages/research/src/exuvia_research/__init__.py",
 )
 
 

@@ -19,7 +19,7 @@ LAYERS = """
 import importlib.metadata, sys, torch, exuvia_ssm
 from exuvia_ssm.cpu import native
 installed = {item.metadata["Name"].lower() for item in importlib.metadata.distributions()}
-assert not {"exuvia", "exuvia-base", "scipy", "pydantic"} & installed, installed
+assert not {"exuvia", "exuvia-base", "exuvia-research", "scipy", "pydantic"} & installed, installed
 assert exuvia_ssm.__file__.startswith(sys.prefix), exuvia_ssm.__file__
 x = torch.randn(2, 30, 8)
 for name in ("S4D", "S6", "Mamba", "SeRpEnt"):

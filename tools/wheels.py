@@ -1,4 +1,4 @@
-"""Builds wheel and source distribution of the three packages: exuvia-ssm, exuvia-base and exuvia."""
+"""Builds wheel and source distribution of all packages of this repository."""
 
 import argparse
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = (ROOT / "packages" / "ssm", ROOT / "packages" / "base", ROOT)
+PACKAGES = (*(ROOT / "packages" / name for name in ("ssm", "base", "research")), ROOT)
 
 
 def build(folder: Path, packages: tuple[Path, ...] = PACKAGES, *targets: str) -> list[Path]:
@@ -26,7 +26,7 @@ def build(folder: Path, packages: tuple[Path, ...] = PACKAGES, *targets: str) ->
 
 def main() -> None:
     """Build the distributions and print their sizes."""
-    parser = argparse.ArgumentParser(description="wheels and sdists of exuvia-ssm, exuvia-base and exuvia")
+    parser = argparse.ArgumentParser(description="wheels and sdists of all packages")
     parser.add_argument("folder", type=Path, help="where the distributions go")
     for path in build(parser.parse_args().folder):
         print(f"{path} {path.stat().st_size / 1e6:.2f} MB")

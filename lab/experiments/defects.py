@@ -9,6 +9,7 @@ from exuvia.config import settings
 from exuvia.data.concepts import find_concept
 from exuvia.data.store import Store
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.registry import DEFAULT_GENERATOR
 from exuvia.unlearning.base import Evidence
 from lab.defects import closed_form, criteria, padding
 from lab.ledger.numbers import Number, record_numbers
@@ -22,7 +23,7 @@ class DefectsBench:
     """Concept to forget."""
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     record: Path | None = None
     """Ledger to append the results to."""

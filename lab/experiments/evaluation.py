@@ -16,6 +16,7 @@ from exuvia.evaluation.judge import Judge
 from exuvia.evaluation.prompt_sets import Generations, prompt_sets
 from exuvia.judges.shipped import shipped_evaluator
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.registry import DEFAULT_GENERATOR
 from exuvia.unlearning.base import unlearn
 from lab.ledger.numbers import Number, record_numbers
 from lab.plain_loop import BATCH, plain_evaluation
@@ -27,7 +28,7 @@ class EvaluationBench:
 
     data: Path = Path("stores/mocap")
     """Folder made by `exuvia prepare`."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     sensors: tuple[str, ...] = ("optical",)
     """Only clips of these sensors; all when empty."""

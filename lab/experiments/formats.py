@@ -23,6 +23,7 @@ from exuvia.motion.load import load_clip
 from exuvia.motion.rigid import fit_body, pose_body, rigid_clip
 from exuvia.motion.skeleton import SMPL22
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.registry import DEFAULT_GENERATOR
 from exuvia.shapes import Array
 from lab.ledger.numbers import Number, record_numbers
 from lab.made_rigs import RIGS, bvh_of
@@ -41,7 +42,7 @@ class FormatsBench:
 
     clips: int = 200
     """Number of generated motions, half of them walks and runs, and of real ones where there are data."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     data: Path | None = None
     """Folder made by `exuvia prepare`, for real motion of optical systems."""

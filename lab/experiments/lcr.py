@@ -8,6 +8,7 @@ from exuvia.commands.demo import DemoConfig, demo
 from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.registry import DEFAULT_GENERATOR
 from exuvia.unlearning.base import unlearn
 from lab.ledger.numbers import Number, record_numbers
 from lab.memory import peak_memory_mb
@@ -18,7 +19,7 @@ from lab.timing import Runs
 class LCRBench:
     """The edit to time."""
 
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     forget: str = "violence"
     """Concept to forget."""

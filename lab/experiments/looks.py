@@ -11,6 +11,7 @@ from exuvia.motion.rigid import rigid_clip
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.readers import as_type, read_toml
+from exuvia.registry import DEFAULT_GENERATOR
 from lab.ledger.numbers import Number, record_numbers
 from lab.prompts.sheet import write_sheet
 
@@ -33,7 +34,7 @@ class Look(NamedTuple):
 class LooksBench:
     """The generator, and where its motions go."""
 
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     out: Path = Path("runs/looks")
     """Folder for the sheets, with scores.toml: the generator's hash, and for each prompt the scores and a remark."""

@@ -12,6 +12,7 @@ from exuvia.data.concepts import VIOLENCE
 from exuvia.errors import ConfigError
 from exuvia.evaluation.prompts.load import load_prompts
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.registry import DEFAULT_GENERATOR
 from lab.ledger.numbers import Number, record_numbers
 from lab.plain_loop import plain_clips
 
@@ -27,7 +28,7 @@ class PipelineBench:
     """Clips per repeat."""
     repeats: int = 3
     """Number of repeats of both variants, which take turns."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     threads: int = 2
     """Threads of torch."""

@@ -14,7 +14,7 @@ from exuvia.motion.clip import Clip
 from exuvia.motion.rigid import rigid_clip
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.progress import progress_bar
-from exuvia.registry import suggest
+from exuvia.registry import DEFAULT_GENERATOR, suggest
 from exuvia.tables import Cell, Column, Table
 from lab.ledger.numbers import Number, record_numbers
 from lab.prompts.agreement import agreements, grounded
@@ -59,7 +59,7 @@ class Motion(NamedTuple):
 class PromptsBench:
     """The generator, and where the results go."""
 
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     seeds: Count = 1
     """Number of motions of each prompt."""
@@ -68,7 +68,7 @@ class PromptsBench:
     out: Path = Path("runs/prompts")
     """Folder for prompts.csv, and for a contact sheet of each group's first motions."""
     record: Path | None = None
-    """Ledger to append the results to; rows of pipelines other than base end with the folder's name."""
+    """Ledger to append the results to; rows of pipelines other than the default end with the folder's name."""
 
 
 def bench_prompts(config: PromptsBench) -> None:
@@ -105,7 +105,7 @@ def bench_prompts(config: PromptsBench) -> None:
     numbers |= {name: number for name, number in _physics(raw, ".raw").items() if "floor" in name}
     _print_numbers(numbers)
     print(f"wrote {config.out / 'prompts.csv'} and a contact sheet of each group")
-    tag = "" if config.pipeline == "base" else f".{Path(config.pipeline).name}"
+    tag = "" if config.pipeline == DEFAULT_GENERATOR else f".{Path(config.pipeline).name}"
     record_numbers(config.record, {name + tag: number for name, number in numbers.items()})
 
 

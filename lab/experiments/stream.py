@@ -13,6 +13,7 @@ from exuvia.config import settings
 from exuvia.errors import ConfigError
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.pipeline.stream import Scene, stream
+from exuvia.registry import DEFAULT_GENERATOR
 from lab.ledger.numbers import Number, record_numbers
 from lab.memory import give_freed_pages_back, peak_extra_bytes
 
@@ -33,7 +34,7 @@ class StreamBench:
     """Minutes of the longer motion; the shorter one is a tenth of it."""
     frames: int = 100
     """Frames of each scene."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     seed: int = 0
     """Seed of the motion."""

@@ -12,6 +12,7 @@ from exuvia.evaluation.prompt_sets import built_in_sets
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
 from exuvia.motion.kinematics import measure
 from exuvia.pipeline.pipeline import MotionPipeline
+from exuvia.registry import DEFAULT_GENERATOR
 from exuvia.unlearning.base import unlearn
 from lab.ledger.numbers import Number, record_numbers
 
@@ -32,7 +33,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 class SweepConfig:
     """The generator whose edits are compared."""
 
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     frames: int = 80
     """Length of every motion."""

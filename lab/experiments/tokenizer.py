@@ -9,6 +9,7 @@ from exuvia.config import settings
 from exuvia.data.store import Store
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.recipes.tokenizer import errors_mm, reconstruct
+from exuvia.registry import DEFAULT_GENERATOR
 from lab.clips import chosen_clips, clips_name
 from lab.ledger.numbers import Number, record_numbers
 
@@ -19,7 +20,7 @@ class TokenizerBench:
 
     data: tyro.conf.Positional[Path]
     """Folder made by `exuvia prepare`."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     split: str = "test"
     """Split of the clips."""

@@ -25,7 +25,10 @@ from lab.ledger.quotes import CLOSE, OPEN, SOURCED, Quotes, source
 from lab.ledger.tables import FUNCTIONS
 
 SUFFIX = ".in"
-COPIES = {"configs/base-card.md": "packages/base/src/exuvia_base/base/README.md"}
+COPIES = {
+    "configs/base-card.md": "packages/research/src/exuvia_research/base/README.md",
+    "configs/base-free-card.md": "packages/base/src/exuvia_base/base-free/README.md",
+}
 """Documents that are copied to a second place."""
 _QUOTED = re.compile(f"{OPEN}.*?{CLOSE}", re.DOTALL)
 _DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.]*\.\d)")

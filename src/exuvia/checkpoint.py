@@ -32,7 +32,7 @@ from exuvia.config import from_dict
 from exuvia.errors import CheckpointError
 from exuvia.files import whole_file, write_json
 from exuvia.readers import as_type, guarded, parse_json, read_json
-from exuvia.registry import suggest
+from exuvia.registry import GENERATORS, suggest
 
 FORMAT = "exuvia/1"
 WEIGHTS = "weights.safetensors"
@@ -278,28 +278,37 @@ def origin() -> dict[str, str]:
 
 
 def shipped(name: str) -> Path:
-    """The folder of a checkpoint in the package exuvia-base. Raises CheckpointError if either is missing."""
-    spec = find_spec("exuvia_base")
+    """The folder of a checkpoint in one of the packages of weights. Raises CheckpointError without that package."""
+    package = GENERATORS.get(name, "exuvia-base")
+    spec = find_spec(package.replace("-", "_"))
     if spec is None or spec.origin is None:
-        raise CheckpointError(f"the checkpoint {name!r} comes with exuvia-base; run: pip install exuvia-base")
+        raise CheckpointError(f"the checkpoint {name!r} comes with {package}; run: pip install {package}")
     folder = Path(spec.origin).parent
     if not (folder / name / "config.json").is_file():
         names = [path.parent.name for path in folder.glob("*/config.json")]
-        raise CheckpointError(f"exuvia-base has no checkpoint {name!r}; {suggest(name, names)}")
+        raise CheckpointError(f"{package} has no checkpoint {name!r}; {suggest(name, names)}")
     return folder / name
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a checkpoint and the package that holds it are installed."""
+    try:
+        return shipped(name).is_dir()
+    except CheckpointError:
+        return False
 
 
 def find_pipeline(name: str | Path) -> Path:
     """The folder of a shipped checkpoint, a local folder or a hub id. Raises CheckpointError."""
-    if str(name) == "base":
-        return shipped("base")
+    if str(name) in GENERATORS:
+        return shipped(str(name))
     folder = Path(name)
     with guarded(repr(str(name)[:60]), "folder of a generator", CheckpointError):
         if folder.is_dir():
             return folder
     if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/")):
         return _from_hub(name)
-    hint = suggest(str(name), ["base"])
+    hint = suggest(str(name), GENERATORS)
     raise CheckpointError(f"no generator {str(name)!r}: not a folder, and not one of those shipped; {hint}")
 
 

@@ -3,6 +3,10 @@
 from exuvia_ssm.registry import resolve as resolve
 from exuvia_ssm.registry import suggest as suggest
 
+GENERATORS = {"base-free": "exuvia-base", "base": "exuvia-research"}
+"""Shipped generators, and the packages that hold their weights."""
+DEFAULT_GENERATOR = "base-free"
+"""The generator that commands use unless told otherwise."""
 TEXT_ENCODER = {
     "minilm": "exuvia.text.minilm:MiniLM",
     "clip": "exuvia.text.clip:CLIPText",

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from exuvia.config import Count, Seed, settings
 from exuvia.errors import ConfigError
-from exuvia.registry import UNLEARN
+from exuvia.registry import DEFAULT_GENERATOR, UNLEARN
 from exuvia.unlearning.settings import method_settings
 
 RELEASED = (
@@ -35,7 +35,7 @@ class BenchmarkConfig:
     arithmetic). Settings follow a name, as in lcr16=lcr:num_codes=16,alpha=1.0"""
     retrained: str | None = None
     """Generator trained without the concept (configs/retrain.sh CONCEPT), as the yardstick."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """Generator to edit."""
     split: str = "test"
     """Split of the data whose captions are prompts."""
@@ -81,6 +81,7 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 def _evaluator(config: BenchmarkConfig) -> str:
     """Folder of the chosen evaluator, which is trained if necessary; "" for the shipped one."""
+    from exuvia.data.settings import CorpusConfig
     from exuvia.recipes.judges import train_judge
     from exuvia.recipes.settings import EvaluatorRecipe
 
@@ -88,7 +89,7 @@ def _evaluator(config: BenchmarkConfig) -> str:
         return ""
     if not (config.evaluator / "config.json").is_file():
         print(f"{config.evaluator} holds no evaluator: training one on {config.data} first, which takes a while")
-        recipe = EvaluatorRecipe(out=str(config.evaluator), data=(str(config.data),))
+        recipe = EvaluatorRecipe(out=str(config.evaluator), corpus=CorpusConfig(data=(str(config.data),)))
         train_judge(recipe)
     return str(config.evaluator)
 

@@ -12,6 +12,7 @@ from tabulate import tabulate
 from exuvia.config import Count, Seed, settings
 from exuvia.progress import progress_bar
 from exuvia.readers import read_toml
+from exuvia.registry import DEFAULT_GENERATOR
 from exuvia.view.page import ComparisonRow, Panel, write_comparison
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class DemoConfig:
 
     out: Path = Path("demo")
     """Folder of the page."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     forget: str = "violence"
     """Concept to forget."""

@@ -10,6 +10,7 @@ from exuvia.config import Count, Seed, settings
 from exuvia.device import Device
 from exuvia.files import check_folder
 from exuvia.progress import progress_bar
+from exuvia.registry import DEFAULT_GENERATOR
 
 
 @settings
@@ -18,7 +19,7 @@ class EvaluateConfig(OverwriteSwitch):
 
     pipeline: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PIPELINE")]
     """Edited pipeline: a folder or a shipped name."""
-    original: str = "base"
+    original: str = DEFAULT_GENERATOR
     """The pipeline before the edit."""
     benchmark: str = "violence"
     """Concept whose forgetting is measured."""

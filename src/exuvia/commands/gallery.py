@@ -6,6 +6,7 @@ from exuvia.commands.generate import read_prompts
 from exuvia.config import Count, Seed, settings
 from exuvia.errors import ConfigError
 from exuvia.progress import progress_bar
+from exuvia.registry import DEFAULT_GENERATOR
 
 
 @settings
@@ -14,7 +15,7 @@ class GalleryConfig:
 
     out: Path = Path("gallery.html")
     """Output file."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     beside: str = ""
     """Second pipeline, shown next to the first with the same prompts and seeds."""

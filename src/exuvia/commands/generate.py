@@ -17,6 +17,7 @@ from exuvia.motion.output import Output
 from exuvia.pipeline.settings import Guidance, Rounds, Temperature
 from exuvia.progress import progress_bar
 from exuvia.readers import read_utf8
+from exuvia.registry import DEFAULT_GENERATOR
 
 AT_ONCE = 256
 """Number of motions in memory before they are written."""
@@ -39,7 +40,7 @@ class GenerateConfig(Output):
     motions; else a folder."""
     formats: tuple[str, ...] = ("npy", "html")
     """Formats of the files in a folder."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     seed: Seed = 0
     """Seed; it gives the same motion alone or in any batch."""

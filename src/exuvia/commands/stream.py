@@ -16,6 +16,7 @@ from exuvia.device import Device
 from exuvia.errors import ConfigError
 from exuvia.pipeline.settings import CodeSteps, LongConfig
 from exuvia.progress import progress_bar
+from exuvia.registry import DEFAULT_GENERATOR
 
 MOST = 10_000_000
 """Maximum number of frames of one motion, which is in memory until it is written."""
@@ -33,7 +34,7 @@ class StreamConfig:
     """Length in frames (20 per second) of sentences without a length."""
     repeat: Annotated[int, Field(ge=1, le=100_000)] = 1
     """Number of repetitions of the sentences."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder."""
     seed: Seed = 0
     """Seed of the motion."""

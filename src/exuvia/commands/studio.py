@@ -9,6 +9,7 @@ import tyro
 
 from exuvia.config import settings
 from exuvia.errors import ConfigError, ExuviaError
+from exuvia.registry import GENERATORS
 from exuvia.studio.settings import Limits, Settings, is_loopback
 
 
@@ -46,7 +47,7 @@ def studio(config: StudioConfig) -> None:
 def _check_offers(config: StudioConfig) -> None:
     from exuvia.checkpoint import find_pipeline
 
-    for name in ("base", "") if set(config.pipelines) & {"base", ""} else ():
+    for name in config.pipelines.keys() & {*GENERATORS, ""}:
         raise ConfigError(f"a generator cannot be offered as {name!r}; choose another name")
     for name, place in config.pipelines.items():
         try:

@@ -12,6 +12,7 @@ from exuvia.commands.switches import OverwriteSwitch
 from exuvia.config import settings
 from exuvia.errors import ConfigError, OutputError
 from exuvia.files import check_folder
+from exuvia.registry import DEFAULT_GENERATOR
 from exuvia.unlearning.settings import MethodSettings, NoneConfig, method_settings
 
 
@@ -21,7 +22,7 @@ class UnlearnConfig(OverwriteSwitch):
 
     out: Path
     """Folder of the edited pipeline."""
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     """A shipped pipeline's name or a pipeline folder; it is not changed."""
     forget: str = "violence"
     """Concept to forget (exuvia list --kind concepts); several joined by +, as in kick+jump."""

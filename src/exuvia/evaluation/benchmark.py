@@ -40,7 +40,7 @@ from exuvia.judges.tasks import load_evaluator
 from exuvia.pipeline.identity import pipeline_hash
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.readers import as_type, read_json
-from exuvia.registry import UNLEARN, suggest
+from exuvia.registry import DEFAULT_GENERATOR, UNLEARN, suggest
 from exuvia.unlearning.base import unlearn
 from exuvia.unlearning.settings import parse_settings
 
@@ -94,7 +94,7 @@ class Plan:
     data: str
     """Prepared store."""
     methods: tuple[MethodSpec, ...]
-    pipeline: str = "base"
+    pipeline: str = DEFAULT_GENERATOR
     split: str = "test"
     sensors: tuple[str, ...] = ()
     """Sensors of the clips whose captions are prompts."""

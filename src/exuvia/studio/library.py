@@ -14,13 +14,14 @@ import numpy as np
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
-from exuvia.checkpoint import find_pipeline, read_config
+from exuvia.checkpoint import find_pipeline, is_shipped, read_config
 from exuvia.config import from_dict
 from exuvia.errors import ConfigError, ExuviaError, OutputError
 from exuvia.files import sha256_file, whole_file
 from exuvia.motion.clip import Clip
 from exuvia.pipeline.settings import GenerationConfig
 from exuvia.readers import read_npy
+from exuvia.registry import DEFAULT_GENERATOR, GENERATORS
 from exuvia.studio.database import jobs, marks, motions, pipelines
 from exuvia.studio.queue import Unknown, new_id
 from exuvia.studio.schemas import GeneratorView, Motion
@@ -68,7 +69,8 @@ class Library:
         An id stands for one key (the name given at start-up) and one set of weights. Other weights under the same key
         get a new id; the old id becomes available again when its weights do.
         """
-        given = {"base": ("shipped", "base")} | {n: ("given", str(p)) for n, p in self.settings.pipelines.items()}
+        given = {name: ("shipped", name) for name in GENERATORS if name == DEFAULT_GENERATOR or is_shipped(name)}
+        given |= {name: ("given", str(path)) for name, path in self.settings.pipelines.items()}
         with self.engine.begin() as link:
             rows = link.execute(select(pipelines)).all()
             old = sorted((row for row in rows if row.origin != "edited"), key=lambda row: row.created, reverse=True)
