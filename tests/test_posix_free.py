@@ -37,7 +37,7 @@ real = builtins.__import__
 
 
 def windows_import(name, globals=None, locals=None, fromlist=(), level=0):
-    if (globals or {}).get("__name__", "").partition(".")[0] in ("exuvia", "exuvia_ssm", "exuvia_base", "exuvia_research"):
+    if (globals or {}).get("__name__", "").startswith("exuvia"):
         if name in MODULES:
             asked.add(name)
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
