@@ -77,7 +77,7 @@ def bench_formats(config: FormatsBench) -> None:
         numbers |= {f"{name}.real": number for name, number in measured(real, real).items()}
     for name, number in numbers.items():
         print(f"{name} {number.value:.3g} {number.unit}")
-    record_numbers(config.record, numbers)
+    record_numbers(config.record, numbers, pipeline=config.pipeline)
 
 
 def measured(clips: Sequence[Clip], walks: Sequence[Clip]) -> dict[str, Number]:

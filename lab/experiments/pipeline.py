@@ -71,7 +71,9 @@ def bench_pipeline(config: PipelineBench) -> None:
     print(f"{1 / min(ours):.2f} clips per second; the plain loop {1 / min(plain):.2f}; {ratio:.2f} times as fast")
     tag = "" if config.dtype == "float32" else f".{config.dtype}"
     numbers = {"speedup_vs_plain_loop": Number(ratio), "clips_per_s": Number(1 / min(ours), "1/s")}
-    record_numbers(config.record, {f"pipeline.{name}{tag}": number for name, number in numbers.items()})
+    record_numbers(
+        config.record, {f"pipeline.{name}{tag}": number for name, number in numbers.items()}, pipeline=config.pipeline
+    )
 
 
 def _seconds(call: Any) -> float:

@@ -105,8 +105,7 @@ def bench_prompts(config: PromptsBench) -> None:
     numbers |= {name: number for name, number in _physics(raw, ".raw").items() if "floor" in name}
     _print_numbers(numbers)
     print(f"wrote {config.out / 'prompts.csv'} and a contact sheet of each group")
-    tag = "" if config.pipeline == DEFAULT_GENERATOR else f".{Path(config.pipeline).name}"
-    record_numbers(config.record, {name + tag: number for name, number in numbers.items()})
+    record_numbers(config.record, numbers, pipeline=config.pipeline)
 
 
 @settings(kw_only=True)

@@ -9,6 +9,7 @@ import tyro
 from exuvia.config import settings
 from exuvia.errors import DataError
 from exuvia.evaluation.report import Report, read_report
+from exuvia.registry import DEFAULT_GENERATOR
 from lab.benchmark import values_of
 from lab.ledger.names import benchmark_name
 from lab.ledger.numbers import Number, Origin, prune, record_numbers
@@ -73,6 +74,8 @@ class RecordEvaluationConfig(RecordConfig):
 
     method: str = ""
     """Method in the names of the edited generator's rows; default: the method of its last edit."""
+    pipeline: str = DEFAULT_GENERATOR
+    """The original generator; names of rows of another than the default end with its name."""
 
 
 def check_numbers(config: NumbersConfig) -> int:
@@ -156,10 +159,12 @@ def record_evaluation(config: RecordEvaluationConfig) -> None:
         for name, of, label, metric in (*EVALUATION, *others)
         if (of, label, metric) in values
     }
-    _record(config, report, numbers)
+    _record(config, report, numbers, config.pipeline)
 
 
-def _record(config: RecordConfig, report: Report, numbers: Mapping[str, Number]) -> None:
+def _record(
+    config: RecordConfig, report: Report, numbers: Mapping[str, Number], pipeline: str = DEFAULT_GENERATOR
+) -> None:
     origin = Origin.of_run(report.about, config.folder)
-    record_numbers(config.record, numbers, origin=origin)
+    record_numbers(config.record, numbers, origin=origin, pipeline=pipeline)
     print(f"{len(numbers)} rows of {origin.command!r}, {origin.date}, added to {config.record}")

@@ -48,4 +48,4 @@ def bench_tokenizer(config: TokenizerBench) -> None:
         f"tokenizer.mpjpe_mm.{which}": Number(aligned, "mm"),
         f"tokenizer.mpjpe_placed_mm.{which}": Number(placed, "mm"),
     }
-    record_numbers(config.record, numbers)
+    record_numbers(config.record, numbers, pipeline=config.pipeline)

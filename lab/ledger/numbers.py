@@ -17,6 +17,7 @@ from exuvia.errors import DataError
 from exuvia.files import write_text
 from exuvia.judges.metrics import interval
 from exuvia.readers import parse_json
+from exuvia.registry import DEFAULT_GENERATOR
 
 KEYS = ("name", "value", "low", "high", "unit", "command", "commit", "seed", "machine", "date")
 """Keys of a row; low, high and seed may be null."""
@@ -102,11 +103,19 @@ def record_number(
 
 
 def record_numbers(
-    path: str | Path | None, numbers: Mapping[str, Number], *, seed: int | None = None, origin: Origin | None = None
+    path: str | Path | None,
+    numbers: Mapping[str, Number],
+    *,
+    seed: int | None = None,
+    origin: Origin | None = None,
+    pipeline: str = DEFAULT_GENERATOR,
 ) -> list[Row]:
-    """Append measured numbers to a ledger, all or none, as `record_number`; do nothing without a ledger."""
+    """Append measured numbers to a ledger, all or none, as `record_number`; do nothing without a ledger.
+    Names of numbers of another generator than the default one end with its name, as in generator.fid.base."""
     if path is None or not numbers:
         return []
+    if pipeline != DEFAULT_GENERATOR:
+        numbers = {f"{name}.{Path(pipeline).name}": number for name, number in numbers.items()}
     facts = asdict(origin or Origin.here())
     for name, number in numbers.items():
         if not math.isfinite(number.value):
