@@ -146,12 +146,27 @@ class Judged(TinyTask):
         return {"r3": self.scores[self.count // 10 - 1], "loss": 1 - self.scores[self.count // 10 - 1]}
 
 
+class Cut(Judged):
+    """A training that is interrupted before a step."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.last = last
+
+    def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
+        if step == self.last:
+            raise KeyboardInterrupt
+        return super().batch(step, rng)
+
+
 BEST = TrainConfig(steps=60, warmup=5, ema=0.9, log_every=5, validate_every=10, checkpoint_s=0.0)
 
 
 @pytest.mark.parametrize("best", ["r3", "loss"])
 def test_the_best_weights_are_kept_and_patience_ends_a_training(tmp_path: Path, best: str) -> None:
-    at_best = fit(Judged, replace(BEST, stop=30), tmp_path / "third")
+    with pytest.raises(KeyboardInterrupt):
+        fit(lambda: Cut(30), BEST, tmp_path / "third")
+    at_best = finish_now(tmp_path / "third")
     kept = fit(Judged, replace(BEST, best=best), tmp_path / "kept")
     ended = fit(Judged, replace(BEST, best=best, patience=2), tmp_path / "ended")
     assert kept == ended == at_best == {"val/r3": 0.7, "val/loss": 1 - 0.7}
@@ -162,15 +177,9 @@ def test_the_best_weights_are_kept_and_patience_ends_a_training(tmp_path: Path, 
 
 
 def test_the_best_weights_survive_an_interruption(tmp_path: Path) -> None:
-    class Cut(Judged):
-        def batch(self, step: int, rng: np.random.Generator) -> Mapping[str, Tensor]:
-            if step == 44:
-                raise KeyboardInterrupt
-            return super().batch(step, rng)
-
     config = replace(BEST, best="r3")
     with pytest.raises(KeyboardInterrupt):
-        fit(Cut, config, tmp_path / "cut")
+        fit(lambda: Cut(44), config, tmp_path / "cut")
     shutil.copytree(tmp_path / "cut", tmp_path / "finished")
     expected = fit(Judged, config, tmp_path / "whole")
     assert fit(Judged, config, tmp_path / "cut") == finish_now(tmp_path / "finished") == expected

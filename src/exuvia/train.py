@@ -149,7 +149,6 @@ class Trainer:
         self.run_module = torch.compile(self.module) if config.compile else self.module
         self.average = {k: v.detach().clone() for k, v in task.model.state_dict().items()} if config.ema else {}
         self.best: dict[str, Tensor] = {}
-        self.last = min(config.stop or config.steps, config.steps)
         self.step, self.writer = 0, None
         self.lines: list[dict[str, float]] = []
         self.about: _About = {"train": to_dict(config), "task": task.describe()}
@@ -199,11 +198,11 @@ class Trainer:
         saved = time.monotonic()
         try:
             with progress_bar(self.out.name, "steps", self.step) as progress:
-                while self._validation_is_due() or (self.step < self.last and not self._out_of_patience()):
+                while self._validation_is_due() or (self.step < self.config.steps and not self._out_of_patience()):
                     if not self._validation_is_due():  # due if an earlier run ended between a step and its validation
                         with held():
                             metrics = self._advance()
-                            if self.step % self.config.log_every == 0 or self.step == self.last:
+                            if self.step % self.config.log_every == 0 or self.step == self.config.steps:
                                 self._note({k: float(v) for k, v in metrics.items()})
                     if self._validation_is_due():
                         validated = self.validate()
@@ -211,15 +210,15 @@ class Trainer:
                             self._note(validated)
                             self._keep_best()
                         log.info("step %d %s", self.step, {k: round(v, 5) for k, v in validated.items()})
-                    progress(self.step, self.last)
+                    progress(self.step, self.config.steps)
                     if (watcher := _WATCHER.get()) is not None:
-                        watcher(self.step, self.last)
-                    if time.monotonic() - saved > self.config.checkpoint_s and self.step < self.last:
+                        watcher(self.step, self.config.steps)
+                    if time.monotonic() - saved > self.config.checkpoint_s and self.step < self.config.steps:
                         self.save()
                         saved = time.monotonic()
         except KeyboardInterrupt:
             self.save()
-            log.info("stopped at step %d of %d; run again to continue", self.step, self.last)
+            log.info("stopped at step %d of %d; run again to continue", self.step, self.config.steps)
             raise
         return self._validations()[self._best()]
 
@@ -240,7 +239,7 @@ class Trainer:
 
     def _validation_is_due(self) -> bool:
         """Whether this step ends with a validation that is not recorded yet."""
-        at_end = self.step % self.config.validate_every == 0 or self.step == self.last
+        at_end = self.step % self.config.validate_every == 0 or self.step == self.config.steps
         noted = any(line["step"] == self.step and "loss" not in line for line in self.lines[-1:])
         return self.step > 0 and at_end and not noted
 

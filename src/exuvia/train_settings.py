@@ -13,9 +13,7 @@ class TrainConfig:
     """Steps, learning rate and other settings of the training loop."""
 
     steps: Count = 1000
-    """Total number of optimiser steps, over which the schedule runs."""
-    stop: Natural = 0
-    """Step after which the training ends before its last one; 0 = no such step."""
+    """Total number of optimiser steps."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """Optimiser: adamw, as published; or muon, which takes fewer steps (optimizer.py)."""
     lr: Positive = 2e-4
