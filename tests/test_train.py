@@ -187,6 +187,15 @@ def test_the_best_weights_survive_an_interruption(tmp_path: Path) -> None:
     assert all(torch.equal(whole[name], weights[name]) for weights in others for name in whole)
 
 
+def test_a_training_with_muon_resumes(tmp_path: Path) -> None:
+    config = replace(BEST, optimizer="muon")
+    with pytest.raises(KeyboardInterrupt):
+        fit(lambda: Cut(25), config, tmp_path / "cut")
+    assert fit(Judged, config, tmp_path / "cut") == fit(Judged, config, tmp_path / "whole")
+    whole, cut = (load_tensors(tmp_path / name / WEIGHTS) for name in ("whole", "cut"))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
 def test_a_metric_that_a_training_does_not_have_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'r1' to keep the best of; expected one of r3, loss"):
         fit(Judged, replace(BEST, best="r1"), tmp_path)

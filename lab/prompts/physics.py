@@ -1,7 +1,4 @@
-"""Physics of a motion as numbers: free fall in flights, balance at rest.
-
-Masses and centres of segments: Table 4.1 of Winter, Biomechanics and Motor Control of Human Movement (4th ed., 2009).
-"""
+"""Physics of a motion as numbers: free fall in flights, balance at rest."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,23 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from exuvia.motion.clip import Clip
-from exuvia.motion.kinematics import floor_penetration_m, joint_speed_m_per_s
-from exuvia.motion.skeleton import SMPL22
-from exuvia.shapes import Array, Mask
-from lab.prompts.body import JOINT, members
+from exuvia.motion.flights import FLESH_M, GRAVITY_M_PER_S2
+from exuvia.motion.kinematics import centre_of_mass, floor_penetration_m, joint_speed_m_per_s
+from exuvia.shapes import Mask
+from lab.prompts.body import members
 from lab.prompts.gait import runs
 
-GRAVITY = 9.81
-LIMBS = (
-    ("shoulder", "elbow", 0.028, 0.436), ("elbow", "wrist", 0.022, 0.682), ("hip", "knee", 0.1, 0.433),
-    ("knee", "ankle", 0.0465, 0.433), ("ankle", "foot", 0.0145, 0.5),
-)  # fmt: skip
-SEGMENTS = [("pelvis", "neck", 0.497, 0.5), ("neck", "head", 0.081, 1.0)] + [
-    (f"{side}_{start}", f"{side}_{end}", mass, at) for side in ("left", "right") for start, end, mass, at in LIMBS
-]
-"""Both ends of a segment, its share of the mass, and where its centre is between them."""
-FLESH_M = np.asarray([0.0 if "foot" in n or "ankle" in n else 0.05 if "knee" in n else 0.1 for n in SMPL22.joints])
-"""Distance from joints to the lowest skin that they carry: fingers below wrists, the crown below the head."""
 FREE_M, FREE_S, LONGEST_S, OFF = 0.1, 0.25, 1.0, 0.5
 """A flight: least height of the lowest part, least time, longest possible time, share of g that a fall may be off."""
 REST_M_PER_S, STANDING_M, LEVEL_M, BEYOND_M = 0.2, 0.6, 0.12, 0.08
@@ -44,14 +30,7 @@ class Flight(NamedTuple):
     @property
     def violates(self) -> bool:
         """Whether no body flies so."""
-        return self.seconds > LONGEST_S or abs(self.acceleration + GRAVITY) > OFF * GRAVITY
-
-
-def centre_of_mass(joints: Array) -> Array:
-    """Centre of mass [F, 3] of joints [F, 22, 3]."""
-    parts = [mass * ((1 - at) * joints[:, JOINT[a]] + at * joints[:, JOINT[b]]) for a, b, mass, at in SEGMENTS]
-    centre: Array = np.asarray(np.sum(parts, axis=0, dtype=np.float64))
-    return centre / sum(mass for _, _, mass, _ in SEGMENTS)
+        return self.seconds > LONGEST_S or abs(self.acceleration + GRAVITY_M_PER_S2) > OFF * GRAVITY_M_PER_S2
 
 
 def flights(clip: Clip) -> Iterator[Flight]:

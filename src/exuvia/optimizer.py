@@ -48,8 +48,10 @@ class Muon(torch.optim.AdamW):
     def _turn(self, weight: Tensor, lr: float, weight_decay: float) -> None:
         """O1"""
         assert weight.grad is not None
-        momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
-        momentum.lerp_(weight.grad, 1 - MOMENTUM)
+        state = self.state[weight]
+        if not state:
+            state |= {"momentum": torch.zeros_like(weight), "step": torch.zeros(())}  # AdamW reads every state's step
+        momentum = state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
         matrix = weight.grad.lerp(momentum, MOMENTUM).flatten(1)
         step = polar(matrix.to(self.precision)).to(weight.dtype).view_as(weight)
         weight.mul_(1 - lr * weight_decay).add_(step, alpha=-0.2 * lr * max(matrix.shape) ** 0.5)

@@ -18,6 +18,16 @@ TOES = (SMPL22.index("left_foot"), SMPL22.index("right_foot"))
 CONTACT_SPEED_M_PER_S = 20.0 * 0.002**0.5
 """HumanML3D's label: less than 0.002 m² squared displacement a frame at 20 fps, about 0.89 m/s."""
 
+_LIMBS = (
+    ("shoulder", "elbow", 0.028, 0.436), ("elbow", "wrist", 0.022, 0.682), ("hip", "knee", 0.1, 0.433),
+    ("knee", "ankle", 0.0465, 0.433), ("ankle", "foot", 0.0145, 0.5),
+)  # fmt: skip
+_SEGMENTS = [("pelvis", "neck", 0.497, 0.5), ("neck", "head", 0.081, 1.0)] + [
+    (f"{side}_{start}", f"{side}_{end}", mass, at) for side in ("left", "right") for start, end, mass, at in _LIMBS
+]
+"""Both ends of a segment, its share of the mass, and where its centre is between them: Table 4.1 of Winter,
+Biomechanics and Motor Control of Human Movement (4th ed., 2009)."""
+
 
 @dataclass(frozen=True)
 class Kinematics:
@@ -61,6 +71,14 @@ def mean_jerk_m_per_s3(joints: Array, fps: float) -> float:
     """Mean length of the third difference times fps³. Raises ShapeError for fewer than four frames."""
     third = np.diff(_checked(joints, fps, 3), n=3, axis=0)
     return float(np.linalg.norm(third, axis=-1).mean() * fps**3)
+
+
+def centre_of_mass(joints: Array) -> Array:
+    """Centre of mass [F, 3] of joints [F, 22, 3]."""
+    total = np.zeros((len(joints), 3))
+    for start, end, mass, at in _SEGMENTS:
+        total += mass * ((1 - at) * joints[:, SMPL22.index(start)] + at * joints[:, SMPL22.index(end)])
+    return total / sum(mass for _, _, mass, _ in _SEGMENTS)
 
 
 def foot_contacts(joints: Array, fps: float, speed_m_per_s: float = CONTACT_SPEED_M_PER_S) -> Mask:

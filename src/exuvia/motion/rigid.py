@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from exuvia.motion.clip import Clip
+from exuvia.motion.flights import free_fall
 from exuvia.motion.foot_lock import locked
 from exuvia.motion.kinematics import FEET, mean_jerk_m_per_s3
 from exuvia.motion.skeleton import SMPL22
@@ -116,6 +117,7 @@ def stand(joints: Array, fps: float, body: Array, floor_m: float = 0.0) -> Array
         calm = smoothed(posed.reshape(len(posed), -1), calm_s * fps, trust).reshape(posed.shape)
         calm[..., 1] = np.maximum(calm[..., 1], floor_m)
         moved = _above(pose_body(calm, body), floor_m, fps, spared=FEET)
+        moved = free_fall(moved, fps, floor_m)
         moved = _above(locked(moved, fps, floor_m, path_s), floor_m, fps)
         if mean_jerk_m_per_s3(moved, fps) <= jerk:
             break

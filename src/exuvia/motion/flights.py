@@ -1,0 +1,64 @@
+"""Flights: a body that nothing holds falls freely.
+
+Between take-off and landing, T seconds apart, the centre of mass moves on a parabola:
+
+    y(t) = y(0) + (y(T) - y(0)) t / T + g t (T - t) / 2                                                         (F1)
+
+so a flight that rises by r lasts T = (8 r / g)^1/2. A body that is in the air for much longer floats: it keeps its
+rise, and is brought down to the floor before and after the parabola.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from exuvia.motion.kinematics import centre_of_mass
+from exuvia.motion.skeleton import SMPL22
+from exuvia.motion.smoothing import smoothed
+from exuvia.shapes import Array
+
+GRAVITY_M_PER_S2 = 9.81
+FLESH_M = np.asarray([0.0 if "foot" in n or "ankle" in n else 0.05 if "knee" in n else 0.1 for n in SMPL22.joints])
+"""Distance from joints to the lowest skin that they carry: fingers below wrists, the crown below the head."""
+NEAR_M = 0.05
+"""Height up to which a part of the body is on the floor."""
+SHORTEST_S, HOP_S, LONGEST_S = 0.2, 0.45, 2.0
+"""Shorter times in the air are steps of a run, and short ones hops, which never float; a body that is above the floor
+for longer is held by something."""
+FLOATS = 0.7
+"""A flight floats if free fall with its rise lasts less than this share of its time."""
+FLIGHT, SMOOTH_S = 30.0, 0.1
+"""Weight of the frames of a flight, and reach, of a smooth course of the shifts: before and after a flight, knees bend."""
+
+
+def free_fall(joints: Array, fps: float, floor_m: float = 0.0) -> Array:
+    """Joints [F ≥ 4, 22, 3] whose flights follow F1; all joints of a frame move up or down alike."""
+    height, lowest = centre_of_mass(joints)[:, 1], (joints[..., 1] - FLESH_M).min(1) - floor_m
+    shift, weights = np.zeros(len(joints)), np.ones(len(joints))
+    for start, end in _in_the_air(lowest):
+        first, last = max(start - 1, 0), min(end, len(joints) - 1)
+        seconds, air = (last - first) / fps, slice(first, last + 1)
+        if not SHORTEST_S < seconds <= LONGEST_S:
+            continue
+        whole, time = start > 0 and end < len(joints), np.arange(last - first + 1) / fps
+        ground = (height[first], height[last]) if whole else (height[last if start == 0 else first],) * 2
+        chord = np.linspace(*ground, len(time))
+        rise = height[air] - chord
+        top = int(np.argmax(rise))
+        fall_s = np.sqrt(8 * max(rise[top], 0) / GRAVITY_M_PER_S2)
+        if whole and (seconds < HOP_S or fall_s > FLOATS * seconds):
+            moved = GRAVITY_M_PER_S2 * time * (seconds - time) / 2 - rise
+        else:
+            moved = np.minimum(rise[top] - GRAVITY_M_PER_S2 * (time - time[top]) ** 2 / 2 - lowest[air], 0)
+        shift[air] = np.maximum(moved, -np.maximum(lowest[air], 0))
+        weights[air] = FLIGHT
+    if shift.any():
+        shift = smoothed(shift[:, None], SMOOTH_S * fps, weights)[:, 0]
+    return joints + shift[:, None, None] * (0.0, 1.0, 0.0)
+
+
+def _in_the_air(lowest: Array) -> Iterator[tuple[int, int]]:
+    """First frame, and frame after the last, of every time in the air."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], (lowest > NEAR_M).astype(np.int8), [0]))))
+    for start, end in edges.reshape(-1, 2):
+        yield int(start), int(end)
