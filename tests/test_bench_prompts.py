@@ -15,7 +15,7 @@ from exuvia.data.captions import Caption
 from exuvia.data.prepare import prepare
 from exuvia.errors import DataError
 from exuvia.motion.clip import Clip
-from exuvia.motion.kinematics import FEET
+from exuvia.motion.kinematics import FEET, centre_of_mass
 from exuvia.pipeline.pipeline import MotionPipeline
 from exuvia.synthetic.actor import Part
 from exuvia.synthetic.dataset import perform
@@ -23,7 +23,7 @@ from exuvia.synthetic.style import STYLE
 from lab.__main__ import main as lab_main
 from lab.prompts.agreement import agreements, grounded
 from lab.prompts.load import load_prompts
-from lab.prompts.physics import centre_of_mass, flights, on_floor, physics, unbalanced
+from lab.prompts.physics import flights, on_floor, physics, unbalanced
 from lab.prompts.sheet import HEAD, SIZE, write_sheet
 from made_mocap import mocap_folder
 from tiny import tiny_pipeline

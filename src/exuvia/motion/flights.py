@@ -25,10 +25,12 @@ NEAR_M = 0.05
 SHORTEST_S, HOP_S, LONGEST_S = 0.2, 0.45, 2.0
 """Shorter times in the air are steps of a run, and short ones hops, which never float; a body that is above the floor
 for longer is held by something."""
+HIGHEST_M = 1.0
+"""A body that is higher above the floor than this is held by something, too."""
 FLOATS = 0.7
 """A flight floats if free fall with its rise lasts less than this share of its time."""
 FLIGHT, SMOOTH_S = 30.0, 0.1
-"""Weight of the frames of a flight, and reach, of a smooth course of the shifts: before and after a flight, knees bend."""
+"""Weight of the frames of a flight, and reach, of the smooth course of all shifts: knees bend before and after."""
 
 
 def free_fall(joints: Array, fps: float, floor_m: float = 0.0) -> Array:
@@ -38,7 +40,7 @@ def free_fall(joints: Array, fps: float, floor_m: float = 0.0) -> Array:
     for start, end in _in_the_air(lowest):
         first, last = max(start - 1, 0), min(end, len(joints) - 1)
         seconds, air = (last - first) / fps, slice(first, last + 1)
-        if not SHORTEST_S < seconds <= LONGEST_S:
+        if not SHORTEST_S < seconds <= LONGEST_S or lowest[air].max() > HIGHEST_M:
             continue
         whole, time = start > 0 and end < len(joints), np.arange(last - first + 1) / fps
         ground = (height[first], height[last]) if whole else (height[last if start == 0 else first],) * 2
