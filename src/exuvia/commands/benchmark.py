@@ -81,6 +81,7 @@ def benchmark(config: BenchmarkConfig) -> None:
 
 def _evaluator(config: BenchmarkConfig) -> str:
     """Folder of the chosen evaluator, which is trained if necessary; "" for the shipped one."""
+    from exuvia.data.settings import CorpusConfig
     from exuvia.recipes.judges import train_judge
     from exuvia.recipes.settings import EvaluatorRecipe
 
@@ -88,7 +89,7 @@ def _evaluator(config: BenchmarkConfig) -> str:
         return ""
     if not (config.evaluator / "config.json").is_file():
         print(f"{config.evaluator} holds no evaluator: training one on {config.data} first, which takes a while")
-        recipe = EvaluatorRecipe(out=str(config.evaluator), data=(str(config.data),))
+        recipe = EvaluatorRecipe(out=str(config.evaluator), corpus=CorpusConfig(data=(str(config.data),)))
         train_judge(recipe)
     return str(config.evaluator)
 

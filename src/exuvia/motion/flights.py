@@ -36,7 +36,8 @@ FLIGHT, SMOOTH_S = 30.0, 0.1
 def free_fall(joints: Array, fps: float, floor_m: float = 0.0) -> Array:
     """Joints [F ≥ 4, 22, 3] whose flights follow F1; all joints of a frame move up or down alike."""
     height, lowest = centre_of_mass(joints)[:, 1], (joints[..., 1] - FLESH_M).min(1) - floor_m
-    shift, weights = np.zeros(len(joints)), np.ones(len(joints))
+    shift: Array = np.zeros(len(joints))
+    weights = np.ones(len(joints))
     for start, end in _in_the_air(lowest):
         first, last = max(start - 1, 0), min(end, len(joints) - 1)
         seconds, air = (last - first) / fps, slice(first, last + 1)
