@@ -47,6 +47,9 @@ class MovementEncoder(nn.Module):
 class BiGRU(nn.Module):
     """Final states of a bidirectional GRU with learned initial states, projected to the common space."""
 
+    pos_emb: nn.Linear
+    """Map of word classes, in the text encoder only."""
+
     def __init__(self, width_in: int, hidden: int, embedding: int) -> None:
         super().__init__()
         self.input_emb = nn.Linear(width_in, hidden)
@@ -56,34 +59,13 @@ class BiGRU(nn.Module):
         )
         self.hidden = nn.Parameter(torch.randn(2, 1, hidden))
 
-    def summary(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x [B, L, width_in], lengths [B] >= 1 in any order -> [B, E] in the same order."""
         x = x[:, : int(lengths.max())]
         packed = pack_padded_sequence(self.input_emb(x), lengths.cpu(), batch_first=True, enforce_sorted=False)
         first = self.hidden.expand(-1, len(x), -1).contiguous()
         _, last = self.gru(packed, first)
         return self.output_net(torch.cat([last[0], last[1]], dim=-1))
-
-
-class MotionEncoder(BiGRU):
-    """Movements [B, M, E] and their numbers [B] -> embedding [B, E]."""
-
-    def __init__(self, config: GuoConfig) -> None:
-        super().__init__(config.movement_dim, config.motion_hidden, config.embedding)
-
-    def forward(self, movements: Tensor, lengths: Tensor) -> Tensor:
-        return self.summary(movements, lengths)
-
-
-class CaptionEncoder(BiGRU):
-    """Word vectors [B, S, 300], word classes [B, S, 15] (one-hot) and lengths [B] -> embedding [B, E]."""
-
-    def __init__(self, config: GuoConfig) -> None:
-        super().__init__(config.word_dim, config.text_hidden, config.embedding)
-        self.pos_emb = nn.Linear(config.pos_dim, config.word_dim)
-
-    def forward(self, words: Tensor, pos: Tensor, lengths: Tensor) -> Tensor:
-        return self.summary(words + self.pos_emb(pos), lengths)
 
 
 class GuoEvaluator(nn.Module):
@@ -93,8 +75,10 @@ class GuoEvaluator(nn.Module):
         super().__init__()
         self.config = config or GuoConfig()
         self.movement_encoder = MovementEncoder(self.config)
-        self.motion_encoder = MotionEncoder(self.config)
-        self.text_encoder = CaptionEncoder(self.config)
+        c = self.config
+        self.motion_encoder = BiGRU(c.movement_dim, c.motion_hidden, c.embedding)
+        self.text_encoder = BiGRU(c.word_dim, c.text_hidden, c.embedding)
+        self.text_encoder.pos_emb = nn.Linear(c.pos_dim, c.word_dim)
 
     def embed_motion(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Motion embeddings [B, E] of normalised features [B, F, C], arbitrary at padding; a row does not depend on
@@ -120,7 +104,7 @@ class GuoEvaluator(nn.Module):
 
     def embed_text(self, words: Tensor, pos: Tensor, lengths: Tensor) -> Tensor:
         """Caption embeddings [B, E] in the given order, from word vectors, classes and lengths."""
-        return self.text_encoder(words, pos, lengths)
+        return self.text_encoder(words + self.text_encoder.pos_emb(pos), lengths)
 
 
 class MotionTextEvaluator:
