@@ -247,13 +247,6 @@ def test_nothing_to_do() -> None:
 
 
 @needs_compiler
-def test_the_roofline_is_a_positive_speed() -> None:
-    bandwidth, exponentials = native.measured_roofline(1)
-    assert 0.1 < bandwidth < 1e4
-    assert 1e6 < exponentials < 1e12
-
-
-@needs_compiler
 @pytest.mark.parametrize("lengths", [[1000], [100] * 10, [7] * 100])
 def test_what_is_kept_for_the_backward_is_a_state_every_32_steps(lengths: list[int]) -> None:
     rows = drawn(1, lengths, 32, 16)

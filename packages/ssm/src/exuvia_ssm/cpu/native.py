@@ -49,7 +49,6 @@ def load(arch: str | None = "native") -> ctypes.CDLL:
     library = ctypes.CDLL(str(build.library(arch)))
     for name in ("exuvia_scan_forward", "exuvia_scan_backward"):
         getattr(library, name).argtypes = [ctypes.POINTER(_Scan)]
-    library.exuvia_scan_roofline.argtypes = [ctypes.c_int64] + [ctypes.POINTER(ctypes.c_double)] * 2
     library.exuvia_scan_steps.argtypes = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
     for name in ("exuvia_scan_steps", "exuvia_scan_lanes", "exuvia_scan_chunk"):
         getattr(library, name).restype = ctypes.c_int64
@@ -119,17 +118,6 @@ def backward(
         call = _call(rows, grad_y=grad_y, grad_final=grad_final, **out)
         _raise_on(library.exuvia_scan_backward(ctypes.byref(call)))
     return grads._replace(initial=None) if rows.initial is None else grads
-
-
-def measured_roofline(threads: int = 1) -> tuple[float, float]:
-    """Return the machine's peak rates: (GB/s of a streaming triad, exponentials per second in registers).
-
-    Measures each thread's CPU time and keeps the best burst, so that other load has little effect. The exponential is
-    that of the kernel. The triad counts two reads and one write over arrays of 64 MB.
-    """
-    triad, exponentials = ctypes.c_double(), ctypes.c_double()
-    _raise_on(_library().exuvia_scan_roofline(threads, ctypes.byref(triad), ctypes.byref(exponentials)))
-    return triad.value, exponentials.value
 
 
 def _library() -> ctypes.CDLL:
