@@ -70,11 +70,6 @@ def steps_between_states() -> int:
     return int(_library().exuvia_scan_chunk())
 
 
-def lanes() -> int:
-    """Return the channels per vector register: 16 (AVX-512), 8 (AVX2 with FMA) or 4."""
-    return int(_library().exuvia_scan_lanes())
-
-
 def forward(
     rows: ScanRows, save: bool, library: ctypes.CDLL | None = None
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
