@@ -150,7 +150,7 @@ def read_store(folder: Path) -> None:
     store = Store.open(folder)
     for number in range(len(store)):
         store.joints(number), store.features(number), store.frame_labels(number)
-    _ = store.data_hash, store.keywords, store.representation, store.frame_label_names, store.index_of
+    _ = store.data_hash, store.keywords, store.representation, store.index_of
     store.select(split="train")
 
 
