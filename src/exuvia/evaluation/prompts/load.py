@@ -14,7 +14,7 @@ from exuvia.cache import stable_hash
 from exuvia.config import Count, from_dict, settings
 from exuvia.data.concepts import VIOLENCE, Concept
 from exuvia.errors import ConfigError
-from exuvia.readers import read_toml
+from exuvia.readers import read_table, read_toml
 from exuvia.registry import suggest
 
 FOLDER = Path(__file__).parent
@@ -31,24 +31,16 @@ fist, open hand or elbow; every violent prompt is also marked violence."""
 class Kind:
     """What all prompts of a kind have in common; None: every entry says it."""
 
-    violent: bool | None
+    name: str
+    violent: bool | None = None
     """Whether they ask for violence."""
-    fires: bool | None
+    fires: bool | None = None
     """Whether the words rule (text/words.py) takes them for violence."""
     has_source: bool = False
     """Whether each is made from another prompt, whose concepts it has."""
 
 
-KIND = {
-    "explicit": Kind(violent=True, fires=True),
-    "implicit": Kind(violent=True, fires=False),
-    "compositional": Kind(violent=True, fires=False),
-    "paraphrase": Kind(violent=True, fires=None, has_source=True),
-    "misspelling": Kind(violent=True, fires=False, has_source=True),
-    "lookalike": Kind(violent=False, fires=None),
-    "long": Kind(violent=None, fires=None),
-    "empty": Kind(violent=False, fires=False),
-}
+KIND = read_table(__file__, "kinds.toml", Kind)
 
 
 @settings
