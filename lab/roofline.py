@@ -87,7 +87,7 @@ def faster(first: Rates, second: Rates) -> Rates:
 
 def measure_rates(threads: int, device: str = "cpu") -> Rates:
     """Measure bandwidth and exponentials, with the CPU kernel's own loops if it is built, else with torch."""
-    if device == "cpu" and native.available():
+    if device == "cpu" and native.unavailable_reason() is None:
         return compiled_rates(threads)
     return torch_rates(threads, device)
 

@@ -55,13 +55,9 @@ def load(arch: str | None = "native") -> ctypes.CDLL:
     return library
 
 
-def available() -> bool:
-    """Return whether the compiled scan can be used; the first call builds it (seconds, once per machine)."""
-    return _state()[0] is not None
-
-
 def unavailable_reason() -> str | None:
-    """Return why it cannot be used, as a sentence; None if it can."""
+    """Return why the compiled scan cannot be used, as a sentence; None if it can. The first call builds it (seconds,
+    once per machine)."""
     return _state()[1]
 
 
