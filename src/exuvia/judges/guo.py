@@ -6,15 +6,14 @@ Distances between embeddings are Euclidean; nothing is normalised.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from exuvia.errors import ConfigError, ShapeError
+from exuvia.errors import ShapeError
 from exuvia.features.normaliser import Normaliser
-from exuvia.judges.batches import by_length
+from exuvia.judges.batches import by_length, run_on_clips
 from exuvia.judges.settings import GuoConfig
 from exuvia.shapes import Features
 from exuvia.text.word_vectors import WordTable, WordVectors
@@ -114,11 +113,8 @@ class MotionTextEvaluator:
     correspond.
     """
 
-    def __init__(
-        self, model: GuoEvaluator, vectors: WordVectors, normaliser: Normaliser | None = None, batch: int = 64
-    ) -> None:
-        """Join trained networks with the word vectors and feature statistics of their training; only `embed_clips`
-        needs these."""
+    def __init__(self, model: GuoEvaluator, vectors: WordVectors, normaliser: Normaliser, batch: int = 64) -> None:
+        """Join trained networks with the word vectors and feature statistics of their training."""
         self.model, self.normaliser, self.batch = model.eval(), normaliser, batch
         self.table = WordTable(vectors)
 
@@ -127,26 +123,12 @@ class MotionTextEvaluator:
         """Device of the networks."""
         return next(self.model.parameters()).device
 
-    @torch.no_grad()
-    def embed_motion(self, features: Tensor, lengths: Tensor | Sequence[int]) -> Tensor:
-        """Normalised features [N, F, C] (the evaluator's statistics) and frames [N] -> embeddings [N, E], float32."""
-        frames = torch.as_tensor(lengths, dtype=torch.long)
-        embeddings = torch.zeros(len(features), self.model.config.embedding)
-        for rows in by_length(frames.tolist(), self.batch):
-            longest = int(frames[rows].max())
-            part = features[rows, :longest].to(self.device)
-            embeddings[rows] = self.model.embed_motion(part, frames[rows].to(self.device)).float().cpu()
-        return embeddings
-
     def embed_clips(self, clips: Sequence[Features]) -> Tensor:
         """Un-normalised features [rows, C] of clips of any length -> embeddings [N, E], float32."""
-        if self.normaliser is None:
-            raise ConfigError("this evaluator has no feature statistics; give it a normaliser")
-        lengths = [min(len(clip), self.model.config.max_frames) for clip in clips]
-        x = np.zeros((len(clips), max(lengths, default=UNIT), self.model.config.dim_pose), np.float32)
-        for row, (clip, length) in enumerate(zip(clips, lengths, strict=True)):
-            x[row, :length] = self.normaliser.normalise(np.asarray(clip[:length]))
-        return self.embed_motion(torch.from_numpy(x), lengths)
+        cut = [clip[: self.model.config.max_frames] for clip in clips]
+        return run_on_clips(
+            self.model, lambda x, valid: self.model.embed_motion(x, valid.sum(1)), cut, self.normaliser, self.batch
+        )
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str], tokens: Sequence[str | None] | None = None) -> Tensor:
