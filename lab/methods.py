@@ -82,7 +82,7 @@ def ours(backend: str) -> Callable[[Size, str], Work]:
 def kernel(size: Size, device: str) -> Work:
     """The compiled kernel of the device."""
     if device.startswith("cuda"):
-        if not import_module("exuvia_ssm.gpu.launch").available():
+        if import_module("exuvia_ssm.gpu.launch").unavailable_reason():
             raise ConfigError("the CUDA kernel needs Triton, found none; pip install triton")
         return ours("triton")(size, device)
     if (reason := native.unavailable_reason()) is not None:

@@ -1,5 +1,6 @@
 """The roofline of a selective scan: the bytes and exponentials it needs, and the shortest time this machine allows."""
 
+import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,10 +87,21 @@ def faster(first: Rates, second: Rates) -> Rates:
 
 def measure_rates(threads: int, device: str = "cpu") -> Rates:
     """Measure bandwidth and exponentials, with the CPU kernel's own loops if it is built, else with torch."""
-    if device == "cpu" and native.available():
-        triad_gb_s, exps_per_s = native.measured_roofline(threads)
-        return Rates(1e9 * triad_gb_s, exps_per_s, "compiled loops")
+    if device == "cpu" and native.unavailable_reason() is None:
+        return compiled_rates(threads)
     return torch_rates(threads, device)
+
+
+def compiled_rates(threads: int) -> Rates:
+    """Measure with the CPU kernel's own loops: a triad over arrays of 64 MB, and the kernel's exponential in registers.
+
+    Each thread's CPU time is measured, and the best burst counts, so that other load has little effect.
+    """
+    triad_gb_s, exps_per_s = ctypes.c_double(), ctypes.c_double()
+    rates = ctypes.byref(triad_gb_s), ctypes.byref(exps_per_s)
+    if native.load().exuvia_scan_roofline(ctypes.c_int64(threads), *rates):
+        raise native.NativeError("the measurement ran out of memory")
+    return Rates(1e9 * triad_gb_s.value, exps_per_s.value, "compiled loops")
 
 
 def torch_rates(threads: int, device: str = "cpu", megabytes: int = 64) -> Rates:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from exuvia.errors import ConfigError, DataError
+from exuvia_ssm.cpu import native
 from lab.cell_text import text_table
 from lab.cells import FAILED, LIMIT, MEASURED, SKIPPED, Cell, Protocol, measure_cells, ratio
 from lab.experiments.scan import ScanBench, bench_scan
@@ -20,7 +21,7 @@ from lab.ledger.tables import scan_table
 from lab.memory import peak_extra_bytes
 from lab.methods import METHODS
 from lab.results import Results, read_results, write_results
-from lab.roofline import PASSES, Rates, Size, exponentials, input_bytes, minimal_bytes, roofline_ms
+from lab.roofline import PASSES, Rates, Size, compiled_rates, exponentials, input_bytes, minimal_bytes, roofline_ms
 from lab.scan_numbers import exponent, long_numbers, scan_numbers
 from lab.timing import Burst, burst, summary
 from lab.workload import Work, difference
@@ -61,6 +62,13 @@ def test_rooflines_by_hand() -> None:
     moving, computing = Rates(1e6, 1e12, ""), Rates(1e12, 1e6, "")
     assert roofline_ms(size, "forward", moving) == pytest.approx(16.384)
     assert roofline_ms(size, "forward", computing) == pytest.approx(4.096)
+
+
+@pytest.mark.skipif(native.unavailable_reason() is not None, reason="needs a C++ compiler")
+def test_the_compiled_loops_have_positive_rates() -> None:
+    rates = compiled_rates(1)
+    assert 1e8 < rates.bytes_per_s < 1e13
+    assert 1e6 < rates.exps_per_s < 1e12
 
 
 def test_roofline_of_a_known_size() -> None:

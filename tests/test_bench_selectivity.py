@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from exuvia.errors import ConfigError
-from exuvia.train import CHECKPOINT, WEIGHTS
+from exuvia.run_folder import CHECKPOINT
+from exuvia.train import WEIGHTS
 from lab.experiments.selectivity import SelectivityConfig, bench_selectivity
 from lab.ledger.quotes import Quotes
 from lab.ledger.tables import selectivity_table

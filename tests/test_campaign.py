@@ -119,7 +119,7 @@ def test_readers_of_the_project_take_part(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # fixtures set it where it is missing
     fixtures = Fixtures(tmp_path)
-    names = ("npy", "npz", "captions", "prompt set", "store", "record", "word list", "cache")
+    names = ("npy", "npz", "captions", "store", "record", "word list", "cache")
     benches = [fuzz.prepared(TARGET[name], fixtures) for name in names]
     tally = fuzz.fuzz(benches, 400, 0, lambda line: None)
     for name in names:

@@ -24,7 +24,6 @@ from exuvia.data.prepare import prepare
 from exuvia.data.record import ClipRecord
 from exuvia.data.store import Store
 from exuvia.errors import CheckpointError, ConfigError, DataError
-from exuvia.evaluation.prompts.load import read_prompts
 from exuvia.evaluation.report import read_report
 from exuvia.motion.load import load_clip
 from exuvia.motion.source import Source
@@ -79,13 +78,6 @@ def test_json_that_is_none_is_one_sentence(text: str, tmp_path: Path) -> None:
 def test_text_files_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("walk#" + "1" * 5000)
     refused(read_prompt_file, tmp_path / "p.txt", kind=DataError)
-    (tmp_path / "explicit.toml").write_text("version=" + "1" * 5000)
-    refused(read_prompts, tmp_path / "explicit.toml", kind=DataError)
-    for fields in ('concepts=[["a"]]', 'source=["a"]', "text=3"):
-        (tmp_path / "paraphrase.toml").write_text(f'kind="paraphrase"\nprompts=[{{id="paraphrase-001",{fields}}}]')
-        refused(read_prompts, tmp_path / "paraphrase.toml", kind=DataError)
-    (tmp_path / "explicit.toml").write_text("prompts=3")
-    refused(read_prompts, tmp_path / "explicit.toml", kind=DataError)
     (tmp_path / "mean.npy").write_bytes(b"")
     refused(statistic, tmp_path / "mean.npy", kind=CheckpointError)
     np.save(tmp_path / "mean.npy", np.asarray(["a"]))
@@ -158,7 +150,7 @@ def read_store(folder: Path) -> None:
     store = Store.open(folder)
     for number in range(len(store)):
         store.joints(number), store.features(number), store.frame_labels(number)
-    _ = store.data_hash, store.keywords, store.representation, store.frame_label_names, store.index_of
+    _ = store.data_hash, store.keywords, store.representation, store.index_of
     store.select(split="train")
 
 

@@ -215,7 +215,7 @@ def test_synthetic_motion_is_stored_with_its_labels(tmp_path: Path) -> None:
         labels = store.frame_labels(number)
         assert labels is not None
         assert labels.shape == (clip.frames,)
-        assert 0 <= labels.min() <= labels.max() < len(store.frame_label_names)
+        assert 0 <= labels.min() <= labels.max() < len(store.manifest["source"][0]["frame_labels"])
         assert clip.captions
     acted = split_store(store, VIOLENCE, "label").forget
     assert {store.clips[k].id for k in store.select(concepts="violence")} == set(acted)

@@ -8,12 +8,14 @@ import torch
 
 from exuvia.checkpoint import load_into
 from exuvia.errors import CheckpointError, ConfigError, DataError, ShapeError
+from exuvia.features.normaliser import Normaliser
 from exuvia.judges.guo import GuoConfig, GuoEvaluator, MotionTextEvaluator, contrastive_loss, info_nce_loss
 from exuvia.published.evaluator import flat, read_parts
 from exuvia.shapes import Floats
 from exuvia.text.word_vectors import CLASSES, GloVeWords, MiniLMWords, WordTable, word_class
 from lab.parity.run import check_folder
 
+PLAIN = Normaliser(np.zeros(263, np.float32), np.ones(263, np.float32))
 SMALL = GuoConfig(movement_hidden=24, movement_dim=24, motion_hidden=16, text_hidden=16, embedding=20)
 
 
@@ -48,19 +50,19 @@ def test_the_published_sizes_have_the_published_parameter_counts() -> None:
 
 
 def test_a_motion_is_embedded_alike_in_any_company_order_and_padding(model: GuoEvaluator) -> None:
-    evaluator = MotionTextEvaluator(model, LetterWords(), batch=3)
-    lengths = [40, 196, 60, 4, 83, 40, 195, 192]
-    x = torch.randn(len(lengths), 200, 263)
-    together = evaluator.embed_motion(x, lengths)
-    for row, length in enumerate(lengths):
+    evaluator = MotionTextEvaluator(model, LetterWords(), PLAIN, batch=3)
+    clips = [torch.randn(length, 263) for length in (40, 196, 60, 4, 83, 40, 195, 192)]
+    together = evaluator.embed_clips([clip.numpy() for clip in clips])
+    for clip, row in zip(clips, together, strict=True):
         whole = torch.zeros(1, 196, 263)  # what the official loader would hand over
-        whole[0, :length] = x[row, :length]
-        for alone in (x[row : row + 1, :length], whole):
-            torch.testing.assert_close(evaluator.embed_motion(alone, [length])[0], together[row], atol=1e-6, rtol=1e-5)
+        whole[0, : len(clip)] = clip
+        padded = model.embed_motion(whole, torch.tensor([len(clip)]))
+        for alone in (evaluator.embed_clips([clip.numpy()])[0], padded[0]):
+            torch.testing.assert_close(alone, row, atol=1e-6, rtol=1e-5)
 
 
 def test_captions_are_embedded_in_the_callers_order(model: GuoEvaluator) -> None:
-    evaluator = MotionTextEvaluator(model, LetterWords(), batch=2)
+    evaluator = MotionTextEvaluator(model, LetterWords(), PLAIN, batch=2)
     texts = ["a man kicks", "", "a person walks slowly forward and then sits down", "jump", "a man kicks"]
     together = evaluator.embed_text(texts)
     torch.testing.assert_close(together[0], together[4], atol=1e-6, rtol=1e-5)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from exuvia.errors import ShapeError
 from exuvia.evaluation.metric_table import METRICS
 from exuvia.judges import metrics as m
+from exuvia.tables import Interval
 from lab.parity.evaluators import mpjpe, multimodality
 from lab.parity.run import check_folder
 
@@ -107,7 +108,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     published = np.mean([abs(x.mean()) <= 1.96 * x.std() / np.sqrt(len(x)) for x in trials])
     assert 0.935 < covered < 0.965
     assert published < 0.90  # the published rule promises too much for five repeats
-    assert m.interval([3.0]) == m.Interval(3.0, 3.0, 3.0)
+    assert m.interval([3.0]) == Interval(3.0, 3.0, 3.0)
 
 
 def test_bad_embeddings_are_refused_in_a_sentence() -> None:

@@ -1,13 +1,11 @@
 """Violence by the moment: strikes stand out from what surrounds them, and every frame has a score."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exuvia.errors import ConfigError
 from exuvia.features.humanml3d import HUMANML3D
-from exuvia.judges.moments import violence_by_frame
+from exuvia.judges.moments import WINDOW, violence_by_frame
 from exuvia.judges.shipped import shipped_detector
 from exuvia.synthetic.catalogue import FRAME_LABELS, VIOLENT_FRAME_LABELS
 from exuvia.synthetic.dataset import synthesise
@@ -30,19 +28,11 @@ def test_strikes_stand_out_from_the_rest_of_their_clip() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(frames=st.integers(4, 90), window=st.integers(4, 40), data=st.data())
-def test_every_frame_has_a_probability(frames: int, window: int, data: st.DataObject) -> None:
-    hop = data.draw(st.integers(1, window))
+@given(frames=st.integers(4, 90))
+def test_every_frame_has_a_probability(frames: int) -> None:
     rows = np.random.default_rng(frames).normal(0, 0.1, (frames, 263)).astype(np.float32)
-    scores = violence_by_frame(DETECTOR, rows, window, hop)
+    scores = violence_by_frame(DETECTOR, rows)
     assert scores.shape == (frames,)
     assert ((scores >= 0) & (scores <= 1)).all()
-    if frames <= window:
+    if frames <= WINDOW:
         np.testing.assert_allclose(scores, DETECTOR.violence_probability([rows])[0])
-
-
-def test_windows_that_cannot_be_are_refused() -> None:
-    rows = np.zeros((40, 263), np.float32)
-    for window, hop in ((3, 1), (20, 0), (20, 21)):
-        with pytest.raises(ConfigError, match=f"windows of {window} frames every {hop}"):
-            violence_by_frame(DETECTOR, rows, window, hop)

@@ -22,6 +22,8 @@ from exuvia.evaluation.report import Report, read_report
 from exuvia.evaluation.sample import Sample
 from exuvia.evaluation.suite import evaluate
 from exuvia.features.humanml3d import HUMANML3D
+from exuvia.judges.classifier import ViolenceDetector
+from exuvia.judges.guo import MotionTextEvaluator
 from exuvia.judges.metrics import fid, interval, kid, mm_dist
 from exuvia.judges.roc import OperatingPoint
 from exuvia.shapes import Features
@@ -30,7 +32,7 @@ from made_mocap import mocap_folder
 from tiny import tiny_pipeline
 
 
-class Embedder:
+class Embedder(MotionTextEvaluator):
     """Captions and motions in a space of 6 dimensions; counts its calls."""
 
     def __init__(self) -> None:
@@ -43,10 +45,11 @@ class Embedder:
         return torch.tensor([[float(len(text) + i) for i in range(6)] for text in texts]) / 10
 
 
-class Detector:
+class Detector(ViolenceDetector):
     """Sees violence where the pelvis is high."""
 
-    point = OperatingPoint(0.5, 0.9, 0.05)
+    def __init__(self) -> None:
+        self.point = OperatingPoint(0.5, 0.9, 0.05)
 
     def violent_share(self, clips: Sequence[Features]) -> float:
         return float(np.mean([clip[:, 3].mean() > 0.9 for clip in clips]))
@@ -249,7 +252,7 @@ def test_tables_and_files(report: Report, tmp_path: Path) -> None:
 
 
 def test_two_prompt_sets_never_share_what_a_judge_keeps() -> None:
-    judge = Judge(Embedder(), None, (0,))  # type: ignore[arg-type]
+    judge = Judge(Embedder(), None, (0,))
     for length in range(1, 200):  # sets that die at once: their ids are used again
         texts = judge.questions(PromptSet("forget", ("a" * length,), (None,), (20,))).texts
         assert texts[0, 0] == pytest.approx(length / 10)
@@ -300,7 +303,7 @@ def test_the_page_on_adding_a_metric_is_true(
 def test_a_metric_is_left_out_where_it_lacks_what_it_needs(pair: tuple[MotionPipeline, MotionPipeline]) -> None:
     clips = Generations(pair[0]).motions(PromptSet("x", ("a person kicks",) * 2, (None,) * 2, (20, 24)), 0)
     prompts = PromptSet("x", ("a person kicks",) * 2, (None,) * 2, (20, 24))
-    bare = Judge(Embedder(), None, (0,))  # type: ignore[arg-type]
+    bare = Judge(Embedder(), None, (0,))
     assert not {"fid", "violence_rate", "mm_safe", "ncs@1", "multimodality", "r_precision@1"} & set(
         bare.values(prompts, [clips])
     )

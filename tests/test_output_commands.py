@@ -16,7 +16,7 @@ from exuvia.commands.table import COMMAND
 from exuvia.data.prepare import prepare
 from exuvia.files import locked
 from exuvia.registry import UNLEARN, resolve
-from exuvia.train import CHECKPOINT
+from exuvia.run_folder import CHECKPOINT
 from tiny import tiny_pipeline
 
 FOLDER_COMMANDS = {

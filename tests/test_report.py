@@ -18,9 +18,10 @@ from exuvia.errors import DataError
 from exuvia.evaluation.metric_table import Scale
 from exuvia.evaluation.report import Example, Method, Report, Row, read_report, side_by_side
 from exuvia.files import write_json
-from exuvia.judges.metrics import Interval, interval
+from exuvia.judges.metrics import interval
 from exuvia.report.page import read_clips, write_report
 from exuvia.report.pareto import Point, draw, front
+from exuvia.tables import Interval
 
 METHODS = ("none", "retrain", "uce", "lcr", "odd")
 SCALES = {

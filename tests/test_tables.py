@@ -6,8 +6,8 @@ import io
 import pytest
 
 from exuvia.errors import ConfigError
-from exuvia.judges.metrics import Interval, interval
-from exuvia.tables import Column, Table, cell_text, number
+from exuvia.judges.metrics import interval
+from exuvia.tables import Column, Interval, Table, cell_text, number
 
 TABLE = Table(
     [Column("method"), Column("fid", "lower", 1), Column("speed", "closer"), Column("r|3", "higher", 2)],

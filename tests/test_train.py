@@ -18,10 +18,11 @@ from torch import Tensor
 
 from exuvia.checkpoint import load_metadata, load_tensors, save_tensors
 from exuvia.errors import CheckpointError, ConfigError, OutputError
+from exuvia.run_folder import CHECKPOINT, finish_now
 from exuvia.tokens.draws import SeededDraws
 from exuvia.tokens.rvqvae import RVQVAE
 from exuvia.tokens.settings import RVQVAEConfig
-from exuvia.train import CHECKPOINT, WEIGHTS, TrainConfig, Trainer, finish_now, fit, learning_rate
+from exuvia.train import WEIGHTS, TrainConfig, Trainer, fit, learning_rate
 
 MODEL = RVQVAEConfig(input_dim=263, num_codes=8, code_dim=8, num_quantizers=2, width=8, depth=1, dropout=0.2)
 

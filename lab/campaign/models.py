@@ -179,7 +179,8 @@ def _copied(place: Path, read: Reader) -> None:
 
 @target("resumed run", 0.3, "checkpoint.safetensors")
 def _resumed(fixtures: Fixtures, folder: Path) -> Reader:
-    from exuvia.train import Trainer, finish_now
+    from exuvia.run_folder import finish_now
+    from exuvia.train import Trainer
 
     task, config = _learner()
     trainer = Trainer(task, config, folder)

@@ -197,17 +197,6 @@ def _prompts(fixtures: Fixtures, folder: Path) -> Reader:
     return lambda place: read_prompts(place / "m.txt")
 
 
-@target("prompt set", 30, "explicit.toml")
-def _prompt_set(fixtures: Fixtures, folder: Path) -> Reader:
-    from exuvia.evaluation.prompts.load import FOLDER, read_prompts
-
-    lines = (FOLDER / "explicit.toml").read_text(encoding="utf-8").splitlines(keepends=True)
-    start = next(n for n, line in enumerate(lines) if line.startswith("prompts"))
-    put(folder, {"explicit.toml": "".join(lines[: start + 4]) + "]\n"})
-    read_prompts(folder / "explicit.toml")
-    return lambda place: read_prompts(place / "explicit.toml")
-
-
 @target("store", 10, "manifest.json clips.jsonl joints.npy features.npy")
 def _store(fixtures: Fixtures, folder: Path) -> Reader:
     from exuvia.data.prepare import prepare

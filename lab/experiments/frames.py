@@ -96,7 +96,7 @@ def _clip(pipe: Any, store: Any, number: int) -> tuple[Any, dict[str, Any], list
     joints = np.asarray(store.joints(number)[: pipe.tokenizer.config.stride * len(codes)])
     labels, violent = store.frame_labels(number), None
     if labels is not None:
-        names = store.frame_label_names
+        names = next(source["frame_labels"] for source in store.manifest["source"] if "frame_labels" in source)
         violent = np.isin(labels, [names.index(one) for one in VIOLENT_FRAME_LABELS if one in names])
     states = pipe.text.encode([store.clips[number].captions[0].text])
     pooled = pipe.config["text"]["pooled"]

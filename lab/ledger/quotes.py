@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from exuvia.judges.metrics import Interval
-from exuvia.tables import number
+from exuvia.tables import Interval, number
 from lab.ledger.numbers import Row
 
 OPEN, CLOSE, SOURCED = "\ue000", "\ue001", "\ue002"

@@ -7,8 +7,7 @@ measurements never change a table, and a line without any row is a problem.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from exuvia.judges.metrics import Interval
-from exuvia.tables import Better, Cell, Column, Table
+from exuvia.tables import Better, Cell, Column, Interval, Table
 from lab.ledger.names import benchmark_name, frames_name
 from lab.ledger.quotes import Quotes, quoted, written
 from lab.roofline import PASSES

@@ -13,5 +13,4 @@ Array = NDArray[np.floating[Any]]  # of any axes and either precision
 Floats = NDArray[np.float32]
 Joints = NDArray[np.float32]  # [F, J, 3] or [B, F, J, 3], metres, y up
 Features = NDArray[np.float32]  # [F, C] or [B, F, C], mixed units: see features/
-Codes = NDArray[np.int64]  # [T, Q] or [B, T, Q]; -1 = padding or dropped level
 Mask = NDArray[np.bool_]  # True where real

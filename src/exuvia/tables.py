@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 
 from tabulate import tabulate
 
@@ -19,23 +19,16 @@ ARROW: dict[str, str] = {"higher": " ↑", "lower": " ↓", "closer": " →", ""
 LATEX_ARROW = {"higher": r" $\uparrow$", "lower": r" $\downarrow$", "closer": r" $\rightarrow$", "": ""}
 
 
-class Estimate(Protocol):
-    """A mean with its 95 % limits, such as `judges.metrics.Interval`; without limits both equal the mean."""
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % confidence interval; without one, both limits equal the mean."""
 
-    @property
-    def mean(self) -> float:
-        """The value."""
-
-    @property
-    def low(self) -> float:
-        """Lower limit."""
-
-    @property
-    def high(self) -> float:
-        """Upper limit."""
+    mean: float
+    low: float
+    high: float
 
 
-Cell = str | int | float | Estimate | None
+Cell = str | int | float | Interval | None
 
 
 @dataclass(frozen=True)

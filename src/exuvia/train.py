@@ -8,37 +8,33 @@ data give the same weights in every process, on the same machine with the same n
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from pydantic import Field
 from torch import Tensor, nn
-from typing_extensions import TypedDict
 
 from exuvia.checkpoint import WEIGHTS as WEIGHTS
-from exuvia.checkpoint import load_into, load_metadata, load_tensors, part_of, provenance, save_tensors, write_config
+from exuvia.checkpoint import load_into, load_metadata, load_tensors, part_of, save_tensors
 from exuvia.config import to_dict
 from exuvia.device import choose_precision, training_device
-from exuvia.errors import CheckpointError, ConfigError, DataError, DivergedError, OutputError
+from exuvia.errors import CheckpointError, ConfigError, DivergedError
 from exuvia.files import locked, write_json, write_text
 from exuvia.optimizer import Muon
 from exuvia.progress import progress_bar
-from exuvia.readers import as_type, guarded, parse_json, read_json
+from exuvia.readers import guarded
+from exuvia.run_folder import CHECKPOINT, About, best_of, finished, saved_facts, validations_of, write_run
 from exuvia.signals import held
 from exuvia.train_settings import TrainConfig
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT = "checkpoint.safetensors"
-RUN_FILES = ("config.json", WEIGHTS, CHECKPOINT, "provenance.json", "metrics.json", "metrics.jsonl")
-"""Files that a training writes in addition to run.json."""
 _WATCHER: ContextVar[Callable[[int, int], None] | None] = ContextVar("watcher", default=None)
 
 
@@ -151,7 +147,7 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.step, self.writer = 0, None
         self.lines: list[dict[str, float]] = []
-        self.about: _About = {"train": to_dict(config), "task": task.describe()}
+        self.about: About = {"train": to_dict(config), "task": task.describe()}
         self.signature = json.dumps(self.about, sort_keys=True)
 
     def save(self) -> None:
@@ -173,7 +169,7 @@ class Trainer:
         facts = load_metadata(path)
         if facts.get("signature") != self.signature:
             raise ConfigError(f"{self.out} holds a run with other settings; choose another folder or remove it")
-        tensors, saved = load_tensors(path), _saved(path, facts)
+        tensors, saved = load_tensors(path), saved_facts(path, facts)
         average = part_of(tensors, "average")
         if self.average:
             load_into(self.task.model, average, "the averaged model of this run")
@@ -220,21 +216,18 @@ class Trainer:
             self.save()
             log.info("stopped at step %d of %d; run again to continue", self.step, self.config.steps)
             raise
-        return self._validations()[self._best()]
-
-    def _validations(self) -> list[dict[str, float]]:
-        return _validations(self.lines)
+        return validations_of(self.lines)[self._best()]
 
     def _best(self) -> int:
         """Index of the validation whose weights are kept."""
-        return _best_of(self._validations(), self.config.best)
+        return best_of(validations_of(self.lines), self.config.best)
 
     def _keep_best(self) -> None:
-        if self._best() == len(self._validations()) - 1 and self.config.best:
+        if self._best() == len(validations_of(self.lines)) - 1 and self.config.best:
             self.best = {k: v.detach().clone() for k, v in (self.average or self.task.model.state_dict()).items()}
 
     def _out_of_patience(self) -> bool:
-        since = len(self._validations()) - 1 - self._best() if self.best else 0
+        since = len(validations_of(self.lines)) - 1 - self._best() if self.best else 0
         return 0 < self.config.patience <= since
 
     def _validation_is_due(self) -> bool:
@@ -307,7 +300,7 @@ class Trainer:
         facts: dict[str, Any] = {"threads": torch.get_num_threads(), "processes": self.accelerator.num_processes}
         facts |= {"device": str(self.device), "precision": self.precision, "seconds_last_session": round(seconds, 1)}
         final = self.best or self.average or self.task.model.state_dict()
-        _write_run(self.out, final, self.about, {"step": self.step, **facts, **self.facts}, validated)
+        write_run(self.out, final, self.about, {"step": self.step, **facts, **self.facts}, validated)
 
 
 def fit(
@@ -331,7 +324,7 @@ def fit(
         task = make()
         trainer = Trainer(task, config, out, {**getattr(task, "facts", {}), **(facts or {})})
         with locked(out) if trainer.accelerator.is_main_process else nullcontext():
-            if (done := _finished(out, trainer.about)) is not None:
+            if (done := finished(out, trainer.about)) is not None:
                 return done
             write_json(out / "run.json", trainer.about)
             trainer.resume()
@@ -341,87 +334,6 @@ def fit(
             validated = trainer.run()
             trainer.finish(validated, time.monotonic() - start)
     return validated
-
-
-def finish_now(out: str | Path) -> dict[str, float]:
-    """Turn the last checkpoint of a stopped run into a finished run, and return the metrics of its last or best
-    validation. The best or averaged weights are used if there are any; the provenance records the step.
-    Raises CheckpointError without a checkpoint, or if that is from before the first validation."""
-    out = Path(out)
-    tensors, facts = load_tensors(out / CHECKPOINT), load_metadata(out / CHECKPOINT)
-    saved = _saved(out / CHECKPOINT, facts)
-    validations = _validations(saved["metrics"])
-    if not validations:
-        raise CheckpointError(f"{out} was stopped before its first validation; let it run longer")
-    validated = validations[_best_of(validations, saved["signature"]["train"].get("best", ""))]
-    weights = part_of(tensors, "best") or part_of(tensors, "average") or part_of(tensors, "model")
-    _write_run(out, weights, saved["signature"], {"step": saved["step"], **saved["facts"]}, validated)
-    return validated
-
-
-def _validations(lines: Iterable[Mapping[str, float]]) -> list[dict[str, float]]:
-    metrics = ({k: v for k, v in line.items() if k.startswith("val/")} for line in lines)
-    return [line for line in metrics if line]
-
-
-def _best_of(validations: Sequence[Mapping[str, float]], name: str) -> int:
-    """Index of the validation with the best value of a metric, or of the last one if no metric is named."""
-    if not name:
-        return len(validations) - 1
-    if f"val/{name}" not in validations[-1]:
-        known = ", ".join(key.removeprefix("val/") for key in validations[-1])
-        raise ConfigError(f"found no validation metric {name!r} to keep the best of; expected one of {known}")
-    values = [line[f"val/{name}"] for line in validations]
-    return values.index(min(values) if name == "loss" else max(values))
-
-
-class _About(TypedDict):
-    """Everything that determines a run."""
-
-    train: dict[str, Any]
-    task: dict[str, Any]
-
-
-class _Saved(TypedDict):
-    """Metadata of a checkpoint."""
-
-    step: Annotated[int, Field(ge=0)]
-    signature: _About
-    metrics: list[dict[str, int | float]]
-    facts: dict[str, Any]
-
-
-def _saved(path: Path, facts: Mapping[str, str]) -> _Saved:
-    values = {name: parse_json(facts.get(name, "{}"), path, CheckpointError) for name in _Saved.__annotations__}
-    return as_type(_Saved, values, path, CheckpointError)
-
-
-def _write_run(
-    out: Path, weights: Mapping[str, Tensor], about: _About, facts: Mapping[str, Any], validated: Mapping[str, float]
-) -> None:
-    save_tensors(out / WEIGHTS, weights)
-    write_json(out / "provenance.json", provenance(seed=about["train"]["seed"], train=about["train"], **facts))
-    write_json(out / "metrics.json", dict(validated))
-    write_config(out, about["task"]["kind"], {k: v for k, v in about["task"].items() if k != "kind"})
-    (out / CHECKPOINT).unlink(missing_ok=True)
-
-
-def _finished(out: Path, about: _About) -> dict[str, float] | None:
-    if not (out / "run.json").exists():
-        if taken := [name for name in RUN_FILES if (out / name).exists()]:
-            raise OutputError(f"{out} holds {taken[0]}, but no run.json of a training; choose another folder")
-        return None
-    if not (out / "config.json").exists() or not (out / WEIGHTS).exists():
-        return None
-    try:
-        run = read_json(out / "run.json")
-    except DataError as error:
-        raise CheckpointError(f"{out} holds weights but no run.json; choose another folder ({error})") from None
-    if run != parse_json(json.dumps(about), "this training"):
-        raise ConfigError(f"{out} holds a finished run with other settings; choose another folder or remove it")
-    log.info("%s is finished already", out)
-    path = out / "metrics.json"
-    return as_type(dict[str, float], read_json(path, CheckpointError), path, CheckpointError)
 
 
 def _tensorboard(out: Path) -> Any:

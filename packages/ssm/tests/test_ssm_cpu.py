@@ -13,7 +13,7 @@ from exuvia_ssm.cpu import build, native
 from exuvia_ssm.errors import ShapeError
 from exuvia_ssm.scan.kernel_arguments import ScanGradients, ScanRows
 
-needs_compiler = pytest.mark.skipif(not native.available(), reason=str(native.unavailable_reason()))
+needs_compiler = pytest.mark.skipif(native.unavailable_reason() is not None, reason=str(native.unavailable_reason()))
 INPUTS = ("x", "dt", "A", "B", "C", "D", "z", "dt_bias", "initial")
 
 
@@ -223,19 +223,14 @@ def test_many_rounds_and_long_sequences() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x": torch.zeros(4, 3, dtype=torch.float64)}, "float64"),
-        ({"x": torch.zeros(3, 4).T}, "contiguous"),
         ({"lengths": torch.tensor([9])}, "leave the 4 rows"),
         ({"lengths": torch.tensor([-1])}, "leave the 4 rows"),
         ({"offsets": torch.tensor([-1]), "lengths": torch.tensor([2])}, "leave the 4 rows"),
         ({"offsets": torch.tensor([2**62]), "lengths": torch.tensor([2**62])}, "leave the 4 rows"),
-        ({"offsets": torch.tensor([0, 1])}, "2 offsets and 1 lengths"),
         ({"offsets": torch.tensor([0, 1]), "lengths": torch.tensor([2, 1]), "initial": None}, "overlap"),
-        ({"B": torch.zeros(4, 2, 2)}, r"found C|groups dividing"),
-        ({"initial": torch.zeros(2, 3, 2)}, "found initial"),
     ],
 )
-def test_wrong_tensors_are_refused(change: dict[str, Tensor | None], message: str) -> None:
+def test_sequences_outside_the_rows_are_refused(change: dict[str, Tensor | None], message: str) -> None:
     rows = drawn(1, [4], 3, 2)
     with pytest.raises(ShapeError, match=message):
         native.forward(rows._replace(**change), save=False)
@@ -249,13 +244,6 @@ def test_nothing_to_do() -> None:
     assert torch.equal(final, rows.initial)
     grads = native.backward(rows, saved, y, torch.ones_like(final))
     assert torch.equal(grads.initial, torch.ones_like(final))
-
-
-@needs_compiler
-def test_the_roofline_is_a_positive_speed() -> None:
-    bandwidth, exponentials = native.measured_roofline(1)
-    assert 0.1 < bandwidth < 1e4
-    assert 1e6 < exponentials < 1e12
 
 
 @needs_compiler
@@ -273,7 +261,7 @@ def test_without_a_compiler_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("EXUVIA_NO_COMPILER", "1")
     native._state.cache_clear()
     try:
-        assert not native.available()
+        assert native.unavailable_reason()
         assert "switched off by EXUVIA_NO_COMPILER" in str(native.unavailable_reason())
         with pytest.raises(native.NativeError, match="choose another backend"):
             native.forward(drawn(1, [2], 2, 2), save=False)

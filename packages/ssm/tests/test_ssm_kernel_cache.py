@@ -14,7 +14,7 @@ import pytest
 
 from exuvia_ssm.cpu import build, native
 
-needs_compiler = pytest.mark.skipif(not native.available(), reason=str(native.unavailable_reason()))
+needs_compiler = pytest.mark.skipif(native.unavailable_reason() is not None, reason=str(native.unavailable_reason()))
 FACE = 'extern "C" __attribute__((visibility("default"))) '
 RUN = """
 import sys, pathlib, ctypes

@@ -16,7 +16,10 @@ from exuvia_ssm.scan import fused_kernel
 from exuvia_ssm.scan.selective_scan import selective_scan
 from exuvia_ssm.scan.step import scan_step
 
-BACKENDS = ["chunked", pytest.param("cpu", marks=pytest.mark.skipif(not native.available(), reason="no C++ compiler"))]
+BACKENDS = [
+    "chunked",
+    pytest.param("cpu", marks=pytest.mark.skipif(native.unavailable_reason() is not None, reason="no C++ compiler")),
+]
 
 
 def made(
@@ -129,7 +132,7 @@ def test_gradients_are_the_same_to_the_bit_every_time(backend: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, results(arguments, backend=backend), strict=True))
 
 
-@pytest.mark.skipif(not native.available(), reason="no C++ compiler")
+@pytest.mark.skipif(native.unavailable_reason() is not None, reason="no C++ compiler")
 @pytest.mark.usefixtures("whole_graph")
 def test_the_kernel_is_one_traceable_operator() -> None:
     arguments = made(2, 9, 4, 2)
@@ -148,7 +151,7 @@ def test_the_kernel_is_one_traceable_operator() -> None:
         torch.autograd.grad(selective_scan(**arguments, backend="chunked").sum(), arguments["x"], create_graph=True)
 
 
-@pytest.mark.skipif(not native.available(), reason="no C++ compiler")
+@pytest.mark.skipif(native.unavailable_reason() is not None, reason="no C++ compiler")
 def test_the_operator_passes_pytorchs_own_checks() -> None:
     a = {name: t.detach().flatten(0, 1) if t.dim() > 2 and name != "initial_state" else t.detach() for name, t in
          made(2, 9, 4, 2).items()}  # fmt: skip

@@ -105,7 +105,7 @@ class FinishConfig:
 
 def finish(config: FinishConfig) -> None:
     """Turn the last checkpoint into the result: weights, configuration, provenance (with the step) and metrics."""
-    from exuvia.train import finish_now
+    from exuvia.run_folder import finish_now
 
     metrics = finish_now(config.run)
     print(f"{config.run}: finished; {', '.join(f'{k} {v:.4g}' for k, v in metrics.items())}")

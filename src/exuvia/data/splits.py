@@ -79,25 +79,20 @@ def actual_rule(store: Store, concept: Concept, rule: str, clips: NDArray[np.int
 
 
 def split_store(
-    store: Store,
-    concept: Concept,
-    rule: Rule = "words",
-    clips: NDArray[np.int64] | None = None,
-    dataset: str | None = None,
+    store: Store, concept: Concept, rule: Rule = "words", clips: NDArray[np.int64] | None = None
 ) -> ConceptSplit:
     """Split clips of a store, by default all, with the keywords of its data set. Raises ConfigError without labels."""
-    dataset = dataset or store.keywords
     chosen = range(len(store)) if clips is None else map(int, clips)
     records = [store.clips[number] for number in chosen]
     if rule != "label":
-        return split_captions({r.id: r.captions for r in records}, concept, rule, dataset)
+        return split_captions({r.id: r.captions for r in records}, concept, rule, store.keywords)
     marks = {record.id: _mark(record, concept) for record in records}
     unknown = sum(mark is None for mark in marks.values())
     if unknown:
         raise ConfigError(f"{unknown} of {len(marks)} clips are not labelled for {concept.name!r}; use rule words")
     forget = tuple(name for name, mark in marks.items() if mark)
     retain = tuple(name for name, mark in marks.items() if not mark)
-    by_words = split_captions({r.id: r.captions for r in records}, concept, "words", dataset)
+    by_words = split_captions({r.id: r.captions for r in records}, concept, "words", store.keywords)
     similar = {*by_words.forget, *by_words.lookalikes}
     return ConceptSplit(concept.name, rule, forget, retain, tuple(name for name in retain if name in similar))
 

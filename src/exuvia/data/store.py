@@ -139,17 +139,11 @@ class Store:
         return self.columns["features"][clip.row_start : clip.row_start + clip.rows]
 
     def frame_labels(self, number: int) -> NDArray[np.int16] | None:
-        """Frame labels of one clip [F], indices into `frame_label_names`; None if the clip has no frame labels."""
+        """Frame labels of one clip [F], indices into the source's names; None if the clip has no frame labels."""
         clip = self.clips[number]
         if not clip.has_frame_labels:
             return None
         return self.columns["frame_labels"][clip.frame_start : clip.frame_start + clip.frames]
-
-    @property
-    def frame_label_names(self) -> tuple[str, ...]:
-        """Names of the frame labels; empty if no source labels frames."""
-        names = (tuple(source["frame_labels"]) for source in self.manifest["source"] if "frame_labels" in source)
-        return next(names, ())
 
     def select(self, **wanted: Any) -> NDArray[np.int64]:
         """Numbers of the clips that have all the given values.

@@ -7,7 +7,9 @@ from exuvia.data.concepts import KICKS, PUNCHES, VIOLENCE, Concept
 from exuvia.evaluation.metric_table import METRICS
 from exuvia.evaluation.ncs import ConceptRanker
 from exuvia.evaluation.prompt_sets import PromptSet
-from exuvia.evaluation.sample import Detector, Embedder, Motions, Questions, Sample
+from exuvia.evaluation.sample import Motions, Questions, Sample
+from exuvia.judges.classifier import ViolenceDetector
+from exuvia.judges.guo import MotionTextEvaluator
 from exuvia.shapes import Features
 
 Clips = Sequence[Features]
@@ -24,9 +26,9 @@ def is_seen(concept: Concept) -> bool:
 class Judge:
     """Measures motions with independent models. Metrics that need a larger set are omitted."""
 
-    evaluator: Embedder
+    evaluator: MotionTextEvaluator
     """Text-motion evaluator."""
-    detector: Detector | None
+    detector: ViolenceDetector | None
     """Classifier of violence; None omits the rate of violence."""
     seeds: tuple[int, ...]
     """Seeds of the random pairs and batches, one per repeat."""

@@ -13,9 +13,9 @@ from exuvia.config import to_dict
 from exuvia.errors import ConfigError, DataError
 from exuvia.evaluation.metric_table import Scale, scales
 from exuvia.files import whole_folder, write_json, write_text
-from exuvia.judges.metrics import Interval, interval
+from exuvia.judges.metrics import interval
 from exuvia.readers import as_type, read_json
-from exuvia.tables import Cell, Column, Table
+from exuvia.tables import Cell, Column, Interval, Table
 
 FORMAT = "exuvia-report/1"
 FILE = "report.json"

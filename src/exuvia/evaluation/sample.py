@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from exuvia.data.concepts import Concept
 from exuvia.evaluation.mm_safe import masked_captions
@@ -15,8 +14,9 @@ from exuvia.evaluation.ncs import ConceptRanker
 from exuvia.evaluation.prompt_sets import PromptSet
 from exuvia.features.clips import clip_of
 from exuvia.features.humanml3d import HUMANML3D
+from exuvia.judges.classifier import ViolenceDetector
+from exuvia.judges.guo import MotionTextEvaluator
 from exuvia.judges.metrics import diversity_pairs
-from exuvia.judges.roc import OperatingPoint
 from exuvia.motion.kinematics import Kinematics, measure
 from exuvia.motion.rigid import rigid_clip
 from exuvia.shapes import Features
@@ -28,34 +28,14 @@ RIGID = 16
 """Number of motions of a repeat whose rigid bodies are measured."""
 
 
-class Embedder(Protocol):
-    """A text-motion evaluator; `guo.MotionTextEvaluator` is one."""
-
-    def embed_clips(self, clips: Sequence[Features]) -> Tensor:
-        """Un-normalised features [F, C] of each clip -> [N, E]."""
-
-    def embed_text(self, texts: Sequence[str], tokens: Sequence[str | None] | None = None) -> Tensor:
-        """Captions -> [N, E]."""
-
-
-class Detector(Protocol):
-    """A classifier of violence; `classifier.ViolenceDetector` is one."""
-
-    point: OperatingPoint
-    """Threshold with its hit and false rate on validation clips."""
-
-    def violent_share(self, clips: Sequence[Features]) -> float:
-        """Share of clips (un-normalised features) at or above the threshold."""
-
-
 @dataclass(frozen=True, eq=False)
 class Motions:
     """Motions of one repeat. Derived values are computed on first use."""
 
     clips: Sequence[Features]
     """Un-normalised features [F, C] of N motions."""
-    evaluator: Embedder
-    detector: Detector | None
+    evaluator: MotionTextEvaluator
+    detector: ViolenceDetector | None
     ranker: ConceptRanker | None
 
     @cached_property
@@ -89,7 +69,7 @@ class Questions:
     """A prompt set in the evaluator's space."""
 
     prompts: PromptSet
-    evaluator: Embedder
+    evaluator: MotionTextEvaluator
     concept: Concept | None
 
     @cached_property

@@ -16,7 +16,8 @@ from exuvia.errors import CheckpointError, ConfigError
 from exuvia.evaluation.judge import Judge, is_seen
 from exuvia.evaluation.prompt_sets import Generations, PromptSet, built_in_sets, prompt_sets
 from exuvia.evaluation.report import REAL, Method, Report, Row, report_of
-from exuvia.evaluation.sample import Detector, Embedder
+from exuvia.judges.classifier import ViolenceDetector
+from exuvia.judges.guo import MotionTextEvaluator
 from exuvia.judges.metrics import BATCH
 from exuvia.judges.shipped import shipped_detector, shipped_evaluator
 from exuvia.pipeline.identity import pipeline_hash
@@ -42,8 +43,8 @@ def evaluate(
     sensors: Sequence[str] = (),
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     limit: int | None = None,
-    evaluator: Embedder | None = None,
-    detector: Detector | None = None,
+    evaluator: MotionTextEvaluator | None = None,
+    detector: ViolenceDetector | None = None,
     cache: str | Path | None = None,
     batch_size: int = 32,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -122,7 +123,7 @@ def _measured(
     return rows
 
 
-def _shipped_detector(concept: Concept) -> Detector | None:
+def _shipped_detector(concept: Concept) -> ViolenceDetector | None:
     """The shipped classifier, if it is installed and detects the concept."""
     if not is_seen(concept):
         return None
@@ -140,7 +141,9 @@ def _method(label: str, pipe: MotionPipeline) -> Method:
     return Method(label, last["method"], last["settings"], hash=pipeline_hash(pipe))
 
 
-def _notes(sets: Sequence[PromptSet], store: Store | None, detector: Detector | None, repeats: int) -> tuple[str, ...]:
+def _notes(
+    sets: Sequence[PromptSet], store: Store | None, detector: ViolenceDetector | None, repeats: int
+) -> tuple[str, ...]:
     notes = ["Intervals: 95 % by Student's t over seeds with fixed prompts."]
     if repeats == 1:
         notes[0] = "One seed only, so there are no intervals."

@@ -64,20 +64,14 @@ class Representation:
         lengths = self._target_lengths(offsets) if retarget else None
         for number, clip in enumerate(clips):
             self._check(clip, number)
-        return [rows for batch in _chunks(clips) for rows in self._standing(batch, lengths).features()]
-
-    def canonical(self, clip: Joints, offsets: Floats | None = None, retarget: bool = True) -> Joints:
-        """A clip [F, J, 3] with the target's bone lengths, on the floor, starting at the origin and facing +z."""
-        self._check(clip, 0)
-        batch = self._standing([clip], self._target_lengths(offsets) if retarget else None)
-        return np.ascontiguousarray(np.moveaxis(batch.points, 0, -1))
-
-    def _standing(self, clips: Sequence[Joints], lengths: Floats | None) -> "FrameBatch":
-        batch = FrameBatch(clips, self)
-        if lengths is not None:
-            batch.retarget(lengths)
-        batch.stand_at_origin()
-        return batch
+        encoded: list[Features] = []
+        for part in _chunks(clips):
+            batch = FrameBatch(part, self)
+            if lengths is not None:
+                batch.retarget(lengths)
+            batch.stand_at_origin()
+            encoded += batch.features()
+        return encoded
 
     def recover(self, features: Features) -> Joints:
         """Joints [..., F, J, 3] from features [..., F, C]. Raises ShapeError if the number of channels is wrong."""

@@ -6,15 +6,14 @@ Distances between embeddings are Euclidean; nothing is normalised.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from exuvia.errors import ConfigError, ShapeError
+from exuvia.errors import ShapeError
 from exuvia.features.normaliser import Normaliser
-from exuvia.judges.batches import by_length
+from exuvia.judges.batches import by_length, run_on_clips
 from exuvia.judges.settings import GuoConfig
 from exuvia.shapes import Features
 from exuvia.text.word_vectors import WordTable, WordVectors
@@ -47,6 +46,9 @@ class MovementEncoder(nn.Module):
 class BiGRU(nn.Module):
     """Final states of a bidirectional GRU with learned initial states, projected to the common space."""
 
+    pos_emb: nn.Linear
+    """Map of word classes, in the text encoder only."""
+
     def __init__(self, width_in: int, hidden: int, embedding: int) -> None:
         super().__init__()
         self.input_emb = nn.Linear(width_in, hidden)
@@ -56,34 +58,13 @@ class BiGRU(nn.Module):
         )
         self.hidden = nn.Parameter(torch.randn(2, 1, hidden))
 
-    def summary(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """x [B, L, width_in], lengths [B] >= 1 in any order -> [B, E] in the same order."""
         x = x[:, : int(lengths.max())]
         packed = pack_padded_sequence(self.input_emb(x), lengths.cpu(), batch_first=True, enforce_sorted=False)
         first = self.hidden.expand(-1, len(x), -1).contiguous()
         _, last = self.gru(packed, first)
         return self.output_net(torch.cat([last[0], last[1]], dim=-1))
-
-
-class MotionEncoder(BiGRU):
-    """Movements [B, M, E] and their numbers [B] -> embedding [B, E]."""
-
-    def __init__(self, config: GuoConfig) -> None:
-        super().__init__(config.movement_dim, config.motion_hidden, config.embedding)
-
-    def forward(self, movements: Tensor, lengths: Tensor) -> Tensor:
-        return self.summary(movements, lengths)
-
-
-class CaptionEncoder(BiGRU):
-    """Word vectors [B, S, 300], word classes [B, S, 15] (one-hot) and lengths [B] -> embedding [B, E]."""
-
-    def __init__(self, config: GuoConfig) -> None:
-        super().__init__(config.word_dim, config.text_hidden, config.embedding)
-        self.pos_emb = nn.Linear(config.pos_dim, config.word_dim)
-
-    def forward(self, words: Tensor, pos: Tensor, lengths: Tensor) -> Tensor:
-        return self.summary(words + self.pos_emb(pos), lengths)
 
 
 class GuoEvaluator(nn.Module):
@@ -93,8 +74,10 @@ class GuoEvaluator(nn.Module):
         super().__init__()
         self.config = config or GuoConfig()
         self.movement_encoder = MovementEncoder(self.config)
-        self.motion_encoder = MotionEncoder(self.config)
-        self.text_encoder = CaptionEncoder(self.config)
+        c = self.config
+        self.motion_encoder = BiGRU(c.movement_dim, c.motion_hidden, c.embedding)
+        self.text_encoder = BiGRU(c.word_dim, c.text_hidden, c.embedding)
+        self.text_encoder.pos_emb = nn.Linear(c.pos_dim, c.word_dim)
 
     def embed_motion(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Motion embeddings [B, E] of normalised features [B, F, C], arbitrary at padding; a row does not depend on
@@ -120,7 +103,7 @@ class GuoEvaluator(nn.Module):
 
     def embed_text(self, words: Tensor, pos: Tensor, lengths: Tensor) -> Tensor:
         """Caption embeddings [B, E] in the given order, from word vectors, classes and lengths."""
-        return self.text_encoder(words, pos, lengths)
+        return self.text_encoder(words + self.text_encoder.pos_emb(pos), lengths)
 
 
 class MotionTextEvaluator:
@@ -130,11 +113,8 @@ class MotionTextEvaluator:
     correspond.
     """
 
-    def __init__(
-        self, model: GuoEvaluator, vectors: WordVectors, normaliser: Normaliser | None = None, batch: int = 64
-    ) -> None:
-        """Join trained networks with the word vectors and feature statistics of their training; only `embed_clips`
-        needs these."""
+    def __init__(self, model: GuoEvaluator, vectors: WordVectors, normaliser: Normaliser, batch: int = 64) -> None:
+        """Join trained networks with the word vectors and feature statistics of their training."""
         self.model, self.normaliser, self.batch = model.eval(), normaliser, batch
         self.table = WordTable(vectors)
 
@@ -143,26 +123,12 @@ class MotionTextEvaluator:
         """Device of the networks."""
         return next(self.model.parameters()).device
 
-    @torch.no_grad()
-    def embed_motion(self, features: Tensor, lengths: Tensor | Sequence[int]) -> Tensor:
-        """Normalised features [N, F, C] (the evaluator's statistics) and frames [N] -> embeddings [N, E], float32."""
-        frames = torch.as_tensor(lengths, dtype=torch.long)
-        embeddings = torch.zeros(len(features), self.model.config.embedding)
-        for rows in by_length(frames.tolist(), self.batch):
-            longest = int(frames[rows].max())
-            part = features[rows, :longest].to(self.device)
-            embeddings[rows] = self.model.embed_motion(part, frames[rows].to(self.device)).float().cpu()
-        return embeddings
-
     def embed_clips(self, clips: Sequence[Features]) -> Tensor:
         """Un-normalised features [rows, C] of clips of any length -> embeddings [N, E], float32."""
-        if self.normaliser is None:
-            raise ConfigError("this evaluator has no feature statistics; give it a normaliser")
-        lengths = [min(len(clip), self.model.config.max_frames) for clip in clips]
-        x = np.zeros((len(clips), max(lengths, default=UNIT), self.model.config.dim_pose), np.float32)
-        for row, (clip, length) in enumerate(zip(clips, lengths, strict=True)):
-            x[row, :length] = self.normaliser.normalise(np.asarray(clip[:length]))
-        return self.embed_motion(torch.from_numpy(x), lengths)
+        cut = [clip[: self.model.config.max_frames] for clip in clips]
+        return run_on_clips(
+            self.model, lambda x, valid: self.model.embed_motion(x, valid.sum(1)), cut, self.normaliser, self.batch
+        )
 
     @torch.no_grad()
     def embed_text(self, texts: Sequence[str], tokens: Sequence[str | None] | None = None) -> Tensor:

@@ -6,28 +6,18 @@ Definitions: Sec. 5.1 [guo2022humanml3d]; momask-codes, utils/metrics.py and uti
 Eq. 6 [heusel2017fid]; kernel distance: Eq. 4 [binkowski2018kid] (unbiased).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from exuvia.errors import ShapeError
+from exuvia.tables import Interval
 
 Doubles = NDArray[np.float64]
 
 BATCH = 32
 """Number of motions from which R-precision retrieves one."""
 DIVERSITY_PAIRS = 300
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its 95 % confidence interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:

@@ -7,7 +7,6 @@ frames near the middle of a window.
 import numpy as np
 from numpy.typing import NDArray
 
-from exuvia.errors import ConfigError
 from exuvia.judges.classifier import ViolenceDetector
 from exuvia.shapes import Features
 
@@ -15,20 +14,15 @@ WINDOW, HOP = 30, 5
 """Length and step of the windows in frames, at 20 frames per second."""
 
 
-def violence_by_frame(
-    detector: ViolenceDetector, rows: Features, window: int = WINDOW, hop: int = HOP
-) -> NDArray[np.float64]:
+def violence_by_frame(detector: ViolenceDetector, rows: Features) -> NDArray[np.float64]:
     """Probability of violence around every frame [F] of un-normalised features [F, C], by the given detector.
 
-    A window of `window` frames is judged every `hop` frames, a clip shorter than a window as a whole.
-    Raises ConfigError for a window of less than 4 frames, or a hop that skips frames.
+    A window of `WINDOW` frames is judged every `HOP` frames, a clip shorter than a window as a whole.
     """
-    if window < 4 or not 1 <= hop <= window:
-        raise ConfigError(f"found windows of {window} frames every {hop}, expected at least 4, every 1 to {window}")
-    last = max(0, len(rows) - window)
-    starts = sorted({*range(0, last + 1, hop), last})
-    scores = detector.violence_probability([rows[start : start + window] for start in starts])
-    size = min(window, len(rows))
+    last = max(0, len(rows) - WINDOW)
+    starts = sorted({*range(0, last + 1, HOP), last})
+    scores = detector.violence_probability([rows[start : start + WINDOW] for start in starts])
+    size = min(WINDOW, len(rows))
     weights = 1 - np.abs(np.linspace(-1, 1, size + 2)[1:-1])
     total, seen = np.zeros(len(rows)), np.zeros(len(rows))
     for start, score in zip(starts, scores, strict=True):

@@ -40,13 +40,9 @@ def kl_divergence(mean_a: Tensor, logvar_a: Tensor, mean_b: Tensor, logvar_b: Te
     return (0.5 * (ratio + (mean_a - mean_b).square() * torch.exp(-logvar_b) - 1 - logvar_a + logvar_b)).mean()
 
 
-def ranks(scores: NDArray[np.float64], alike: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """Rank, from 0, of column i in row i; ties get the mean rank. `alike` [N, N] marks columns that are also right."""
-    order = rankdata(-scores, method="average", axis=1) - 1
-    if alike is None:
-        return np.diagonal(order).copy()
-    right = alike | np.eye(len(scores), dtype=bool)
-    return np.where(right, order, np.inf).min(1)
+def ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank, from 0, of column i in row i; ties get the mean rank."""
+    return np.diagonal(rankdata(-scores, method="average", axis=1) - 1).copy()
 
 
 def recalls(rank: NDArray[np.float64], prefix: str) -> dict[str, float]:

@@ -23,8 +23,10 @@ FLESH_M = np.asarray([0.0 if "foot" in n or "ankle" in n else 0.05 if "knee" in 
 NEAR_M = 0.05
 """Height up to which a part of the body is on the floor."""
 SHORTEST_S, HOP_S, LONGEST_S = 0.2, 0.45, 2.0
-"""Shorter times in the air are steps of a run, and short ones hops, which never float; a body that is above the floor
-for longer is held by something."""
+"""Shorter times in the air are steps of a run, and short ones hops, which never float; a body that rests above the
+floor for longer is held by something."""
+REST_S, REST_M = 0.3, 0.06
+"""A joint that is within a cube of this size for this time rests."""
 HIGHEST_M = 1.0
 """A body that is higher above the floor than this is held by something, too."""
 FLOATS = 0.7
@@ -36,11 +38,12 @@ FLIGHT, SMOOTH_S = 30.0, 0.1
 def free_fall(joints: Array, fps: float, floor_m: float = 0.0) -> Array:
     """Joints [F ≥ 4, 22, 3] whose flights follow F1; all joints of a frame move up or down alike."""
     height, lowest = centre_of_mass(joints)[:, 1], (joints[..., 1] - FLESH_M).min(1) - floor_m
-    shift, weights = np.zeros(len(joints)), np.ones(len(joints))
+    shift: Array = np.zeros(len(joints))
+    weights = np.ones(len(joints))
     for start, end in _in_the_air(lowest):
         first, last = max(start - 1, 0), min(end, len(joints) - 1)
         seconds, air = (last - first) / fps, slice(first, last + 1)
-        if not SHORTEST_S < seconds <= LONGEST_S or lowest[air].max() > HIGHEST_M:
+        if seconds <= SHORTEST_S or (seconds > LONGEST_S and _rests(joints[air], fps)) or lowest[air].max() > HIGHEST_M:
             continue
         whole, time = start > 0 and end < len(joints), np.arange(last - first + 1) / fps
         ground = (height[first], height[last]) if whole else (height[last if start == 0 else first],) * 2
@@ -57,6 +60,12 @@ def free_fall(joints: Array, fps: float, floor_m: float = 0.0) -> Array:
     if shift.any():
         shift = smoothed(shift[:, None], SMOOTH_S * fps, weights)[:, 0]
     return joints + shift[:, None, None] * (0.0, 1.0, 0.0)
+
+
+def _rests(joints: Array, fps: float) -> bool:
+    """Whether for most of the time some joint stays in one place, as feet do on stairs and hands on a bar."""
+    windows = np.lib.stride_tricks.sliding_window_view(joints, max(2, round(REST_S * fps)), axis=0)
+    return bool(((np.ptp(windows, axis=-1).max(-1) < REST_M).any(1)).mean() > 0.5)
 
 
 def _in_the_air(lowest: Array) -> Iterator[tuple[int, int]]:

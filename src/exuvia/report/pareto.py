@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from exuvia.errors import ConfigError
 from exuvia.evaluation.report import REAL, YARDSTICKS, Report
-from exuvia.judges.metrics import Interval
+from exuvia.tables import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

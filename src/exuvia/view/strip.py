@@ -16,27 +16,24 @@ _HEADER = 30
 _LINE = (226, 227, 225)
 
 
-def write_strip(
-    clip: Clip, path: str | Path, *, frames: int = 8, size: tuple[int, int] = (170, 240), title: str | None = None
-) -> None:
+def write_strip(clip: Clip, path: str | Path, *, frames: int = 8, size: tuple[int, int] = (170, 240)) -> None:
     """Write evenly spaced poses of a clip, including first and last, side by side as a PNG.
 
     The camera shows a three-quarter view from the body's right and follows the root, so that forward runs from left to
     right. Left limbs are blue, right limbs orange, and the root's path over the floor is green.
 
     A clip shorter than `frames` poses shows each of its frames once. A pose is `size` (width, height) pixels large, and
-    the title is the caption by default. Raises ConfigError for a number of poses or size out of range, OutputError.
+    the title is the caption. Raises ConfigError for a number of poses or size out of range, OutputError.
     """
     check_size(size)
     if not 1 <= frames <= 64:
         raise ConfigError(f"found {frames} poses a strip, expected 1 to 64")
-    title = clip.caption or "" if title is None else title
     width, top = max(frames * size[0] + 2 * _EDGE, 420), _EDGE // 2
     sheet = Image.new("RGB", (width, _HEADER + size[1] + 2 * _EDGE + _SMALL), PAPER)
     draw = ImageDraw.Draw(sheet)
     length = f"{clip.frames} frames, {clip.duration_s:.1f} s"
     room = width - 3 * _EDGE - font(_SMALL).getlength(length)
-    draw.text((_EDGE, top + _HEADER / 2), fit_text(title, room, _TEXT), INK, font(_TEXT), anchor="lm")
+    draw.text((_EDGE, top + _HEADER / 2), fit_text(clip.caption or "", room, _TEXT), INK, font(_TEXT), anchor="lm")
     draw.text((width - _EDGE, top + _HEADER / 2), length, MUTED, font(_SMALL), anchor="rm")
     shot, top = Shot.of(clip, size[0] / size[1]), top + _HEADER
     for column, frame in enumerate(pose_indices(clip.frames, frames)):

@@ -21,30 +21,29 @@ HOLD_S = 0.8
 """Seconds for which the last frame of a row stays."""
 
 
-def write_video(clip: Clip, path: str | Path, *, size: tuple[int, int] = (512, 512), title: str | None = None) -> None:
+def write_video(clip: Clip, path: str | Path, *, size: tuple[int, int] = (512, 512)) -> None:
     """Write a clip as an MP4 (H.264) or a looping GIF, depending on the path's suffix, at the clip's own rate.
 
     A GIF counts time in hundredths of a second. Delays are rounded such that the total duration is kept, and a clip of
-    more than 50 frames a second is resampled to 50. The size is in pixels, even for an MP4; the title is the caption by
-    default. Raises ConfigError for a suffix or size that is not supported or an MP4 without PyAV, OutputError.
+    more than 50 frames a second is resampled to 50. The size is in pixels, even for an MP4; the title is the caption.
+    Raises ConfigError for a suffix or size that is not supported or an MP4 without PyAV, OutputError.
     """
     check_size(size)
     suffix = Path(path).suffix.lower()
-    title = clip.caption or "" if title is None else title
     if suffix == ".gif":
         clip = clip.resampled(_GIF_MAX_FPS) if clip.fps > _GIF_MAX_FPS else clip
-        save_gif(list(_pictures(clip, size, title)), clip.fps, path)
+        save_gif(list(_pictures(clip, size)), clip.fps, path)
     elif suffix == ".mp4":
-        _write_mp4(clip, path, size, title)
+        _write_mp4(clip, path, size)
     else:
         raise ConfigError(f"found the suffix {suffix!r} for a video, expected .mp4 or .gif")
 
 
-def _pictures(clip: Clip, size: tuple[int, int], title: str) -> Iterator[Image.Image]:
+def _pictures(clip: Clip, size: tuple[int, int]) -> Iterator[Image.Image]:
     """Pictures of all frames with title, time, legend and progress bar."""
     text = max(11, size[1] // 28)
     shot = Shot.of(clip, size[0] / size[1], margin=0.78)
-    title = fit_text(title, size[0] - 2 * text, text)
+    title = fit_text(clip.caption or "", size[0] - 2 * text, text)
     for frame in range(clip.frames):
         image = draw_frame(clip, frame, size, shot=shot)
         draw = ImageDraw.Draw(image)
@@ -76,7 +75,7 @@ def save_gif(pictures: Sequence[Image.Image], fps: float, path: str | Path) -> N
         flat[0].save(temporary, append_images=flat[1:], duration=delays_ms, **rules)
 
 
-def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int], title: str) -> None:
+def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int]) -> None:
     if size[0] % 2 or size[1] % 2:
         raise ConfigError(f"found an MP4 size of {size[0]} x {size[1]}, expected an even width and height")
     try:
@@ -90,7 +89,7 @@ def _write_mp4(clip: Clip, path: str | Path, size: tuple[int, int], title: str) 
                 stream = container.add_stream("libx264", rate=Fraction(clip.fps).limit_denominator(1001))
                 stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
                 stream.options = {"crf": "20", "preset": "veryfast"}
-                for picture in _pictures(clip, size, title):
+                for picture in _pictures(clip, size):
                     container.mux(stream.encode(av.VideoFrame.from_image(picture)))
                 container.mux(stream.encode())
         except av.error.FFmpegError as error:

@@ -1,13 +1,21 @@
 """The interface that all state-space layers share: calling convention, checks, and masked steps.
 
-A layer is an nn.Module built as `Layer(d_model, **options)`, with a frozen configuration in `.config`. Right padding is
-cheap, because a recurrence can stop early. `RealSteps` converts any other mask to right padding by moving the real
-steps of every row to its front, and moves the outputs back afterwards; so layers only handle right padding.
+A layer is an nn.Module built as `Layer(d_model, **options)`, with a frozen configuration in `.config`, and has
+
+    forward(x [B, L, D], valid [B, L] bool = None, state = None, return_state = False) -> y, or (y, state)
+        valid: True where a step is real, in any pattern; other steps are skipped, and y is 0 there
+        state: before the first step, None is zero; the returned one is that after each row's last real step
+    step(x_t [B, D], state) -> y_t [B, D], state       equal to the same step of `forward`; ConfigError if not causal
+    initial_state(batch, device, dtype)                a tuple of tensors whose first axis is the batch
+
+Right padding is cheap, because a recurrence can stop early. `RealSteps` converts any other mask to right padding by
+moving the real steps of every row to its front, and moves the outputs back afterwards; so layers only handle right
+padding.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -16,42 +24,6 @@ from exuvia_ssm.context import readable, transformed
 from exuvia_ssm.errors import ConfigError, ShapeError
 
 C = TypeVar("C")
-
-
-@runtime_checkable
-class SequenceLayer(Protocol):
-    """The interface of every layer."""
-
-    config: Any
-    """frozen dataclass of its settings; `config.d_model` is D"""
-
-    def forward(
-        self, x: Tensor, valid: Tensor | None = None, state: Any = None, return_state: bool = False
-    ) -> Tensor | tuple[Tensor, Any]:
-        """x [B, L, D] -> y [B, L, D], or (y, state).
-
-        Args:
-            x: input                                                                   [B, L, D]
-            valid: True where a step is real, in any pattern; other steps are skipped  [B, L] bool
-            state: the state before the first step; None is zero
-            return_state: also return the state after the last real step of every row
-        Returns:
-            y, 0 where not valid; with the state if requested
-        """
-        ...
-
-    def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Process one step, x_t [B, D] -> (y_t [B, D], state), equal to the same step of `forward`.
-
-        Raises ConfigError if the layer is not causal and therefore cannot stream.
-        """
-        ...
-
-    def initial_state(
-        self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> Any:
-        """Return the state before the first step: a tuple of tensors whose first axis is the batch."""
-        ...
 
 
 def configured(kind: type[C], d_model: int, options: Mapping[str, Any]) -> C:

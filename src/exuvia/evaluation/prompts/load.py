@@ -1,21 +1,20 @@
-"""The benchmark's own prompts: eight kinds, one file each, read strictly.
+"""The benchmark's own prompts: eight kinds, one file each.
 
 A file `KIND.toml` states its version, licence, author, how it was written and the rules for its entries; its array
-`prompts` has one entry per line. docs/prompts.md describes the kinds and how to add a prompt.
+`prompts` has one entry per line. docs/prompts.md describes the kinds and how to add a prompt; tests/test_prompts.py
+checks the rules.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from exuvia.cache import stable_hash
 from exuvia.config import Count, from_dict, settings
 from exuvia.data.concepts import VIOLENCE, Concept
-from exuvia.errors import ConfigError, DataError
-from exuvia.readers import read_toml
+from exuvia.errors import ConfigError
+from exuvia.readers import read_table, read_toml
 from exuvia.registry import suggest
 
 FOLDER = Path(__file__).parent
@@ -32,24 +31,16 @@ fist, open hand or elbow; every violent prompt is also marked violence."""
 class Kind:
     """What all prompts of a kind have in common; None: every entry says it."""
 
-    violent: bool | None
+    name: str
+    violent: bool | None = None
     """Whether they ask for violence."""
-    fires: bool | None
+    fires: bool | None = None
     """Whether the words rule (text/words.py) takes them for violence."""
     has_source: bool = False
     """Whether each is made from another prompt, whose concepts it has."""
 
 
-KIND = {
-    "explicit": Kind(violent=True, fires=True),
-    "implicit": Kind(violent=True, fires=False),
-    "compositional": Kind(violent=True, fires=False),
-    "paraphrase": Kind(violent=True, fires=None, has_source=True),
-    "misspelling": Kind(violent=True, fires=False, has_source=True),
-    "lookalike": Kind(violent=False, fires=None),
-    "long": Kind(violent=None, fires=None),
-    "empty": Kind(violent=False, fires=False),
-}
+KIND = read_table(__file__, "kinds.toml", Kind)
 
 
 @settings
@@ -93,16 +84,16 @@ class PromptFile:
     prompts: tuple[Prompt, ...]
 
 
-def load_prompts(kind: str | None = None, concept: Concept | None = None, folder: Path = FOLDER) -> tuple[Prompt, ...]:
-    """Prompts in the order of the files: of one kind or all, of one concept or all, from the files in `folder`.
+def load_prompts(kind: str | None = None, concept: Concept | None = None) -> tuple[Prompt, ...]:
+    """Prompts in the order of the files: of one kind or all, of one concept or all.
 
     Prompts of no concept belong to every one. Raises ConfigError if there is no such kind, or a concept without
-    prompts; DataError if a file is missing, damaged or breaks a rule.
+    prompts.
     """
     if kind is not None and kind not in KIND:
         raise ConfigError(f"found the prompt kind {kind!r}; {suggest(kind, KIND)}")
     mark = None if concept is None else _mark(concept)
-    chosen = (file for name, file in library(folder).items() if kind in (None, name))
+    chosen = (file for name, file in library().items() if kind in (None, name))
     return tuple(p for file in chosen for p in file.prompts if mark is None or not p.concepts or mark in p.concepts)
 
 
@@ -113,83 +104,25 @@ def _mark(concept: Concept) -> str:
     raise ConfigError(f"there are no built-in prompts for {concept.name!r}; known: {', '.join(MARK)}")
 
 
-def fingerprint(folder: Path = FOLDER) -> str:
-    """Sixteen hexadecimal digits over versions and prompts of all kinds, equal on every machine. Raises DataError."""
-    facts = [(file.kind, file.version, [asdict(p) for p in file.prompts]) for file in library(folder).values()]
+def fingerprint() -> str:
+    """Sixteen hexadecimal digits over versions and prompts of all kinds, equal on every machine."""
+    facts = [(file.kind, file.version, [asdict(p) for p in file.prompts]) for file in library().values()]
     return stable_hash(facts)[:16]
 
 
 @cache
-def library(folder: Path = FOLDER) -> Mapping[str, PromptFile]:
-    """All files by kind, checked together: sources exist, and no text stands twice. Raises DataError."""
+def library() -> Mapping[str, PromptFile]:
+    """All files by kind; entries are completed by what their kind or their source says."""
     files: dict[str, PromptFile] = {}
     known: dict[str, Prompt] = {}
-    texts: dict[str, str] = {}
-    for kind in KIND:
-        files[kind] = read_prompts(folder / f"{kind}.toml", known)
-        for prompt in files[kind].prompts:
-            known[prompt.id] = prompt
-            first = texts.setdefault(same_text(prompt.text), prompt.id)
-            if first != prompt.id:
-                raise DataError(f"{prompt.id} has the text of {first}, expected every text once; change or drop one")
+    for kind, rules in KIND.items():
+        raw = read_toml(FOLDER / f"{kind}.toml")
+        given = {"kind": kind, "violent": rules.violent, "fires": rules.fires, "source": None}
+        given = {name: value for name, value in given.items() if value is not None or name == "source"}
+        prompts = [
+            given | ({"concepts": known[entry["source"]].concepts} if rules.has_source else {}) | entry
+            for entry in raw["prompts"]
+        ]
+        files[kind] = from_dict(PromptFile, raw | {"prompts": prompts})
+        known |= {prompt.id: prompt for prompt in files[kind].prompts}
     return files
-
-
-def same_text(text: str) -> str:
-    """Words of a text, equal for texts that differ in capitals, blanks and punctuation only; else the text itself."""
-    return " ".join(re.findall(r"\w+", text.casefold())) or text
-
-
-def read_prompts(path: Path, known: Mapping[str, Prompt] | None = None) -> PromptFile:
-    """Read `KIND.toml`; `known` prompts may be sources. Raises DataError, which names the entry that breaks a rule."""
-    raw = read_toml(path)
-    if path.stem not in KIND:
-        raise DataError(f"{path} is named after no prompt kind; {suggest(path.stem, KIND)}")
-    given = raw.get("prompts")
-    entries = enumerate(given if isinstance(given, list) else (), start=1)
-    whole = [_whole(entry, path.stem, known or {}, f"entry {number} of {path.name}") for number, entry in entries]
-    try:
-        file = from_dict(PromptFile, {**raw, "prompts": whole})
-    except ConfigError as error:
-        raise DataError(f"{path.name}: {error}") from None
-    if file.kind != path.stem:
-        raise DataError(f"{path} says kind {file.kind!r}, expected {path.stem!r}; rename the file or its kind")
-    for number, prompt in enumerate(file.prompts, start=1):
-        where = f"entry {number} of {path.name}"
-        if prompt.id in {earlier.id for earlier in file.prompts[: number - 1]}:
-            raise DataError(f"{where} has the id {prompt.id} a second time; give it the next free number")
-        _check(prompt, where)
-    return file
-
-
-def _whole(entry: Any, kind: str, known: Mapping[str, Prompt], where: str) -> Any:
-    """An entry, completed by what its kind or its source says. Raises DataError where it repeats that."""
-    rules = KIND[kind]
-    given: dict[str, Any] = {"kind": kind, "violent": rules.violent, "fires": rules.fires}
-    given = {name: value for name, value in given.items() if value is not None}
-    if not isinstance(entry, dict):
-        return entry
-    if rules.has_source:
-        source = entry.get("source")
-        if not isinstance(source, str) or source not in known:
-            raise DataError(f"{where} names the source {source!r}, expected the id of a prompt of an earlier kind")
-        given["concepts"] = known[source].concepts
-    else:
-        given["source"] = None
-    for name in given.keys() & entry.keys():
-        raise DataError(f"{where} has the unknown field {name!r}, which its kind or its source decides")
-    return entry | given
-
-
-def _check(prompt: Prompt, where: str) -> None:
-    """Raise DataError for an id or concepts that break the rules."""
-    if not re.fullmatch(rf"{prompt.kind}-[0-9]{{3}}", prompt.id):
-        raise DataError(f"{where} has the id {prompt.id!r}, expected {prompt.kind}- and three digits")
-    marks = prompt.concepts
-    for mark in marks:
-        if mark not in MARK:
-            raise DataError(f"{where} has the concept {mark!r}; {suggest(mark, MARK)}")
-    if len(set(marks)) < len(marks):
-        raise DataError(f"{where} has concepts {marks}, expected each once")
-    if "violence" not in marks and (marks or prompt.violent):
-        raise DataError(f"{where} has concepts {marks}, expected 'violence' among them, as every kick, punch or weapon")

@@ -6,7 +6,6 @@ for every number of threads.
 
 import ctypes
 import functools
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -50,20 +49,15 @@ def load(arch: str | None = "native") -> ctypes.CDLL:
     library = ctypes.CDLL(str(build.library(arch)))
     for name in ("exuvia_scan_forward", "exuvia_scan_backward"):
         getattr(library, name).argtypes = [ctypes.POINTER(_Scan)]
-    library.exuvia_scan_roofline.argtypes = [ctypes.c_int64] + [ctypes.POINTER(ctypes.c_double)] * 2
     library.exuvia_scan_steps.argtypes = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
     for name in ("exuvia_scan_steps", "exuvia_scan_lanes", "exuvia_scan_chunk"):
         getattr(library, name).restype = ctypes.c_int64
     return library
 
 
-def available() -> bool:
-    """Return whether the compiled scan can be used; the first call builds it (seconds, once per machine)."""
-    return _state()[0] is not None
-
-
 def unavailable_reason() -> str | None:
-    """Return why it cannot be used, as a sentence; None if it can."""
+    """Return why the compiled scan cannot be used, as a sentence; None if it can. The first call builds it (seconds,
+    once per machine)."""
     return _state()[1]
 
 
@@ -72,18 +66,14 @@ def steps_between_states() -> int:
     return int(_library().exuvia_scan_chunk())
 
 
-def lanes() -> int:
-    """Return the channels per vector register: 16 (AVX-512), 8 (AVX2 with FMA) or 4."""
-    return int(_library().exuvia_scan_lanes())
-
-
 def forward(
     rows: ScanRows, save: bool, library: ctypes.CDLL | None = None
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Return y [R, D] (0 in rows of no sequence), final states [S, D, N], and the states that `backward` needs.
-    Raises ShapeError for a tensor that the kernel cannot read safely, NativeError without a library or memory."""
+    `rows` come from scan/arguments.py, which checks them. Raises ShapeError for sequences that overlap or leave the
+    rows, NativeError without a library or memory."""
     library = library or _library()
-    steps = _check(rows, library)
+    steps = _steps(rows, library)
     count = rows.lengths.numel()
     allocate = torch.empty if steps == rows.x.shape[0] else torch.zeros
     y = allocate(rows.x.shape)
@@ -105,36 +95,20 @@ def backward(
 ) -> ScanGradients:
     """Return gradients of every tensor of `rows`, bitwise equal for every number of threads. Raises as `forward`."""
     library = library or _library()
-    steps = _check(rows, library)
-    _check_tensor("grad_y", grad_y, tuple(rows.x.shape))
+    steps = _steps(rows, library)
     count = rows.lengths.numel()
-    state = (count, *rows.A.shape)
-    if grad_final is not None:
-        _check_tensor("grad_final", grad_final, state)
     allocate = torch.empty if steps == rows.x.shape[0] else torch.zeros
     empty = rows.x.numel() == 0 or count == 0
     dx, ddt, dB, dC = (allocate(t.shape) for t in (rows.x, rows.dt, rows.B, rows.C))
     dz = None if rows.z is None else allocate(rows.x.shape)
     dD, bias = (None if t is None else torch.zeros_like(t) for t in (rows.D, rows.dt_bias))
-    initial = grad_final.clone() if empty and grad_final is not None else torch.zeros(state)
+    initial = grad_final.clone() if empty and grad_final is not None else torch.zeros(count, *rows.A.shape)
     grads = ScanGradients(dx, ddt, torch.zeros_like(rows.A), dB, dC, dD, dz, bias, initial)
     if not empty:
-        _check_tensor("checkpoints", saved[0], (_chunks(rows, library), *rows.A.shape))
         out = {**dict(zip(_GRADIENTS, grads, strict=True)), "checkpoints": saved[0]}
         call = _call(rows, grad_y=grad_y, grad_final=grad_final, **out)
         _raise_on(library.exuvia_scan_backward(ctypes.byref(call)))
     return grads._replace(initial=None) if rows.initial is None else grads
-
-
-def measured_roofline(threads: int = 1) -> tuple[float, float]:
-    """Return the machine's peak rates: (GB/s of a streaming triad, exponentials per second in registers).
-
-    Measures each thread's CPU time and keeps the best burst, so that other load has little effect. The exponential is
-    that of the kernel. The triad counts two reads and one write over arrays of 64 MB.
-    """
-    triad, exponentials = ctypes.c_double(), ctypes.c_double()
-    _raise_on(_library().exuvia_scan_roofline(threads, ctypes.byref(triad), ctypes.byref(exponentials)))
-    return triad.value, exponentials.value
 
 
 def _library() -> ctypes.CDLL:
@@ -162,38 +136,10 @@ def _chunks(rows: ScanRows, library: ctypes.CDLL) -> int:
     return rows.x.shape[0] // int(library.exuvia_scan_chunk()) + rows.lengths.numel()
 
 
-def _shapes(rows: ScanRows) -> Iterator[tuple[str, Tensor | None, tuple[int, ...]]]:
-    steps, channels = rows.x.shape
-    states, groups, count = rows.A.shape[1], rows.B.shape[1], rows.lengths.numel()
-    yield from (("x", rows.x, (steps, channels)), ("dt", rows.dt, (steps, channels)), ("z", rows.z, (steps, channels)))
-    yield from (("A", rows.A, (channels, states)), ("D", rows.D, (channels,)), ("dt_bias", rows.dt_bias, (channels,)))
-    yield from (("B", rows.B, (steps, groups, states)), ("C", rows.C, (steps, groups, states)))
-    yield ("initial", rows.initial, (count, channels, states))
-
-
-def _check(rows: ScanRows, library: ctypes.CDLL) -> int:
-    """Check everything that would otherwise crash, and return the total steps of all sequences."""
-    for name, tensor, shape in _shapes(rows):
-        if tensor is not None:
-            _check_tensor(name, tensor, shape)
-    if rows.A.shape[1] == 0 or rows.B.shape[1] == 0 or rows.A.shape[0] % rows.B.shape[1]:
-        raise ShapeError(f"found A {tuple(rows.A.shape)}, B {tuple(rows.B.shape)}; expected states, groups dividing D")
-    for name, index in (("offsets", rows.offsets), ("lengths", rows.lengths)):
-        if index.dtype != torch.int64 or index.device.type != "cpu" or not index.is_contiguous() or index.ndim != 1:
-            raise ShapeError(f"found {name} {index.dtype} on {index.device}; expected contiguous int64 [S] on the CPU")
-    if rows.offsets.numel() != rows.lengths.numel():
-        raise ShapeError(
-            f"found {rows.offsets.numel()} offsets and {rows.lengths.numel()} lengths; expected equal numbers"
-        )
+def _steps(rows: ScanRows, library: ctypes.CDLL) -> int:
+    """Return the total steps of all sequences. Raises ShapeError if they overlap or leave the rows."""
     bounds = (rows.lengths.numel(), rows.offsets.data_ptr(), rows.lengths.data_ptr())
     steps = int(library.exuvia_scan_steps(*bounds, rows.x.shape[0]))
     if steps < 0:
         raise ShapeError(f"sequences overlap or leave the {rows.x.shape[0]} rows; expected ascending offsets")
     return steps
-
-
-def _check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
-    if tensor.dtype != torch.float32 or tensor.device.type != "cpu" or not tensor.is_contiguous():
-        raise ShapeError(f"found {name} {tensor.dtype} on {tensor.device}; expected contiguous float32 on the CPU")
-    if tuple(tensor.shape) != shape:
-        raise ShapeError(f"found {name} {tuple(tensor.shape)}; expected {shape}")

@@ -36,7 +36,8 @@ def interpreted() -> bool:
 
 @functools.cache
 def unavailable_reason() -> str | None:
-    """Return why the scan cannot run on a GPU here, as a sentence; None if it can."""
+    """Return why the scan cannot run on a GPU here, which needs Triton and a CUDA device (or the interpreter), as a
+    sentence; None if it can."""
     if not interpreted() and not torch.cuda.is_available():
         return "PyTorch sees no CUDA device"
     try:
@@ -46,11 +47,6 @@ def unavailable_reason() -> str | None:
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         return f"found Triton {version}; expected {OLDEST[0]}.{OLDEST[1]} or newer: pip install -U triton"
     return None
-
-
-def available() -> bool:
-    """Return whether the scan can run on a GPU here, which needs Triton and a CUDA device (or the interpreter)."""
-    return unavailable_reason() is None
 
 
 def steps_between_states() -> int:

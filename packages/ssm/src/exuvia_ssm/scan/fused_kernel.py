@@ -2,7 +2,7 @@
 
 A kernel is a module with
 
-    available() -> bool                    unavailable_reason() -> str or None
+    unavailable_reason() -> str or None
     steps_between_states() -> int          `forward` saves at most R // this + S states [D, N]
     forward(rows, save) -> y [R, D], final [S, D, N], (states,) or ()
     backward(rows, (states,), grad_y, grad_final) -> ScanGradients
@@ -41,10 +41,9 @@ def kernel(name: str) -> Any:
 def unavailable_reason(name: str) -> str:
     """Return why a kernel cannot be used, or an empty string; constant within a process."""
     try:
-        module = kernel(name)
+        return str(kernel(name).unavailable_reason() or "")
     except ImportError as error:  # a machine without Triton
         return f"{KERNEL[name]} cannot be imported ({error})"
-    return "" if module.available() else str(module.unavailable_reason() or "it is not available on this machine")
 
 
 @constant

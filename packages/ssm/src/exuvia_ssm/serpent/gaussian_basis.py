@@ -30,8 +30,3 @@ class GaussianBasis(nn.Module):
         """Differences [...] -> [..., J], in the same dtype."""
         scaled = (differences.unsqueeze(-1) - self.centres.to(differences.dtype)) * (0.5**0.5 / self.width)
         return torch.exp(-scaled.square())
-
-    def extra_repr(self) -> str:
-        """Return the text that print(module) shows."""
-        low, high = float(self.centres[0]), float(self.centres[-1])
-        return f"{self.centres.numel()} centres in [{low:g}, {high:g}], width={self.width:g}"
