@@ -48,9 +48,12 @@ if [ -z "$start" ]; then
   exuvia train tokenizer --out "$run/first" "${tokenizer[@]}" --train.steps 5000 --train.lr 1e-3
 fi
 exuvia train tokenizer --out "$run/tokenizer" --start "$([ -n "$start" ] && echo "$start/tokenizer" || echo "$run/first")" \
-  "${tokenizer[@]}" --variants --train.steps "$(steps 1500 1000)" --train.lr "$(steps 5e-4 3e-4)"
+  "${tokenizer[@]}" --variants --train.steps "$(steps 1500 700)" --train.lr "$(steps 5e-4 3e-4)"
 
-# The models over codes, at the same time.
+# The models over codes, at the same time. The trunk's mask transformer was ended after step 3602, when validation had not
+# improved for 500 steps, by a signal and `exuvia checkpoint finish runs/trunk/mask`.
+judged=()
+[ -z "$start" ] || judged=(--judge runs/judges/evaluator --train.best r3)
 codes=(--tokenizer "$run/tokenizer" "${corpus[@]}" --corpus.shares 0.45 0.55 --train.optimizer muon --train.precision auto --train.clip-norm 1
   --train.ema 0.998 --train.weight-decay 0.01 --train.validate-every 500)
 small=(--model.text-dim 384 --model.code-dim 192 --model.table-length 64 --model.text-positions 32 --model.dropout 0.1)
@@ -58,12 +61,12 @@ small=(--model.text-dim 384 --model.code-dim 192 --model.table-length 64 --model
 # shellcheck disable=SC2046
 exuvia train mask --out "$run/mask" $(from mask) "${codes[@]}" "${small[@]}" \
   --model.width 256 --model.inner-width 512 --model.num-layers 6 --model.num-heads 4 \
-  --train.steps "$(steps 5000 2000)" --train.lr "$(steps 1e-3 5e-4)" &
+  --train.steps "$(steps 5000 1500)" --train.lr "$(steps 1e-3 5e-4)" "${judged[@]}" &
 mask=$!
 # shellcheck disable=SC2046
 exuvia train residual --out "$run/residual" $(from residual) "${codes[@]}" "${small[@]}" \
   --model.width 192 --model.inner-width 384 --model.num-layers 4 --model.num-heads 4 \
-  --train.steps "$(steps 4000 1500)" --train.lr "$(steps 1e-3 5e-4)"
+  --train.steps "$(steps 4000 1200)" --train.lr "$(steps 1e-3 5e-4)"
 wait "$mask"
 [ -n "$start" ] || exit 0
 
