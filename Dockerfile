@@ -7,7 +7,7 @@
 #
 # The studio listens at every address of the container, and Exuvia refuses that without a token. The volume of the
 # last command must be writable for user 1000. There is no compiler here, so state-space layers run in plain PyTorch.
-# The weights of exuvia-base are for research and other non-commercial use only.
+# The image holds the weights of exuvia-base (CC BY-SA 4.0) and of exuvia-research (research, non-commercial).
 
 FROM python:3.11-slim-bookworm AS wheels
 WORKDIR /source

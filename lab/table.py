@@ -126,7 +126,7 @@ COMMAND = {
     "lcr": Entry(
         "lab.experiments.lcr:bench_lcr",
         "time the codebook edit",
-        ("python -m lab lcr --pipeline base --forget violence --num-codes 64 --record docs/results/numbers.jsonl",),
+        ("python -m lab lcr --pipeline base-free --forget violence --num-codes 64 --record docs/results/numbers.jsonl",),
         group="unlearning",
     ),
     "demo": Entry(

@@ -56,7 +56,7 @@ def _methods() -> dict[str, dict[str, Any]]:
         assert spec.origin is not None
         with Path(spec.origin).open(encoding="utf-8") as file:
             line = file.readline().strip().strip('"').partition("   ")[0].partition(". ")[0].rstrip(".")
-        example = f"exuvia unlearn {name} --pipeline base --forget violence --out runs/safe"
+        example = f"exuvia unlearn {name} --pipeline base-free --forget violence --out runs/safe"
         methods[name] = {"line": line, "examples": [example]}
     return methods
 
