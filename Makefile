@@ -114,7 +114,7 @@ docs: $(STAMP) ## the documentation site, in site/, with a gallery of motions
 	$(QUIET_THREADS) $(BIN)/python -m exuvia gallery --out site/players.html
 	$(BIN)/python tools/dead_links.py site
 
-wheels: $(STAMP) ## wheel and sdist of the three packages, in dist/, tried in empty environments
+wheels: $(STAMP) ## wheel and sdist of all packages, in dist/, tried in empty environments
 	rm -rf dist
 	$(BIN)/python tools/wheels.py dist
 	$(BIN)/python tools/try_wheels.py dist
