@@ -63,7 +63,7 @@ def recipe(part: str, store: Path, **loop: object) -> Any:
     """The tiny training of a part, into the folder of that name."""
     made: dict[str, Any] = {"out": part, "train": LOOP | loop}
     if part in ("evaluator", "retrieval", "classifier"):
-        made |= {"data": (str(store),), "task": {"model": MODEL[part], "batch_size": 8}}
+        made |= {"corpus": {"data": (str(store),)}, "task": {"model": MODEL[part], "batch_size": 8}}
         made["task"] |= {"text": "hashed"} if part == "retrieval" else {}
         return from_dict(RECIPE[part], made)
     made |= {"model": MODEL[part], "batch_size": 8, "corpus": {"data": (str(store),), "without": ("violence",)}}

@@ -10,6 +10,7 @@ from exuvia.commands import benchmark as command
 from exuvia.data.concepts import VIOLENCE
 from exuvia.data.export_humanml3d import export_humanml3d
 from exuvia.data.prepare import prepare
+from exuvia.data.settings import CorpusConfig
 from exuvia.data.splits import ConceptSplit, split_captions, split_store
 from exuvia.data.store import Store
 from exuvia.errors import ConfigError
@@ -114,7 +115,7 @@ def test_a_missing_evaluator_is_trained_and_said_so(
     monkeypatch.setattr("exuvia.recipes.judges.train_judge", asked.append)
     config = command.BenchmarkConfig("violence", data=store.folder, evaluator=tmp_path / "mine")
     assert command._evaluator(config) == str(tmp_path / "mine")
-    assert asked == [EvaluatorRecipe(out=str(tmp_path / "mine"), data=(str(store.folder),))]
+    assert asked == [EvaluatorRecipe(out=str(tmp_path / "mine"), corpus=CorpusConfig(data=(str(store.folder),)))]
     assert "training one" in capsys.readouterr().out
     assert command._evaluator(command.BenchmarkConfig("violence")) == ""
 
