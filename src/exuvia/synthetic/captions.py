@@ -41,32 +41,35 @@ def gerund(verb: str) -> str:
 _FORM: dict[str, Callable[[str], str]] = {"third": third, "gerund": gerund, "base": str}
 
 
-def _times(count: int, rng: np.random.Generator) -> str:
-    """Number of repetitions in words; empty for one, and sometimes for more."""
-    if count < 2 or rng.random() < 0.3:
+def _times(count: int, rng: np.random.Generator, exact: bool) -> str:
+    """Number of repetitions in words; unless it must be exact, empty for one, and sometimes vague or empty for more."""
+    if not exact and (count < 2 or rng.random() < 0.3):
         return ""
-    exact = ("twice", "two times") if count == 2 else (f"{_NUMBERS[count]} times", f"{count} times")
-    vague = ("several times", "repeatedly", "multiple times") if count > 2 else ()
-    return str(rng.choice([*exact, *exact, *exact, *vague]))
+    words = {1: ("once", "once", "one time", "a single time"), 2: ("twice", "twice", "two times", "2 times")}
+    named = words.get(count, (f"{_NUMBERS[count]} times", f"{count} times"))
+    vague = ("several times", "repeatedly", "multiple times") if count > 2 and not exact else ()
+    return str(rng.choice([*named, *named, *named, *vague]))
 
 
-def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Generator) -> str:
-    """One action as a verb phrase."""
+def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Generator, exact: bool) -> str:
+    """One action as a verb phrase; an exact one names the number of repetitions."""
     action = ACTION[part.action]
     choices = action.phrases
     if part.side and action.side_phrases and rng.random() < 0.8:
         choices = action.side_phrases
+    if exact:
+        choices = tuple(choice for choice in action.counted if part.side or "{side}" not in choice)
     if part.count < 2:
         choices = tuple(choice for choice in choices if "{n}" not in choice)
     text = choices[int(rng.integers(len(choices)))]
     level = action.levels[part.level]
     number = _NUMBERS[part.count] if rng.random() < 0.8 else str(part.count)
-    word, times = level[int(rng.integers(len(level)))], _times(part.count, rng)
+    word, times = level[int(rng.integers(len(level)))], _times(part.count, rng, exact)
     whose = their if rng.random() < 0.75 else "the"
     ways = _TURNING.get(part.side, ("",))
     turning = ways[int(rng.integers(len(ways)))] if "{turning}" in text else ""
-    exact = ("once", "a single time") if part.count < 2 else ("twice",) if part.count == 2 else (f"{number} times",)
-    exactly = exact[int(rng.integers(len(exact)))] if "{exactly}" in text and part.count else ""
+    known = ("once", "a single time") if part.count < 2 else ("twice",) if part.count == 2 else (f"{number} times",)
+    exactly = known[int(rng.integers(len(known)))] if "{exactly}" in text and part.count else ""
     text = text.format(side=part.side, level=word, n=number, times=times, exactly=exactly, their=whose, turning=turning)
     before = adverb.endswith("ly") and " " not in adverb and rng.random() < 0.4
     text = f"{adverb} {text}" if before else f"{text} {adverb}"
@@ -74,14 +77,14 @@ def _phrase(part: Part, their: str, form: str, adverb: str, rng: np.random.Gener
     return " ".join(text.split())
 
 
-def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> str:
+def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator, exact: bool) -> str:
     subject, their, pronoun, _ = _SUBJECTS[int(rng.choice(len(_SUBJECTS), p=_SHARES))]
     adverbs = [""] * len(parts)
     if style.adverbs and rng.random() < 0.6:
         adverbs[int(rng.integers(len(parts)))] = style.adverbs[int(rng.integers(len(style.adverbs)))]
 
     def phrase(number: int, form: str) -> str:
-        return _phrase(parts[number], their, form, adverbs[number], rng)
+        return _phrase(parts[number], their, form, adverbs[number], rng, exact)
 
     progressive = rng.random() < 0.22
     if len(parts) == 1:
@@ -103,14 +106,17 @@ def _sentence(parts: Sequence[Part], style: Style, rng: np.random.Generator) -> 
     return f"{subject} {phrase(0, 'third')}{first}{phrase(1, 'third')}{second}{last}"
 
 
-def captions(parts: Sequence[Part], style: Style, rng: np.random.Generator, count: int = 4) -> tuple[str, ...]:
+def captions(
+    parts: Sequence[Part], style: Style, rng: np.random.Generator, count: int = 4, *, exact: bool = False
+) -> tuple[str, ...]:
     """One to `count` different lower-case sentences about one to three actions in sequence.
 
-    Some sentences mention the style. A part with a count of 0 is described without its number of repetitions.
+    Some sentences mention the style. A part with a count of 0 is described without its number of repetitions; with
+    `exact`, every sentence names that of the only part.
     """
     sentences: list[str] = []
     for _ in range(4 * count):
-        text = _sentence(parts, style, rng)
+        text = _sentence(parts, style, rng, exact)
         text = text + ("." if rng.random() < 0.5 else "")
         if text.rstrip(".") not in [other.rstrip(".") for other in sentences]:
             sentences.append(text)

@@ -4,6 +4,7 @@ Violence is aggression against a real or imagined person, or an attack with a we
 blocking, dodging, throwing and drumming are not violent.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, cast
@@ -43,6 +44,12 @@ class Action:
     after: str = "stand"
     lively: bool = False
     unfit: tuple[str, ...] = ()
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The phrases that can say how often the action is done; none if it is never done less than five times."""
+        phrases = (*self.phrases, *self.side_phrases) if min(self.counts) < 5 and len(set(self.counts)) > 1 else ()
+        return tuple(phrase for phrase in phrases if re.search(r"{(n|times|exactly)}", phrase))
 
 
 ACTION = read_table(__file__, "actions.toml", Action)

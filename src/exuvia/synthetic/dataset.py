@@ -25,6 +25,8 @@ MIN_FRAMES, MAX_FRAMES = 40, 196
 """Clip lengths at 20 frames a second: those of HumanML3D.   Sec. 3 [guo2022humanml3d]"""
 _CUT_INTO = frozenset({"walk", "walk_backward", "walk_curve", "run", "jog", "run_curve", "walk_slow", "walk_fast"})
 """Actions whose clips can begin and end in mid-stride."""
+_COUNTED, _MOST_COUNTED = 0.4, 5
+"""Share of the clips of one action that show a number of repetitions that all captions name, and the largest number."""
 _OTHER_SIDE = 8.0
 """Factor on the weight of the same action with the other side."""
 
@@ -103,6 +105,8 @@ def perform(parts: Sequence[Part], style: Style, seed: Sequence[int]) -> tuple[J
 def _make_clip(seed: int, number: int, names: tuple[str, ...], compositions: float) -> SyntheticClip:
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, 0]))
     parts = _script(rng, names, compositions)
+    exact = len(parts) == 1 and rng.random() < _COUNTED and (counted := _counted(rng, names)) is not None
+    parts = (counted,) if exact and counted else parts
     style = _style(rng, parts)
     acted = perform(parts, style, (seed, number, 1))
     while len(acted[0]) > MAX_FRAMES and (fewer := _shorter(parts)) != parts:
@@ -111,8 +115,8 @@ def _make_clip(seed: int, number: int, names: tuple[str, ...], compositions: flo
     frames = len(joints)
     first, last = _cut(rng, parts, frames)
     joints, labels = _at_origin(joints[first:last]), labels[first:last]
-    described = parts if last - first == frames else (replace(parts[0], count=0),)
-    sentences = captions(described, style, rng, count=int(rng.integers(3, 6)))
+    described, exact = (parts, exact) if last - first == frames else ((replace(parts[0], count=0),), False)
+    sentences = captions(described, style, rng, count=int(rng.integers(3, 6)), exact=exact)
     sides = {part.side for part in parts if part.side}
     concepts = sorted({concept for part in parts for concept in ACTION[part.action].concepts})
     side, violent = sides.pop() if len(sides) == 1 else None, any(ACTION[part.action].violent for part in parts)
@@ -149,6 +153,18 @@ def _script(rng: np.random.Generator, names: tuple[str, ...], compositions: floa
         drawn = Part(action.name, side, int(rng.choice(counts)), level)
         parts.append(replace(last, side=OTHER[last.side]) if action.name == last.action and last.side else drawn)
     return tuple(parts)
+
+
+def _counted(rng: np.random.Generator, names: tuple[str, ...]) -> Part | None:
+    """Draw an action and a small number of its repetitions, all numbers alike; None without such an action."""
+    fits = [action for action in map(ACTION.__getitem__, names) if action.counted and action.before == "stand"]
+    if not fits:
+        return None
+    shares = np.sqrt([action.weight for action in fits])
+    action = fits[int(rng.choice(len(fits), p=shares / shares.sum()))]
+    counts = sorted({count for count in action.counts if count <= _MOST_COUNTED})
+    side, level = str(rng.choice(action.sides)), str(rng.choice(list(action.levels)))
+    return Part(action.name, side, int(rng.choice(counts)), level)
 
 
 def _style(rng: np.random.Generator, parts: Sequence[Part]) -> Style:
