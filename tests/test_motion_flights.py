@@ -54,6 +54,15 @@ def test_a_body_that_stays_in_the_air_returns() -> None:
     assert not any(flight.violates for flight in seen(free_fall(stuck, FPS)))
 
 
+def test_a_clip_that_begins_in_the_air_lands() -> None:
+    lying = np.linspace(0, 1, 40)[:, None, None]
+    begun = (
+        (1 - lying) * STAND + lying * (STAND * (1.0, 0.2, 1.0)) + 0.3 * np.clip(1 - TIME[:40], 0, 1)[:, None, None] * UP
+    )
+    assert [flight.violates for flight in seen(begun)] == [True]
+    assert not any(flight.violates for flight in seen(free_fall(begun, FPS)))
+
+
 def test_a_short_hop_gets_the_height_of_its_time() -> None:
     low = lifted(bump(0.5, 0.4, 0.15))
     height = free_fall(low, FPS)[:, 0, 1] - STAND[0, 1]

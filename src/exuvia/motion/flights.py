@@ -29,14 +29,17 @@ REST_S, REST_M = 0.3, 0.06
 """A joint that is within a cube of this size for this time rests."""
 HIGHEST_M = 1.0
 """A body that is higher above the floor than this is held by something, too."""
-FLOATS = 0.7
+FLOATING_SHARE = 0.7
 """A flight floats if free fall with its rise lasts less than this share of its time."""
-FLIGHT, SMOOTH_S = 30.0, 0.1
+FLIGHT_WEIGHT, SMOOTH_S = 30.0, 0.1
 """Weight of the frames of a flight, and reach, of the smooth course of all shifts: knees bend before and after."""
 
 
 def free_fall(joints: Array, fps: float, floor_m: float = 0.0) -> Array:
-    """Joints [F ≥ 4, 22, 3] whose flights follow F1; all joints of a frame move up or down alike."""
+    """Flights by F1: joints [F ≥ 4, 22, 3] in metres, y up, at `fps` frames a second, above a floor at `floor_m`.
+
+    All joints of a frame move up or down alike, so bones keep their lengths. Raises nothing for finite joints.
+    """
     height, lowest = centre_of_mass(joints)[:, 1], (joints[..., 1] - FLESH_M).min(1) - floor_m
     shift: Array = np.zeros(len(joints))
     weights = np.ones(len(joints))
@@ -46,17 +49,16 @@ def free_fall(joints: Array, fps: float, floor_m: float = 0.0) -> Array:
         if seconds <= SHORTEST_S or (seconds > LONGEST_S and _rests(joints[air], fps)) or lowest[air].max() > HIGHEST_M:
             continue
         whole, time = start > 0 and end < len(joints), np.arange(last - first + 1) / fps
-        ground = (height[first], height[last]) if whole else (height[last if start == 0 else first],) * 2
-        chord = np.linspace(*ground, len(time))
-        rise = height[air] - chord
+        # where the clip begins or ends in the air, one end of the parabola is unknown: the lowest part tells the rise
+        rise = height[air] - np.linspace(height[first], height[last], len(time)) if whole else lowest[air]
         top = int(np.argmax(rise))
         fall_s = np.sqrt(8 * max(rise[top], 0) / GRAVITY_M_PER_S2)
-        if whole and (seconds < HOP_S or fall_s > FLOATS * seconds):
+        if whole and (seconds < HOP_S or fall_s > FLOATING_SHARE * seconds):
             moved = GRAVITY_M_PER_S2 * time * (seconds - time) / 2 - rise
         else:
             moved = np.minimum(rise[top] - GRAVITY_M_PER_S2 * (time - time[top]) ** 2 / 2 - lowest[air], 0)
         shift[air] = np.maximum(moved, -np.maximum(lowest[air], 0))
-        weights[air] = FLIGHT
+        weights[air] = FLIGHT_WEIGHT
     if shift.any():
         shift = smoothed(shift[:, None], SMOOTH_S * fps, weights)[:, 0]
     return joints + shift[:, None, None] * (0.0, 1.0, 0.0)
