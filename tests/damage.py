@@ -66,10 +66,11 @@ def deepmimic(frames: int, seconds: float) -> str:
     return json.dumps({"Frames": [frame] * frames})
 
 
-def value_or_sentence(read: Callable[[], object]) -> None:
+def value_or_sentence(read: Callable[[], object]) -> str:
     told = ""
     try:
         read()
     except ExuviaError as error:
         told = str(error)
     assert "\n" not in told
+    return told
